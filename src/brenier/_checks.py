@@ -1,0 +1,115 @@
+"""Checks of what users hand in: a clear ``ValueError`` at the entry, or a clean array."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+# Past this an integer is no longer exact in float64.
+_EXACT_INTEGER = 2**53
+
+
+def as_float_array(name: str, value: Any) -> np.ndarray:
+    """A NumPy floating array of what was given; integers and booleans become float64."""
+    array = np.asarray(value)
+    if array.dtype == object:
+        try:
+            array = array.astype(np.float64)
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"{name}: got entries that are not numbers ({error}); "
+                             "wants a numeric array.") from None
+    if array.dtype.kind in "iub":
+        if array.size and array.dtype.kind != "b" and (
+            int(array.max()) > _EXACT_INTEGER or int(array.min()) < -_EXACT_INTEGER
+        ):
+            raise ValueError(
+                f"{name}: got {array.dtype} integers beyond 2**53, which float64 cannot hold "
+                "exactly; wants smaller integers or floats."
+            )
+        return array.astype(np.float64)
+    if array.dtype.kind != "f":
+        raise ValueError(f"{name}: got dtype {array.dtype}; wants real numbers.")
+    return array.astype(np.float32) if array.dtype == np.float16 else array
+
+
+def check_points(
+    name: str,
+    value: Any,
+    *,
+    dimension: int | None = None,
+    min_points: int = 1,
+    allow_constant: bool = True,
+) -> np.ndarray:
+    """A finite ``(n, d)`` array, or a ``ValueError`` naming the argument, its fault, the wish."""
+    array = as_float_array(name, value)
+    if array.ndim != 2:
+        hint = " Reshape one-dimensional data with x[:, None]." if array.ndim == 1 else ""
+        raise ValueError(f"{name}: got shape {array.shape}; wants (n, d).{hint}")
+    n, d = array.shape
+    if n < min_points or d < 1:
+        raise ValueError(
+            f"{name}: got shape {array.shape}; wants at least {min_points} points "
+            "in at least 1 dimension."
+        )
+    if dimension is not None and d != dimension:
+        raise ValueError(f"{name}: got dimension {d}; wants dimension {dimension}.")
+    bad = ~np.isfinite(array)
+    if bad.any():
+        row, column = (int(i) for i in np.argwhere(bad)[0])
+        raise ValueError(
+            f"{name}: got {int(bad.sum())} NaN or infinite entries, the first at row {row}, "
+            f"column {column}; wants finite numbers."
+        )
+    limit = np.sqrt(np.finfo(array.dtype).max / (4.0 * d))
+    if np.abs(array).max() > limit:
+        raise ValueError(
+            f"{name}: got entries up to {np.abs(array).max():.3g}, whose squared distances overflow "
+            f"{array.dtype}; wants values below {limit:.3g} (rescale, or pass float64)."
+        )
+    if not allow_constant:
+        constant = np.flatnonzero(array.max(axis=0) == array.min(axis=0))
+        if constant.size:
+            raise ValueError(
+                f"{name}: got constant columns {constant.tolist()[:10]}; wants columns that vary "
+                "(drop them: no Monge map leaves or reaches a hyperplane)."
+            )
+    return array
+
+
+def check_weights(name: str, value: Any, n: int) -> np.ndarray:
+    """Non-negative weights of length ``n``, divided by their sum."""
+    weights = as_float_array(name, value)
+    if weights.shape != (n,):
+        raise ValueError(f"{name}: got shape {weights.shape}; wants ({n},).")
+    if not np.isfinite(weights).all() or (weights < 0).any() or weights.sum() <= 0:
+        raise ValueError(f"{name}: got negative, infinite or all-zero weights; wants weights >= 0 "
+                         "with a positive sum.")
+    return weights / weights.sum()
+
+
+def check_positive(name: str, value: float) -> float:
+    """A finite number above zero."""
+    if not (np.isfinite(value) and value > 0):
+        raise ValueError(f"{name}: got {value}; wants a finite number above 0.")
+    return value
+
+
+def check_at_least(name: str, value: int, least: int) -> int:
+    """An integer of at least ``least``."""
+    if int(value) != value or value < least:
+        raise ValueError(f"{name}: got {value}; wants an integer of at least {least}.")
+    return int(value)
+
+
+def check_key(name: str, value: Any) -> jax.Array:
+    """A JAX random key, new style or old."""
+    is_key = isinstance(value, jax.Array) and (
+        jnp.issubdtype(value.dtype, jax.dtypes.prng_key)
+        or (value.dtype == jnp.uint32 and value.shape == (2,))
+    )
+    if not is_key:
+        raise ValueError(
+            f"{name}: got {type(value).__name__}; wants a JAX random key (jax.random.key(0))."
+        )
+    return value

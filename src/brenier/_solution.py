@@ -1,0 +1,55 @@
+"""What a solver hands back: a map, how it ended, and what it measured on the way."""
+
+import enum
+from dataclasses import dataclass, field
+from typing import Any
+
+
+class Result(enum.Enum):
+    """How a solve ended; each value names the cause and the remedy."""
+
+    successful = "The solver did what was asked of it."
+    stopped_early = "The held-out metric stopped improving; the best map seen is returned."
+    diverged = (
+        "The iterates became infinite or NaN, or the held-out metric grew without bound; the best "
+        "map seen is returned. Take a smaller step size or learning rate, or more particles."
+    )
+    not_converged = (
+        "The iteration limit was reached before the tolerance; the last iterate is returned. "
+        "Raise the limit, loosen the tolerance, or enlarge the regularisation."
+    )
+    interrupted = (
+        "The run was interrupted; the best map seen is returned. "
+        "Call again with the same checkpoint to resume."
+    )
+
+    @property
+    def failed(self) -> bool:
+        """Whether the answer falls short of what was asked."""
+        return self not in (Result.successful, Result.stopped_early)
+
+
+class SolveError(RuntimeError):
+    """Raised by ``throw=True`` when a solve fails; ``solution`` holds what was reached."""
+
+    def __init__(self, solution: "Solution"):
+        super().__init__(solution.result.value)
+        self.solution = solution
+
+
+@dataclass(frozen=True)
+class Solution:
+    """A map, the way the solve ended, and its measurements.
+
+    ``stats`` holds plain numbers and lists of numbers (steps, seconds, history of metrics).
+    """
+
+    map: Any
+    result: Result
+    stats: dict[str, Any] = field(default_factory=dict)
+
+    def checked(self, throw: bool) -> "Solution":
+        """This solution, or ``SolveError`` where it failed and ``throw`` is true."""
+        if throw and self.result.failed:
+            raise SolveError(self)
+        return self

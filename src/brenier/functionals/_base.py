@@ -1,0 +1,43 @@
+"""The interface of a functional on measures, and the moving measure it looks at."""
+
+import abc
+
+import equinox as eqx
+
+from brenier._types import Key, Points, Scalar
+from brenier.maps import AbstractMap
+from brenier.measures import AbstractMeasure
+
+
+class Moving(eqx.Module):
+    """The moving measure μ = T#ρ, seen through its particles y_i = T(x_i).
+
+    ``Moving(points)`` is a bare cloud; ``Moving.pushed(map, source, x)`` also remembers where the
+    particles come from, which exact scores (eq. 1.9) need.
+    """
+
+    points: Points
+    source_points: Points | None = None
+    map: AbstractMap | None = None
+    source: AbstractMeasure | None = None
+
+    @classmethod
+    def pushed(cls, map: AbstractMap, source: AbstractMeasure, x: Points) -> "Moving":
+        """The particles T(x) of T#ρ."""
+        return cls(map(x), x, map, source)
+
+
+class AbstractFunctional(eqx.Module):
+    """A functional F on measures, with its Wasserstein gradient ∇_W F(μ)(y) = ∇(δF/δμ)(y).
+
+    A functional is configuration only: the target comes with each call, and the key draws what the
+    evaluation samples (the same key gives the same draw).
+    """
+
+    @abc.abstractmethod
+    def value(self, moving: Moving, target: AbstractMeasure, key: Key) -> Scalar:
+        """F(μ), on the particles; a class says where this is only up to a constant."""
+
+    @abc.abstractmethod
+    def gradient(self, moving: Moving, target: AbstractMeasure, key: Key) -> Points:
+        """∇_W F(μ) at each particle: (n, d)."""

@@ -1,0 +1,9 @@
+"""Convex functions: their gradients are Monge maps."""
+
+from brenier.potentials._base import AbstractPotential
+from brenier.potentials._icnn import ICNN
+from brenier.potentials._max_affine import LogSumExp, MaxAffine
+from brenier.potentials._preconditioned import Preconditioned
+from brenier.potentials._quadratic import Quadratic
+
+__all__ = ["ICNN", "AbstractPotential", "LogSumExp", "MaxAffine", "Preconditioned", "Quadratic"]

@@ -1,0 +1,39 @@
+"""The interface of a convex potential."""
+
+import abc
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+
+from brenier._types import Batch, BatchLike, BatchScalar, Float, Array, Point, Scalar
+
+
+class AbstractPotential(eqx.Module):
+    """A convex function φ: R^d → R, convex by construction for every value of its parameters.
+
+    A subclass gives ``value`` at one point; evaluation over leading axes, the gradient (the Monge
+    map that φ stands for, Brenier's theorem) and the Hessian follow by automatic differentiation.
+    """
+
+    dimension: eqx.AbstractVar[int]
+
+    @abc.abstractmethod
+    def value(self, x: Point) -> Scalar:
+        """φ(x) at one point (d,)."""
+
+    @abc.abstractmethod
+    def strong_convexity(self) -> Scalar:
+        """A modulus m ≥ 0 such that φ − (m/2)‖x‖² is convex; sharp where it is cheap to be."""
+
+    def __call__(self, x: BatchLike) -> BatchScalar:
+        """φ(x) over leading axes: (..., d) to (...)."""
+        return jnp.vectorize(self.value, signature="(d)->()")(x)
+
+    def gradient(self, x: BatchLike) -> Batch:
+        """∇φ(x) over leading axes: (..., d) to (..., d)."""
+        return jnp.vectorize(jax.grad(self.value), signature="(d)->(d)")(x)
+
+    def hessian(self, x: BatchLike) -> Float[Array, "*batch d d"]:
+        """D²φ(x) over leading axes: (..., d) to (..., d, d); symmetric positive semidefinite."""
+        return jnp.vectorize(jax.hessian(self.value), signature="(d)->(d,d)")(x)

@@ -1,0 +1,99 @@
+"""Maxima of affine functions, hard and smoothed by log-sum-exp."""
+
+import jax
+import jax.numpy as jnp
+
+from brenier._types import Array, Float, Key, Point, Scalar
+from brenier.potentials._base import AbstractPotential
+
+
+def _identity_pieces(
+    key: Key, dimension: int, pieces: int, scale: float, strong_convexity: float
+) -> tuple[Float[Array, "k d"], Float[Array, "k"], Scalar]:
+    """Tangents of ((1 − m)/2)‖x‖² at Gaussian anchors, and log m: a potential of about ½‖x‖²."""
+    if not 0 < strong_convexity < 1:
+        raise ValueError(f"strong_convexity: got {strong_convexity}; wants a number in (0, 1).")
+    anchors = scale * jax.random.normal(key, (pieces, dimension))
+    share = 1.0 - strong_convexity
+    offsets = -0.5 * share * jnp.sum(anchors**2, axis=1)
+    return share * anchors, offsets, jnp.log(jnp.asarray(strong_convexity, dtype=anchors.dtype))
+
+
+class MaxAffine(AbstractPotential):
+    """φ(x) = max_k (⟨a_k, x⟩ + b_k) + (m/2)‖x‖², m = e^{log_modulus}.
+
+    The exact form of a discrete transport's potential; its gradient jumps between pieces, so take
+    ``LogSumExp`` to learn by gradients.
+
+    >>> import jax.numpy as jnp
+    >>> phi = MaxAffine(jnp.array([[1.0], [-1.0]]), jnp.zeros(2), jnp.array(-jnp.inf))
+    >>> float(phi(jnp.array([-3.0])))
+    3.0
+    """
+
+    slopes: Float[Array, "k d"]
+    offsets: Float[Array, "k"]
+    log_modulus: Scalar
+
+    @classmethod
+    def identity(
+        cls, key: Key, dimension: int, pieces: int, *, scale: float = 1.0,
+        strong_convexity: float = 0.1,
+    ) -> "MaxAffine":
+        """Tangents of ((1 − m)/2)‖x‖² at anchors N(0, scale²): the identity map, quantised."""
+        return cls(*_identity_pieces(key, dimension, pieces, scale, strong_convexity))
+
+    @property
+    def dimension(self) -> int:
+        return self.slopes.shape[-1]
+
+    def value(self, x: Point) -> Scalar:
+        affine = self.slopes @ x + self.offsets
+        return jnp.max(affine) + 0.5 * jnp.exp(self.log_modulus) * (x @ x)
+
+    def strong_convexity(self) -> Scalar:
+        return jnp.exp(self.log_modulus)
+
+
+class LogSumExp(AbstractPotential):
+    """φ(x) = ε log Σ_k exp((⟨a_k, x⟩ + b_k)/ε) + (m/2)‖x‖², ε = e^{log_temperature}, m = e^{log_modulus}.
+
+    The smooth universal approximator of convex functions (DLV26, section 3.2) whose gradient
+    m x + Σ_k softmax_k a_k is an entropic transport map onto the slopes. Few parameters for its
+    power in low dimension; in d > 20 an ``ICNN`` needs fewer.
+
+    >>> import jax
+    >>> phi = LogSumExp.identity(jax.random.key(0), dimension=2, pieces=30)
+    >>> phi.gradient(jax.numpy.zeros((5, 2))).shape
+    (5, 2)
+    """
+
+    slopes: Float[Array, "k d"]
+    offsets: Float[Array, "k"]
+    log_temperature: Scalar
+    log_modulus: Scalar
+
+    @classmethod
+    def identity(
+        cls, key: Key, dimension: int, pieces: int, *, scale: float = 1.0,
+        temperature: float = 0.5, strong_convexity: float = 0.1,
+    ) -> "LogSumExp":
+        """Smoothed tangents of ((1 − m)/2)‖x‖² at anchors N(0, scale²): about the identity map."""
+        slopes, offsets, log_modulus = _identity_pieces(
+            key, dimension, pieces, scale, strong_convexity
+        )
+        log_temperature = jnp.log(jnp.asarray(temperature, dtype=slopes.dtype))
+        return cls(slopes, offsets, log_temperature, log_modulus)
+
+    @property
+    def dimension(self) -> int:
+        return self.slopes.shape[-1]
+
+    def value(self, x: Point) -> Scalar:
+        temperature = jnp.exp(self.log_temperature)
+        affine = self.slopes @ x + self.offsets
+        soft = temperature * jax.nn.logsumexp(affine / temperature)
+        return soft + 0.5 * jnp.exp(self.log_modulus) * (x @ x)
+
+    def strong_convexity(self) -> Scalar:
+        return jnp.exp(self.log_modulus)
