@@ -1,0 +1,18 @@
+"""Transport maps, and the measures they make."""
+
+from brenier.maps._affine import AffineMap
+from brenier.maps._base import AbstractMap
+from brenier.maps._composition import Composition
+from brenier.maps._gradient import ConjugateMap, GradientMap
+from brenier.maps._network import ResidualNetwork
+from brenier.maps._pushforward import Pushforward
+
+__all__ = [
+    "AbstractMap",
+    "AffineMap",
+    "Composition",
+    "ConjugateMap",
+    "GradientMap",
+    "Pushforward",
+    "ResidualNetwork",
+]

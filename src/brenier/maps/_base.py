@@ -1,22 +1,33 @@
 """The interface of a transport map."""
 
 import abc
+from typing import ClassVar
 
 import equinox as eqx
 import jax
-import jax.numpy as jnp
 
-from brenier._types import Array, Batch, BatchLike, BatchScalar, Float, Point
+from brenier._types import Array, Batch, BatchLike, BatchScalar, Float, Matrix, Point, Scalar
+from brenier.numerics._determinants import log_abs_det, spd_log_det
+from brenier.numerics._points import as_points, over_points
 
 
 class AbstractMap(eqx.Module):
-    """A map T: R^d → R^d. ``T(x)`` takes (d,), (n, d) or any leading axes.
+    """A map T: R^d → R^d. ``T(x)`` takes (d,), (n, d) or any leading axes, NumPy or JAX.
 
     A subclass gives ``apply`` at one point and ``inverse``; the Jacobian and log|det| follow by
-    automatic differentiation.
+    automatic differentiation. Evaluation is compiled once per shape, and takes many points block
+    by block, so that memory stays bounded.
+
+    ``symmetric`` says that DT is symmetric positive semidefinite by construction (the gradient of
+    a convex function): determinants are then cheaper.
     """
 
-    dimension: eqx.AbstractVar[int]
+    symmetric: ClassVar[bool] = False
+
+    @property
+    @abc.abstractmethod
+    def dimension(self) -> int:
+        """d."""
 
     @abc.abstractmethod
     def apply(self, x: Point) -> Point:
@@ -26,14 +37,45 @@ class AbstractMap(eqx.Module):
     def inverse(self) -> "AbstractMap":
         """T⁻¹ as a map, or a ``ValueError`` that says why there is none."""
 
+    def point_jacobian(self, x: Point) -> Matrix:
+        """DT(x) at one point, entry (i, j) = ∂T_i/∂x_j."""
+        return jax.jacfwd(self.apply)(x)
+
+    def point_log_det(self, x: Point) -> Scalar:
+        """log|det DT(x)| at one point."""
+        jacobian = self.point_jacobian(x)
+        return spd_log_det(jacobian) if self.symmetric else log_abs_det(jacobian)
+
     def __call__(self, x: BatchLike) -> Batch:
         """T over leading axes: (..., d) to (..., d)."""
-        return jnp.vectorize(self.apply, signature="(d)->(d)")(x)
+        return _apply(self, as_points("x", x, self.dimension))
 
     def jacobian(self, x: BatchLike) -> Float[Array, "*batch d d"]:
         """DT over leading axes: (..., d) to (..., d, d), entry (i, j) = ∂T_i/∂x_j."""
-        return jnp.vectorize(jax.jacfwd(self.apply), signature="(d)->(d,d)")(x)
+        return _jacobian(self, as_points("x", x, self.dimension))
 
     def log_det(self, x: BatchLike) -> BatchScalar:
         """log|det DT| over leading axes: (..., d) to (...)."""
-        return jnp.linalg.slogdet(self.jacobian(x))[1]
+        return _log_det(self, as_points("x", x, self.dimension))
+
+
+def working_floats(dimension: int) -> int:
+    """About what one point needs while a map is evaluated; times d for its Jacobian."""
+    return 1024 + 16 * dimension
+
+
+@eqx.filter_jit
+def _apply(map: AbstractMap, x: Batch) -> Batch:
+    return over_points(map.apply, x, floats=working_floats(map.dimension))
+
+
+@eqx.filter_jit
+def _jacobian(map: AbstractMap, x: Batch) -> Float[Array, "*batch d d"]:
+    floats = map.dimension * working_floats(map.dimension)
+    return over_points(map.point_jacobian, x, floats=floats)
+
+
+@eqx.filter_jit
+def _log_det(map: AbstractMap, x: Batch) -> BatchScalar:
+    floats = map.dimension * working_floats(map.dimension)
+    return over_points(map.point_log_det, x, floats=floats)

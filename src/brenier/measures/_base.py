@@ -1,24 +1,30 @@
 """The interface of a probability measure."""
 
 import abc
-from typing import ClassVar
 
 import equinox as eqx
 import jax
-import jax.numpy as jnp
 
 from brenier._types import Batch, BatchLike, BatchScalar, Key, Point, Points, Scalar
+from brenier.numerics._points import as_points, over_points
 
 
 class AbstractMeasure(eqx.Module):
-    """A probability measure on R^d: it samples; where ``has_density``, it has log-density and score.
+    """A probability measure on R^d: it samples; where known, it has a log-density and a score.
 
     A subclass gives ``sample`` and ``point_log_density`` at one point; evaluation over leading axes
     and the score ∇log ρ follow. A measure without density raises a ``ValueError`` that says so.
     """
 
-    dimension: eqx.AbstractVar[int]
-    has_density: ClassVar[bool]
+    @property
+    @abc.abstractmethod
+    def dimension(self) -> int:
+        """d."""
+
+    @property
+    @abc.abstractmethod
+    def has_density(self) -> bool:
+        """Whether ``log_density`` and ``score`` are known."""
 
     @abc.abstractmethod
     def sample(self, key: Key, n: int) -> Points:
@@ -30,11 +36,22 @@ class AbstractMeasure(eqx.Module):
 
     def log_density(self, x: BatchLike) -> BatchScalar:
         """log ρ over leading axes: (..., d) to (...)."""
-        return jnp.vectorize(self.point_log_density, signature="(d)->()")(x)
+        return _log_density(self, as_points("x", x, self.dimension))
 
     def score(self, x: BatchLike) -> Batch:
         """∇log ρ over leading axes: (..., d) to (..., d)."""
-        return jnp.vectorize(jax.grad(self.point_log_density), signature="(d)->(d)")(x)
+        return _score(self, as_points("x", x, self.dimension))
+
+
+@eqx.filter_jit
+def _log_density(measure: AbstractMeasure, x: Batch) -> BatchScalar:
+    return over_points(measure.point_log_density, x, floats=1024 + 16 * measure.dimension)
+
+
+@eqx.filter_jit
+def _score(measure: AbstractMeasure, x: Batch) -> Batch:
+    score = jax.grad(measure.point_log_density)
+    return over_points(score, x, floats=1024 + 16 * measure.dimension)
 
 
 def require_density(name: str, measure: AbstractMeasure) -> None:

@@ -1,0 +1,166 @@
+"""Gaussian measures and their mixtures."""
+
+import math
+from typing import ClassVar
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.scipy.linalg import solve_triangular
+
+from brenier._types import Array, Float, Key, Matrix, Point, Points, Scalar, Weights
+from brenier.measures._base import AbstractMeasure
+
+
+class Gaussian(AbstractMeasure):
+    """N(mean, covariance), held by the Cholesky factor L of the covariance L Lᵀ.
+
+    Not for a degenerate covariance: that measure has no density (take ``Empirical`` samples of it).
+
+    Args:
+        mean: (d,).
+        covariance: (d, d), symmetric positive definite.
+
+    Raises:
+        ValueError: shapes that do not match, or a covariance that is not positive definite.
+
+    >>> import jax.numpy as jnp
+    >>> rho = Gaussian(jnp.zeros(2), jnp.diag(jnp.array([4.0, 1.0])))
+    >>> rho.score(jnp.array([4.0, 1.0])).tolist()
+    [-1.0, -1.0]
+    """
+
+    mean: Point
+    factor: Matrix
+    has_density: ClassVar[bool] = True
+
+    def __init__(self, mean: Float[Array, "d"] | Float[np.ndarray, "d"],
+                 covariance: Float[Array, "d d"] | Float[np.ndarray, "d d"]):
+        self.mean, covariance = jnp.asarray(mean), jnp.asarray(covariance)
+        d = self.mean.shape[-1]
+        if self.mean.ndim != 1 or covariance.shape != (d, d):
+            raise ValueError(
+                f"covariance: got shape {covariance.shape} for a mean of shape {self.mean.shape}; "
+                "wants (d, d) and (d,)."
+            )
+        self.factor = cholesky_factors("covariance", covariance)
+
+    @classmethod
+    def standard(cls, dimension: int) -> "Gaussian":
+        """N(0, I)."""
+        return cls(jnp.zeros(dimension), jnp.eye(dimension))
+
+    @property
+    def dimension(self) -> int:
+        return self.mean.shape[-1]
+
+    @property
+    def covariance(self) -> Matrix:
+        """L Lᵀ."""
+        return self.factor @ self.factor.T
+
+    def sample(self, key: Key, n: int) -> Points:
+        noise = jax.random.normal(key, (n, self.dimension), self.mean.dtype)
+        return self.mean + noise @ self.factor.T
+
+    def point_log_density(self, x: Point) -> Scalar:
+        return _log_normal(x, self.mean, self.factor)
+
+
+class GaussianMixture(AbstractMeasure):
+    """Σ_k w_k N(m_k, S_k), with exact log-density and score.
+
+    Args:
+        weights: w, (k,), positive; divided by their sum.
+        means: (k, d).
+        covariances: (k, d, d), symmetric positive definite.
+
+    Raises:
+        ValueError: shapes that do not match, weights not positive, a covariance not positive
+            definite.
+
+    >>> import jax.numpy as jnp
+    >>> rho = GaussianMixture(jnp.ones(2), jnp.array([[-3.0], [3.0]]), jnp.ones((2, 1, 1)))
+    >>> rho.score(jnp.zeros(1)).tolist()
+    [0.0]
+    """
+
+    log_weights: Weights
+    means: Float[Array, "k d"]
+    factors: Float[Array, "k d d"]
+    has_density: ClassVar[bool] = True
+
+    def __init__(self, weights: Float[Array, "k"] | Float[np.ndarray, "k"],
+                 means: Float[Array, "k d"] | Float[np.ndarray, "k d"],
+                 covariances: Float[Array, "k d d"] | Float[np.ndarray, "k d d"]):
+        weights, covariances = jnp.asarray(weights), jnp.asarray(covariances)
+        self.means = jnp.asarray(means)
+        if self.means.ndim != 2 or weights.shape != self.means.shape[:1]:
+            raise ValueError(
+                f"means: got shape {self.means.shape} for weights of shape {weights.shape}; "
+                "wants (k, d) and (k,)."
+            )
+        k, d = self.means.shape
+        if covariances.shape != (k, d, d):
+            raise ValueError(f"covariances: got shape {covariances.shape}; wants ({k}, {d}, {d}).")
+        if _concrete(weights) and not bool(jnp.all(weights > 0)):
+            raise ValueError("weights: got weights that are not positive; wants weights > 0.")
+        self.log_weights = jnp.log(weights) - jnp.log(jnp.sum(weights))
+        self.factors = cholesky_factors("covariances", covariances)
+
+    @property
+    def dimension(self) -> int:
+        return self.means.shape[-1]
+
+    @property
+    def weights(self) -> Weights:
+        """w, with sum 1."""
+        return jnp.exp(self.log_weights)
+
+    @property
+    def mean(self) -> Point:
+        """Σ w_k m_k."""
+        return self.weights @ self.means
+
+    @property
+    def covariance(self) -> Matrix:
+        """Σ w_k (S_k + m_k m_kᵀ) − mean meanᵀ."""
+        centred = self.means - self.mean
+        within = jnp.einsum("k,kij,klj->il", self.weights, self.factors, self.factors)
+        return within + jnp.einsum("k,ki,kj->ij", self.weights, centred, centred)
+
+    def sample(self, key: Key, n: int) -> Points:
+        which, noise = jax.random.split(key)
+        component = jax.random.categorical(which, self.log_weights, shape=(n,))
+        z = jax.random.normal(noise, (n, self.dimension), self.means.dtype)
+        return self.means[component] + jnp.einsum("nij,nj->ni", self.factors[component], z)
+
+    def point_log_density(self, x: Point) -> Scalar:
+        parts = jax.vmap(_log_normal, in_axes=(None, 0, 0))(x, self.means, self.factors)
+        return jax.nn.logsumexp(self.log_weights + parts)
+
+
+def cholesky_factors(name: str, covariance: Float[Array, "*k d d"]) -> Float[Array, "*k d d"]:
+    """Lower Cholesky factors, or a ``ValueError`` where a matrix is not SPD."""
+    factors = jnp.linalg.cholesky(covariance)
+    if _concrete(covariance):
+        skew = jnp.max(jnp.abs(covariance - jnp.swapaxes(covariance, -1, -2)))
+        if not bool(skew <= 1e-6 * jnp.max(jnp.abs(covariance))):
+            raise ValueError(f"{name}: got a matrix that is not symmetric (by {float(skew):.3g}); "
+                             "wants symmetric positive definite.")
+        if not bool(jnp.all(jnp.isfinite(factors))):
+            raise ValueError(f"{name}: got a matrix that is not positive definite; "
+                             "wants symmetric positive definite.")
+    return factors
+
+
+def _concrete(array: Array) -> bool:
+    return not isinstance(array, jax.core.Tracer)
+
+
+def _log_normal(x: Point, mean: Point, factor: Matrix) -> Scalar:
+    # The inverse factor does not depend on x: vmap over x computes it once.
+    whitening = solve_triangular(factor, jnp.eye(x.shape[-1], dtype=factor.dtype), lower=True)
+    z = whitening @ (x - mean)
+    log_volume = jnp.sum(jnp.log(jnp.diagonal(factor)))
+    return -0.5 * (z @ z) - log_volume - 0.5 * x.shape[-1] * math.log(2.0 * math.pi)
