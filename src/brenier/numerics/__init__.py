@@ -1,0 +1,17 @@
+"""Numerical kernels: arrays and callables in, arrays out; they know no measure and no potential."""
+
+from brenier.numerics._pairwise import median_squared_distance
+from brenier.numerics._self_transport import (
+    SelfTransport,
+    default_epsilon,
+    self_entropic_score,
+    self_transport,
+)
+
+__all__ = [
+    "SelfTransport",
+    "default_epsilon",
+    "median_squared_distance",
+    "self_entropic_score",
+    "self_transport",
+]

@@ -1,0 +1,83 @@
+"""Soft reductions over all pairs of two clouds, tile by tile: memory O(n + m) plus one tile."""
+
+import jax
+import jax.numpy as jnp
+
+from brenier._types import Array, Float, Scalar
+
+# Coordinates up to here are differenced one by one: exact for near points, and fused by XLA.
+_DIRECT_DIMENSION = 8
+# The side of a tile whose scores stay in a core's cache between product, maximum and sum.
+TILE = 512
+
+
+def squared_distances(x: Float[Array, "n d"], y: Float[Array, "m d"]) -> Float[Array, "n m"]:
+    """‖x_i − y_j‖² as one matrix, for what fits in memory; never negative.
+
+    Past d = 8 it is ‖x‖² + ‖y‖² − 2⟨x, y⟩: centre the clouds, or near points lose digits.
+
+    >>> import jax.numpy as jnp
+    >>> squared_distances(jnp.array([[0.0, 0.0]]), jnp.array([[3.0, 4.0], [1.0, 0.0]])).tolist()
+    [[25.0, 1.0]]
+    """
+    if x.shape[1] <= _DIRECT_DIMENSION:
+        total = jnp.square(x[:, None, 0] - y[None, :, 0])
+        for k in range(1, x.shape[1]):
+            total = total + jnp.square(x[:, None, k] - y[None, :, k])
+        return total
+    squares = jnp.sum(x * x, axis=1)[:, None] + jnp.sum(y * y, axis=1)[None, :]
+    return jnp.maximum(squares - 2.0 * (x @ y.T), 0.0)
+
+
+def log_sum_exp(
+    x: Float[Array, "n d"], y: Float[Array, "m d"], offsets: Float[Array, "m"], epsilon: Scalar,
+    *, tile: int = TILE,
+) -> Float[Array, "n"]:
+    """log Σ_j exp(h_j + ⟨x_i, y_j⟩/ε) for each i, streamed."""
+    return soft_reduce(x, y, offsets, jnp.zeros((y.shape[0], 0), y.dtype), epsilon, tile=tile)[0]
+
+
+def soft_reduce(
+    x: Float[Array, "n d"], y: Float[Array, "m d"], offsets: Float[Array, "m"],
+    values: Float[Array, "m k"], epsilon: Scalar, *, tile: int = TILE,
+) -> tuple[Float[Array, "n"], Float[Array, "n k"]]:
+    """L_i = log Σ_j exp(s_ij) and Σ_j exp(s_ij − L_i) v_j, s_ij = h_j + ⟨x_i, y_j⟩/ε, streamed.
+
+    Centre x and y: the scores keep |x||y|/ε units in the last place.
+    """
+    n, k = x.shape[0], values.shape[1]
+    least = jnp.finfo(x.dtype).min
+    rows = _tiles(x / epsilon, tile)
+    columns = _tiles(y, tile), _tiles(offsets, tile, fill=-jnp.inf), _tiles(values, tile)
+
+    def reduce_row(x_tile):
+        def add(carry, column):
+            top, total, mean = carry
+            y_tile, h_tile, v_tile = column
+            scores = x_tile @ y_tile.T + h_tile
+            new_top = jnp.maximum(top, jnp.max(scores, axis=1))
+            rescale = jnp.exp(top - new_top)
+            kernel = jnp.exp(scores - new_top[:, None])
+            total = total * rescale + jnp.sum(kernel, axis=1)
+            return (new_top, total, mean * rescale[:, None] + kernel @ v_tile), None
+
+        side = x_tile.shape[0]
+        start = (
+            jnp.full(side, least), jnp.zeros(side, x.dtype), jnp.zeros((side, k), x.dtype)
+        )
+        (top, total, mean), _ = jax.lax.scan(add, start, columns)
+        return top + jnp.log(total), mean / total[:, None]
+
+    logs, means = jax.lax.map(reduce_row, rows)
+    padded = rows.shape[0] * rows.shape[1]
+    return logs.reshape(padded)[:n], means.reshape(padded, k)[:n]
+
+
+def _tiles(array: Array, tile: int, fill: float = 0.0) -> Array:
+    """(n, ...) padded with ``fill`` and cut to (tiles, side, ...), all of about equal size."""
+    n = array.shape[0]
+    count = -(-n // tile)
+    side = -(-n // count)
+    padding = [(0, count * side - n)] + [(0, 0)] * (array.ndim - 1)
+    padded = jnp.pad(array, padding, constant_values=fill)
+    return padded.reshape(count, side, *array.shape[1:])
