@@ -1,0 +1,42 @@
+"""Writing a file whole or not at all."""
+
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+
+@contextmanager
+def atomic_write(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
+    """A binary handle whose bytes become the file at ``path`` only when the block ends well.
+
+    The bytes go to a new file in the same folder, are flushed to disk, then take the name in one
+    step; where the block raises or the process dies, what stood at ``path`` still stands.
+
+    Raises:
+        ValueError: the folder does not exist, or ``path`` is a folder.
+
+    >>> import tempfile
+    >>> folder = Path(tempfile.mkdtemp())
+    >>> with atomic_write(folder / "a.txt") as handle:
+    ...     _ = handle.write(b"whole")
+    >>> [p.name for p in folder.iterdir()]
+    ['a.txt']
+    """
+    target = Path(os.path.realpath(path))  # a link stays a link: what it points at is replaced
+    if not target.parent.is_dir():
+        raise ValueError(f"{path}: got a folder that does not exist; wants an existing folder.")
+    if target.is_dir():
+        raise ValueError(f"{path}: got a folder; wants the path of a file.")
+    part = target.with_name(f".{target.name}.{secrets.token_hex(4)}.part")
+    try:
+        with part.open("xb") as handle:
+            yield handle
+            handle.flush()
+            os.fsync(handle.fileno())
+        os.replace(part, target)
+    except BaseException:  # Ctrl-C too must not leave the part behind
+        part.unlink(missing_ok=True)
+        raise

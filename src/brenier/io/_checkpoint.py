@@ -1,0 +1,122 @@
+"""Checkpoints: the state of a run on disk, so that it can be taken up again."""
+
+import hashlib
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from brenier._checks import check_at_least
+from brenier.io._container import read_container, write_container
+
+_KIND = "checkpoint"
+_ADDRESS = re.compile(r" at 0x[0-9a-f]+")  # where a function lies in memory differs between runs
+State = TypeVar("State")
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A file that a driver saves its state to ``every`` so many steps, and resumes from.
+
+    The state is any pytree: its arrays (random keys included) are stored bit for bit, its structure
+    as a fingerprint only, so that a file can bring back numbers and nothing else. A crash while
+    saving leaves the previous checkpoint.
+
+    Raises:
+        ValueError: ``every`` is below 1; on ``load``, a damaged file or one of another run.
+
+    >>> import jax.numpy as jnp, tempfile
+    >>> checkpoint = Checkpoint(tempfile.mkdtemp() + "/run.checkpoint", every=5)
+    >>> checkpoint.load({"step": jnp.zeros(())}) is None
+    True
+    >>> checkpoint.save({"step": jnp.asarray(5.0)})
+    >>> float(checkpoint.load({"step": jnp.zeros(())})["step"])
+    5.0
+    """
+
+    path: str | os.PathLike[str]
+    every: int = 10
+
+    def __post_init__(self) -> None:
+        check_at_least("every", self.every, 1)
+
+    def save(self, state: Any) -> None:
+        """Write the arrays of ``state``, whole or not at all."""
+        leaves = _array_leaves(state)
+        content = {
+            "structure": _fingerprint(state),
+            "leaves": [_description(path, leaf) for path, leaf in leaves],
+        }
+        write_container(self.path, _KIND, content, [_to_numpy(leaf) for _, leaf in leaves])
+
+    def load(self, template: State) -> State | None:
+        """The saved state in the shape of ``template``, or None where nothing was saved yet."""
+        if not Path(self.path).exists():
+            return None
+        manifest, arrays = read_container(self.path, _KIND)
+        wanted = [_description(path, leaf) for path, leaf in _array_leaves(template)]
+        for got, want in zip(manifest["leaves"], wanted, strict=False):
+            if got != want:
+                raise ValueError(
+                    f"{self.path}: got the checkpoint of another run, with {_phrase(got)}; wants "
+                    f"{_phrase(want)}. Delete the file to start anew."
+                )
+        if len(arrays) != len(wanted) or manifest["structure"] != _fingerprint(template):
+            raise ValueError(
+                f"{self.path}: got the checkpoint of another run (its settings or structure "
+                "differ); wants one of this run. Delete the file to start anew."
+            )
+        stored = iter(arrays)
+        return jax.tree.map(
+            lambda leaf: _like(leaf, next(stored)) if _is_stored(leaf) else leaf, template
+        )
+
+
+def _is_stored(leaf: Any) -> bool:
+    return isinstance(leaf, jax.Array | np.ndarray | np.generic | bool | int | float)
+
+
+def _is_key(leaf: Any) -> bool:
+    return isinstance(leaf, jax.Array) and jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)
+
+
+def _array_leaves(state: Any) -> list[tuple[str, Any]]:
+    leaves = jax.tree_util.tree_leaves_with_path(state)
+    return [(jax.tree_util.keystr(path), leaf) for path, leaf in leaves if _is_stored(leaf)]
+
+
+def _description(path: str, leaf: Any) -> dict[str, Any]:
+    """What a leaf must agree on for a checkpoint to be of the same run."""
+    if isinstance(leaf, bool | int | float):
+        return {"path": path, "dtype": type(leaf).__name__, "shape": []}
+    return {"path": path, "dtype": str(leaf.dtype), "shape": list(leaf.shape)}
+
+
+def _phrase(description: dict[str, Any]) -> str:
+    path, dtype, shape = description["path"], description["dtype"], description["shape"]
+    return f"state{path} of dtype {dtype} and shape {tuple(shape)}"
+
+
+def _fingerprint(state: Any) -> str:
+    """A hash of the tree's structure, static fields and function leaves included."""
+    leaves, structure = jax.tree.flatten(state)
+    functions = [repr(leaf) for leaf in leaves if not _is_stored(leaf)]
+    return hashlib.sha256(_ADDRESS.sub("", f"{structure}{functions}").encode()).hexdigest()
+
+
+def _to_numpy(leaf: Any) -> np.ndarray:
+    return np.asarray(jax.random.key_data(leaf) if _is_key(leaf) else leaf)
+
+
+def _like(leaf: Any, stored: np.ndarray) -> Any:
+    """``stored`` as the kind of thing that ``leaf`` is, so that a resumed run traces alike."""
+    if _is_key(leaf):
+        return jax.random.wrap_key_data(jnp.asarray(stored), impl=jax.random.key_impl(leaf))
+    if isinstance(leaf, jax.Array):
+        return leaf.at[...].set(stored)  # keeps JAX's weak type, which decides how a leaf promotes
+    return stored if isinstance(leaf, np.ndarray) else type(leaf)(stored.item())

@@ -1,0 +1,66 @@
+"""Points as people bring them: values, with what is needed to hand the same kind of thing back."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+
+@dataclass(frozen=True, eq=False)
+class Picture:
+    """What a picture has besides its colours, so that changed colours make a picture again.
+
+    Args:
+        height: rows of pixels.
+        width: columns of pixels.
+        levels: what stands for 1.0, 255 or 65535.
+        alpha: opacity (height, width) as it was, or None; it is never transported.
+    """
+
+    height: int
+    width: int
+    levels: int = 255
+    alpha: np.ndarray | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Table:
+    """n points in R^d read from a file.
+
+    Args:
+        values: (n, d), finite, floating.
+        file: where they come from; errors name it.
+        names: the names of the d columns, where the file has them.
+        picture: for the pixels of a picture: values are its colours in [0, 1], row by row.
+    """
+
+    values: np.ndarray
+    file: str = "values"
+    names: tuple[str, ...] | None = None
+    picture: Picture | None = None
+
+    def aligned(self, names: Sequence[str] | None, wanted_by: str) -> "Table":
+        """The table with its columns in the order of ``names``, matched by name.
+
+        Where either side has no names, columns stand as they are.
+
+        Raises:
+            ValueError: a column is missing, or is one too many; it is named.
+
+        >>> table = Table(np.array([[1.0, 2.0]]), "new.csv", ("b", "a"))
+        >>> table.aligned(("a", "b"), "old.csv").values.tolist()
+        [[2.0, 1.0]]
+        """
+        if names is None or self.names is None or tuple(names) == self.names:
+            return self
+        missing = [name for name in names if name not in self.names]
+        extra = [name for name in self.names if name not in names]
+        if missing or extra:
+            faults = [f"without columns {missing}"] * bool(missing)
+            faults += [f"with unknown columns {extra}"] * bool(extra)
+            raise ValueError(
+                f"{self.file}: got a table {' and '.join(faults)}; wants the columns "
+                f"{list(names)} of {wanted_by}, in any order."
+            )
+        order = [self.names.index(name) for name in names]
+        return replace(self, values=self.values[:, order], names=tuple(names))

@@ -1,0 +1,160 @@
+"""Modules to plain JSON and arrays, and back by a closed list of classes and functions."""
+
+import dataclasses
+import functools
+import inspect
+import math
+from collections.abc import Callable
+from types import MappingProxyType, ModuleType
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from brenier import maps, measures, potentials
+
+_ROOMS: tuple[ModuleType, ...] = (potentials, measures, maps)
+_INTERFACES = (
+    potentials.AbstractPotential, measures.AbstractMeasure, maps.AbstractMap,
+)
+_ACTIVATIONS = (
+    "celu", "elu", "gelu", "hard_tanh", "leaky_relu", "log_sigmoid", "mish", "relu", "relu6",
+    "selu", "sigmoid", "silu", "soft_sign", "softplus", "squareplus", "tanh",
+)  # fmt: skip
+
+
+@functools.cache
+def saved_classes() -> MappingProxyType[str, type[eqx.Module]]:
+    """The classes that a file may name: the public final ones of the rooms, and two of equinox."""
+    found: dict[str, type[eqx.Module]] = {
+        "equinox.nn.Linear": eqx.nn.Linear,
+        "equinox.nn.MLP": eqx.nn.MLP,
+    }
+    for room in _ROOMS:
+        for name in room.__all__:
+            member = getattr(room, name)
+            if (
+                isinstance(member, type)
+                and issubclass(member, _INTERFACES)
+                and not name.startswith("Abstract")
+            ):
+                found[f"{room.__name__}.{member.__name__}"] = member
+    return MappingProxyType(found)
+
+
+@functools.cache
+def saved_functions() -> MappingProxyType[str, Callable[..., Any]]:
+    """The functions that a file may name: the activations of networks."""
+    default = inspect.signature(eqx.nn.MLP.__init__).parameters
+    return MappingProxyType(
+        {
+            **{f"jax.nn.{name}": getattr(jax.nn, name) for name in _ACTIVATIONS},
+            "jax.numpy.tanh": jnp.tanh,
+            "equinox.nn.MLP.activation": default["activation"].default,
+            "equinox.nn.MLP.final_activation": default["final_activation"].default,
+        }
+    )
+
+
+def encode(value: Any, where: str, arrays: list[np.ndarray]) -> Any:
+    """``value`` as JSON; its arrays are appended to ``arrays`` and stand in by their index."""
+    if value is None or isinstance(value, bool | int | str):
+        return value
+    if isinstance(value, float):
+        return float(value) if math.isfinite(value) else {"float": repr(float(value))}
+    if isinstance(value, jax.Array | np.ndarray):
+        return _encode_array(value, where, arrays)
+    if type(value) in (tuple, list):
+        items = [encode(item, f"{where}[{i}]", arrays) for i, item in enumerate(value)]
+        return {type(value).__name__: items}
+    for name, cls in saved_classes().items():
+        if type(value) is cls:
+            return {
+                "class": name,
+                "fields": {
+                    field.name: encode(getattr(value, field.name), f"{where}.{field.name}", arrays)
+                    for field in dataclasses.fields(value)
+                },
+            }
+    for name, function in saved_functions().items():
+        if value is function:
+            return {"function": name}
+    label = getattr(value, "__qualname__", type(value).__name__)
+    raise ValueError(
+        f"{where}: got {label}, which cannot be saved (a file holds no code); wants arrays, plain "
+        "settings, brenier's public classes, equinox's MLP and Linear, or an activation of jax.nn."
+    )
+
+
+def decode(node: Any, arrays: list[np.ndarray], where: str) -> Any:
+    """The inverse of ``encode``; a name outside the closed lists is a ``ValueError``."""
+    if not isinstance(node, dict):
+        return node
+    match node:
+        case {"float": "inf" | "-inf" | "nan" as text}:
+            return float(text)
+        case {"array": int(index)}:
+            return jnp.asarray(_array(arrays, index, where))
+        case {"weak": int(index)}:
+            stored = _array(arrays, index, where)
+            # Only a Python number makes JAX's weak type; an indexed update keeps it.
+            return jnp.broadcast_to(stored.dtype.type(0).item(), stored.shape).at[...].set(stored)
+        case {"numpy": int(index)}:
+            return _array(arrays, index, where)
+        case {"key": int(index), "impl": str(implementation)}:
+            data = jnp.asarray(_array(arrays, index, where))
+            return jax.random.wrap_key_data(data, impl=implementation)
+        case {"tuple": list(items)}:
+            return tuple(decode(item, arrays, f"{where}[{i}]") for i, item in enumerate(items))
+        case {"list": list(items)}:
+            return [decode(item, arrays, f"{where}[{i}]") for i, item in enumerate(items)]
+        case {"function": str(name)} if name in saved_functions():
+            return saved_functions()[name]
+        case {"class": str(name), "fields": dict(fields)} if name in saved_classes():
+            return _decode_module(saved_classes()[name], fields, arrays, where)
+    name = node.get("class", node.get("function", sorted(node)))
+    raise ValueError(
+        f"{where}: got {name!r}, which this brenier does not know; wants brenier's public classes "
+        "(upgrade brenier, or save the map again)."
+    )
+
+
+def _encode_array(
+    value: jax.Array | np.ndarray, where: str, arrays: list[np.ndarray]
+) -> dict[str, Any]:
+    if isinstance(value, jax.Array) and jnp.issubdtype(value.dtype, jax.dtypes.prng_key):
+        node = {"key": len(arrays), "impl": str(jax.random.key_impl(value))}
+        arrays.append(np.asarray(jax.random.key_data(value)))
+        return node
+    if value.dtype.kind not in "biufc":
+        raise ValueError(f"{where}: got dtype {value.dtype}; wants a dtype of NumPy's own.")
+    weak = "weak" if getattr(value, "weak_type", False) else "array"
+    node = {weak if isinstance(value, jax.Array) else "numpy": len(arrays)}
+    arrays.append(np.asarray(value))
+    return node
+
+
+def _array(arrays: list[np.ndarray], index: int, where: str) -> np.ndarray:
+    if not 0 <= index < len(arrays):
+        raise ValueError(f"{where}: got array {index}; wants one of {len(arrays)} arrays.")
+    return arrays[index]
+
+
+def _decode_module(
+    cls: type[eqx.Module], fields: dict[str, Any], arrays: list[np.ndarray], where: str
+) -> eqx.Module:
+    wanted = {field.name for field in dataclasses.fields(cls)}
+    if set(fields) != wanted:
+        raise ValueError(
+            f"{where}: got {cls.__name__} with fields {sorted(fields)}; wants {sorted(wanted)} "
+            "(the class has changed between versions of brenier)."
+        )
+    module = object.__new__(cls)  # as JAX rebuilds a module: no constructor runs on a file's word
+    for name, node in fields.items():
+        object.__setattr__(module, name, decode(node, arrays, f"{where}.{name}"))
+    for parent in cls.__mro__:
+        if "__check_init__" in vars(parent):
+            vars(parent)["__check_init__"](module)
+    return module

@@ -1,0 +1,297 @@
+"""Saving and loading maps: round trips, and every way in which a file can be wrong."""
+
+import io
+import json
+import os
+import subprocess
+import sys
+import zipfile
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import brenier
+from brenier.io import read_manifest
+from brenier.io._container import FORMAT_VERSION, _digest, _json_bytes
+from brenier.io._tree import saved_classes
+from brenier.maps import (
+    AffineMap,
+    Composition,
+    ConjugateMap,
+    GradientMap,
+    Pushforward,
+    ResidualNetwork,
+)
+from brenier.measures import Empirical, Gaussian, GaussianMixture, Gibbs
+from brenier.potentials import ICNN, LogSumExp, MaxAffine, Preconditioned, Quadratic
+
+KEY = jax.random.key(0)
+
+
+def _quadratic(dtype=jnp.float64):
+    factor, shift = jnp.array([[2.0, 0.0], [0.5, 1.0]], dtype), jnp.array([1.0, -1.0], dtype)
+    return Quadratic(factor, shift, 0.25)
+
+
+def _examples():
+    quadratic = _quadratic()
+    points = np.random.default_rng(0).normal(size=(5, 2))
+    gaussian = Gaussian(jnp.zeros(2), jnp.eye(2))
+    mlp = eqx.nn.MLP(2, "scalar", 4, 2, activation=jax.nn.softplus, key=KEY)
+    return [
+        quadratic,
+        ICNN.identity(KEY, 2, (4, 4), activation="squareplus"),
+        LogSumExp.identity(KEY, 2, 4),
+        MaxAffine(jnp.ones((3, 2)), jnp.zeros(3), jnp.array(-jnp.inf)),
+        Preconditioned(quadratic, jnp.eye(2), jnp.ones(2), jnp.zeros(2), jnp.array(3.0)),
+        Empirical(points),
+        Empirical(points, np.arange(1.0, 6.0)),
+        gaussian,
+        GaussianMixture(jnp.ones(2), jnp.zeros((2, 2)), jnp.stack([jnp.eye(2)] * 2)),
+        Gibbs(quadratic, 2),
+        Gibbs(mlp, 2),
+        AffineMap(jnp.eye(2), jnp.ones(2)),
+        GradientMap(quadratic),
+        ConjugateMap(quadratic),
+        Composition((GradientMap(quadratic), AffineMap.identity(2))),
+        Pushforward(gaussian, GradientMap(quadratic)),
+        ResidualNetwork.identity(KEY, 2, (2,)),
+    ]
+
+
+EXAMPLES = _examples()
+
+
+def _kinds(module):
+    """Shape, dtype and weak type of each array: what decides how a map computes."""
+    return [jax.typeof(leaf) for leaf in jax.tree.leaves(module) if eqx.is_array(leaf)]
+
+
+def test_every_public_class_has_an_example():
+    ours = {cls for name, cls in saved_classes().items() if name.startswith("brenier.")}
+    assert {type(example) for example in EXAMPLES} == ours
+
+
+@pytest.mark.parametrize("module", EXAMPLES, ids=lambda m: type(m).__name__)
+def test_round_trip_is_exact(module, tmp_path):
+    path = tmp_path / "module.brenier"
+    brenier.save(path, module)
+    loaded = brenier.load(path)
+    assert eqx.tree_equal(module, loaded, typematch=True)
+    assert _kinds(loaded) == _kinds(module)
+    assert read_manifest(path)["class"].endswith(f".{type(module).__name__}")
+
+
+def test_dtype_follows_the_map(tmp_path):
+    path = tmp_path / "map.brenier"
+    brenier.save(path, GradientMap(_quadratic(jnp.float32)))
+    assert read_manifest(path)["dtype"] == "float32"
+    assert brenier.load(path)(jnp.ones(2, jnp.float32)).dtype == jnp.float32
+
+
+def test_the_same_map_gives_the_same_bytes_in_another_process(tmp_path):
+    brenier.save(tmp_path / "a.brenier", _quadratic())
+    code = (
+        "import jax.numpy as jnp, brenier; brenier.save('b.brenier', brenier.potentials.Quadratic("
+        "jnp.array([[2.0, 0.0], [0.5, 1.0]]), jnp.array([1.0, -1.0]), 0.25))"
+    )
+    subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=True)
+    assert (tmp_path / "a.brenier").read_bytes() == (tmp_path / "b.brenier").read_bytes()
+
+
+def test_names_of_coordinates_are_kept(tmp_path):
+    path = tmp_path / "map.brenier"
+    brenier.save(path, AffineMap.identity(2), names=["höhe", "weight"])
+    assert read_manifest(path)["names"] == ["höhe", "weight"]
+    with pytest.raises(ValueError, match="names: got 1 names"):
+        brenier.save(path, AffineMap.identity(2), names=["a"])
+
+
+def test_what_cannot_be_saved_is_named(tmp_path):
+    path = tmp_path / "x.brenier"
+    pushed = Pushforward(Gibbs(lambda x: x @ x, 2), AffineMap.identity(2))
+    with pytest.raises(ValueError, match=r"Pushforward\.source\.potential: got .*lambda"):
+        brenier.save(path, pushed)
+    with pytest.raises(ValueError, match="module: got MLP; wants a map"):
+        brenier.save(path, eqx.nn.MLP(2, 2, 2, 1, key=KEY))
+    half = AffineMap(jnp.eye(2, dtype=jnp.bfloat16), jnp.ones(2, jnp.bfloat16))
+    with pytest.raises(ValueError, match=r"AffineMap\.matrix: got dtype bfloat16"):
+        brenier.save(path, half)
+    assert not path.exists()
+
+
+@pytest.fixture
+def saved(tmp_path):
+    path = tmp_path / "map.brenier"
+    brenier.save(path, GradientMap(_quadratic()))
+    return path
+
+
+def _rewritten(path, change, *, seal=True):
+    """The file with its manifest changed, the checksum made to match."""
+    with zipfile.ZipFile(path) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    manifest = json.loads(members["manifest.json"])
+    change(manifest)
+    if seal:
+        del manifest["sha256"]
+        arrays = [data for name, data in members.items() if name.endswith(".npy")]
+        manifest["sha256"] = _digest(manifest, arrays)
+    members["manifest.json"] = _json_bytes(manifest)
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, data in members.items():
+            archive.writestr(name, data)
+
+
+@pytest.mark.parametrize("keep", [0.999, 0.5, 0.01])
+def test_a_truncated_file_says_so(saved, keep):
+    data = saved.read_bytes()
+    saved.write_bytes(data[: int(len(data) * keep)])
+    with pytest.raises(ValueError, match="truncated"):
+        brenier.load(saved)
+
+
+def test_an_empty_a_foreign_and_an_absent_file_say_so(saved, tmp_path):
+    saved.write_bytes(b"")
+    with pytest.raises(ValueError, match="empty file"):
+        brenier.load(saved)
+    saved.write_bytes(b"\x93NUMPY and more than a zip's tail of bytes")
+    with pytest.raises(ValueError, match="brenier did not write"):
+        brenier.load(saved)
+    with zipfile.ZipFile(saved, "w") as archive:
+        archive.writestr("a.txt", "b")
+    with pytest.raises(ValueError, match="zip that brenier did not write"):
+        brenier.load(saved)
+    with pytest.raises(ValueError, match="no such file"):
+        brenier.load(tmp_path / "absent.brenier")
+
+
+def test_no_altered_byte_passes_unseen(saved):
+    """Whatever byte is flipped: a clear error, or (in the zip's own time stamps) the same map."""
+    data = saved.read_bytes()
+    original = brenier.load(saved)
+    refusals = []
+    for position in range(len(data)):
+        changed = bytearray(data)
+        changed[position] ^= 0x41
+        saved.write_bytes(changed)
+        try:
+            assert eqx.tree_equal(brenier.load(saved), original)
+        except ValueError as error:
+            refusals.append(str(error))
+    assert all(str(saved) in refusal for refusal in refusals)
+    assert len(refusals) > 0.8 * len(data)
+
+
+def test_altered_content_with_valid_zip_sums_is_refused(saved):
+    _rewritten(saved, lambda manifest: manifest.update(dimension=3), seal=False)
+    with pytest.raises(ValueError, match="altered"):
+        brenier.load(saved)
+
+
+def test_a_newer_file_says_to_upgrade(saved):
+    _rewritten(saved, lambda manifest: manifest.update(format_version=FORMAT_VERSION + 1))
+    with pytest.raises(ValueError, match=f"format {FORMAT_VERSION + 1}.*upgrade brenier"):
+        brenier.load(saved)
+
+
+@pytest.mark.parametrize("name", ["os.system", "brenier.io.save", "brenier.maps.AbstractMap"])
+def test_only_listed_classes_and_functions_are_looked_up(saved, name):
+    def rename(manifest):
+        manifest["root"]["class"] = name
+
+    _rewritten(saved, rename)
+    with pytest.raises(ValueError, match=f"got {name!r}, which this brenier does not know"):
+        brenier.load(saved)
+    _rewritten(saved, lambda manifest: manifest.update(root={"function": name}))
+    with pytest.raises(ValueError, match="does not know"):
+        brenier.load(saved)
+
+
+def test_fields_of_another_version_and_bad_settings_are_refused(saved):
+    def more(manifest):
+        manifest["root"]["fields"]["potential"]["fields"]["colour"] = 1
+
+    def bad(manifest):
+        del manifest["root"]["fields"]["potential"]["fields"]["colour"]
+        manifest["root"]["fields"]["potential"]["fields"]["floor"] = -1.0
+
+    _rewritten(saved, more)
+    with pytest.raises(ValueError, match="class has changed between versions"):
+        brenier.load(saved)
+    _rewritten(saved, bad)
+    with pytest.raises(ValueError, match=r"floor: got -1\.0"):
+        brenier.load(saved)
+
+
+def test_an_array_that_claims_more_than_it_holds_is_refused(saved):
+    header = io.BytesIO()
+    np.lib.format.write_array_header_1_0(
+        header, {"descr": "<f8", "fortran_order": False, "shape": (2**40,)}
+    )
+    with zipfile.ZipFile(saved) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    members["arrays/0.npy"] = header.getvalue() + b"\0" * 16
+    manifest = json.loads(members["manifest.json"])
+    del manifest["sha256"]
+    manifest["sha256"] = _digest(manifest, [members["arrays/0.npy"], members["arrays/1.npy"]])
+    members["manifest.json"] = _json_bytes(manifest)
+    with zipfile.ZipFile(saved, "w") as archive:
+        for name, data in members.items():
+            archive.writestr(name, data)
+    with pytest.raises(ValueError, match="altered"):
+        brenier.load(saved)
+
+
+@pytest.mark.parametrize("when", ["fsync", "replace"])
+def test_a_crash_while_writing_leaves_the_old_file(saved, when, monkeypatch):
+    before = saved.read_bytes()
+
+    def crash(*arguments):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, when, crash)
+    with pytest.raises(KeyboardInterrupt):
+        brenier.save(saved, AffineMap.identity(3))
+    monkeypatch.undo()
+    assert saved.read_bytes() == before
+    assert list(saved.parent.iterdir()) == [saved]
+
+
+def test_a_folder_that_is_not_there_and_a_folder_as_file(tmp_path):
+    with pytest.raises(ValueError, match="folder that does not exist"):
+        brenier.save(tmp_path / "no" / "map.brenier", AffineMap.identity(2))
+    with pytest.raises(ValueError, match="got a folder; wants"):
+        brenier.save(tmp_path, AffineMap.identity(2))
+
+
+def test_a_link_is_written_through(saved, tmp_path):
+    link = tmp_path / "link.brenier"
+    link.symlink_to(saved)
+    brenier.save(link, AffineMap.identity(3))
+    assert link.is_symlink()
+    assert brenier.load(saved).dimension == 3
+
+
+_floats = st.floats(allow_nan=False, width=64)
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    entries=st.lists(_floats, min_size=4, max_size=4),
+    floor=st.floats(0, 1e300),
+    names=st.none() | st.lists(st.text(), min_size=2, max_size=2),
+)
+def test_any_value_and_name_survives(entries, floor, names, tmp_path_factory):
+    path = tmp_path_factory.mktemp("any") / "map.brenier"
+    module = Quadratic(jnp.array(entries).reshape(2, 2), jnp.array(entries[:2]), floor)
+    brenier.save(path, module, names=names)
+    loaded = brenier.load(path)
+    assert loaded.factor.tobytes() == module.factor.tobytes()
+    assert loaded.floor == floor
+    assert read_manifest(path)["names"] == names
