@@ -24,8 +24,8 @@ class ResidualNetwork(AbstractMap):
     [1.0, 2.0]
     """
 
-    weights: tuple[Float[Array, "out in"], ...]
-    biases: tuple[Float[Array, "out"], ...]
+    weights: tuple[Float[Array, "_ _"], ...]
+    biases: tuple[Float[Array, "_"], ...]
     activation: Literal["gelu", "silu", "tanh"] = eqx.field(static=True, default="silu")
 
     def __check_init__(self):
