@@ -4,44 +4,81 @@ from collections.abc import Callable
 from typing import ClassVar
 
 import equinox as eqx
+import jax
 
 from brenier._checks import check_at_least
 from brenier._types import Key, Point, Points, Scalar
 from brenier.measures._base import AbstractMeasure
+from brenier.measures._gaussian import Gaussian
+from brenier.numerics._hamiltonian import hamiltonian_chains
+
+# The cloud of chains sets the step size and the metric, so a small sample still runs this many.
+_FEWEST_CHAINS = 100
 
 
 class Gibbs(AbstractMeasure):
     """The measure of density proportional to e^{−V}, V given as a function of one point.
 
     ``log_density`` is −V, UNNORMALISED: right for scores, for gradients of KL and for KL up to a
-    constant; not for comparing two measures' densities.
+    constant; not for comparing two measures' densities. ``sample`` runs n independent chains of
+    Hamiltonian Monte Carlo; not for modes that deep valleys part, whose shares it cannot find.
 
     Args:
-        potential: V, (d,) to (), differentiable by JAX.
+        potential: V, (d,) to (), finite and differentiable by JAX on all of R^d.
         dimension: d.
+        start: where the chains start; N(0, I) when None. Its modes should cover those of e^{−V}.
+        warmup: transitions that set step size and metric.
+        steps: transitions after that.
 
-    >>> import jax.numpy as jnp
-    >>> nu = Gibbs(lambda x: jnp.sum(x**4), dimension=2)
-    >>> nu.score(jnp.array([1.0, 2.0])).tolist()
+    >>> import jax
+    >>> nu = Gibbs(lambda x: (x**4).sum(), dimension=2)
+    >>> nu.score(jax.numpy.array([1.0, 2.0])).tolist()
     [-4.0, -32.0]
+    >>> nu.sample(jax.random.key(0), 5).shape
+    (5, 2)
     """
 
     potential: Callable[[Point], Scalar]
-    _dimension: int = eqx.field(static=True)
+    start: AbstractMeasure
+    warmup: int = eqx.field(static=True)
+    steps: int = eqx.field(static=True)
     has_density: ClassVar[bool] = True
 
-    def __init__(self, potential: Callable[[Point], Scalar], dimension: int):
+    def __init__(
+        self,
+        potential: Callable[[Point], Scalar],
+        dimension: int,
+        *,
+        start: AbstractMeasure | None = None,
+        warmup: int = 200,
+        steps: int = 50,
+    ):
         if not callable(potential):
             raise ValueError(f"potential: got {potential!r}; wants a function of one point.")
+        check_at_least("dimension", dimension, 1)
+        self.start = Gaussian.standard(dimension) if start is None else start
+        if self.start.dimension != dimension:
+            raise ValueError(f"start: got dimension {self.start.dimension}; wants {dimension}.")
         self.potential = potential
-        self._dimension = check_at_least("dimension", dimension, 1)
+        self.warmup = check_at_least("warmup", warmup, 4)
+        self.steps = check_at_least("steps", steps, 1)
 
     @property
     def dimension(self) -> int:
-        return self._dimension
+        return self.start.dimension
 
     def sample(self, key: Key, n: int) -> Points:
-        raise NotImplementedError
+        """The ends of n independent chains."""
+        return _sample(self, key, n)
 
     def point_log_density(self, x: Point) -> Scalar:
         return -self.potential(x)
+
+
+@eqx.filter_jit
+def _sample(measure: Gibbs, key: Key, n: int) -> Points:
+    start_key, key = jax.random.split(key)
+    start = measure.start.sample(start_key, max(n, _FEWEST_CHAINS))
+    return hamiltonian_chains(
+        measure.point_log_density, start, key, warmup=measure.warmup, steps=measure.steps
+    )[:n]
