@@ -1,6 +1,10 @@
 """Numerical kernels: arrays and callables in, arrays out; they know no measure and no potential."""
 
-from brenier.numerics._pairwise import median_squared_distance
+from brenier.numerics._pairwise import (
+    energy_distance_squared,
+    mean_distance,
+    median_squared_distance,
+)
 from brenier.numerics._self_transport import (
     SelfTransport,
     default_epsilon,
@@ -11,6 +15,8 @@ from brenier.numerics._self_transport import (
 __all__ = [
     "SelfTransport",
     "default_epsilon",
+    "energy_distance_squared",
+    "mean_distance",
     "median_squared_distance",
     "self_entropic_score",
     "self_transport",

@@ -5,19 +5,92 @@ from functools import partial
 import jax
 import jax.numpy as jnp
 
-from brenier._types import Points, Scalar
-from brenier.numerics._streaming import squared_distances
+from brenier._types import Array, Float, Points, Scalar, Weights
+from brenier.numerics._streaming import cut_tiles, squared_distances
 
+# The side of a tile: large enough for both cores, small enough for their caches.
+_TILE = 1024
 # The median is over all pairs of at most this many points.
 _MEDIAN_POINTS = 2048
+
+
+@jax.jit
+def mean_distance(
+    x: Float[Array, "n d"], y: Float[Array, "m d"] | None = None,
+    x_weights: Float[Array, "n"] | None = None, y_weights: Float[Array, "m"] | None = None,
+) -> Scalar:
+    """Σ_ij a_i b_j ‖x_i − y_j‖, streamed: the mean distance between two clouds.
+
+    With ``y`` None, of x and itself, the zero diagonal included, at half the work. Pair arithmetic
+    in the dtype of the input, sums in float64: float32 clouds cost half, for an error of about 1e-8
+    of the distance. Not for differentiation: a distance has no gradient at 0.
+
+    Args:
+        x, y: clouds (n, d) and (m, d).
+        x_weights, y_weights: non-negative with sum 1; uniform where None.
+
+    >>> import jax.numpy as jnp
+    >>> float(mean_distance(jnp.array([[0.0], [4.0]])))
+    2.0
+    >>> float(mean_distance(jnp.array([[0.0], [4.0]]), jnp.array([[3.0]])))
+    2.0
+    """
+    symmetric = y is None
+    wide = jnp.promote_types(x.dtype, jnp.float64)
+    centre = jnp.mean(x, axis=0)
+    x = x - centre
+    a = _weights(x, x_weights)
+    other, b = (x, a) if y is None else (y - centre, _weights(y, y_weights))
+    x_tiles, a_tiles = cut_tiles(x, _TILE), cut_tiles(a.astype(wide), _TILE)
+    y_tiles, b_tiles = cut_tiles(other, _TILE), cut_tiles(b, _TILE)
+
+    def part(distances, i, j):
+        # Row sums: a sum over columns would walk the tile against its layout.
+        return a_tiles[i] @ jnp.sum(distances * b_tiles[j], axis=1).astype(wide)
+
+    def add_row(i, total):
+        def add_tile(j, total):
+            distances = jnp.sqrt(squared_distances(x_tiles[i], y_tiles[j]))
+            return total + (2.0 if symmetric else 1.0) * part(distances, i, j)
+
+        if not symmetric:
+            return jax.lax.fori_loop(0, y_tiles.shape[0], add_tile, total)
+        # Past d = 8 rounding leaves the diagonal at |x|√u instead of 0.
+        itself = jnp.sqrt(squared_distances(x_tiles[i], x_tiles[i]))
+        itself = jnp.where(jnp.eye(itself.shape[0], dtype=bool), 0.0, itself)
+        total = total + part(itself, i, i)
+        return jax.lax.fori_loop(i + 1, x_tiles.shape[0], add_tile, total)
+
+    return jax.lax.fori_loop(0, x_tiles.shape[0], add_row, jnp.zeros((), wide))
+
+
+@jax.jit
+def energy_distance_squared(
+    x: Float[Array, "n d"], y: Float[Array, "m d"],
+    x_weights: Float[Array, "n"] | None = None, y_weights: Float[Array, "m"] | None = None,
+) -> Scalar:
+    """2E‖X − Y‖ − E‖X − X'‖ − E‖Y − Y'‖ ≥ 0, the MMD² of the kernel −‖x − y‖, streamed.
+
+    The V-statistic: all pairs, the zero diagonal included, so it is non-negative, zero for equal
+    clouds only, and biased up by about (E‖X − X'‖/n + E‖Y − Y'‖/m). It is a difference of large
+    numbers: absolute error about 1e-15 (float64) or 1e-8 (float32) of the mean distance.
+    Székely & Rizzo (2013); the quality measure of DLV26, MATH_1.
+
+    >>> import jax.numpy as jnp
+    >>> float(energy_distance_squared(jnp.array([[0.0]]), jnp.array([[3.0]])))
+    6.0
+    """
+    cross = mean_distance(x, y, x_weights, y_weights)
+    within = mean_distance(x, None, x_weights) + mean_distance(y, None, y_weights)
+    return 2.0 * cross - within
 
 
 @partial(jax.jit, static_argnames=("max_points",))
 def median_squared_distance(x: Points, *, max_points: int = _MEDIAN_POINTS) -> Scalar:
     """The median of ‖x_i − x_j‖² over the pairs i ≠ j, to a relative accuracy of 1e-3.
 
-    Found by bisection on the count of pairs below a level, 10 times faster than a sort. Of more
-    than ``max_points`` points, only that many, evenly spaced along the array, are looked at.
+    Found by bisection on the count of pairs below a level, some 20 times faster than a sort. Of
+    more than ``max_points`` points, only that many, evenly spaced along the array, are looked at.
     A single point has median 0.
 
     >>> import jax.numpy as jnp
@@ -46,3 +119,8 @@ def median_squared_distance(x: Points, *, max_points: int = _MEDIAN_POINTS) -> S
     high = 2.0 * jnp.sum(distances) / max(n * (n - 1), 1)
     low, high = jax.lax.while_loop(wide, halve, (jnp.zeros_like(high), high))
     return 0.5 * (low + high)
+
+
+def _weights(points: Points, weights: Weights | None) -> Weights:
+    n = points.shape[0]
+    return jnp.full(n, 1.0 / n, points.dtype) if weights is None else weights

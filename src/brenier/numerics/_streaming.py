@@ -47,8 +47,8 @@ def soft_reduce(
     """
     n, k = x.shape[0], values.shape[1]
     least = jnp.finfo(x.dtype).min
-    rows = _tiles(x / epsilon, tile)
-    columns = _tiles(y, tile), _tiles(offsets, tile, fill=-jnp.inf), _tiles(values, tile)
+    rows = cut_tiles(x / epsilon, tile)
+    columns = cut_tiles(y, tile), cut_tiles(offsets, tile, fill=-jnp.inf), cut_tiles(values, tile)
 
     def reduce_row(x_tile):
         def add(carry, column):
@@ -73,7 +73,7 @@ def soft_reduce(
     return logs.reshape(padded)[:n], means.reshape(padded, k)[:n]
 
 
-def _tiles(array: Array, tile: int, fill: float = 0.0) -> Array:
+def cut_tiles(array: Array, tile: int, fill: float = 0.0) -> Array:
     """(n, ...) padded with ``fill`` and cut to (tiles, side, ...), all of about equal size."""
     n = array.shape[0]
     count = -(-n // tile)
