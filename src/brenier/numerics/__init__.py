@@ -11,13 +11,23 @@ from brenier.numerics._self_transport import (
     self_entropic_score,
     self_transport,
 )
+from brenier.numerics._spd import (
+    bures_squared,
+    gaussian_map_matrix,
+    inverse_sqrtm_spd,
+    sqrtm_spd,
+)
 
 __all__ = [
     "SelfTransport",
+    "bures_squared",
     "default_epsilon",
     "energy_distance_squared",
+    "gaussian_map_matrix",
+    "inverse_sqrtm_spd",
     "mean_distance",
     "median_squared_distance",
     "self_entropic_score",
     "self_transport",
+    "sqrtm_spd",
 ]
