@@ -1,0 +1,142 @@
+"""The commands and their exit codes: 0 done, 2 bad input or usage, 1 failed, 130 interrupted."""
+
+import errno
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from brenier.cli._console import announce, progress_bar
+
+# Where typer keeps click's usage errors differs between its versions; their parent does not.
+_UsageError: type[Exception] = typer.BadParameter.__mro__[1]
+_SYSTEM_FAULTS = (errno.ENOSPC, errno.EIO, errno.ENOMEM, errno.EDQUOT)
+
+app = typer.Typer(
+    help="Learn, compute and certify optimal transport (Monge) maps.",
+    no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False,
+)  # fmt: skip
+
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object, and nothing else.")]
+Seed = Annotated[int, typer.Option(help="The seed of all randomness.", min=0)]
+OutFolder = Annotated[Path, typer.Option("--out", "-o", help="The folder to write to.")]
+ResultFolder = Annotated[
+    Path | None, typer.Option("--out", "-o", help="The folder to write to; by default out/NAME.")
+]
+Seeds = Annotated[
+    int | None, typer.Option(help="How many seeds to run, where it runs several.", min=1)
+]
+DataFiles = Annotated[
+    list[Path] | None, typer.Option("--data", help="A data file, where it reads any; repeatable.")
+]
+
+
+@app.command()
+def demo(out: OutFolder = Path("demo"), seed: Seed = 0, json: Json = False) -> None:
+    """Transfer the colours of one photo to another, both ways, and draw what came of it."""
+    from brenier.cli._demo import run_demo
+
+    with progress_bar() as progress:
+        result, rows = run_demo(out, seed, progress)
+    announce(result, "Colour transfer", rows, json)
+
+
+@app.command()
+def fit(
+    source: Annotated[str, typer.Argument(help="Points to move: a table or a picture.")],
+    target: Annotated[str, typer.Argument(help="Points to move them onto.")],
+    out: Annotated[str, typer.Option("--out", "-o", help="The map file to write.")],
+    seed: Seed = 0,
+    json: Json = False,
+) -> None:
+    """Learn the map from SOURCE to TARGET, and save it.
+
+    Files: .npy, .npz (file.npz:key names the array), .csv, .parquet, or pictures (their pixels).
+    """
+    from brenier.cli._transport import run_fit
+
+    with progress_bar() as progress:
+        result, rows = run_fit(source, target, out, seed, progress)
+    announce(result, "Fit", rows, json)
+
+
+@app.command()
+def transport(
+    map: Annotated[str, typer.Argument(help="A map file that fit wrote.")],
+    new: Annotated[str, typer.Argument(help="Points to move: a table or a picture.")],
+    out: Annotated[str, typer.Option("--out", "-o", help="The file to write.")],
+    inverse: Annotated[bool, typer.Option("--inverse", help="From target to source.")] = False,
+    json: Json = False,
+) -> None:
+    """Move the points of NEW by a saved map."""
+    from brenier.cli._transport import run_transport
+
+    with progress_bar() as progress:
+        result, rows = run_transport(map, new, out, inverse, progress)
+    announce(result, "Transport", rows, json)
+
+
+@app.command()
+def reproduce(
+    name: Annotated[str, typer.Argument(help="The experiment, as in dlv26-fig2.")],
+    out: ResultFolder = None,
+    seed: Seed = 0,
+    seeds: Seeds = None,
+    data: DataFiles = None,
+    json: Json = False,
+) -> None:
+    """Run an experiment of the papers; an unknown NAME lists those there are."""
+    from brenier.cli._experiments import run_named
+
+    with progress_bar() as progress:
+        folder = out or Path("out", name)
+        result, rows = run_named("experiments", name, folder, seed, seeds, data, progress)
+    announce(result, name, rows, json)
+
+
+@app.command()
+def bench(
+    name: Annotated[str, typer.Argument(help="The benchmark.")],
+    out: ResultFolder = None,
+    seed: Seed = 0,
+    seeds: Seeds = None,
+    data: DataFiles = None,
+    json: Json = False,
+) -> None:
+    """Run a benchmark beside its peers; an unknown NAME lists those there are."""
+    from brenier.cli._experiments import run_named
+
+    with progress_bar() as progress:
+        folder = out or Path("out", name)
+        result, rows = run_named("benchmarks", name, folder, seed, seeds, data, progress)
+    announce(result, name, rows, json)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command line; the exit code. Every failure is one line on stderr.
+
+    >>> main(["fit", "absent.csv", "absent.csv", "-o", "map.brenier"])
+    2
+    """
+    try:
+        arguments = None if argv is None else list(argv)
+        code = app(args=arguments, prog_name="brenier", standalone_mode=False) or 0
+    except _UsageError as error:
+        return _fail(error.format_message(), 2)  # type: ignore[attr-defined]
+    except ValueError as error:
+        return _fail(str(error), 2)
+    except OSError as error:
+        return _fail(str(error), 1 if error.errno in _SYSTEM_FAULTS else 2)
+    except (RuntimeError, ArithmeticError, MemoryError) as error:
+        return _fail(str(error) or type(error).__name__, 1)
+    except typer.Abort:
+        code = 130
+    return _fail("interrupted.", 130) if code == 130 else code
+
+
+def _fail(message: str, code: int) -> int:
+    if message:  # none where the help was asked for by saying nothing
+        print(f"brenier: {' '.join(message.split())}", file=sys.stderr)
+    return code

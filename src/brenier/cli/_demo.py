@@ -1,0 +1,80 @@
+"""``brenier demo``: colour transfer between the two photos that scikit-learn ships."""
+
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from brenier.cli._console import ProgressReport, json_text
+from brenier.cli._transport import measure, measure_rows, transport_points
+from brenier.io import atomic_write, save
+from brenier.report import palette_figure, picture_figure, png_bytes
+
+# Of 273,280 pixels: a map of R^3 learns little from more.
+_SAMPLE = 50_000
+
+
+def run_demo(
+    out: Path, seed: int, progress: ProgressReport
+) -> tuple[dict[str, Any], dict[str, str]]:
+    """Fit on samples of pixels, transport every pixel both ways, draw; the result and its rows."""
+    from sklearn.datasets import load_sample_image
+
+    from brenier.estimators import MongeMap
+
+    started = time.perf_counter()
+    out.mkdir(parents=True, exist_ok=True)
+    source, target = (load_sample_image(f"{name}.jpg") / 255.0 for name in ("china", "flower"))
+    x, y = source.reshape(-1, 3), target.reshape(-1, 3)
+    random = np.random.default_rng(seed)
+    sample_x, sample_y = (
+        pixels[random.choice(len(pixels), _SAMPLE, replace=False)] for pixels in (x, y)
+    )
+
+    progress(0, 0, "fitting the map")
+    map = MongeMap(random_state=seed).fit(sample_x, sample_y).map_
+    forth = transport_points(map, x, progress, "transporting every pixel")
+    back = transport_points(map.inverse(), y, progress, "and back")
+
+    progress(0, 0, "measuring")
+    measured = measure(map, x, y, seed + 1)
+    progress(0, 0, "drawing")
+    pictures = picture_figure([
+        ("Source", source),
+        ("Target", target),
+        ("Source, transported", forth.reshape(source.shape)),
+        ("Target, transported back", back.reshape(target.shape)),
+    ])
+    palettes = palette_figure([
+        ("Source", x),
+        ("Source, transported", forth),
+        ("Target", y),
+        ("Target, transported back", back),
+    ])
+    files = [out / name for name in ("demo.png", "palettes.png", "map.brenier", "summary.json")]
+    picture_file, palette_file, map_file, summary_file = files
+    _write(picture_file, png_bytes(pictures))
+    _write(palette_file, png_bytes(palettes))
+    save(map_file, map, names=("red", "green", "blue"))
+    seconds = time.perf_counter() - started
+    result = {
+        **measured,
+        "seconds": seconds,
+        "seed": seed,
+        "pixels": len(x) + len(y),
+        "files": [str(path) for path in files],
+    }
+    _write(summary_file, json_text(result).encode() + b"\n")
+    rows = {
+        "pixels transported": f"{len(x):,} and {len(y):,} back",
+        **measure_rows(measured),
+        "seconds": f"{seconds:.1f}",
+        "written": "\n".join(str(path) for path in files),
+    }
+    return result, rows
+
+
+def _write(path: Path, data: bytes) -> None:
+    with atomic_write(path) as handle:
+        handle.write(data)

@@ -1,0 +1,24 @@
+"""Every Python example of the README and of the pages runs as it stands."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+BLOCK = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
+
+
+def _pages() -> dict[str, list[str]]:
+    pages = {path: BLOCK.findall(path.read_text()) for path in (ROOT / "docs").rglob("*.md")}
+    pages[ROOT / "README.md"] = BLOCK.findall((ROOT / "README.md").read_text())
+    return {str(path.relative_to(ROOT)): blocks for path, blocks in pages.items() if blocks}
+
+
+@pytest.mark.parametrize(("page", "blocks"), _pages().items())
+def test_examples_run(page, blocks, tmp_path, monkeypatch):
+    """The blocks of a page run one after another, in an empty folder, as a reader would."""
+    monkeypatch.chdir(tmp_path)
+    namespace = {"__name__": "__main__"}
+    for number, block in enumerate(blocks):
+        exec(compile(block, f"{page}, block {number}", "exec"), namespace)

@@ -1,0 +1,52 @@
+"""Figures: what is drawn, and that the same data draw the same bytes."""
+
+import io
+
+import numpy as np
+from PIL import Image
+from rich.console import Console
+
+from brenier.report import palette_figure, picture_figure, png_bytes, summary_table
+
+RANDOM = np.random.default_rng(0)
+PICTURE = RANDOM.uniform(-0.2, 1.2, (8, 12, 3))
+
+
+def test_pictures_stand_side_by_side_with_their_titles():
+    figure = picture_figure([("one", PICTURE), ("two", 1 - PICTURE)])
+    left, right = figure.axes
+    assert [left.get_title(), right.get_title()] == ["one", "two"]
+    shown = left.images[0].get_array()
+    np.testing.assert_array_equal(shown, np.clip(PICTURE, 0, 1))
+    drawn = Image.open(io.BytesIO(png_bytes(figure)))
+    assert drawn.width > 1.2 * drawn.height
+    assert left.get_position().x1 < right.get_position().x0
+
+
+def test_palettes_show_each_colour_where_it_is():
+    colours = RANDOM.uniform(size=(50, 3))
+    colours = colours[np.argsort(colours[:, 0])]
+    figure = palette_figure([("palette", colours)], columns=1)
+    png_bytes(figure)  # drawing sorts the points by depth
+    cloud = figure.axes[0].collections[0]
+    at, painted = np.stack(cloud._offsets3d, axis=1), cloud.get_facecolor()[:, :3]
+    for found in (at, painted):
+        np.testing.assert_allclose(found[np.argsort(found[:, 0])], colours)
+
+
+def test_the_same_data_draw_the_same_bytes_and_pyplot_is_not_touched():
+    import sys
+
+    colours = RANDOM.uniform(size=(9000, 3))
+    first, second = (png_bytes(palette_figure([("p", colours)], columns=1)) for _ in range(2))
+    assert first == second
+    assert "matplotlib.pyplot" not in sys.modules or not sys.modules[
+        "matplotlib.pyplot"
+    ].get_fignums()
+
+
+def test_a_table_shows_every_row():
+    console = Console(record=True, width=80, file=io.StringIO())
+    console.print(summary_table("Title", {"seconds": "1.5", "file": "a/b.png"}))
+    text = console.export_text()
+    assert all(word in text for word in ("Title", "seconds", "1.5", "file", "a/b.png"))
