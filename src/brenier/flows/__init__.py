@@ -1,0 +1,21 @@
+"""Evolutions of a map: constrained drift and its baselines, behind one driver."""
+
+from brenier.flows._drift import ConstrainedDrift, EuclideanDescent
+from brenier.flows._driver import CheckpointStore, Progress, advance, default_metric, solve
+from brenier.flows._method import AbstractMethod, AbstractState
+from brenier.flows._oracles import AbstractOracle, FirstOrder, NaturalGradient
+
+__all__ = [
+    "AbstractMethod",
+    "AbstractOracle",
+    "AbstractState",
+    "CheckpointStore",
+    "ConstrainedDrift",
+    "EuclideanDescent",
+    "FirstOrder",
+    "NaturalGradient",
+    "Progress",
+    "advance",
+    "default_metric",
+    "solve",
+]

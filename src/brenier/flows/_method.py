@@ -4,16 +4,15 @@ import abc
 
 import equinox as eqx
 
-from brenier._types import Array, Int, Key, Scalar
+from brenier._types import Array, Int, Key
 from brenier.maps import AbstractMap
 from brenier.measures import AbstractMeasure
 
 
 class AbstractState(eqx.Module):
-    """What a method carries from step to step; private to the method but for these."""
+    """What a method carries from step to step; private to the method but for the count."""
 
     step: eqx.AbstractVar[Int[Array, ""]]
-    objective: eqx.AbstractVar[Scalar]
 
 
 class AbstractMethod(eqx.Module):

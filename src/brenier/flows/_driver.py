@@ -1,0 +1,205 @@
+"""One loop for every method: jitted, watched, checkpointed, interruptible."""
+
+import math
+import time
+from collections.abc import Callable
+from typing import Any, NamedTuple, Protocol
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+
+from brenier._checks import check_at_least, check_key
+from brenier._solution import Result, Solution
+from brenier._types import Key
+from brenier.flows._method import AbstractMethod, AbstractState
+from brenier.maps import AbstractMap
+from brenier.measures import AbstractMeasure
+from brenier.numerics import energy_distance_squared
+
+# Held-out points of the default metric: its standard error is then about 1e-3 of a unit scale.
+_HELD_OUT = 2000
+
+
+class Progress(NamedTuple):
+    """What a callback is told after each block of steps."""
+
+    step: int
+    steps: int
+    metric: float
+    best_metric: float
+    seconds: float
+
+
+class CheckpointStore(Protocol):
+    """Where the driver keeps what it needs to resume; ``brenier.Checkpoint`` is one."""
+
+    every: int
+
+    def load(self, template: Any) -> Any | None:
+        """What was saved, in the shape of ``template``; None where nothing was."""
+
+    def save(self, state: Any) -> None:
+        """Replace what was saved, atomically."""
+
+
+class _Run(eqx.Module):
+    """All that a resumed run needs to end in the same bits."""
+
+    state: AbstractState
+    best_map: AbstractMap
+    best_metric: jax.Array
+    since_best: jax.Array
+    history: jax.Array
+    blocks: jax.Array
+
+
+def advance(
+    method: AbstractMethod,
+    state: AbstractState,
+    source: AbstractMeasure,
+    target: AbstractMeasure,
+    count: int,
+) -> AbstractState:
+    """``count`` steps as one pure function: jit it, vmap it over seeds."""
+    arrays, static = eqx.partition(state, eqx.is_array)
+
+    def body(arrays, _):
+        stepped = method.step(eqx.combine(arrays, static), source, target)
+        return eqx.filter(stepped, eqx.is_array), None
+
+    arrays, _ = jax.lax.scan(body, arrays, length=count)
+    return eqx.combine(arrays, static)
+
+
+_advance = eqx.filter_jit(advance)
+
+
+def default_metric(
+    source: AbstractMeasure, target: AbstractMeasure, key: Key
+) -> Callable[[AbstractMap], jax.Array]:
+    """Squared energy distance between T(x) and y on held-out points drawn once."""
+    x_key, y_key = jax.random.split(key)
+    x, y = source.sample(x_key, _HELD_OUT), target.sample(y_key, _HELD_OUT)
+    return lambda map: energy_distance_squared(map(x), y)
+
+
+def solve(
+    source: AbstractMeasure,
+    target: AbstractMeasure,
+    *,
+    method: AbstractMethod,
+    initial: AbstractMap,
+    key: Key,
+    metric: Callable[[AbstractMap], Any] | None = None,
+    blocks: int = 20,
+    patience: int | None = None,
+    callback: Callable[[Progress], None] | None = None,
+    checkpoint: CheckpointStore | None = None,
+    throw: bool = True,
+) -> Solution:
+    """Run a method from an initial map, and return the best map seen on held-out points.
+
+    Args:
+        source: ρ.
+        target: ν.
+        method: what evolves the map.
+        initial: the map to start from; its class is the class that is searched.
+        key: a JAX random key; same key, same map, bit for bit.
+        metric: map to a number to be small; by default the squared energy distance between 2,000
+            held-out T(x) and 2,000 target samples.
+        blocks: how often the metric is taken, the callback called, the clock read.
+        patience: stop after so many blocks without a better metric.
+        callback: told a ``Progress`` after each block.
+        checkpoint: where to keep the run every ``checkpoint.every`` blocks and on Ctrl-C; a run
+            whose checkpoint exists resumes, and ends in the same bits.
+        throw: raise ``SolveError`` on failure and ``KeyboardInterrupt`` on Ctrl-C; else the
+            ``Result`` says so.
+
+    Returns:
+        ``Solution(map, result, stats)``, stats with steps, seconds, best_metric, history.
+
+    >>> import brenier, jax
+    >>> problem = brenier.problems.affine_gaussian()
+    >>> start = brenier.maps.GradientMap(brenier.potentials.Quadratic.identity(2))
+    >>> solution = solve(problem.source, problem.target, key=jax.random.key(0), initial=start,
+    ...                  method=brenier.flows.ConstrainedDrift(steps=10, particles=256))
+    >>> solution.stats["best_metric"] < 0.01
+    True
+    """
+    check_key("key", key)
+    check_at_least("blocks", blocks, 1)
+    for name, measure in (("source", source), ("target", target)):
+        if measure.dimension != initial.dimension:
+            raise ValueError(
+                f"{name}: got dimension {measure.dimension}; wants {initial.dimension}, "
+                "the dimension of the initial map."
+            )
+    run_key, metric_key = jax.random.split(key)
+    if metric is None:
+        metric = default_metric(source, target, metric_key)
+    measure_map = eqx.filter_jit(metric)
+    block_steps = math.ceil(method.steps / blocks)
+    lengths = [
+        min(block_steps, method.steps - done) for done in range(0, method.steps, block_steps)
+    ]
+    run = _start(source, target, method, initial, run_key, measure_map, len(lengths))
+    if checkpoint is not None:
+        run = checkpoint.load(run) or run
+    started = time.perf_counter()
+    result = Result.successful
+    try:
+        while (done := int(run.blocks)) < len(lengths):
+            run = _block(run, method, source, target, lengths[done], measure_map)
+            value, best = float(run.history[done + 1]), float(run.best_metric)
+            if callback is not None:
+                elapsed = time.perf_counter() - started
+                steps_done = min((done + 1) * block_steps, method.steps)
+                callback(Progress(steps_done, method.steps, value, best, elapsed))
+            if checkpoint is not None and (done + 1) % checkpoint.every == 0:
+                checkpoint.save(run)
+            if not math.isfinite(value):
+                result = Result.diverged
+                break
+            if patience is not None and int(run.since_best) >= patience:
+                result = Result.stopped_early
+                break
+    except KeyboardInterrupt:
+        if checkpoint is not None:
+            checkpoint.save(run)
+        if throw:
+            raise
+        result = Result.interrupted
+    stats = {
+        "steps": int(run.state.step),
+        "seconds": time.perf_counter() - started,
+        "best_metric": float(run.best_metric),
+        "history": [float(v) for v in run.history[: int(run.blocks) + 1]],
+    }
+    return Solution(run.best_map, result, stats).checked(throw)
+
+
+def _start(source, target, method, initial, key, measure_map, blocks) -> _Run:
+    state = method.init(source, target, initial, key)
+    # The state's own map: a method may start elsewhere than at the initial map.
+    first = method.current_map(state)
+    value = jnp.asarray(measure_map(first))
+    history = jnp.full(blocks + 1, jnp.nan, dtype=value.dtype).at[0].set(value)
+    return _Run(state, first, value, jnp.asarray(0), history, jnp.asarray(0))
+
+
+def _block(run: _Run, method, source, target, steps, measure_map) -> _Run:
+    state = _advance(method, run.state, source, target, steps)
+    map = method.current_map(state)
+    value = jnp.asarray(measure_map(map))
+    # A first value of NaN loses to any number.
+    better = bool(value < run.best_metric) or bool(jnp.isnan(run.best_metric) & ~jnp.isnan(value))
+    done = int(run.blocks) + 1
+    return _Run(
+        state,
+        map if better else run.best_map,
+        value if better else run.best_metric,
+        jnp.asarray(0) if better else run.since_best + 1,
+        run.history.at[done].set(value),
+        jnp.asarray(done),
+    )

@@ -1,0 +1,99 @@
+"""The relative entropy, with the score of the moving measure exact or estimated from particles."""
+
+import abc
+
+import equinox as eqx
+import jax.numpy as jnp
+
+from brenier._checks import check_positive
+from brenier._types import Key, Points, Scalar
+from brenier.functionals._base import AbstractFunctional, Moving
+from brenier.maps import Pushforward
+from brenier.measures import AbstractMeasure, require_density
+from brenier.numerics import default_epsilon, self_entropic_score, self_transport
+
+
+class AbstractScore(eqx.Module):
+    """A way to know ∇log μ and ∫ log μ dμ of the moving measure."""
+
+    @abc.abstractmethod
+    def score(self, moving: Moving) -> Points:
+        """∇log μ at each particle: (n, d)."""
+
+    @abc.abstractmethod
+    def negative_entropy(self, moving: Moving) -> Scalar:
+        """∫ log μ dμ; a class says where it is only up to a constant."""
+
+
+class ExactScore(AbstractScore):
+    """∇log(T#ρ)(T(x)) = (DT)⁻ᵀ∇ₓ[log ρ − log det DT](x), exact where log ρ is known (eq. 1.9)."""
+
+    def score(self, moving: Moving) -> Points:
+        return self._pushforward(moving).score_at(self._source_points(moving))
+
+    def negative_entropy(self, moving: Moving) -> Scalar:
+        return jnp.mean(self._pushforward(moving).log_density_at(self._source_points(moving)))
+
+    def _pushforward(self, moving: Moving) -> Pushforward:
+        if moving.map is None or moving.source is None:
+            raise ValueError(
+                "moving: got bare particles; wants Moving.pushed(map, source, x), because the "
+                "exact score is computed through the map (or take SelfEntropicScore)."
+            )
+        require_density("source", moving.source)
+        return Pushforward(moving.source, moving.map)
+
+    def _source_points(self, moving: Moving) -> Points:
+        assert moving.source_points is not None  # set together with map and source
+        return moving.source_points
+
+
+class SelfEntropicScore(AbstractScore):
+    """−(2/ε)∇f, f the entropic potential of μ transported to itself (eq. 1.10; DLV26, Remark 3.11).
+
+    Needs particles only. The bias grows with ε, the noise with 1/ε: take the exact score where ρ
+    has a density.
+
+    Args:
+        epsilon: ε (units of squared length); by default 0.05 times the median squared distance of
+            the particles, afresh at each call.
+    """
+
+    epsilon: float | None = eqx.field(static=True, default=None)
+
+    def __check_init__(self):
+        if self.epsilon is not None:
+            check_positive("epsilon", self.epsilon)
+
+    def score(self, moving: Moving) -> Points:
+        return self_entropic_score(moving.points, epsilon=self.epsilon)
+
+    def negative_entropy(self, moving: Moving) -> Scalar:
+        """−(2/ε) mean f − (d/2) log 2πε: ∫ log μ dμ as ε → 0, with the score as its gradient."""
+        y = moving.points
+        epsilon = default_epsilon(y) if self.epsilon is None else jnp.asarray(self.epsilon, y.dtype)
+        potential = self_transport(y, epsilon=epsilon).potential
+        constant = 0.5 * y.shape[1] * jnp.log(2.0 * jnp.pi * epsilon)
+        return -(2.0 / epsilon) * jnp.mean(potential) - constant
+
+
+class KL(AbstractFunctional):
+    """F(μ) = KL(μ | ν) = ∫ log(μ/ν) dμ, with ∇_W F = ∇log μ − ∇log ν (MATH_1's table).
+
+    The target needs a log-density, up to a constant (then the value is up to that constant too).
+    DLV26, section 3.4.
+
+    Args:
+        score: ``ExactScore()`` or ``SelfEntropicScore()``.
+    """
+
+    score: AbstractScore = SelfEntropicScore()
+
+    def value(self, moving: Moving, target: AbstractMeasure, key: Key) -> Scalar:
+        require_density("target", target)
+        potential = -jnp.mean(target.log_density(moving.points))
+        return self.score.negative_entropy(moving) + potential
+
+    def gradient(self, moving: Moving, target: AbstractMeasure, key: Key) -> Points:
+        require_density("target", target)
+        return self.score.score(moving) - target.score(moving.points)
