@@ -17,12 +17,14 @@ _KERNEL_ENTRIES = 2**22
 
 
 class SelfTransport(NamedTuple):
-    """The entropic potential f (n,) of a cloud and itself, and how well it solves (1.10).
+    """The entropic transport of a cloud onto itself, and how well it solves (1.10).
 
-    ``residual`` is the L1 error of the plan's marginal; ``iterations`` what it took.
+    ``potential`` f (n,); ``barycentres`` (n, d), the mean Σ_j π_ij x_j of where each point goes;
+    ``residual``, the L1 error of the plan's marginal; ``iterations``, what it took.
     """
 
     potential: Float[Array, "n"]
+    barycentres: Float[Array, "n d"]
     residual: Scalar
     iterations: Int[Array, ""]
 
@@ -34,15 +36,16 @@ def self_transport(
 ) -> SelfTransport:
     """Entropic self-transport: f_i = −ε log Σ_j w_j exp((f_j − ½‖x_i − x_j‖²)/ε).
 
-    The relaxed fixed point f ← f/3 + ⅔ T(f). T reverses order and contracts no better than the
-    plan P, whose spectrum lies in [0, 1]; so the iteration's lies in [−⅓, ⅓] and each step gains a
-    factor 3 whatever ε is (the average f/2 + T(f)/2 gains 2). It is a Krasnoselskii-Mann
-    iteration: f never moves away from the solution, and the kernel form cannot overflow.
-    Not differentiable in reverse mode; use the envelope theorem. DLV26, MATH_1 (1.10).
+    The relaxed fixed point f ← f/3 + ⅔ T(f). The derivative of T is minus a plan whose spectrum
+    lies in [0, 1], so that of the iteration lies in [−⅓, ⅓]: each step gains a factor 3 whatever
+    ε is (the average ½f + ½T(f) gains 2). T is non-expansive, so this Krasnoselskii-Mann iteration
+    never moves away from the solution, and the kernel form cannot overflow.
+    Not for reverse-mode differentiation: use the envelope theorem. DLV26, MATH_1 (1.10).
 
     Args:
         x: the cloud (n, d).
-        weights: (n,), non-negative with sum 1; uniform where None.
+        weights: (n,), non-negative with sum 1; uniform where None. A point of weight 0 so far out
+            that its kernel row underflows is its own barycentre.
         epsilon: the regularisation ε > 0, in units of a squared distance.
         tolerance: on the L1 marginal error; no lower than 16 units of rounding.
         max_iterations: where the iteration stops anyway; ``residual`` tells.
@@ -53,86 +56,80 @@ def self_transport(
     >>> bool(jnp.allclose(solution.potential, 0.5 * jnp.log(2.0)))
     True
     """
-    x = x - jnp.mean(x, axis=0)
-    w = _uniform(x) if weights is None else weights
+    centre = jnp.mean(x, axis=0)
+    x = x - centre
+    n = x.shape[0]
+    w = jnp.full(n, 1.0 / n, x.dtype) if weights is None else weights
     eps = jnp.asarray(epsilon, x.dtype)
-    if block is None and x.shape[0] ** 2 <= _KERNEL_ENTRIES:
+    if block is None and n * n <= _KERNEL_ENTRIES:
         kernel = jnp.exp(squared_distances(x, x) / (-2.0 * eps))
-        return _solve(_kernel_transform(kernel, w), w, eps, tolerance, max_iterations)
-    transform = _streamed_transform(x, w, eps, block)
-    return _solve(transform, w, eps, tolerance, max_iterations)
+        tiny = jnp.finfo(x.dtype).tiny
+        u, residual, count = _solve(
+            lambda u: jnp.log(jnp.maximum(kernel @ (w * jnp.exp(u)), tiny)),
+            w, tolerance, max_iterations,
+        )
+        mass = (w * jnp.exp(u))[:, None]
+        sums = kernel @ jnp.concatenate([mass, mass * x], axis=1)
+        seen = sums[:, :1] > 0
+        means = jnp.where(seen, sums[:, 1:] / jnp.where(seen, sums[:, :1], 1.0), x)
+    else:
+        tile = block or TILE
+        half = 0.5 * jnp.sum(x * x, axis=1) / eps
+        offsets = jnp.log(w) - half
+        u, residual, count = _solve(
+            lambda u: log_sum_exp(x, x, offsets + u, eps, tile=tile) - half,
+            w, tolerance, max_iterations,
+        )
+        means = soft_reduce(x, x, offsets + u, x, eps, tile=tile)[1]
+    return SelfTransport(eps * u, means + centre, residual, count)
 
 
-@partial(jax.jit, static_argnames=("max_iterations", "block"))
 def self_entropic_score(
     x: Points, weights: Weights | None = None, *, epsilon: float | Scalar | None = None,
     tolerance: float | Scalar = 1e-6, max_iterations: int = 100, block: int | None = None,
 ) -> Points:
     """Estimated score ∇log ρ at the particles x_i ∼ ρ: −(2/ε)(x_i − Σ_j π_ij x_j).
 
-    π_i is the softmax of (f_j − ½‖x_i − x_j‖²)/ε with f the self-transport potential. The default
-    ε = 0.05 · median‖x_i − x_j‖² over the pairs i ≠ j suits some hundred particles in low
-    dimension; it is biased for many (let ε fall with n) and hopeless in d > 20, where neighbours
-    are too few. DLV26, MATH_1 (1.10).
-
-    Args: as for ``self_transport``. A point of weight 0 so far out that its kernel row underflows
-    gets the score 0.
+    π is the entropic plan of the cloud to itself; arguments as for ``self_transport``. The default
+    ε = 0.05 · median‖x_i − x_j‖² suits some hundred particles in low dimension. It is biased for
+    many (let ε fall with n), and hopeless in d > 20, where neighbours are too few.
+    DLV26, MATH_1 (1.10).
 
     >>> import jax.numpy as jnp
     >>> x = jnp.linspace(-3.0, 3.0, 201)[:, None]
-    >>> w = jnp.exp(-0.5 * x[:, 0] ** 2); w = w / w.sum()
-    >>> score = self_entropic_score(x, w, epsilon=0.05)
+    >>> w = jnp.exp(-0.5 * x[:, 0] ** 2)
+    >>> score = self_entropic_score(x, w / w.sum(), epsilon=0.05)
     >>> bool(abs(score[130, 0] + x[130, 0]) < 0.05)
     True
     """
-    x = x - jnp.mean(x, axis=0)
-    w = _uniform(x) if weights is None else weights
     eps = default_epsilon(x) if epsilon is None else jnp.asarray(epsilon, x.dtype)
-    if block is None and x.shape[0] ** 2 <= _KERNEL_ENTRIES:
-        kernel = jnp.exp(squared_distances(x, x) / (-2.0 * eps))
-        solution = _solve(_kernel_transform(kernel, w), w, eps, tolerance, max_iterations)
-        mass = w * jnp.exp(solution.potential / eps)
-        sums = kernel @ jnp.concatenate([mass[:, None], mass[:, None] * x], axis=1)
-        seen = sums[:, :1] > 0
-        means = jnp.where(seen, sums[:, 1:] / jnp.where(seen, sums[:, :1], 1.0), x)
-    else:
-        transform = _streamed_transform(x, w, eps, block)
-        solution = _solve(transform, w, eps, tolerance, max_iterations)
-        offsets = jnp.log(w) + (solution.potential - 0.5 * jnp.sum(x * x, axis=1)) / eps
-        means = soft_reduce(x, x, offsets, x, eps, tile=block or TILE)[1]
-    return (-2.0 / eps) * (x - means)
+    transport = self_transport(
+        x, weights, epsilon=eps, tolerance=tolerance, max_iterations=max_iterations, block=block
+    )
+    return (-2.0 / eps) * (x - transport.barycentres)
 
 
-def default_epsilon(x: Points) -> Scalar:
-    """ε = 0.05 · median‖x_i − x_j‖²; above 0 for coinciding points too. MATH_1 (1.10)."""
+def default_epsilon(x: Points, ratio: float = 0.05) -> Scalar:
+    """ε = ratio · median‖x_i − x_j‖² over the pairs i ≠ j, MATH_1 (1.10).
+
+    Where more than half of the pairs coincide, the mean takes the median's place (and 1 that of
+    0), so that ε > 0 always.
+
+    >>> import jax.numpy as jnp
+    >>> round(float(default_epsilon(jnp.array([[0.0], [2.0]]))), 1)
+    0.2
+    """
     median = median_squared_distance(x)
-    spread = 2.0 * jnp.sum(jnp.var(x, axis=0))
-    scale = jnp.where(median > 0, median, jnp.where(spread > 0, spread, 1.0))
-    return jax.lax.stop_gradient(0.05 * scale)
-
-
-def _uniform(x: Points) -> Weights:
-    return jnp.full(x.shape[0], 1.0 / x.shape[0], x.dtype)
-
-
-def _kernel_transform(kernel: Array, weights: Weights) -> Callable[[Array], Array]:
-    """u ↦ log K(w eᵘ), u = f/ε, kept finite where a row of the kernel underflows."""
-    tiny = jnp.finfo(kernel.dtype).tiny
-    return lambda u: jnp.log(jnp.maximum(kernel @ (weights * jnp.exp(u)), tiny))
-
-
-def _streamed_transform(
-    x: Points, weights: Weights, epsilon: Scalar, block: int | None
-) -> Callable[[Array], Array]:
-    half = 0.5 * jnp.sum(x * x, axis=1) / epsilon
-    offsets = jnp.log(weights) - half
-    return lambda u: log_sum_exp(x, x, offsets + u, epsilon, tile=block or TILE) - half
+    mean = 2.0 * jnp.sum(jnp.var(x, axis=0))
+    scale = jnp.where(median > 0, median, jnp.where(mean > 0, mean, 1.0))
+    return ratio * jax.lax.stop_gradient(scale)
 
 
 def _solve(
-    transform: Callable[[Array], Array], weights: Weights, epsilon: Scalar,
+    transform: Callable[[Array], Array], weights: Weights,
     tolerance: float | Scalar, max_iterations: int,
-) -> SelfTransport:
+) -> tuple[Array, Scalar, Int[Array, ""]]:
+    """u = f/ε with u + transform(u) = 0, its marginal error and the number of iterations."""
     floor = jnp.maximum(jnp.asarray(tolerance, weights.dtype), 16 * jnp.finfo(weights.dtype).eps)
 
     def measured(u, count):
@@ -149,4 +146,4 @@ def _solve(
     # Half of the first transform is the solution for distant points.
     start = measured(-0.5 * transform(jnp.zeros_like(weights)), jnp.asarray(1, jnp.int32))
     u, _, residual, count = jax.lax.while_loop(unfinished, advance, start)
-    return SelfTransport(epsilon * u, residual, count)
+    return u, residual, count
