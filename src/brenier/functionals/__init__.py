@@ -1,13 +1,23 @@
 """Functionals on measures, with their Wasserstein gradients."""
 
 from brenier.functionals._base import AbstractFunctional, Moving
+from brenier.functionals._energies import InteractionEnergy, PotentialEnergy
+from brenier.functionals._kernels import AbstractKernel, Energy, GaussianKernel, LaplaceKernel
 from brenier.functionals._kl import KL, AbstractScore, ExactScore, SelfEntropicScore
+from brenier.functionals._mmd import MMD
 
 __all__ = [
     "KL",
+    "MMD",
     "AbstractFunctional",
+    "AbstractKernel",
     "AbstractScore",
+    "Energy",
     "ExactScore",
+    "GaussianKernel",
+    "InteractionEnergy",
+    "LaplaceKernel",
     "Moving",
+    "PotentialEnergy",
     "SelfEntropicScore",
 ]

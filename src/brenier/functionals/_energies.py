@@ -1,0 +1,82 @@
+"""Potential and interaction energies."""
+
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+
+from brenier._types import Array, Key, Point, Points, Scalar
+from brenier.functionals._base import AbstractFunctional, Moving
+from brenier.measures import AbstractMeasure
+from brenier.numerics._points import over_points
+
+# Pairs held at once by the interaction energy, times d.
+_PAIR_FLOATS = 2**20
+
+
+class PotentialEnergy(AbstractFunctional):
+    """F(μ) = ∫ V dμ, with ∇_W F(μ)(y) = ∇V(y) (MATH_1's table).
+
+    The target is not looked at: alone it sends everything to the minima of V.
+
+    Args:
+        potential: V, (d,) to (), differentiable by JAX.
+
+    >>> import jax, jax.numpy as jnp
+    >>> from brenier.measures import Gaussian
+    >>> F, mu = PotentialEnergy(lambda y: 0.5 * y @ y), Moving(jnp.array([[1.0, 2.0]]))
+    >>> F.gradient(mu, Gaussian.standard(2), jax.random.key(0)).tolist()
+    [[1.0, 2.0]]
+    """
+
+    potential: Callable[[Point], Scalar]
+
+    def value(self, moving: Moving, target: AbstractMeasure, key: Key) -> Scalar:
+        y = moving.points
+        return jnp.mean(over_points(self.potential, y, floats=1024 + 16 * y.shape[1]))
+
+    def gradient(self, moving: Moving, target: AbstractMeasure, key: Key) -> Points:
+        y = moving.points
+        return over_points(jax.grad(self.potential), y, floats=1024 + 16 * y.shape[1])
+
+
+class InteractionEnergy(AbstractFunctional):
+    """F(μ) = ½ ∬ W(x − y) dμ dμ, W even, with ∇_W F(μ)(y) = E_{y'∼μ} ∇W(y − y').
+
+    Over the pairs i ≠ j (so W may be singular at 0), unbiased: the mean over n(n − 1) pairs.
+    Quadratic in n: some thousands of particles. The target is not looked at.
+
+    Args:
+        interaction: W, (d,) to (), even, differentiable by JAX away from 0.
+
+    >>> import jax, jax.numpy as jnp
+    >>> from brenier.measures import Gaussian
+    >>> F, mu = InteractionEnergy(lambda z: 0.5 * z @ z), Moving(jnp.array([[0.0], [2.0]]))
+    >>> F.gradient(mu, Gaussian.standard(1), jax.random.key(0)).tolist()
+    [[-2.0], [2.0]]
+    """
+
+    interaction: Callable[[Point], Scalar]
+
+    def value(self, moving: Moving, target: AbstractMeasure, key: Key) -> Scalar:
+        return 0.5 * jnp.mean(_mean_over_others(self.interaction, moving.points))
+
+    def gradient(self, moving: Moving, target: AbstractMeasure, key: Key) -> Points:
+        return _mean_over_others(jax.grad(self.interaction), moving.points)
+
+
+def _mean_over_others(function: Callable[[Point], Array], y: Points) -> Array:
+    """1/(n − 1) Σ_{j ≠ i} function(y_i − y_j) for each i, some rows at a time."""
+    n, d = y.shape
+    index = jnp.arange(n)
+
+    def row(item):
+        point, i = item
+        others = index != i
+        # The pair (i, i) gets a displacement that keeps the function, and its derivative, finite.
+        displacement = jnp.where(others[:, None], point - y, 1.0)
+        values = jax.vmap(function)(displacement)
+        mask = others.reshape(-1, *[1] * (values.ndim - 1))
+        return jnp.sum(jnp.where(mask, values, 0.0), axis=0) / max(n - 1, 1)
+
+    return jax.lax.map(row, (y, index), batch_size=max(1, _PAIR_FLOATS // (n * d)))
