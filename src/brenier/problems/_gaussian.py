@@ -1,0 +1,67 @@
+"""Gaussian to Gaussian: the Monge map is affine."""
+
+import jax
+import jax.numpy as jnp
+
+from brenier._checks import check_at_least
+from brenier._types import Key, Matrix
+from brenier.maps import AffineMap
+from brenier.measures import Gaussian
+from brenier.numerics import gaussian_map_matrix, inverse_sqrtm_spd
+from brenier.problems._problem import Problem
+
+# t, then A11, A12, A22 of the drift (1.1) started at A(0) = I in the problem below (MATH_1).
+AFFINE_DRIFT: tuple[tuple[float, float, float, float], ...] = (
+    (0.5, 0.89501311, -0.24632328, 1.51082131),
+    (1.0, 0.83969022, -0.32523057, 1.65276665),
+    (2.0, 0.80780377, -0.36429332, 1.71853707),
+    (4.0, 0.80262762, -0.37028677, 1.72834454),
+    (float("inf"), 0.80253030, -0.37039860, 1.72852679),
+)
+
+
+def affine() -> Problem:
+    """N(0, S) to N(0, I), S = [[2, .6], [.6, .5]]: T*(x) = S^{-1/2} x.
+
+    ``AFFINE_DRIFT`` holds the constrained drift of KL(·|N(0, I)) through affine maps: the solution
+    of dA/dt = −P, P symmetric, P S + S P = G S + S Gᵀ, G = A − A⁻¹S⁻¹.
+
+    >>> problem = affine()
+    >>> problem.map.matrix.round(8).tolist()
+    [[0.8025303, -0.3703986], [-0.3703986, 1.72852679]]
+    """
+    covariance = jnp.array([[2.0, 0.6], [0.6, 0.5]])
+    return Problem(
+        "affine",
+        Gaussian(jnp.zeros(2), covariance),
+        Gaussian.standard(2),
+        AffineMap(inverse_sqrtm_spd(covariance), jnp.zeros(2)),
+        "DLV26, section 3.3, in closed form",
+    )
+
+
+def gaussian(dimension: int, *, condition: float = 10.0, seed: int = 0) -> Problem:
+    """Two random Gaussians, covariances of condition number ``condition`` in random bases.
+
+    >>> gaussian(3).dimension
+    3
+    """
+    check_at_least("dimension", dimension, 1)
+    keys = jax.random.split(jax.random.key(seed), 3)
+    source, target = (_covariance(key, dimension, condition) for key in keys[:2])
+    matrix = gaussian_map_matrix(source, target)
+    mean = jax.random.normal(keys[2], (dimension,))
+    return Problem(
+        f"gaussian-{dimension}",
+        Gaussian(jnp.zeros(dimension), source),
+        Gaussian(mean, target),
+        AffineMap(matrix, mean),
+        "Dowson and Landau (1982); Olkin and Pukelsheim (1982)",
+    )
+
+
+def _covariance(key: Key, dimension: int, condition: float) -> Matrix:
+    """Eigenvalues from 1/√condition to √condition, evenly in the logarithm."""
+    basis = jnp.linalg.qr(jax.random.normal(key, (dimension, dimension)))[0]
+    half = 0.5 * jnp.log(condition)
+    return (basis * jnp.exp(jnp.linspace(-half, half, dimension))) @ basis.T

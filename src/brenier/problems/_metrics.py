@@ -1,0 +1,40 @@
+"""How far a map is from the known one (MATH_5, eq. 5.9)."""
+
+import jax.numpy as jnp
+
+from brenier._types import Points, Scalar
+
+
+def l2_uvp(transported: Points, truth: Points) -> Scalar:
+    """100 · E‖T − T*‖² / Var(ν), the per cent of unexplained variance.
+
+    0 is exact, 100 no better than sending all points to the target's mean.
+
+    Args:
+        transported: T(x_i), (n, d).
+        truth: T*(x_i), (n, d), at the same x_i: also a sample of the target, whose variance it
+            gives.
+
+    >>> truth = jnp.array([[0.0], [2.0]])
+    >>> float(l2_uvp(truth + 0.5, truth))
+    25.0
+    """
+    error = jnp.mean(jnp.sum((transported - truth) ** 2, axis=1))
+    return 100.0 * error / jnp.sum(jnp.var(truth, axis=0))
+
+
+def cosine_similarity(source: Points, transported: Points, truth: Points) -> Scalar:
+    """E⟨T − X, T* − X⟩ / (‖T − id‖ ‖T* − id‖), 1 where the displacements are parallel.
+
+    Args:
+        source: x_i, (n, d).
+        transported: T(x_i), (n, d).
+        truth: T*(x_i), (n, d).
+
+    >>> x = jnp.zeros((1, 2))
+    >>> float(cosine_similarity(x, jnp.array([[1.0, 0.0]]), jnp.array([[0.0, 2.0]])))
+    0.0
+    """
+    moved, wanted = transported - source, truth - source
+    norms = jnp.linalg.norm(moved) * jnp.linalg.norm(wanted)
+    return jnp.sum(moved * wanted) / norms
