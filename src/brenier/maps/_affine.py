@@ -2,9 +2,11 @@
 
 import jax
 import jax.numpy as jnp
+from jax.typing import ArrayLike
 
 from brenier._types import Matrix, Point
 from brenier.maps._base import AbstractMap
+from brenier.numerics._points import as_array
 
 
 class AffineMap(AbstractMap):
@@ -13,6 +15,9 @@ class AffineMap(AbstractMap):
     Args:
         matrix: A, (d, d).
         offset: b, (d,).
+
+    Raises:
+        ValueError: entries that are not finite, or shapes that do not match.
 
     >>> import jax.numpy as jnp
     >>> T = AffineMap(jnp.array([[0.0, -1.0], [1.0, 0.0]]), jnp.zeros(2))
@@ -23,11 +28,12 @@ class AffineMap(AbstractMap):
     matrix: Matrix
     offset: Point
 
-    def __check_init__(self):
-        d = self.offset.shape[-1]
+    def __init__(self, matrix: ArrayLike, offset: ArrayLike):
+        self.matrix, self.offset = as_array("matrix", matrix, 2), as_array("offset", offset, 1)
+        (d,) = self.offset.shape
         if self.matrix.shape != (d, d):
-            raise ValueError(f"matrix: got shape {self.matrix.shape} for an offset of shape "
-                             f"{self.offset.shape}; wants (d, d) and (d,).")
+            raise ValueError(f"matrix: got shape {self.matrix.shape}; wants ({d}, {d}), "
+                             "as the offset.")
 
     @classmethod
     def identity(cls, dimension: int) -> "AffineMap":

@@ -5,11 +5,12 @@ from typing import ClassVar
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax.scipy.linalg import solve_triangular
+from jax.typing import ArrayLike
 
 from brenier._types import Array, Float, Key, Matrix, Point, Points, Scalar, Weights
 from brenier.measures._base import AbstractMeasure
+from brenier.numerics._points import as_array
 
 
 class Gaussian(AbstractMeasure):
@@ -34,16 +35,10 @@ class Gaussian(AbstractMeasure):
     factor: Matrix
     has_density: ClassVar[bool] = True
 
-    def __init__(self, mean: Float[Array, "d"] | Float[np.ndarray, "d"],
-                 covariance: Float[Array, "d d"] | Float[np.ndarray, "d d"]):
-        self.mean, covariance = jnp.asarray(mean), jnp.asarray(covariance)
-        d = self.mean.shape[-1]
-        if self.mean.ndim != 1 or covariance.shape != (d, d):
-            raise ValueError(
-                f"covariance: got shape {covariance.shape} for a mean of shape {self.mean.shape}; "
-                "wants (d, d) and (d,)."
-            )
-        self.factor = cholesky_factors("covariance", covariance)
+    def __init__(self, mean: ArrayLike, covariance: ArrayLike):
+        self.mean = as_array("mean", mean, 1)
+        (d,) = self.mean.shape
+        self.factor = _cholesky("covariance", as_array("covariance", covariance, 2), (d, d))
 
     @classmethod
     def standard(cls, dimension: int) -> "Gaussian":
@@ -90,23 +85,17 @@ class GaussianMixture(AbstractMeasure):
     factors: Float[Array, "k d d"]
     has_density: ClassVar[bool] = True
 
-    def __init__(self, weights: Float[Array, "k"] | Float[np.ndarray, "k"],
-                 means: Float[Array, "k d"] | Float[np.ndarray, "k d"],
-                 covariances: Float[Array, "k d d"] | Float[np.ndarray, "k d d"]):
-        weights, covariances = jnp.asarray(weights), jnp.asarray(covariances)
-        self.means = jnp.asarray(means)
-        if self.means.ndim != 2 or weights.shape != self.means.shape[:1]:
-            raise ValueError(
-                f"means: got shape {self.means.shape} for weights of shape {weights.shape}; "
-                "wants (k, d) and (k,)."
-            )
+    def __init__(self, weights: ArrayLike, means: ArrayLike, covariances: ArrayLike):
+        self.means = as_array("means", means, 2)
         k, d = self.means.shape
-        if covariances.shape != (k, d, d):
-            raise ValueError(f"covariances: got shape {covariances.shape}; wants ({k}, {d}, {d}).")
-        if _concrete(weights) and not bool(jnp.all(weights > 0)):
+        positive = as_array("weights", weights, 1)
+        if positive.shape != (k,):
+            raise ValueError(f"weights: got shape {positive.shape}; wants ({k},), one per mean.")
+        if _concrete(positive) and not bool(jnp.all(positive > 0)):
             raise ValueError("weights: got weights that are not positive; wants weights > 0.")
-        self.log_weights = jnp.log(weights) - jnp.log(jnp.sum(weights))
-        self.factors = cholesky_factors("covariances", covariances)
+        self.log_weights = jnp.log(positive) - jnp.log(jnp.sum(positive))
+        matrices = as_array("covariances", covariances, 3)
+        self.factors = _cholesky("covariances", matrices, (k, d, d))
 
     @property
     def dimension(self) -> int:
@@ -140,15 +129,18 @@ class GaussianMixture(AbstractMeasure):
         return jax.nn.logsumexp(self.log_weights + parts)
 
 
-def cholesky_factors(name: str, covariance: Float[Array, "*k d d"]) -> Float[Array, "*k d d"]:
+def _cholesky(name: str, matrices: Array, shape: tuple[int, ...]) -> Float[Array, "*k d d"]:
     """Lower Cholesky factors, or a ``ValueError`` where a matrix is not SPD."""
-    factors = jnp.linalg.cholesky(covariance)
-    if _concrete(covariance):
-        skew = jnp.max(jnp.abs(covariance - jnp.swapaxes(covariance, -1, -2)))
-        if not bool(skew <= 1e-6 * jnp.max(jnp.abs(covariance))):
-            raise ValueError(f"{name}: got a matrix that is not symmetric (by {float(skew):.3g}); "
+    if matrices.shape != shape:
+        raise ValueError(f"{name}: got shape {matrices.shape}; wants {shape}.")
+    factors = jnp.linalg.cholesky(matrices)
+    if _concrete(matrices):
+        skew = float(jnp.max(jnp.abs(matrices - jnp.swapaxes(matrices, -1, -2))))
+        # Covariances come out of sums in another order: allow the rounding of float32.
+        if skew > 1e-6 * float(jnp.max(jnp.abs(matrices))):
+            raise ValueError(f"{name}: got a matrix that is not symmetric (by {skew:.3g}); "
                              "wants symmetric positive definite.")
-        if not bool(jnp.all(jnp.isfinite(factors))):
+        if not bool(jnp.isfinite(factors).all()):
             raise ValueError(f"{name}: got a matrix that is not positive definite; "
                              "wants symmetric positive definite.")
     return factors

@@ -53,8 +53,6 @@ class Gibbs(AbstractMeasure):
         warmup: int = 200,
         steps: int = 50,
     ):
-        if not callable(potential):
-            raise ValueError(f"potential: got {potential!r}; wants a function of one point.")
         check_at_least("dimension", dimension, 1)
         self.start = Gaussian.standard(dimension) if start is None else start
         if self.start.dimension != dimension:

@@ -1,4 +1,4 @@
-"""One function of a point, taken over many points in bounded memory."""
+"""Arrays that users hand in, and one function of a point over many points in bounded memory."""
 
 import math
 from collections.abc import Callable
@@ -7,13 +7,27 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.typing import ArrayLike
 
+from brenier._checks import as_float_array
 from brenier._types import Array, Batch, Point
 
 # Numbers held at once by one block of points. On a CPU a block that stays in the cache is two to
 # five times faster than all points at once; an accelerator wants as many as its memory takes.
 _BLOCK_FLOATS = {"cpu": 2**18}
 _BLOCK_FLOATS_ELSEWHERE = 2**26
+
+
+def as_array(name: str, value: ArrayLike, axes: int) -> Array:
+    """A finite floating array with that many axes, or a ``ValueError``; tracers pass unread."""
+    array = value if isinstance(value, jax.Array) else as_float_array(name, value)
+    if array.ndim != axes:
+        raise ValueError(f"{name}: got shape {array.shape}; wants {axes} axes.")
+    if not isinstance(array, jax.core.Tracer):
+        array = jnp.asarray(as_float_array(name, array))
+        if not bool(jnp.isfinite(array).all()):
+            raise ValueError(f"{name}: got NaN or infinite entries; wants finite numbers.")
+    return array
 
 
 def as_points(name: str, x: Any, dimension: int) -> Batch:
