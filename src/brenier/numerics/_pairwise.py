@@ -103,6 +103,9 @@ def median_squared_distance(x: Points, *, max_points: int = _MEDIAN_POINTS) -> S
         n = max_points
     x = jax.lax.stop_gradient(x - jnp.mean(x, axis=0))
     distances = squared_distances(x, x)
+    mean = jnp.sum(distances) / max(n * (n - 1), 1)
+    # Levels of a bisection need no more than float32, which also counts to 2048² exactly.
+    ratios = (distances / jnp.where(mean > 0, mean, 1.0)).astype(jnp.float32)
     # The n zeros of the diagonal lie below the median too.
     wanted = n + (n * (n - 1) + 1) // 2
 
@@ -112,13 +115,13 @@ def median_squared_distance(x: Points, *, max_points: int = _MEDIAN_POINTS) -> S
     def halve(bounds):
         low, high = bounds
         middle = 0.5 * (low + high)
-        enough = jnp.sum(distances <= middle, dtype=jnp.int32) >= wanted
+        enough = jnp.sum((ratios <= middle).astype(jnp.float32)) >= wanted
         return jnp.where(enough, low, middle), jnp.where(enough, middle, high)
 
     # Markov: at most half of the pairs are beyond twice their mean.
-    high = 2.0 * jnp.sum(distances) / max(n * (n - 1), 1)
-    low, high = jax.lax.while_loop(wide, halve, (jnp.zeros_like(high), high))
-    return 0.5 * (low + high)
+    low, high = jax.lax.while_loop(wide, halve, (jnp.float32(0.0), jnp.float32(2.0)))
+    # A level that no pair falls below is 0: most points coincide.
+    return mean * (0.5 * (low + high)).astype(x.dtype)
 
 
 def _weights(points: Points, weights: Weights | None) -> Weights:
