@@ -31,12 +31,14 @@ class AbstractKernel(eqx.Module):
     def slope(self, squared: Float[Array, "n m"]) -> Float[Array, "n m"]:
         """κ'(r²), 0 at r = 0 where it is infinite (∇₁k(x, x) = 0 by symmetry)."""
 
+    @eqx.filter_jit
     def mean(
         self, x: Float[Array, "n d"], y: Float[Array, "m d"], weights: Float[Array, "m"]
     ) -> Float[Array, "n"]:
         """Σ_j w_j k(x_i, y_j)."""
         return _sum_over_pairs(self.profile, x, y, weights[:, None])[:, 0]
 
+    @eqx.filter_jit
     def mean_gradient(
         self, x: Float[Array, "n d"], y: Float[Array, "m d"], weights: Float[Array, "m"]
     ) -> Float[Array, "n d"]:

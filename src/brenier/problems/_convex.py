@@ -1,7 +1,6 @@
 """Known convex potentials: any source, its image, and the Monge map between them (Brenier)."""
 
 import math
-from typing import Literal
 
 import equinox as eqx
 import jax
@@ -103,7 +102,7 @@ def separable(dimension: int) -> Problem:
 
 def random_convex(
     dimension: int, *, pieces: int | None = None,
-    source: Literal["gaussian", "mixture"] = "gaussian", seed: int = 0,
+    source: str = "gaussian", seed: int = 0,
 ) -> Problem:
     """T* = ∇φ, φ a random log-sum-exp plus a quadratic: known answers in any dimension.
 
@@ -113,7 +112,7 @@ def random_convex(
     Args:
         dimension: d.
         pieces: of the log-sum-exp; 4 d + 4 when None.
-        source: N(0, I), or a mixture of three Gaussians in random places.
+        source: "gaussian", N(0, I), or "mixture", three Gaussians in random places.
         seed: of the potential and the mixture.
 
     >>> problem = random_convex(8, seed=3)
