@@ -65,7 +65,7 @@ def test_what_is_missing_is_said():
         with pytest.raises(ValueError, match="source: got Empirical, which has no density"):
             ask(jnp.zeros((1, 2)))
     network = Pushforward(Gaussian.standard(2), ResidualNetwork.identity(KEY, 2))
-    with pytest.raises(ValueError, match="ResidualNetwork.*no inverse"):
+    with pytest.raises(ValueError, match=r"ResidualNetwork.*no inverse"):
         network.log_density(jnp.zeros(2))
     with pytest.raises(ValueError, match="map: got dimension 3; wants dimension 2"):
         Pushforward(Gaussian.standard(2), AffineMap.identity(3))

@@ -1,0 +1,82 @@
+"""What every potential keeps to, whatever its parameters."""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from brenier.potentials import ICNN, LogSumExp, MaxAffine, Preconditioned, Quadratic
+from brenier.problems._convex import RadialPotential, SeparablePotential
+
+KEY = jax.random.key(0)
+BASE = LogSumExp.identity(KEY, 2, 6)
+POTENTIALS = {
+    "quadratic": Quadratic.identity(2, floor=0.1),
+    "max-affine": MaxAffine.identity(KEY, 2, 6),
+    "log-sum-exp": BASE,
+    "icnn": ICNN.identity(KEY, 2, (6, 4)),
+    "icnn-squareplus": ICNN.identity(KEY, 2, (5,), activation="squareplus"),
+    "preconditioned": Preconditioned(BASE, jnp.eye(2), jnp.zeros(2), jnp.zeros(2), jnp.ones(())),
+}
+# Not learned: their few parameters are bounded by their constructors.
+FIXED = {
+    "radial": RadialPotential(jnp.zeros(2), -0.4, 0.5),
+    "separable": SeparablePotential(jnp.array([3.0, -0.9])),
+}
+
+
+@eqx.filter_jit
+def _look(phi, x):
+    return phi(x), phi.gradient(x), phi.hessian(x), phi.strong_convexity()
+
+
+def _check_convex(phi, seed):
+    x = 3.0 * jax.random.normal(jax.random.key(seed), (12, 2))
+    values, gradients, hessians, modulus = (np.asarray(a) for a in _look(phi, x))
+    assert np.isfinite(values).all()
+    step = np.asarray(x[:, None] - x[None])
+    slopes = np.linalg.norm(gradients, axis=1)
+    squares = np.sum(step**2, axis=-1)
+    # Rounding: some units in the last place of the terms that are summed.
+    tolerance = 1e-12 * (np.add.outer(slopes, slopes) * np.sqrt(squares) + modulus * squares)
+    monotone = np.sum((gradients[:, None] - gradients[None]) * step, axis=-1)
+    assert (monotone >= modulus * squares - tolerance).all()
+    tangent = values[None] + np.sum(gradients[None] * step, axis=-1)
+    above = values[:, None] - tangent - 0.5 * modulus * squares
+    scale = np.abs(values)
+    assert (above >= -tolerance - 1e-12 * np.add.outer(scale, scale)).all()
+    # Second derivatives cancel: slopes of 10 over a temperature of e⁻⁹ leave 1e-10 of rounding.
+    rounding = 1e-9 + 1e-11 * np.abs(hessians).max()
+    np.testing.assert_allclose(hessians, np.swapaxes(hessians, 1, 2), atol=rounding)
+    assert (np.linalg.eigvalsh(hessians)[:, 0] >= modulus - rounding).all()
+
+
+@pytest.mark.parametrize("name", POTENTIALS)
+@settings(max_examples=20, deadline=None)
+@given(seed=st.integers(0, 2**31), scale=st.sampled_from([0.1, 1.0, 3.0]))
+def test_convex_for_every_parameter(name, seed, scale):
+    leaves, structure = jax.tree.flatten(POTENTIALS[name])
+    keys = jax.random.split(jax.random.key(seed), len(leaves))
+    moved = [jnp.asarray(leaf + scale * jax.random.normal(key, leaf.shape))
+             for leaf, key in zip(leaves, keys, strict=True)]
+    _check_convex(jax.tree.unflatten(structure, moved), seed)
+
+
+@pytest.mark.parametrize("name", FIXED)
+def test_fixed_potentials_are_convex(name):
+    _check_convex(FIXED[name], 0)
+
+
+@pytest.mark.parametrize("name", POTENTIALS | FIXED)
+def test_shapes_modulus_and_repr(name):
+    phi = (POTENTIALS | FIXED)[name]
+    x = jnp.ones((2, 1, phi.dimension))
+    values, gradients, hessians, modulus = _look(phi, x)
+    assert values.shape == (2, 1)
+    assert gradients.shape == (2, 1, 2)
+    assert hessians.shape == (2, 1, 2, 2)
+    assert float(modulus) >= 0
+    assert repr(phi).startswith(type(phi).__name__)
