@@ -4,14 +4,14 @@ import errno
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from brenier.cli._console import announce, progress_bar
 
 # Where typer keeps click's usage errors differs between its versions; their parent does not.
-_UsageError: type[Exception] = typer.BadParameter.__mro__[1]
+_UsageError: Any = typer.BadParameter.__mro__[1]
 _SYSTEM_FAULTS = (errno.ENOSPC, errno.EIO, errno.ENOMEM, errno.EDQUOT)
 
 app = typer.Typer(
@@ -124,7 +124,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         arguments = None if argv is None else list(argv)
         code = app(args=arguments, prog_name="brenier", standalone_mode=False) or 0
     except _UsageError as error:
-        return _fail(error.format_message(), 2)  # type: ignore[attr-defined]
+        return _fail(error.format_message(), 2)
     except ValueError as error:
         return _fail(str(error), 2)
     except OSError as error:

@@ -38,7 +38,7 @@ def run_demo(
     back = transport_points(map.inverse(), y, progress, "and back")
 
     progress(0, 0, "measuring")
-    measured = measure(map, x, y, seed + 1)
+    measured = measure(x, forth, y, seed)
     progress(0, 0, "drawing")
     pictures = picture_figure([
         ("Source", source),

@@ -1,7 +1,6 @@
 """``brenier fit`` and ``brenier transport``."""
 
 import time
-from pathlib import Path
 from typing import Any
 
 import jax.numpy as jnp
@@ -9,7 +8,15 @@ import numpy as np
 
 from brenier._checks import check_points
 from brenier.cli._console import ProgressReport
-from brenier.io import check_output, load, read_manifest, read_points, save, write_points
+from brenier.io import (
+    check_folder,
+    check_output,
+    load,
+    read_manifest,
+    read_points,
+    save,
+    write_points,
+)
 from brenier.maps import AbstractMap
 from brenier.numerics import energy_distance_squared
 
@@ -26,8 +33,7 @@ def run_fit(
     from brenier.estimators import MongeMap
 
     started = time.perf_counter()
-    if not Path(out).parent.is_dir():
-        raise ValueError(f"{out}: got a folder that does not exist; wants an existing folder.")
+    check_folder(out)
     first = read_points(source)
     second = read_points(target).aligned(first.names, source)
     check_points(source, first.values, min_points=2, allow_constant=False)
@@ -37,8 +43,9 @@ def run_fit(
     progress(0, 0, "fitting")
     map = MongeMap(random_state=seed).fit(first.values, second.values).map_
     save(out, map, names=first.names or second.names)
+    moved = transport_points(map, first.values, progress)
     progress(0, 0, "measuring")
-    measured = measure(map, first.values, second.values, seed)
+    measured = measure(first.values, moved, second.values, seed)
     seconds = time.perf_counter() - started
     result = {
         "file": out,
@@ -124,22 +131,20 @@ def mean_cost(points: np.ndarray, moved: np.ndarray) -> float:
 
 
 def measure(
-    map: AbstractMap, source: np.ndarray, target: np.ndarray, seed: int
+    source: np.ndarray, moved: np.ndarray, target: np.ndarray, seed: int
 ) -> dict[str, float]:
-    """Squared energy distance to the target before and after, and cost, on random points."""
+    """Squared energy distance to the target before and after, on random points, and the cost."""
     random = np.random.default_rng(seed)
-    x, y = (
-        points[random.choice(len(points), min(len(points), _MEASURED), replace=False)]
-        for points in (source, target)
-    )
-    moved = transport_points(map, x, lambda done, total, label: None)
+    rows = random.choice(len(source), min(len(source), _MEASURED), replace=False)
+    y = random.choice(target, min(len(target), _MEASURED), replace=False)
     before, after = (
-        float(energy_distance_squared(jnp.asarray(cloud), jnp.asarray(y))) for cloud in (x, moved)
+        float(energy_distance_squared(jnp.asarray(cloud[rows]), jnp.asarray(y)))
+        for cloud in (source, moved)
     )
     return {
         "energy_distance_before": before,
         "energy_distance_after": after,
-        "cost": mean_cost(x, moved),
+        "cost": mean_cost(source, moved),
     }
 
 

@@ -1,6 +1,6 @@
 """Files in and out: maps, checkpoints, and the points people bring."""
 
-from brenier.io._atomic import atomic_write
+from brenier.io._atomic import atomic_write, check_folder
 from brenier.io._checkpoint import Checkpoint
 from brenier.io._maps import load, read_manifest, save
 from brenier.io._points import check_output, read_points, write_points
@@ -11,6 +11,7 @@ __all__ = [
     "Picture",
     "Table",
     "atomic_write",
+    "check_folder",
     "check_output",
     "load",
     "read_manifest",

@@ -8,6 +8,15 @@ from pathlib import Path
 from typing import BinaryIO
 
 
+def check_folder(path: str | os.PathLike[str]) -> None:
+    """Raise a ``ValueError``, before any work is done, where no file can be written at ``path``."""
+    target = Path(os.path.realpath(path))
+    if not target.parent.is_dir():
+        raise ValueError(f"{path}: got a folder that does not exist; wants an existing folder.")
+    if target.is_dir():
+        raise ValueError(f"{path}: got a folder; wants the path of a file.")
+
+
 @contextmanager
 def atomic_write(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     """A binary handle whose bytes become the file at ``path`` only when the block ends well.
@@ -25,11 +34,8 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     >>> [p.name for p in folder.iterdir()]
     ['a.txt']
     """
+    check_folder(path)
     target = Path(os.path.realpath(path))  # a link stays a link: what it points at is replaced
-    if not target.parent.is_dir():
-        raise ValueError(f"{path}: got a folder that does not exist; wants an existing folder.")
-    if target.is_dir():
-        raise ValueError(f"{path}: got a folder; wants the path of a file.")
     part = target.with_name(f".{target.name}.{secrets.token_hex(4)}.part")
     try:
         with part.open("xb") as handle:

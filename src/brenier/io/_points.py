@@ -14,7 +14,7 @@ from typing import BinaryIO
 import numpy as np
 
 from brenier._checks import as_float_array, check_points
-from brenier.io._atomic import atomic_write
+from brenier.io._atomic import atomic_write, check_folder
 from brenier.io._pictures import PICTURE_FORMATS, check_picture, read_picture, write_picture
 from brenier.io._table import Table
 
@@ -102,8 +102,7 @@ def check_output(spec: str | os.PathLike[str], like: Table) -> None:
     name = os.fspath(spec)
     path, _ = _split(name)
     suffix = _check_suffix(name, path)
-    if not path.parent.is_dir():
-        raise ValueError(f"{name}: got a folder that does not exist; wants an existing folder.")
+    check_folder(path)
     if suffix in PICTURE_FORMATS:
         check_picture(name, suffix, like)
 
