@@ -5,6 +5,7 @@ from brenier.functionals._energies import InteractionEnergy, PotentialEnergy
 from brenier.functionals._kernels import AbstractKernel, Energy, GaussianKernel, LaplaceKernel
 from brenier.functionals._kl import KL, AbstractScore, ExactScore, SelfEntropicScore
 from brenier.functionals._mmd import MMD
+from brenier.functionals._sinkhorn import SinkhornDivergence
 
 __all__ = [
     "KL",
@@ -20,4 +21,5 @@ __all__ = [
     "Moving",
     "PotentialEnergy",
     "SelfEntropicScore",
+    "SinkhornDivergence",
 ]
