@@ -11,6 +11,12 @@ from brenier.numerics._self_transport import (
     self_entropic_score,
     self_transport,
 )
+from brenier.numerics._sinkhorn import (
+    SinkhornResult,
+    barycentric_projection,
+    entropic_potential,
+    sinkhorn,
+)
 from brenier.numerics._spd import (
     bures_squared,
     gaussian_map_matrix,
@@ -20,14 +26,18 @@ from brenier.numerics._spd import (
 
 __all__ = [
     "SelfTransport",
+    "SinkhornResult",
+    "barycentric_projection",
     "bures_squared",
     "default_epsilon",
     "energy_distance_squared",
+    "entropic_potential",
     "gaussian_map_matrix",
     "inverse_sqrtm_spd",
     "mean_distance",
     "median_squared_distance",
     "self_entropic_score",
     "self_transport",
+    "sinkhorn",
     "sqrtm_spd",
 ]

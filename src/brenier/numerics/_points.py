@@ -20,14 +20,13 @@ _BLOCK_FLOATS_ELSEWHERE = 2**26
 
 def as_array(name: str, value: ArrayLike, axes: int) -> Array:
     """A finite floating array with that many axes, or a ``ValueError``; tracers pass unread."""
-    array = value if isinstance(value, jax.Array) else as_float_array(name, value)
+    traced = isinstance(value, jax.core.Tracer)
+    array = value if traced else as_float_array(name, value)
     if array.ndim != axes:
         raise ValueError(f"{name}: got shape {array.shape}; wants {axes} axes.")
-    if not isinstance(array, jax.core.Tracer):
-        array = jnp.asarray(as_float_array(name, array))
-        if not bool(jnp.isfinite(array).all()):
-            raise ValueError(f"{name}: got NaN or infinite entries; wants finite numbers.")
-    return array
+    if not traced and not np.isfinite(array).all():
+        raise ValueError(f"{name}: got NaN or infinite entries; wants finite numbers.")
+    return jnp.asarray(array)
 
 
 def as_points(name: str, x: Any, dimension: int) -> Batch:

@@ -37,6 +37,33 @@ def log_sum_exp(
     return soft_reduce(x, y, offsets, jnp.zeros((y.shape[0], 0), y.dtype), epsilon, tile=tile)[0]
 
 
+def shifted_log_sum_exp(
+    x: Float[Array, "n d"], y: Float[Array, "m d"], shifts: Float[Array, "n"],
+    offsets: Float[Array, "m"], epsilon: Scalar, *, tile: int = TILE,
+) -> Float[Array, "n"]:
+    """log Σ_j exp(s_i + h_j + ⟨x_i, y_j⟩/ε), streamed: half the work of ``log_sum_exp``.
+
+    The shifts are to bring each sum near 1. Where one is far off, the result stays finite, of the
+    right sign and large: enough for an iteration that corrects its shifts.
+    """
+    dtype = x.dtype
+    ceiling, tiny = 0.5 * jnp.log(jnp.finfo(dtype).max), jnp.finfo(dtype).tiny
+    columns = cut_tiles(y, 2 * tile), cut_tiles(offsets, 2 * tile, fill=-jnp.inf)
+
+    def sum_row(row):
+        x_tile, s_tile = row
+
+        def add(total, column):
+            y_tile, h_tile = column
+            scores = x_tile @ y_tile.T + s_tile[:, None] + h_tile
+            return total + jnp.sum(jnp.exp(jnp.minimum(scores, ceiling)), axis=1), None
+
+        return jax.lax.scan(add, jnp.zeros(x_tile.shape[0], dtype), columns)[0]
+
+    totals = jax.lax.map(sum_row, (cut_tiles(x / epsilon, tile), cut_tiles(shifts, tile)))
+    return jnp.log(jnp.maximum(totals.reshape(totals.size)[: x.shape[0]], tiny))
+
+
 def soft_reduce(
     x: Float[Array, "n d"], y: Float[Array, "m d"], offsets: Float[Array, "m"],
     values: Float[Array, "m k"], epsilon: Scalar, *, tile: int = TILE,

@@ -1,0 +1,345 @@
+"""Entropic transport between two weighted clouds: Sinkhorn's iteration, in memory or streamed."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import NamedTuple, TypeAlias
+
+import jax
+import jax.numpy as jnp
+
+from brenier._types import Array, Bool, Float, Int, Scalar
+from brenier.numerics._streaming import (
+    TILE,
+    log_sum_exp,
+    shifted_log_sum_exp,
+    soft_reduce,
+    squared_distances,
+)
+
+# The kernel matrix is kept up to this many entries (128 MiB of float64).
+_KERNEL_ENTRIES = 2**24
+# A streamed problem starts from the solution for this many of its points.
+_COARSE_POINTS = 4096
+# An ε above the last is left at this error or after this many iterations.
+_LEVEL_ERROR, _LEVEL_ITERATIONS = 0.1, 10
+# The kernel is formed anew once a scaling leaves exp(±this): no entry that matters has underflowed.
+_DRIFT = 20.0
+# Every so many iterations the over-relaxation is fitted to the rate observed, or eased (measured on
+# 40 problems: without easing, an overestimate costs up to 5 times the iterations).
+_PERIOD, _MOST_RELAXED, _EASING = 6, 1.98, 0.95
+
+_Transform: TypeAlias = Callable[[Array, Array], Array]
+
+
+class SinkhornResult(NamedTuple):
+    """Potentials f (n,), g (m,) of the plan a_i b_j exp((f_i + g_j − c_ij)/ε).
+
+    ``error`` is the L1 error of its two marginals together; ``iterations`` counts pairs of
+    half-steps at the full problem; ``converged`` says that the error met the tolerance.
+    """
+
+    f: Float[Array, "n"]
+    g: Float[Array, "m"]
+    error: Scalar
+    iterations: Int[Array, ""]
+    converged: Bool[Array, ""]
+
+
+class _State(NamedTuple):
+    f: Array
+    g: Array
+    epsilon: Array
+    relaxation: Array
+    error: Array
+    iterations: Array
+
+
+class _Descent(NamedTuple):
+    """Where ε is to go and by what factor, and what ends the iteration there."""
+
+    epsilon: Array
+    limit: Array
+    max_iterations: int | Array
+    factor: float
+
+
+@partial(jax.jit, static_argnames=("epsilon_scaling", "block"))
+def sinkhorn(
+    x: Float[Array, "n d"], y: Float[Array, "m d"],
+    a: Float[Array, "n"] | None = None, b: Float[Array, "m"] | None = None, *,
+    epsilon: float | Scalar, tolerance: float | Scalar = 1e-5,
+    max_iterations: int | Int[Array, ""] = 1000,
+    f: Float[Array, "n"] | None = None, g: Float[Array, "m"] | None = None,
+    epsilon_scaling: float = 0.25, block: int | None = None,
+) -> SinkhornResult:
+    """Entropic transport for the cost c = ½‖x − y‖²: f_i = −ε log Σ_j b_j exp((g_j − c_ij)/ε).
+
+    Alternate half-steps, over-relaxed: f ← f + ω(T(g) − f) with ω = 2/(1 + √(1 − η)), η the rate
+    observed (Young's theory; Lehmann et al. 2022), and ω = 1 for a half-step that would not raise
+    the dual enough (Thibault et al. 2021): convergence is kept, iterations fall 3 to 10 times.
+
+    Up to 16 million pairs the scaled kernel is kept, and formed anew when the scalings grow:
+    log-domain safety at the price of matrix products. Beyond, the kernel is streamed in memory
+    O(n + m), from the solution for 4096 points of each cloud. The clouds are centred apart (the
+    rest of the cost is separable). Not for reverse-mode differentiation: use the envelope theorem.
+    Not for ε far below the spacing of the points, where an assignment solver is faster.
+
+    Args:
+        x, y: clouds (n, d) and (m, d).
+        a, b: weights, non-negative with sum 1; uniform where None.
+        epsilon: the regularisation ε > 0, in units of ½ squared distance.
+        tolerance: on the L1 error of both marginals; no lower than rounding allows, about
+            32 + 4 (mean cost)/ε units in the last place.
+        max_iterations: where it stops anyway; ``converged`` tells.
+        f, g: potentials to start from; either will do (f goes first).
+        epsilon_scaling: the factor from one ε to the next, down from the mean cost; 1 starts at
+            ``epsilon`` itself.
+        block: stream over tiles of this side; None decides by the number of pairs.
+
+    >>> import jax.numpy as jnp
+    >>> x = jnp.array([[0.0], [1.0]])
+    >>> result = sinkhorn(x, x + 5.0, epsilon=0.1, tolerance=1e-9)
+    >>> dual = jnp.mean(result.f) + jnp.mean(result.g)
+    >>> bool(result.converged), bool(abs(dual - 12.5) < 0.1)
+    (True, True)
+    """
+    dtype = x.dtype
+    x_mean, y_mean = jnp.mean(x, axis=0), jnp.mean(y, axis=0)
+    shift = x_mean - y_mean
+    x, y = x - x_mean, y - y_mean
+    # The cost is that of the centred clouds plus these two.
+    x_part, y_part = x @ shift + 0.5 * (shift @ shift), -(y @ shift)
+    a = jnp.full(x.shape[0], 1.0 / x.shape[0], dtype) if a is None else a
+    b = jnp.full(y.shape[0], 1.0 / y.shape[0], dtype) if b is None else b
+    eps = jnp.asarray(epsilon, dtype)
+    spread = 0.5 * (jnp.sum(jnp.var(x, axis=0)) + jnp.sum(jnp.var(y, axis=0)))
+    # Scores of size c/ε are known to as many units of rounding.
+    limit = jnp.maximum(tolerance, jnp.finfo(dtype).eps * (32.0 + 4.0 * spread / eps))
+    highest = jnp.maximum(eps, spread) if epsilon_scaling < 1.0 else eps
+    descent = _Descent(eps, limit, max_iterations, epsilon_scaling)
+    streamed = block is not None or x.shape[0] * y.shape[0] > _KERNEL_ENTRIES
+    if f is not None or g is not None:
+        if f is None:
+            assert g is not None
+            f = x_part + entropic_potential(x, y, g - y_part, b, epsilon=eps)
+        f = f - x_part
+        g = entropic_potential(y, x, f, a, epsilon=eps) if g is None else g - y_part
+        start = _start(f, g, eps)
+    elif streamed:
+        start = _coarse_start(x, y, a, b, descent._replace(limit=jnp.maximum(limit, 1e-3)), highest)
+    else:
+        start = _start(jnp.zeros_like(a), jnp.zeros_like(b), highest)
+    make = partial(_streamed, tile=block or TILE) if streamed else _kernel
+    end = _descend(start, partial(make, x, y, a, b), a, b, descent)
+    return SinkhornResult(
+        end.f + x_part, end.g + y_part, end.error, end.iterations, end.error <= limit
+    )
+
+
+@jax.jit
+def entropic_potential(
+    z: Float[Array, "k d"], y: Float[Array, "m d"], g: Float[Array, "m"],
+    b: Float[Array, "m"] | None = None, *, epsilon: float | Scalar,
+) -> Float[Array, "k"]:
+    """f(z) = −ε log Σ_j b_j exp((g_j − ½‖z − y_j‖²)/ε) at any points z, streamed.
+
+    >>> import jax.numpy as jnp
+    >>> z, y = jnp.array([[3.0]]), jnp.array([[1.0]])
+    >>> float(entropic_potential(z, y, jnp.zeros(1), epsilon=0.1).round(6)[0])
+    2.0
+    """
+    centre = jnp.mean(y, axis=0)
+    z, y = z - centre, y - centre
+    logs = log_sum_exp(z, y, _offsets(y, g, b, epsilon), jnp.asarray(epsilon, y.dtype))
+    return 0.5 * jnp.sum(z * z, axis=1) - epsilon * logs
+
+
+@jax.jit
+def barycentric_projection(
+    z: Float[Array, "k d"], y: Float[Array, "m d"], g: Float[Array, "m"],
+    b: Float[Array, "m"] | None = None, *, epsilon: float | Scalar,
+) -> Float[Array, "k d"]:
+    """T(z) = Σ_j p_j(z) y_j, p(z) ∝ b_j exp((g_j − ½‖z − y_j‖²)/ε), at any points z, streamed.
+
+    The entropic map of Pooladian & Niles-Weed (2021): the mean of where the plan sends z.
+
+    >>> import jax.numpy as jnp
+    >>> y = jnp.array([[-1.0], [1.0]])
+    >>> barycentric_projection(jnp.zeros((1, 1)), y, jnp.zeros(2), epsilon=0.1).tolist()
+    [[0.0]]
+    """
+    centre = jnp.mean(y, axis=0)
+    z, y = z - centre, y - centre
+    offsets = _offsets(y, g, b, epsilon)
+    return centre + soft_reduce(z, y, offsets, y, jnp.asarray(epsilon, y.dtype))[1]
+
+
+def _offsets(y: Array, g: Array, b: Array | None, epsilon: float | Scalar) -> Array:
+    """log b_j + (g_j − ½‖y_j‖²)/ε: what is left of the scores beside ⟨z, y_j⟩/ε − ½‖z‖²/ε."""
+    log_b = -jnp.log(y.shape[0]) if b is None else jnp.log(b)
+    return log_b + (g - 0.5 * jnp.sum(y * y, axis=1)) / epsilon
+
+
+def _start(f: Array, g: Array, epsilon: Array) -> _State:
+    one = jnp.ones((), f.dtype)
+    return _State(f, g, epsilon, one, one * jnp.inf, jnp.asarray(0, jnp.int32))
+
+
+def _coarse_start(
+    x: Array, y: Array, a: Array, b: Array, descent: _Descent, highest: Array
+) -> _State:
+    """The solution for a systematic sample of both clouds, extended to all their points."""
+    i, j = _systematic_sample(a), _systematic_sample(b)
+    few_a, few_b = (jnp.full(k.shape, 1.0 / k.shape[0], x.dtype) for k in (i, j))
+    start = _start(jnp.zeros_like(few_a), jnp.zeros_like(few_b), highest)
+    few = _descend(start, partial(_kernel, x[i], y[j], few_a, few_b), few_a, few_b, descent)
+    f = entropic_potential(x, y[j], few.g, epsilon=descent.epsilon)
+    g = entropic_potential(y, x[i], few.f, epsilon=descent.epsilon)
+    return _start(f, g, descent.epsilon)._replace(relaxation=few.relaxation)
+
+
+def _systematic_sample(weights: Array) -> Array:
+    """Indices of equally weighted points, spaced evenly along the cumulated weights."""
+    count = min(weights.shape[0], _COARSE_POINTS)
+    levels = (jnp.arange(count) + 0.5) / count
+    found = jnp.searchsorted(jnp.cumsum(weights), levels.astype(weights.dtype))
+    return jnp.minimum(found, weights.shape[0] - 1)
+
+
+def _kernel(
+    x: Array, y: Array, a: Array, b: Array, f: Array, g: Array, epsilon: Array
+) -> tuple[_Transform, _Transform]:
+    """The two transforms by the kernel matrix scaled at (f, g), exact within exp(±_DRIFT) of it."""
+    dtype = x.dtype
+    ceiling, tiny = 0.5 * jnp.log(jnp.finfo(dtype).max), jnp.finfo(dtype).tiny
+    scores = (f[:, None] + g[None, :] - 0.5 * squared_distances(x, y)) / epsilon
+    # Cut off only where a potential is far from its fixed point: the half-step then corrects it.
+    matrix = jnp.exp(jnp.minimum(scores, ceiling))
+
+    def scaling(weights, now, then):
+        return weights * jnp.exp(jnp.minimum((now - then) / epsilon, 2.0 * _DRIFT))
+
+    def rows(_, g_now):
+        return f - epsilon * jnp.log(jnp.maximum(matrix @ scaling(b, g_now, g), tiny))
+
+    def columns(f_now, _):
+        return g - epsilon * jnp.log(jnp.maximum(scaling(a, f_now, f) @ matrix, tiny))
+
+    return rows, columns
+
+
+def _streamed(
+    x: Array, y: Array, a: Array, b: Array, f: Array, g: Array, epsilon: Array, *, tile: int
+) -> tuple[_Transform, _Transform]:
+    """The two transforms over tiles; the present potential shifts the scores to about 0."""
+    x_half, y_half = (0.5 * jnp.sum(z * z, axis=1) for z in (x, y))
+    log_a, log_b = jnp.log(a), jnp.log(b)
+
+    def rows(f_now, g_now):
+        shifts, offsets = (f_now - x_half) / epsilon, log_b + (g_now - y_half) / epsilon
+        return f_now - epsilon * shifted_log_sum_exp(x, y, shifts, offsets, epsilon, tile=tile)
+
+    def columns(f_now, g_now):
+        shifts, offsets = (g_now - y_half) / epsilon, log_a + (f_now - x_half) / epsilon
+        return g_now - epsilon * shifted_log_sum_exp(y, x, shifts, offsets, epsilon, tile=tile)
+
+    return rows, columns
+
+
+def _descend(
+    start: _State, make: Callable[[Array, Array, Array], tuple[_Transform, _Transform]],
+    a: Array, b: Array, descent: _Descent,
+) -> _State:
+    """Relax level after level, ε falling by ``factor`` down to the last, there to the limit."""
+
+    def unfinished(state):
+        return (state.error > descent.limit) & (state.iterations < descent.max_iterations)
+
+    def level(state):
+        final = state.epsilon <= descent.epsilon
+        left = descent.max_iterations - state.iterations
+        end = _relax(
+            state, make(state.f, state.g, state.epsilon), a, b,
+            goal=jnp.where(final, descent.limit, _LEVEL_ERROR),
+            budget=jnp.where(final, left, _LEVEL_ITERATIONS),
+        )
+        lower = jnp.maximum(descent.epsilon, descent.factor * state.epsilon)
+        # What a level above the last reached counts neither as error nor as iterations.
+        return end._replace(
+            epsilon=lower,
+            error=jnp.where(final, end.error, jnp.inf),
+            iterations=jnp.where(final, state.iterations + end.iterations, 0),
+        )
+
+    return jax.lax.while_loop(unfinished, level, start)
+
+
+def _relax(
+    state: _State, transforms: tuple[_Transform, _Transform], a: Array, b: Array,
+    goal: Array, budget: Array,
+) -> _State:
+    """Over-relaxed iterations at one ε, until the error, the budget or the drift ends them."""
+    rows, columns = transforms
+    epsilon = state.epsilon
+
+    def going(carry):
+        now, _, _ = carry
+        drift = jnp.maximum(jnp.max(jnp.abs(now.f - state.f)), jnp.max(jnp.abs(now.g - state.g)))
+        return (now.error > goal) & (now.iterations < budget) & (drift <= _DRIFT * epsilon)
+
+    def iterate(carry):
+        now, g_target, mark = carry
+        g = _over_relaxed(now.g, g_target, b, now.relaxation, epsilon)
+        f_target = rows(now.f, g)
+        f = _over_relaxed(now.f, f_target, a, now.relaxation, epsilon)
+        g_target = columns(f, g)
+        error = _marginal_error(f, f_target, a, epsilon) + _marginal_error(g, g_target, b, epsilon)
+        count = now.iterations + 1
+        fit = count % _PERIOD == 0
+        fitted = _fitted_relaxation(now.relaxation, error / mark)
+        relaxation = jnp.where(fit, fitted, now.relaxation)
+        following = _State(f, g, epsilon, relaxation, error, count)
+        return following, g_target, jnp.where(fit, error, mark)
+
+    start = state._replace(error=jnp.full_like(state.error, jnp.inf),
+                           iterations=jnp.zeros_like(state.iterations))
+    carry = start, columns(state.f, state.g), start.error
+    return jax.lax.while_loop(going, iterate, carry)[0]
+
+
+def _over_relaxed(
+    now: Array, target: Array, weights: Array, relaxation: Array, epsilon: Array
+) -> Array:
+    """now + ω(target − now), ω back to 1 where that would not raise the dual enough.
+
+    With u = (target − now)/ε the dual rises by ε Σ w (h(−u) − h((ω − 1)u)), h(t) = eᵗ − 1 − t,
+    which is ω(2 − ω) of the full step's near the solution; half of that is asked for.
+    """
+    u = jnp.clip((target - now) / epsilon, -2.0 * _DRIFT, 2.0 * _DRIFT)
+
+    def loss(t):
+        return jnp.sum(weights * (jnp.expm1(t) - t))
+
+    full = loss(-u)
+    enough = full - loss((relaxation - 1.0) * u) >= 0.5 * relaxation * (2.0 - relaxation) * full
+    return now + jnp.where(enough, relaxation, 1.0) * (target - now)
+
+
+def _fitted_relaxation(relaxation: Array, ratio: Array) -> Array:
+    """Young's optimal ω for the error's ratio over a period at the present ω.
+
+    Below the optimum the rate λ solves (λ + ω − 1)² = λω²η, which gives η and the optimum. At or
+    above it λ = ω − 1 tells nothing, and ω is eased until λ does.
+    """
+    rate = ratio ** (1.0 / _PERIOD)
+    eta = jnp.minimum((rate + relaxation - 1.0) ** 2 / (rate * relaxation**2), 1.0)
+    best = jnp.minimum(2.0 / (1.0 + jnp.sqrt(1.0 - eta)), _MOST_RELAXED)
+    eased = 1.0 + _EASING * (relaxation - 1.0)
+    fitted = jnp.where((rate < 1.0) & (rate > relaxation - 1.0), best, eased)
+    # No rate has been seen in the first period.
+    return jnp.where(ratio > 0.0, fitted, relaxation)
+
+
+def _marginal_error(now: Array, target: Array, weights: Array, epsilon: Array) -> Array:
+    gap = jnp.minimum((now - target) / epsilon, 2.0 * _DRIFT)
+    return jnp.sum(weights * jnp.abs(jnp.expm1(gap)))
