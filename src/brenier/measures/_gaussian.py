@@ -5,6 +5,7 @@ from typing import ClassVar
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.scipy.linalg import solve_triangular
 from jax.typing import ArrayLike
 
@@ -91,7 +92,8 @@ class GaussianMixture(AbstractMeasure):
         positive = as_array("weights", weights, 1)
         if positive.shape != (k,):
             raise ValueError(f"weights: got shape {positive.shape}; wants ({k},), one per mean.")
-        if _concrete(positive) and not bool(jnp.all(positive > 0)):
+        traced = isinstance(positive, jax.core.Tracer)
+        if not traced and not (np.asarray(positive) > 0).all():
             raise ValueError("weights: got weights that are not positive; wants weights > 0.")
         self.log_weights = jnp.log(positive) - jnp.log(jnp.sum(positive))
         matrices = as_array("covariances", covariances, 3)
@@ -130,24 +132,22 @@ class GaussianMixture(AbstractMeasure):
 
 
 def _cholesky(name: str, matrices: Array, shape: tuple[int, ...]) -> Float[Array, "*k d d"]:
-    """Lower Cholesky factors, or a ``ValueError`` where a matrix is not SPD."""
+    """Lower Cholesky factors; a ``ValueError`` where a matrix is not SPD. Tracers are trusted."""
     if matrices.shape != shape:
         raise ValueError(f"{name}: got shape {matrices.shape}; wants {shape}.")
-    factors = jnp.linalg.cholesky(matrices)
-    if _concrete(matrices):
-        skew = float(jnp.max(jnp.abs(matrices - jnp.swapaxes(matrices, -1, -2))))
-        # Covariances come out of sums in another order: allow the rounding of float32.
-        if skew > 1e-6 * float(jnp.max(jnp.abs(matrices))):
-            raise ValueError(f"{name}: got a matrix that is not symmetric (by {skew:.3g}); "
-                             "wants symmetric positive definite.")
-        if not bool(jnp.isfinite(factors).all()):
-            raise ValueError(f"{name}: got a matrix that is not positive definite; "
-                             "wants symmetric positive definite.")
-    return factors
-
-
-def _concrete(array: Array) -> bool:
-    return not isinstance(array, jax.core.Tracer)
+    if isinstance(matrices, jax.core.Tracer):
+        return jnp.linalg.cholesky(matrices)
+    values = np.asarray(matrices)
+    skew = np.abs(values - np.swapaxes(values, -1, -2)).max()
+    # Covariances come out of sums in another order: allow the rounding of float32.
+    if skew > 1e-6 * np.abs(values).max():
+        raise ValueError(f"{name}: got a matrix that is not symmetric (by {skew:.3g}); "
+                         "wants symmetric positive definite.")
+    try:
+        return jnp.asarray(np.linalg.cholesky(values))
+    except np.linalg.LinAlgError:
+        raise ValueError(f"{name}: got a matrix that is not positive definite; "
+                         "wants symmetric positive definite.") from None
 
 
 def _log_normal(x: Point, mean: Point, factor: Matrix) -> Scalar:

@@ -2,15 +2,32 @@
 
 import math
 from collections.abc import Callable
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 
-from brenier._types import Key, Matrix, Point, Points, Scalar
+from brenier._types import Array, Float, Key, Matrix, Point, Points, Scalar
 
 _ACCEPTANCE = 0.8
 _MOST_LEAPFROGS = 64
 _WINDOWS = 4
+
+
+class _Chains(NamedTuple):
+    points: Points
+    value: Float[Array, "n"]
+    gradient: Points
+
+
+class _Tuning(NamedTuple):
+    """The metric, and dual averaging of the logarithm of the step (Hoffman and Gelman 2014)."""
+
+    metric: Matrix
+    log_step: Scalar
+    average: Scalar
+    error: Scalar
+    centre: Scalar
 
 
 def hamiltonian_chains(
@@ -26,58 +43,70 @@ def hamiltonian_chains(
     ``start`` that fell into them.
     """
     derivative = jax.vmap(jax.value_and_grad(log_density))
+    window = warmup // _WINDOWS
 
-    def transition(points: Points, key: Key, step: Scalar, metric: Matrix):
-        """One trajectory of every chain, and the mean acceptance; x = metric·q with q white."""
-        momentum_key, length_key, accept_key = jax.random.split(key, 3)
-        length = 0.5 * math.pi * jax.random.uniform(length_key, minval=0.5, maxval=1.5)
-        count = jnp.clip(jnp.ceil(length / step), 1, _MOST_LEAPFROGS).astype(int)
-        value, gradient = derivative(points)
-        momentum = jax.random.normal(momentum_key, points.shape, points.dtype)
+    def iterate(carry, inputs):
+        chains, tuning = carry
+        index, key = inputs
+        warm = index < _WINDOWS * window
+        step = jnp.exp(jnp.where(warm, tuning.log_step, tuning.average))
+        chains, acceptance = _transition(derivative, chains, key, step, tuning.metric)
+        adapted = _adapt(tuning, acceptance, index % window + 1)
+        end = (index + 1) % window == 0
+        adapted = jax.lax.cond(end, _next_window, lambda t, _: t, adapted, chains.points)
+        return (chains, jax.tree.map(lambda a, b: jnp.where(warm, a, b), adapted, tuning)), None
 
-        def leapfrog(_, carry):
-            x, p, _, g = carry
-            p = p + 0.5 * step * g @ metric
-            x = x + step * p @ metric.T
-            v, g = derivative(x)
-            return x, p + 0.5 * step * g @ metric, v, g
+    total = _WINDOWS * window + steps
+    first = jnp.log(jnp.asarray(0.1, start.dtype))
+    tuning = _Tuning(_white(start), first, first, jnp.zeros_like(first), first + math.log(10.0))
+    carry = _Chains(start, *derivative(start)), tuning
+    (chains, _), _ = jax.lax.scan(iterate, carry, (jnp.arange(total), jax.random.split(key, total)))
+    return chains.points
 
-        x, p, v, _ = jax.lax.fori_loop(0, count, leapfrog, (points, momentum, value, gradient))
-        log_ratio = v - value + 0.5 * jnp.sum(momentum**2 - p**2, axis=1)
-        # A trajectory that left the domain (NaN) is refused.
-        log_ratio = jnp.where(jnp.isnan(log_ratio), -jnp.inf, jnp.minimum(log_ratio, 0.0))
-        uniform = jax.random.uniform(accept_key, log_ratio.shape, points.dtype)
-        accepted = jnp.log(uniform) < log_ratio
-        return jnp.where(accepted[:, None], x, points), jnp.mean(jnp.exp(log_ratio))
 
-    def window(carry, key):
-        points, metric, step = carry
-        centre = jnp.log(10.0 * step)
+def _transition(
+    derivative: Callable[[Points], tuple[Array, Array]], chains: _Chains, key: Key, step: Scalar,
+    metric: Matrix,
+) -> tuple[_Chains, Scalar]:
+    """One trajectory of every chain, and the mean acceptance; x = metric·q with q white."""
+    momentum_key, length_key, accept_key = jax.random.split(key, 3)
+    length = 0.5 * math.pi * jax.random.uniform(length_key, minval=0.5, maxval=1.5)
+    count = jnp.clip(jnp.ceil(length / step), 1, _MOST_LEAPFROGS).astype(int)
+    momentum = jax.random.normal(momentum_key, chains.points.shape, chains.points.dtype)
 
-        def adapt(state, inputs):
-            points, log_step, average, error = state
-            index, key = inputs
-            points, acceptance = transition(points, key, jnp.exp(log_step), metric)
-            error = error + (_ACCEPTANCE - acceptance - error) / (index + 10.0)
-            log_step = centre - jnp.sqrt(index) / 0.05 * error
-            weight = index**-0.75
-            return (points, log_step, weight * log_step + (1.0 - weight) * average, error), None
+    def leapfrog(_, carry):
+        now, p = carry
+        p = p + 0.5 * step * now.gradient @ metric
+        x = now.points + step * p @ metric.T
+        now = _Chains(x, *derivative(x))
+        return now, p + 0.5 * step * now.gradient @ metric
 
-        indices = jnp.arange(1, warmup // _WINDOWS + 1, dtype=points.dtype)
-        state = (points, jnp.log(step), jnp.log(step), jnp.zeros((), points.dtype))
-        keys = jax.random.split(key, indices.shape[0])
-        (points, _, average, _), _ = jax.lax.scan(adapt, state, (indices, keys))
-        return (points, _white(points), jnp.exp(average)), None
+    end, p = jax.lax.fori_loop(0, count, leapfrog, (chains, momentum))
+    log_ratio = end.value - chains.value + 0.5 * jnp.sum(momentum**2 - p**2, axis=1)
+    # A trajectory that left the domain (NaN) is refused.
+    log_ratio = jnp.where(jnp.isnan(log_ratio), -jnp.inf, jnp.minimum(log_ratio, 0.0))
+    uniform = jax.random.uniform(accept_key, log_ratio.shape, log_ratio.dtype)
+    accepted = jnp.log(uniform) < log_ratio
 
-    warm_key, key = jax.random.split(key)
-    first = jnp.asarray(0.1, start.dtype)
-    (points, metric, step), _ = jax.lax.scan(
-        window, (start, _white(start), first), jax.random.split(warm_key, _WINDOWS)
-    )
-    moved = jax.lax.scan(
-        lambda x, k: (transition(x, k, step, metric)[0], None), points, jax.random.split(key, steps)
-    )
-    return moved[0]
+    def choose(new, old):
+        return jnp.where(accepted.reshape(-1, *[1] * (new.ndim - 1)), new, old)
+
+    return jax.tree.map(choose, end, chains), jnp.mean(jnp.exp(log_ratio))
+
+
+def _adapt(tuning: _Tuning, acceptance: Scalar, count: Array) -> _Tuning:
+    t = count.astype(acceptance.dtype)
+    error = tuning.error + (_ACCEPTANCE - acceptance - tuning.error) / (t + 10.0)
+    log_step = tuning.centre - jnp.sqrt(t) / 0.05 * error
+    weight = t**-0.75
+    average = weight * log_step + (1.0 - weight) * tuning.average
+    return tuning._replace(log_step=log_step, average=average, error=error)
+
+
+def _next_window(tuning: _Tuning, points: Points) -> _Tuning:
+    average = tuning.average
+    return _Tuning(_white(points), average, average, jnp.zeros_like(average),
+                   average + math.log(10.0))
 
 
 def _white(points: Points) -> Matrix:

@@ -1,13 +1,12 @@
 """Gaussian to Gaussian: the Monge map is affine."""
 
-import jax
 import jax.numpy as jnp
+import numpy as np
 
-from brenier._checks import check_at_least
-from brenier._types import Key, Matrix
+from brenier._checks import check_at_least, check_positive
 from brenier.maps import AffineMap
 from brenier.measures import Gaussian
-from brenier.numerics import gaussian_map_matrix, inverse_sqrtm_spd
+from brenier.numerics import inverse_sqrtm_spd
 from brenier.problems._problem import Problem
 
 # t, then A11, A12, A22 of the drift (1.1) started at A(0) = I in the problem below (MATH_1).
@@ -30,38 +29,41 @@ def affine() -> Problem:
     >>> problem.map.matrix.round(8).tolist()
     [[0.8025303, -0.3703986], [-0.3703986, 1.72852679]]
     """
-    covariance = jnp.array([[2.0, 0.6], [0.6, 0.5]])
+    covariance = np.array([[2.0, 0.6], [0.6, 0.5]])
+    matrix = inverse_sqrtm_spd(jnp.asarray(covariance))
     return Problem(
         "affine",
-        Gaussian(jnp.zeros(2), covariance),
+        Gaussian(np.zeros(2), covariance),
         Gaussian.standard(2),
-        AffineMap(inverse_sqrtm_spd(covariance), jnp.zeros(2)),
+        AffineMap(matrix, np.zeros(2)),
         "DLV26, section 3.3, in closed form",
     )
 
 
 def gaussian(dimension: int, *, condition: float = 10.0, seed: int = 0) -> Problem:
-    """Two random Gaussians, covariances of condition number ``condition`` in random bases.
+    """N(0, S) to N(b, A S A): T*(x) = A x + b, with A and S random and symmetric.
+
+    Both have the condition number ``condition``, in random bases of their own.
 
     >>> gaussian(3).dimension
     3
     """
     check_at_least("dimension", dimension, 1)
-    keys = jax.random.split(jax.random.key(seed), 3)
-    source, target = (_covariance(key, dimension, condition) for key in keys[:2])
-    matrix = gaussian_map_matrix(source, target)
-    mean = jax.random.normal(keys[2], (dimension,))
+    check_positive("condition", condition)
+    rng = np.random.default_rng(seed)
+    covariance, matrix = (_spd(rng, dimension, condition) for _ in range(2))
+    offset = rng.normal(size=dimension)
     return Problem(
         f"gaussian-{dimension}",
-        Gaussian(jnp.zeros(dimension), source),
-        Gaussian(mean, target),
-        AffineMap(matrix, mean),
-        "Dowson and Landau (1982); Olkin and Pukelsheim (1982)",
+        Gaussian(np.zeros(dimension), covariance),
+        Gaussian(offset, matrix @ covariance @ matrix),
+        AffineMap(matrix, offset),
+        "closed form: a symmetric positive definite matrix is the gradient of a convex function",
     )
 
 
-def _covariance(key: Key, dimension: int, condition: float) -> Matrix:
-    """Eigenvalues from 1/√condition to √condition, evenly in the logarithm."""
-    basis = jnp.linalg.qr(jax.random.normal(key, (dimension, dimension)))[0]
-    half = 0.5 * jnp.log(condition)
-    return (basis * jnp.exp(jnp.linspace(-half, half, dimension))) @ basis.T
+def _spd(rng: np.random.Generator, dimension: int, condition: float) -> np.ndarray:
+    """Eigenvalues from 1/√condition to √condition, evenly in the logarithm, in a random basis."""
+    basis = np.linalg.qr(rng.normal(size=(dimension, dimension)))[0]
+    half = 0.5 * np.log(condition)
+    return (basis * np.exp(np.linspace(-half, half, dimension))) @ basis.T

@@ -1,0 +1,122 @@
+"""What every map keeps to."""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from brenier.maps import (
+    AbstractMap,
+    AffineMap,
+    Composition,
+    ConjugateMap,
+    GradientMap,
+    ResidualNetwork,
+)
+from brenier.potentials import ICNN, LogSumExp, Preconditioned
+
+KEY = jax.random.key(0)
+PHI = LogSumExp.identity(KEY, 2, 8, temperature=0.3)
+TURN = AffineMap(np.array([[0.5, -1.0], [2.0, 0.1]]), np.array([1.0, 0.0]))
+NETWORK = ResidualNetwork(
+    (jax.random.normal(KEY, (5, 2)), 0.1 * jax.random.normal(KEY, (2, 5))),
+    (jnp.ones(5), jnp.ones(2)), "gelu",
+)
+MAPS = {
+    "affine": TURN,
+    "gradient": GradientMap(PHI),
+    "icnn": GradientMap(ICNN.identity(KEY, 2, (6, 4))),
+    "preconditioned": GradientMap(Preconditioned(
+        PHI, TURN.matrix, jnp.ones(2), -jnp.ones(2), jnp.array(2.0))),
+    "conjugate": ConjugateMap(PHI),
+    "composition": Composition((TURN, GradientMap(PHI))),
+    "network": NETWORK,
+}
+INVERTIBLE = [name for name in MAPS if name != "network"]
+X = jax.random.normal(jax.random.key(1), (6, 2))
+
+
+def test_every_map_is_here():
+    shown = {type(map) for map in MAPS.values()}
+    final = {cls for cls in AbstractMap.__subclasses__() if cls.__module__.startswith("brenier.")}
+    assert final <= shown
+
+
+@pytest.mark.parametrize("name", INVERTIBLE)
+def test_inverse_round_trip(name):
+    T = MAPS[name]
+    inverse = T.inverse()
+    np.testing.assert_allclose(inverse(T(X)), X, rtol=1e-10, atol=1e-10)
+    np.testing.assert_allclose(T(inverse(X)), X, rtol=1e-10, atol=1e-10)
+
+
+@pytest.mark.parametrize("name", MAPS)
+def test_jacobian_and_determinant(name):
+    T = MAPS[name]
+    h = 1e-5
+    # Central differences err by h² (third derivatives below 1e2 here) and by rounding over h.
+    steps = h * jnp.eye(2)
+    columns = (T(X[:, None] + steps) - T(X[:, None] - steps)) / (2 * h)
+    jacobian = T.jacobian(X)
+    np.testing.assert_allclose(jacobian, jnp.swapaxes(columns, 1, 2), rtol=1e-6, atol=1e-7)
+    np.testing.assert_allclose(T.log_det(X), np.linalg.slogdet(jacobian)[1], rtol=1e-10, atol=1e-12)
+    if T.symmetric:
+        np.testing.assert_allclose(jacobian, jnp.swapaxes(jacobian, 1, 2), rtol=1e-12, atol=1e-12)
+        assert np.linalg.eigvalsh(jacobian).min() > 0
+
+
+@pytest.mark.parametrize("name", MAPS)
+def test_shapes_agree_with_a_loop_and_with_vmap(name):
+    T = MAPS[name]
+    loop = np.stack([T(x) for x in X])
+    np.testing.assert_allclose(T(np.asarray(X)), loop, rtol=1e-12, atol=1e-13)
+    np.testing.assert_allclose(T(X.reshape(3, 1, 2, 2)).reshape(6, 2), loop, rtol=1e-12, atol=1e-13)
+    np.testing.assert_allclose(jax.vmap(T)(X), loop, rtol=1e-12, atol=1e-13)
+    assert T(X[:0]).shape == (0, 2)
+
+
+@pytest.mark.parametrize("name", MAPS)
+def test_wrong_dimension_and_repr(name):
+    T = MAPS[name]
+    for method in (T, T.jacobian, T.log_det):
+        with pytest.raises(ValueError, match=r"x: got shape \(4, 3\); wants \(\.\.\., 2\)"):
+            method(np.zeros((4, 3)))
+    assert repr(T).startswith(type(T).__name__)
+
+
+class Counted(AbstractMap):
+    """A map that counts how often it is traced."""
+
+    map: AbstractMap
+    counts: list = eqx.field(static=True)
+
+    @property
+    def dimension(self):
+        return self.map.dimension
+
+    def apply(self, x):
+        self.counts[0] += 1
+        return self.map.apply(x)
+
+    def inverse(self):
+        raise ValueError("map: only counts.")
+
+
+def test_one_trace_per_shape_whatever_the_parameters():
+    counts = Counts([0])
+    for scale in (1.0, 2.0, 3.0):
+        T = Counted(AffineMap(scale * np.eye(2), np.zeros(2)), counts)
+        np.testing.assert_allclose(T(X), scale * X)
+        T(np.asarray(X))
+    assert counts == [1]
+    jax.jit(lambda x: T(x))(X)
+    assert counts == [1]
+    T(X[:3])
+    assert counts == [2]
+
+
+class Counts(list):
+    """A list that counts as equal to itself only, so that it can be static."""
+
+    __hash__ = object.__hash__
