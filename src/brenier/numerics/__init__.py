@@ -1,5 +1,6 @@
 """Numerical kernels: arrays and callables in, arrays out; they know no measure and no potential."""
 
+from brenier.numerics._conjugate import Conjugate, conjugate, conjugate_upper_bound
 from brenier.numerics._pairwise import (
     energy_distance_squared,
     mean_distance,
@@ -25,10 +26,13 @@ from brenier.numerics._spd import (
 )
 
 __all__ = [
+    "Conjugate",
     "SelfTransport",
     "SinkhornResult",
     "barycentric_projection",
     "bures_squared",
+    "conjugate",
+    "conjugate_upper_bound",
     "default_epsilon",
     "energy_distance_squared",
     "entropic_potential",
