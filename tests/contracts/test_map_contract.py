@@ -47,8 +47,9 @@ def test_every_map_is_here():
 def test_inverse_round_trip(name):
     T = MAPS[name]
     inverse = T.inverse()
-    np.testing.assert_allclose(inverse(T(X)), X, rtol=1e-10, atol=1e-10)
-    np.testing.assert_allclose(T(inverse(X)), X, rtol=1e-10, atol=1e-10)
+    # An inverse solved to a residual of 1e-12 (1 + ‖y‖) errs by that over m, 0.1 at least here.
+    np.testing.assert_allclose(inverse(T(X)), X, atol=1e-10)
+    np.testing.assert_allclose(T(inverse(X)), X, atol=1e-10)
 
 
 @pytest.mark.parametrize("name", MAPS)
