@@ -1,5 +1,6 @@
 """The command line: ``brenier demo | fit | transport | reproduce | bench``."""
 
 from brenier.cli._app import app, main
+from brenier.cli._experiments import register_experiments
 
-__all__ = ["app", "main"]
+__all__ = ["app", "main", "register_experiments"]

@@ -58,6 +58,11 @@ def run_named(
     return result, _rows(result)
 
 
+def register_experiments() -> None:
+    """Make ``brenier._experiments`` importable; worker processes of experiments begin with it."""
+    find("experiments")
+
+
 def find(kind: str) -> tuple[str, dict[str, str]]:
     """The package that holds experiments (or benchmarks), and their modules by name."""
     package = f"brenier._{kind}"

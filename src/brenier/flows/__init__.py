@@ -2,6 +2,7 @@
 
 from brenier.flows._drift import ConstrainedDrift, EuclideanDescent
 from brenier.flows._driver import CheckpointStore, Progress, advance, default_metric, solve
+from brenier.flows._kl_newton import KLNewton
 from brenier.flows._method import AbstractMethod, AbstractState
 from brenier.flows._oracles import AbstractOracle, FirstOrder, NaturalGradient
 
@@ -13,6 +14,7 @@ __all__ = [
     "ConstrainedDrift",
     "EuclideanDescent",
     "FirstOrder",
+    "KLNewton",
     "NaturalGradient",
     "Progress",
     "advance",

@@ -30,7 +30,7 @@ class _DriftProblem(AbstractInnerProblem):
     target: AbstractMeasure
     start: AbstractMap
     points: Points | None
-    step_size: float = eqx.field(static=True)
+    step_size: Scalar
     particles: int = eqx.field(static=True)
     implicit: bool = eqx.field(static=True)
 
@@ -80,7 +80,9 @@ class ConstrainedDrift(AbstractMethod):
         functional: F, by default KL with the self-entropic score.
         scheme: "explicit" or "implicit".
         step_size: τ, in units of time.
-        steps: outer steps; final time is τ·steps.
+        final_step_size: τ of the last step, geometric in between; smaller late steps average out
+            the noise of the score. By default τ throughout, and the final time is τ·steps.
+        steps: outer steps.
         particles: source points a draw.
         oracle: the inner solver, ``NaturalGradient()`` or ``FirstOrder()``.
         points: fixed source particles (n, d) in place of fresh draws (a quadrature, say).
@@ -97,7 +99,8 @@ class ConstrainedDrift(AbstractMethod):
 
     functional: AbstractFunctional = KL()
     scheme: Literal["explicit", "implicit"] = eqx.field(static=True, default="explicit")
-    step_size: float = eqx.field(static=True, default=0.4)
+    step_size: float = 0.4
+    final_step_size: float | None = None
     steps: int = eqx.field(static=True, default=10)
     particles: int = eqx.field(static=True, default=256)
     oracle: AbstractOracle = NaturalGradient()
@@ -107,6 +110,8 @@ class ConstrainedDrift(AbstractMethod):
         if self.scheme not in ("explicit", "implicit"):
             raise ValueError(f"scheme: got {self.scheme!r}; wants 'explicit' or 'implicit'.")
         check_positive("step_size", self.step_size)
+        if self.final_step_size is not None:
+            check_positive("final_step_size", self.final_step_size)
         check_at_least("steps", self.steps, 1)
         check_at_least("particles", self.particles, 2)
 
@@ -126,7 +131,7 @@ class ConstrainedDrift(AbstractMethod):
             target,
             state.map,
             self.points,
-            self.step_size,
+            self._step_size(state.step),
             self.particles,
             self.scheme == "implicit",
         )
@@ -135,6 +140,12 @@ class ConstrainedDrift(AbstractMethod):
 
     def current_map(self, state: DriftState) -> AbstractMap:
         return state.map
+
+    def _step_size(self, step: Int[Array, ""]) -> Scalar:
+        first = jnp.asarray(self.step_size, dtype=jnp.result_type(float))
+        if self.final_step_size is None:
+            return first
+        return first * (self.final_step_size / first) ** (step / max(self.steps - 1, 1))
 
 
 class EuclideanState(AbstractState):

@@ -66,6 +66,16 @@ def _solve_spd(
     return lx.linear_solve(operator, right, lx.Cholesky(), throw=False).value
 
 
+def scaled_solve(
+    curvature: Float[Array, "p p"], gradient: Float[Array, "p"], damping: Scalar
+) -> Float[Array, "p"]:
+    """(G + λD²)⁻¹g with D² = diag G, floored, and λ = damping: Marquardt's step."""
+    diagonal = jnp.diagonal(curvature)
+    scale = jax.lax.rsqrt(diagonal + _FLOOR * jnp.mean(diagonal))
+    scaled = scale[:, None] * curvature * scale
+    return scale * _solve_spd(scaled, damping, scale * gradient)
+
+
 def map_step(
     map: AbstractMap, x: Points, field: Points, damping: Scalar
 ) -> tuple[Float[Array, "p"], Scalar]:

@@ -4,6 +4,7 @@ from brenier.measures._base import AbstractMeasure, require_density
 from brenier.measures._empirical import DiracMixture, Empirical
 from brenier.measures._gaussian import Gaussian, GaussianMixture
 from brenier.measures._gibbs import Gibbs
+from brenier.measures._quasi import quasi_sample
 
 __all__ = [
     "AbstractMeasure",
@@ -12,5 +13,6 @@ __all__ = [
     "Gaussian",
     "GaussianMixture",
     "Gibbs",
+    "quasi_sample",
     "require_density",
 ]

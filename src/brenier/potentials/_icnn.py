@@ -30,9 +30,9 @@ class ICNN(AbstractPotential):
     True
     """
 
-    inputs: tuple[Float[Array, "h d"], ...]
-    biases: tuple[Float[Array, "h"], ...]
-    hidden: tuple[Float[Array, "h1 h0"], ...]
+    inputs: tuple[Float[Array, "_ d"], ...]
+    biases: tuple[Float[Array, "_"], ...]
+    hidden: tuple[Float[Array, "_ _"], ...]
     output: Float[Array, "h"]
     linear: Point
     factor: Float[Array, "r d"]
@@ -48,27 +48,28 @@ class ICNN(AbstractPotential):
     def identity(
         cls, key: Key, dimension: int, widths: Sequence[int] = (64, 64), *,
         activation: Literal["softplus", "squareplus"] = "softplus", share: float = 0.1,
-        scale: float = 1.0, floor: float = 1e-3,
+        scale: float = 1.0, sharpness: float = 1.0, floor: float = 1e-3,
     ) -> "ICNN":
         """A random network whose gradient is about the identity on points of size ``scale``.
 
-        The network holds about ``share`` of the Hessian, the quadratic skip the rest.
+        The network holds about ``share`` of the Hessian, the quadratic skip the rest; its units
+        bend all over the points, each over about 1/``sharpness`` of their size.
         """
         if len(widths) < 1 or min(widths) < 1:
             raise ValueError(f"widths: got {tuple(widths)}; wants at least one positive width.")
         keys = jax.random.split(key, 2 * len(widths))
         inputs = tuple(
-            jax.random.normal(k, (h, dimension)) / (scale * jnp.sqrt(dimension))
+            sharpness * jax.random.normal(k, (h, dimension)) / (scale * jnp.sqrt(dimension))
             for k, h in zip(keys[: len(widths)], widths, strict=True)
         )
         biases = tuple(
-            jax.random.normal(k, (h,)) for k, h in zip(keys[len(widths):], widths, strict=True)
+            sharpness * jax.random.normal(k, (h,)) for k, h in zip(keys[len(widths):], widths, strict=True)
         )
         hidden = tuple(
             jnp.full((h1, h0), _inverse_softplus(1.0 / h0))
             for h0, h1 in zip(widths[:-1], widths[1:], strict=True)
         )
-        gain = share * scale**2 * 4.0 * dimension / (len(widths) * widths[-1])
+        gain = share * (scale / sharpness) ** 2 * 4.0 * dimension / (len(widths) * widths[-1])
         output = jnp.full((widths[-1],), _inverse_softplus(gain))
         rest = 1.0 - share - floor
         return cls(

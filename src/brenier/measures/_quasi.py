@@ -1,0 +1,41 @@
+"""Quasi-random points: a sample whose averages converge faster than 1/√n."""
+
+import jax.numpy as jnp
+import numpy as np
+from scipy.stats import norm, qmc
+
+from brenier._checks import check_at_least
+from brenier._types import Points
+from brenier.measures._gaussian import GaussianMixture
+
+
+def quasi_sample(mixture: GaussianMixture, n: int, *, seed: int) -> Points:
+    """About n points of a Gaussian mixture, scrambled Sobol in each component.
+
+    Component k gets round(n w_k) points, at least 1. Averages of smooth functions then err by about
+    n^{-3/2} in low dimension, where independent points err by n^{-1/2}: fixed particles for a
+    Newton method. Not independent: no standard error can be read off one such sample.
+
+    >>> import brenier
+    >>> rho = brenier.problems.figure2().source
+    >>> points = quasi_sample(rho, 1000, seed=0)
+    >>> bool(abs(points.mean(axis=0) - rho.mean).max() < 0.01)
+    True
+    """
+    check_at_least("n", n, 1)
+    counts = np.maximum(np.round(n * np.asarray(mixture.weights)), 1).astype(int)
+    seeds = np.random.SeedSequence(seed).spawn(len(counts))
+    clouds = [
+        mean + _normal_points(count, mixture.dimension, stream) @ factor.T
+        for count, stream, mean, factor in zip(
+            counts, seeds, mixture.means, mixture.factors, strict=True
+        )
+    ]
+    return jnp.concatenate(clouds)
+
+
+def _normal_points(n: int, dimension: int, stream: np.random.SeedSequence) -> np.ndarray:
+    sobol = qmc.Sobol(dimension, rng=np.random.default_rng(stream))
+    # The next power of two, cut: Sobol sequences are balanced only there.
+    uniform = sobol.random_base2(max(int(n - 1).bit_length(), 1))[:n]
+    return norm.ppf(np.clip(uniform, 1e-12, 1.0 - 1e-12))
