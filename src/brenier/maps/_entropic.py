@@ -3,6 +3,7 @@
 from typing import ClassVar
 
 import jax.numpy as jnp
+import numpy as np
 from jax.typing import ArrayLike
 
 from brenier._checks import check_at_least, check_points, check_positive, check_weights
@@ -73,27 +74,20 @@ class EntropicMap(AbstractMap):
         """
         x = check_points("source", source)
         y = check_points("target", target, dimension=x.shape[1])
-        a, b = (
-            None if weights is None else check_weights(name, weights, points.shape[0])
-            for name, weights, points in (
-                ("source_weights", source_weights, x), ("target_weights", target_weights, y)
-            )
-        )
+        a = _weights("source_weights", source_weights, x.shape[0])
+        b = _weights("target_weights", target_weights, y.shape[0])
         if epsilon is not None:
             check_positive("epsilon", epsilon)
         check_positive("tolerance", tolerance)
         check_at_least("max_iterations", max_iterations, 1)
-        if b is not None:
-            y, b = y[b > 0], b[b > 0]
         dtype = jnp.result_type(x, y)
-        x, y = jnp.asarray(x, dtype), jnp.asarray(y, dtype)
-        eps = default_epsilon(y) if epsilon is None else jnp.asarray(epsilon, dtype)
-        a, b = (None if w is None else jnp.asarray(w, dtype) for w in (a, b))
+        points, log_b = jnp.asarray(y[b > 0], dtype), jnp.log(jnp.asarray(b[b > 0], dtype))
+        eps = default_epsilon(points) if epsilon is None else jnp.asarray(epsilon, dtype)
         plan = sinkhorn(
-            x, y, a, b, epsilon=eps, tolerance=tolerance, max_iterations=max_iterations
+            jnp.asarray(x, dtype), points, jnp.asarray(a, dtype), jnp.exp(log_b),
+            epsilon=eps, tolerance=tolerance, max_iterations=max_iterations,
         )
-        log_b = -jnp.log(y.shape[0]) if b is None else jnp.log(b)
-        result = cls(y, plan.g + eps * log_b, eps)
+        result = cls(points, plan.g + eps * log_b, eps)
         if throw and not bool(plan.converged):
             stats = {"error": float(plan.error), "iterations": int(plan.iterations)}
             raise SolveError(Solution(result, Result.not_converged, stats))
@@ -116,3 +110,7 @@ class EntropicMap(AbstractMap):
         return ConjugateMap(LogSumExp(
             self.points, offsets, jnp.log(self.epsilon), jnp.full_like(self.epsilon, -jnp.inf)
         ))
+
+
+def _weights(name: str, weights: ArrayLike | None, n: int) -> np.ndarray:
+    return np.full(n, 1.0 / n) if weights is None else check_weights(name, weights, n)
