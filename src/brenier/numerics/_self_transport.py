@@ -84,6 +84,7 @@ def self_transport(
     return SelfTransport(eps * u, means + centre, residual, count)
 
 
+@partial(jax.jit, static_argnames=("max_iterations", "block"))
 def self_entropic_score(
     x: Points, weights: Weights | None = None, *, epsilon: float | Scalar | None = None,
     tolerance: float | Scalar = 1e-6, max_iterations: int = 100, block: int | None = None,
@@ -109,7 +110,8 @@ def self_entropic_score(
     return (-2.0 / eps) * (x - transport.barycentres)
 
 
-def default_epsilon(x: Points, ratio: float = 0.05) -> Scalar:
+@jax.jit
+def default_epsilon(x: Points, ratio: float | Scalar = 0.05) -> Scalar:
     """ε = ratio · median‖x_i − x_j‖² over the pairs i ≠ j, MATH_1 (1.10).
 
     Where more than half of the pairs coincide, the mean takes the median's place (and 1 that of

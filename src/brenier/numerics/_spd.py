@@ -1,10 +1,12 @@
 """Roots and geometry of symmetric positive (semi)definite matrices."""
 
+import jax
 import jax.numpy as jnp
 
 from brenier._types import Matrix, Scalar
 
 
+@jax.jit
 def sqrtm_spd(matrix: Matrix) -> Matrix:
     """S^{1/2}, the symmetric positive semidefinite root; negative rounding in S counts as 0.
 
@@ -16,6 +18,7 @@ def sqrtm_spd(matrix: Matrix) -> Matrix:
     return (vectors * jnp.sqrt(jnp.maximum(values, 0.0))) @ vectors.T
 
 
+@jax.jit
 def inverse_sqrtm_spd(matrix: Matrix) -> Matrix:
     """S^{-1/2} on the range of S and 0 on its kernel: the root of the pseudo-inverse.
 
@@ -31,6 +34,7 @@ def inverse_sqrtm_spd(matrix: Matrix) -> Matrix:
     return (vectors * roots) @ vectors.T
 
 
+@jax.jit
 def bures_squared(source: Matrix, target: Matrix) -> Scalar:
     """tr S + tr C − 2 tr (S^{1/2} C S^{1/2})^{1/2} ≥ 0: W₂² between centred Gaussians.
 
@@ -46,6 +50,7 @@ def bures_squared(source: Matrix, target: Matrix) -> Scalar:
     return jnp.sum(jnp.square(source_root - target_root @ (left @ right)))
 
 
+@jax.jit
 def gaussian_map_matrix(source: Matrix, target: Matrix) -> Matrix:
     """The symmetric A ⪰ 0 with A S A = C: x ↦ Ax is the Monge map from N(0, S) to N(0, C).
 

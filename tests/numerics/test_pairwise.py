@@ -1,0 +1,66 @@
+"""Means and medians of distances."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.spatial.distance import cdist, pdist
+
+from brenier.numerics import energy_distance_squared, mean_distance, median_squared_distance
+
+RNG = np.random.default_rng(0)
+
+
+@pytest.mark.parametrize("d", [1, 20])
+def test_energy_distance_against_scipy(d):
+    # More points than a tile, and not a multiple of it; far from 0, where squares lose digits.
+    x = RNG.standard_normal((1300, d)) + 100.0
+    y = RNG.standard_normal((1100, d)) + 100.1
+    within = cdist(x, x).mean()
+    expected = 2 * cdist(x, y).mean() - within - cdist(y, y).mean()
+    # A difference of numbers of size √d, each to rounding.
+    np.testing.assert_allclose(energy_distance_squared(x, y), expected, atol=1e-13 * d)
+    np.testing.assert_allclose(mean_distance(x), within, rtol=1e-13)
+    np.testing.assert_allclose(mean_distance(x, x), within, rtol=1e-10)
+
+
+def test_single_precision_sums_in_double():
+    x, y = RNG.standard_normal((1300, 2)), RNG.standard_normal((1300, 2)) + 0.1
+    single = energy_distance_squared(x.astype(np.float32), y.astype(np.float32))
+    np.testing.assert_allclose(single, energy_distance_squared(x, y), atol=1e-7)
+    assert abs(float(energy_distance_squared(x, x))) < 1e-14
+
+
+def test_weights_are_multiplicities():
+    x, y = RNG.standard_normal((5, 2)), RNG.standard_normal((4, 2))
+    counts = np.array([1, 2, 0, 3, 1])
+    weighted = energy_distance_squared(x, y, counts / counts.sum())
+    np.testing.assert_allclose(weighted, energy_distance_squared(np.repeat(x, counts, axis=0), y))
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.lists(st.floats(-1e3, 1e3), min_size=14, max_size=14))
+def test_energy_distance_is_a_squared_distance(numbers):
+    x, y = np.array(numbers).reshape(7, 2)[:3], np.array(numbers).reshape(7, 2)[3:]
+    value = float(energy_distance_squared(x, y))
+    assert value >= -1e-10  # rounding of distances up to 1e3·√8
+    assert value == pytest.approx(float(energy_distance_squared(y, x)), abs=1e-10)
+
+
+@pytest.mark.parametrize("cloud", [
+    RNG.standard_normal((101, 2)), RNG.standard_cauchy((101, 1)), RNG.standard_normal((2, 3)),
+    1e-150 * RNG.standard_normal((101, 2)), 1e20 * RNG.standard_normal((101, 12)),
+], ids=["normal", "heavy tails", "two points", "tiny", "huge"])
+def test_median_to_the_promised_accuracy(cloud):
+    np.testing.assert_allclose(
+        median_squared_distance(cloud), np.median(pdist(cloud, "sqeuclidean")), rtol=1e-3
+    )
+
+
+def test_median_of_many_and_of_equal_points():
+    cloud = RNG.standard_normal((3000, 2))
+    # Over 300 of the points: the median of a statistic of 300, known to about 1/√300.
+    few = median_squared_distance(cloud, max_points=300)
+    np.testing.assert_allclose(few, median_squared_distance(cloud), rtol=0.2)
+    assert float(median_squared_distance(np.ones((5, 2)))) == 0.0
+    assert float(median_squared_distance(np.ones((1, 2)))) == 0.0
