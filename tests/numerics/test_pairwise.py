@@ -11,24 +11,25 @@ from brenier.numerics import energy_distance_squared, mean_distance, median_squa
 RNG = np.random.default_rng(0)
 
 
-@pytest.mark.parametrize("d", [1, 20])
+@pytest.mark.parametrize("d", [2, 20])
 def test_energy_distance_against_scipy(d):
     # More points than a tile, and not a multiple of it; far from 0, where squares lose digits.
     x = RNG.standard_normal((1300, d)) + 100.0
     y = RNG.standard_normal((1100, d)) + 100.1
-    within = cdist(x, x).mean()
-    expected = 2 * cdist(x, y).mean() - within - cdist(y, y).mean()
+    expected = 2 * cdist(x, y).mean() - cdist(x, x).mean() - cdist(y, y).mean()
     # A difference of numbers of size √d, each to rounding.
     np.testing.assert_allclose(energy_distance_squared(x, y), expected, atol=1e-13 * d)
-    np.testing.assert_allclose(mean_distance(x), within, rtol=1e-13)
-    np.testing.assert_allclose(mean_distance(x, x), within, rtol=1e-10)
+    if d == 2:
+        single = energy_distance_squared((x - 100).astype(np.float32), (y - 100).astype(np.float32))
+        # Float32 pairs, of errors that average out: sums are in float64.
+        np.testing.assert_allclose(single, expected, atol=1e-7)
 
 
-def test_single_precision_sums_in_double():
-    x, y = RNG.standard_normal((1300, 2)), RNG.standard_normal((1300, 2)) + 0.1
-    single = energy_distance_squared(x.astype(np.float32), y.astype(np.float32))
-    np.testing.assert_allclose(single, energy_distance_squared(x, y), atol=1e-7)
-    assert abs(float(energy_distance_squared(x, x))) < 1e-14
+def test_distance_of_a_cloud_to_itself():
+    for x in (RNG.standard_normal((7, 2)), RNG.standard_normal((7, 12)) + 10.0):
+        np.testing.assert_allclose(mean_distance(x), cdist(x, x).mean(), rtol=1e-14)
+        # Past d = 8 the cross term sees coinciding points √u|x| apart, a share 1/n of the pairs.
+        assert abs(float(energy_distance_squared(x, x))) < (1e-14 if x.shape[1] <= 8 else 1e-6)
 
 
 def test_weights_are_multiplicities():

@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import ot
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -44,6 +45,8 @@ def test_streaming_changes_nothing():
     streamed = self_transport(X, W, epsilon=0.5, tolerance=1e-12, block=7)
     np.testing.assert_allclose(streamed.potential, kernel.potential, rtol=1e-10, atol=1e-12)
     np.testing.assert_allclose(streamed.barycentres, kernel.barycentres, rtol=1e-10)
+    with pytest.raises(ValueError, match="block: got -1; wants an integer of at least 1"):
+        self_transport(X, W, epsilon=0.5, block=-1)
 
 
 def test_score_of_a_gaussian_in_closed_form():
@@ -61,7 +64,7 @@ def test_score_of_a_gaussian_in_closed_form():
 
 
 def test_vmap_is_a_loop():
-    clouds = jnp.asarray(RNG.standard_normal((3, 20, 2)) * np.array([1.0, 5.0, 0.2])[:, None, None])
+    clouds = jnp.asarray(RNG.standard_normal((3, 40, 2)) * np.array([1.0, 5.0, 0.2])[:, None, None])
     together = jax.vmap(self_entropic_score)(clouds)
     np.testing.assert_allclose(together, jnp.stack([self_entropic_score(x) for x in clouds]),
                                rtol=1e-10, atol=1e-10)
@@ -70,13 +73,14 @@ def test_vmap_is_a_loop():
 def test_default_epsilon_and_degenerate_clouds():
     distances = ot.dist(X, X)[np.triu_indices(40, 1)]
     np.testing.assert_allclose(default_epsilon(X), 0.05 * np.median(distances), rtol=2e-3)
-    same = np.ones((5, 3))
+    same = np.ones_like(X)
     assert float(default_epsilon(same)) > 0
     assert not np.any(self_entropic_score(same))
-    doubled = np.concatenate([np.zeros((9, 1)), np.ones((1, 1))])
-    np.testing.assert_allclose(default_epsilon(doubled), 0.05 * 2 * 0.09)
-    assert self_entropic_score(X.astype(np.float32)).dtype == np.float32
+    # Most pairs coincide: the mean 2 · (1/40)(39/40) of the squared distances takes over.
+    lone = np.eye(40, 2) * [1.0, 0.0]
+    np.testing.assert_allclose(default_epsilon(lone), 0.05 * 2 * 39 / 1600)
     assert not np.any(self_entropic_score(X[:1]))
+    assert self_entropic_score(X[:1].astype(np.float32)).dtype == np.float32
 
 
 def test_a_point_of_no_weight_far_out_stays_harmless():

@@ -1,7 +1,7 @@
 """Convex conjugates φ*(y) = max_x ⟨x, y⟩ − φ(x), for many y at once."""
 
 from collections.abc import Callable
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import equinox as eqx
 import jax
@@ -45,8 +45,8 @@ class _Iterate(NamedTuple):
 @eqx.filter_jit
 def conjugate(
     value: Callable[[Point], Scalar], y: Points, init: Points | None = None, *,
-    tolerance: float = 1e-10, max_iterations: int = 200,
-    method: Literal["newton", "lbfgs"] | None = None,
+    tolerance: float = 1e-10, max_iterations: int = 1000,
+    method: str | None = None,
 ) -> Conjugate:
     """φ*(y) = max_x ⟨x, y⟩ − φ(x) of a convex φ, and the maximiser ∇φ*(y) = (∇φ)⁻¹(y).
 

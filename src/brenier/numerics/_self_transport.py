@@ -56,10 +56,10 @@ def self_transport(
     >>> bool(jnp.allclose(solution.potential, 0.5 * jnp.log(2.0)))
     True
     """
-    centre = jnp.mean(x, axis=0)
-    x = x - centre
     n = x.shape[0]
     w = jnp.full(n, 1.0 / n, x.dtype) if weights is None else weights
+    centre = w @ x
+    x = x - centre
     eps = jnp.asarray(epsilon, x.dtype)
     if block is None and n * n <= _KERNEL_ENTRIES:
         kernel = jnp.exp(squared_distances(x, x) / (-2.0 * eps))

@@ -104,15 +104,15 @@ def sinkhorn(
     (True, True)
     """
     dtype = x.dtype
-    x_mean, y_mean = jnp.mean(x, axis=0), jnp.mean(y, axis=0)
+    a = jnp.full(x.shape[0], 1.0 / x.shape[0], dtype) if a is None else a
+    b = jnp.full(y.shape[0], 1.0 / y.shape[0], dtype) if b is None else b
+    x_mean, y_mean = a @ x, b @ y
     shift = x_mean - y_mean
     x, y = x - x_mean, y - y_mean
     # The cost is that of the centred clouds plus these two.
     x_part, y_part = x @ shift + 0.5 * (shift @ shift), -(y @ shift)
-    a = jnp.full(x.shape[0], 1.0 / x.shape[0], dtype) if a is None else a
-    b = jnp.full(y.shape[0], 1.0 / y.shape[0], dtype) if b is None else b
     eps = jnp.asarray(epsilon, dtype)
-    spread = 0.5 * (jnp.sum(jnp.var(x, axis=0)) + jnp.sum(jnp.var(y, axis=0)))
+    spread = 0.5 * jnp.sum(a @ (x * x) + b @ (y * y))
     # Scores of size c/ε are known to as many units of rounding.
     limit = jnp.maximum(tolerance, jnp.finfo(dtype).eps * (32.0 + 4.0 * spread / eps))
     highest = jnp.maximum(eps, spread) if epsilon_scaling < 1.0 else eps

@@ -3,6 +3,7 @@
 import jax
 import jax.numpy as jnp
 
+from brenier._checks import check_at_least
 from brenier._types import Array, Float, Scalar
 
 # Coordinates up to here are differenced one by one: exact for near points, and fused by XLA.
@@ -103,7 +104,7 @@ def soft_reduce(
 def cut_tiles(array: Array, tile: int, fill: float = 0.0) -> Array:
     """(n, ...) padded with ``fill`` and cut to (tiles, side, ...), all of about equal size."""
     n = array.shape[0]
-    count = -(-n // tile)
+    count = -(-n // check_at_least("block", tile, 1))
     side = -(-n // count)
     padding = [(0, count * side - n)] + [(0, 0)] * (array.ndim - 1)
     padded = jnp.pad(array, padding, constant_values=fill)

@@ -1,0 +1,156 @@
+"""Sinkhorn's iteration, and what its potentials give elsewhere."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import ot
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from brenier.numerics import _sinkhorn as module
+from brenier.numerics import barycentric_projection, entropic_potential, sinkhorn
+
+RNG = np.random.default_rng(0)
+N, M = 40, 30
+X = RNG.standard_normal((N, 2))
+Y = RNG.standard_normal((M, 2)) * [2.0, 0.5] + 1.0
+A, B = (w / w.sum() for w in (RNG.exponential(size=N), RNG.exponential(size=M)))
+COST = 0.5 * ot.dist(X, Y)
+EPSILON = 0.1
+
+
+def _plan(result, a=A, b=B, cost=COST, epsilon=EPSILON):
+    f, g = np.asarray(result.f), np.asarray(result.g)
+    return a[:, None] * b * np.exp((f[:, None] + g - cost) / epsilon)
+
+
+def _marginal_error(plan, a, b):
+    return np.abs(plan.sum(1) - a).sum() + np.abs(plan.sum(0) - b).sum()
+
+
+def _solve(x=X, y=Y, a=A, b=B, epsilon=EPSILON, tolerance=1e-13, max_iterations=2000):
+    # One signature, compiled once.
+    return sinkhorn(x, y, a, b, epsilon=epsilon, tolerance=tolerance, max_iterations=max_iterations)
+
+
+SOLVED = _solve()
+UNIFORM_A, UNIFORM_B = np.full(N, 1 / N), np.full(M, 1 / M)
+
+
+def test_plan_of_pot():
+    pot = ot.sinkhorn(A, B, COST, EPSILON, method="sinkhorn_log", stopThr=1e-13, numItermax=10_000)
+    np.testing.assert_allclose(_plan(SOLVED), pot, atol=1e-12)
+    assert bool(SOLVED.converged)
+    assert int(SOLVED.iterations) < 300
+
+
+def test_streaming_in_blocks_from_a_sample_changes_nothing(monkeypatch):
+    # So few points of the sample that the full problem is left to solve.
+    monkeypatch.setattr(module, "_COARSE_POINTS", 17)
+    streamed = sinkhorn(X, Y, A, B, epsilon=EPSILON, tolerance=1e-13, block=16)
+    np.testing.assert_allclose(_plan(streamed), _plan(SOLVED), atol=1e-12)
+    counts = np.bincount(module._systematic_sample(jnp.asarray(B)), minlength=M)
+    # Systematic sampling: each point within one of its share.
+    assert np.abs(counts - 17 * B).max() < 1
+
+
+def test_starts_from_potentials():
+    again = sinkhorn(X, Y, A, B, epsilon=EPSILON, tolerance=1e-10, block=16, g=SOLVED.g)
+    assert bool(again.converged)
+    assert int(again.iterations) == 1
+
+
+def test_clouds_far_apart_cost_no_digits():
+    shift = np.array([1e4, -1e4])
+    moved = _solve(y=Y + shift)
+    assert int(moved.iterations) == pytest.approx(int(SOLVED.iterations), abs=20)
+    # ½‖x − y‖² grows by ½‖s‖² − ⟨x − y, s⟩ = 1e8, of which a potential keeps 1e-8.
+    f = moved.f - 0.5 * shift @ shift + X @ shift
+    g = moved.g - Y @ shift
+    plan = A[:, None] * B * np.exp((f[:, None] + g - COST) / EPSILON)
+    np.testing.assert_allclose(plan, _plan(SOLVED), atol=1e-7)
+
+
+def test_small_epsilon_meets_the_linear_programme():
+    exact = ot.emd2(UNIFORM_A, UNIFORM_B, COST)
+    epsilon = 2e-3 * COST.mean()
+    result = _solve(a=UNIFORM_A, b=UNIFORM_B, epsilon=epsilon, tolerance=1e-4,
+                    max_iterations=20_000)
+    assert bool(result.converged)
+    dual = float(result.f.mean() + result.g.mean())
+    # The relative entropy of a plan to the product lies between 0 and log n; the marginals' error
+    # of 1e-4 is worth that times the potentials' size, about 5.
+    assert exact - 1e-3 <= dual <= exact + epsilon * np.log(N) + 1e-3
+
+
+def test_what_does_not_converge_says_so():
+    result = _solve(epsilon=1e-3, max_iterations=2)
+    assert not bool(result.converged)
+    assert int(result.iterations) == 2
+    error = _marginal_error(_plan(result, epsilon=1e-3), A, B)
+    assert float(result.error) == pytest.approx(error, rel=1e-6)
+
+
+def test_a_point_of_no_weight_far_out_stays_harmless():
+    x, y = X.copy(), Y.copy()
+    x[-1], y[0] = [1e3, 0.0], [0.0, -1e3]
+    a, b = A.copy(), B.copy()
+    a[-1], b[0] = 0.0, 0.0
+    a, b = a / a.sum(), b / b.sum()
+    result = _solve(x, y, a, b)
+    assert bool(result.converged)
+    assert np.isfinite(result.f).all()
+    assert np.isfinite(result.g).all()
+    kept = result._replace(f=result.f[:-1], g=result.g[1:])
+    plan = _plan(kept, a[:-1], b[1:], COST[:-1, 1:])
+    assert _marginal_error(plan, a[:-1], b[1:]) < 1e-11
+
+
+def test_single_precision_and_high_dimension():
+    x, y = RNG.standard_normal((N, 50)), RNG.standard_normal((M, 50)) + 0.3
+    cost = 0.5 * ot.dist(x, y)
+    single = sinkhorn(x.astype(np.float32), y.astype(np.float32), epsilon=3.0)
+    assert single.f.dtype == np.float32
+    assert bool(single.converged)
+    plan = _plan(single, np.full(N, 1 / N), np.full(M, 1 / M), cost, 3.0)
+    # The default tolerance, and float32 scores of size c/ε = 20.
+    assert _marginal_error(plan, np.full(N, 1 / N), np.full(M, 1 / M)) < 5e-5
+
+
+def test_potentials_out_of_sample():
+    plan = _plan(SOLVED)
+    f = entropic_potential(X, Y, SOLVED.g, B, epsilon=EPSILON)
+    np.testing.assert_allclose(f, SOLVED.f, atol=1e-11)
+    T = barycentric_projection(X, Y, SOLVED.g, B, epsilon=EPSILON)
+    np.testing.assert_allclose(T, plan @ Y / A[:, None], atol=1e-11)
+    # T(z) = z − ∇f(z).
+    gradient = jax.grad(lambda z: entropic_potential(z[None], Y, SOLVED.g, B, epsilon=EPSILON)[0])
+    np.testing.assert_allclose(jax.vmap(gradient)(jnp.asarray(X)), X - T, atol=1e-11)
+    # Far outside, all mass goes to the corner of the hull in that direction.
+    far = barycentric_projection(np.array([[1e6, 0.0]]), Y, SOLVED.g, B, epsilon=EPSILON)
+    np.testing.assert_allclose(far[0], Y[Y[:, 0].argmax()])
+
+
+def test_memory_does_not_grow_with_the_matrix():
+    def temporaries(n):
+        cloud = jax.ShapeDtypeStruct((n, 3), jnp.float32)
+        compiled = sinkhorn.lower(cloud, cloud, epsilon=0.1).compile()
+        return compiled.memory_analysis().temp_size_in_bytes
+
+    # Ten billion pairs would take 40 GB; the sample's kernel takes 64 MiB, the clouds a few.
+    assert temporaries(100_000) < 300 * 2**20
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(0, 2**32 - 1), st.floats(-2.0, 2.0), st.floats(-2.0, 2.0), st.floats(-2.5, 2.5))
+def test_error_is_what_it_says(seed, log_x, log_y, log_epsilon):
+    rng = np.random.default_rng(seed)
+    x, y = 10.0**log_x * rng.standard_normal((N, 2)), 10.0**log_y * rng.standard_cauchy((M, 2))
+    cost = 0.5 * ot.dist(x, y)
+    epsilon = 10.0**log_epsilon * np.median(cost)
+    result = _solve(x, y, epsilon=epsilon, tolerance=1e-6, max_iterations=300)
+    error = _marginal_error(_plan(result, cost=cost, epsilon=epsilon), A, B)
+    # Scores of size c/ε are known to as many units of rounding.
+    np.testing.assert_allclose(result.error, error, rtol=1e-6, atol=1e-15 * cost.max() / epsilon)
+    assert bool(result.converged) == (float(result.error) <= 1e-6)
