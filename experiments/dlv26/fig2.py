@@ -26,7 +26,7 @@ from brenier.flows import (
     NaturalGradient,
     advance,
 )
-from brenier.functionals import MMD
+from brenier.functionals import MMD, SinkhornDivergence
 from brenier.maps import AbstractMap, GradientMap
 from brenier.measures import quasi_sample
 from brenier.numerics import energy_distance_squared, gaussian_map_matrix, sqrtm_spd
@@ -45,11 +45,14 @@ _PROBLEM = figure2()
 
 @dataclass(frozen=True)
 class _Entry:
-    """A method, the potentials it starts from, and how many quasi-random points it is given."""
+    """A method, the potentials it starts from, and the sizes of the quasi-random clouds it sees.
+
+    With clouds the method runs once on each, coarse to fine, each run starting where the last ended.
+    """
 
     method: AbstractMethod
     start: Callable[[jax.Array], AbstractMap]
-    points: int | None = None
+    points: tuple[int, ...] = ()
 
 
 def _icnn(key: jax.Array) -> AbstractMap:
@@ -57,19 +60,18 @@ def _icnn(key: jax.Array) -> AbstractMap:
     return GradientMap(ICNN.identity(key, 2, (20, 20), share=0.85, scale=2.5, sharpness=5.0))
 
 
-def _log_sum_exp(key: jax.Array) -> AbstractMap:
-    """60 smoothed pieces near the identity."""
-    return GradientMap(LogSumExp.identity(key, 2, 60, scale=2.5, temperature=1.0))
-
-
-def _gaussian_log_sum_exp(key: jax.Array) -> AbstractMap:
+def _log_sum_exp(scale: float, temperature: float) -> Callable[[jax.Array], AbstractMap]:
     """60 smoothed pieces near the closed-form Gaussian map."""
     source, target = _PROBLEM.source, _PROBLEM.target
     matrix = sqrtm_spd(gaussian_map_matrix(source.covariance, target.covariance))
-    pieces = LogSumExp.identity(key, 2, 60, scale=3.0, temperature=1.0)
-    return GradientMap(
-        Preconditioned(pieces, matrix, source.mean, target.mean, jnp.asarray(1.0))
-    )
+
+    def start(key: jax.Array) -> AbstractMap:
+        pieces = LogSumExp.identity(key, 2, 60, scale=scale, temperature=temperature)
+        return GradientMap(
+            Preconditioned(pieces, matrix, source.mean, target.mean, jnp.asarray(1.0))
+        )
+
+    return start
 
 
 _OUTER = {"step_size": 0.4, "steps": 10, "particles": 100}
@@ -90,15 +92,22 @@ _METHODS = {
         _icnn,
     ),
     "explicit_natural_lse": _Entry(
-        ConstrainedDrift(step_size=0.3, final_step_size=0.1, steps=20, particles=200,
-                         oracle=NaturalGradient(steps=2, damping=0.05)),
-        _log_sum_exp,
+        ConstrainedDrift(step_size=0.27, final_step_size=0.05, steps=20, particles=200,
+                         oracle=NaturalGradient(steps=2, damping=0.4)),
+        _log_sum_exp(3.0, 1.0),
     ),
-    "kl_newton_lse": _Entry(KLNewton(steps=12, damping=0.1), _gaussian_log_sum_exp, points=1000),
+    "kl_newton_lse": _Entry(
+        KLNewton(steps=15, damping=0.1), _log_sum_exp(4.0, 0.75), points=(300, 800)
+    ),
     "mmd_natural_lse": _Entry(
-        ConstrainedDrift(functional=MMD(), step_size=2.0, steps=20, particles=200,
-                         oracle=NaturalGradient(steps=2, damping=0.05)),
-        _log_sum_exp,
+        ConstrainedDrift(functional=MMD(), step_size=2.0, final_step_size=0.5, steps=20,
+                         particles=200, oracle=NaturalGradient(steps=2, damping=0.4)),
+        _log_sum_exp(3.0, 1.0),
+    ),
+    "sinkhorn_natural_lse": _Entry(
+        ConstrainedDrift(functional=SinkhornDivergence(0.1), step_size=1.0, final_step_size=0.2,
+                         steps=20, particles=200, oracle=NaturalGradient(steps=2, damping=0.4)),
+        _log_sum_exp(3.0, 1.0),
     ),
 }  # fmt: skip
 
@@ -149,15 +158,15 @@ def _block(
 ) -> tuple[list[np.ndarray], np.ndarray]:
     """The maps (their arrays) and squared energy distances of one block of seeds."""
     keys = jax.random.wrap_key_data(jnp.asarray(key_data))
-    inputs: tuple[jax.Array, ...] = (keys,)
     entry = _METHODS[name]
-    if entry.points is not None:
-        clouds = [
-            quasi_sample(_PROBLEM.source, entry.points, seed=1000 * seed + first + i)
+    clouds = [
+        jnp.stack([
+            quasi_sample(_PROBLEM.source, size, seed=1000 * seed + first + i)
             for i in range(len(keys))
-        ]
-        inputs = (keys, jnp.stack(clouds))
-    maps, mmd = _compiled(name)(*inputs)
+        ])
+        for size in entry.points
+    ]
+    maps, mmd = _compiled(name)(keys, clouds)
     return [np.asarray(leaf) for leaf in jax.tree.leaves(maps)], np.asarray(mmd)
 
 
@@ -166,21 +175,24 @@ def _compiled(name: str) -> Callable[..., tuple[AbstractMap, jax.Array]]:
     entry = _METHODS[name]
     source, target = _PROBLEM.source, _PROBLEM.target
 
-    def run(key: jax.Array, points: jax.Array | None = None) -> tuple[AbstractMap, jax.Array]:
-        method = entry.method if points is None else eqx.tree_at(
-            lambda m: m.points, entry.method, points, is_leaf=lambda leaf: leaf is None
-        )
+    def run(key: jax.Array, clouds: list[jax.Array]) -> tuple[AbstractMap, Any]:
         start_key, run_key, x_key, y_key = jax.random.split(key, 4)
-        state = method.init(source, target, entry.start(start_key), run_key)
-        map = method.current_map(advance(method, state, source, target, method.steps))
-        x, y = source.sample(x_key, _EVALUATION), target.sample(y_key, _EVALUATION)
-        return map, (x, y)
+        map = entry.start(start_key)
+        for points in clouds or [None]:
+            method = entry.method if points is None else eqx.tree_at(
+                lambda m: m.points, entry.method, points, is_leaf=lambda leaf: leaf is None
+            )
+            state = method.init(source, target, map, run_key)
+            map = method.current_map(advance(method, state, source, target, method.steps))
+        return map, (source.sample(x_key, _EVALUATION), target.sample(y_key, _EVALUATION))
 
     fit = eqx.filter_jit(eqx.filter_vmap(run))
     measure = eqx.filter_jit(lambda map, x, y: energy_distance_squared(map(x), y))
 
-    def fit_and_measure(*inputs: jax.Array) -> tuple[AbstractMap, jax.Array]:
-        maps, (x, y) = fit(*inputs)
+    def fit_and_measure(
+        keys: jax.Array, clouds: list[jax.Array]
+    ) -> tuple[AbstractMap, jax.Array]:
+        maps, (x, y) = fit(keys, clouds)
         return maps, jnp.stack([measure(_one(maps, i), x[i], y[i]) for i in range(len(x))])
 
     return fit_and_measure

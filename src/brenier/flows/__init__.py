@@ -5,6 +5,7 @@ from brenier.flows._driver import CheckpointStore, Progress, advance, default_me
 from brenier.flows._kl_newton import KLNewton
 from brenier.flows._method import AbstractMethod, AbstractState
 from brenier.flows._oracles import AbstractOracle, FirstOrder, NaturalGradient
+from brenier.flows._wasserstein_natural import WassersteinNatural
 
 __all__ = [
     "AbstractMethod",
@@ -17,6 +18,7 @@ __all__ = [
     "KLNewton",
     "NaturalGradient",
     "Progress",
+    "WassersteinNatural",
     "advance",
     "default_metric",
     "solve",

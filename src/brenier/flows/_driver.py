@@ -3,7 +3,7 @@
 import math
 import time
 from collections.abc import Callable
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import equinox as eqx
 import jax
@@ -31,6 +31,7 @@ class Progress(NamedTuple):
     seconds: float
 
 
+@runtime_checkable
 class CheckpointStore(Protocol):
     """Where the driver keeps what it needs to resume; ``brenier.Checkpoint`` is one."""
 
@@ -120,7 +121,7 @@ def solve(
         ``Solution(map, result, stats)``, stats with steps, seconds, best_metric, history.
 
     >>> import brenier, jax
-    >>> problem = brenier.problems.affine_gaussian()
+    >>> problem = brenier.problems.affine()
     >>> start = brenier.maps.GradientMap(brenier.potentials.Quadratic.identity(2))
     >>> solution = solve(problem.source, problem.target, key=jax.random.key(0), initial=start,
     ...                  method=brenier.flows.ConstrainedDrift(steps=10, particles=256))

@@ -13,7 +13,7 @@ from brenier.maps import AbstractMap
 
 # A normal or dual matrix up to this order is factorised, and a Jacobian up to this many entries
 # (1 GiB of float64) formed; above, conjugate gradients.
-_DENSE_LIMIT = 3000
+_DENSE_LIMIT = 1000
 _DENSE_ENTRIES = 2**27
 _PROBES = 8
 _CG_STEPS = 200
@@ -35,6 +35,12 @@ def flatten(
     parameters, static = eqx.partition(map, eqx.is_inexact_array)
     flat, unravel = ravel_pytree(parameters)
     return flat, lambda vector: eqx.combine(unravel(vector), static)
+
+
+def move(map: AbstractMap, delta: Float[Array, "p"]) -> AbstractMap:
+    """The map with its parameters θ + δ."""
+    flat, rebuild = flatten(map)
+    return rebuild(flat + delta)
 
 
 def damped_step(

@@ -1,5 +1,7 @@
 """Generalised Gauss-Newton on the relative entropy itself, for exact densities."""
 
+from collections.abc import Callable
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -8,7 +10,7 @@ from brenier._checks import check_at_least, check_positive
 from brenier._types import Array, Float, Int, Key, Points, Scalar
 from brenier.flows._gauss_newton import flatten, scaled_solve
 from brenier.flows._method import AbstractMethod, AbstractState
-from brenier.maps import AbstractMap, Pushforward
+from brenier.maps import AbstractMap
 from brenier.measures import AbstractMeasure, require_density
 
 
@@ -41,7 +43,7 @@ class KLNewton(AbstractMethod):
         points: fixed source particles (n, d) in place of fresh draws.
 
     >>> import brenier, jax
-    >>> problem = brenier.problems.affine_gaussian()
+    >>> problem = brenier.problems.affine()
     >>> start = brenier.maps.GradientMap(brenier.potentials.Quadratic.identity(2))
     >>> method = KLNewton(steps=8, particles=4096)
     >>> solution = brenier.solve(problem.source, problem.target, method=method, initial=start,
@@ -64,6 +66,11 @@ class KLNewton(AbstractMethod):
         self, source: AbstractMeasure, target: AbstractMeasure, initial: AbstractMap, key: Key
     ) -> NewtonState:
         require_density("target", target)
+        if not initial.symmetric:
+            raise ValueError(
+                f"initial: got {type(initial).__name__}; wants the gradient of a convex function "
+                "(GradientMap), for which KL is convex in the Jacobian."
+            )
         return NewtonState(initial, jnp.asarray(0), jnp.asarray(self.damping), key)
 
     def step(
@@ -98,25 +105,40 @@ class KLNewton(AbstractMethod):
         return state.map
 
 
-def _curvature(flat, rebuild, x: Points, target: AbstractMeasure) -> Float[Array, "p p"]:
-    """G = E[∂Tᵀ(−∇²log ν)∂T + tr(DT⁻¹∂DT DT⁻¹∂DT)], by the square roots of its two halves."""
+def _curvature(
+    flat: Float[Array, "p"],
+    rebuild: Callable[[Float[Array, "p"]], AbstractMap],
+    x: Points,
+    target: AbstractMeasure,
+) -> Float[Array, "p p"]:
+    """G = E[∂Tᵀ(−∇²log ν)∂T + tr(DT⁻¹∂DT DT⁻¹∂DT)] = AᵀA/n by the square roots of its halves."""
+    d = x.shape[1]
+    basis = jnp.eye(d, dtype=x.dtype)
+    i, j = jnp.triu_indices(d)
 
-    def rows(point):
-        def image_and_jacobian(parameters):
-            map = rebuild(parameters)
-            return map.apply(point), map.point_jacobian(point)
+    def image_and_upper(parameters, point):
+        apply = rebuild(parameters).apply
+        image, columns = jax.vmap(
+            lambda tangent: jax.jvp(apply, (point,), (tangent,)), out_axes=(None, 0)
+        )(basis)
+        return jnp.concatenate([image, columns[i, j]])
 
-        image, jacobian = image_and_jacobian(flat)
-        d_image, d_jacobian = jax.jacrev(image_and_jacobian)(flat)
+    def root(point):
+        # The square root of the Hessian in (T, upper triangle of DT), a matrix of this size only.
+        both = image_and_upper(flat, point)
+        image = both[:d]
+        jacobian = jnp.zeros((d, d), x.dtype).at[i, j].set(both[d:]).at[j, i].set(both[d:])
         values, vectors = jnp.linalg.eigh(-jax.hessian(target.point_log_density)(image))
         # Where ν is not log-concave the negative curvature is left out.
-        root = vectors * jnp.sqrt(jnp.maximum(values, 0.0))
-        whiten = jnp.linalg.inv(jnp.linalg.cholesky(0.5 * (jacobian + jacobian.T)))
-        strain = jnp.einsum("ai,ijp,bj->abp", whiten, d_jacobian, whiten)
-        # A symmetric matrix: its upper triangle, the off-diagonal counted twice.
-        i, j = jnp.triu_indices(x.shape[1])
-        weights = jnp.where(i == j, 1.0, jnp.sqrt(2.0))
-        return jnp.concatenate([root.T @ d_image, weights[:, None] * strain[i, j]])
+        first = (vectors * jnp.sqrt(jnp.maximum(values, 0.0))).T
+        whiten = jnp.linalg.inv(jnp.linalg.cholesky(jacobian))
+        # W E_k Wᵀ for the symmetric unit matrices E_k, its off-diagonal counted twice.
+        units = jnp.zeros((i.size, d, d), x.dtype)
+        units = units.at[jnp.arange(i.size), i, j].set(1.0).at[jnp.arange(i.size), j, i].set(1.0)
+        strains = (whiten @ units @ whiten.T)[:, i, j]
+        second = (strains * jnp.where(i == j, 1.0, jnp.sqrt(2.0))).T
+        return jax.scipy.linalg.block_diag(first, second)
 
-    a = jax.vmap(rows)(x).reshape(-1, flat.size)
+    rows = jax.vmap(jax.jacrev(image_and_upper), in_axes=(None, 0))(flat, x)
+    a = jnp.einsum("nab,nbp->nap", jax.vmap(root)(x), rows).reshape(-1, flat.size)
     return a.T @ a / x.shape[0]

@@ -1,7 +1,7 @@
 """Solvers of the inner problem of a constrained drift: first-order, and natural gradient."""
 
 import abc
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import equinox as eqx
 import jax
@@ -82,7 +82,7 @@ class FirstOrder(AbstractOracle):
 
     steps: int = eqx.field(static=True, default=100)
     learning_rate: float = eqx.field(static=True, default=0.1)
-    name: Literal["adam", "sgd"] = eqx.field(static=True, default="adam")
+    name: str = eqx.field(static=True, default="adam")
 
     def __check_init__(self):
         optimiser(self.name, self.learning_rate)

@@ -1,0 +1,115 @@
+"""The driver: determinism, checkpoints, interruption, failure."""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from brenier import Checkpoint, Result, SolveError, solve
+from brenier.flows import ConstrainedDrift, EuclideanDescent
+from brenier.maps import GradientMap
+from brenier.measures import Empirical, Gaussian
+from brenier.potentials import LogSumExp
+from brenier.problems import affine
+
+_PROBLEM = affine()
+_METHOD = ConstrainedDrift(steps=8, particles=40)
+_START = GradientMap(LogSumExp.identity(jax.random.key(1), 2, 6))
+
+
+def _solve(**changes):
+    arguments = {"method": _METHOD, "initial": _START, "key": jax.random.key(0), "blocks": 4}
+    return solve(_PROBLEM.source, _PROBLEM.target, **(arguments | changes))
+
+
+def _leaves(map):
+    return [np.asarray(leaf) for leaf in jax.tree.leaves(eqx.filter(map, eqx.is_array))]
+
+
+def _same(first, second):
+    return all(np.array_equal(a, b) for a, b in zip(_leaves(first), _leaves(second), strict=True))
+
+
+def test_the_same_key_gives_the_same_map_bit_for_bit():
+    first, second = _solve(), _solve()
+    assert first.result is Result.successful
+    assert _same(first.map, second.map)
+    assert not _same(first.map, _solve(key=jax.random.key(1)).map)
+
+
+def test_the_best_map_seen_is_returned():
+    solution = _solve()
+    assert solution.stats["best_metric"] == min(solution.stats["history"])
+    assert solution.stats["steps"] == 8
+    assert len(solution.stats["history"]) == 5
+
+
+def test_a_callback_sees_every_block():
+    seen = []
+    _solve(callback=seen.append)
+    assert [progress.step for progress in seen] == [2, 4, 6, 8]
+    assert all(progress.steps == 8 for progress in seen)
+
+
+def test_an_interrupted_run_resumes_to_the_same_bits(tmp_path):
+    whole = _solve()
+    store = Checkpoint(tmp_path / "run.ckpt", every=100)
+
+    def stop(progress):
+        if progress.step == 4:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        _solve(callback=stop, checkpoint=store)
+    resumed = _solve(checkpoint=store)
+    assert _same(whole.map, resumed.map)
+    assert resumed.stats["history"] == whole.stats["history"]
+
+
+def test_an_interruption_is_a_result_where_nothing_is_thrown():
+    def stop(progress):
+        raise KeyboardInterrupt
+
+    solution = _solve(callback=stop, throw=False)
+    assert solution.result is Result.interrupted
+    assert solution.stats["steps"] == 2
+
+
+def test_divergence_is_named_and_the_best_map_kept():
+    method = EuclideanDescent(name="sgd", learning_rate=1e6, steps=8, particles=40)
+    with pytest.raises(SolveError, match="smaller step size") as error:
+        _solve(method=method)
+    assert error.value.solution.result is Result.diverged
+    assert all(np.isfinite(leaf).all() for leaf in _leaves(error.value.solution.map))
+    assert _solve(method=method, throw=False).result is Result.diverged
+
+
+def test_patience_stops_early():
+    values = iter([1.0, 0.5, 0.7, 0.8, 0.1])
+    solution = _solve(
+        metric=lambda map: jax.pure_callback(
+            lambda: np.asarray(next(values)), jax.ShapeDtypeStruct((), jnp.float64)
+        ),
+        patience=2,
+    )
+    assert solution.result is Result.stopped_early
+    assert solution.stats["best_metric"] == 0.5
+
+
+@pytest.mark.parametrize(
+    ("changes", "match"),
+    [
+        ({"blocks": 0}, "blocks: got 0"),
+        ({"initial": GradientMap(LogSumExp.identity(jax.random.key(1), 3, 6))}, "source: got dim"),
+    ],
+)
+def test_arguments_are_checked(changes, match):
+    with pytest.raises(ValueError, match=match):
+        _solve(**changes)
+
+
+def test_a_target_without_density_is_refused_by_the_kl():
+    cloud = Empirical(jnp.eye(2))
+    with pytest.raises(ValueError, match="target: got Empirical, which has no density"):
+        solve(Gaussian.standard(2), cloud, method=_METHOD, initial=_START, key=jax.random.key(0))
