@@ -71,12 +71,14 @@ def test_fixed_potentials_are_convex(name):
 
 
 @pytest.mark.parametrize("name", POTENTIALS | FIXED)
-def test_shapes_modulus_and_repr(name):
+def test_modulus_and_repr(name):
     phi = (POTENTIALS | FIXED)[name]
-    x = jnp.ones((2, 1, phi.dimension))
-    values, gradients, hessians, modulus = _look(phi, x)
-    assert values.shape == (2, 1)
-    assert gradients.shape == (2, 1, 2)
-    assert hessians.shape == (2, 1, 2, 2)
-    assert float(modulus) >= 0
+    assert float(phi.strong_convexity()) >= 0
     assert repr(phi).startswith(type(phi).__name__)
+
+
+def test_any_leading_axes():
+    x = jax.random.normal(KEY, (6, 2))
+    for flat, shaped in zip(_look(BASE, x), _look(BASE, x.reshape(2, 3, 2)), strict=True):
+        assert shaped.shape[:2] in [(2, 3), ()]
+        np.testing.assert_allclose(shaped.reshape(flat.shape), flat, rtol=1e-12, atol=1e-14)

@@ -1,18 +1,15 @@
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from brenier.maps import ConjugateMap, GradientMap
-from brenier.potentials import ICNN, LogSumExp, Preconditioned, Quadratic
+from brenier.potentials import LogSumExp, Preconditioned, Quadratic
 
 KEY = jax.random.key(0)
 BENT = LogSumExp.identity(KEY, 2, 30, scale=2.0, temperature=0.1, strong_convexity=0.05)
 POTENTIALS = {
     "log-sum-exp": BENT,
-    "icnn": ICNN.identity(KEY, 2, (16, 16), share=0.5),
-    "quadratic": Quadratic.from_matrix(jnp.array([[100.0, 3.0], [3.0, 0.1]]), jnp.ones(2)),
     # Coordinates in units of 1e4 around a far centre: where a start at 0 or at y is hopeless.
     "preconditioned": Preconditioned(BENT, 1e-2 * jnp.array([[1.0, 0.5], [0.0, 2.0]]),
                                      jnp.array([3e4, -1e4]), jnp.array([5.0, 6.0]),
@@ -51,15 +48,19 @@ def test_implicit_derivatives_in_the_parameters_and_of_second_order():
     y = jnp.array([[0.3, -0.7], [1.2, 0.4], [-2.0, 1.0]])
     direction = jax.tree.map(lambda a: jax.random.normal(KEY, a.shape), BENT)
 
-    @eqx.filter_jit
     def objective(t):
         moved = jax.tree.map(lambda a, v: a + t * v, BENT, direction)
         return jnp.sum(jnp.sin(ConjugateMap(moved)(y + t)))
 
-    # Central differences err by h²/6 f''' + u/h; with h = 1e-4 both are below 1e-6 here.
+    @jax.jit
+    def look(t):
+        slope = jax.grad(objective)
+        return objective(t), slope(t), jax.jvp(objective, (t,), (1.0,))[1], jax.grad(slope)(t)
+
     h = 1e-4
-    slope = (objective(h) - objective(-h)) / (2 * h)
-    np.testing.assert_allclose(jax.jvp(objective, (0.0,), (1.0,))[1], slope, rtol=1e-5)
-    np.testing.assert_allclose(jax.grad(objective)(0.0), slope, rtol=1e-5)
-    curvature = (jax.grad(objective)(h) - jax.grad(objective)(-h)) / (2 * h)
-    np.testing.assert_allclose(jax.grad(jax.grad(objective))(0.0), curvature, rtol=1e-5)
+    (above, slope_above, *_), (below, slope_below, *_) = look(h), look(-h)
+    _, reverse, forward, curvature = look(0.0)
+    # Central differences err by h² times a third derivative and by u/h: below 1e-6 here.
+    np.testing.assert_allclose(reverse, (above - below) / (2 * h), rtol=1e-5)
+    np.testing.assert_allclose(forward, reverse, rtol=1e-9)
+    np.testing.assert_allclose(curvature, (slope_above - slope_below) / (2 * h), rtol=1e-5)

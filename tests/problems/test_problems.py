@@ -68,12 +68,11 @@ def test_separable_map_moves_each_axis_by_itself():
     np.testing.assert_allclose(known.map(x), x + np.array([3.0, -0.7]) * np.tanh(x), rtol=1e-12)
 
 
-@pytest.mark.parametrize("make", [radial, separable])
-def test_target_density_has_mass_one(make):
+def test_target_density_has_mass_one():
     # The midpoint rule on a smooth density, with all but 1e-4 of the mass inside.
     side = jnp.linspace(-7.0, 7.0, 121)
     grid = jnp.stack(jnp.meshgrid(side, side), axis=-1)
-    mass = jnp.sum(jnp.exp(make(2).target.log_density(grid))) * (side[1] - side[0]) ** 2
+    mass = jnp.sum(jnp.exp(radial(2).target.log_density(grid))) * (side[1] - side[0]) ** 2
     assert abs(float(mass) - 1.0) < 1e-3
 
 
