@@ -11,6 +11,7 @@ from brenier.maps import (
     AffineMap,
     Composition,
     ConjugateMap,
+    EntropicMap,
     GradientMap,
     ResidualNetwork,
 )
@@ -31,6 +32,7 @@ MAPS = {
         PHI, TURN.matrix, jnp.ones(2), -jnp.ones(2), jnp.array(2.0))),
     "conjugate": ConjugateMap(PHI),
     "composition": Composition((TURN, GradientMap(PHI))),
+    "entropic": EntropicMap(PHI.slopes, np.zeros(8), 0.5),
     "network": NETWORK,
 }
 # Solved at some length of compilation: the other gradients and compositions are tested with maps.

@@ -43,6 +43,7 @@ def test_log_density_is_minus_the_potential():
 
 @pytest.mark.parametrize(("arguments", "message"), [
     ({"potential": jnp.sum, "dimension": 0}, "dimension: got 0"),
+    ({"potential": jnp.square, "dimension": 2}, r"potential: got values of shape \(2,\)"),
     ({"potential": jnp.sum, "dimension": 2, "start": Gaussian.standard(3)}, "start: got dim"),
     ({"potential": jnp.sum, "dimension": 2, "warmup": 1}, "warmup: got 1"),
 ])

@@ -3,6 +3,7 @@
 from brenier.maps._affine import AffineMap
 from brenier.maps._base import AbstractMap
 from brenier.maps._composition import Composition
+from brenier.maps._entropic import EntropicMap
 from brenier.maps._gradient import ConjugateMap, GradientMap
 from brenier.maps._network import ResidualNetwork
 from brenier.maps._pushforward import Pushforward
@@ -12,6 +13,7 @@ __all__ = [
     "AffineMap",
     "Composition",
     "ConjugateMap",
+    "EntropicMap",
     "GradientMap",
     "Pushforward",
     "ResidualNetwork",

@@ -30,6 +30,9 @@ class Gibbs(AbstractMeasure):
         warmup: transitions that set step size and metric.
         steps: transitions after that.
 
+    Raises:
+        ValueError: a potential whose values are not scalars, or dimensions that do not match.
+
     >>> import jax
     >>> nu = Gibbs(lambda x: (x**4).sum(), dimension=2)
     >>> nu.score(jax.numpy.array([1.0, 2.0])).tolist()
@@ -57,6 +60,9 @@ class Gibbs(AbstractMeasure):
         self.start = Gaussian.standard(dimension) if start is None else start
         if self.start.dimension != dimension:
             raise ValueError(f"start: got dimension {self.start.dimension}; wants {dimension}.")
+        shape = jax.eval_shape(potential, jax.ShapeDtypeStruct((dimension,), float)).shape
+        if shape != ():
+            raise ValueError(f"potential: got values of shape {shape}; wants scalars, ().")
         self.potential = potential
         self.warmup = check_at_least("warmup", warmup, 4)
         self.steps = check_at_least("steps", steps, 1)

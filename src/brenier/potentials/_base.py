@@ -6,7 +6,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
-from brenier._types import Batch, BatchLike, BatchScalar, Float, Array, Point, Scalar
+from brenier._types import Array, Batch, BatchLike, BatchScalar, Float, Point, Scalar
 
 
 class AbstractPotential(eqx.Module):
@@ -16,7 +16,10 @@ class AbstractPotential(eqx.Module):
     map that φ stands for, Brenier's theorem) and the Hessian follow by automatic differentiation.
     """
 
-    dimension: eqx.AbstractVar[int]
+    @property
+    @abc.abstractmethod
+    def dimension(self) -> int:
+        """d."""
 
     @abc.abstractmethod
     def value(self, x: Point) -> Scalar:
