@@ -23,6 +23,7 @@ from brenier.maps import (
     AffineMap,
     Composition,
     ConjugateMap,
+    EntropicMap,
     GradientMap,
     Pushforward,
     ResidualNetwork,
@@ -60,6 +61,7 @@ def _examples():
         ConjugateMap(quadratic),
         Composition((GradientMap(quadratic), AffineMap.identity(2))),
         Pushforward(gaussian, GradientMap(quadratic)),
+        EntropicMap(points, np.zeros(5), 0.5),
         ResidualNetwork.identity(KEY, 2, (2,)),
     ]
 
