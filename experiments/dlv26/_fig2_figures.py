@@ -9,14 +9,15 @@ _COLOUR = "#3b6ea5"
 
 
 def _title(name: str) -> str:
-    return name.replace("_", " ").replace("lse", "(log-sum-exp)").replace("mmd", "MMD")
+    words = {"lse": "(log-sum-exp)", "mmd": "MMD", "kl": "KL"}
+    return " ".join(words.get(word, word) for word in name.split("_"))
 
 
 def histogram_figure(scores: dict[str, np.ndarray]) -> bytes:
     """One histogram a method, on a shared logarithmic axis: Figure 2."""
     finite = np.concatenate([values[np.isfinite(values)] for values in scores.values()])
     edges = np.geomspace(max(finite.min(), 1e-5) * 0.8, finite.max() * 1.25, 45)
-    figure = new_figure(7.0, 0.95 * len(scores) + 0.8)
+    figure = new_figure(7.0, 1.0 * len(scores) + 0.8)
     axes = figure.subplots(len(scores), 1, sharex=True)
     for axis, (name, values) in zip(np.atleast_1d(axes), scores.items(), strict=True):
         good = values[np.isfinite(values)]
@@ -25,9 +26,9 @@ def histogram_figure(scores: dict[str, np.ndarray]) -> bytes:
         axis.set_xscale("log")
         axis.set_yticks([])
         axis.spines[["top", "right", "left"]].set_visible(False)
-        axis.text(0.01, 0.95, _title(name), transform=axis.transAxes, va="top", fontsize=9)
-        axis.text(0.99, 0.95, f"mean {good.mean():.4f}   failed {values.size - good.size}",
-                  transform=axis.transAxes, va="top", ha="right", fontsize=8, color="#444444")
+        axis.set_title(_title(name), loc="left", fontsize=9, pad=2)
+        failed = values.size - good.size
+        axis.set_title(f"mean {good.mean():.4f}   failed {failed}", loc="right", fontsize=8, pad=2)
     np.atleast_1d(axes)[-1].set_xlabel("squared energy distance to N(0, I); red: mean over seeds")
     return png_bytes(figure)
 

@@ -1,7 +1,7 @@
 """The constrained drift on affine maps against its closed form: accuracy, order, and rates.
 
-Particles are the 2d points ±√d·(columns of the root of S), whose first two moments are exact, so that
-what is left is the error of the scheme in its step τ.
+Particles are the 2d points ±√d·(columns of the root of S), whose first two moments are exact, so
+that what is left is the error of the scheme in its step τ.
 """
 
 from collections.abc import Callable
@@ -85,11 +85,15 @@ def _drift(source: Gaussian, scheme: str, step_size: float, steps: int) -> Const
 
 def _path(scheme: str, step_size: float, times: list[float]) -> np.ndarray:
     """A11, A12, A22 at the given times."""
-    problem = affine()
-    start, now, rows = GradientMap(Quadratic.identity(2)), 0.0, []
+    source = affine().source
+    assert isinstance(source, Gaussian)
+    start: GradientMap = GradientMap(Quadratic.identity(2))
+    now, rows = 0.0, []
     for time in times:
-        method = _drift(problem.source, scheme, step_size, round((time - now) / step_size))
-        start, now = _evolve(method, start, problem.source), time
+        method = _drift(source, scheme, step_size, round((time - now) / step_size))
+        start = _evolve(method, start, source)
+        now = time
+        assert isinstance(start.potential, Quadratic)
         matrix = np.asarray(start.potential.matrix)
         rows.append([matrix[0, 0], matrix[0, 1], matrix[1, 1]])
     return np.array(rows)
@@ -100,12 +104,15 @@ def _evolve(method: ConstrainedDrift, map: GradientMap, source: Gaussian) -> Gra
     """All steps of the method; no best map is kept, since the scheme itself is studied."""
     target = Gaussian.standard(source.dimension)
     state = method.init(source, target, map, jax.random.key(0))
-    return method.current_map(advance(method, state, source, target, method.steps))
+    moved = method.current_map(advance(method, state, source, target, method.steps))
+    assert isinstance(moved, GradientMap)
+    return moved
 
 
 def _energies(dimension: int, seed: int) -> list[float]:
     """KL(T_t#ρ | N(0, I)) at t = 0, 0.1, …, 2 for a random Gaussian source, in closed form."""
     source = gaussian(dimension, seed=seed).source
+    assert isinstance(source, Gaussian)
     method = _drift(source, "implicit", 0.05, 2)
     map = GradientMap(Quadratic.identity(dimension))
     energies = [_energy(map, source)]
@@ -116,6 +123,7 @@ def _energies(dimension: int, seed: int) -> list[float]:
 
 
 def _energy(map: GradientMap, source: Gaussian) -> float:
+    assert isinstance(map.potential, Quadratic)
     matrix = map.potential.matrix
     covariance = matrix @ source.covariance @ matrix
     log_det = jnp.linalg.slogdet(covariance)[1]
@@ -141,6 +149,8 @@ def _figure(errors: dict[str, dict[str, float]], curves: dict[int, list[float]])
         left.loglog([float(s) for s in values], list(values.values()), marker=marker, label=scheme)
     steps = np.array(_STEPS)
     left.loglog(steps, 0.15 * steps, color="#888888", linestyle=":", label="order 1")
+    left.set_xticks(steps, [str(step) for step in steps])
+    left.minorticks_off()
     left.set_xlabel("step τ")
     left.set_ylabel("largest error of A(t) in the table")
     left.legend(frameon=False)

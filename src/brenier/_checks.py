@@ -64,8 +64,8 @@ def check_points(
     limit = np.sqrt(np.finfo(array.dtype).max / (4.0 * d))
     if np.abs(array).max() > limit:
         raise ValueError(
-            f"{name}: got entries up to {np.abs(array).max():.3g}, whose squared distances overflow "
-            f"{array.dtype}; wants values below {limit:.3g} (rescale, or pass float64)."
+            f"{name}: got entries up to {np.abs(array).max():.3g}, whose squared distances "
+            f"overflow {array.dtype}; wants values below {limit:.3g} (rescale, or pass float64)."
         )
     if not allow_constant:
         constant = np.flatnonzero(array.max(axis=0) == array.min(axis=0))

@@ -102,9 +102,11 @@ def test_dense_and_matrix_free_steps_agree():
     rows = scale * jacobian_rows(map, x)
     # Heavy damping with an exact diagonal: let the probes' estimate be the only difference.
     dense, predicted = damped_step(rows, scale * field.ravel(), jnp.asarray(1e-4))
-    free, free_predicted = _conjugate_gradients(
-        flat, lambda p: scale * rebuild(p)(x), scale * field, jnp.asarray(1e-4)
-    )
+    free, free_predicted = jax.jit(
+        lambda flat: _conjugate_gradients(
+            flat, lambda p: scale * rebuild(p)(x), scale * field, jnp.asarray(1e-4)
+        )
+    )(flat)
     fit = scale * field.ravel() + rows @ dense
     free_fit = scale * field.ravel() + rows @ free
     # Both minimise the same least squares but for a ridge of 1e-4.

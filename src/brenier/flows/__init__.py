@@ -3,14 +3,13 @@
 from brenier.flows._drift import ConstrainedDrift, EuclideanDescent
 from brenier.flows._driver import CheckpointStore, Progress, advance, default_metric, solve
 from brenier.flows._kl_newton import KLNewton
-from brenier.flows._method import AbstractMethod, AbstractState
+from brenier.flows._method import AbstractMethod
 from brenier.flows._oracles import AbstractOracle, FirstOrder, NaturalGradient
 from brenier.flows._wasserstein_natural import WassersteinNatural
 
 __all__ = [
     "AbstractMethod",
     "AbstractOracle",
-    "AbstractState",
     "CheckpointStore",
     "ConstrainedDrift",
     "EuclideanDescent",

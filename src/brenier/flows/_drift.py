@@ -1,4 +1,4 @@
-"""Constrained drift: the gradient flow of a functional over gradients of convex functions (DLV26)."""
+"""Constrained drift: a functional's gradient flow over gradients of convex functions (DLV26)."""
 
 import equinox as eqx
 import jax
@@ -6,7 +6,7 @@ import jax.numpy as jnp
 
 from brenier._checks import check_at_least, check_positive
 from brenier._types import Array, Int, Key, Points, Scalar
-from brenier.flows._method import AbstractMethod, AbstractState
+from brenier.flows._method import AbstractMethod
 from brenier.flows._oracles import (
     AbstractInnerProblem,
     AbstractOracle,
@@ -58,7 +58,7 @@ class _DriftProblem(AbstractInnerProblem):
         return proximity
 
 
-class DriftState(AbstractState):
+class DriftState(eqx.Module):
     """The map, the outer step, the damping of the oracle and the key of the next draw."""
 
     map: AbstractMap
@@ -67,7 +67,7 @@ class DriftState(AbstractState):
     key: Key
 
 
-class ConstrainedDrift(AbstractMethod):
+class ConstrainedDrift(AbstractMethod[DriftState]):
     """dT/dt = Proj(−∇_W F(T#ρ)∘T) on gradients of convex functions (eq. 1.1; DLV26).
 
     The explicit scheme fits T_{k+1} to T_k − τ∇_W F∘T_k (eq. 1.3); the implicit one minimises
@@ -146,7 +146,7 @@ class ConstrainedDrift(AbstractMethod):
         return first * (self.final_step_size / first) ** (step / max(self.steps - 1, 1))
 
 
-class EuclideanState(AbstractState):
+class EuclideanState(eqx.Module):
     """The map, the step, the optimiser's memory and the key of the next draw."""
 
     map: AbstractMap
@@ -155,7 +155,7 @@ class EuclideanState(AbstractState):
     key: Key
 
 
-class EuclideanDescent(AbstractMethod):
+class EuclideanDescent(AbstractMethod[EuclideanState]):
     """θ' = −∇_θ F(T_θ#ρ), by gradient descent or Adam: the baselines of DLV26 (eq. 1.7).
 
     Its speed depends on the parametrisation; ``ConstrainedDrift`` does not and is what to use.

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 from brenier._checks import check_at_least, check_key
 from brenier._solution import Result, Solution
 from brenier._types import Key
-from brenier.flows._method import AbstractMethod, AbstractState
+from brenier.flows._method import AbstractMethod, State
 from brenier.maps import AbstractMap
 from brenier.measures import AbstractMeasure
 from brenier.numerics import energy_distance_squared
@@ -47,7 +47,7 @@ class CheckpointStore(Protocol):
 class _Run(eqx.Module):
     """All that a resumed run needs to end in the same bits."""
 
-    state: AbstractState
+    state: eqx.Module
     best_map: AbstractMap
     best_metric: jax.Array
     since_best: jax.Array
@@ -56,12 +56,12 @@ class _Run(eqx.Module):
 
 
 def advance(
-    method: AbstractMethod,
-    state: AbstractState,
+    method: AbstractMethod[State],
+    state: State,
     source: AbstractMeasure,
     target: AbstractMeasure,
     count: int,
-) -> AbstractState:
+) -> State:
     """``count`` steps as one pure function: jit it, vmap it over seeds."""
     arrays, static = eqx.partition(state, eqx.is_array)
 
@@ -172,7 +172,7 @@ def solve(
             raise
         result = Result.interrupted
     stats = {
-        "steps": int(run.state.step),
+        "steps": min(int(run.blocks) * block_steps, method.steps),
         "seconds": time.perf_counter() - started,
         "best_metric": float(run.best_metric),
         "history": [float(v) for v in run.history[: int(run.blocks) + 1]],

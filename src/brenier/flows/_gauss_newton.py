@@ -124,6 +124,6 @@ def _conjugate_gradients(
 
 
 def adapt_damping(damping: Scalar, gain: Scalar) -> Scalar:
-    """Levenberg-Marquardt: less damping after a step the model foresaw, more after one it did not."""
+    """Levenberg-Marquardt: less damping after a step the model foresaw, else more."""
     factor = jnp.where(gain > 0.75, 1 / 3.0, jnp.where(gain < 0.25, 4.0, 1.0))
     return jnp.clip(damping * factor, 1e-12, 1e6)

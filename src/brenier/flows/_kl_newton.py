@@ -9,16 +9,15 @@ import jax.numpy as jnp
 from brenier._checks import check_at_least, check_positive
 from brenier._types import Array, Float, Int, Key, Points, Scalar
 from brenier.flows._gauss_newton import flatten, scaled_solve
-from brenier.flows._method import AbstractMethod, AbstractState
+from brenier.flows._method import AbstractMethod
 from brenier.maps import AbstractMap
 from brenier.measures import AbstractMeasure, require_density
-
 
 # Multiples of the last damping that each step tries.
 _TRIALS = jnp.asarray([0.1, 0.5, 2.5, 12.5])
 
 
-class NewtonState(AbstractState):
+class NewtonState(eqx.Module):
     """The map, the step, the damping and the key of the next draw."""
 
     map: AbstractMap
@@ -27,7 +26,7 @@ class NewtonState(AbstractState):
     key: Key
 
 
-class KLNewton(AbstractMethod):
+class KLNewton(AbstractMethod[NewtonState]):
     """min_θ KL(T_θ#ρ | ν) = E[−log det DT(X) − log ν(T(X))] + const by damped Gauss-Newton.
 
     The objective is convex in (T, DT) for log-concave ν, and these are what is linearised in θ:

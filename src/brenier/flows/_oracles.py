@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from brenier._types import Array, Float, Int, Key, Points, Scalar
+from brenier._types import Array, Int, Key, Points, Scalar
 from brenier.flows._gauss_newton import adapt_damping, flatten, map_step
 from brenier.maps import AbstractMap
 

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from brenier._checks import check_at_least, check_positive
 from brenier._types import Array, Float, Int, Key, Points
 from brenier.flows._gauss_newton import damped_step, jacobian_rows, move
-from brenier.flows._method import AbstractMethod, AbstractState
+from brenier.flows._method import AbstractMethod
 from brenier.functionals import KL, AbstractFunctional, Moving
 from brenier.maps import AbstractMap
 from brenier.measures import AbstractMeasure
@@ -17,7 +17,7 @@ from brenier.numerics import median_squared_distance
 _RIDGE = 1e-9
 
 
-class WassersteinState(AbstractState):
+class WassersteinState(eqx.Module):
     """The map, the step and the key of the next draw."""
 
     map: AbstractMap
@@ -25,12 +25,13 @@ class WassersteinState(AbstractState):
     key: Key
 
 
-class WassersteinNatural(AbstractMethod):
+class WassersteinNatural(AbstractMethod[WassersteinState]):
     """θ' = −G_W⁻¹ E[(P∂_θT)ᵀ P∇_W F∘T], G_W = E[(P∂_θT)ᵀ P∂_θT], P onto gradients in L²(T#ρ).
 
     Follows the Wasserstein gradient flow of F, not the straight road to the Monge map: use it to
-    compare (DLV26, Remark 3.9, eq. 1.6), and ``ConstrainedDrift`` to find maps. P is a least-squares
-    projection on the gradients of x_i, x_i x_j and Gaussian bumps at the first particles.
+    compare (DLV26, Remark 3.9, eq. 1.6), and ``ConstrainedDrift`` to find maps. P is a
+    least-squares projection on the gradients of x_i, x_i x_j and Gaussian bumps at the first
+    particles.
 
     Args:
         functional: F.

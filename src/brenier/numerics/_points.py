@@ -21,7 +21,7 @@ _BLOCK_FLOATS_ELSEWHERE = 2**26
 def as_array(name: str, value: ArrayLike, axes: int) -> Array:
     """A finite floating array with that many axes, or a ``ValueError``; tracers pass unread."""
     traced = isinstance(value, jax.core.Tracer)
-    array = value if traced else as_float_array(name, value)
+    array: Any = value if traced else as_float_array(name, value)
     if array.ndim != axes:
         raise ValueError(f"{name}: got shape {array.shape}; wants {axes} axes.")
     if not traced and not np.isfinite(array).all():

@@ -1,5 +1,6 @@
 """Input-convex neural networks."""
 
+import itertools
 from collections.abc import Sequence
 from typing import Literal
 
@@ -63,11 +64,12 @@ class ICNN(AbstractPotential):
             for k, h in zip(keys[: len(widths)], widths, strict=True)
         )
         biases = tuple(
-            sharpness * jax.random.normal(k, (h,)) for k, h in zip(keys[len(widths):], widths, strict=True)
+            sharpness * jax.random.normal(k, (h,))
+            for k, h in zip(keys[len(widths) :], widths, strict=True)
         )
         hidden = tuple(
             jnp.full((h1, h0), _inverse_softplus(1.0 / h0))
-            for h0, h1 in zip(widths[:-1], widths[1:], strict=True)
+            for h0, h1 in itertools.pairwise(widths)
         )
         gain = share * (scale / sharpness) ** 2 * 4.0 * dimension / (len(widths) * widths[-1])
         output = jnp.full((widths[-1],), _inverse_softplus(gain))

@@ -56,7 +56,7 @@ class MaxAffine(AbstractPotential):
 
 
 class LogSumExp(AbstractPotential):
-    """φ(x) = ε log Σ_k exp((⟨a_k, x⟩ + b_k)/ε) + (m/2)‖x‖², ε = e^{log_temperature}, m = e^{log_modulus}.
+    """φ(x) = ε log Σ_k exp((⟨a_k, x⟩ + b_k)/ε) + (m/2)‖x‖²; ε, m > 0 are held by logarithms.
 
     The smooth universal approximator of convex functions (DLV26, section 3.2) whose gradient
     m x + Σ_k softmax_k a_k is an entropic transport map onto the slopes. Few parameters for its

@@ -45,4 +45,5 @@ class Preconditioned(AbstractPotential):
 
     def encode_target(self, y: Float[Array, "*batch d"]) -> Float[Array, "*batch d"]:
         """v = M⁻ᵀ(y − b)/s, the coordinates in which ∇ψ gives target points."""
-        return jnp.linalg.solve(self.matrix.T, (y - self.target_shift)[..., None])[..., 0] / self.scale
+        centred = (y - self.target_shift)[..., None]
+        return jnp.linalg.solve(self.matrix.T, centred)[..., 0] / self.scale
