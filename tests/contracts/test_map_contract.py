@@ -35,8 +35,8 @@ MAPS = {
     "entropic": EntropicMap(PHI.slopes, np.zeros(8), 0.5),
     "network": NETWORK,
 }
-# Solved at some length of compilation: the other gradients and compositions are tested with maps.
-INVERTIBLE = ["affine", "icnn", "conjugate"]
+# One conjugate only, because it compiles long: others, and compositions, are tested with maps.
+INVERTIBLE = ["affine", "gradient", "conjugate"]
 X = jax.random.normal(jax.random.key(1), (6, 2))
 
 
@@ -54,10 +54,10 @@ def test_every_map_is_here():
 @pytest.mark.parametrize("name", INVERTIBLE)
 def test_inverse_round_trip(name):
     T = MAPS[name]
-    inverse = T.inverse()
+    forth, back = (lambda x: _look(T, x)[0]), (lambda y: _look(T.inverse(), y)[0])
     # An inverse solved to a residual of 1e-12 (1 + ‖y‖) errs by that over m, 0.1 at least here.
-    np.testing.assert_allclose(inverse(T(X)), X, atol=1e-10)
-    np.testing.assert_allclose(T(inverse(X)), X, atol=1e-10)
+    np.testing.assert_allclose(back(forth(X)), X, atol=1e-10)
+    np.testing.assert_allclose(forth(back(X)), X, atol=1e-10)
 
 
 @pytest.mark.parametrize("name", MAPS)

@@ -76,8 +76,6 @@ def test_shapes_keys_and_repr(name):
     assert (x != measure.sample(jax.random.key(5), N)).any()
     assert repr(measure).startswith(type(measure).__name__)
     if measure.has_density:
-        np.testing.assert_allclose(measure.log_density(x[:3]),
-                                   [measure.log_density(point) for point in x[:3]], rtol=1e-10)
         with pytest.raises(ValueError, match=r"x: got shape \(1, 3\); wants \(\.\.\., 2\)"):
             measure.log_density(np.zeros((1, 3)))
 
@@ -87,6 +85,8 @@ def test_any_leading_axes():
     np.testing.assert_allclose(GAUSSIAN.log_density(x.reshape(3, 2, 2)).ravel(),
                                GAUSSIAN.log_density(x), rtol=1e-12)
     assert GAUSSIAN.score(x.reshape(3, 2, 2)).shape == (3, 2, 2)
+    np.testing.assert_allclose(GAUSSIAN.log_density(np.asarray(x)),
+                               [GAUSSIAN.log_density(point) for point in x], rtol=1e-12)
 
 
 def test_without_a_density_it_says_so():

@@ -19,7 +19,7 @@ class Quadratic(AbstractPotential):
 
     >>> import jax.numpy as jnp
     >>> phi = Quadratic.from_matrix(jnp.diag(jnp.array([2.0, 0.5])), jnp.array([1.0, 0.0]))
-    >>> phi.gradient(jnp.array([1.0, 2.0])).tolist()
+    >>> phi.gradient(jnp.array([1.0, 2.0])).round(6).tolist()
     [3.0, 1.0]
     """
 
