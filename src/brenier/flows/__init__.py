@@ -5,6 +5,7 @@ from brenier.flows._driver import CheckpointStore, Progress, advance, default_me
 from brenier.flows._kl_newton import KLNewton
 from brenier.flows._method import AbstractMethod
 from brenier.flows._oracles import AbstractOracle, FirstOrder, NaturalGradient
+from brenier.flows._semi_dual import SemiDual, held_out_dual
 from brenier.flows._wasserstein_natural import WassersteinNatural
 
 __all__ = [
@@ -17,8 +18,10 @@ __all__ = [
     "KLNewton",
     "NaturalGradient",
     "Progress",
+    "SemiDual",
     "WassersteinNatural",
     "advance",
     "default_metric",
+    "held_out_dual",
     "solve",
 ]

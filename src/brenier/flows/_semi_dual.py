@@ -1,0 +1,257 @@
+"""The semi-dual of optimal transport, minimised over convex potentials: maps from samples alone."""
+
+from collections.abc import Callable
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import optax
+
+from brenier._checks import check_at_least, check_points, check_positive
+from brenier._types import Array, Float, Int, Key, Points, Scalar
+from brenier.flows._method import AbstractMethod
+from brenier.maps import AbstractMap, GradientMap
+from brenier.measures import AbstractMeasure, Empirical
+from brenier.numerics import conjugate, conjugate_upper_bound
+from brenier.numerics._determinants import spd_solve
+from brenier.potentials import AbstractPotential
+
+# Up to here a Hessian per point costs less than the conjugate gradients that replace it.
+_HESSIAN_DIMENSION = 16
+_CG_ITERATIONS = 8
+# Newton steps are cut by this factor, at most so often, until they improve a point.
+_CUT, _CUTS = 0.25, 6
+# The share of a batch that is improved again while a conjugate in it is far off.
+_WORST = 4
+
+
+class SemiDualState(eqx.Module):
+    """The potential, its running average, its optimiser, and a conjugate point x̂(y) for every target point y."""
+
+    potential: AbstractPotential
+    average: AbstractPotential
+    step: Int[Array, ""]
+    optimiser: optax.OptState
+    conjugates: Points
+    order: Int[Array, "m"]
+    key: Key
+
+
+class SemiDual(AbstractMethod[SemiDualState]):
+    """min over convex φ of J(φ) = E φ(X) + E φ*(Y), whose minimiser has ∇φ = the Monge map.
+
+    The gradient of J is E ∂_θφ(X) − E ∂_θφ(x̂(Y)), x̂(y) = argmax_x ⟨x, y⟩ − φ(x) (the envelope
+    theorem). Every target point keeps its x̂ from one visit to the next, improved at each visit by a
+    Newton step with backtracking, and by more where it is still off; all conjugates count, also
+    inexact ones, since leaving the worst out biases the gradient and makes φ run away from them.
+    Adam, at a constant rate and then one that falls to zero.
+
+    Wants points of unit scale whose Gaussian map is about the identity (``MongeMap`` sees to it),
+    an ``Empirical`` target, and a gradient of a smooth, strongly convex potential to start from.
+    Not for a target known by its density: ``ConstrainedDrift`` needs no samples of it.
+
+    Args:
+        steps: gradient steps.
+        batch: source and target points a step.
+        rate: of Adam.
+        tolerance: on ‖y − ∇φ(x̂)‖ / (1 + ‖y‖).
+        refinements: Newton steps after the first, on the worst quarter of the batch, at most.
+        averaging: decay of the running average of the parameters, which is the map.
+
+    Makkuva et al. (2020), eq. 6; Amos (2023), eq. 5, whose exact conjugates it keeps warm.
+
+    >>> import brenier, jax
+    >>> problem = brenier.problems.affine()
+    >>> keys = jax.random.split(jax.random.key(0), 3)
+    >>> x, y = (brenier.measures.Empirical(m.sample(k, 500))
+    ...         for m, k in ((problem.source, keys[0]), (problem.target, keys[1])))
+    >>> start = brenier.maps.GradientMap(brenier.potentials.ICNN.identity(keys[2], 2, (8,)))
+    >>> solution = brenier.solve(x, y, method=SemiDual(steps=20), initial=start, key=keys[2],
+    ...                          metric=held_out_dual(x.points, y.points), blocks=1)
+    >>> solution.stats["history"][1] < solution.stats["history"][0]
+    True
+    """
+
+    steps: int = eqx.field(static=True, default=4000)
+    batch: int = eqx.field(static=True, default=256)
+    rate: float = eqx.field(static=True, default=0.03)
+    tolerance: float = eqx.field(static=True, default=1e-2)
+    averaging: float = eqx.field(static=True, default=0.998)
+    refinements: int = eqx.field(static=True, default=4)
+
+    def __check_init__(self):
+        check_at_least("steps", self.steps, 1)
+        check_at_least("batch", self.batch, 1)
+        check_positive("rate", self.rate)
+        check_positive("tolerance", self.tolerance)
+        check_at_least("refinements", self.refinements, 0)
+
+    def init(
+        self, source: AbstractMeasure, target: AbstractMeasure, initial: AbstractMap, key: Key
+    ) -> SemiDualState:
+        if not isinstance(target, Empirical):
+            raise ValueError(f"target: got {type(target).__name__}; wants an Empirical measure "
+                             "(draw one: Empirical(target.sample(key, n))).")
+        if not isinstance(initial, GradientMap):
+            raise ValueError(f"initial: got {type(initial).__name__}; wants a GradientMap.")
+        potential = initial.potential
+        return SemiDualState(
+            potential, potential, jnp.asarray(0), self._optimiser().init(_parameters(potential)),
+            # As a start, the potential is about ½‖x‖², its own conjugate.
+            target.points, jnp.arange(target.size), key,
+        )
+
+    def step(
+        self, state: SemiDualState, source: AbstractMeasure, target: AbstractMeasure
+    ) -> SemiDualState:
+        assert isinstance(target, Empirical)
+        key, order_key, draw_key = jax.random.split(state.key, 3)
+        size = min(self.batch, target.size)
+        turn = state.step % (target.size // size)
+        # Without replacement: no point waits for its turn longer than two rounds.
+        order = jax.lax.cond(
+            turn == 0, lambda: jax.random.permutation(order_key, target.size), lambda: state.order
+        )
+        rows = jax.lax.dynamic_slice_in_dim(order, turn * size, size)
+        x, y = source.sample(draw_key, self.batch), target.points[rows]
+        points = self._conjugates(state.potential, y, state.conjugates[rows])
+        weights = None if target.weights is None else target.weights[rows]
+
+        def objective(potential):
+            return jnp.mean(potential(x)) - jnp.average(potential(points), weights=weights)
+
+        gradient = eqx.filter_grad(objective)(state.potential)
+        updates, optimiser = self._optimiser().update(gradient, state.optimiser)
+        potential = eqx.apply_updates(state.potential, updates)
+        decay = jnp.minimum(self.averaging, (state.step + 1) / (state.step + 10)).astype(x.dtype)
+        average = jax.tree.map(lambda a, b: decay * a + (1 - decay) * b, state.average, potential)
+        return SemiDualState(
+            potential, average, state.step + 1, optimiser,
+            state.conjugates.at[rows].set(points), order, key,
+        )
+
+    def current_map(self, state: SemiDualState) -> GradientMap:
+        return GradientMap(state.average)
+
+    def _optimiser(self) -> optax.GradientTransformation:
+        warm = min(50, self.steps)
+        flat = max(int(0.4 * self.steps), warm)
+        schedule = optax.join_schedules(
+            [
+                optax.linear_schedule(self.rate / warm, self.rate, warm),
+                optax.constant_schedule(self.rate),
+                optax.cosine_decay_schedule(self.rate, max(self.steps - flat, 1)),
+            ],
+            [warm, flat],
+        )
+        return optax.adam(schedule, b2=0.99)
+
+    def _conjugates(self, potential: AbstractPotential, y: Points, start: Points) -> Points:
+        """x̂(y) improved from ``start``: all once, the worst again until the tolerance."""
+        worst = max(1, y.shape[0] // _WORST)
+        limit = self.tolerance * (1.0 + jnp.linalg.norm(y, axis=1))
+
+        def unfinished(state):
+            count, _, excess = state
+            return (count < self.refinements) & jnp.any(excess > 1.0)
+
+        def refine(state):
+            count, points, excess = state
+            _, rows = jax.lax.top_k(excess, worst)
+            better, residual = _newton_step(potential, y[rows], points[rows])
+            excess = excess.at[rows].set(residual / limit[rows])
+            return count + 1, points.at[rows].set(better), excess
+
+        points, residual = _newton_step(potential, y, start)
+        return jax.lax.while_loop(unfinished, refine, (0, points, residual / limit))[1]
+
+
+def held_out_dual(x: Points, y: Points) -> Callable[[AbstractMap], Scalar]:
+    """J(φ) on held-out points as a metric for ``solve``: never below its value, by (5.4).
+
+    J − ½E‖X‖² − ½E‖Y‖² ≥ −½W₂²: the lower J, the closer ∇φ to the Monge map.
+    """
+    check_points("x", x)
+    check_points("y", y, dimension=x.shape[1])
+
+    def metric(map: AbstractMap) -> Scalar:
+        assert isinstance(map, GradientMap)
+        potential = map.potential
+        heights = potential(x)
+        # The best held-out x is a good start in few dimensions, y itself in many.
+        nearest = x[jnp.argmax(y @ x.T - heights, axis=1)]
+        own = jnp.sum(y * y, axis=1) - potential(y)
+        other = jnp.sum(y * nearest, axis=1) - potential(nearest)
+        start = jnp.where((own > other)[:, None], y, nearest)
+        result = conjugate(potential.value, y, start, tolerance=1e-5, max_iterations=50)
+        upper = conjugate_upper_bound(result, potential.strong_convexity())
+        return jnp.mean(heights) + jnp.mean(upper)
+
+    return metric
+
+
+def _parameters(potential: AbstractPotential) -> AbstractPotential:
+    return eqx.filter(potential, eqx.is_inexact_array)
+
+
+def _newton_step(
+    potential: AbstractPotential, y: Points, x: Points
+) -> tuple[Points, Float[Array, "n"]]:
+    """One damped Newton step towards each x̂(y), and the residuals ‖y − ∇φ‖ it leaves."""
+
+    def look(points):
+        value, gradient = jax.vmap(jax.value_and_grad(potential.value))(points)
+        residual = y - gradient
+        return jnp.sum(points * y, axis=1) - value, residual, jnp.linalg.norm(residual, axis=1)
+
+    height, residual, norm = look(x)
+    direction = _direction(potential, x, residual)
+    slope = jnp.sum(direction * residual, axis=1)
+
+    def attempt(length):
+        points = x + length[:, None] * direction
+        new_height, _, new_norm = look(points)
+        # Near the solution heights differ by rounding only, and the residual decides.
+        return new_norm, (new_height >= height + 0.1 * length * slope) | (new_norm <= norm)
+
+    def rejected(state):
+        count, _, _, good = state
+        return (count < _CUTS) & ~jnp.all(good)
+
+    def shorten(state):
+        count, length, _, good = state
+        length = jnp.where(good, length, _CUT * length)
+        return count + 1, length, *attempt(length)
+
+    # The first pass of the loop tries the full step: one copy of the attempt to compile.
+    start = (0, jnp.full_like(height, 1.0 / _CUT), norm, jnp.zeros_like(norm, dtype=bool))
+    _, length, new_norm, good = jax.lax.while_loop(rejected, shorten, start)
+    return (
+        jnp.where(good[:, None], x + length[:, None] * direction, x),
+        jnp.where(good, new_norm, norm),
+    )
+
+
+def _direction(potential: AbstractPotential, x: Points, residual: Points) -> Points:
+    """D²φ(x)⁻¹ r at each point: exact in few dimensions, by conjugate gradients in many."""
+    if x.shape[1] <= _HESSIAN_DIMENSION:
+        return jax.vmap(spd_solve)(potential.hessian(x), residual)
+    _, product = jax.linearize(potential.gradient, x)
+
+    def iterate(_, state):
+        solution, rest, step, square = state
+        image = product(step)
+        length = _ratio(square, jnp.sum(step * image, axis=1))
+        rest = rest - length[:, None] * image
+        new_square = jnp.sum(rest * rest, axis=1)
+        new_step = rest + _ratio(new_square, square)[:, None] * step
+        return solution + length[:, None] * step, rest, new_step, new_square
+
+    square = jnp.sum(residual * residual, axis=1)
+    start = (jnp.zeros_like(residual), residual, residual, square)
+    return jax.lax.fori_loop(0, _CG_ITERATIONS, iterate, start)[0]
+
+
+def _ratio(over: Array, under: Array) -> Array:
+    """over / under, 0 where both have vanished."""
+    return jnp.where(under > 0, over / jnp.where(under > 0, under, 1.0), 0.0)
