@@ -1,7 +1,8 @@
 """``brenier fit`` and ``brenier transport``."""
 
 import time
-from typing import Any
+import warnings
+from typing import TYPE_CHECKING, Any
 
 import jax.numpy as jnp
 import numpy as np
@@ -20,8 +21,12 @@ from brenier.io import (
 from brenier.maps import AbstractMap
 from brenier.numerics import energy_distance_squared
 
+if TYPE_CHECKING:
+    from brenier.estimators import MongeMap
+    from brenier.flows import AbstractMethod
+
 # Points moved at a time: enough to keep the cores busy, few enough for the bar to move.
-_BLOCK = 2**15
+_BLOCK = 2**14
 # Points that energy distances look at: their bias, 2 E‖x − x'‖/n, is then 1e-4 of the scale.
 _MEASURED = 10_000
 
@@ -30,8 +35,6 @@ def run_fit(
     source: str, target: str, out: str, seed: int, progress: ProgressReport
 ) -> tuple[dict[str, Any], dict[str, str]]:
     """Fit a map between two files and save it; the result, and its rows for people."""
-    from brenier.estimators import MongeMap
-
     started = time.perf_counter()
     check_folder(out)
     first = read_points(source)
@@ -40,9 +43,10 @@ def run_fit(
     check_points(
         target, second.values, dimension=first.values.shape[1], min_points=2, allow_constant=False
     )
-    progress(0, 0, "fitting")
-    map = MongeMap(random_state=seed).fit(first.values, second.values).map_
+    estimator = fitted(first.values, second.values, seed, progress)
+    map = estimator.map_
     save(out, map, names=first.names or second.names)
+    estimator.solution_.checked(throw=True)  # after saving: the best map seen is worth keeping
     moved = transport_points(map, first.values, progress)
     progress(0, 0, "measuring")
     measured = measure(first.values, moved, second.values, seed)
@@ -55,6 +59,7 @@ def run_fit(
         "target_points": len(second.values),
         "columns": first.names or second.names,
         "seed": seed,
+        "result": estimator.solution_.result.name,
         **measured,
         "seconds": seconds,
     }
@@ -79,7 +84,8 @@ def run_transport(
     table = read_points(new).aligned(read_manifest(map_file)["names"], map_file)
     check_points(new, table.values, dimension=map.dimension)
     check_output(out, table)
-    moved = transport_points(map.inverse() if inverse else map, table.values, progress)
+    move = transport_points if table.picture is None else transport_colours
+    moved = move(map.inverse() if inverse else map, table.values, progress)
     write_points(out, moved, table)
     seconds = time.perf_counter() - started
     cost = mean_cost(table.values, moved)
@@ -101,6 +107,29 @@ def run_transport(
     return result, rows
 
 
+def fitted(
+    source: np.ndarray,
+    target: np.ndarray,
+    seed: int,
+    progress: ProgressReport,
+    method: "AbstractMethod | None" = None,
+) -> "MongeMap":
+    """A fitted ``MongeMap``; how the fit ended stands in its ``solution_``."""
+    from sklearn.exceptions import ConvergenceWarning
+
+    from brenier.estimators import MongeMap
+
+    progress(0, 0, "fitting")
+    estimator = MongeMap(
+        method=method,
+        random_state=seed,
+        callback=lambda now: progress(now.step, now.steps, "fitting"),
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # the caller looks at the solution
+        return estimator.fit(source, target)
+
+
 def transport_points(
     map: AbstractMap, points: np.ndarray, progress: ProgressReport, label: str = "transporting"
 ) -> np.ndarray:
@@ -109,13 +138,16 @@ def transport_points(
     Raises:
         FloatingPointError: a value is NaN or infinite.
     """
-    moved = np.empty_like(points)
-    block = min(_BLOCK, len(points))
-    for start in range(0, len(points), block):
-        progress(start, len(points), label)
-        part = points[start : start + block]
+    # A photo repeats its colours some four times over: each is moved once.
+    distinct, which = np.unique(points, axis=0, return_inverse=True)
+    moved = np.empty_like(distinct)
+    block = min(_BLOCK, len(distinct))
+    for start in range(0, len(distinct), block):
+        progress(start, len(distinct), label)
+        part = distinct[start : start + block]
         filled = np.concatenate([part, np.repeat(part[-1:], block - len(part), axis=0)])
         moved[start : start + block] = np.asarray(map(jnp.asarray(filled)))[: len(part)]
+    moved = moved[which.reshape(-1)]
     bad = int((~np.isfinite(moved)).any(axis=1).sum())
     if bad:
         raise FloatingPointError(
@@ -123,6 +155,14 @@ def transport_points(
             "lie far outside of what it was fitted on."
         )
     return moved
+
+
+def transport_colours(
+    map: AbstractMap, colours: np.ndarray, progress: ProgressReport, label: str = "transporting"
+) -> np.ndarray:
+    """``transport_points`` for pixels, of which many share a colour: each colour is moved once."""
+    distinct, where = np.unique(colours, axis=0, return_inverse=True)
+    return transport_points(map, distinct, progress, label)[where.reshape(-1)]
 
 
 def mean_cost(points: np.ndarray, moved: np.ndarray) -> float:
