@@ -22,7 +22,7 @@ from sklearn.utils.validation import check_is_fitted
 from brenier._checks import check_points
 from brenier._solution import Result
 from brenier._types import Key
-from brenier.flows import AbstractMethod, ConstrainedDrift, Progress, SemiDual, held_out_dual, solve
+from brenier.flows import AbstractMethod, ConstrainedDrift, HeldOutDual, Progress, SemiDual, solve
 from brenier.maps import AffineMap, GradientMap, Pushforward
 from brenier.measures import AbstractMeasure, Empirical
 from brenier.numerics import gaussian_map_matrix, sqrtm_spd
@@ -133,7 +133,7 @@ class MongeMap(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         with _watched(self.verbose, self.callback) as watch:
             solution = solve(
                 Empirical(u), target, method=method, initial=GradientMap(start), key=run_key,
-                metric=held_out_dual(u_held, v_held), callback=watch, throw=False,
+                metric=HeldOutDual(u_held, v_held), callback=watch, throw=False,
             )
         learned = dataclasses.replace(coordinates, potential=solution.map.potential)
         self.map_ = GradientMap(_cast(learned, dtype))
@@ -160,7 +160,7 @@ class MongeMap(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
     def score(self, X: Any, Y: Any) -> float:
         """½E‖X‖² + ½E‖Y‖² − J(φ) ≤ ½W₂²: the dual value on these points; higher is better."""
         x, y = self._points("X", X), self._points("Y", Y)
-        dual = eqx.filter_jit(held_out_dual(jnp.asarray(x), jnp.asarray(y)))(self.map_)
+        dual = eqx.filter_jit(HeldOutDual(x, y))(self.map_)
         halves = 0.5 * (np.sum(x**2, axis=1).mean() + np.sum(y**2, axis=1).mean())
         return float(halves - dual)
 

@@ -5,7 +5,7 @@ from brenier.flows._driver import CheckpointStore, Progress, advance, default_me
 from brenier.flows._kl_newton import KLNewton
 from brenier.flows._method import AbstractMethod
 from brenier.flows._oracles import AbstractOracle, FirstOrder, NaturalGradient
-from brenier.flows._semi_dual import SemiDual, held_out_dual
+from brenier.flows._semi_dual import HeldOutDual, SemiDual
 from brenier.flows._wasserstein_natural import WassersteinNatural
 
 __all__ = [
@@ -15,6 +15,7 @@ __all__ = [
     "ConstrainedDrift",
     "EuclideanDescent",
     "FirstOrder",
+    "HeldOutDual",
     "KLNewton",
     "NaturalGradient",
     "Progress",
@@ -22,6 +23,5 @@ __all__ = [
     "WassersteinNatural",
     "advance",
     "default_metric",
-    "held_out_dual",
     "solve",
 ]
