@@ -38,7 +38,8 @@ def progress_bar() -> Iterator[ProgressReport]:
         task = bar.add_task("starting", total=None)
 
         def report(done: int, total: int, label: str) -> None:
-            bar.update(task, completed=done, total=total or None, description=label)
+            bar.tasks[task].total = total or None  # update(total=None) would keep the old one
+            bar.update(task, completed=done, description=label)
 
         yield report
 
