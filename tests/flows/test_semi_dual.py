@@ -1,0 +1,124 @@
+"""The semi-dual against maps in closed form, and its parts against exact conjugates."""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from brenier.flows import HeldOutDual, SemiDual, advance, solve
+from brenier.flows._semi_dual import _newton_step
+from brenier.maps import AffineMap, GradientMap
+from brenier.measures import Empirical, Gaussian
+from brenier.numerics import conjugate
+from brenier.potentials import ICNN, LogSumExp, Quadratic
+from brenier.problems import l2_uvp, separable
+
+# Too slow for the default suite as they stand, and not yet seen to pass as a whole.
+pytestmark = pytest.mark.slow
+
+_KEYS = jax.random.split(jax.random.key(0), 4)
+
+
+@pytest.mark.parametrize(("dimension", "sharpness"), [(2, 20.0), (17, 5.0)])
+def test_newton_steps_climb_to_the_conjugates(dimension, sharpness):
+    # Sharp bends: from far away Newton needs its damping. 17: conjugate gradients, no Hessian.
+    potential = ICNN.identity(
+        _KEYS[0], dimension, (16, 8), activation="squareplus", share=0.9, sharpness=sharpness
+    )
+    y = 3.0 * jax.random.normal(_KEYS[1], (50, dimension))
+
+    def height(points):
+        return jnp.sum(points * y, axis=1) - jax.vmap(potential.value)(points)
+
+    @jax.jit
+    def step(points):
+        moved, residual = _newton_step(potential, y, points)
+        return moved, residual, jnp.min(height(moved) - height(points))
+
+    points, gains, residuals = y, [], []
+    for _ in range(40):
+        points, residual, gain = step(points)
+        gains.append(float(gain))
+        residuals.append(float(residual.max()))
+    assert residuals[0] > 1e-2
+    # The rounding of heights of up to 30 is all that a step may lose.
+    assert min(gains) > -1e-12
+    assert residuals[-1] < 1e-10
+    exact = conjugate(potential.value, y, tolerance=1e-12).point
+    # D²φ ≥ 0.1/2: an error is at most 20 residuals.
+    np.testing.assert_allclose(points, exact, atol=1e-8)
+
+
+def test_held_out_dual_of_a_quadratic_is_closed_form():
+    matrix = jnp.array([[2.0, 0.3], [0.3, 0.7]])
+    x, y = jax.random.normal(_KEYS[2], (2, 300, 2))
+    dual = HeldOutDual(x, y)(GradientMap(Quadratic.from_matrix(matrix, jnp.zeros(2))))
+    inverse = jnp.linalg.inv(matrix)
+    exact = 0.5 * jnp.mean(jnp.einsum("ni,ij,nj->n", x, matrix, x))
+    exact += 0.5 * jnp.mean(jnp.einsum("ni,ij,nj->n", y, inverse, y))
+    # Conjugates to 1e-5 of ‖y‖ cost its square in the value.
+    np.testing.assert_allclose(dual, exact, rtol=1e-8)
+
+
+def test_learns_a_known_map_and_the_same_bits_again():
+    problem = separable(2)
+    x = Empirical(problem.source.sample(_KEYS[0], 3000))
+    y = Empirical(problem.target.sample(_KEYS[1], 3000))
+    start = GradientMap(ICNN.identity(_KEYS[2], 2, (32,), activation="squareplus"))
+    held = HeldOutDual(problem.source.sample(_KEYS[2], 500), problem.target.sample(_KEYS[3], 500))
+    once, again = (
+        solve(x, y, method=SemiDual(steps=400, batch=128), initial=start, key=_KEYS[3],
+              metric=held, blocks=4)
+        for _ in range(2)
+    )  # fmt: skip
+    assert eqx.tree_equal(once.map, again.map)
+    test = problem.source.sample(jax.random.key(9), 2000)
+    truth = problem.map(test)
+    slope = jnp.cov(test.T, truth.T)[2:, :2] @ jnp.linalg.inv(jnp.cov(test.T))
+    # The map bends by more than a line can; a tenth of that is left after 400 steps.
+    assert l2_uvp(once.map(test), truth) < 0.3 * l2_uvp(AffineMap(slope, jnp.zeros(2))(test), truth)
+    assert once.stats["best_metric"] == pytest.approx(float(held(once.map)), rel=1e-6)
+
+
+def test_weights_count_and_quadratics_give_the_gaussian_map():
+    x = Empirical(np.array([[-1.0], [1.0]]))
+    y = Empirical(np.array([[-2.0], [2.0], [40.0]]), np.array([1.0, 1.0, 0.0]))
+    start = GradientMap(Quadratic.identity(1))
+    method = SemiDual(steps=400, batch=64, rate=0.1)
+
+    @eqx.filter_jit
+    def run():
+        return method.current_map(advance(method, method.init(x, y, start, _KEYS[0]), x, y, 400))
+
+    map = run()
+    # 64 draws of ±1: their mean errs by 1/8 a step, averaged over some hundred steps.
+    np.testing.assert_allclose(map(np.array([[1.0]])), [[2.0]], atol=0.1)
+    np.testing.assert_allclose(map(np.array([[-1.0]])), [[-2.0]], atol=0.1)
+
+
+def test_dtype_follows_the_data():
+    start = GradientMap(ICNN.identity(_KEYS[2], 1, (4,)))
+    single = jax.tree.map(lambda a: a.astype(jnp.float32) if eqx.is_inexact_array(a) else a, start)
+    cloud = Empirical(np.linspace(-1, 1, 5, dtype=np.float32)[:, None])
+    method = SemiDual(steps=3)
+    state = method.init(cloud, cloud, single, _KEYS[0])
+    stepped = eqx.filter_eval_shape(method.step, state, cloud, cloud)
+    floats = [leaf.dtype for leaf in jax.tree.leaves(stepped)
+              if isinstance(leaf, jax.ShapeDtypeStruct) and jnp.issubdtype(leaf.dtype, jnp.floating)]  # noqa: E501
+    assert floats
+    assert set(floats) == {jnp.dtype(jnp.float32)}
+
+
+def test_what_it_cannot_use():
+    start = GradientMap(LogSumExp.identity(_KEYS[0], 2, 5))
+    cloud, gaussian = Empirical(np.eye(2)), Gaussian.standard(2)
+    with pytest.raises(ValueError, match=r"target: got Gaussian; wants an Empirical"):
+        SemiDual().init(cloud, gaussian, start, _KEYS[0])
+    affine = AffineMap(np.eye(2), np.zeros(2))
+    with pytest.raises(ValueError, match=r"initial: got AffineMap; wants a GradientMap"):
+        SemiDual().init(cloud, cloud, affine, _KEYS[0])
+    with pytest.raises(ValueError, match=r"map: got AffineMap"):
+        HeldOutDual(np.eye(2), np.eye(2))(affine)
+    with pytest.raises(ValueError, match=r"rate: got -1"):
+        SemiDual(rate=-1.0)
