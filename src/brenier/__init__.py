@@ -9,16 +9,19 @@ import jax
 jax.config.update("jax_enable_x64", True)
 
 _ROOMS = (
-    "flows", "functionals", "io", "maps", "measures", "numerics", "potentials", "problems",
+    "certify", "flows", "functionals", "io", "maps", "measures", "numerics", "potentials", "problems",
     "report",
 )  # fmt: skip
 # What stands on the public face, and the room where it lives; fetched when first asked for.
 _FACE = {
+    "Certificate": "certify",
     "Checkpoint": "io",
     "MongeMap": "estimators",
     "Result": "_solution",
     "Solution": "_solution",
     "SolveError": "_solution",
+    "audit": "certify",
+    "audit_pairs": "certify",
     "load": "io",
     "save": "io",
     "solve": "flows",

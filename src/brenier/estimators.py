@@ -14,7 +14,7 @@ import pandas as pd
 from rich.console import Console
 from rich.progress import Progress as ProgressBar
 from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
-from sklearn.covariance import ledoit_wolf
+from sklearn.covariance import oas
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
@@ -25,8 +25,7 @@ from brenier._types import Key
 from brenier.flows import AbstractMethod, ConstrainedDrift, HeldOutDual, Progress, SemiDual, solve
 from brenier.maps import AffineMap, GradientMap, Pushforward
 from brenier.measures import AbstractMeasure, Empirical
-from brenier.numerics import gaussian_map_matrix, sqrtm_spd
-from brenier.potentials import ICNN, Preconditioned, Quadratic
+from brenier.potentials import ICNN, Preconditioned
 
 # Held-out points a side: they tell apart two maps whose dual values differ by some 1e-3.
 _HELD_OUT, _HELD_OUT_SHARE = 2048, 8
@@ -47,7 +46,7 @@ class MongeMap(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
     displacement among those that carry the source onto the target (Brenier).
 
     Data are standardised inside, so that φ starts at the closed-form map between the Gaussians of
-    the same means and covariances (shrunk after Ledoit and Wolf); the fitted map takes and gives
+    the same means and covariances (shrunk after Chen et al., 2010); the fitted map takes and gives
     points in the units of the data. From samples an input-convex network minimises the semi-dual
     (``SemiDual``); to a measure with a density it follows the Wasserstein gradient flow of KL
     (``ConstrainedDrift``). The map returned is the best seen, by the dual value of held-out points.
@@ -108,13 +107,15 @@ class MongeMap(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         seed = check_random_state(self.random_state).randint(2**31 - 1)
         draw_key, *split_keys, start_key, run_key = jax.random.split(jax.random.key(seed), 5)
         names = _column_names(X)
-        x = check_points("X", X, min_points=2, allow_constant=False)
+        x = _checked("X", X, None)
         cloud = _drawn(Y, draw_key) if isinstance(Y, AbstractMeasure) else _aligned("Y", Y, names)
-        y = check_points(
-            "Y", cloud, dimension=x.shape[1], min_points=2, allow_constant=False
-        )
+        y = _checked("Y", cloud, x.shape[1])
         dtype = np.result_type(x, y)
-        coordinates = _gaussian_coordinates(x.astype(np.float64), y.astype(np.float64))
+        wide_x, wide_y = x.astype(np.float64), y.astype(np.float64)
+        coordinates = Preconditioned.gaussian(
+            wide_x.mean(axis=0), _shrunk_covariance(wide_x),
+            wide_y.mean(axis=0), _shrunk_covariance(wide_y),
+        )
         follows_density = isinstance(Y, AbstractMeasure) and Y.has_density
         method = self.method or _default_method(follows_density, min(len(x), len(y)))
         # The semi-dual averages over thousands of steps: single precision is enough, and faster.
@@ -183,6 +184,12 @@ def _default_method(follows_density: bool, points: int) -> AbstractMethod:
     return SemiDual(steps=steps)
 
 
+def _checked(name: str, value: Any, dimension: int | None) -> np.ndarray:
+    """Points that a map can be learned from, row after row: the same sums for the same numbers."""
+    points = check_points(name, value, dimension=dimension, min_points=2, allow_constant=False)
+    return np.ascontiguousarray(points)
+
+
 def _column_names(value: Any) -> list[str] | None:
     """The columns of a data frame whose columns all have names; None for anything else."""
     if isinstance(value, pd.DataFrame) and all(isinstance(name, str) for name in value.columns):
@@ -220,21 +227,10 @@ def _split(key: Key, points: jax.Array) -> tuple[jax.Array, jax.Array]:
     return shuffled[held:], shuffled[:held]
 
 
-def _gaussian_coordinates(x: np.ndarray, y: np.ndarray) -> Preconditioned:
-    """Coordinates of unit scale in which the closed-form Gaussian map is the identity."""
-    source, target = _shrunk_covariance(x), _shrunk_covariance(y)
-    matrix = sqrtm_spd(gaussian_map_matrix(jnp.asarray(source), jnp.asarray(target)))
-    scale = jnp.sqrt(jnp.trace(matrix @ source @ matrix) / x.shape[1])
-    return Preconditioned(
-        Quadratic.identity(x.shape[1]), matrix, jnp.asarray(x.mean(axis=0)),
-        jnp.asarray(y.mean(axis=0)), scale,
-    )
-
-
 def _shrunk_covariance(x: np.ndarray) -> np.ndarray:
     """A covariance that is well away from singular, however few the points."""
     spread = x.std(axis=0)
-    correlation, _ = ledoit_wolf((x - x.mean(axis=0)) / spread, assume_centered=True)
+    correlation, _ = oas((x - x.mean(axis=0)) / spread, assume_centered=True)
     values, vectors = np.linalg.eigh(correlation)
     lifted = (vectors * np.maximum(values, _LEAST_CORRELATION)) @ vectors.T
     return lifted * np.outer(spread, spread)

@@ -16,7 +16,7 @@ from brenier.flows import (
     WassersteinNatural,
     advance,
 )
-from brenier.flows._gauss_newton import _conjugate_gradients, damped_step, flatten, jacobian_rows
+from brenier.flows._gauss_newton import _conjugate_gradients, damped_step, jacobian_rows
 from brenier.functionals import KL, MMD, ExactScore
 from brenier.maps import GradientMap, ResidualNetwork
 from brenier.measures import Gaussian

@@ -8,10 +8,10 @@ import jax.numpy as jnp
 
 from brenier._checks import check_at_least, check_positive
 from brenier._types import Array, Float, Int, Key, Points, Scalar
-from brenier.flows._gauss_newton import flatten, scaled_solve
 from brenier.flows._method import AbstractMethod
 from brenier.maps import AbstractMap
 from brenier.measures import AbstractMeasure, require_density
+from brenier.numerics._marquardt import flatten, scaled_solve
 
 # Multiples of the last damping that each step tries.
 _TRIALS = jnp.asarray([0.1, 0.5, 2.5, 12.5])
@@ -39,6 +39,7 @@ class KLNewton(AbstractMethod[NewtonState]):
         steps: Newton steps.
         particles: fresh source points a step.
         damping: λ of the first step; each step tries multiples of the last and keeps the best.
+        curvature_particles: about so many of them, evenly taken, give G, which costs the most and need not be exact.
         points: fixed source particles (n, d) in place of fresh draws.
 
     >>> import brenier, jax
@@ -54,12 +55,14 @@ class KLNewton(AbstractMethod[NewtonState]):
     steps: int = eqx.field(static=True, default=30)
     particles: int = eqx.field(static=True, default=1000)
     damping: float = eqx.field(static=True, default=1e-2)
+    curvature_particles: int = eqx.field(static=True, default=400)
     points: Points | None = None
 
     def __check_init__(self):
         check_at_least("steps", self.steps, 1)
         check_at_least("particles", self.particles, 2)
         check_positive("damping", self.damping)
+        check_at_least("curvature_particles", self.curvature_particles, 1)
 
     def init(
         self, source: AbstractMeasure, target: AbstractMeasure, initial: AbstractMap, key: Key
@@ -84,7 +87,7 @@ class KLNewton(AbstractMethod[NewtonState]):
             return -jnp.mean(jax.vmap(map.point_log_det)(x) + target.log_density(map(x)))
 
         value, gradient = jax.value_and_grad(loss)(flat)
-        curvature = _curvature(flat, rebuild, x, target)
+        curvature = _curvature(flat, rebuild, x[:: max(1, len(x) // self.curvature_particles)], target)
         # The curvature is what costs: try several dampings on it and keep the best.
         dampings = state.damping * _TRIALS
         deltas = jax.vmap(lambda damping: -scaled_solve(curvature, gradient, damping))(dampings)
@@ -138,6 +141,9 @@ def _curvature(
         second = (strains * jnp.where(i == j, 1.0, jnp.sqrt(2.0))).T
         return jax.scipy.linalg.block_diag(first, second)
 
-    rows = jax.vmap(jax.jacrev(image_and_upper), in_axes=(None, 0))(flat, x)
-    a = jnp.einsum("nab,nbp->nap", jax.vmap(root)(x), rows).reshape(-1, flat.size)
+    def rows(point):
+        weight = root(point)
+        return jax.jacrev(lambda parameters: weight @ image_and_upper(parameters, point))(flat)
+
+    a = jax.vmap(rows)(x).reshape(-1, flat.size)
     return a.T @ a / x.shape[0]

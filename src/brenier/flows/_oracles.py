@@ -9,8 +9,9 @@ import jax.numpy as jnp
 import optax
 
 from brenier._types import Array, Int, Key, Points, Scalar
-from brenier.flows._gauss_newton import adapt_damping, flatten, map_step
+from brenier.flows._gauss_newton import map_step
 from brenier.maps import AbstractMap
+from brenier.numerics._marquardt import adapt_damping, flatten
 
 
 class Batch(NamedTuple):

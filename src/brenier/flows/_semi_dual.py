@@ -20,6 +20,7 @@ _HESSIAN_DIMENSION = 16
 _CG_ITERATIONS = 8
 # Newton steps are cut by this factor, at most so often, until they improve a point.
 _CUT, _CUTS = 0.25, 6
+_ARMIJO = 1e-2
 # The share of a batch that is improved again while a conjugate in it is far off.
 _WORST = 4
 # Source points among which the held-out conjugates look for a start: bounded memory.
@@ -220,17 +221,19 @@ def _newton_step(
     def look(points):
         value, gradient = jax.vmap(jax.value_and_grad(potential.value))(points)
         residual = y - gradient
-        return jnp.sum(points * y, axis=1) - value, residual, jnp.linalg.norm(residual, axis=1)
+        product = jnp.sum(points * y, axis=1)
+        size = jnp.abs(product) + jnp.abs(value)
+        return product - value, size, residual, jnp.linalg.norm(residual, axis=1)
 
-    height, residual, norm = look(x)
+    height, size, residual, norm = look(x)
     direction = _direction(potential, x, residual)
     slope = jnp.sum(direction * residual, axis=1)
+    # Heights are known to a few units of rounding: near the solution all steps are accepted.
+    slack = 8 * jnp.finfo(y.dtype).eps * size
 
     def attempt(length):
-        points = x + length[:, None] * direction
-        new_height, _, new_norm = look(points)
-        # Near the solution heights differ by rounding only, and the residual decides.
-        return new_norm, (new_height >= height + 0.1 * length * slope) | (new_norm <= norm)
+        new_height, _, _, new_norm = look(x + length[:, None] * direction)
+        return new_norm, new_height >= height + _ARMIJO * length * slope - slack
 
     def rejected(state):
         count, _, _, good = state

@@ -5,5 +5,15 @@ from brenier.potentials._icnn import ICNN
 from brenier.potentials._max_affine import LogSumExp, MaxAffine
 from brenier.potentials._preconditioned import Preconditioned
 from brenier.potentials._quadratic import Quadratic
+from brenier.potentials._semi_dual import SemiDualFit, minimise_semi_dual
 
-__all__ = ["ICNN", "AbstractPotential", "LogSumExp", "MaxAffine", "Preconditioned", "Quadratic"]
+__all__ = [
+    "ICNN",
+    "AbstractPotential",
+    "LogSumExp",
+    "MaxAffine",
+    "Preconditioned",
+    "Quadratic",
+    "SemiDualFit",
+    "minimise_semi_dual",
+]

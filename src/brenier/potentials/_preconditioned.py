@@ -1,9 +1,12 @@
 """A potential in coordinates chosen to make its problem easy."""
 
 import jax.numpy as jnp
+from jax.typing import ArrayLike
 
 from brenier._types import Array, Float, Matrix, Point, Scalar
+from brenier.numerics._spd import gaussian_map_matrix, sqrtm_spd
 from brenier.potentials._base import AbstractPotential
+from brenier.potentials._quadratic import Quadratic
 
 
 class Preconditioned(AbstractPotential):
@@ -26,6 +29,24 @@ class Preconditioned(AbstractPotential):
     source_shift: Point
     target_shift: Point
     scale: Scalar
+
+    @classmethod
+    def gaussian(
+        cls, source_mean: ArrayLike, source_covariance: ArrayLike,
+        target_mean: ArrayLike, target_covariance: ArrayLike,
+    ) -> "Preconditioned":
+        """The potential ½‖·‖² in coordinates of unit scale where the Gaussian map is the identity.
+
+        ∇φ is the closed-form map between the Gaussians of these moments; replace ``potential`` by
+        one that bends, in the same coordinates.
+        """
+        source, target = jnp.asarray(source_covariance), jnp.asarray(target_covariance)
+        matrix = sqrtm_spd(gaussian_map_matrix(source, target))
+        scale = jnp.sqrt(jnp.trace(matrix @ source @ matrix) / source.shape[0])
+        return cls(
+            Quadratic.identity(source.shape[0]), matrix, jnp.asarray(source_mean),
+            jnp.asarray(target_mean), scale,
+        )
 
     @property
     def dimension(self) -> int:

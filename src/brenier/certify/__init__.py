@@ -1,0 +1,22 @@
+"""How far a map is from optimal, with bounds that hold, and whether it reaches its target."""
+
+from brenier.certify._audit import audit, audit_pairs
+from brenier.certify._certificate import Certificate, Cost, Truth, Verdict
+from brenier.certify._defect import Defect, Growth
+from brenier.certify._pushforward import Pushforward
+from brenier.certify._witnesses import Asymmetry, Monotonicity, Ring
+
+__all__ = [
+    "Asymmetry",
+    "Certificate",
+    "Cost",
+    "Defect",
+    "Growth",
+    "Monotonicity",
+    "Pushforward",
+    "Ring",
+    "Truth",
+    "Verdict",
+    "audit",
+    "audit_pairs",
+]

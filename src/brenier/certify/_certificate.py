@@ -1,0 +1,175 @@
+"""What an audit found: numbers, bounds, verdicts, and how they were had."""
+
+import dataclasses
+import importlib
+import json
+import math
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from brenier.certify._defect import Defect
+from brenier.certify._pushforward import Pushforward
+from brenier.certify._witnesses import Asymmetry, Monotonicity, Ring
+
+# Arrays that stand for pictures, not for a table of numbers.
+_PICTURES = {("asymmetry", "points"), ("asymmetry", "values")}
+
+
+@dataclass(frozen=True)
+class Cost:
+    """E‖X − T(X)‖² and its standard error."""
+
+    value: float
+    stderr: float
+
+
+@dataclass(frozen=True)
+class Truth:
+    """The map beside a known Monge map T*. MATH_5 (5.9).
+
+    Attributes:
+        l2_uvp: 100 E‖T − T*‖² / Var(T*#μ), per cent.
+        cosine: E⟨T − X, T* − X⟩ / (‖T − id‖ ‖T* − id‖).
+    """
+
+    l2_uvp: float
+    cosine: float
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The two answers, in a word and in a sentence.
+
+    Attributes:
+        optimality: "optimal" (within ``tolerance``), "not optimal" or "undecided".
+        target: "reached", "not reached", "undecided", or None where there is no target.
+        optimality_reason, target_reason: why, with the numbers.
+    """
+
+    optimality: str
+    target: str | None
+    optimality_reason: str
+    target_reason: str | None
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """How far a map is from optimal, and whether it reaches its target.
+
+    Sections that could not be had are None: ``asymmetry`` and ``ring`` without a map, ``pushforward``
+    without a target, ``truth`` without the true map. ``how`` says what was done, with the seed and
+    the versions; ``samples`` holds points for pictures (x, tx, and y of the target).
+    """
+
+    cost: Cost
+    defect: Defect
+    asymmetry: Asymmetry | None
+    monotonicity: Monotonicity
+    ring: Ring | None
+    pushforward: Pushforward | None
+    truth: Truth | None
+    verdict: Verdict
+    how: dict[str, Any]
+    samples: dict[str, np.ndarray] = field(repr=False)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain numbers, strings and lists; NaN and infinity stay what they are."""
+        return {
+            name: _plain(getattr(self, name), name)
+            for name in (f.name for f in dataclasses.fields(self))
+            if name != "samples"
+        }
+
+    def to_json(self) -> str:
+        """``to_dict`` as JSON, NaN and infinity as null."""
+        return json.dumps(_finite(self.to_dict()), allow_nan=False, ensure_ascii=False)
+
+    def to_html(self, path: str | os.PathLike[str] | None = None) -> str:
+        """The report, one HTML page that needs nothing else; written to ``path`` where given."""
+        # The report stands above this room; fetched by name, as the public face does.
+        page: str = importlib.import_module("brenier.report").certificate_page(self)
+        if path is not None:
+            Path(path).write_text(page, encoding="utf-8")
+        return page
+
+    def rows(self) -> list[tuple[str, str, str]]:
+        """(question, answer, remark): the table that a person reads."""
+        d, level = self.defect, f"{100 * self.defect.level:g} %"
+        rows = [
+            ("Is it optimal?", self.verdict.optimality, self.verdict.optimality_reason),
+            ("Does it reach the target?", self.verdict.target or "not asked",
+             self.verdict.target_reason or "no target was given"),
+            ("cost E‖X − T(X)‖²", f"{self.cost.value:.6g}", f"± {self.cost.stderr:.2g}"),
+            ("defect, W₂² below the cost by", f"{d.lower:.4g} to {d.upper:.4g}", f"at {level}"),
+            ("  relative to W₂²", f"{_percent(d.relative_lower)} to {_percent(d.relative_upper)}",
+             f"upper bound: {d.potential}"),
+            ("  cheaper permutation of pairs", f"{d.matched:.4g}",
+             f"{d.points_moved:,} of {d.n:,} points moved"),
+        ]  # fmt: skip
+        if self.asymmetry is not None:
+            a = self.asymmetry
+            how = "exact Jacobians" if a.step == 0 else f"differences, error {a.error:.1g}"
+            rows.append(("asymmetry of DT, mean (largest)", f"{a.mean:.3g} ({a.max:.3g})",
+                         f"{a.n:,} points, {how}"))  # fmt: skip
+        m = self.monotonicity
+        rows.append(("pairs that would rather swap", _percent(m.violated_share),
+                     f"of {m.pairs:,}; at most {_percent(m.violated_upper)}"))  # fmt: skip
+        if self.ring is not None:
+            r = self.ring
+            found = "proves it is not optimal" if r.proven else "proves nothing"
+            rows.append((f"ring of {r.k:,} neighbours saves", f"{r.relative_saving:.2g}", found))
+        if self.pushforward is not None:
+            p = self.pushforward
+            rows += [
+                ("energy distance to the target", f"{p.energy_distance:.3g}",
+                 f"p = {p.p_value:.3g}, effect {p.effect:.2g}"),
+                ("sliced W₂ to the target", f"{p.sliced_w2:.3g}",
+                 f"two target samples: {p.sliced_w2_floor:.3g}"),
+            ]  # fmt: skip
+            if not math.isnan(p.stein_p_value):
+                rows.append(("Stein test of the density", f"p = {p.stein_p_value:.3g}", ""))
+            if not math.isnan(p.kl):
+                rows.append(("KL(T#μ | ν)", f"{p.kl:.3g}", f"± {p.kl_stderr:.1g}"))
+        if self.truth is not None:
+            rows.append(("L2-UVP to the true map", f"{self.truth.l2_uvp:.3g} %",
+                         f"cosine {self.truth.cosine:.4g}"))  # fmt: skip
+        return rows
+
+    def __str__(self) -> str:
+        rows = self.rows()
+        first, second = (max(len(row[i]) for row in rows) for i in (0, 1))
+        lines = (f"{a:<{first}}  {b:<{second}}  {c}".rstrip() for a, b, c in rows)
+        return "\n".join(lines)
+
+
+def _percent(share: float) -> str:
+    return "unbounded" if math.isinf(share) else f"{100 * share:.3g} %"
+
+
+def _plain(value: Any, *path: str) -> Any:
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        plain = {
+            f.name: _plain(getattr(value, f.name), *path, f.name)
+            for f in dataclasses.fields(value)
+            if (*path, f.name) not in _PICTURES
+        }
+        return {**plain, "proof": value.proof()} if isinstance(value, Ring) else plain
+    if isinstance(value, np.ndarray | np.generic):
+        return value.tolist()
+    if isinstance(value, dict):
+        return {key: _plain(item, *path, key) for key, item in value.items()}
+    if isinstance(value, tuple | list):
+        return [_plain(item, *path) for item in value]
+    return value
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -1,0 +1,77 @@
+"""Convex potentials for the upper bound (5.3), fitted to pairs (x, T(x))."""
+
+import dataclasses
+from collections.abc import Iterator
+
+import jax.numpy as jnp
+import numpy as np
+
+from brenier._types import Key
+from brenier.maps import AbstractMap, AffineMap, GradientMap
+from brenier.numerics import conjugate, conjugate_upper_bound
+from brenier.potentials import (
+    ICNN,
+    AbstractPotential,
+    LogSumExp,
+    Preconditioned,
+    Quadratic,
+    minimise_semi_dual,
+)
+
+# Smoothed pieces serve in few dimensions, networks in many.
+_PIECES_DIMENSION = 6
+_PIECES = 60
+_WIDTHS = (64, 32)
+_FIT_STEPS = 60
+# Points of a fit: enough for some hundred parameters, few enough for seconds.
+_FIT_POINTS = 6000
+# Added to a covariance, as a share of its mean variance: its effect on a bound is its square.
+_THIN = 1e-9
+
+
+def own_potential(map: object) -> AbstractPotential | None:
+    """A convex φ with ∇φ = T, where the map is one by construction: D(T) = 0 then."""
+    if isinstance(map, GradientMap):
+        return map.potential
+    if isinstance(map, AffineMap) and bool(jnp.all(map.matrix == map.matrix.T)):
+        if float(jnp.linalg.eigvalsh(map.matrix)[0]) > 0:
+            return Quadratic.from_matrix(map.matrix, map.offset)
+    return None
+
+
+def fitted_potentials(
+    x: np.ndarray, y: np.ndarray, key: Key
+) -> Iterator[tuple[str, AbstractPotential]]:
+    """Candidates, cheapest first: the Gaussian one, then what bends, each fitted to the pairs."""
+    d = x.shape[1]
+    coordinates = Preconditioned.gaussian(
+        x.mean(axis=0), _covariance(x), y.mean(axis=0), _covariance(y)
+    )
+    yield "quadratic, of the Gaussian map", coordinates
+    xs, ys = jnp.asarray(x[:_FIT_POINTS]), jnp.asarray(y[:_FIT_POINTS])
+    u, v = coordinates.encode_source(xs), coordinates.encode_target(ys)
+    start: AbstractPotential
+    if d <= _PIECES_DIMENSION:
+        name = f"log-sum-exp, {_PIECES} pieces"
+        start = LogSumExp.identity(key, d, _PIECES, scale=3.0, temperature=1.0)
+    else:
+        name = f"input-convex network, {_WIDTHS}"
+        start = ICNN.identity(key, d, _WIDTHS, activation="squareplus", sharpness=2.0)
+    # T(x) ≈ ∇φ(x): x itself is where its image's conjugate point is looked for.
+    fit = minimise_semi_dual(start, u, v, start=u, steps=_FIT_STEPS)
+    yield name, dataclasses.replace(coordinates, potential=fit.potential)
+
+
+def fenchel_young(potential: AbstractPotential, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """φ(x_i) + φ*(y_i) − ⟨x_i, y_i⟩ ≥ 0, never below its value: φ* is held from above by (5.4)."""
+    xs, ys = jnp.asarray(x), jnp.asarray(y)
+    result = conjugate(potential.value, ys, xs, tolerance=1e-9, max_iterations=100)
+    upper = conjugate_upper_bound(result, potential.strong_convexity())
+    return np.asarray(jnp.maximum(potential(xs) + upper - jnp.sum(xs * ys, axis=1), 0.0))
+
+
+def _covariance(points: np.ndarray) -> np.ndarray:
+    """The covariance, raised a little where it is singular: an image may lie in a plane."""
+    d = points.shape[1]
+    covariance = np.cov(points.T).reshape(d, d)
+    return covariance + _THIN * max(np.trace(covariance) / d, np.finfo(float).tiny) * np.eye(d)

@@ -1,0 +1,211 @@
+"""Pointwise and pairwise witnesses against optimality: Jacobian asymmetry, monotonicity, rings."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.stats import beta
+
+from brenier.certify._black_box import BlackBox
+
+# Up to here the whole Jacobian is looked at, above, products with random directions.
+_WHOLE_DIMENSION = 20
+_JACOBIAN_FLOATS = 2**20
+_MOST_POINTS = 2000
+_PROBES = 20
+_PAIRS = 200_000
+# The quantiles of the asymmetry that a certificate states.
+_QUANTILES = (0.5, 0.9, 0.99)
+# Radius of a ring, as a share of the source's spread.
+_RADIUS = 0.02
+_MOST_NEIGHBOURS = 100_000
+# A ring must save this much more than rounding or noise of the map could.
+_NOISE_MARGIN = 4.0
+
+
+@dataclass(frozen=True)
+class Asymmetry:
+    """a(x) = ‖DT − DTᵀ‖_F / (2‖DT‖_F) over ``n`` points of the source. MATH_5 (5.6).
+
+    Attributes:
+        mean, max, argmax: of a, and where it is largest.
+        quantiles: a's 0.5, 0.9 and 0.99 quantiles.
+        negative_share: of points where DT + DTᵀ has a negative eigenvalue (in d > 20, where one of
+            the probed directions shows it).
+        step, error: of central differences, and what they err by; 0 where DT is exact.
+    """
+
+    mean: float
+    max: float
+    argmax: tuple[float, ...]
+    quantiles: tuple[float, ...]
+    negative_share: float
+    n: int
+    step: float
+    error: float
+    points: np.ndarray
+    values: np.ndarray
+
+
+@dataclass(frozen=True)
+class Monotonicity:
+    """⟨x − x', T(x) − T(x')⟩ over ``pairs`` sampled pairs. MATH_5 (5.7).
+
+    Attributes:
+        min: the smallest, divided by ‖x − x'‖² (−1 turns a pair round, +1 is the identity).
+        violated_share: of pairs below 0: two points that would rather swap images.
+        violated_upper: the bound on that share of all pairs (Clopper and Pearson).
+        points_moved: by the cheaper permutation of the lower bound.
+    """
+
+    min: float
+    violated_share: float
+    violated_upper: float
+    pairs: int
+    points_moved: int
+
+
+@dataclass(frozen=True)
+class Ring:
+    """k neighbours whose images, shifted by one place, cost less: T is not optimal. MATH_5 (5.2b).
+
+    Attributes:
+        k: points on the ring; 2 is a pair that would rather swap.
+        threshold: rings of fewer points than about this cannot show it.
+        relative_saving: (Σ‖x_j − T(x_j)‖² − Σ‖x_j − T(x_{j+1})‖²) / Σ‖x_j − T(x_j)‖².
+        saving, noise: that difference itself, and what rounding and noise of T could make of it.
+        proven: the saving is above the noise: these points and images refute cyclical monotonicity.
+        centre, radius: of the ring, in the plane of the largest asymmetry there.
+        points, images: x_j and T(x_j), (k, d): anyone can add the two costs up.
+    """
+
+    k: int
+    threshold: float
+    relative_saving: float
+    saving: float
+    noise: float
+    proven: bool
+    centre: tuple[float, ...]
+    radius: float
+    points: np.ndarray
+    images: np.ndarray
+
+    def proof(self) -> str:
+        """The ring, its two costs and the conclusion, to be checked by hand."""
+        kept = float(np.sum((self.points - self.images) ** 2))
+        return (
+            f"{self.k} points about x = {np.array2string(np.asarray(self.centre), precision=6)}, "
+            f"radius {self.radius:.3g}. Each to its own image costs {kept:.15g} in all; each to "
+            f"the next one's image costs {kept - self.saving:.15g}, less by {self.saving:.3g} "
+            f"(noise of the map and rounding: {self.noise:.1g}). A Monge map never does that."
+        )
+
+
+def jacobian_asymmetry(map: BlackBox, x: np.ndarray) -> Asymmetry:
+    """How far DT is from symmetric at the points x (n, d): the first few of them."""
+    d = x.shape[1]
+    n = min(len(x), _MOST_POINTS, max(1, _JACOBIAN_FLOATS // (d * min(d, _PROBES))))
+    points = x[:n]
+    if d <= _WHOLE_DIMENSION:
+        jacobians, differences = map.jacobian(points)
+        skew = 0.5 * np.linalg.norm(jacobians - jacobians.swapaxes(1, 2), axis=(1, 2))
+        size = np.linalg.norm(jacobians, axis=(1, 2))
+        lowest = np.linalg.eigvalsh(0.5 * (jacobians + jacobians.swapaxes(1, 2)))[:, 0]
+    else:
+        # For orthonormal u, v: E⟨u, Av⟩² = ‖A‖²/d(d − 1) for skew A, E‖DT v‖² = ‖DT‖²/d.
+        random = np.random.default_rng(0)
+        frame = np.linalg.qr(random.normal(size=(n, d, _PROBES)))[0].swapaxes(1, 2)
+        images, differences = map.along(points, frame)
+        products = images @ frame.swapaxes(1, 2)
+        between = 0.5 * (products - products.swapaxes(1, 2))
+        share = d * (d - 1) / (_PROBES * (_PROBES - 1))
+        skew = np.sqrt(share * np.sum(between**2, axis=(1, 2)))
+        size = np.sqrt(d / _PROBES * np.sum(images**2, axis=(1, 2)))
+        lowest = np.linalg.eigvalsh(0.5 * (products + products.swapaxes(1, 2)))[:, 0]
+    values = np.divide(skew, size, out=np.zeros(n), where=size > 0)
+    worst = int(np.argmax(values))
+    return Asymmetry(
+        mean=float(values.mean()), max=float(values[worst]),
+        argmax=tuple(float(v) for v in points[worst]),
+        quantiles=tuple(float(q) for q in np.quantile(values, _QUANTILES)),
+        # What differences cannot tell from 0 is not called negative.
+        negative_share=float(np.mean(lowest < -differences.error)),
+        n=n, step=differences.step, error=differences.error, points=points, values=values,
+    )  # fmt: skip
+
+
+def monotonicity(
+    x: np.ndarray, tx: np.ndarray, points_moved: int, level: float, random: np.random.Generator
+) -> Monotonicity:
+    """⟨x − x', T(x) − T(x')⟩ ≥ 0 for every pair of a Monge map: as many pairs as are sampled."""
+    first = random.integers(len(x), size=_PAIRS)
+    second = (first + random.integers(1, len(x), size=_PAIRS)) % len(x)
+    between = x[first] - x[second]
+    products = np.sum(between * (tx[first] - tx[second]), axis=1)
+    squares = np.sum(between**2, axis=1)
+    apart = squares > 0
+    ratios = products[apart] / squares[apart]
+    violated = int(np.sum(ratios < 0))
+    return Monotonicity(
+        min=float(ratios.min()) if len(ratios) else float("nan"),
+        violated_share=violated / max(len(ratios), 1),
+        violated_upper=float(beta.ppf(level, violated + 1, max(len(ratios) - violated, 1))),
+        pairs=len(ratios), points_moved=points_moved,
+    )
+
+
+def ring_test(map: BlackBox, x: np.ndarray, asymmetry: Asymmetry) -> Ring:
+    """The ring about the point of the largest asymmetry, with as many points as save the most.
+
+    With DT = S + A there, S symmetric, A skew, the ring c + r S^{-1/2}(cos θ u + sin θ v) in the
+    plane where S^{-1/2} A S^{-1/2} turns the most, by a, saves a sin δ + cos δ − 1 a point for
+    neighbours δ = 2π/k apart: the most at tan δ = a, nothing below k = π/arctan a.
+    """
+    centre = np.asarray(asymmetry.argmax)
+    jacobian = map.jacobian(centre[None])[0][0]
+    symmetric, skew = 0.5 * (jacobian + jacobian.T), 0.5 * (jacobian - jacobian.T)
+    radius = _RADIUS * float(np.sqrt(x.var(axis=0).mean())) or _RADIUS
+    values, vectors = np.linalg.eigh(symmetric)
+    if values[0] <= 1e-10 * abs(values[-1]):
+        # Not even two points along this direction keep their order.
+        k, threshold = 2, 2.0
+        points = centre + radius * np.array([1.0, -1.0])[:, None] * vectors[:, 0]
+    else:
+        root = (vectors / np.sqrt(values)) @ vectors.T
+        turned = root @ skew @ root
+        left, turns, right = np.linalg.svd(turned)
+        turn = float(turns[0])
+        # A turn of nothing would ask for infinitely many neighbours.
+        angle = max(np.arctan(turn), 2.0 * np.pi / _MOST_NEIGHBOURS)
+        k = max(3, int(np.ceil(2.0 * np.pi / angle)))
+        threshold = np.pi / angle
+        theta = 2.0 * np.pi * np.arange(k) / k
+        # ⟨left, turned right⟩ = turn: the ring runs the way that the map turns.
+        ring = np.cos(theta)[:, None] * right[0] + np.sin(theta)[:, None] * left[:, 0]
+        # In units of the mean eigenvalue, so that the radius is one of the source.
+        points = centre + radius * np.sqrt(values.mean()) * ring @ root
+    images = map(points)
+    shifted, around = np.roll(images, -1, axis=0), points - centre
+    saving = 2.0 * float(np.sum(around * (shifted - images)))
+    opposite = 2.0 * float(np.sum(around * (np.roll(images, 1, axis=0) - images)))
+    if opposite > saving:
+        saving, points, images = opposite, points[::-1], images[::-1]
+    cost = float(np.sum((points - images) ** 2))
+    noise = _ring_noise(points - centre, images, map.precision)
+    return Ring(
+        k=k, threshold=float(threshold), relative_saving=saving / cost if cost > 0 else 0.0,
+        saving=saving, noise=noise, proven=saving > _NOISE_MARGIN * noise,
+        centre=tuple(float(c) for c in centre), radius=radius, points=points, images=images,
+    )  # fmt: skip
+
+
+def _ring_noise(around: np.ndarray, images: np.ndarray, precision: float) -> float:
+    """What rounding of the images, and what of them is not smooth along the ring, add to a saving.
+
+    A smooth map leaves nothing in the upper half of the ring's Fourier modes.
+    """
+    k = len(images)
+    rounding = precision * np.abs(images).max()
+    modes = np.fft.rfft(images, axis=0)[max(k // 4, 4) :]
+    rough = np.sqrt(2.0 * np.mean(np.abs(modes) ** 2) / k) if len(modes) else 0.0
+    neighbours = np.linalg.norm(around - np.roll(around, 1, axis=0), axis=1)
+    return float(2.0 * max(rounding, rough) * np.sqrt(np.sum(neighbours**2)))
