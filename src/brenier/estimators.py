@@ -22,6 +22,7 @@ from sklearn.utils.validation import check_is_fitted
 from brenier._checks import check_points
 from brenier._solution import Result
 from brenier._types import Key
+from brenier.certify import Certificate, audit
 from brenier.flows import AbstractMethod, ConstrainedDrift, HeldOutDual, Progress, SemiDual, solve
 from brenier.maps import AffineMap, GradientMap, Pushforward
 from brenier.measures import AbstractMeasure, Empirical
@@ -164,6 +165,19 @@ class MongeMap(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         dual = eqx.filter_jit(HeldOutDual(x, y))(self.map_)
         halves = 0.5 * (np.sum(x**2, axis=1).mean() + np.sum(y**2, axis=1).mean())
         return float(halves - dual)
+
+    def audit(
+        self, X: Any, Y: Any = None, *, level: float = 0.95, budget: float = 20.0
+    ) -> Certificate:
+        """How far the map is from optimal on fresh points X (n, d), and whether it reaches Y.
+
+        As ``brenier.audit``; ``random_state`` gives its key. The map is the gradient of a convex
+        function, optimal onto its own image: the question is whether that image is the target.
+        """
+        x = self._points("X", X)
+        y = Y if Y is None or isinstance(Y, AbstractMeasure) else self._points("Y", Y)
+        seed = check_random_state(self.random_state).randint(2**31 - 1)
+        return audit(self.map_, x, y, key=jax.random.key(seed), level=level, budget=budget)
 
     def _moved(self, name: str, value: Any, *, inverse: bool) -> np.ndarray:
         points = self._points(name, value)

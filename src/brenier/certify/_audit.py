@@ -134,7 +134,7 @@ def audit_pairs(
     first = check_points("x", x, min_points=_FEWEST).astype(np.float64)
     second = check_points("tx", tx, dimension=first.shape[1]).astype(np.float64)
     if len(first) != len(second):
-        raise ValueError(f"tx: got {len(second)} images of {len(first)} points; wants one for each.")
+        raise ValueError(f"tx: got {len(second)} images of {len(first)} points; wants one each.")
     keys = jax.random.split(key, 4)
     true = None
     if truth is not None:

@@ -40,7 +40,7 @@ class BlackBox:
         self._jacobian = map.jacobian if jacobian is None and isinstance(map, AbstractMap) else (
             jacobian
         )
-        self.precision = np.finfo(np.float64).eps
+        self.precision = float(np.finfo(np.float64).eps)
 
     def __call__(self, x: np.ndarray) -> np.ndarray:
         """T(x) as float64, or a ``ValueError`` that names what is wrong with it."""

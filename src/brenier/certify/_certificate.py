@@ -60,9 +60,9 @@ class Verdict:
 class Certificate:
     """How far a map is from optimal, and whether it reaches its target.
 
-    Sections that could not be had are None: ``asymmetry`` and ``ring`` without a map, ``pushforward``
-    without a target, ``truth`` without the true map. ``how`` says what was done, with the seed and
-    the versions; ``samples`` holds points for pictures (x, tx, and y of the target).
+    Sections that could not be had are None: ``asymmetry`` and ``ring`` without a map,
+    ``pushforward`` without a target, ``truth`` without the true map. ``how`` says what was done,
+    with the key and the versions; ``samples`` holds points for pictures (x, tx, and y).
     """
 
     cost: Cost

@@ -120,7 +120,8 @@ def defect_bounds(
         variance_share_lower=_ratio(lower, variance), variance_share_upper=_ratio(upper, variance),
         matched=matched, matched_stderr=stderr,
         gap=float(gaps.mean()), gap_stderr=float(deviation / np.sqrt(len(gaps))),
-        potential=name, n=n, points_moved=moved, growth=tuple(growth), estimate=_extrapolated(growth),
+        potential=name, n=n, points_moved=moved, growth=tuple(growth),
+        estimate=_extrapolated(growth),
     )  # fmt: skip
 
 

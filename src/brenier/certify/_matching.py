@@ -47,7 +47,8 @@ def cheaper_permutation(
             _, columns = linear_sum_assignment(gains, maximize=True)
             order = np.arange(len(rows))
             # Ties and rounding move nobody.
-            if gains[order, columns].sum() > gains[order, order].sum() + 1e-13 * np.abs(gains).max():
+            rounding = 1e-13 * np.abs(gains).max()
+            if gains[order, columns].sum() > gains[order, order].sum() + rounding:
                 permutation[rows] = mates[columns]
     return permutation
 

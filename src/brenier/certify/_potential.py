@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from brenier._types import Key
-from brenier.maps import AbstractMap, AffineMap, GradientMap
+from brenier.maps import AffineMap, GradientMap
 from brenier.numerics import conjugate, conjugate_upper_bound
 from brenier.potentials import (
     ICNN,
@@ -33,10 +33,10 @@ def own_potential(map: object) -> AbstractPotential | None:
     """A convex φ with ∇φ = T, where the map is one by construction: D(T) = 0 then."""
     if isinstance(map, GradientMap):
         return map.potential
-    if isinstance(map, AffineMap) and bool(jnp.all(map.matrix == map.matrix.T)):
-        if float(jnp.linalg.eigvalsh(map.matrix)[0]) > 0:
-            return Quadratic.from_matrix(map.matrix, map.offset)
-    return None
+    if not isinstance(map, AffineMap) or not bool(jnp.all(map.matrix == map.matrix.T)):
+        return None
+    positive = float(jnp.linalg.eigvalsh(map.matrix)[0]) > 0
+    return Quadratic.from_matrix(map.matrix, map.offset) if positive else None
 
 
 def fitted_potentials(

@@ -79,6 +79,46 @@ def transport(
 
 
 @app.command()
+def audit(
+    map: Annotated[str | None, typer.Argument(help="A map file that fit wrote.")] = None,
+    source: Annotated[
+        str | None, typer.Argument(help="Fresh source points: not those it was fitted on.")
+    ] = None,
+    target: Annotated[str | None, typer.Argument(help="Target points.")] = None,
+    pairs: Annotated[
+        str | None,
+        typer.Option(help="Pairs, not a map: file.npz (arrays x, tx) or file.npz:NAME,NAME."),
+    ] = None,
+    pairs_target: Annotated[
+        str | None, typer.Option("--target", help="Target points, beside --pairs.")
+    ] = None,
+    report: Annotated[Path | None, typer.Option(help="The HTML report to write.")] = None,
+    level: Annotated[float, typer.Option(help="The confidence of every interval.")] = 0.95,
+    tolerance: Annotated[
+        float, typer.Option(help="Called optimal below this share of W2 squared.")
+    ] = 0.01,
+    samples: Annotated[int, typer.Option(help="Points to use, at most.", min=40)] = 20_000,
+    budget: Annotated[float, typer.Option(help="Seconds, about, for the lower bound.")] = 20.0,
+    seed: Seed = 0,
+    json: Json = False,
+) -> None:
+    """Certify how far a map is from optimal, and whether it reaches its target.
+
+    MAP SOURCE [TARGET], or --pairs PAIRS [--target TARGET].
+    """
+    from brenier.cli._audit import Settings, run_audit
+
+    if target is not None and pairs_target is not None:
+        raise ValueError(f"--target: got {pairs_target} beside TARGET {target}; wants one of them.")
+    settings = Settings(level, tolerance, samples, budget, seed)
+    with progress_bar() as progress:
+        result, rows = run_audit(
+            map, source, target or pairs_target, pairs, report, settings, progress
+        )
+    announce(result, "Audit", rows, json)
+
+
+@app.command()
 def reproduce(
     name: Annotated[str, typer.Argument(help="The experiment, as in dlv26-fig2.")],
     out: ResultFolder = None,
@@ -121,7 +161,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     2
     """
     try:
-        arguments = None if argv is None else list(argv)
+        arguments = list(sys.argv[1:] if argv is None else argv)
+        # "--json -" says where to as well: the same as "--json".
+        arguments = [a for i, a in enumerate(arguments) if a != "-" or arguments[i - 1] != "--json"]
         code = app(args=arguments, prog_name="brenier", standalone_mode=False) or 0
     except _UsageError as error:
         return _fail(error.format_message(), 2)

@@ -40,7 +40,8 @@ def damped_step(
 ) -> tuple[Float[Array, "p"], Scalar]:
     """min_δ ½‖Aδ + b‖² + ½λ‖Dδ‖²: the step δ and the decrease that the model predicts.
 
-    D² = diag(AᵀA), floored (Marquardt); λ = damping·tr(AD⁻²Aᵀ)/r has no units. The smaller of the normal and the dual matrix is factorised; both give the same δ.
+    D² = diag(AᵀA), floored (Marquardt); λ = damping·tr(AD⁻²Aᵀ)/r has no units. The smaller of the
+    normal and the dual matrix is factorised; both give the same δ.
     """
     squares = jnp.sum(rows**2, axis=0)
     scale = marquardt_scale(squares)

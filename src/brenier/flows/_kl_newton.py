@@ -39,7 +39,7 @@ class KLNewton(AbstractMethod[NewtonState]):
         steps: Newton steps.
         particles: fresh source points a step.
         damping: λ of the first step; each step tries multiples of the last and keeps the best.
-        curvature_particles: about so many of them, evenly taken, give G, which costs the most and need not be exact.
+        curvature_particles: about so many of them, evenly taken, give G, which costs the most.
         points: fixed source particles (n, d) in place of fresh draws.
 
     >>> import brenier, jax
@@ -87,7 +87,8 @@ class KLNewton(AbstractMethod[NewtonState]):
             return -jnp.mean(jax.vmap(map.point_log_det)(x) + target.log_density(map(x)))
 
         value, gradient = jax.value_and_grad(loss)(flat)
-        curvature = _curvature(flat, rebuild, x[:: max(1, len(x) // self.curvature_particles)], target)
+        every = max(1, x.shape[0] // self.curvature_particles)
+        curvature = _curvature(flat, rebuild, x[::every], target)
         # The curvature is what costs: try several dampings on it and keep the best.
         dampings = state.damping * _TRIALS
         deltas = jax.vmap(lambda damping: -scaled_solve(curvature, gradient, damping))(dampings)

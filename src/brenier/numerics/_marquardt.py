@@ -37,7 +37,7 @@ def marquardt_scale(squares: Float[Array, "p"]) -> Float[Array, "p"]:
 def solve_regularised(
     matrix: Float[Array, "k k"], ridge: Scalar, right: Float[Array, "k"]
 ) -> Float[Array, "k"]:
-    """(M + ridge I)⁻¹ b for M symmetric positive semidefinite; NaN where rounding made it not so."""
+    """(M + ridge I)⁻¹ b for M symmetric positive semidefinite; NaN where rounding broke that."""
     regular = matrix + ridge * jnp.eye(matrix.shape[0], dtype=matrix.dtype)
     operator = lx.MatrixLinearOperator(regular, lx.positive_semidefinite_tag)
     return lx.linear_solve(operator, right, lx.Cholesky(), throw=False).value
