@@ -33,9 +33,9 @@ from brenier.numerics import energy_distance_squared, gaussian_map_matrix, sqrtm
 from brenier.potentials import ICNN, LogSumExp, Preconditioned
 from brenier.problems import figure2, l2_uvp
 
+from .._seeds import map_blocks
 from ._encoder import mixture_encoder
 from ._fig2_figures import histogram_figure, maps_figure
-from ._seeds import map_blocks
 
 _EVALUATION = 10_000
 # Seeds vmapped together: enough to fill vector units, few enough to stay in cache.

@@ -4,7 +4,6 @@ from dataclasses import dataclass
 
 import jax.numpy as jnp
 import numpy as np
-import ot
 from scipy.spatial.distance import cdist, pdist
 
 from brenier.certify._black_box import BlackBox
@@ -107,6 +106,8 @@ def _energy_permutations(
 
 
 def _sliced(first: np.ndarray, second: np.ndarray, seed: int) -> float:
+    import ot  # slow to import: it looks for every framework there is
+
     return float(
         ot.sliced_wasserstein_distance(first, second, n_projections=_DIRECTIONS, p=2, seed=seed)
     )

@@ -25,7 +25,7 @@ _CG_STEPS = 60
 # Conjugates are warm: a few Newton steps suffice, and (5.4) pays for what they leave.
 _CONJUGATE_STEPS, _CONJUGATE_TOLERANCE = 20, 1e-7
 # Steps in a row that gain less than this share of the target's variance end the fit.
-_PATIENCE, _LEAST_GAIN = 3, 1e-7
+_PATIENCE, _LEAST_GAIN = 3, 1e-6
 
 
 class SemiDualFit(NamedTuple):

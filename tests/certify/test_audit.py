@@ -1,0 +1,190 @@
+"""Whole audits: the verdicts on maps whose answer is known, and what is refused."""
+
+import json
+import math
+
+import jax
+import numpy as np
+import pytest
+
+from brenier import audit, audit_pairs
+from brenier.certify._defect import Defect
+from brenier.certify._verdict import verdict
+from brenier.maps import AffineMap, GradientMap
+from brenier.measures import Empirical, Gaussian
+from brenier.problems import separable
+
+_KEY = jax.random.key(0)
+_GAUSSIAN = Gaussian.standard(2)
+_TURN = np.array([[np.cos(0.3), -np.sin(0.3)], [np.sin(0.3), np.cos(0.3)]])
+_SMALL = {"samples": 600, "budget": 0.1}
+
+
+def _turned(x):
+    return x @ _TURN.T
+
+
+@pytest.fixture(scope="module")
+def rotation():
+    return audit(_turned, _GAUSSIAN, _GAUSSIAN, key=_KEY, **_SMALL)
+
+
+def test_a_rotation_is_not_optimal_and_reaches_its_target(rotation):
+    assert rotation.verdict.optimality == "not optimal"
+    assert rotation.verdict.target in ("reached", "undecided")
+    assert rotation.defect.lower < 4.0 * (1.0 - np.cos(0.3)) < rotation.defect.upper
+    assert rotation.cost.value == pytest.approx(
+        4.0 * (1.0 - np.cos(0.3)), abs=4 * rotation.cost.stderr
+    )
+    # KL(N(0, I) | N(0, I)) = 0, up to differences of the Jacobian.
+    assert rotation.pushforward.kl == pytest.approx(0.0, abs=1e-6)
+    assert rotation.asymmetry.mean == pytest.approx(math.sin(0.3), abs=1e-6)
+    assert rotation.ring.proven
+
+
+@pytest.mark.parametrize(
+    "map",
+    [lambda x: x, lambda x: x + 3.0, lambda x: x @ np.array([[2.0, 0.5], [0.5, 1.0]])],
+    ids=["identity", "translation", "symmetric"],
+)
+def test_optimal_maps(map):
+    certificate = audit(map, _GAUSSIAN, key=_KEY, **_SMALL)
+    assert certificate.verdict.optimality == "optimal"
+    assert certificate.defect.lower == 0.0
+    assert certificate.defect.upper < 1e-9
+    assert certificate.pushforward is None
+    assert certificate.verdict.target is None
+
+
+def test_a_gradient_of_a_convex_function_has_no_defect_at_all():
+    problem = separable(2)
+    assert isinstance(problem.map, GradientMap)
+    certificate = audit(problem.map, problem.source, problem.target, key=_KEY,
+                        truth=problem.map, **_SMALL)
+    assert certificate.defect.upper == 0.0
+    assert certificate.verdict.optimality == "optimal"
+    assert certificate.truth.l2_uvp == 0.0
+    assert certificate.truth.cosine == pytest.approx(1.0)
+
+
+def test_a_missed_target_is_seen():
+    certificate = audit(lambda x: x + 1.0, _GAUSSIAN, _GAUSSIAN, key=_KEY, **_SMALL)
+    assert certificate.verdict.target == "not reached"
+    assert certificate.pushforward.p_value == pytest.approx(0.001)
+    assert certificate.pushforward.stein_p_value == pytest.approx(0.001)
+    # KL(N(1, I) | N(0, I)) = d/2.
+    kl = certificate.pushforward
+    assert kl.kl == pytest.approx(1.0, abs=4 * kl.kl_stderr)
+
+
+def test_decreasing_on_the_line():
+    certificate = audit(lambda x: -x, Gaussian.standard(1), key=_KEY, **_SMALL)
+    assert certificate.defect.lower < 4.0 < certificate.defect.upper
+    assert certificate.monotonicity.violated_share == 1.0
+    assert certificate.ring.k == 2
+
+
+def test_pairs_say_the_same_as_their_map(rotation):
+    x = np.random.default_rng(0).normal(size=(600, 2))
+    pairs = audit_pairs(x, _turned(x), budget=0.1)
+    assert pairs.asymmetry is None
+    assert pairs.ring is None
+    assert pairs.verdict.optimality == "not optimal"
+    assert pairs.defect.lower == pytest.approx(rotation.defect.lower, rel=0.3)
+
+
+def test_equal_arguments_give_equal_certificates(rotation):
+    again = audit(_turned, _GAUSSIAN, _GAUSSIAN, key=_KEY, **_SMALL).to_dict()
+    first = rotation.to_dict()
+    for one in (again, first):
+        del one["how"]["seconds"]
+    assert json.dumps(again) == json.dumps(first)
+
+
+def test_json_has_every_field_that_is_promised(rotation):
+    fields = json.loads(rotation.to_json())
+    promised = {
+        "cost": {"value", "stderr"},
+        "defect": {"lower", "upper", "level", "relative_lower", "relative_upper"},
+        "asymmetry": {"mean", "max", "argmax"},
+        "monotonicity": {"min", "violated_share", "points_moved"},
+        "ring": {"k", "relative_saving"},
+        "pushforward": {"energy_distance", "p_value", "sliced_w2"},
+        "verdict": {"optimality", "target"},
+    }
+    for section, names in promised.items():
+        assert names <= set(fields[section]), section
+    # W₂² is 0 here, within its bounds: no share of it is finite.
+    assert fields["defect"]["relative_upper"] is None
+    assert fields["truth"] is None
+
+
+def test_the_table_is_for_people(rotation):
+    text = str(rotation)
+    assert text.splitlines()[0].startswith("Is it optimal?")
+    assert "not optimal" in text
+    assert max(len(line) for line in text.splitlines()) < 250
+
+
+def test_weighted_sources_are_drawn_by_their_weights():
+    points = np.array([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0], [5.0, 5.0]])
+    source = Empirical(points, np.array([1.0, 1.0, 1.0, 0.0]))
+    certificate = audit(_turned, source, key=_KEY, **_SMALL)
+    assert certificate.cost.value < 0.2  # the atom of weight 0 alone would cost 4.4
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"level": 1.5}, "level: got 1.5"),
+        ({"tolerance": 0.0}, "tolerance: got 0.0"),
+        ({"budget": -1.0}, "budget: got -1.0"),
+        ({"samples": 10}, "samples: got 10"),
+        ({"source": np.full((50, 2), np.nan)}, "source: got 100 NaN"),
+        ({"source": np.zeros((5, 2))}, "source: got shape"),
+        ({"target": np.zeros((50, 3))}, "target: got dimension 3"),
+        ({"jacobian": lambda x: np.zeros((len(x), 2))}, "jacobian: got shape"),
+    ],
+)
+def test_bad_arguments(change, message):
+    arguments = {"map": _turned, "source": _GAUSSIAN, "target": None, "key": _KEY, **_SMALL}
+    with pytest.raises(ValueError, match=message):
+        audit(**{**arguments, **change})
+
+
+def test_pairs_that_do_not_match():
+    x = np.random.default_rng(0).normal(size=(50, 2))
+    with pytest.raises(ValueError, match="tx: got 49 images of 50 points"):
+        audit_pairs(x, x[1:])
+
+
+def _bounds(lower, upper, **changes):
+    values = {
+        "lower": lower, "upper": upper, "level": 0.95, "relative_lower": lower,
+        "relative_upper": upper, "variance_share_lower": lower, "variance_share_upper": upper,
+        "matched": lower, "matched_stderr": 0.01, "gap": upper, "gap_stderr": 0.01,
+        "potential": "", "n": 100, "points_moved": 0, "growth": (), "estimate": 0.0,
+    }  # fmt: skip
+    return Defect(**{**values, **changes})
+
+
+@pytest.mark.parametrize(
+    ("lower", "upper", "expected"),
+    [(0.0, 0.009, "optimal"), (0.0, 0.02, "undecided"), (0.1, 0.2, "not optimal"),
+     (0.001, 0.005, "not optimal"), (0.0, math.inf, "undecided")],
+)
+def test_verdicts(lower, upper, expected):
+    assert verdict(_bounds(lower, upper), 1.0, None, None, tolerance=0.01).optimality == expected
+
+
+def test_an_undecided_verdict_says_what_would_decide():
+    reason = verdict(
+        _bounds(0.0, 0.02, gap=0.005), 1.0, None, None, tolerance=0.01
+    ).optimality_reason
+    # 1.96 · 0.01 must come down to 0.0099 − 0.005.
+    assert "about 1,600 points would decide" in reason
+
+
+def test_an_affine_map_of_ours_is_known_to_be_optimal():
+    map = AffineMap(np.array([[2.0, 0.5], [0.5, 1.0]]), np.ones(2))
+    assert audit(map, _GAUSSIAN, key=_KEY, **_SMALL).defect.potential == "the map's own"
