@@ -1,0 +1,7 @@
+"""Answers without training."""
+
+from brenier.exact._line import solve_line
+from brenier.exact._monotone import MonotoneMap
+from brenier.exact._plan import Plan
+
+__all__ = ["MonotoneMap", "Plan", "solve_line"]
