@@ -5,5 +5,14 @@ from brenier.exact._gaussian import solve_gaussian
 from brenier.exact._line import solve_line
 from brenier.exact._monotone import MonotoneMap
 from brenier.exact._plan import Plan
+from brenier.exact._semi_discrete import laguerre_cells, solve_semi_discrete
 
-__all__ = ["MonotoneMap", "Plan", "solve_assignment", "solve_gaussian", "solve_line"]
+__all__ = [
+    "MonotoneMap",
+    "Plan",
+    "laguerre_cells",
+    "solve_assignment",
+    "solve_gaussian",
+    "solve_line",
+    "solve_semi_discrete",
+]

@@ -31,8 +31,8 @@ def solve_assignment(
     """The optimal plan between two clouds for the cost |x − y|², its duals, and the map they give.
 
     By shortest augmenting paths (SciPy) between small uniform clouds of one size, else by the
-    network simplex (POT). The duals f_i + g_j ≤ |x_i − y_j|² (equal on the plan) are the ones of
-    largest least slack off the plan, and make the convex potential and the map
+    network simplex (POT). Of the duals f_i + g_j ≤ |x_i − y_j|², equal on the plan, ones with slack
+    off the plan are taken (the vertices that solvers return have none), for the potential and map
 
         φ(x) = max_j ⟨x, y_j⟩ + ½(g_j − |y_j|²),     T = ∇φ,
 

@@ -4,12 +4,15 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
+from scipy.linalg import LinAlgError, solve
 from scipy.sparse import coo_array
 from scipy.sparse.linalg import splu
 
 from brenier.exact._cell_integrals import CellIntegrals
 
 _SMALLEST_STEP = 2.0**-40
+# The share of entries past which a Laplacian is factored as a full matrix.
+_DENSE = 0.2
 
 
 class NewtonState(NamedTuple):
@@ -45,7 +48,7 @@ def damped_newton(
     gradient = cells.masses - weights
     iterations, stalled = 0, not floor > 0
     while np.abs(gradient).sum() > tolerance and iterations < max_iterations and not stalled:
-        step = _newton_step(cells, gradient)
+        step = newton_step(cells, gradient)
         length, before = 1.0, np.linalg.norm(gradient)
         stalled = True
         while np.isfinite(step).all() and length >= _SMALLEST_STEP:
@@ -62,7 +65,7 @@ def damped_newton(
     return NewtonState(offsets, cells, float(np.abs(gradient).sum()), iterations, stalled)
 
 
-def _newton_step(cells: CellIntegrals, gradient: np.ndarray) -> np.ndarray:
+def newton_step(cells: CellIntegrals, gradient: np.ndarray) -> np.ndarray:
     """The Laplacian's solution with the first entry 0; NaN where neighbours do not connect."""
     n = len(gradient)
     rows = np.concatenate([cells.near, cells.far])
@@ -76,7 +79,11 @@ def _newton_step(cells: CellIntegrals, gradient: np.ndarray) -> np.ndarray:
         shape=(n, n),
     ).tocsc()[1:, 1:]
     try:
-        factors = splu(laplacian, permc_spec="MMD_AT_PLUS_A", options={"SymmetricMode": True})
-    except RuntimeError:  # an exactly singular factor: a cell cut off from the others
+        if laplacian.nnz > _DENSE * n * n:
+            solution = solve(laplacian.toarray(), gradient[1:], assume_a="pos")
+        else:
+            factors = splu(laplacian, permc_spec="MMD_AT_PLUS_A", options={"SymmetricMode": True})
+            solution = factors.solve(gradient[1:])
+    except (RuntimeError, LinAlgError):  # singular: a cell cut off from the others
         return np.full(n, np.nan)
-    return np.concatenate([[0.0], factors.solve(gradient[1:])])
+    return np.concatenate([[0.0], solution])
