@@ -1,4 +1,4 @@
-"""Answers without training."""
+"""Answers without training: on the line, between Gaussians, clouds, densities and points."""
 
 from brenier.exact._assignment import solve_assignment
 from brenier.exact._gaussian import solve_gaussian

@@ -48,14 +48,14 @@ def solve_assignment(
         throw: raise where the simplex fails.
 
     Returns:
-        A ``Solution`` whose map is the ``GradientMap`` of a ``MaxAffine``. Its stats: ``cost``, W₂²;
-        ``plan``, a ``Plan``; ``source_potential`` and ``target_potential``, f (n,) and g (m,);
+        A ``Solution`` whose map is the ``GradientMap`` of a ``MaxAffine``. Its stats: ``cost``,
+        W₂²; ``plan``, a ``Plan``; ``source_potential`` f (n,) and ``target_potential`` g (m,);
         ``dual``, their value, which proves the cost; ``violation``, by how much f + g exceeds the
         cost anywhere; ``slackness``, Σ mass (cost − f − g); ``seconds``. Points without weight have
         the potentials that the map gives them.
 
     Raises:
-        ValueError: bad points or weights, dimensions that do not match, more pairs than memory holds.
+        ValueError: bad points or weights, dimensions that do not match, too many pairs for memory.
         SolveError: the simplex did not end.
 
     >>> import numpy as np

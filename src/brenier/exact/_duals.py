@@ -21,9 +21,10 @@ _BLOCK = 32
 
 
 class Duals(NamedTuple):
-    """f (n,) and g (m,) with f_i + g_j ≤ c_ij, up to ``violation``; Σ mass (c − f − g) = ``slackness``.
+    """f (n,) and g (m,) with f_i + g_j ≤ c_ij up to ``violation``.
 
-    ``sweeps`` of the shortest-path iteration; ``converged`` unless the plan is not optimal.
+    ``slackness`` is Σ mass (c − f − g) over the plan; ``sweeps`` those of the shortest paths, which
+    have ``converged`` unless the plan is not optimal.
     """
 
     source: np.ndarray

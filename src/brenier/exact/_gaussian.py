@@ -26,7 +26,8 @@ class _Normal(NamedTuple):
 def solve_gaussian(source: Any, target: Any) -> Solution:
     """The Monge map between Gaussians, T(x) = m₂ + A(x − m₁), and its cost
 
-        W₂² = |m₁ − m₂|² + tr S₁ + tr S₂ − 2 tr(S₁^{1/2} S₂ S₁^{1/2})^{1/2} = |m₁ − m₂|² + |R₁ − R₂Q|²,
+        W₂² = |m₁ − m₂|² + tr S₁ + tr S₂ − 2 tr(S₁^{1/2} S₂ S₁^{1/2})^{1/2}
+            = |m₁ − m₂|² + |R₁ − R₂Q|²,
 
     for roots S = R Rᵀ and Q the orthogonal polar factor of R₂ᵀR₁: a sum of squares of what differs,
     so that near or nearly singular covariances cost no digits. For the roots of a ``Gaussian``,
@@ -97,8 +98,8 @@ def _factored(name: str, mean: np.ndarray, covariance: np.ndarray) -> _Normal:
     d = len(mean)
     size = np.abs(covariance).max()
     if covariance.shape != (d, d) or np.abs(covariance - covariance.T).max() > 1e-6 * size:
-        raise ValueError(f"{name} covariance: got shape {covariance.shape}, or a matrix that is not "
-                         f"symmetric; wants ({d}, {d}), symmetric positive semidefinite.")
+        raise ValueError(f"{name} covariance: got shape {covariance.shape}, or a matrix that is "
+                         f"not symmetric; wants ({d}, {d}), symmetric positive semidefinite.")
     values, vectors = np.linalg.eigh(0.5 * (covariance + covariance.T))
     rounding = 4.0 * d * np.finfo(float).eps * values[-1]
     if values[0] < -1e-6 * size:

@@ -1,5 +1,6 @@
 """Laguerre cells in the plane: the edges between the pieces of a maximum of affine functions."""
 
+import itertools
 from typing import NamedTuple
 
 import numpy as np
@@ -196,7 +197,7 @@ def cell_polygons(
     bounds = np.searchsorted(owner[order], np.arange(len(points) + 1))
     return [
         _polygon(corner[order[first:last]], upper - lower)
-        for first, last in zip(bounds[:-1], bounds[1:], strict=True)
+        for first, last in itertools.pairwise(bounds)
     ]
 
 

@@ -1,5 +1,6 @@
 """Masses of Laguerre cells in any dimension, as averages over quasi-random points."""
 
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -47,7 +48,7 @@ def solve_quasi(
         epsilon = max(_COOLING * epsilon, coldest)
         arrived = epsilon <= coldest
         state = damped_newton(
-            lambda b, epsilon=epsilon: _soft_cells(x, points, b, epsilon), weights, offsets,
+            partial(_soft_cells, x, points, epsilon), weights, offsets,
             tolerance=tolerance if arrived else 0.1 * float(weights.min()),
             max_iterations=max_iterations - iterations,
         )
@@ -66,7 +67,7 @@ def solve_quasi(
 
 
 def _soft_cells(
-    x: np.ndarray, points: np.ndarray, offsets: np.ndarray, epsilon: float
+    x: np.ndarray, points: np.ndarray, epsilon: float, offsets: np.ndarray
 ) -> CellIntegrals:
     n = len(points)
     masses, moments, pairs = np.zeros(n), np.zeros_like(points), np.zeros((n, n))

@@ -125,7 +125,8 @@ def solve_semi_discrete(
     stats = {
         "cost": cost, "cost_error": found.error + exact_error + rounding,
         "masses": full_masses, "mass_error": missing, "barycentres": barycentres,
-        "method": found.method, "iterations": found.iterations, "seconds": time.perf_counter() - began,
+        "method": found.method, "iterations": found.iterations,
+        "seconds": time.perf_counter() - began,
     }
     result = Result.successful if found.converged else Result.not_converged
     return Solution(transport, result, stats).checked(throw)
@@ -173,15 +174,15 @@ def _read_source(source: AbstractMeasure) -> GaussianMixture | Uniform:
     if isinstance(source, Uniform):
         return Uniform(np.asarray(source.lower, np.float64), np.asarray(source.upper, np.float64))
     if isinstance(source, Gaussian):
-        means, factors, weights = source.mean[None], source.factor[None], np.ones(1)
+        means, roots, weights = source.mean[None], source.factor[None], jnp.ones(1)
     elif isinstance(source, GaussianMixture):
-        means, factors, weights = source.means, source.factors, np.asarray(source.weights)
+        means, roots, weights = source.means, source.factors, source.weights
     else:
         raise ValueError(f"source: got {type(source).__name__}; wants a Gaussian, GaussianMixture "
                          "or Uniform measure (between samples: solve_assignment).")
-    factors = np.asarray(factors, np.float64)
+    factors = np.asarray(roots, np.float64)
     return GaussianMixture(
-        weights.astype(np.float64), np.asarray(means, np.float64),
+        np.asarray(weights, np.float64), np.asarray(means, np.float64),
         factors @ np.swapaxes(factors, 1, 2),
     )
 
