@@ -10,7 +10,7 @@ from scipy.spatial.distance import cdist
 
 from brenier._checks import check_points, check_weights
 from brenier._solution import Result, Solution
-from brenier.exact._duals import dual_potentials
+from brenier.exact._duals import dual_potentials, transformed_potentials
 from brenier.exact._plan import Plan
 from brenier.maps import GradientMap
 from brenier.potentials import MaxAffine
@@ -84,7 +84,8 @@ def solve_assignment(
     x, y = x - x_mean, y - y_mean
     cost = cdist(x[rows], y[columns], "sqeuclidean")
     plan, start, ended = _solve(a[rows], b[columns], cost)
-    duals = dual_potentials(cost, plan, start)
+    potentials = dual_potentials if ended else transformed_potentials
+    duals = potentials(cost, plan, start)
     source_potential, target_potential = _extended(x, y, rows, columns, duals.target)
     offsets = 0.5 * (duals.target - np.sum(np.square(y[columns]), axis=1)) - y[columns] @ x_mean
     transport = GradientMap(MaxAffine(
@@ -102,8 +103,7 @@ def solve_assignment(
         "source_potential": source_potential, "target_potential": target_potential,
         "seconds": time.perf_counter() - began,
     }
-    done = ended and duals.converged
-    result = Result.successful if done else Result.not_converged
+    result = Result.successful if duals.converged else Result.not_converged
     return Solution(transport, result, stats).checked(throw)
 
 

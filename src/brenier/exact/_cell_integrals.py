@@ -26,7 +26,7 @@ class CellIntegrals(NamedTuple):
 def gaussian_integrals(
     edges: Edges, n: int, weights: np.ndarray, means: np.ndarray, factors: np.ndarray
 ) -> CellIntegrals:
-    """Integrals of the mixture Σ_k w_k N(m_k, L_k L_kᵀ) over n cells, exact to rounding.
+    """Integrals of the mixture Σ_k w_k N(m_k, L_k L_kᵀ) over n ≥ 2 cells, exact to rounding.
 
     In the coordinates z = L⁻¹(x − m) of a component the density is ϕ(z) = e^{−|z|²/2}/2π, and
 
@@ -64,7 +64,7 @@ def gaussian_integrals(
 def box_integrals(
     edges: Edges, points: np.ndarray, offsets: np.ndarray, lower: np.ndarray, upper: np.ndarray
 ) -> CellIntegrals:
-    """Integrals of the uniform density on a box: polynomials along the edges, exact."""
+    """Integrals of the uniform density on a box: polynomials along the edges, exact to rounding."""
     n = len(points)
     centre, area = 0.5 * (lower + upper), float(np.prod(upper - lower))
     inside = clip_to_box(edges, lower, upper)
@@ -94,8 +94,10 @@ def box_integrals(
 
 def _exchange(edges: Edges, n: int, flux: np.ndarray) -> np.ndarray:
     """What leaves the near cell of an edge enters the far one, with the sign turned."""
-    return (np.bincount(edges.near, flux, minlength=n)
-            - np.bincount(edges.far, flux, minlength=n))
+    total = np.zeros(n)
+    np.add.at(total, edges.near, flux)
+    np.subtract.at(total, edges.far, flux)
+    return total
 
 
 def _radial_flux(height: np.ndarray, t: np.ndarray) -> np.ndarray:

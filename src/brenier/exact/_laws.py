@@ -1,5 +1,6 @@
 """Laws on the line: their tails, in logarithms, and the points that cut off a given tail."""
 
+import math
 from functools import partial
 from typing import Any, Protocol, TypeAlias, runtime_checkable
 
@@ -17,6 +18,7 @@ _SERIES = 10
 # Below this, e^level is about to underflow.
 _DEEP = -700.0
 _MOST_STEPS = 200
+_LOG_ROOT = 0.5 * math.log(2.0 * math.pi)
 
 
 @runtime_checkable
@@ -101,14 +103,21 @@ def _log_cdf(
     return logsumexp(log_weights + log_ndtr((x - means) / scales, series_order=_SERIES))
 
 
+def _log_density(
+    x: Scalar, log_weights: Float[Array, "k"], means: Float[Array, "k"], scales: Float[Array, "k"]
+) -> Scalar:
+    z = (x - means) / scales
+    return logsumexp(log_weights - 0.5 * z * z - jnp.log(scales) - _LOG_ROOT)
+
+
 def _normal_point(level: Scalar) -> Scalar:
     """z with log Φ(z) = level."""
     deep = jnp.maximum(-2.0 * level, 1.0)
     far = -jnp.sqrt(deep - jnp.log(2.0 * jnp.pi * deep))
     z = jnp.where(level > _DEEP, ndtri(jnp.exp(level)), far)
     for _ in range(2):
-        value, slope = jax.value_and_grad(partial(log_ndtr, series_order=_SERIES))(z)
-        step = (value - level) / slope
+        value = log_ndtr(z, series_order=_SERIES)
+        step = (value - level) * jnp.exp(value + 0.5 * z * z + _LOG_ROOT)
         z = jnp.where(jnp.isfinite(step), z - step, z)
     return z
 
@@ -133,7 +142,8 @@ def _mixture_point(
 
     def advance(state):
         low, high, x, _, count = state
-        value, slope = jax.value_and_grad(_log_cdf)(x, log_weights, means, scales)
+        value = _log_cdf(x, log_weights, means, scales)
+        slope = jnp.exp(_log_density(x, log_weights, means, scales) - value)
         low, high = jnp.where(value < level, x, low), jnp.where(value < level, high, x)
         newton = x - (value - level) / slope
         inside = (newton > low) & (newton < high)
@@ -151,7 +161,8 @@ def _(primals, tangents):
     *parts_dot, level_dot = tangents
     x = _mixture_point(*primals)
     _, drift = jax.jvp(lambda *parts: _log_cdf(x, *parts), parts, parts_dot)
-    return x, (level_dot - drift) / jax.grad(_log_cdf)(x, *parts)
+    log_slope = _log_density(x, *parts) - _log_cdf(x, *parts)
+    return x, (level_dot - drift) * jnp.exp(-log_slope)
 
 
 def _on_host(function: Any, x: Scalar) -> Scalar:

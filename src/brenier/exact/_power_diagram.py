@@ -10,6 +10,9 @@ from scipy.spatial import ConvexHull
 _VERTICAL = 1e-10
 # Points whose second principal width is below this share of the first lie on a line.
 _COLLINEAR = 1e-13
+# What meets a wall is decided this share of the box inside of it: an edge in the wall itself would
+# be counted, and its owner named, as rounding has it.
+_INSET = 1e-12
 
 
 class Edges(NamedTuple):
@@ -130,6 +133,16 @@ def _between(points: np.ndarray, offsets: np.ndarray, near: np.ndarray, far: np.
 
 def clip_to_box(edges: Edges, lower: np.ndarray, upper: np.ndarray) -> Edges:
     """The parts of the edges inside a box; those without one are dropped."""
+    step = _INSET * (upper - lower)
+    start, stop = _inside(edges, lower + step, upper - step)
+    edges = Edges(*(field[start < stop] for field in edges))
+    start, stop = _inside(edges, lower, upper)
+    return edges._replace(start=start, stop=stop)
+
+
+def _inside(
+    edges: Edges, lower: np.ndarray, upper: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
     start, stop = edges.start, edges.stop
     for axis in range(2):
         slope = edges.direction[:, axis]
@@ -141,9 +154,7 @@ def clip_to_box(edges: Edges, lower: np.ndarray, upper: np.ndarray) -> Edges:
         out = np.where(inside, -np.inf, np.inf)
         start = np.maximum(start, np.where(steep, np.minimum(low, high), out))
         stop = np.minimum(stop, np.where(steep, np.maximum(low, high), -out))
-    kept = start < stop
-    clipped = edges._replace(start=start, stop=stop)
-    return Edges(*(field[kept] for field in clipped))
+    return start, stop
 
 
 class Wall(NamedTuple):
@@ -162,7 +173,8 @@ def cut_walls(
     """The four walls of a box, cut where cells meet; ``edges`` as clipped to the box."""
     walls = []
     ends = np.concatenate([edges.at(edges.start), edges.at(edges.stop)])
-    near_wall = 1e-9 * (upper - lower)
+    size = upper - lower
+    near_wall = 1e-9 * size
     for axis in range(2):
         other = 1 - axis
         for side in (lower[axis], upper[axis]):
@@ -172,7 +184,9 @@ def cut_walls(
             cuts = np.concatenate([[lower[other]], cuts, [upper[other]]])
             start, stop = cuts[:-1], cuts[1:]
             middle = np.empty((len(start), 2))
-            middle[:, axis], middle[:, other] = side, 0.5 * (start + stop)
+            inwards = np.sign(lower[axis] + upper[axis] - 2.0 * side) * size[axis]
+            middle[:, axis] = side + _INSET * inwards
+            middle[:, other] = 0.5 * (start + stop)
             owner = np.argmax(middle @ points.T + offsets, axis=1)
             walls.append(Wall(axis, float(side), owner, start, stop))
     return walls

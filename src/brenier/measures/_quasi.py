@@ -35,7 +35,7 @@ def quasi_sample(measure: Gaussian | GaussianMixture | Uniform, n: int, *, seed:
     counts = np.maximum(np.round(n * weights), 1).astype(int)
     seeds = np.random.SeedSequence(seed).spawn(len(counts))
     clouds = [
-        mean + norm.ppf(_cube_points(count, measure.dimension, stream)) @ factor.T
+        mean + norm.ppf(_cube_points(int(count), measure.dimension, stream)) @ factor.T
         for count, stream, mean, factor in zip(counts, seeds, means, factors, strict=True)
     ]
     return jnp.concatenate(clouds)
