@@ -102,6 +102,7 @@ def test_the_network_simplex_cut_short_is_no_success(monkeypatch):
     with pytest.warns(UserWarning, match="numItermax"):
         solution = solve_assignment(x, y, throw=False)
     assert solution.result.failed
+    monkeypatch.undo()
     # Still a bound from below.
     assert solution.stats["dual"] < solve_assignment(x, y).stats["cost"]
 

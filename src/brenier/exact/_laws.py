@@ -115,11 +115,14 @@ def _normal_point(level: Scalar) -> Scalar:
     deep = jnp.maximum(-2.0 * level, 1.0)
     far = -jnp.sqrt(deep - jnp.log(2.0 * jnp.pi * deep))
     z = jnp.where(level > _DEEP, ndtri(jnp.exp(level)), far)
-    for _ in range(2):
+
+    def polish(_, z):
         value = log_ndtr(z, series_order=_SERIES)
         step = (value - level) * jnp.exp(value + 0.5 * z * z + _LOG_ROOT)
-        z = jnp.where(jnp.isfinite(step), z - step, z)
-    return z
+        return jnp.where(jnp.isfinite(step), z - step, z)
+
+    # A loop, not unrolled: it compiles in half the time.
+    return jax.lax.fori_loop(0, 2, polish, z)
 
 
 @jax.custom_jvp
