@@ -2,10 +2,11 @@
 
 from brenier.exact._assignment import solve_assignment
 from brenier.exact._gaussian import solve_gaussian
+from brenier.exact._laguerre_cells import laguerre_cells
 from brenier.exact._line import solve_line
 from brenier.exact._monotone import MonotoneMap
 from brenier.exact._plan import Plan
-from brenier.exact._semi_discrete import laguerre_cells, solve_semi_discrete
+from brenier.exact._semi_discrete import solve_semi_discrete
 
 __all__ = [
     "MonotoneMap",

@@ -53,7 +53,7 @@ def dual_potentials(cost: np.ndarray, plan: Plan, start: np.ndarray) -> Duals:
 
 
 def transformed_potentials(cost: np.ndarray, plan: Plan, g: np.ndarray) -> Duals:
-    """The best f for a given g, f_i = min_j c_ij − g_j: feasible, though the plan be not optimal."""
+    """The best f for a given g, f_i = min_j c_ij − g_j: feasible, whatever the plan is."""
     f = np.min(cost - g, axis=1)
     slack = cost[plan.rows, plan.columns] - f[plan.rows] - g[plan.columns]
     return Duals(f, g, 0.0, float(plan.mass @ slack), 0, False)

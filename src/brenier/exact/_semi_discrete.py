@@ -5,28 +5,19 @@ from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
-from jax.typing import ArrayLike
 from scipy.special import ndtr
 
 from brenier._checks import check_at_least, check_points, check_positive, check_weights
 from brenier._solution import Result, Solution
-from brenier.exact._cell_integrals import CellIntegrals, box_integrals, gaussian_integrals
-from brenier.exact._damped_newton import NewtonState, damped_newton
 from brenier.exact._line import quantiles
-from brenier.exact._power_diagram import cell_polygons, laguerre_edges
+from brenier.exact._plane import solve_plane, starting_offsets
 from brenier.exact._quasi_cells import solve_quasi
 from brenier.maps import GradientMap
 from brenier.measures import AbstractMeasure, Gaussian, GaussianMixture, Uniform
-from brenier.numerics import gaussian_map_matrix
 from brenier.potentials import MaxAffine
 
 # Widths below this share of the largest are rounding: the points lie in a subspace.
 _FLAT = 1e-12
-# The farthest point starts at this radius, in standard deviations or half widths of a box.
-_GAUSSIAN_RADIUS, _BOX_RADIUS = 2.5, 0.9
-# A start whose least mass is below this share of the least weight is not worth starting from.
-_POOR = 1e-4
-_HOMOTOPY = 0.25
 _MOST_POINTS = 4_000
 
 
@@ -132,43 +123,6 @@ def solve_semi_discrete(
     return Solution(transport, result, stats).checked(throw)
 
 
-def laguerre_cells(
-    transport: Solution | GradientMap | MaxAffine, lower: ArrayLike, upper: ArrayLike
-) -> list[np.ndarray]:
-    """The cells of a semi-discrete map in the plane, cut to a box: polygons to draw.
-
-    Args:
-        transport: a solution of ``solve_semi_discrete`` or ``solve_assignment``, its map, or the
-            ``MaxAffine`` potential.
-        lower: (2,), the lowest corner of the box.
-        upper: (2,), the highest.
-
-    Returns:
-        For each of the potential's points the corners (k, 2) of its cell, counter-clockwise; (0, 2)
-        where the cell does not meet the box.
-
-    Raises:
-        ValueError: no potential in the plane, or a box without area.
-
-    >>> import jax.numpy as jnp
-    >>> phi = MaxAffine(jnp.array([[-1.0, 0.0], [1.0, 0.0]]), jnp.zeros(2), jnp.array(-jnp.inf))
-    >>> [cell.shape for cell in laguerre_cells(phi, [-1.0, -1.0], [1.0, 1.0])]
-    [(4, 2), (4, 2)]
-    """
-    held = transport.map if isinstance(transport, Solution) else transport
-    potential = held.potential if isinstance(held, GradientMap) else held
-    if not isinstance(potential, MaxAffine) or potential.dimension != 2:
-        raise ValueError(f"transport: got {type(potential).__name__}; wants a MaxAffine potential "
-                         "in the plane, its GradientMap, or a Solution that holds it.")
-    box = Uniform(lower, upper)
-    if box.dimension != 2:
-        raise ValueError(f"lower: got dimension {box.dimension}; wants corners (2,).")
-    return cell_polygons(
-        np.asarray(potential.slopes, np.float64), np.asarray(potential.offsets, np.float64),
-        np.asarray(box.lower), np.asarray(box.upper),
-    )
-
-
 def _read_source(source: AbstractMeasure) -> GaussianMixture | Uniform:
     """The source in float64, a Gaussian as a mixture of one."""
     if isinstance(source, Uniform):
@@ -259,68 +213,11 @@ def _by_cells(
     max_iterations: int,
 ) -> _Found:
     """In the plane: Newton's method on exact masses."""
-    offsets = _start(law, y, w)
-    if isinstance(law, Uniform) or law.means.shape[0] == 1:
-        state = _newton(law, 0.0, y, w, offsets, tolerance, max_iterations)
-        iterations = state.iterations
-    else:
-        state, iterations = _newton_for_mixture(law, y, w, offsets, tolerance, max_iterations)
+    state = solve_plane(law, y, w, tolerance=tolerance, max_iterations=max_iterations)
     return _Found(
-        state.offsets, state.cells.masses, state.cells.moments, iterations, "cells",
+        state.offsets, state.cells.masses, state.cells.moments, state.iterations, "cells",
         state.error <= tolerance,
     )
-
-
-def _newton_for_mixture(
-    law: GaussianMixture, y: np.ndarray, w: np.ndarray, offsets: np.ndarray, tolerance: float,
-    max_iterations: int,
-) -> tuple[NewtonState, int]:
-    """From the Gaussian of the same moments to the mixture, where cells would start in a gap.
-
-    The share s of that Gaussian falls to 0. A cell that has its mass keeps a share of it in every
-    next stage, and in the last since s is then below half of every weight.
-    """
-    share, iterations = 0.0, 0
-    if _cells(law, 0.0, y, offsets).masses.min() < _POOR * w.min():
-        share = 1.0
-    while True:
-        last = share == 0.0
-        state = _newton(
-            law, share, y, w, offsets, tolerance if last else 0.1 * float(w.min()),
-            max_iterations - iterations,
-        )
-        offsets, iterations = state.offsets, iterations + state.iterations
-        if last:
-            return state, iterations
-        share = _HOMOTOPY * share if share > 0.5 * w.min() else 0.0
-
-
-def _newton(
-    law: GaussianMixture | Uniform, share: float, y: np.ndarray, w: np.ndarray,
-    offsets: np.ndarray, tolerance: float, max_iterations: int,
-) -> NewtonState:
-    return damped_newton(
-        lambda b: _cells(law, share, y, b), w, offsets,
-        tolerance=tolerance, max_iterations=max_iterations,
-    )
-
-
-def _cells(
-    law: GaussianMixture | Uniform, share: float, y: np.ndarray, offsets: np.ndarray
-) -> CellIntegrals:
-    """The cells under the source, of which ``share`` is replaced by a Gaussian of its moments."""
-    edges = laguerre_edges(y, offsets)
-    if isinstance(law, Uniform):
-        return box_integrals(edges, y, offsets, np.asarray(law.lower), np.asarray(law.upper))
-    weights, means, factors = (
-        np.asarray(part) for part in (law.weights, law.means, law.factors)
-    )
-    if share > 0:
-        broad = np.linalg.cholesky(np.asarray(law.covariance))
-        weights = np.append((1.0 - share) * weights, share)
-        means = np.concatenate([means, np.zeros((1, 2))])
-        factors = np.concatenate([factors, broad[None]])
-    return gaussian_integrals(edges, len(y), weights, means, factors)
 
 
 def _by_quasi_random(
@@ -332,7 +229,7 @@ def _by_quasi_random(
         raise ValueError(f"points: got {len(y):,} points in dimension {y.shape[1]}; wants at most "
                          f"{_MOST_POINTS:,} beyond the plane (take maps.EntropicMap instead).")
     found = solve_quasi(
-        law, y, w, _start(law, y, w), samples=samples, seed=seed, tolerance=tolerance,
+        law, y, w, starting_offsets(law, y, w), samples=samples, seed=seed, tolerance=tolerance,
         max_iterations=max_iterations,
     )
     noise = 2.0 * float(np.std(found.duals, ddof=1)) / np.sqrt(len(found.duals))
@@ -340,20 +237,3 @@ def _by_quasi_random(
         found.state.offsets, found.masses, found.moments, found.state.iterations,
         "quasi-random points", found.state.error <= tolerance, 2.0 * noise + found.gap,
     )
-
-
-def _start(law: GaussianMixture | Uniform, y: np.ndarray, w: np.ndarray) -> np.ndarray:
-    """Tangents of a quadratic at y's places under the map between Gaussians of the same moments.
-
-    The cell of each point then holds its place; all places are drawn into the bulk of the source.
-    """
-    spread = (y * w[:, None]).T @ y
-    covariance = np.asarray(law.covariance)
-    matrix = np.asarray(gaussian_map_matrix(jnp.asarray(spread), jnp.asarray(covariance)))
-    places = y @ matrix
-    if isinstance(law, Uniform):
-        radius = np.max(np.abs(places) / np.asarray(law.upper)) / _BOX_RADIUS
-    else:
-        whitened = np.linalg.solve(np.linalg.cholesky(covariance), places.T)
-        radius = np.max(np.linalg.norm(whitened, axis=0)) / _GAUSSIAN_RADIUS
-    return -0.5 * np.sum(places * y, axis=1) / max(1.0, float(radius))
