@@ -136,6 +136,13 @@ def test_a_law_without_variance_fails_as_a_value():
     assert solve_line(stats.t(2.0), stats.norm(), throw=False).result.failed
 
 
+def test_a_monotone_map_wants_atoms_in_order():
+    with pytest.raises(ValueError, match="target: got atoms that are not in order"):
+        MonotoneMap(Gaussian.standard(1), Empirical(np.array([[1.0], [0.0]])))
+    with pytest.raises(ValueError, match="source: got dimension 2"):
+        MonotoneMap(Gaussian.standard(2), Gaussian.standard(1))
+
+
 @pytest.mark.parametrize(("source", "arguments", "message"), [
     (np.array([0.0, np.nan]), {}, "source: .* NaN or infinite"),
     (np.zeros((3, 2)), {}, "source: got dimension 2; wants dimension 1"),

@@ -65,7 +65,7 @@ def _examples():
         EntropicMap(points, np.zeros(5), 0.5),
         ResidualNetwork.identity(KEY, 2, (2,)),
         Uniform(jnp.zeros(2), jnp.ones(2)),
-        MonotoneMap(Empirical(points[:, :1]), Gaussian(jnp.zeros(1), jnp.eye(1))),
+        MonotoneMap(Empirical(np.sort(points[:, :1], axis=0)), Gaussian(jnp.zeros(1), jnp.eye(1))),
     ]
 
 

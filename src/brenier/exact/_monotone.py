@@ -2,11 +2,14 @@
 
 from typing import ClassVar
 
+import jax
 import jax.numpy as jnp
+import numpy as np
 
 from brenier._types import Point
 from brenier.exact._laws import Law, ScipyLaw, log_tails, tail_point
 from brenier.maps import AbstractMap
+from brenier.measures import Empirical
 
 
 class MonotoneMap(AbstractMap):
@@ -37,6 +40,12 @@ class MonotoneMap(AbstractMap):
         for name, law in (("source", self.source), ("target", self.target)):
             if not isinstance(law, ScipyLaw) and law.dimension != 1:
                 raise ValueError(f"{name}: got dimension {law.dimension}; wants a law on the line.")
+            if (
+                isinstance(law, Empirical) and not isinstance(law.points, jax.core.Tracer)
+                and not (np.diff(np.asarray(law.points)[:, 0]) > 0).all()
+            ):
+                raise ValueError(f"{name}: got atoms that are not in order, or not distinct; wants "
+                                 "them sorted (solve_line does so).")
 
     @property
     def dimension(self) -> int:

@@ -112,7 +112,8 @@ def solve_semi_discrete(
     full_masses = np.zeros(len(kept))
     full_masses[kept] = found.masses
     barycentres = np.full((len(kept), len(x_mean)), np.nan)
-    barycentres[kept] = x_mean + (found.moments / found.masses[:, None]) @ axes.T
+    shares = np.where(found.masses > 0, found.masses, np.nan)
+    barycentres[kept] = x_mean + (found.moments / shares[:, None]) @ axes.T
     stats = {
         "cost": cost, "cost_error": found.error + exact_error + rounding,
         "masses": full_masses, "mass_error": missing, "barycentres": barycentres,
