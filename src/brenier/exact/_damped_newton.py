@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
-from scipy.linalg import LinAlgError, solve
+from scipy.linalg import LinAlgError, cho_factor, cho_solve
 from scipy.sparse import coo_array
 from scipy.sparse.linalg import splu
 
@@ -80,7 +80,7 @@ def newton_step(cells: CellIntegrals, gradient: np.ndarray) -> np.ndarray:
     ).tocsc()[1:, 1:]
     try:
         if laplacian.nnz > _DENSE * n * n:
-            solution = solve(laplacian.toarray(), gradient[1:], assume_a="pos")
+            solution = cho_solve(cho_factor(laplacian.toarray()), gradient[1:])
         else:
             factors = splu(laplacian, permc_spec="MMD_AT_PLUS_A", options={"SymmetricMode": True})
             solution = factors.solve(gradient[1:])

@@ -64,7 +64,7 @@ def _shortest_paths(
 ) -> tuple[np.ndarray, np.ndarray, int, bool]:
     n, m = cost.shape
     matched = cost[plan.rows, plan.columns]
-    tolerance = _UNIT * max(float(np.abs(cost).max()), np.finfo(float).tiny)
+    tolerance = _UNIT * max(float(cost.max()), np.finfo(float).tiny)
     g = start.copy()
     f = np.full(n, -np.inf)
     for sweep in range(n + m):
@@ -90,7 +90,7 @@ def _centred(
     n, m = cost.shape
     slack = cost - f[:, None]
     slack -= g
-    rows, columns = np.nonzero(slack <= _TIGHT * _UNIT * float(np.abs(cost).max()))
+    rows, columns = np.nonzero(slack <= _TIGHT * _UNIT * float(cost.max()))
     tight = coo_array(
         (np.ones(len(rows) + 2 * len(plan.rows)),
          (np.concatenate([rows, plan.rows, n + plan.columns]),
