@@ -61,8 +61,8 @@ def test_as_many_points_on_both_sides_are_matched_in_order():
 
 def test_normal_laws_have_an_affine_map_and_the_known_cost():
     solution = solve_line(_normal(0.0, 1.0), _normal(3.0, 2.0))
-    x = np.linspace(-40.0, 40.0, 9)[:, None]
-    # From the smaller tail: exact to rounding forty standard deviations out.
+    x = np.linspace(-60.0, 60.0, 13)[:, None]
+    # From the smaller tail: exact to rounding sixty standard deviations out.
     np.testing.assert_allclose(solution.map(x), 3.0 + 2.0 * x, rtol=1e-13)
     assert solution.stats["cost"] == pytest.approx(10.0, rel=1e-12)
     near = solve_line(_normal(0.0, 1.0), _normal(0.0, 1.0001)).stats
@@ -116,9 +116,6 @@ def test_narrow_shares_keep_their_digits():
     # Atoms at the centres of equal cells of [0, 1]: W₂² = 1/12n².
     x = (np.arange(1000) + 0.5) / 1000
     assert solve_line(x, Uniform.unit(1)).stats["cost"] == pytest.approx(1e-6 / 12.0, rel=1e-10)
-    near_normal = np.asarray(_normal(0.0, 1.0).mean + stats.norm.ppf(x))
-    cost = solve_line(near_normal, _normal(0.0, 1.0)).stats["cost"]
-    assert cost == pytest.approx(solve_line(near_normal, stats.norm()).stats["cost"], rel=1e-11)
 
 
 def test_derivatives_follow_the_densities():

@@ -134,9 +134,9 @@ def test_cells_are_polygons_of_the_right_area():
 
 
 def test_a_mixture_with_a_gap():
-    points, weights = RNG.normal(size=(60, 2)), RNG.dirichlet(np.ones(60))
-    solution = solve_semi_discrete(MIXTURE, points, weights)
-    np.testing.assert_allclose(solution.stats["masses"], weights, atol=1e-10)
+    points = RNG.normal(size=(20, 2))
+    solution = solve_semi_discrete(MIXTURE, points)
+    np.testing.assert_allclose(solution.stats["masses"], 0.05, atol=1e-10)
     x = np.asarray(MIXTURE.sample(jax.random.key(0), 20_000))
     square = np.sum(np.square(np.asarray(solution.map(x)) - x), axis=1)
     assert abs(square.mean() - solution.stats["cost"]) < 5.0 * square.std() / np.sqrt(20_000)

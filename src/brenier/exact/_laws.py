@@ -132,6 +132,8 @@ def _mixture_point(
 ) -> Scalar:
     """x with log Σ_k w_k Φ((x − m_k)/s_k) = level: Newton's method inside a shrinking bracket."""
     ends = means + scales * _normal_point(level)
+    if ends.shape == (1,):
+        return ends[0]
     # The quantile of a mixture lies between those of its components.
     low, high = jnp.min(ends), jnp.max(ends)
     finite = jnp.isfinite(low) & jnp.isfinite(high)
