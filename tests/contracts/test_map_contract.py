@@ -6,6 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from brenier.exact import MonotoneMap
 from brenier.maps import (
     AbstractMap,
     AffineMap,
@@ -15,6 +16,7 @@ from brenier.maps import (
     GradientMap,
     ResidualNetwork,
 )
+from brenier.measures import Gaussian, GaussianMixture
 from brenier.potentials import ICNN, LogSumExp, Preconditioned
 
 KEY = jax.random.key(0)
@@ -34,10 +36,19 @@ MAPS = {
     "composition": Composition((TURN, GradientMap(PHI))),
     "entropic": EntropicMap(PHI.slopes, np.zeros(8), 0.5),
     "network": NETWORK,
+    "monotone": MonotoneMap(
+        Gaussian(np.array([0.3]), np.array([[1.5]])),
+        GaussianMixture(np.array([1.0, 2.0]), np.array([[-2.0], [1.0]]),
+                        np.array([[[0.5]], [[2.0]]])),
+    ),
 }
 # One conjugate only, because it compiles long: others, and compositions, are tested with maps.
-INVERTIBLE = ["affine", "gradient", "conjugate"]
+INVERTIBLE = ["affine", "gradient", "conjugate", "monotone"]
 X = jax.random.normal(jax.random.key(1), (6, 2))
+
+
+def _points(T):
+    return X[:, :T.dimension]
 
 
 @eqx.filter_jit
@@ -56,17 +67,19 @@ def test_inverse_round_trip(name):
     T = MAPS[name]
     forth, back = (lambda x: _look(T, x)[0]), (lambda y: _look(T.inverse(), y)[0])
     # An inverse solved to a residual of 1e-12 (1 + ‖y‖) errs by that over m, 0.1 at least here.
-    np.testing.assert_allclose(back(forth(X)), X, atol=1e-10)
-    np.testing.assert_allclose(forth(back(X)), X, atol=1e-10)
+    x = _points(T)
+    np.testing.assert_allclose(back(forth(x)), x, atol=1e-10)
+    np.testing.assert_allclose(forth(back(x)), x, atol=1e-10)
 
 
 @pytest.mark.parametrize("name", MAPS)
 def test_jacobian_and_determinant(name):
     T = MAPS[name]
-    h = 1e-5
+    x, h = _points(T), 1e-5
     # Central differences err by h² (third derivatives below 1e2 here) and by rounding over h.
-    columns = [(_look(T, X + step)[0] - _look(T, X - step)[0]) / (2 * h) for step in h * np.eye(2)]
-    _, jacobian, log_det = map(np.asarray, _look(T, X))
+    steps = h * np.eye(T.dimension)
+    columns = [(_look(T, x + step)[0] - _look(T, x - step)[0]) / (2 * h) for step in steps]
+    _, jacobian, log_det = map(np.asarray, _look(T, x))
     np.testing.assert_allclose(jacobian, np.stack(columns, axis=-1), rtol=1e-6, atol=1e-7)
     np.testing.assert_allclose(log_det, np.linalg.slogdet(jacobian)[1], rtol=1e-10, atol=1e-12)
     if T.symmetric:
@@ -77,8 +90,8 @@ def test_jacobian_and_determinant(name):
 @pytest.mark.parametrize("name", MAPS)
 def test_a_batch_is_a_loop(name):
     T = MAPS[name]
-    loop = np.stack([T(x) for x in X])
-    np.testing.assert_allclose(_look(T, X)[0], loop, rtol=1e-12, atol=1e-13)
+    loop = np.stack([T(x) for x in _points(T)])
+    np.testing.assert_allclose(_look(T, _points(T))[0], loop, rtol=1e-12, atol=1e-13)
 
 
 def test_any_leading_axes_and_vmap():
@@ -95,7 +108,8 @@ def test_any_leading_axes_and_vmap():
 def test_wrong_dimension_and_repr(name):
     T = MAPS[name]
     for method in (T, T.jacobian, T.log_det):
-        with pytest.raises(ValueError, match=r"x: got shape \(4, 3\); wants \(\.\.\., 2\)"):
+        wanted = rf"x: got shape \(4, 3\); wants \(\.\.\., {T.dimension}\)"
+        with pytest.raises(ValueError, match=wanted):
             method(np.zeros((4, 3)))
     assert repr(T).startswith(type(T).__name__)
 

@@ -16,6 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import brenier
+from brenier.exact import MonotoneMap
 from brenier.io import read_manifest
 from brenier.io._container import FORMAT_VERSION, _digest, _json_bytes
 from brenier.io._tree import saved_classes
@@ -28,7 +29,7 @@ from brenier.maps import (
     Pushforward,
     ResidualNetwork,
 )
-from brenier.measures import Empirical, Gaussian, GaussianMixture, Gibbs
+from brenier.measures import Empirical, Gaussian, GaussianMixture, Gibbs, Uniform
 from brenier.potentials import ICNN, LogSumExp, MaxAffine, Preconditioned, Quadratic
 
 KEY = jax.random.key(0)
@@ -63,6 +64,8 @@ def _examples():
         Pushforward(gaussian, GradientMap(quadratic)),
         EntropicMap(points, np.zeros(5), 0.5),
         ResidualNetwork.identity(KEY, 2, (2,)),
+        Uniform(jnp.zeros(2), jnp.ones(2)),
+        MonotoneMap(Empirical(np.sort(points[:, :1], axis=0)), Gaussian(jnp.zeros(1), jnp.eye(1))),
     ]
 
 

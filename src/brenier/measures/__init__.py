@@ -5,6 +5,7 @@ from brenier.measures._empirical import DiracMixture, Empirical
 from brenier.measures._gaussian import Gaussian, GaussianMixture
 from brenier.measures._gibbs import Gibbs
 from brenier.measures._quasi import quasi_sample
+from brenier.measures._uniform import Uniform
 
 __all__ = [
     "AbstractMeasure",
@@ -13,6 +14,7 @@ __all__ = [
     "Gaussian",
     "GaussianMixture",
     "Gibbs",
+    "Uniform",
     "quasi_sample",
     "require_density",
 ]

@@ -6,15 +6,17 @@ from scipy.stats import norm, qmc
 
 from brenier._checks import check_at_least
 from brenier._types import Points
-from brenier.measures._gaussian import GaussianMixture
+from brenier.measures._gaussian import Gaussian, GaussianMixture
+from brenier.measures._uniform import Uniform
 
 
-def quasi_sample(mixture: GaussianMixture, n: int, *, seed: int) -> Points:
-    """About n points of a Gaussian mixture, scrambled Sobol in each component.
+def quasi_sample(measure: Gaussian | GaussianMixture | Uniform, n: int, *, seed: int) -> Points:
+    """About n points of a Gaussian, a Gaussian mixture or a box, by scrambled Sobol sequences.
 
-    Component k gets round(n w_k) points, at least 1. Averages of smooth functions then err by about
-    n^{-3/2} in low dimension, where independent points err by n^{-1/2}: fixed particles for a
-    Newton method. Not independent: no standard error can be read off one such sample.
+    Component k of a mixture gets round(n w_k) points, at least 1. Averages of smooth functions then
+    err by about n^{-3/2} in low dimension, where independent points err by n^{-1/2}: fixed
+    particles for a Newton method. Not independent: no standard error can be read off one such
+    sample.
 
     >>> import brenier
     >>> rho = brenier.problems.figure2().source
@@ -23,19 +25,25 @@ def quasi_sample(mixture: GaussianMixture, n: int, *, seed: int) -> Points:
     True
     """
     check_at_least("n", n, 1)
-    counts = np.maximum(np.round(n * np.asarray(mixture.weights)), 1).astype(int)
+    if isinstance(measure, Uniform):
+        cube = _cube_points(n, measure.dimension, np.random.SeedSequence(seed))
+        return measure.lower + (measure.upper - measure.lower) * cube
+    if isinstance(measure, Gaussian):
+        weights, means, factors = np.ones(1), measure.mean[None], measure.factor[None]
+    else:
+        weights, means, factors = np.asarray(measure.weights), measure.means, measure.factors
+    counts = np.maximum(np.round(n * weights), 1).astype(int)
     seeds = np.random.SeedSequence(seed).spawn(len(counts))
     clouds = [
-        mean + _normal_points(count, mixture.dimension, stream) @ factor.T
-        for count, stream, mean, factor in zip(
-            counts, seeds, mixture.means, mixture.factors, strict=True
-        )
+        mean + norm.ppf(_cube_points(int(count), measure.dimension, stream)) @ factor.T
+        for count, stream, mean, factor in zip(counts, seeds, means, factors, strict=True)
     ]
     return jnp.concatenate(clouds)
 
 
-def _normal_points(n: int, dimension: int, stream: np.random.SeedSequence) -> np.ndarray:
+def _cube_points(n: int, dimension: int, stream: np.random.SeedSequence) -> np.ndarray:
+    """n scrambled Sobol points of the unit cube, off its walls."""
     sobol = qmc.Sobol(dimension, rng=np.random.default_rng(stream))
     # The next power of two, cut: Sobol sequences are balanced only there.
     uniform = sobol.random_base2(max(int(n - 1).bit_length(), 1))[:n]
-    return norm.ppf(np.clip(uniform, 1e-12, 1.0 - 1e-12))
+    return np.clip(uniform, 1e-12, 1.0 - 1e-12)

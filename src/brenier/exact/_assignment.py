@@ -1,0 +1,141 @@
+"""Optimal transport between two clouds of points: the linear program, solved exactly."""
+
+import time
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+from scipy.optimize import linear_sum_assignment
+from scipy.spatial.distance import cdist
+
+from brenier._checks import check_points, check_weights
+from brenier._solution import Result, Solution
+from brenier.exact._duals import dual_potentials, transformed_potentials
+from brenier.exact._plan import Plan
+from brenier.maps import GradientMap
+from brenier.potentials import MaxAffine
+
+# The matrices of costs and slacks take about 40 bytes a pair: 1.5 GB at the limit.
+_MOST_PAIRS = 6_100**2
+# Up to here scipy's shortest augmenting paths are faster than POT's network simplex.
+_AUGMENTING = 256
+_MOST_PIVOTS = 10**9
+# Masses below this are rounding of the simplex.
+_NO_MASS = 1e-15
+
+
+def solve_assignment(
+    source: Any, target: Any, source_weights: Any = None, target_weights: Any = None,
+    *, throw: bool = True,
+) -> Solution:
+    """The optimal plan between two clouds for the cost |x − y|², its duals, and the map they give.
+
+    By shortest augmenting paths (SciPy) between small uniform clouds of one size, else by the
+    network simplex (POT). Of the duals f_i + g_j ≤ |x_i − y_j|², equal on the plan, ones with slack
+    off the plan are taken (the vertices that solvers return have none), for the potential and map
+
+        φ(x) = max_j ⟨x, y_j⟩ + ½(g_j − |y_j|²),     T = ∇φ,
+
+    defined everywhere. T sends each x_i to its mate where the plan gives it one and no other plan
+    is as cheap; to the mean of several mates where the plan splits x_i, up to rounding, which may
+    favour one. Not for more than about 6,000 points a side: take ``maps.EntropicMap.from_samples``.
+
+    Args:
+        source: x, (n, d).
+        target: y, (m, d).
+        source_weights: (n,), non-negative, divided by their sum; uniform where None.
+        target_weights: (m,), likewise.
+        throw: raise where the simplex fails.
+
+    Returns:
+        A ``Solution`` whose map is the ``GradientMap`` of a ``MaxAffine``. Its stats: ``cost``,
+        W₂²; ``plan``, a ``Plan``; ``source_potential`` f (n,) and ``target_potential`` g (m,);
+        ``dual``, their value, which proves the cost; ``violation``, by how much f + g exceeds the
+        cost anywhere; ``slackness``, Σ mass (cost − f − g); ``seconds``. Points without weight have
+        the potentials that the map gives them.
+
+    Raises:
+        ValueError: bad points or weights, dimensions that do not match, too many pairs for memory.
+        SolveError: the simplex did not end.
+
+    >>> import numpy as np
+    >>> x, y = np.array([[0.0, 0.0], [4.0, 0.0]]), np.array([[5.0, 0.0], [0.0, 1.0]])
+    >>> solution = solve_assignment(x, y)
+    >>> solution.stats["cost"], solution.map(x).tolist()
+    (1.0, [[0.0, 1.0], [5.0, 0.0]])
+
+    Peyré & Cuturi (2019), chapter 3.
+    """
+    began = time.perf_counter()
+    x = check_points("source", source).astype(np.float64)
+    y = check_points("target", target, dimension=x.shape[1]).astype(np.float64)
+    a = _weights("source_weights", source_weights, len(x))
+    b = _weights("target_weights", target_weights, len(y))
+    if len(x) * len(y) > _MOST_PAIRS:
+        raise ValueError(
+            f"source: got {len(x):,} points for {len(y):,} in target; wants at most "
+            f"{_MOST_PAIRS:,} pairs (subsample, or take brenier.maps.EntropicMap.from_samples, "
+            "whose memory does not grow with the pairs)."
+        )
+    rows, columns = np.flatnonzero(a > 0), np.flatnonzero(b > 0)
+    # Between centred clouds the plan is the same, and the costs keep their digits.
+    x_mean, y_mean, points = a @ x, b @ y, y
+    shift = x_mean - y_mean
+    x, y = x - x_mean, y - y_mean
+    cost = cdist(x[rows], y[columns], "sqeuclidean")
+    plan, start, ended = _solve(a[rows], b[columns], cost)
+    potentials = dual_potentials if ended else transformed_potentials
+    duals = potentials(cost, plan, start)
+    source_potential, target_potential = _extended(x, y, rows, columns, duals.target)
+    offsets = 0.5 * (duals.target - np.sum(np.square(y[columns]), axis=1)) - y[columns] @ x_mean
+    transport = GradientMap(MaxAffine(
+        jnp.asarray(points[columns]), jnp.asarray(offsets - offsets.max()), jnp.asarray(-jnp.inf)
+    ))
+    moved = float(shift @ shift)
+    # |x − y|² is that of the centred points, plus what depends on x alone and on y alone.
+    source_potential += moved + 2.0 * x @ shift
+    target_potential -= 2.0 * y @ shift
+    stats = {
+        "cost": moved + float(np.sum(plan.mass * cost[plan.rows, plan.columns])),
+        "dual": moved + float(a[rows] @ duals.source + b[columns] @ duals.target),
+        "violation": duals.violation, "slackness": duals.slackness,
+        "plan": Plan(rows[plan.rows], columns[plan.columns], plan.mass),
+        "source_potential": source_potential, "target_potential": target_potential,
+        "seconds": time.perf_counter() - began,
+    }
+    result = Result.successful if duals.converged else Result.not_converged
+    return Solution(transport, result, stats).checked(throw)
+
+
+def _weights(name: str, weights: Any, n: int) -> np.ndarray:
+    if weights is None:
+        return np.full(n, 1.0 / n)
+    return check_weights(name, weights, n).astype(np.float64)
+
+
+def _solve(a: np.ndarray, b: np.ndarray, cost: np.ndarray) -> tuple[Plan, np.ndarray, bool]:
+    """A plan, a start for its duals, and whether the solver ended."""
+    n, m = cost.shape
+    if n == m <= _AUGMENTING and np.ptp(a) == 0.0 and np.ptp(b) == 0.0:
+        rows, columns = linear_sum_assignment(cost)
+        return Plan(rows, columns, np.full(n, 1.0 / n)), np.zeros(m), True
+    # Here, because importing POT takes a second that only this solver should cost.
+    from ot.lp import emd
+
+    dense, log = emd(a, b, cost, numItermax=_MOST_PIVOTS, log=True)
+    rows, columns = np.nonzero(dense > _NO_MASS)
+    plan = Plan(rows, columns, dense[rows, columns])
+    return plan, np.asarray(log["v"], np.float64), log["warning"] is None
+
+
+def _extended(
+    x: np.ndarray, y: np.ndarray, rows: np.ndarray, columns: np.ndarray, g: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """f = the c-transform of g at all source points, and g at the target points from f."""
+    f = np.min(cdist(x, y[columns], "sqeuclidean") - g, axis=1)
+    full = np.empty(len(y))
+    full[columns] = g
+    missing = np.setdiff1d(np.arange(len(y)), columns)
+    if missing.size:
+        full[missing] = np.min(cdist(y[missing], x, "sqeuclidean") - f, axis=1)
+    return f, full
