@@ -33,7 +33,7 @@ def run_demo(
         pixels[random.choice(len(pixels), _SAMPLE, replace=False)] for pixels in (x, y)
     )
 
-    # A third of the default's steps: the palettes then agree to what an eye can tell.
+    # Fewer steps than the default's: the palettes then agree to what an eye can tell.
     estimator = fitted(sample_x, sample_y, seed, progress, SemiDual(steps=_STEPS))
     estimator.solution_.checked(throw=True)
     map = estimator.map_

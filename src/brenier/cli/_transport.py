@@ -47,7 +47,8 @@ def run_fit(
     map = estimator.map_
     save(out, map, names=first.names or second.names)
     estimator.solution_.checked(throw=True)  # after saving: the best map seen is worth keeping
-    moved = transport_points(map, first.values, progress)
+    move = transport_points if first.picture is None else transport_colours
+    moved = move(map, first.values, progress)
     progress(0, 0, "measuring")
     measured = measure(first.values, moved, second.values, seed)
     seconds = time.perf_counter() - started
@@ -138,16 +139,13 @@ def transport_points(
     Raises:
         FloatingPointError: a value is NaN or infinite.
     """
-    # A photo repeats its colours some four times over: each is moved once.
-    distinct, which = np.unique(points, axis=0, return_inverse=True)
-    moved = np.empty_like(distinct)
-    block = min(_BLOCK, len(distinct))
-    for start in range(0, len(distinct), block):
-        progress(start, len(distinct), label)
-        part = distinct[start : start + block]
+    moved = np.empty_like(points)
+    block = min(_BLOCK, len(points))
+    for start in range(0, len(points), block):
+        progress(start, len(points), label)
+        part = points[start : start + block]
         filled = np.concatenate([part, np.repeat(part[-1:], block - len(part), axis=0)])
         moved[start : start + block] = np.asarray(map(jnp.asarray(filled)))[: len(part)]
-    moved = moved[which.reshape(-1)]
     bad = int((~np.isfinite(moved)).any(axis=1).sum())
     if bad:
         raise FloatingPointError(
@@ -196,5 +194,3 @@ def measure_rows(measured: dict[str, float]) -> dict[str, str]:
         "energy distance after": f"{after:.3g}  (1/{before / max(after, 1e-300):,.0f} of it)",
         "transport cost, mean ‖T(x) − x‖²": f"{measured['cost']:.4g}",
     }
-
-
