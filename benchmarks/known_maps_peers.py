@@ -28,7 +28,9 @@ def main(
     """Every problem: L2-UVP in per cent, cosine and seconds of ours, of the rival, of the line."""
     register_experiments()
     known_maps = importlib.import_module("brenier._experiments.dlv26.known_maps")
-    makers = [(known_maps.random_clouds, (d, seed)) for d in known_maps.DIMENSIONS]
+    makers: list[tuple[Any, tuple[Any, ...]]] = [
+        (known_maps.random_clouds, (d, seed)) for d in known_maps.DIMENSIONS
+    ]
     makers += [(known_maps.benchmark_clouds, (path,)) for path in data or []]
     problems: dict[str, Any] = {}
     for index, (maker, arguments) in enumerate(makers):
