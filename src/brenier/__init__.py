@@ -9,7 +9,7 @@ import jax
 jax.config.update("jax_enable_x64", True)
 
 _ROOMS = (
-    "flows", "functionals", "io", "maps", "measures", "numerics", "potentials", "problems",
+    "exact", "flows", "functionals", "io", "maps", "measures", "numerics", "potentials", "problems",
     "report",
 )  # fmt: skip
 # What stands on the public face, and the room where it lives; fetched when first asked for.

@@ -13,9 +13,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from brenier import maps, measures, potentials
+from brenier import exact, maps, measures, potentials
 
-_ROOMS: tuple[ModuleType, ...] = (potentials, measures, maps)
+_ROOMS: tuple[ModuleType, ...] = (potentials, measures, maps, exact)
 _INTERFACES = (
     potentials.AbstractPotential, measures.AbstractMeasure, maps.AbstractMap,
 )

@@ -1,0 +1,257 @@
+"""Grids: where their nodes lie, and how they differentiate, integrate and interpolate."""
+
+import abc
+from collections.abc import Sequence
+
+import equinox as eqx
+import numpy as np
+from scipy.interpolate import KroghInterpolator, make_interp_spline
+
+from brenier._checks import check_at_least, check_positive
+from brenier._types import Float
+from brenier.measures import AbstractMeasure, Gaussian, GaussianMixture
+
+# Of the finite differences of a box; high, since they are dense matrices anyway.
+_ORDER = 10
+# Of the splines that carry values from one box to another.
+_DEGREE = 7
+# Fewer nodes hold neither a smooth density nor, on a box, the stencils and splines.
+_FEWEST = 12
+_DIMENSIONS = (1, 2, 3)
+
+
+class AbstractGrid(eqx.Module):
+    """A tensor grid of 1, 2 or 3 dimensions on the box [lower, upper].
+
+    A subclass says, axis by axis, where the nodes are and by which matrices they are
+    differentiated, integrated and interpolated.
+    """
+
+    lower: eqx.AbstractVar[tuple[float, ...]]
+    upper: eqx.AbstractVar[tuple[float, ...]]
+    shape: eqx.AbstractVar[tuple[int, ...]]
+
+    @property
+    @abc.abstractmethod
+    def periodic(self) -> bool:
+        """Whether opposite sides of the box are one and the same."""
+
+    @abc.abstractmethod
+    def nodes(self, axis: int) -> Float[np.ndarray, "n"]:
+        """The coordinates of the nodes along one axis."""
+
+    @abc.abstractmethod
+    def weights(self, axis: int) -> Float[np.ndarray, "n"]:
+        """The quadrature weights along one axis."""
+
+    @abc.abstractmethod
+    def derivatives(self, axis: int) -> tuple[Float[np.ndarray, "n n"], Float[np.ndarray, "n n"]]:
+        """The matrices of ∂ and ∂² along one axis."""
+
+    @abc.abstractmethod
+    def interpolation(
+        self, axis: int, nodes: Float[np.ndarray, "m"]
+    ) -> Float[np.ndarray, "m n"]:
+        """The matrix that carries values at the nodes of one axis to values at other points."""
+
+    @abc.abstractmethod
+    def resized(self, shape: tuple[int, ...]) -> "AbstractGrid":
+        """The same box with another number of nodes."""
+
+    @property
+    def dimension(self) -> int:
+        """d."""
+        return len(self.shape)
+
+    @property
+    def spacing(self) -> tuple[float, ...]:
+        """The distance of neighbouring nodes, axis by axis."""
+        intervals = [n if self.periodic else n - 1 for n in self.shape]
+        return tuple(
+            (b - a) / n for a, b, n in zip(self.lower, self.upper, intervals, strict=True)
+        )
+
+    def points(self) -> Float[np.ndarray, "*shape d"]:
+        """The coordinates of all nodes."""
+        sides = [self.nodes(axis) for axis in range(self.dimension)]
+        return np.stack(np.meshgrid(*sides, indexing="ij"), axis=-1)
+
+    def integral(self, values: Float[np.ndarray, "*shape"]) -> float:
+        """∫ of a function given at the nodes."""
+        for axis in reversed(range(self.dimension)):
+            values = values @ self.weights(axis)
+        return float(values)
+
+    def carried(
+        self, values: Float[np.ndarray, "*shape"], other: "AbstractGrid"
+    ) -> Float[np.ndarray, "*other"]:
+        """A function at the nodes of this grid, interpolated at those of another."""
+        for axis in range(self.dimension):
+            values = along(self.interpolation(axis, other.nodes(axis)), values, axis)
+        return values
+
+
+class Torus(AbstractGrid):
+    """Equispaced nodes of the periodic box [lower, upper): Fourier series, spectrally accurate.
+
+    Not for densities that are not periodic, nor for kinks: convergence is then slow.
+
+    Args:
+        lower, upper: opposite corners, d ≤ 3 numbers each.
+        shape: nodes along each axis.
+
+    Raises:
+        ValueError: corners that do not match or enclose nothing, too few nodes, d > 3.
+
+    >>> import numpy as np
+    >>> Torus([0.0, 0.0], [2 * np.pi, 2 * np.pi], [16, 16]).points().shape
+    (16, 16, 2)
+    """
+
+    lower: tuple[float, ...] = eqx.field(static=True)
+    upper: tuple[float, ...] = eqx.field(static=True)
+    shape: tuple[int, ...] = eqx.field(static=True)
+
+    def __init__(self, lower: Sequence[float], upper: Sequence[float], shape: Sequence[int]):
+        self.lower, self.upper, self.shape = _checked(lower, upper, shape)
+
+    @property
+    def periodic(self) -> bool:
+        return True
+
+    def nodes(self, axis: int) -> Float[np.ndarray, "n"]:
+        return self.lower[axis] + self.spacing[axis] * np.arange(self.shape[axis])
+
+    def weights(self, axis: int) -> Float[np.ndarray, "n"]:
+        return np.full(self.shape[axis], self.spacing[axis])
+
+    def derivatives(self, axis: int) -> tuple[Float[np.ndarray, "n n"], Float[np.ndarray, "n n"]]:
+        n = self.shape[axis]
+        waves = self._wave_numbers(axis)
+        spectrum = np.fft.fft(np.eye(n), axis=0)
+        # The highest wave of an even grid has no first derivative at the nodes.
+        odd = np.where((n % 2 == 0) & (np.arange(n) == n // 2), 0.0, waves)
+        first = np.fft.ifft(1j * odd[:, None] * spectrum, axis=0).real
+        second = np.fft.ifft(-(waves**2)[:, None] * spectrum, axis=0).real
+        return first, second
+
+    def interpolation(
+        self, axis: int, nodes: Float[np.ndarray, "m"]
+    ) -> Float[np.ndarray, "m n"]:
+        n = self.shape[axis]
+        phases = np.outer(nodes - self.lower[axis], self._wave_numbers(axis))
+        waves = np.exp(1j * phases)
+        if n % 2 == 0:
+            waves[:, n // 2] = np.cos(phases[:, n // 2])
+        return (waves @ np.fft.fft(np.eye(n), axis=0)).real / n
+
+    def resized(self, shape: tuple[int, ...]) -> "Torus":
+        return Torus(self.lower, self.upper, shape)
+
+    def _wave_numbers(self, axis: int) -> Float[np.ndarray, "n"]:
+        return 2.0 * np.pi * np.fft.fftfreq(self.shape[axis], self.spacing[axis])
+
+
+class Box(AbstractGrid):
+    """Equispaced nodes of the box [lower, upper], both ends among them: finite differences.
+
+    Tenth order in the interior; towards the border the stencils narrow, down to three nodes. The
+    equation holds at the border, too, and no condition is imposed there: right for densities that
+    decay, where the linearised equation carries errors outward. Not for a density that is cut off.
+
+    Args:
+        lower, upper: opposite corners, d ≤ 3 numbers each.
+        shape: nodes along each axis.
+
+    Raises:
+        ValueError: corners that do not match or enclose nothing, too few nodes, d > 3.
+
+    >>> Box([-1.0], [1.0], [21]).nodes(0)[:3].round(6).tolist()
+    [-1.0, -0.9, -0.8]
+    """
+
+    lower: tuple[float, ...] = eqx.field(static=True)
+    upper: tuple[float, ...] = eqx.field(static=True)
+    shape: tuple[int, ...] = eqx.field(static=True)
+
+    def __init__(self, lower: Sequence[float], upper: Sequence[float], shape: Sequence[int]):
+        self.lower, self.upper, self.shape = _checked(lower, upper, shape)
+
+    @classmethod
+    def around(
+        cls, measure: AbstractMeasure, shape: Sequence[int], *, deviations: float = 6.0
+    ) -> "Box":
+        """The box of so many standard deviations about each component of a Gaussian (mixture).
+
+        >>> Box.around(Gaussian.standard(2), [32, 32]).lower
+        (-6.0, -6.0)
+        """
+        check_positive("deviations", deviations)
+        if isinstance(measure, Gaussian):
+            means, factors = measure.mean[None], measure.factor[None]
+        elif isinstance(measure, GaussianMixture):
+            means, factors = measure.means, measure.factors
+        else:
+            raise ValueError(f"measure: got {type(measure).__name__}; wants a Gaussian or a "
+                             "GaussianMixture (of others, give the corners of the box).")
+        reach = deviations * np.linalg.norm(np.asarray(factors), axis=2)
+        lower = np.min(np.asarray(means) - reach, axis=0)
+        upper = np.max(np.asarray(means) + reach, axis=0)
+        return cls(lower.tolist(), upper.tolist(), shape)
+
+    @property
+    def periodic(self) -> bool:
+        return False
+
+    def nodes(self, axis: int) -> Float[np.ndarray, "n"]:
+        return np.linspace(self.lower[axis], self.upper[axis], self.shape[axis])
+
+    def weights(self, axis: int) -> Float[np.ndarray, "n"]:
+        # Of any order for what vanishes at the border.
+        weights = np.full(self.shape[axis], self.spacing[axis])
+        weights[[0, -1]] *= 0.5
+        return weights
+
+    def derivatives(self, axis: int) -> tuple[Float[np.ndarray, "n n"], Float[np.ndarray, "n n"]]:
+        n, h = self.shape[axis], self.spacing[axis]
+        first, second = np.zeros((n, n)), np.zeros((n, n))
+        for row in range(n):
+            reach = min(row, n - 1 - row, _ORDER // 2)
+            # Wide one-sided stencils have growing modes, which Newton's method runs into.
+            start = row - reach if reach else min(row, n - 3)
+            stencil = np.arange(start, start + 2 * max(reach, 1) + 1)
+            slopes = KroghInterpolator(stencil - row, np.eye(stencil.size)).derivatives(0.0, 3)
+            first[row, stencil], second[row, stencil] = slopes[1] / h, slopes[2] / h**2
+        return first, second
+
+    def interpolation(
+        self, axis: int, nodes: Float[np.ndarray, "m"]
+    ) -> Float[np.ndarray, "m n"]:
+        spline = make_interp_spline(self.nodes(axis), np.eye(self.shape[axis]), k=_DEGREE)
+        return spline(nodes)
+
+    def resized(self, shape: tuple[int, ...]) -> "Box":
+        return Box(self.lower, self.upper, shape)
+
+
+def along(matrix: Float[np.ndarray, "m n"], values: np.ndarray, axis: int) -> np.ndarray:
+    """The matrix applied along one axis of an array."""
+    return np.moveaxis(np.tensordot(matrix, values, axes=(1, axis)), 0, axis)
+
+
+def _checked(
+    lower: Sequence[float], upper: Sequence[float], shape: Sequence[int]
+) -> tuple[tuple[float, ...], tuple[float, ...], tuple[int, ...]]:
+    sizes = tuple(check_at_least("shape", n, _FEWEST) for n in shape)
+    if len(sizes) not in _DIMENSIONS:
+        raise ValueError(f"shape: got {len(sizes)} axes; wants 1, 2 or 3.")
+    corners = []
+    for name, corner in (("lower", lower), ("upper", upper)):
+        numbers = tuple(float(number) for number in corner)
+        if len(numbers) != len(sizes) or not np.isfinite(numbers).all():
+            raise ValueError(f"{name}: got {list(corner)}; wants {len(sizes)} finite numbers, one "
+                             "for each entry of shape.")
+        corners.append(numbers)
+    if any(a >= b for a, b in zip(*corners, strict=True)):
+        raise ValueError(f"upper: got {list(upper)}; wants numbers above lower, {list(lower)}.")
+    return corners[0], corners[1], sizes

@@ -1,0 +1,282 @@
+"""The Monge map between two smooth densities, by the Monge-Ampere equation on a grid."""
+
+import math
+import time
+from collections.abc import Callable
+from typing import Any, NamedTuple, TypeAlias
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from threadpoolctl import threadpool_limits
+
+from brenier._checks import as_float_array, check_at_least, check_positive
+from brenier._solution import Result, Solution
+from brenier._types import Array, Float, Point, Points, Scalar
+from brenier.exact._grid_potential import GridPotential
+from brenier.exact._grids import AbstractGrid
+from brenier.exact._monge_ampere_newton import Iterate, MongeAmpere
+from brenier.maps import GradientMap
+from brenier.measures import AbstractMeasure, Gaussian, GaussianMixture, Gibbs, require_density
+from brenier.numerics import gaussian_map_matrix
+from brenier.numerics._points import over_points
+
+# Coarser grids than this along some axis are not worth a solve of their own.
+_COARSEST = 24
+# log f may bend so much from node to node: a Gaussian then has half a node to its deviation.
+_ROUGHEST = 4.0
+# What the source's density may be at the border of a box, relative to its maximum.
+_BORDER = 1e-3
+# The difference of costs from a grid of half the nodes is divided by this: second order at least.
+_REFINED = 4.0
+
+Density: TypeAlias = AbstractMeasure | Callable[[Point], Scalar] | Float[np.ndarray, "*shape"] | (
+    Float[Array, "*shape"]
+)
+
+
+class _Level(NamedTuple):
+    """The solve on one grid: where it ended, the residuals on the way, and what it cost."""
+
+    grid: AbstractGrid
+    end: Iterate
+    converged: bool
+    history: list[float]
+    linear_iterations: int
+    cost: float
+
+
+def solve_monge_ampere(
+    source: Density, target: Density, grid: AbstractGrid, *,
+    tolerance: float = 1e-9, max_iterations: int = 50, throw: bool = True,
+) -> Solution:
+    """T = ∇φ, φ = ½‖x‖² + p, of log det D²φ + log g(∇φ) = log f + c: from density f to density g.
+
+    Damped Newton steps that keep D²φ positive definite at every node, on a grid of half the nodes
+    first where that is fine enough. Linear systems by GMRES, preconditioned by the operator whose
+    coefficients are averaged to functions of one coordinate each, inverted along the axes.
+    c takes up what the two normalisations miss, so neither density need be normalised.
+
+    On a ``Torus`` the map is the optimal one for the periodic distance. On a ``Box`` the source
+    must have decayed at the border, and nothing is asked of the target there but a log-density.
+    Not for densities that vanish or jump, nor for d > 3. Modes of the source far apart, with almost
+    nothing between them, stretch the map until no grid resolves it: look at ``cost_error``.
+
+    Args:
+        source, target: a measure with a log-density, or a log-density as a JAX function of one
+            point, or values of a density at the nodes (the target's on a ``Torus`` only, since it
+            is asked for between them); normalised or not.
+        grid: ``Torus`` or ``Box``.
+        tolerance: on the largest residual of the equation over the nodes; no lower than rounding
+            allows.
+        max_iterations: Newton steps on each grid.
+        throw: whether to raise where the solve failed.
+
+    Returns:
+        A ``Solution``: ``map`` is the ``GradientMap`` of a ``GridPotential`` (∇φ anywhere, with
+        inverse), and ``stats`` holds
+
+        - ``cost``, W₂² = E‖x − T(x)‖² under the source, and ``cost_error``, an estimate from above:
+          a quarter of the difference from the grid of half the nodes (NaN where there is none);
+        - ``residual``, the largest over the nodes, and ``history``, what it was step by step;
+        - ``constant``, c: 0 but for discretisation where both densities are normalised, as on a
+          torus they always are; a measure of the error then;
+        - ``source_mass``, the integral of the source as given over the grid;
+        - ``smallest_eigenvalue`` of D²φ over the nodes, ``iterations``, ``linear_iterations``,
+          ``seconds``, and ``levels``, (nodes, cost, residual) of each grid.
+
+    Raises:
+        ValueError: a density that vanishes or is not finite at a node, is too rough for the grid,
+            or has not decayed at the border of a box; dimensions or shapes that do not match.
+        SolveError: the residual did not reach ``tolerance``; its ``solution`` holds the last map.
+
+    Loeper & Rapetti (2005) for Newton's method on the torus.
+
+    >>> from brenier.exact import Box
+    >>> from brenier.measures import Gaussian
+    >>> f, g = Gaussian([0.0], [[1.0]]), Gaussian([1.0], [[4.0]])
+    >>> solution = solve_monge_ampere(f, g, Box.around(f, [48]))
+    >>> round(solution.stats["cost"], 6), solution.map(np.array([1.0])).round(6).tolist()
+    (2.0, [3.0])
+    """
+    started = time.perf_counter()
+    check_positive("tolerance", tolerance)
+    check_at_least("max_iterations", max_iterations, 1)
+    log_source = _log_values("source", source, grid)
+    log_target = _target(target, grid)
+    mass = grid.integral(np.exp(log_source))
+    grids = [grid]
+    while min(grids[0].shape) >= 2 * _COARSEST:
+        grids.insert(0, grids[0].resized(tuple(n // 2 for n in grids[0].shape)))
+    levels: list[_Level] = []
+    # The matrices are small: threads of BLAS cost more than they bring, and much more when busy.
+    with threadpool_limits(1, user_api="blas"):
+        for now in grids:
+            start = levels[-1] if levels and levels[-1].converged else None
+            log_f = grid.carried(log_source, now) if now is not grid else log_source
+            levels.append(_solve(now, log_f, log_target, start, tolerance, max_iterations))
+        last = levels[-1]
+        potential = GridPotential.from_grid(grid, last.end.potential)
+    coarse = levels[-2] if len(levels) > 1 and levels[-2].converged else None
+    stats: dict[str, Any] = {
+        "cost": last.cost,
+        "cost_error": math.nan if coarse is None else abs(last.cost - coarse.cost) / _REFINED,
+        "residual": last.end.error,
+        "constant": last.end.constant,
+        "source_mass": mass,
+        "smallest_eigenvalue": last.end.smallest,
+        "iterations": sum(len(level.history) - 1 for level in levels),
+        "linear_iterations": sum(level.linear_iterations for level in levels),
+        "history": last.history,
+        "levels": [(level.grid.shape, level.cost, level.end.error) for level in levels],
+        "seconds": time.perf_counter() - started,
+    }
+    result = Result.successful if last.converged else Result.not_converged
+    return Solution(GradientMap(potential), result, stats).checked(throw)
+
+
+def _solve(
+    grid: AbstractGrid, log_f: np.ndarray, target: AbstractMeasure, start: _Level | None,
+    tolerance: float, max_iterations: int,
+) -> _Level:
+    log_f = log_f - math.log(grid.integral(np.exp(log_f)))
+    shift = 0.0
+    if grid.periodic:
+        shift = math.log(grid.integral(np.exp(np.asarray(target.log_density(grid.points())))))
+
+    def log_target(y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        found = np.asarray(_log_density_and_score(target, jnp.asarray(y)))
+        return found[:, 0] - shift, found[:, 1:]
+
+    equation = MongeAmpere(grid, log_f, log_target)
+    now = None
+    if start is not None:
+        now = equation.evaluate(start.grid.carried(start.end.potential, grid))
+    if now is None and not grid.periodic:
+        now = equation.evaluate(_affine(grid, log_f, target))
+    if now is None:
+        now = equation.evaluate(np.zeros(grid.shape))
+    if now is None:
+        raise ValueError("target: got a log-density that is not finite at the nodes of the grid; "
+                         "wants a positive density there.")
+    limit = max(tolerance, equation.rounding(now))
+    history, linear = [now.error], 0
+    while now.error > limit and len(history) <= max_iterations:
+        then, count = equation.step(now)
+        linear += count
+        if then is None:
+            break
+        now = then
+        history.append(now.error)
+    square = np.sum(now.displacement**2, axis=-1)
+    cost = float(np.sum(equation.weights * square))
+    return _Level(grid, now, now.error <= limit, history, linear, cost)
+
+
+@eqx.filter_jit
+def _log_density_and_score(measure: AbstractMeasure, y: Points) -> Float[Array, "n _"]:
+    def one(point):
+        value, score = jax.value_and_grad(measure.point_log_density)(point)
+        return jnp.concatenate([value[None], score])
+
+    return over_points(one, y, floats=1024 + 16 * measure.dimension)
+
+
+def _affine(grid: AbstractGrid, log_f: np.ndarray, target: AbstractMeasure) -> np.ndarray:
+    """p of the map between the Gaussians of the same moments: a start."""
+    points = grid.points().reshape(-1, grid.dimension)
+    mean, covariance = _moments(grid, points, log_f)
+    if isinstance(target, Gaussian | GaussianMixture):
+        there, spread = np.asarray(target.mean), np.asarray(target.covariance)
+    else:
+        # Of the part that lies on the grid: enough for a start.
+        there, spread = _moments(grid, points, np.asarray(target.log_density(points)))
+    matrix = np.asarray(gaussian_map_matrix(jnp.asarray(covariance), jnp.asarray(spread)))
+    shear = points @ (matrix - np.eye(grid.dimension))
+    offset = there - matrix @ mean
+    return (0.5 * np.sum(shear * points, axis=1) + points @ offset).reshape(grid.shape)
+
+
+def _moments(
+    grid: AbstractGrid, points: np.ndarray, log_density: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and covariance; at least those of one cell."""
+    weights = np.exp(log_density.ravel() - log_density.max())
+    weights = weights / weights.sum()
+    mean = weights @ points
+    centred = points - mean
+    cell = np.diag(np.square(grid.spacing)) / 12.0
+    return mean, centred.T @ (weights[:, None] * centred) + cell
+
+
+def _target(target: Density, grid: AbstractGrid) -> AbstractMeasure:
+    if not callable(target) and not isinstance(target, AbstractMeasure) and not grid.periodic:
+        raise ValueError("target: got an array of values on a Box, where the map may leave the "
+                         "grid; wants a measure or a log-density as a function.")
+    values = _log_values("target", target, grid) if grid.periodic else None
+    if isinstance(target, AbstractMeasure):
+        require_density("target", target)
+        if target.dimension != grid.dimension:
+            raise ValueError(f"target: got dimension {target.dimension}; wants that of the grid, "
+                             f"{grid.dimension}.")
+        return target
+    if callable(target):
+        return _from_function(target, grid.dimension)
+    assert values is not None
+    spline = GridPotential.from_grid(grid, values)
+    return _from_function(spline.displacement_potential, grid.dimension)
+
+
+def _from_function(log_density: Callable[[Point], Scalar], dimension: int) -> Gibbs:
+    return Gibbs(eqx.Partial(_negative, log_density), dimension)
+
+
+def _negative(function: Callable[[Point], Scalar], x: Point) -> Scalar:
+    return -function(x)
+
+
+def _log_values(name: str, density: Density, grid: AbstractGrid) -> Float[np.ndarray, "*shape"]:
+    """log of a density at the nodes, checked: finite, smooth enough, decayed on a box."""
+    if isinstance(density, AbstractMeasure):
+        require_density(name, density)
+        if density.dimension != grid.dimension:
+            raise ValueError(f"{name}: got dimension {density.dimension}; wants that of the grid, "
+                             f"{grid.dimension}.")
+        values = np.asarray(density.log_density(grid.points()), np.float64)
+    elif callable(density):
+        measure = _from_function(density, grid.dimension)
+        values = np.asarray(measure.log_density(grid.points()), np.float64)
+    else:
+        array = as_float_array(name, density).astype(np.float64)
+        if array.shape != grid.shape:
+            raise ValueError(f"{name}: got shape {array.shape}; wants that of the grid, "
+                             f"{grid.shape}.")
+        if not (np.isfinite(array).all() and (array > 0).all()):
+            raise ValueError(f"{name}: got values that are not all finite and above 0; wants a "
+                             "positive density at every node.")
+        values = np.log(array)
+    if not np.isfinite(values).all():
+        node = grid.points()[tuple(np.argwhere(~np.isfinite(values))[0])].tolist()
+        raise ValueError(f"{name}: got a log-density that is not finite, first at {node}; wants a "
+                         "positive density on the whole grid.")
+    _check_resolved(name, values, grid)
+    return values
+
+
+def _check_resolved(name: str, values: Float[np.ndarray, "*shape"], grid: AbstractGrid) -> None:
+    for axis in range(grid.dimension):
+        lines = np.moveaxis(values, axis, 0)
+        if grid.periodic:
+            lines = np.concatenate([lines, lines[:2]])
+        elif max(lines[0].max(), lines[-1].max()) > values.max() + math.log(_BORDER):
+            raise ValueError(f"grid: got a box at whose border along axis {axis} the density of "
+                             f"{name} is above {_BORDER} of its maximum; wants a larger box.")
+        bend = float(np.abs(np.diff(lines, 2, axis=0)).max())
+        if bend > _ROUGHEST:
+            wish = math.ceil(grid.shape[axis] * math.sqrt(bend / _ROUGHEST))
+            raise ValueError(
+                f"grid: got {grid.shape[axis]} nodes along axis {axis}, between which the "
+                f"log-density of {name} bends by {bend:.3g}; wants at most {_ROUGHEST:g}, so about "
+                f"{wish} nodes (or a smoother density)."
+            )
