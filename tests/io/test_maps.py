@@ -16,6 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import brenier
+from brenier.exact import GridPotential, Torus
 from brenier.io import read_manifest
 from brenier.io._container import FORMAT_VERSION, _digest, _json_bytes
 from brenier.io._tree import saved_classes
@@ -63,6 +64,7 @@ def _examples():
         Pushforward(gaussian, GradientMap(quadratic)),
         EntropicMap(points, np.zeros(5), 0.5),
         ResidualNetwork.identity(KEY, 2, (2,)),
+        GridPotential.from_grid(Torus([0.0, 1.0], [1.0, 2.0], [12, 12]), np.zeros((12, 12))),
     ]
 
 

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 import equinox as eqx
 import numpy as np
+import scipy.sparse as sp
 from scipy.interpolate import KroghInterpolator, make_interp_spline
 
 from brenier._checks import check_at_least, check_positive
@@ -46,13 +47,17 @@ class AbstractGrid(eqx.Module):
 
     @abc.abstractmethod
     def derivatives(self, axis: int) -> tuple[Float[np.ndarray, "n n"], Float[np.ndarray, "n n"]]:
-        """The matrices of ∂ and ∂² along one axis."""
+        """The matrices of ∂ and ∂² along one axis, at the nodes."""
+
+    @abc.abstractmethod
+    def stencils(self, axis: int) -> tuple[sp.csr_matrix, sp.csr_matrix]:
+        """∂ and ∂² along one axis by differences of three nodes: sparse, of second order."""
 
     @abc.abstractmethod
     def interpolation(
-        self, axis: int, nodes: Float[np.ndarray, "m"]
+        self, axis: int, places: Float[np.ndarray, "m"], order: int = 0
     ) -> Float[np.ndarray, "m n"]:
-        """The matrix that carries values at the nodes of one axis to values at other points."""
+        """The matrix from values at the nodes of one axis to a derivative's at other places."""
 
     @abc.abstractmethod
     def resized(self, shape: tuple[int, ...]) -> "AbstractGrid":
@@ -126,30 +131,29 @@ class Torus(AbstractGrid):
         return np.full(self.shape[axis], self.spacing[axis])
 
     def derivatives(self, axis: int) -> tuple[Float[np.ndarray, "n n"], Float[np.ndarray, "n n"]]:
-        n = self.shape[axis]
-        waves = self._wave_numbers(axis)
-        spectrum = np.fft.fft(np.eye(n), axis=0)
-        # The highest wave of an even grid has no first derivative at the nodes.
-        odd = np.where((n % 2 == 0) & (np.arange(n) == n // 2), 0.0, waves)
-        first = np.fft.ifft(1j * odd[:, None] * spectrum, axis=0).real
-        second = np.fft.ifft(-(waves**2)[:, None] * spectrum, axis=0).real
-        return first, second
+        nodes = self.nodes(axis)
+        return self.interpolation(axis, nodes, 1), self.interpolation(axis, nodes, 2)
+
+    def stencils(self, axis: int) -> tuple[sp.csr_matrix, sp.csr_matrix]:
+        h = self.spacing[axis]
+        after = sp.csr_matrix(np.roll(np.eye(self.shape[axis]), 1, axis=1))
+        first, second = after - after.T, after - 2.0 * (after @ after.T) + after.T
+        return first / (2.0 * h), second / h**2
 
     def interpolation(
-        self, axis: int, nodes: Float[np.ndarray, "m"]
+        self, axis: int, places: Float[np.ndarray, "m"], order: int = 0
     ) -> Float[np.ndarray, "m n"]:
         n = self.shape[axis]
-        phases = np.outer(nodes - self.lower[axis], self._wave_numbers(axis))
-        waves = np.exp(1j * phases)
+        numbers = 2.0 * np.pi * np.fft.fftfreq(n, self.spacing[axis])
+        waves = np.exp(1j * np.outer(places - self.lower[axis], numbers))
+        # Of the two highest waves of an even grid, their mean.
+        parts = waves * (1j * numbers) ** order
         if n % 2 == 0:
-            waves[:, n // 2] = np.cos(phases[:, n // 2])
-        return (waves @ np.fft.fft(np.eye(n), axis=0)).real / n
+            parts[:, n // 2] = parts[:, n // 2].real
+        return (parts @ np.fft.fft(np.eye(n), axis=0)).real / n
 
     def resized(self, shape: tuple[int, ...]) -> "Torus":
         return Torus(self.lower, self.upper, shape)
-
-    def _wave_numbers(self, axis: int) -> Float[np.ndarray, "n"]:
-        return 2.0 * np.pi * np.fft.fftfreq(self.shape[axis], self.spacing[axis])
 
 
 class Box(AbstractGrid):
@@ -213,10 +217,28 @@ class Box(AbstractGrid):
         return weights
 
     def derivatives(self, axis: int) -> tuple[Float[np.ndarray, "n n"], Float[np.ndarray, "n n"]]:
+        return self._differences(axis, _ORDER)
+
+    def stencils(self, axis: int) -> tuple[sp.csr_matrix, sp.csr_matrix]:
+        first, second = self._differences(axis, 2)
+        return sp.csr_matrix(first), sp.csr_matrix(second)
+
+    def interpolation(
+        self, axis: int, places: Float[np.ndarray, "m"], order: int = 0
+    ) -> Float[np.ndarray, "m n"]:
+        spline = make_interp_spline(self.nodes(axis), np.eye(self.shape[axis]), k=_DEGREE)
+        return spline(places, nu=order)
+
+    def resized(self, shape: tuple[int, ...]) -> "Box":
+        return Box(self.lower, self.upper, shape)
+
+    def _differences(
+        self, axis: int, order: int
+    ) -> tuple[Float[np.ndarray, "n n"], Float[np.ndarray, "n n"]]:
         n, h = self.shape[axis], self.spacing[axis]
         first, second = np.zeros((n, n)), np.zeros((n, n))
         for row in range(n):
-            reach = min(row, n - 1 - row, _ORDER // 2)
+            reach = min(row, n - 1 - row, order // 2)
             # Wide one-sided stencils have growing modes, which Newton's method runs into.
             start = row - reach if reach else min(row, n - 3)
             stencil = np.arange(start, start + 2 * max(reach, 1) + 1)
@@ -224,17 +246,8 @@ class Box(AbstractGrid):
             first[row, stencil], second[row, stencil] = slopes[1] / h, slopes[2] / h**2
         return first, second
 
-    def interpolation(
-        self, axis: int, nodes: Float[np.ndarray, "m"]
-    ) -> Float[np.ndarray, "m n"]:
-        spline = make_interp_spline(self.nodes(axis), np.eye(self.shape[axis]), k=_DEGREE)
-        return spline(nodes)
 
-    def resized(self, shape: tuple[int, ...]) -> "Box":
-        return Box(self.lower, self.upper, shape)
-
-
-def along(matrix: Float[np.ndarray, "m n"], values: np.ndarray, axis: int) -> np.ndarray:
+def along(matrix: np.ndarray, values: np.ndarray, axis: int) -> np.ndarray:
     """The matrix applied along one axis of an array."""
     return np.moveaxis(np.tensordot(matrix, values, axes=(1, axis)), 0, axis)
 
