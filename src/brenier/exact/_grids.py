@@ -2,10 +2,10 @@
 
 import abc
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import equinox as eqx
 import numpy as np
-import scipy.sparse as sp
 from scipy.interpolate import KroghInterpolator, make_interp_spline
 
 from brenier._checks import check_at_least, check_positive
@@ -19,6 +19,14 @@ _DEGREE = 7
 # Fewer nodes hold neither a smooth density nor, on a box, the stencils and splines.
 _FEWEST = 12
 _DIMENSIONS = (1, 2, 3)
+
+
+class Derivatives(NamedTuple):
+    """∂ and ∂² along one axis at its nodes, and the ∂ from which mixed derivatives are made."""
+
+    first: Float[np.ndarray, "n n"]
+    second: Float[np.ndarray, "n n"]
+    mixed: Float[np.ndarray, "n n"]
 
 
 class AbstractGrid(eqx.Module):
@@ -46,12 +54,12 @@ class AbstractGrid(eqx.Module):
         """The quadrature weights along one axis."""
 
     @abc.abstractmethod
-    def derivatives(self, axis: int) -> tuple[Float[np.ndarray, "n n"], Float[np.ndarray, "n n"]]:
-        """The matrices of ∂ and ∂² along one axis, at the nodes."""
+    def derivatives(self, axis: int) -> Derivatives:
+        """The matrices that differentiate along one axis, at the nodes."""
 
     @abc.abstractmethod
-    def stencils(self, axis: int) -> tuple[sp.csr_matrix, sp.csr_matrix]:
-        """∂ and ∂² along one axis by differences of three nodes: sparse, of second order."""
+    def low_order_derivatives(self, axis: int) -> Derivatives:
+        """The same by differences of neighbours: mostly zeros, of second order."""
 
     @abc.abstractmethod
     def interpolation(
@@ -130,15 +138,15 @@ class Torus(AbstractGrid):
     def weights(self, axis: int) -> Float[np.ndarray, "n"]:
         return np.full(self.shape[axis], self.spacing[axis])
 
-    def derivatives(self, axis: int) -> tuple[Float[np.ndarray, "n n"], Float[np.ndarray, "n n"]]:
-        nodes = self.nodes(axis)
-        return self.interpolation(axis, nodes, 1), self.interpolation(axis, nodes, 2)
+    def derivatives(self, axis: int) -> Derivatives:
+        first, second = (self.interpolation(axis, self.nodes(axis), order) for order in (1, 2))
+        return Derivatives(first, second, first)
 
-    def stencils(self, axis: int) -> tuple[sp.csr_matrix, sp.csr_matrix]:
+    def low_order_derivatives(self, axis: int) -> Derivatives:
         h = self.spacing[axis]
-        after = sp.csr_matrix(np.roll(np.eye(self.shape[axis]), 1, axis=1))
-        first, second = after - after.T, after - 2.0 * (after @ after.T) + after.T
-        return first / (2.0 * h), second / h**2
+        after = np.roll(np.eye(self.shape[axis]), 1, axis=1)
+        first, second = after - after.T, after - 2.0 * np.eye(self.shape[axis]) + after.T
+        return Derivatives(first / (2.0 * h), second / h**2, first / (2.0 * h))
 
     def interpolation(
         self, axis: int, places: Float[np.ndarray, "m"], order: int = 0
@@ -159,9 +167,10 @@ class Torus(AbstractGrid):
 class Box(AbstractGrid):
     """Equispaced nodes of the box [lower, upper], both ends among them: finite differences.
 
-    Tenth order in the interior; towards the border the stencils narrow, down to three nodes. The
-    equation holds at the border, too, and no condition is imposed there: right for densities that
-    decay, where the linearised equation carries errors outward. Not for a density that is cut off.
+    Tenth order in the interior; towards the border the stencils narrow, down to three nodes. At the
+    border the equation holds, too, with D²p as it is two nodes inside; no condition is imposed:
+    right for densities that decay, where the linearised equation carries errors outward, and their
+    weight is small. Not for a density that is cut off.
 
     Args:
         lower, upper: opposite corners, d ≤ 3 numbers each.
@@ -216,12 +225,11 @@ class Box(AbstractGrid):
         weights[[0, -1]] *= 0.5
         return weights
 
-    def derivatives(self, axis: int) -> tuple[Float[np.ndarray, "n n"], Float[np.ndarray, "n n"]]:
+    def derivatives(self, axis: int) -> Derivatives:
         return self._differences(axis, _ORDER)
 
-    def stencils(self, axis: int) -> tuple[sp.csr_matrix, sp.csr_matrix]:
-        first, second = self._differences(axis, 2)
-        return sp.csr_matrix(first), sp.csr_matrix(second)
+    def low_order_derivatives(self, axis: int) -> Derivatives:
+        return self._differences(axis, 2)
 
     def interpolation(
         self, axis: int, places: Float[np.ndarray, "m"], order: int = 0
@@ -232,19 +240,20 @@ class Box(AbstractGrid):
     def resized(self, shape: tuple[int, ...]) -> "Box":
         return Box(self.lower, self.upper, shape)
 
-    def _differences(
-        self, axis: int, order: int
-    ) -> tuple[Float[np.ndarray, "n n"], Float[np.ndarray, "n n"]]:
+    def _differences(self, axis: int, order: int) -> Derivatives:
         n, h = self.shape[axis], self.spacing[axis]
         first, second = np.zeros((n, n)), np.zeros((n, n))
-        for row in range(n):
+        for row in range(1, n - 1):
             reach = min(row, n - 1 - row, order // 2)
-            # Wide one-sided stencils have growing modes, which Newton's method runs into.
-            start = row - reach if reach else min(row, n - 3)
-            stencil = np.arange(start, start + 2 * max(reach, 1) + 1)
-            slopes = KroghInterpolator(stencil - row, np.eye(stencil.size)).derivatives(0.0, 3)
-            first[row, stencil], second[row, stencil] = slopes[1] / h, slopes[2] / h**2
-        return first, second
+            offsets = np.arange(-reach, reach + 1)
+            slopes = KroghInterpolator(offsets, np.eye(offsets.size)).derivatives(0.0, 3)
+            first[row, row + offsets], second[row, row + offsets] = slopes[1] / h, slopes[2] / h**2
+        first[0, :3], first[-1, -3:] = np.array([[-1.5, 2.0, -0.5], [0.5, -2.0, 1.5]]) / h
+        mixed = first.copy()
+        # One-sided second derivatives at the border make Newton's method fail.
+        for matrix in (second, mixed):
+            matrix[0], matrix[-1] = matrix[2], matrix[-3]
+        return Derivatives(first, second, mixed)
 
 
 def along(matrix: np.ndarray, values: np.ndarray, axis: int) -> np.ndarray:

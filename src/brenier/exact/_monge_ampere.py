@@ -16,7 +16,7 @@ from brenier._solution import Result, Solution
 from brenier._types import Array, Float, Point, Points, Scalar
 from brenier.exact._grid_potential import GridPotential
 from brenier.exact._grids import AbstractGrid
-from brenier.exact._monge_ampere_newton import Iterate, MongeAmpere
+from brenier.exact._monge_ampere_newton import MongeAmpere, Run
 from brenier.maps import GradientMap
 from brenier.measures import AbstractMeasure, Gaussian, GaussianMixture, Gibbs, require_density
 from brenier.numerics import gaussian_map_matrix
@@ -37,26 +37,24 @@ Density: TypeAlias = AbstractMeasure | Callable[[Point], Scalar] | np.ndarray | 
 
 
 class _Level(NamedTuple):
-    """The solve on one grid: where it ended, the residuals on the way, and what it cost."""
+    """The solve on one grid, and what the map costs."""
 
     grid: AbstractGrid
-    end: Iterate
-    converged: bool
-    history: list[float]
-    linear_iterations: int
-    cost: float
     equation: MongeAmpere
+    run: Run
+    cost: float
 
 
 def solve_monge_ampere(
     source: Density, target: Density, grid: AbstractGrid, *,
-    tolerance: float = 1e-9, max_iterations: int = 50, throw: bool = True,
+    tolerance: float = 1e-9, max_iterations: int = 100, throw: bool = True,
 ) -> Solution:
     """T = ∇φ, φ = ½‖x‖² + p, of log det D²φ + log g(∇φ) = log f + c: from density f to density g.
 
     Damped Newton steps that keep D²φ positive definite at every node, on a grid of half the nodes
-    first where that is fine enough. Linear systems by GMRES, preconditioned by the operator whose
-    coefficients are averaged to functions of one coordinate each, inverted along the axes.
+    first where that is fine enough, and by way of easier sources where Newton's method fails.
+    Linear systems by GMRES, preconditioned by the operator whose coefficients are averaged to
+    functions of one coordinate each, or by sparse factors in the plane where that is not enough.
     c takes up what the two normalisations miss, so neither density need be normalised.
 
     On a ``Torus`` the map is the optimal one for the periodic distance. On a ``Box`` the source
@@ -71,7 +69,7 @@ def solve_monge_ampere(
         grid: ``Torus`` or ``Box``.
         tolerance: on the largest residual of the equation over the nodes; no lower than rounding
             allows.
-        max_iterations: Newton steps on each grid.
+        max_iterations: Newton steps on each grid, failed attempts included.
         throw: whether to raise where the solve failed.
 
     Returns:
@@ -81,7 +79,8 @@ def solve_monge_ampere(
         - ``cost``, W₂² = E‖x − T(x)‖² under the source, and ``cost_error``, an estimate from above:
           a quarter of the difference from the grid of half the nodes (NaN where there is none);
         - ``kl``, KL(T#f ‖ g) measured between the nodes, where no equation was solved;
-        - ``residual``, the largest over the nodes, and ``history``, what it was step by step;
+        - ``residual``, the largest over the nodes, and ``history``, what it was step by step
+          (of an easier source's equation where those were taken on the way);
         - ``constant``, c: 0 but for discretisation where both densities are normalised, as on a
           torus they always are; a measure of the error then;
         - ``source_mass``, the integral of the source as given over the grid;
@@ -115,28 +114,28 @@ def solve_monge_ampere(
     # The matrices are small: threads of BLAS cost more than they bring, and much more when busy.
     with threadpool_limits(1, user_api="blas"):
         for now in grids:
-            start = levels[-1] if levels and levels[-1].converged else None
+            start = levels[-1] if levels and levels[-1].run.converged else None
             log_f = grid.carried(log_source, now) if now is not grid else log_source
             levels.append(_solve(now, log_f, log_target, start, tolerance, max_iterations))
-        last = levels[-1]
-        potential = GridPotential.from_grid(grid, last.end.potential)
-        kl = last.equation.divergence(last.end)
-    coarse = levels[-2] if len(levels) > 1 and levels[-2].converged else None
+        end, cost = levels[-1].run.end, levels[-1].cost
+        potential = GridPotential.from_grid(grid, end.potential)
+        kl = levels[-1].equation.divergence(end)
+    coarse = levels[-2] if len(levels) > 1 and levels[-2].run.converged else None
     stats: dict[str, Any] = {
-        "cost": last.cost,
-        "cost_error": math.nan if coarse is None else abs(last.cost - coarse.cost) / _REFINED,
+        "cost": cost,
+        "cost_error": math.nan if coarse is None else abs(cost - coarse.cost) / _REFINED,
         "kl": kl,
-        "residual": last.end.error,
-        "constant": last.end.constant,
+        "residual": end.error,
+        "constant": end.constant,
         "source_mass": mass,
-        "smallest_eigenvalue": last.end.smallest,
-        "iterations": sum(len(level.history) - 1 for level in levels),
-        "linear_iterations": sum(level.linear_iterations for level in levels),
-        "history": last.history,
-        "levels": [(level.grid.shape, level.cost, level.end.error) for level in levels],
+        "smallest_eigenvalue": end.smallest,
+        "iterations": sum(len(level.run.history) - 1 for level in levels),
+        "linear_iterations": sum(level.run.linear_iterations for level in levels),
+        "history": levels[-1].run.history,
+        "levels": [(level.grid.shape, level.cost, level.run.end.error) for level in levels],
         "seconds": time.perf_counter() - started,
     }
-    result = Result.successful if last.converged else Result.not_converged
+    result = Result.successful if levels[-1].run.converged else Result.not_converged
     return Solution(GradientMap(potential), result, stats).checked(throw)
 
 
@@ -156,7 +155,7 @@ def _solve(
     equation = MongeAmpere(grid, log_f, log_target)
     now = None
     if start is not None:
-        now = equation.evaluate(start.grid.carried(start.end.potential, grid))
+        now = equation.evaluate(start.grid.carried(start.run.end.potential, grid))
     if now is None and not grid.periodic:
         now = equation.evaluate(_affine(grid, log_f, target))
     if now is None:
@@ -164,18 +163,9 @@ def _solve(
     if now is None:
         raise ValueError("target: got a log-density that is not finite at the nodes of the grid; "
                          "wants a positive density there.")
-    limit = max(tolerance, equation.rounding(now))  # p hardly changes its size
-    history, linear = [now.error], 0
-    while now.error > limit and len(history) <= max_iterations:
-        then, count = equation.step(now)
-        linear += count
-        if then is None:
-            break
-        now = then
-        history.append(now.error)
-    square = np.sum(now.displacement**2, axis=-1)
-    cost = float(np.sum(equation.weights * square))
-    return _Level(grid, now, now.error <= limit, history, linear, cost, equation)
+    run = equation.solve(now, tolerance, max_iterations)
+    cost = float(np.sum(equation.weights * np.sum(run.end.displacement**2, axis=-1)))
+    return _Level(grid, equation, run, cost)
 
 
 @eqx.filter_jit

@@ -9,7 +9,7 @@ import scipy.sparse as sp
 from scipy.sparse.linalg import splu
 
 from brenier._types import Float
-from brenier.exact._grids import AbstractGrid, along
+from brenier.exact._grids import AbstractGrid, Derivatives, along
 
 
 class Linearised(NamedTuple):
@@ -22,16 +22,16 @@ class Linearised(NamedTuple):
     inverse: Float[np.ndarray, "*shape d d"]
     drift: Float[np.ndarray, "*shape d"]
     log_source: Float[np.ndarray, "*shape"]
-    derivatives: list[tuple[np.ndarray, np.ndarray]]
+    derivatives: list[Derivatives]
 
     def __call__(self, q: Float[np.ndarray, "*shape"]) -> Float[np.ndarray, "*shape"]:
         result = np.zeros_like(q)
-        for i, (first, second) in enumerate(self.derivatives):
-            slope = along(first, q, i)
-            result += self.inverse[..., i, i] * along(second, q, i) + self.drift[..., i] * slope
+        for i, (first, second, mixed) in enumerate(self.derivatives):
+            result += self.inverse[..., i, i] * along(second, q, i)
+            result += self.drift[..., i] * along(first, q, i)
             for j in range(i):
-                mixed = along(self.derivatives[j][0], slope, j)
-                result += 2.0 * self.inverse[..., i, j] * mixed
+                cross = along(self.derivatives[j].mixed, along(mixed, q, i), j)
+                result += 2.0 * self.inverse[..., i, j] * cross
         return result
 
 
@@ -49,7 +49,7 @@ def separable(operator: Linearised) -> Preconditioner:
     and target are products of densities on the line.
     """
     modes, backs, spectra, invariant = [], [], [], []
-    for i, (first, second) in enumerate(operator.derivatives):
+    for i, (first, second, _) in enumerate(operator.derivatives):
         m = _mean_over_others(operator, operator.inverse[..., i, i], i)
         b = _mean_over_others(operator, operator.drift[..., i], i)
         values, vectors = np.linalg.eig(m[:, None] * second + b[:, None] * first)
@@ -87,15 +87,17 @@ def factorised(operator: Linearised) -> Preconditioner:
 
     For M that varies by orders of magnitude. The mean is the value at the source's highest node.
     """
-    (first, second), (first_2, second_2) = (operator.grid.stencils(axis) for axis in range(2))
-    one, one_2 = (sp.identity(n, format="csr") for n in operator.grid.shape)
+    one, two = (
+        [sp.csr_matrix(matrix) for matrix in operator.grid.low_order_derivatives(axis)]
+        for axis in range(2)
+    )
+    here, here_2 = (sp.identity(n, format="csr") for n in operator.grid.shape)
     M, b = operator.inverse, operator.drift
     matrix = (
-        _rows(M[..., 0, 0]) @ sp.kron(second, one_2)
-        + _rows(M[..., 1, 1]) @ sp.kron(one, second_2)
-        + _rows(2.0 * M[..., 0, 1]) @ sp.kron(first, first_2)
-        + _rows(b[..., 0]) @ sp.kron(first, one_2)
-        + _rows(b[..., 1]) @ sp.kron(one, first_2)
+        _rows(b[..., 0]) @ sp.kron(one[0], here_2) + _rows(b[..., 1]) @ sp.kron(here, two[0])
+        + _rows(M[..., 0, 0]) @ sp.kron(one[1], here_2)
+        + _rows(M[..., 1, 1]) @ sp.kron(here, two[1])
+        + _rows(2.0 * M[..., 0, 1]) @ sp.kron(one[2], two[2])
     )
     size, peak = operator.log_source.size, int(np.argmax(operator.log_source))
     column = sp.csr_matrix(

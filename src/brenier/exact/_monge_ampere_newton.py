@@ -1,5 +1,6 @@
 """Newton's method for the Monge-Ampere equation on a grid: the equation and its linear solves."""
 
+import copy
 import math
 from collections.abc import Callable
 from typing import NamedTuple
@@ -18,6 +19,10 @@ from brenier.exact._monge_ampere_linear import (
 
 # A step keeps this share of the smallest eigenvalue of D²φ, and lowers the residual a little.
 _KEPT, _ARMIJO, _SHORTEST = 0.1, 1e-4, 1e-3
+# Newton steps towards one source; the residual asked of those on the way; the shortest way.
+_STEPS, _ON_THE_WAY, _SHORTEST_STRIDE = 15, 0.1, 1e-2
+# Where (D²φ)⁻¹ is huge rounding may leave more than the tolerance, but never more than this.
+_MOST_ROUNDING = 1e-6
 # Relative accuracy of the linear solves: the residual itself, between these.
 _LOOSE, _TIGHT = 1e-2, 1e-8
 # Of one linear solve; in the plane a factorisation takes over after these.
@@ -47,6 +52,15 @@ class Iterate(NamedTuple):
         return float(np.abs(self.residual).max())
 
 
+class Run(NamedTuple):
+    """Where Newton's method ended, the largest residuals on the way, and its linear iterations."""
+
+    end: Iterate
+    history: list[float]
+    linear_iterations: int
+    converged: bool
+
+
 class MongeAmpere:
     """log det D²φ + log g(∇φ) − log f = c at the nodes of a grid, for p = φ − ½‖x‖² and c.
 
@@ -69,20 +83,20 @@ class MongeAmpere:
     def evaluate(self, p: Float[np.ndarray, "*shape"]) -> Iterate | None:
         """The equation at p; None where D²φ is not positive definite at every node."""
         d = self.grid.dimension
-        gradient = [along(first, p, i) for i, (first, _) in enumerate(self.derivatives)]
         hessian = np.empty((*p.shape, d, d))
-        for i, (_, second) in enumerate(self.derivatives):
+        for i, (_, second, mixed) in enumerate(self.derivatives):
             hessian[..., i, i] = 1.0 + along(second, p, i)
             for j in range(i):
-                hessian[..., i, j] = hessian[..., j, i] = along(
-                    self.derivatives[j][0], gradient[i], j)
+                cross = along(self.derivatives[j].mixed, along(mixed, p, i), j)
+                hessian[..., i, j] = hessian[..., j, i] = cross
         if not np.isfinite(hessian).all():
             return None
         eigenvalues = np.linalg.eigvalsh(hessian)
         smallest = float(eigenvalues.min())
         if smallest <= 0.0:
             return None
-        displacement = np.stack(gradient, axis=-1)
+        displacement = np.stack(
+            [along(first, p, i) for i, (first, _, _) in enumerate(self.derivatives)], axis=-1)
         log_g, drift = self.log_target((self.points + displacement).reshape(-1, d))
         residual = np.log(eigenvalues).sum(axis=-1) + log_g.reshape(p.shape) - self.log_source
         constant = float(np.sum(self.weights * residual))
@@ -92,11 +106,6 @@ class MongeAmpere:
             p, displacement, np.linalg.inv(hessian), drift.reshape(displacement.shape),
             residual - constant, constant, smallest,
         )
-
-    def rounding(self, now: Iterate) -> float:
-        """The residual that rounding leaves: that of p, magnified by the second derivatives."""
-        rows = max(float(np.abs(second).sum(axis=1).max()) for _, second in self.derivatives)
-        return float(np.finfo(np.float64).eps) * rows * (float(np.ptp(now.potential)) + 1.0)
 
     def divergence(self, now: Iterate) -> float:
         """KL(∇φ#f ‖ g) = log E_f e^r − E_f r of the residuals r in the middles of the cells.
@@ -130,7 +139,59 @@ class MongeAmpere:
         mean = float(np.sum(weights * residual))
         return max(math.log(float(np.sum(weights * np.exp(residual - mean)))), 0.0)
 
-    def step(self, now: Iterate) -> tuple[Iterate | None, int]:
+    def solve(self, start: Iterate, tolerance: float, max_iterations: int) -> Run:
+        """Newton's method from ``start``; where it fails, by way of easier sources.
+
+        With f₀ the source that ``start`` solves exactly, the sources f₀^(1−t) f^t lead from it to
+        f; t first jumps to 1, then goes by half as much after a failure, by more after a success.
+        """
+        now, history, linear, share, stride = start, [start.error], 0, 0.0, 1.0
+        while share < 1.0 and stride > _SHORTEST_STRIDE and len(history) <= max_iterations:
+            goal = min(share + stride, 1.0)
+            equation = copy.copy(self)
+            equation.log_source = self.log_source + (1.0 - goal) * start.residual
+            steps = min(_STEPS, max_iterations + 1 - len(history))
+            end, errors, count = equation._newton(
+                now, tolerance if goal == 1.0 else _ON_THE_WAY, steps)
+            history += errors
+            linear += count
+            if end is None:
+                stride *= 0.5
+            else:
+                now, share, stride = end, goal, 1.5 * stride
+                self.factorised |= equation.factorised
+        if share < 1.0:
+            whole = self.evaluate(now.potential)
+            assert whole is not None  # p is that of an iterate
+            now = whole
+        return Run(now, history, linear, share == 1.0)
+
+    def _newton(
+        self, start: Iterate, tolerance: float, steps: int
+    ) -> tuple[Iterate | None, list[float], int]:
+        """Damped steps until the tolerance, with the residuals and the linear iterations."""
+        now = self.evaluate(start.potential)
+        assert now is not None  # p is that of an iterate
+        errors: list[float] = []
+        linear = 0
+        while not now.error <= max(tolerance, self._rounding(now)):
+            if len(errors) == steps:
+                return None, errors, linear
+            then, count = self._step(now)
+            linear += count
+            if then is None:
+                return None, errors, linear
+            now = then
+            errors.append(now.error)
+        return now, errors, linear
+
+    def _rounding(self, now: Iterate) -> float:
+        """The residual that rounding leaves: that of p, magnified by differences and by M."""
+        rows = max(float(np.abs(second).sum(axis=1).max()) for _, second, _ in self.derivatives)
+        unit = float(np.finfo(np.float64).eps) * (float(np.ptp(now.potential)) + 1.0)
+        return min(unit * rows / now.smallest, _MOST_ROUNDING)
+
+    def _step(self, now: Iterate) -> tuple[Iterate | None, int]:
         """One damped Newton step, and the iterations of its linear solve; None where none helps."""
         direction, iterations = self._direction(now)
         size, length = float(np.linalg.norm(now.residual)), 1.0
