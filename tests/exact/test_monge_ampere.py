@@ -16,6 +16,7 @@ from brenier.numerics import gaussian_map_matrix
 
 TAU = 2.0 * np.pi
 CENTRE = jnp.zeros(2)
+NORMAL = Gaussian.standard(2)
 
 
 def _wavy(x):
@@ -40,10 +41,11 @@ def test_between_gaussians_the_map_is_affine(shift):
     solution = solve_monge_ampere(f, g, Box.around(f, [32, 40]))
     matrix = np.asarray(gaussian_map_matrix(f.covariance, g.covariance))
     x = np.asarray(f.sample(jax.random.key(0), 50))
+    f_mean, g_mean = np.asarray(f.mean), np.asarray(g.mean)
     # Quadratics are differentiated exactly: only the tolerance is left.
-    np.testing.assert_allclose(solution.map(x), g.mean + (x - f.mean) @ matrix, atol=1e-8)
+    np.testing.assert_allclose(solution.map(x), g_mean + (x - f_mean) @ matrix, atol=1e-8)
     bend = matrix - np.eye(2)
-    cost = np.sum((f.mean - g.mean) ** 2) + np.trace(bend @ f.covariance @ bend)
+    cost = np.sum((f_mean - g_mean) ** 2) + np.trace(bend @ np.asarray(f.covariance) @ bend)
     # The tails outside of six deviations hold 1e-8 of the mass.
     assert solution.stats["cost"] == pytest.approx(cost, abs=1e-6)
     assert abs(solution.stats["constant"]) < 1e-7
@@ -54,7 +56,7 @@ def test_on_the_line_it_is_the_monotone_rearrangement():
     f = Gaussian.standard(1)
     g = GaussianMixture(
         np.array([0.35, 0.65]), np.array([[-1.2], [0.8]]), np.array([[[0.36]], [[0.25]]]))
-    solution = solve_monge_ampere(f, g, Box.around(f, [192]))
+    solution = solve_monge_ampere(f, g, Box.around(f, [512]))
 
     def rearranged(x):
         return brentq(
@@ -88,22 +90,44 @@ def _pulled_back(x):
 def test_a_known_map_is_found_to_high_order():
     x = jax.random.normal(jax.random.key(1), (200, 2))
     exact = jax.vmap(jax.grad(_known_potential))(x)
-    errors, claims, costs = [], [], []
-    for n in (32, 64, 96):
-        grid = Box([-6.0, -6.0], [6.0, 6.0], [n, n])
+    errors, costs, claims = [], [], []
+    for n in (32, 48, 64):
+        grid = Box([-7.0, -7.0], [7.0, 7.0], [n, n])
         solution = solve_monge_ampere(_pulled_back, Gaussian.standard(2), grid)
         errors.append(float(jnp.abs(solution.map(x) - exact).max()))
-        claims.append(solution.stats["cost_error"])
         costs.append(solution.stats["cost"])
-    order = np.log(errors[1] / errors[2]) / np.log(96 / 64)
-    # Tenth in the limit; at these sizes more than sixth, of the scheme that it replaces.
-    assert order > 6.0, errors
+        claims.append(solution.stats["cost_error"])
+    order = np.log(errors[0] / errors[2]) / np.log(2.0)
+    # Tenth in the limit, and about that where the grid resolves the map.
+    assert order > 7.0, errors
     assert errors[-1] < 1e-5
-    weights = np.exp(jax.vmap(_pulled_back)(grid.points().reshape(-1, 2)))
-    moved = jax.vmap(jax.grad(_known_potential))(grid.points().reshape(-1, 2))
-    square = np.sum((np.asarray(moved) - grid.points().reshape(-1, 2)) ** 2, axis=1)
-    exact_cost = weights @ square / weights.sum()
-    assert all(abs(c - exact_cost) <= e for c, e in zip(costs[1:], claims[1:], strict=True))
+    points = grid.points().reshape(-1, 2)
+    weights = np.asarray(jnp.exp(jax.vmap(_pulled_back)(points)))
+    moved = np.asarray(jax.vmap(jax.grad(_known_potential))(points))
+    exact_cost = weights @ np.sum((moved - points) ** 2, axis=1) / weights.sum()
+    assert abs(costs[1] - exact_cost) <= claims[1]
+    assert abs(costs[2] - exact_cost) <= claims[2]
+
+
+@pytest.mark.parametrize("side", [5.0, 6.0])
+def test_a_border_that_the_map_bends_across_does_no_harm(side):
+    """Folds of the map run into the corners, where the source still has 1e-4 of its maximum."""
+    grid = Box([-side, -side], [side, side], [32, 32])
+    solution = solve_monge_ampere(_pulled_back, Gaussian.standard(2), grid)
+    x = np.array([[0.0, 0.0], [1.0, -1.0], [1.5, 1.5]])
+    exact = jax.vmap(jax.grad(_known_potential))(x)
+    np.testing.assert_allclose(solution.map(x), exact, atol=2e-3)
+
+
+def test_modes_apart_are_reached_by_way_of_easier_sources():
+    means = np.array([[-2.0, -2.0], [-1.0, 2.0], [2.0, -3.0], [2.0, 2.0], [0.2, -0.7]])
+    weights = np.array([0.29, 0.20, 0.30, 0.20, 0.01])
+    narrow, wide = 0.1 * np.eye(2), 4.0 * np.eye(2)
+    source = GaussianMixture(weights, means, np.stack([narrow] * 4 + [wide]))
+    solution = solve_monge_ampere(source, NORMAL, Box([-10.0] * 2, [10.0] * 2, [64, 64]))
+    # T spreads the modes out, and all but folds the plane between them.
+    assert solution.stats["smallest_eigenvalue"] < 1e-2
+    assert solution.result is Result.successful
 
 
 def test_three_dimensions_on_a_box():
@@ -112,7 +136,7 @@ def test_three_dimensions_on_a_box():
     solution = solve_monge_ampere(f, g, Box.around(f, [16, 16, 16], deviations=5.0))
     matrix = np.asarray(gaussian_map_matrix(f.covariance, g.covariance))
     x = np.asarray(f.sample(jax.random.key(0), 20))
-    np.testing.assert_allclose(solution.map(x), g.mean + x @ matrix, atol=1e-8)
+    np.testing.assert_allclose(solution.map(x), np.asarray(g.mean) + x @ matrix, atol=1e-8)
 
 
 # ---- the torus
@@ -237,7 +261,7 @@ def test_too_few_steps_are_a_failure_that_keeps_the_map():
     assert np.isfinite(kept.map(np.zeros(2))).all()
 
 
-NORMAL, NARROW = Gaussian.standard(2), Gaussian(np.zeros(2), 1e-3 * np.eye(2))
+NARROW = Gaussian(np.zeros(2), 1e-3 * np.eye(2))
 PLANE = Box([-6.0, -6.0], [6.0, 6.0], [24, 24])
 
 
@@ -281,16 +305,20 @@ def test_the_plane_reference_and_its_refinement():
     means = np.array([[-1.2, -0.6], [1.2, -0.4], [0.1, 1.1]])
     target = GaussianMixture(np.array([0.3, 0.3, 0.4]), means, np.stack([0.65**2 * np.eye(2)] * 3))
     x = np.array([[0.0, 0.0], [1.25, -1.25]])
-    # This solver at 320 nodes a side; MATH_4 prints .10832, .32378, 1.65217, -1.04488, .12508.
-    exact = np.array([[0.108320413, 0.323776168], [1.652170585, -1.044881151]])
+    # From the other side, at 160 nodes: there the map is smoother, and 10 digits stand still.
+    # MATH_4 prints .10832, .32378, 1.65217, -1.04488, .12508.
+    exact = np.array([[0.1083204131, 0.3237761645], [1.6521705826, -1.0448811534]])
     errors = []
     for n in (96, 192):
         solution = solve_monge_ampere(NORMAL, target, Box.around(NORMAL, [n, n]))
         errors.append(np.abs(solution.map(x) - exact).max())
     assert errors[1] < 1e-6
     assert np.log2(errors[0] / errors[1]) > 5.0
-    assert solution.stats["cost"] == pytest.approx(0.12508183, abs=1e-6)
+    assert solution.stats["cost"] == pytest.approx(0.1250818384, abs=1e-6)
     assert solution.stats["cost_error"] < 2e-5
+    back = solve_monge_ampere(target, NORMAL, Box.around(target, [96, 96]))
+    np.testing.assert_allclose(back.map.inverse()(x), exact, atol=5e-9)
+    assert back.stats["cost"] == pytest.approx(0.1250818384, abs=5e-9)
 
 
 @pytest.mark.slow

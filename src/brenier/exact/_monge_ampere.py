@@ -59,8 +59,10 @@ def solve_monge_ampere(
 
     On a ``Torus`` the map is the optimal one for the periodic distance. On a ``Box`` the source
     must have decayed at the border, and nothing is asked of the target there but a log-density.
-    Not for densities that vanish or jump, nor for d > 3. Modes of the source far apart, with almost
-    nothing between them, stretch the map until no grid resolves it: look at ``cost_error``.
+    Between a mixture and a Gaussian, go from the mixture and invert the map: it is smoother that
+    way round, and converges much faster. Not for densities that vanish or jump, nor for d > 3.
+    Modes with almost nothing between them need a grid that resolves how the map folds there; where
+    ``smallest_eigenvalue`` is below 1e-4, expect trouble, and look at ``kl``.
 
     Args:
         source, target: a measure with a log-density, or a log-density as a JAX function of one
@@ -77,8 +79,10 @@ def solve_monge_ampere(
         inverse), and ``stats`` holds
 
         - ``cost``, W₂² = E‖x − T(x)‖² under the source, and ``cost_error``, an estimate from above:
-          a quarter of the difference from the grid of half the nodes (NaN where there is none);
-        - ``kl``, KL(T#f ‖ g) measured between the nodes, where no equation was solved;
+          a quarter of the difference from the grid of half the nodes (NaN where there is none); of
+          the mass outside of a box it knows nothing;
+        - ``kl``, KL(T#f ‖ g) measured between the nodes, where no equation was solved (∞ where T
+          folds);
         - ``residual``, the largest over the nodes, and ``history``, what it was step by step
           (of an easier source's equation where those were taken on the way);
         - ``constant``, c: 0 but for discretisation where both densities are normalised, as on a
