@@ -49,14 +49,14 @@ def test_between_gaussians_the_map_is_affine(shift):
     # The tails outside of six deviations hold 1e-8 of the mass.
     assert solution.stats["cost"] == pytest.approx(cost, abs=1e-6)
     assert abs(solution.stats["constant"]) < 1e-7
-    assert abs(solution.stats["source_mass"] - 1.0) < 1e-7
+    assert abs(solution.stats["log_source_mass"]) < 1e-7
 
 
 def test_on_the_line_it_is_the_monotone_rearrangement():
     f = Gaussian.standard(1)
     g = GaussianMixture(
         np.array([0.35, 0.65]), np.array([[-1.2], [0.8]]), np.array([[[0.36]], [[0.25]]]))
-    solution = solve_monge_ampere(f, g, Box.around(f, [512]))
+    solution = solve_monge_ampere(f, g, Box.around(f, [384]))
 
     def rearranged(x):
         return brentq(
@@ -66,7 +66,7 @@ def test_on_the_line_it_is_the_monotone_rearrangement():
 
     x = np.linspace(-2.5, 2.5, 11)[:, None]
     exact = np.array([[rearranged(point)] for point in x[:, 0]])
-    np.testing.assert_allclose(solution.map(x), exact, atol=1e-7)
+    np.testing.assert_allclose(solution.map(x), exact, atol=1e-6)
     # MATH_4, P1 at t = infinity, printed to six digits.
     found = solution.map(np.array([[-1.0], [0.0], [1.0]]))[:, 0]
     np.testing.assert_allclose(found, [-1.270444, 0.434686, 1.146651], atol=6e-7)
@@ -83,30 +83,30 @@ def _known_potential(x):
 
 def _pulled_back(x):
     """The density whose image under the known map is N(0, I)."""
-    y = jax.grad(_known_potential)(x)
-    return -0.5 * (y @ y) + jnp.linalg.slogdet(jax.hessian(_known_potential)(x))[1]
+    y, ((a, b), (_, c)) = jax.grad(_known_potential)(x), jax.hessian(_known_potential)(x)
+    return -0.5 * (y @ y) + jnp.log(a * c - b * b)
 
 
 def test_a_known_map_is_found_to_high_order():
     x = jax.random.normal(jax.random.key(1), (200, 2))
     exact = jax.vmap(jax.grad(_known_potential))(x)
     errors, costs, claims = [], [], []
-    for n in (32, 48, 64):
+    for n in (32, 64):
         grid = Box([-7.0, -7.0], [7.0, 7.0], [n, n])
         solution = solve_monge_ampere(_pulled_back, Gaussian.standard(2), grid)
         errors.append(float(jnp.abs(solution.map(x) - exact).max()))
         costs.append(solution.stats["cost"])
         claims.append(solution.stats["cost_error"])
-    order = np.log(errors[0] / errors[2]) / np.log(2.0)
+    order = np.log(errors[0] / errors[1]) / np.log(2.0)
     # Tenth in the limit, and about that where the grid resolves the map.
     assert order > 7.0, errors
     assert errors[-1] < 1e-5
     points = grid.points().reshape(-1, 2)
-    weights = np.asarray(jnp.exp(jax.vmap(_pulled_back)(points)))
+    weights = np.asarray(jnp.exp(jax.jit(jax.vmap(_pulled_back))(points)))
     moved = np.asarray(jax.vmap(jax.grad(_known_potential))(points))
     exact_cost = weights @ np.sum((moved - points) ** 2, axis=1) / weights.sum()
+    assert abs(costs[0] - exact_cost) <= claims[0]
     assert abs(costs[1] - exact_cost) <= claims[1]
-    assert abs(costs[2] - exact_cost) <= claims[2]
 
 
 @pytest.mark.parametrize("side", [5.0, 6.0])
@@ -170,7 +170,7 @@ def test_the_torus_converges_exponentially(torus_solution):
     assert errors[1] / errors[2] > 5.0
 
 
-def test_the_map_of_the_torus_is_periodic_monge_and_invertible(torus_solution):
+def test_the_map_of_the_torus_is_periodic_and_monge(torus_solution):
     T = torus_solution.map
     x = jax.random.uniform(jax.random.key(0), (20, 2), minval=-9.0, maxval=9.0)
     np.testing.assert_allclose(T(x + TAU), T(x) + TAU, atol=1e-12)
@@ -195,8 +195,8 @@ def test_arrays_of_densities_do_as_well(torus_solution):
     f, g = (np.exp(jax.vmap(jax.vmap(z))(grid.points())) for z in (_wavy, _peaked))
     solution = solve_monge_ampere(3.0 * f, 5.0 * g, grid)
     assert solution.stats["cost"] == pytest.approx(torus_solution.stats["cost"], abs=1e-10)
-    assert solution.stats["source_mass"] == pytest.approx(
-        3.0 * torus_solution.stats["source_mass"])
+    gained = solution.stats["log_source_mass"] - torus_solution.stats["log_source_mass"]
+    assert gained == pytest.approx(np.log(3.0), abs=1e-12)
 
 
 def test_products_in_three_dimensions_are_three_lines():
@@ -214,6 +214,8 @@ def test_products_in_three_dimensions_are_three_lines():
     apart = np.concatenate([lines[i].map(x[:, i : i + 1]) for i in range(3)], axis=1)
     # The same discrete equations, solved to 1e-9 each.
     np.testing.assert_allclose(cube.map(x), apart, atol=1e-8)
+    first = lines[0].map
+    np.testing.assert_allclose(first.inverse()(first(x[:, :1])), x[:, :1], atol=1e-10)
     total = sum(line.stats["cost"] for line in lines)
     assert cube.stats["cost"] == pytest.approx(total, abs=1e-8)
 
@@ -276,6 +278,7 @@ PLANE = Box([-6.0, -6.0], [6.0, 6.0], [24, 24])
     (np.ones((24, 24)), NORMAL, PLANE, "grid: got a box at whose border along axis 0"),
     (NARROW, NORMAL, PLANE, "grid: got 24 nodes along axis 0.*so about"),
     (lambda x: jnp.log(x[0]), NORMAL, PLANE, "source: got a log-density that is not finite"),
+    (NORMAL, lambda x: x, PLANE, r"target: got a function with values of shape \(2,\)"),
     (_wavy, NORMAL, _torus(24), "target: got a log-density that differs by .* a periodic one"),
     (NORMAL, _wavy, _torus(24), "source: got a log-density that differs by"),
 ])

@@ -103,13 +103,13 @@ class GridPotential(AbstractPotential):
             self.coefficients, list(cell), (_DEGREE + 1,) * self.dimension
         )
         t = inside - cell
-        weights = [_horner(_PIECES, t[i]) for i in range(self.dimension)]
+        weights = list(_horner(_PIECES, t))
         value = _contract(block, weights)
         if self.periodic:
             return value
-        for i in range(self.dimension):
-            slopes = [*weights[:i], _horner(_SLOPES, t[i]), *weights[i + 1 :]]
-            value += _contract(block, slopes) * (place[i] - inside[i])
+        for i, slope in enumerate(_horner(_SLOPES, t)):
+            along = [*weights[:i], slope, *weights[i + 1 :]]
+            value += _contract(block, along) * (place[i] - inside[i])
         return value
 
     def strong_convexity(self) -> Scalar:
@@ -117,11 +117,11 @@ class GridPotential(AbstractPotential):
         return jnp.zeros((), self.coefficients.dtype)
 
 
-def _horner(polynomials: Float[np.ndarray, "m r"], t: Scalar) -> Float[Array, "m"]:
-    weights = jnp.full(polynomials.shape[0], polynomials[:, -1])
+def _horner(polynomials: Float[np.ndarray, "m r"], t: Float[Array, "d"]) -> Float[Array, "d m"]:
+    values = jnp.broadcast_to(polynomials[:, -1], (t.shape[0], polynomials.shape[0]))
     for column in polynomials.T[-2::-1]:
-        weights = weights * t + column
-    return weights
+        values = values * t[:, None] + column
+    return values
 
 
 def _contract(block: Array, weights: list[Array]) -> Scalar:

@@ -243,17 +243,24 @@ class Box(AbstractGrid):
     def _differences(self, axis: int, order: int) -> Derivatives:
         n, h = self.shape[axis], self.spacing[axis]
         first, second = np.zeros((n, n)), np.zeros((n, n))
+        slopes = [_central(reach) for reach in range(1, order // 2 + 1)]
         for row in range(1, n - 1):
             reach = min(row, n - 1 - row, order // 2)
-            offsets = np.arange(-reach, reach + 1)
-            slopes = KroghInterpolator(offsets, np.eye(offsets.size)).derivatives(0.0, 3)
-            first[row, row + offsets], second[row, row + offsets] = slopes[1] / h, slopes[2] / h**2
+            stencil = slice(row - reach, row + reach + 1)
+            first[row, stencil] = slopes[reach - 1][0] / h
+            second[row, stencil] = slopes[reach - 1][1] / h**2
         first[0, :3], first[-1, -3:] = np.array([[-1.5, 2.0, -0.5], [0.5, -2.0, 1.5]]) / h
         mixed = first.copy()
         # One-sided second derivatives at the border make Newton's method fail.
         for matrix in (second, mixed):
             matrix[0], matrix[-1] = matrix[2], matrix[-3]
         return Derivatives(first, second, mixed)
+
+
+def _central(reach: int) -> Float[np.ndarray, "2 _"]:
+    """The weights of ∂ and ∂² at the middle of an odd number of nodes at distance 1."""
+    nodes = np.arange(-reach, reach + 1)
+    return KroghInterpolator(nodes, np.eye(nodes.size)).derivatives(0.0, 3)[1:]
 
 
 def along(matrix: np.ndarray, values: np.ndarray, axis: int) -> np.ndarray:

@@ -20,16 +20,17 @@ from brenier.exact._monge_ampere_newton import MongeAmpere, Run
 from brenier.maps import GradientMap
 from brenier.measures import AbstractMeasure, Gaussian, GaussianMixture, Gibbs, require_density
 from brenier.numerics import gaussian_map_matrix
-from brenier.numerics._points import over_points
 
 # Coarser grids than this along some axis are not worth a solve of their own.
-_COARSEST = 24
+_COARSEST = 16
 # log f may bend so much from node to node: a Gaussian then has half a node to its deviation.
 _ROUGHEST = 4.0
 # What the source's density may be at the border of a box, relative to its maximum.
 _BORDER = 1e-3
 # What a log-density may differ by between opposite sides of a torus.
 _PERIODIC = 1e-8
+# Points whose log-density is taken at once.
+_BLOCK = 4096
 # The difference of costs from a grid of half the nodes is divided by this: second order at least.
 _REFINED = 4.0
 
@@ -76,7 +77,7 @@ def solve_monge_ampere(
 
     Returns:
         A ``Solution``: ``map`` is the ``GradientMap`` of a ``GridPotential`` (∇φ anywhere, with
-        inverse), and ``stats`` holds
+        inverse; φ at the nodes is ``map.potential(grid.points())``), and ``stats`` holds
 
         - ``cost``, W₂² = E‖x − T(x)‖² under the source, and ``cost_error``, an estimate from above:
           a quarter of the difference from the grid of half the nodes (NaN where there is none); of
@@ -87,7 +88,8 @@ def solve_monge_ampere(
           (of an easier source's equation where those were taken on the way);
         - ``constant``, c: 0 but for discretisation where both densities are normalised, as on a
           torus they always are; a measure of the error then;
-        - ``source_mass``, the integral of the source as given over the grid;
+        - ``log_source_mass``, the logarithm of the source's integral over the grid, as given: what
+          a box misses of a normalised density;
         - ``smallest_eigenvalue`` of D²φ over the nodes, ``iterations``, ``linear_iterations``,
           ``seconds``, and ``levels``, (nodes, cost, residual) of each grid.
 
@@ -109,8 +111,7 @@ def solve_monge_ampere(
     check_positive("tolerance", tolerance)
     check_at_least("max_iterations", max_iterations, 1)
     log_source = _log_values("source", source, grid)
-    log_target = _target(target, grid)
-    mass = grid.integral(np.exp(log_source))
+    goal = _target(target, grid)
     grids = [grid]
     while min(grids[0].shape) >= 2 * _COARSEST:
         grids.insert(0, grids[0].resized(tuple(n // 2 for n in grids[0].shape)))
@@ -120,7 +121,7 @@ def solve_monge_ampere(
         for now in grids:
             start = levels[-1] if levels and levels[-1].run.converged else None
             log_f = grid.carried(log_source, now) if now is not grid else log_source
-            levels.append(_solve(now, log_f, log_target, start, tolerance, max_iterations))
+            levels.append(_solve(now, log_f, goal, start, tolerance, max_iterations))
         end, cost = levels[-1].run.end, levels[-1].cost
         potential = GridPotential.from_grid(grid, end.potential)
         kl = levels[-1].equation.divergence(end)
@@ -131,7 +132,7 @@ def solve_monge_ampere(
         "kl": kl,
         "residual": end.error,
         "constant": end.constant,
-        "source_mass": mass,
+        "log_source_mass": _log_integral(grid, log_source),
         "smallest_eigenvalue": end.smallest,
         "iterations": sum(len(level.run.history) - 1 for level in levels),
         "linear_iterations": sum(level.run.linear_iterations for level in levels),
@@ -147,14 +148,14 @@ def _solve(
     grid: AbstractGrid, log_f: np.ndarray, target: AbstractMeasure, start: _Level | None,
     tolerance: float, max_iterations: int,
 ) -> _Level:
-    log_f = log_f - math.log(grid.integral(np.exp(log_f)))
+    log_f = log_f - _log_integral(grid, log_f)
     shift = 0.0
     if grid.periodic:
-        shift = math.log(grid.integral(np.exp(np.asarray(target.log_density(grid.points())))))
+        shift = _log_integral(grid, _density(target, grid.points())[0])
 
     def log_target(y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        found = np.asarray(_log_density_and_score(target, jnp.asarray(y)))
-        return found[:, 0] - shift, found[:, 1:]
+        log_g, score = _density(target, y)
+        return log_g - shift, score
 
     equation = MongeAmpere(grid, log_f, log_target)
     now = None
@@ -172,13 +173,28 @@ def _solve(
     return _Level(grid, equation, run, cost)
 
 
+def _log_integral(grid: AbstractGrid, values: Float[np.ndarray, "*shape"]) -> float:
+    top = float(values.max())
+    return top + math.log(grid.integral(np.exp(values - top)))
+
+
+def _density(measure: AbstractMeasure, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """log g and its gradient over leading axes, block by block: compiled once for all grids."""
+    flat = y.reshape(-1, y.shape[-1])
+    filled = np.pad(flat, ((0, -flat.shape[0] % _BLOCK), (0, 0)), mode="edge")
+    blocks = jnp.asarray(filled.reshape(-1, _BLOCK, y.shape[-1]))
+    parts = np.concatenate([np.asarray(_density_of_block(measure, block)) for block in blocks])
+    values = parts[: flat.shape[0]]
+    return values[:, 0].reshape(y.shape[:-1]), values[:, 1:].reshape(y.shape)
+
+
 @eqx.filter_jit
-def _log_density_and_score(measure: AbstractMeasure, y: Points) -> Float[Array, "n _"]:
+def _density_of_block(measure: AbstractMeasure, y: Points) -> Float[Array, "n _"]:
     def one(point):
         value, score = jax.value_and_grad(measure.point_log_density)(point)
         return jnp.concatenate([value[None], score])
 
-    return over_points(one, y, floats=1024 + 16 * measure.dimension)
+    return jax.vmap(one)(y)
 
 
 def _affine(grid: AbstractGrid, log_f: np.ndarray, target: AbstractMeasure) -> np.ndarray:
@@ -189,7 +205,7 @@ def _affine(grid: AbstractGrid, log_f: np.ndarray, target: AbstractMeasure) -> n
         there, spread = np.asarray(target.mean), np.asarray(target.covariance)
     else:
         # Of the part that lies on the grid: enough for a start.
-        there, spread = _moments(grid, points, np.asarray(target.log_density(points)))
+        there, spread = _moments(grid, points, _density(target, points)[0])
     matrix = np.asarray(gaussian_map_matrix(jnp.asarray(covariance), jnp.asarray(spread)))
     shear = points @ (matrix - np.eye(grid.dimension))
     offset = there - matrix @ mean
@@ -209,28 +225,32 @@ def _moments(
 
 
 def _target(target: Density, grid: AbstractGrid) -> AbstractMeasure:
-    array = not callable(target) and not isinstance(target, AbstractMeasure)
-    if array and not grid.periodic:
+    if isinstance(target, AbstractMeasure) or callable(target):
+        if grid.periodic:
+            _log_values("target", target, grid)
+        return _measure("target", target, grid.dimension)
+    if not grid.periodic:
         raise ValueError("target: got an array of values on a Box, where the map may leave the "
                          "grid; wants a measure or a log-density as a function.")
-    if not grid.periodic:
-        return _measure("target", target, grid.dimension)
-    values = _log_values("target", target, grid)
-    if not array:
-        return _measure("target", target, grid.dimension)
-    spline = GridPotential.from_grid(grid, values)
+    spline = GridPotential.from_grid(grid, _log_values("target", target, grid))
     return _measure("target", spline.displacement_potential, grid.dimension)
 
 
-def _measure(name: str, density: Density, dimension: int) -> AbstractMeasure:
+def _measure(
+    name: str, density: AbstractMeasure | Callable[[Point], Scalar], dimension: int
+) -> AbstractMeasure:
     """A log-density as a measure; a measure as it is, checked."""
-    if not isinstance(density, AbstractMeasure):
-        return Gibbs(eqx.Partial(_negative, density), dimension)
-    require_density(name, density)
-    if density.dimension != dimension:
-        raise ValueError(f"{name}: got dimension {density.dimension}; wants that of the grid, "
-                         f"{dimension}.")
-    return density
+    if isinstance(density, AbstractMeasure):
+        require_density(name, density)
+        if density.dimension != dimension:
+            raise ValueError(f"{name}: got dimension {density.dimension}; wants that of the grid, "
+                             f"{dimension}.")
+        return density
+    shape = jax.eval_shape(density, jax.ShapeDtypeStruct((dimension,), float)).shape
+    if shape != ():
+        raise ValueError(f"{name}: got a function with values of shape {shape}; wants a "
+                         "log-density, one number at one point.")
+    return Gibbs(eqx.Partial(_negative, density), dimension)
 
 
 def _negative(function: Callable[[Point], Scalar], x: Point) -> Scalar:
@@ -243,7 +263,7 @@ def _log_values(name: str, density: Density, grid: AbstractGrid) -> Float[np.nda
         measure = _measure(name, density, grid.dimension)
         if grid.periodic:
             _check_periodic(name, measure, grid)
-        values = np.asarray(measure.log_density(grid.points()), np.float64)
+        values = _density(measure, grid.points())[0]
     else:
         array = as_float_array(name, density).astype(np.float64)
         if array.shape != grid.shape:
@@ -266,7 +286,7 @@ def _check_periodic(name: str, density: AbstractMeasure, grid: AbstractGrid) -> 
         face = np.take(grid.points(), 0, axis=axis)
         period = np.zeros(grid.dimension)
         period[axis] = grid.upper[axis] - grid.lower[axis]
-        here, there = (np.asarray(density.log_density(x)) for x in (face, face + period))
+        here, there = (_density(density, x)[0] for x in (face, face + period))
         gap = float(np.abs(there - here).max())
         if not gap <= _PERIODIC:
             raise ValueError(f"{name}: got a log-density that differs by {gap:.3g} across the "

@@ -148,7 +148,7 @@ class MongeAmpere:
         now, history, linear, share, stride = start, [start.error], 0, 0.0, 1.0
         while share < 1.0 and stride > _SHORTEST_STRIDE and len(history) <= max_iterations:
             goal = min(share + stride, 1.0)
-            equation = copy.copy(self)
+            equation = copy.copy(self)  # the constant goes on being a mean under f
             equation.log_source = self.log_source + (1.0 - goal) * start.residual
             steps = min(_STEPS, max_iterations + 1 - len(history))
             end, errors, count = equation._newton(
