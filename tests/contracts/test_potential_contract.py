@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from brenier.exact import GridPotential, Torus
 from brenier.potentials import ICNN, LogSumExp, MaxAffine, Preconditioned, Quadratic
 from brenier.problems._convex import RadialPotential, SeparablePotential
 
@@ -21,10 +22,14 @@ POTENTIALS = {
     "icnn-squareplus": ICNN.identity(KEY, 2, (5,), activation="squareplus"),
     "preconditioned": Preconditioned(BASE, jnp.eye(2), jnp.zeros(2), jnp.zeros(2), jnp.ones(())),
 }
+WAVES = Torus([0.0, 0.0], [2 * np.pi, 2 * np.pi], [16, 16])
 # Not learned: their few parameters are bounded by their constructors.
 FIXED = {
     "radial": RadialPotential(jnp.zeros(2), -0.4, 0.5),
     "separable": SeparablePotential(jnp.array([3.0, -0.9])),
+    "grid": GridPotential.from_grid(
+        WAVES, 0.4 * np.cos(WAVES.points()).sum(axis=-1) + 0.1 * np.sin(WAVES.points().sum(axis=-1))
+    ),
 }
 
 

@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import brenier
-from brenier.exact import MonotoneMap
+from brenier.exact import GridPotential, MonotoneMap, Torus
 from brenier.io import read_manifest
 from brenier.io._container import FORMAT_VERSION, _digest, _json_bytes
 from brenier.io._tree import saved_classes
@@ -66,6 +66,7 @@ def _examples():
         ResidualNetwork.identity(KEY, 2, (2,)),
         Uniform(jnp.zeros(2), jnp.ones(2)),
         MonotoneMap(Empirical(np.sort(points[:, :1], axis=0)), Gaussian(jnp.zeros(1), jnp.eye(1))),
+        GridPotential.from_grid(Torus([0.0, 1.0], [1.0, 2.0], [12, 12]), np.zeros((12, 12))),
     ]
 
 

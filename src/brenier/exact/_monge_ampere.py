@@ -1,0 +1,311 @@
+"""The Monge map between two smooth densities, by the Monge-Ampere equation on a grid."""
+
+import math
+import time
+from collections.abc import Callable
+from typing import Any, NamedTuple, TypeAlias
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from threadpoolctl import threadpool_limits
+
+from brenier._checks import as_float_array, check_at_least, check_positive
+from brenier._solution import Result, Solution
+from brenier._types import Array, Float, Point, Points, Scalar
+from brenier.exact._grid_potential import GridPotential
+from brenier.exact._grids import AbstractGrid
+from brenier.exact._monge_ampere_newton import MongeAmpere, Run
+from brenier.maps import GradientMap
+from brenier.measures import AbstractMeasure, Gaussian, GaussianMixture, Gibbs, require_density
+from brenier.numerics import gaussian_map_matrix
+
+# Coarser grids than this along some axis are not worth a solve of their own.
+_COARSEST = 16
+# log f may bend so much from node to node: a Gaussian then has half a node to its deviation.
+_ROUGHEST = 4.0
+# What the source's density may be at the border of a box, relative to its maximum.
+_BORDER = 1e-3
+# What a log-density may differ by between opposite sides of a torus.
+_PERIODIC = 1e-8
+# Points whose log-density is taken at once.
+_BLOCK = 4096
+# The difference of costs from a grid of half the nodes is divided by this: second order at least.
+_REFINED = 4.0
+
+Density: TypeAlias = AbstractMeasure | Callable[[Point], Scalar] | np.ndarray | Array
+
+
+class _Level(NamedTuple):
+    """The solve on one grid, and what the map costs."""
+
+    grid: AbstractGrid
+    equation: MongeAmpere
+    run: Run
+    cost: float
+
+
+def solve_monge_ampere(
+    source: Density, target: Density, grid: AbstractGrid, *,
+    tolerance: float = 1e-9, max_iterations: int = 100, throw: bool = True,
+) -> Solution:
+    """T = ∇φ, φ = ½‖x‖² + p, of log det D²φ + log g(∇φ) = log f + c: from density f to density g.
+
+    Damped Newton steps that keep D²φ positive definite at every node, on a grid of half the nodes
+    first where that is fine enough, and by way of easier sources where Newton's method fails.
+    Linear systems by GMRES, preconditioned by the operator whose coefficients are averaged to
+    functions of one coordinate each, or by sparse factors in the plane where that is not enough.
+    c takes up what the two normalisations miss, so neither density need be normalised.
+
+    On a ``Torus`` the map is the optimal one for the periodic distance. On a ``Box`` the source
+    must have decayed at the border, and nothing is asked of the target there but a log-density.
+    Between a mixture and a Gaussian, go from the mixture and invert the map: it is smoother that
+    way round, and converges much faster. Not for densities that vanish or jump, nor for d > 3.
+    Modes with almost nothing between them need a grid that resolves how the map folds there; where
+    ``smallest_eigenvalue`` is below 1e-4, expect trouble, and look at ``kl``.
+
+    Args:
+        source, target: a measure with a log-density, or a log-density as a JAX function of one
+            point, or values of a density at the nodes (the target's on a ``Torus`` only, since it
+            is asked for between them); normalised or not.
+        grid: ``Torus`` or ``Box``.
+        tolerance: on the largest residual of the equation over the nodes; no lower than rounding
+            allows.
+        max_iterations: Newton steps on each grid, failed attempts included.
+        throw: whether to raise where the solve failed.
+
+    Returns:
+        A ``Solution``: ``map`` is the ``GradientMap`` of a ``GridPotential`` (∇φ anywhere, with
+        inverse; φ at the nodes is ``map.potential(grid.points())``), and ``stats`` holds
+
+        - ``cost``, W₂² = E‖x − T(x)‖² under the source, and ``cost_error``, an estimate from above:
+          a quarter of the difference from the grid of half the nodes (NaN where there is none); of
+          the mass outside of a box it knows nothing;
+        - ``kl``, KL(T#f ‖ g) measured between the nodes, where no equation was solved (∞ where T
+          folds);
+        - ``residual``, the largest over the nodes, and ``history``, what it was step by step
+          (of an easier source's equation where those were taken on the way);
+        - ``constant``, c: 0 but for discretisation where both densities are normalised, as on a
+          torus they always are; a measure of the error then;
+        - ``log_source_mass``, the logarithm of the source's integral over the grid, as given: what
+          a box misses of a normalised density;
+        - ``smallest_eigenvalue`` of D²φ over the nodes, ``iterations``, ``linear_iterations``,
+          ``seconds``, and ``levels``, (nodes, cost, residual) of each grid.
+
+    Raises:
+        ValueError: a density that vanishes or is not finite at a node, is too rough for the grid,
+            or has not decayed at the border of a box; dimensions or shapes that do not match.
+        SolveError: the residual did not reach ``tolerance``; its ``solution`` holds the last map.
+
+    Loeper & Rapetti (2005) for Newton's method on the torus.
+
+    >>> from brenier.exact import Box
+    >>> from brenier.measures import Gaussian
+    >>> f, g = Gaussian.standard(1), Gaussian(np.ones(1), np.array([[4.0]]))
+    >>> solution = solve_monge_ampere(f, g, Box.around(f, [48]))
+    >>> round(solution.stats["cost"], 6), solution.map(np.array([1.0])).round(6).tolist()
+    (2.0, [3.0])
+    """
+    started = time.perf_counter()
+    check_positive("tolerance", tolerance)
+    check_at_least("max_iterations", max_iterations, 1)
+    log_source = _log_values("source", source, grid)
+    goal = _target(target, grid)
+    grids = [grid]
+    while min(grids[0].shape) >= 2 * _COARSEST:
+        grids.insert(0, grids[0].resized(tuple(n // 2 for n in grids[0].shape)))
+    levels: list[_Level] = []
+    # The matrices are small: threads of BLAS cost more than they bring, and much more when busy.
+    with threadpool_limits(1, user_api="blas"):
+        for now in grids:
+            start = levels[-1] if levels and levels[-1].run.converged else None
+            log_f = grid.carried(log_source, now) if now is not grid else log_source
+            levels.append(_solve(now, log_f, goal, start, tolerance, max_iterations))
+        end, cost = levels[-1].run.end, levels[-1].cost
+        potential = GridPotential.from_grid(grid, end.potential)
+        kl = levels[-1].equation.divergence(end)
+    coarse = levels[-2] if len(levels) > 1 and levels[-2].run.converged else None
+    stats: dict[str, Any] = {
+        "cost": cost,
+        "cost_error": math.nan if coarse is None else abs(cost - coarse.cost) / _REFINED,
+        "kl": kl,
+        "residual": end.error,
+        "constant": end.constant,
+        "log_source_mass": _log_integral(grid, log_source),
+        "smallest_eigenvalue": end.smallest,
+        "iterations": sum(len(level.run.history) - 1 for level in levels),
+        "linear_iterations": sum(level.run.linear_iterations for level in levels),
+        "history": levels[-1].run.history,
+        "levels": [(level.grid.shape, level.cost, level.run.end.error) for level in levels],
+        "seconds": time.perf_counter() - started,
+    }
+    result = Result.successful if levels[-1].run.converged else Result.not_converged
+    return Solution(GradientMap(potential), result, stats).checked(throw)
+
+
+def _solve(
+    grid: AbstractGrid, log_f: np.ndarray, target: AbstractMeasure, start: _Level | None,
+    tolerance: float, max_iterations: int,
+) -> _Level:
+    log_f = log_f - _log_integral(grid, log_f)
+    shift = 0.0
+    if grid.periodic:
+        shift = _log_integral(grid, _density(target, grid.points())[0])
+
+    def log_target(y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        log_g, score = _density(target, y)
+        return log_g - shift, score
+
+    equation = MongeAmpere(grid, log_f, log_target)
+    now = None
+    if start is not None:
+        now = equation.evaluate(start.grid.carried(start.run.end.potential, grid))
+    if now is None and not grid.periodic:
+        now = equation.evaluate(_affine(grid, log_f, target))
+    if now is None:
+        now = equation.evaluate(np.zeros(grid.shape))
+    if now is None:
+        raise ValueError("target: got a log-density that is not finite at the nodes of the grid; "
+                         "wants a positive density there.")
+    run = equation.solve(now, tolerance, max_iterations)
+    cost = float(np.sum(equation.weights * np.sum(run.end.displacement**2, axis=-1)))
+    return _Level(grid, equation, run, cost)
+
+
+def _log_integral(grid: AbstractGrid, values: Float[np.ndarray, "*shape"]) -> float:
+    top = float(values.max())
+    return top + math.log(grid.integral(np.exp(values - top)))
+
+
+def _density(measure: AbstractMeasure, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """log g and its gradient over leading axes, block by block: compiled once for all grids."""
+    flat = y.reshape(-1, y.shape[-1])
+    filled = np.pad(flat, ((0, -flat.shape[0] % _BLOCK), (0, 0)), mode="edge")
+    blocks = jnp.asarray(filled.reshape(-1, _BLOCK, y.shape[-1]))
+    parts = np.concatenate([np.asarray(_density_of_block(measure, block)) for block in blocks])
+    values = parts[: flat.shape[0]]
+    return values[:, 0].reshape(y.shape[:-1]), values[:, 1:].reshape(y.shape)
+
+
+@eqx.filter_jit
+def _density_of_block(measure: AbstractMeasure, y: Points) -> Float[Array, "n _"]:
+    def one(point):
+        value, score = jax.value_and_grad(measure.point_log_density)(point)
+        return jnp.concatenate([value[None], score])
+
+    return jax.vmap(one)(y)
+
+
+def _affine(grid: AbstractGrid, log_f: np.ndarray, target: AbstractMeasure) -> np.ndarray:
+    """p of the map between the Gaussians of the same moments: a start."""
+    points = grid.points().reshape(-1, grid.dimension)
+    mean, covariance = _moments(grid, points, log_f)
+    if isinstance(target, Gaussian | GaussianMixture):
+        there, spread = np.asarray(target.mean), np.asarray(target.covariance)
+    else:
+        # Of the part that lies on the grid: enough for a start.
+        there, spread = _moments(grid, points, _density(target, points)[0])
+    matrix = np.asarray(gaussian_map_matrix(jnp.asarray(covariance), jnp.asarray(spread)))
+    shear = points @ (matrix - np.eye(grid.dimension))
+    offset = there - matrix @ mean
+    return (0.5 * np.sum(shear * points, axis=1) + points @ offset).reshape(grid.shape)
+
+
+def _moments(
+    grid: AbstractGrid, points: np.ndarray, log_density: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and covariance; at least those of one cell."""
+    weights = np.exp(log_density.ravel() - log_density.max())
+    weights = weights / weights.sum()
+    mean = weights @ points
+    centred = points - mean
+    cell = np.diag(np.square(grid.spacing)) / 12.0
+    return mean, centred.T @ (weights[:, None] * centred) + cell
+
+
+def _target(target: Density, grid: AbstractGrid) -> AbstractMeasure:
+    if isinstance(target, AbstractMeasure) or callable(target):
+        if grid.periodic:
+            _log_values("target", target, grid)
+        return _measure("target", target, grid.dimension)
+    if not grid.periodic:
+        raise ValueError("target: got an array of values on a Box, where the map may leave the "
+                         "grid; wants a measure or a log-density as a function.")
+    spline = GridPotential.from_grid(grid, _log_values("target", target, grid))
+    return _measure("target", spline.displacement_potential, grid.dimension)
+
+
+def _measure(
+    name: str, density: AbstractMeasure | Callable[[Point], Scalar], dimension: int
+) -> AbstractMeasure:
+    """A log-density as a measure; a measure as it is, checked."""
+    if isinstance(density, AbstractMeasure):
+        require_density(name, density)
+        if density.dimension != dimension:
+            raise ValueError(f"{name}: got dimension {density.dimension}; wants that of the grid, "
+                             f"{dimension}.")
+        return density
+    shape = jax.eval_shape(density, jax.ShapeDtypeStruct((dimension,), float)).shape
+    if shape != ():
+        raise ValueError(f"{name}: got a function with values of shape {shape}; wants a "
+                         "log-density, one number at one point.")
+    return Gibbs(eqx.Partial(_negative, density), dimension)
+
+
+def _negative(function: Callable[[Point], Scalar], x: Point) -> Scalar:
+    return -function(x)
+
+
+def _log_values(name: str, density: Density, grid: AbstractGrid) -> Float[np.ndarray, "*shape"]:
+    """log of a density at the nodes, checked: finite, smooth enough, decayed on a box."""
+    if isinstance(density, AbstractMeasure) or callable(density):
+        measure = _measure(name, density, grid.dimension)
+        if grid.periodic:
+            _check_periodic(name, measure, grid)
+        values = _density(measure, grid.points())[0]
+    else:
+        array = as_float_array(name, density).astype(np.float64)
+        if array.shape != grid.shape:
+            raise ValueError(f"{name}: got shape {array.shape}; wants that of the grid, "
+                             f"{grid.shape}.")
+        if not (np.isfinite(array).all() and (array > 0).all()):
+            raise ValueError(f"{name}: got values that are not all finite and above 0; wants a "
+                             "positive density at every node.")
+        values = np.log(array)
+    if not np.isfinite(values).all():
+        node = grid.points()[tuple(np.argwhere(~np.isfinite(values))[0])].tolist()
+        raise ValueError(f"{name}: got a log-density that is not finite, first at {node}; wants a "
+                         "positive density on the whole grid.")
+    _check_resolved(name, values, grid)
+    return values
+
+
+def _check_periodic(name: str, density: AbstractMeasure, grid: AbstractGrid) -> None:
+    for axis in range(grid.dimension):
+        face = np.take(grid.points(), 0, axis=axis)
+        period = np.zeros(grid.dimension)
+        period[axis] = grid.upper[axis] - grid.lower[axis]
+        here, there = (_density(density, x)[0] for x in (face, face + period))
+        gap = float(np.abs(there - here).max())
+        if not gap <= _PERIODIC:
+            raise ValueError(f"{name}: got a log-density that differs by {gap:.3g} across the "
+                             f"period of axis {axis}; wants a periodic one.")
+
+
+def _check_resolved(name: str, values: Float[np.ndarray, "*shape"], grid: AbstractGrid) -> None:
+    for axis in range(grid.dimension):
+        lines = np.moveaxis(values, axis, 0)
+        if grid.periodic:
+            lines = np.concatenate([lines, lines[:2]])
+        elif max(lines[0].max(), lines[-1].max()) > values.max() + math.log(_BORDER):
+            raise ValueError(f"grid: got a box at whose border along axis {axis} the density of "
+                             f"{name} is above {_BORDER} of its maximum; wants a larger box.")
+        bend = float(np.abs(np.diff(lines, 2, axis=0)).max())
+        if bend > _ROUGHEST:
+            wish = math.ceil(grid.shape[axis] * math.sqrt(bend / _ROUGHEST))
+            raise ValueError(
+                f"grid: got {grid.shape[axis]} nodes along axis {axis}, between which the "
+                f"log-density of {name} bends by {bend:.3g}; wants at most {_ROUGHEST:g}, so about "
+                f"{wish} nodes (or a smoother density)."
+            )
