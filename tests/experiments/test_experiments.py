@@ -1,0 +1,39 @@
+"""The experiments give what their ``expected.json`` says. Minutes long."""
+
+import functools
+import json
+from pathlib import Path
+
+import pytest
+
+from brenier.cli import main
+
+_FOLDER = Path(__file__).parents[2] / "experiments"
+_SEEDS = {
+    "dlv26/affine": "1", "dlv26/fig2": "10", "exact/references": "1", "audit/calibration": "5",
+}  # fmt: skip
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", sorted(_SEEDS))
+def test_an_experiment_gives_what_is_expected(name, tmp_path, capsys):
+    paper, experiment = name.split("/")
+    arguments = ["reproduce", f"{paper}-{experiment}", "--seeds", _SEEDS[name], "--json"]
+    assert main([*arguments, "--out", str(tmp_path)]) == 0
+    result = json.loads(capsys.readouterr().out)
+    expected = json.loads((_FOLDER / paper / "expected.json").read_text())[experiment]
+    outside = {}
+    for path, (low, high) in expected.items():
+        value = functools.reduce(lambda tree, key: tree[key], path.split("."), result)
+        if not low <= value <= high:
+            outside[path] = value
+    assert outside == {}
+
+
+def test_every_experiment_with_expectations_is_run():
+    listed = {
+        f"{file.parent.name}/{name}"
+        for file in _FOLDER.glob("*/expected.json")
+        for name in json.loads(file.read_text())
+    }
+    assert listed == set(_SEEDS)
