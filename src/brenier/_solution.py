@@ -41,7 +41,8 @@ class SolveError(RuntimeError):
 class Solution:
     """A map, the way the solve ended, and its measurements.
 
-    ``stats`` holds plain numbers and lists of numbers (steps, seconds, history of metrics).
+    ``stats`` holds plain numbers and lists of numbers (steps, seconds, history of metrics); of the
+    exact solvers also arrays and the plan.
     """
 
     map: Any

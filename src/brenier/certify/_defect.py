@@ -109,7 +109,7 @@ def defect_bounds(
                 savings.append(_saving(x[rows], tx[rows], permutation))
                 moved = int(np.sum(permutation != np.arange(size)))
             growth.append(Growth(size, batches, float(np.mean(savings))))
-    matched, stderr = growth[-1].mean, deviation / np.sqrt(n)
+    matched, stderr = growth[-1].mean, float(deviation / np.sqrt(n))
     lower = matched - quantile * stderr
     if lower <= _ROUNDING * cost:
         lower = 0.0
