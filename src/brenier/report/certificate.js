@@ -1,0 +1,55 @@
+"use strict";
+(() => {
+  const text = document.getElementById("figures").textContent;
+  const plots = [...document.querySelectorAll("[data-figure]")];
+  const selects = [...document.querySelectorAll("select[data-axis]")];
+  const chosen = [0, 1];
+  const config = {
+    responsive: true,
+    displaylogo: false,
+    // Named one by one: Plotly's own choice has a button that sends the chart away.
+    modeBarButtons: [["toImage", "zoom2d", "pan2d", "resetScale2d"]],
+  };
+
+  // Plotly writes into what it draws: each drawing starts from the text.
+  const spec = (name) => {
+    const figure = JSON.parse(text)[name];
+    const { labels, spreads } = figure.layout.meta || {};
+    if (!labels) return figure;
+    for (const trace of figure.data) {
+      const { columns, margins, side } = trace.meta || {};
+      if (columns) [trace.x, trace.y] = chosen.map((i) => columns[i]);
+      if (margins) Object.assign(trace, margins[chosen[side === "x" ? 0 : 1]]);
+      delete trace.meta;
+    }
+    const { xaxis, yaxis } = figure.layout;
+    [xaxis.title.text, yaxis.title.text] = chosen.map((i) => labels[i]);
+    const [across, up] = chosen.map((i) => spreads[i]);
+    yaxis.scaleanchor = Math.max(across, up) < 5 * Math.min(across, up) ? "x" : false;
+    delete figure.layout.meta;
+    return figure;
+  };
+
+  const draw = (plot) => {
+    const { data, layout } = spec(plot.dataset.figure);
+    return Plotly.react(plot, data, layout, config);
+  };
+
+  for (const select of selects) {
+    select.addEventListener("change", () => {
+      const axis = Number(select.dataset.axis);
+      chosen[axis] = Number(select.value);
+      for (const other of selects) {
+        if (other.dataset.axis === select.dataset.axis) other.value = select.value;
+      }
+      plots.filter((plot) => plot.dataset.chosen).forEach(draw);
+    });
+  }
+  for (const plot of plots) {
+    if (plot.parentElement.querySelector("select")) plot.dataset.chosen = "yes";
+    draw(plot);
+  }
+  for (const event of ["beforeprint", "afterprint"]) {
+    window.addEventListener(event, () => plots.forEach((plot) => Plotly.Plots.resize(plot)));
+  }
+})();
