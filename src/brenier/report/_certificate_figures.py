@@ -33,6 +33,8 @@ def interval_figure(defect: Defect, cost: float, tolerance: float | None) -> Spe
     def place(value: float) -> float:
         if not relative:
             return value
+        if defect.relative_upper == 0.0:
+            return 0.0  # all of it is rounding, and W₂² may be 0
         share = value / (cost - value) if value < cost else (0.0 if value == 0.0 else math.inf)
         return 100.0 * share
 
@@ -67,7 +69,8 @@ def interval_figure(defect: Defect, cost: float, tolerance: float | None) -> Spe
             "type": "scatter", "x": [shown], "y": [row], "mode": "markers", "hoverinfo": "x",
             "marker": {"size": 11, "color": ink, "symbol": symbol},
             "error_x": {"type": "data", "symmetric": False, "color": ink, "thickness": 1.5,
-                        "array": [min(high, right) - shown], "arrayminus": [shown - low]},
+                        "array": [min(high, right) - shown],
+                        "arrayminus": [shown - min(low, right)]},
         })  # fmt: skip
     shapes, notes = [_line(0.0, INK, "solid")], []
     if bound is not None:
