@@ -113,11 +113,19 @@ def unproven_ring() -> Certificate:
 
 
 CASES = {
-    "line": lambda: certificate(1), "plane": lambda: certificate(2),
-    "many": lambda: certificate(50), "pairs": without_map, "pairs on a line": lambda: without_map(1),
-    "no target": without_target, "unbounded": unbounded, "above the cost": upper_bound_above_the_cost, "identity": identity,
-    "identity on a line": lambda: identity(1), "constant": constant, "unproven": unproven_ring,
-}  # fmt: skip
+    "line": lambda: certificate(1),
+    "plane": lambda: certificate(2),
+    "many": lambda: certificate(50),
+    "pairs": without_map,
+    "pairs on a line": lambda: without_map(1),
+    "no target": without_target,
+    "unbounded": unbounded,
+    "above the cost": upper_bound_above_the_cost,
+    "identity": identity,
+    "identity on a line": lambda: identity(1),
+    "constant": constant,
+    "unproven": unproven_ring,
+}
 
 
 def specs(page: str) -> dict:
