@@ -46,8 +46,8 @@ def interval_figure(defect: Defect, cost: float, tolerance: float | None) -> Spe
         if relative else (defect.lower, defect.upper)
     )  # fmt: skip
     unit = " %" if relative else ""
-    rows = [("permutation", "diamond", BLUE, defect.matched, defect.matched_stderr),
-            ("gap", "circle", RED, defect.gap, defect.gap_stderr)]  # fmt: skip
+    rows = [("permutation Δ<sub>n</sub>", "diamond", BLUE, defect.matched, defect.matched_stderr),
+            ("Fenchel–Young gap", "circle", RED, defect.gap, defect.gap_stderr)]  # fmt: skip
     ends = [*interval, *(place(m + s) for *_, m, s in rows), *([bound] if bound else [])]
     most = max([e for e in ends if math.isfinite(e)] + [1e-300])
     right = 1.08 * most if math.isfinite(interval[1]) else 1.5 * most
@@ -57,7 +57,7 @@ def interval_figure(defect: Defect, cost: float, tolerance: float | None) -> Spe
         "marker": {"size": 20, "color": INK, "line": {"width": 3, "color": INK}, "opacity": 1,
                    "symbol": ["line-ns", "line-ns" if interval[1] <= right else "triangle-right"]},
     }]  # fmt: skip
-    says = f"{_number(interval[0])} to {_number(interval[1])}{unit}"
+    says = " to ".join(dict.fromkeys(map(_number, interval))) + unit
     if not math.isfinite(interval[1]):
         says = f"from {_number(interval[0])}{unit},<br>no upper bound"
     labels = [f"<b>D(T), {100 * defect.level:g} %</b><br>{says}"]
@@ -73,7 +73,7 @@ def interval_figure(defect: Defect, cost: float, tolerance: float | None) -> Spe
                         "arrayminus": [shown - min(low, right)]},
         })  # fmt: skip
     shapes, notes = [_line(0.0, INK, "solid")], []
-    if bound is not None:
+    if tolerance is not None and bound is not None:
         shapes.append(_line(bound, _GREY, "dash"))
         left = bound > 0.6 * right
         notes.append(_mark(f"tolerance p = {_number(100.0 * tolerance)} %", bound, left))
@@ -109,7 +109,7 @@ def map_figure(x: np.ndarray, tx: np.ndarray, views: Views) -> Spec:
     # The head of an arrow is no longer than the arrow, drawn some 600 pixels wide.
     lengths = np.linalg.norm(tx[chosen] - x[chosen], axis=1) / (max(views.spreads) or 1.0)
     heads = np.zeros((len(chosen), 3))
-    heads[:, 1] = np.clip(600.0 * lengths, 3.0, 8.0)
+    heads[:, 1] = np.minimum(600.0 * lengths, 8.0)
     data = [
         _choosable(arrows, {
             "mode": "lines+markers", "name": "T(x), image", "hoverinfo": "skip",
@@ -341,7 +341,7 @@ def _plane_layout(views: Views, height: int) -> Spec:
 
 def _line(at: float, ink: str, dash: str) -> Spec:
     return {"type": "line", "xref": "x", "yref": "paper", "x0": at, "x1": at, "y0": 0, "y1": 1,
-            "line": {"color": ink, "width": 1.3, "dash": dash}, "layer": "below"}  # fmt: skip
+            "line": {"color": ink, "width": 1.3, "dash": dash}, "layer": "between"}  # fmt: skip
 
 
 def _mark(text: str, at: float, left: bool) -> Spec:

@@ -180,6 +180,8 @@ def _map(c: Certificate, figure: _Figures) -> str:
         caption = "The graph of T at points of the source; dashed, the identity."
     else:
         caption = "Arrows from x to T(x), at points of the source that are evenly spaced."
+        if np.array_equal(c.samples["x"], c.samples["tx"]):
+            caption += " T moves no point: no arrow has a length."
         if d > 2:
             caption += (
                 " Seen in principal components of all points, source and images together (in "
@@ -251,7 +253,7 @@ def _growth(c: Certificate, figure: _Figures) -> str:
 def _table(c: Certificate) -> str:
     rows = "".join(
         f'<tr><th scope="row"{" class=sub" * question.startswith(" ")}>{_text(question.strip())}'
-        f"</th><td>{_text(answer)}</td><td>{_text(remark)}</td></tr>"
+        f"</th><td>{_prose(answer)}</td><td>{_prose(remark)}</td></tr>"
         for question, answer, remark in c.rows()
     )
     return (
@@ -353,8 +355,13 @@ def _count(value: Any) -> str:
 
 
 def _sentence(text: str | None) -> str:
-    text = _text(text or "")
+    text = _prose(text or "")
     return text[:1].upper() + text[1:] + ("" if text.endswith(".") else ".")
+
+
+def _prose(text: str) -> str:
+    """Escaped; no line breaks before a per cent sign."""
+    return _text(text).replace(" %", "\u00a0%")
 
 
 def _text(value: Any) -> str:
