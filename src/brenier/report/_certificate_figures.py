@@ -77,7 +77,7 @@ def interval_figure(defect: Defect, cost: float, tolerance: float | None) -> Spe
         shapes.append(_line(bound, _GREY, "dash"))
         left = bound > 0.6 * right
         notes.append(_mark(f"tolerance p = {_number(100.0 * tolerance)} %", bound, left))
-    title = "defect D(T) relative to W₂², per cent" if relative else "defect D(T)"
+    title = "D(T) relative to W₂², per cent" if relative else "D(T)"
     axis = _axis(title) | {"range": [-0.02 * right, right]}
     rows_axis = {"range": [-0.5, 2.9], "fixedrange": True, "tickvals": [2, 1, 0],
                  "ticktext": labels, "automargin": True, "showgrid": False,

@@ -4,8 +4,8 @@
   const plots = [...document.querySelectorAll("[data-figure]")];
   const selects = [...document.querySelectorAll("select[data-axis]")];
   const chosen = [0, 1];
+  const printed = 660; // pixels: what A4 and Letter leave between the margins
   const config = {
-    responsive: true,
     displaylogo: false,
     // Named one by one: Plotly's own choice has a button that sends the chart away.
     modeBarButtons: [["toImage", "zoom2d", "pan2d", "resetScale2d"]],
@@ -49,7 +49,19 @@
     if (plot.parentElement.querySelector("select")) plot.dataset.chosen = "yes";
     draw(plot);
   }
-  for (const event of ["beforeprint", "afterprint"]) {
-    window.addEventListener(event, () => plots.forEach((plot) => Plotly.Plots.resize(plot)));
-  }
+  // Not the window: a scroll bar that appears changes the width too.
+  let printing = false;
+  const resized = new ResizeObserver((entries) => {
+    if (!printing) for (const { target } of entries) Plotly.Plots.resize(target);
+  });
+  plots.forEach((plot) => resized.observe(plot));
+  // The page is laid out for paper only after this event: its width is not there to be asked for.
+  window.addEventListener("beforeprint", () => {
+    printing = true;
+    for (const plot of plots) Plotly.relayout(plot, { width: printed });
+  });
+  window.addEventListener("afterprint", () => {
+    printing = false;
+    for (const plot of plots) Plotly.relayout(plot, { width: null, autosize: true });
+  });
 })();
