@@ -5,13 +5,15 @@ one with ``meta.margins`` the steps of each direction: the page's script shows t
 """
 
 import math
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from brenier.certify import Asymmetry, Certificate, Defect, Ring
 from brenier.report._certificate_views import Views, spaced
 from brenier.report._figure import BLUE, INK, RED
+
+if TYPE_CHECKING:
+    from brenier.certify import Asymmetry, Certificate, Defect, Ring
 
 Spec = dict[str, Any]
 
@@ -23,7 +25,7 @@ _FLOOR = 1e-12  # asymmetries below this are rounding
 _QUANTILES = ("50 %", "90 %", "99 %")
 
 
-def interval_figure(defect: Defect, cost: float, tolerance: float | None) -> Spec:
+def interval_figure(defect: "Defect", cost: float, tolerance: float | None) -> Spec:
     """The certified interval of D, what it was made of, and the tolerance: relative where finite.
 
     Not relative where the upper bound leaves room for W₂² = 0.
@@ -123,7 +125,7 @@ def map_figure(x: np.ndarray, tx: np.ndarray, views: Views) -> Spec:
     return {"data": data, "layout": _plane_layout(views, 560)}
 
 
-def asymmetry_figure(asymmetry: Asymmetry, ring: Ring | None, views: Views) -> Spec:
+def asymmetry_figure(asymmetry: "Asymmetry", ring: "Ring | None", views: Views) -> Spec:
     """Where DT is how asymmetric: its largest value marked, the ring drawn if it proves."""
     order = np.argsort(asymmetry.values[:_CLOUD])  # the darkest on top
     data = [
@@ -152,7 +154,7 @@ def asymmetry_figure(asymmetry: Asymmetry, ring: Ring | None, views: Views) -> S
     return {"data": data, "layout": _plane_layout(views, 500)}
 
 
-def asymmetry_histogram(asymmetry: Asymmetry) -> Spec:
+def asymmetry_histogram(asymmetry: "Asymmetry") -> Spec:
     """How a(x) is distributed, with its mean and quantiles."""
     right = 1.05 * max(asymmetry.max, 4.0 * asymmetry.error, _FLOOR)
     counts, edges = np.histogram(asymmetry.values, bins=_BINS, range=(0.0, right))
@@ -173,7 +175,7 @@ def asymmetry_histogram(asymmetry: Asymmetry) -> Spec:
     return {"data": data, "layout": layout}
 
 
-def ring_figure(ring: Ring) -> Spec:
+def ring_figure(ring: "Ring") -> Spec:
     """The ring and its images in its plane, both about their means: the shift is the cheaper."""
     around = ring.points - ring.points.mean(axis=0)
     plane = np.linalg.svd(around, full_matrices=False)[2][:2]
@@ -239,7 +241,7 @@ def clouds_figure(samples: dict[str, np.ndarray], views: Views) -> Spec:
     return {"data": data, "layout": layout}
 
 
-def growth_figure(defect: Defect) -> Spec:
+def growth_figure(defect: "Defect") -> Spec:
     """Δ_n against n; the bounds; and the extrapolation, which is an estimate and no bound."""
     sizes, means = [row.n for row in defect.growth], [row.mean for row in defect.growth]
     low, high = math.log10(sizes[0]) - 0.15, math.log10(sizes[-1]) + 0.35
@@ -266,7 +268,7 @@ def growth_figure(defect: Defect) -> Spec:
     return {"data": data, "layout": _layout(360, across, up)}
 
 
-def figures(certificate: Certificate, views: Views) -> dict[str, Spec]:
+def figures(certificate: "Certificate", views: Views) -> dict[str, Spec]:
     """All figures of a certificate by name; those that it has no data for are left out."""
     c, d = certificate, certificate.samples["x"].shape[1]
     drawn = {

@@ -5,13 +5,15 @@ import importlib.resources
 import json
 import math
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from brenier.certify import Certificate, Ring
 from brenier.report._certificate_figures import Spec, figures
 from brenier.report._certificate_views import Views, views_of
+
+if TYPE_CHECKING:
+    from brenier.certify import Certificate, Ring
 
 # Longer rings are not printed: their numbers would be the page.
 _RING_NUMBERS = 200_000
@@ -32,7 +34,7 @@ Known truth | L2-UVP = 100 E‖T − T*‖² / Var(T*#μ) per cent; cosine = E�
 """.strip().splitlines()  # noqa: E501
 
 
-def certificate_page(certificate: Certificate) -> str:
+def certificate_page(certificate: "Certificate") -> str:
     """The certificate as one HTML page: no request leaves it, text from outside is escaped.
 
     It opens from disk, offline, and prints. Plotly's script, 5 MB, stands in it once.
@@ -111,7 +113,7 @@ class _Figures:
         )
 
 
-def _names(c: Certificate) -> list[str]:
+def _names(c: "Certificate") -> list[str]:
     d = c.samples["x"].shape[1]
     names = c.how.get("names")
     if isinstance(names, list | tuple) and len(names) == d:
@@ -119,11 +121,11 @@ def _names(c: Certificate) -> list[str]:
     return ["x"] if d == 1 else [f"x{str(i + 1).translate(_SUBSCRIPTS)}" for i in range(d)]
 
 
-def _title(c: Certificate) -> str:
+def _title(c: "Certificate") -> str:
     return f"Audit of a transport map: {_text(c.how.get('map', 'map'))}"
 
 
-def _head(c: Certificate) -> str:
+def _head(c: "Certificate") -> str:
     facts = [f"dimension {c.samples['x'].shape[1]:,}",
              f"{_count(c.how.get('source_points', c.defect.n))} points of the source"]  # fmt: skip
     if c.how.get("target_points") is not None:
@@ -141,7 +143,7 @@ def _head(c: Certificate) -> str:
     )
 
 
-def _verdicts(c: Certificate) -> str:
+def _verdicts(c: "Certificate") -> str:
     v = c.verdict
     asked = [("Is it optimal?", v.optimality, v.optimality_reason),
              ("Does it reach the target?", v.target or "not asked",
@@ -157,7 +159,7 @@ def _verdicts(c: Certificate) -> str:
     return f'<section class="verdicts" aria-label="Verdicts">{"".join(cards)}</section>'
 
 
-def _interval(c: Certificate, figure: _Figures) -> str:
+def _interval(c: "Certificate", figure: _Figures) -> str:
     tolerance = c.how.get("tolerance")
     asked = "" if tolerance is None else (
         f" Dashed: the tolerance p = {100 * tolerance:g} %; the map is called optimal where the "
@@ -174,7 +176,7 @@ def _interval(c: Certificate, figure: _Figures) -> str:
     )) + "</section>"  # fmt: skip
 
 
-def _map(c: Certificate, figure: _Figures) -> str:
+def _map(c: "Certificate", figure: _Figures) -> str:
     d = c.samples["x"].shape[1]
     if d == 1:
         caption = "The graph of T at points of the source; dashed, the identity."
@@ -191,7 +193,7 @@ def _map(c: Certificate, figure: _Figures) -> str:
     return f"<section><h2>The map</h2>{figure('map', caption)}</section>"
 
 
-def _asymmetry(c: Certificate, figure: _Figures) -> str:
+def _asymmetry(c: "Certificate", figure: _Figures) -> str:
     a, head = c.asymmetry, "<section><h2>Asymmetry of the derivative</h2>"
     if a is None:
         return head + (
@@ -226,7 +228,7 @@ def _asymmetry(c: Certificate, figure: _Figures) -> str:
     return f"{head}{scatter}{histogram}</section>"
 
 
-def _target(c: Certificate, figure: _Figures) -> str:
+def _target(c: "Certificate", figure: _Figures) -> str:
     of = "Source, images and target" if "y" in c.samples else "Source and images"
     most = max(len(cloud) for cloud in c.samples.values())
     none = "" if "y" in c.samples else " No target was given."
@@ -239,7 +241,7 @@ def _target(c: Certificate, figure: _Figures) -> str:
     return f"<section><h2>Source, image, target</h2>{figure('clouds', caption)}</section>"
 
 
-def _growth(c: Certificate, figure: _Figures) -> str:
+def _growth(c: "Certificate", figure: _Figures) -> str:
     batches = ", ".join(f"{row.batches:,} × {row.n:,}" for row in c.defect.growth)
     estimate = " No estimate could be extrapolated." if math.isnan(c.defect.estimate) else (
         f" Its extrapolation to n → ∞, {c.defect.estimate:.4g}, is an estimate and bounds nothing."
@@ -250,7 +252,7 @@ def _growth(c: Certificate, figure: _Figures) -> str:
     )) + "</section>"  # fmt: skip
 
 
-def _table(c: Certificate) -> str:
+def _table(c: "Certificate") -> str:
     rows = "".join(
         f'<tr><th scope="row"{" class=sub" * question.startswith(" ")}>{_text(question.strip())}'
         f"</th><td>{_prose(answer)}</td><td>{_prose(remark)}</td></tr>"
@@ -263,7 +265,7 @@ def _table(c: Certificate) -> str:
     )
 
 
-def _ring(c: Certificate, figure: _Figures) -> str:
+def _ring(c: "Certificate", figure: _Figures) -> str:
     r = c.ring
     head = "<section><h2>The ring: a proof to check by hand</h2>"
     if r is None:
@@ -289,7 +291,7 @@ def _ring(c: Certificate, figure: _Figures) -> str:
     return f"{head}<p>{_sentence(r.proof())}</p>{drawn}{_ring_points(r)}</section>"
 
 
-def _ring_points(r: Ring) -> str:
+def _ring_points(r: "Ring") -> str:
     d = r.points.shape[1]
     if 2 * d * r.k > _RING_NUMBERS:
         return (
@@ -310,7 +312,7 @@ def _ring_points(r: Ring) -> str:
     )
 
 
-def _how(c: Certificate) -> str:
+def _how(c: "Certificate") -> str:
     labels = {"map": "map", "source_points": "points of the source",
               "target_points": "points of the target", "key": "random key (JAX key data)",
               "budget": "budget, seconds", "lower_bound": "lower bound",

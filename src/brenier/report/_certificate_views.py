@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float
-from scipy.linalg import eigh
 
 _COMPONENTS = 5
 # Coordinates that can be chosen beside the components.
@@ -45,6 +44,8 @@ def views_of(
     directions = np.eye(d)[:, : len(labels)]
     offsets = np.zeros(len(labels))
     if d > 2:
+        from scipy.linalg import eigh  # slow to import
+
         mean = pooled.mean(axis=0)
         spread = np.cov(pooled, rowvar=False)
         count = min(d, _COMPONENTS)
