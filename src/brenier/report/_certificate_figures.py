@@ -54,7 +54,7 @@ def interval_figure(defect: "Defect", cost: float, tolerance: float | None) -> S
     most = max([e for e in ends if math.isfinite(e)] + [1e-300])
     right = 1.08 * most if math.isfinite(interval[1]) else 1.5 * most
     data: list[Spec] = [{
-        "type": "scatter", "x": [interval[0], min(interval[1], right)], "y": [2, 2],
+        "type": "scatter", "x": [interval[0], min(interval[1], 0.97 * right)], "y": [2, 2],
         "mode": "lines+markers", "line": {"width": 9, "color": INK}, "hoverinfo": "x",
         "marker": {"size": 20, "color": INK, "line": {"width": 3, "color": INK}, "opacity": 1,
                    "symbol": ["line-ns", "line-ns" if interval[1] <= right else "triangle-right"]},
@@ -104,12 +104,13 @@ def map_figure(x: np.ndarray, tx: np.ndarray, views: Views) -> Spec:
         return {"data": data,
                 "layout": _layout(440, _axis(name), _axis(f"T: image of {name}"))}  # fmt: skip
     start, end = views(x), views(tx)
-    chosen = spaced(start[:2], _ARROWS)
+    scales = views.scales()
+    chosen = spaced(start[:2] / scales, _ARROWS)
     start, end = start[:, chosen], end[:, chosen]
     gaps = np.full_like(start, np.nan)
     arrows = np.stack([start, end, gaps], axis=2).reshape(len(start), -1)
     # The head of an arrow is no longer than the arrow, drawn some 600 pixels wide.
-    lengths = np.linalg.norm(tx[chosen] - x[chosen], axis=1) / (max(views.spreads) or 1.0)
+    lengths = np.linalg.norm((end - start)[:2] / scales, axis=0)
     heads = np.zeros((len(chosen), 3))
     heads[:, 1] = np.minimum(600.0 * lengths, 8.0)
     data = [
@@ -141,7 +142,7 @@ def asymmetry_figure(asymmetry: "Asymmetry", ring: "Ring | None", views: Views) 
         _choosable(views(np.array([asymmetry.argmax])), {
             "mode": "markers", "name": f"largest, a = {asymmetry.max:.3g}",
             "marker": {"size": 15, "color": RED, "symbol": "circle-open",
-                       "line": {"width": 2, "color": RED}},
+                       "line": {"width": 3, "color": RED}},
         }),
     ]  # fmt: skip
     if ring is not None and ring.proven:
@@ -334,8 +335,8 @@ def _layout(height: int, xaxis: Spec, yaxis: Spec) -> Spec:
 
 def _plane_layout(views: Views, height: int) -> Spec:
     """Axes of equal units, unless their spreads differ too much for that."""
-    across, up = views.spreads[:2]
-    equal = {"scaleanchor": "x"} if max(across, up) < 5.0 * min(across, up) else {}
+    across, up = views.scales().ravel()
+    equal = {"scaleanchor": "x"} if across == up else {}
     meta = {"labels": views.labels, "spreads": views.spreads}
     layout = _layout(height, _axis(views.labels[0]), _axis(views.labels[1]) | equal)
     return layout | ({"meta": meta} if len(views.labels) > 2 else {})

@@ -75,6 +75,7 @@ def certificate_page(certificate: "Certificate") -> str:
 </head>
 <body>
 <main>
+<noscript><p>The figures are drawn by JavaScript, which is off; all else is here.</p></noscript>
 {body}
 </main>
 <script type="application/json" id="figures">{data}</script>
@@ -184,6 +185,8 @@ def _map(c: "Certificate", figure: _Figures) -> str:
         caption = "Arrows from x to T(x), at points of the source that are evenly spaced."
         if np.array_equal(c.samples["x"], c.samples["tx"]):
             caption += " T moves no point: no arrow has a length."
+        if len(set(figure.views.scales().ravel())) > 1:
+            caption += " The axes have different scales; the cost takes the numbers as they are."
         if d > 2:
             caption += (
                 " Seen in principal components of all points, source and images together (in "

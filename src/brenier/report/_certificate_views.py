@@ -28,6 +28,13 @@ class Views:
         """The points seen along each direction."""
         return (points @ self.directions - self.offsets).T
 
+    def scales(self) -> Float[np.ndarray, "2 1"]:
+        """Units of the first two axes: the same ones, unless their spreads differ too much."""
+        first, second = self.spreads[:2]
+        most = max(first, second) or 1.0
+        equal = most < 5.0 * min(first, second) or min(first, second) == 0.0
+        return np.array([[most], [most]] if equal else [[first], [second]])
+
 
 def views_of(
     x: Float[np.ndarray, "n d"], tx: Float[np.ndarray, "n d"], names: Sequence[str]

@@ -25,7 +25,8 @@
     const { xaxis, yaxis } = figure.layout;
     [xaxis.title.text, yaxis.title.text] = chosen.map((i) => labels[i]);
     const [across, up] = chosen.map((i) => spreads[i]);
-    yaxis.scaleanchor = Math.max(across, up) < 5 * Math.min(across, up) ? "x" : false;
+    const [least, most] = [Math.min(across, up), Math.max(across, up)];
+    yaxis.scaleanchor = most < 5 * least || least === 0 ? "x" : false;
     delete figure.layout.meta;
     return figure;
   };
