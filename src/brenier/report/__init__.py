@@ -1,7 +1,18 @@
-"""Figures and tables: arrays in, a figure or a table out; nothing here opens a file."""
+"""Figures, tables and the page of a certificate: arrays in, a picture or a text out.
 
+Nothing here opens a file for writing.
+"""
+
+from brenier.report._certificate_page import certificate_page
 from brenier.report._figure import new_figure, png_bytes
 from brenier.report._pictures import palette_figure, picture_figure
 from brenier.report._tables import summary_table
 
-__all__ = ["new_figure", "palette_figure", "picture_figure", "png_bytes", "summary_table"]
+__all__ = [
+    "certificate_page",
+    "new_figure",
+    "palette_figure",
+    "picture_figure",
+    "png_bytes",
+    "summary_table",
+]

@@ -7,6 +7,9 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _DPI = 160
+# The colours of every figure.
+INK, WALL = "#222222", "#d4d6da"
+RED, GREEN, BLUE = "#c0392b", "#1e8449", "#2471a3"
 
 
 def new_figure(width: float, height: float) -> "Figure":

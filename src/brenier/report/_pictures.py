@@ -6,14 +6,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 from jaxtyping import Float
 
-from brenier.report._figure import new_figure
+from brenier.report._figure import BLUE, GREEN, INK, RED, WALL, new_figure
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-_INK = "#222222"
-_WALL = "#d4d6da"  # grey enough for white pixels to show
-_AXES = (("x", "red", "#c0392b"), ("y", "green", "#1e8449"), ("z", "blue", "#2471a3"))
+_AXES = (("x", "red", RED), ("y", "green", GREEN), ("z", "blue", BLUE))
 # Painted over each other in this order, more points than these hide the shape of a palette.
 _PALETTE_POINTS = 4000
 
@@ -32,7 +30,7 @@ def picture_figure(
     for i, (title, picture) in enumerate(panels):
         axes = figure.add_subplot(1, len(panels), i + 1)
         axes.imshow(np.clip(picture, 0.0, 1.0), interpolation="antialiased")
-        axes.set_title(title, fontsize=14, color=_INK)
+        axes.set_title(title, fontsize=14, color=INK)
         axes.set_axis_off()
     return figure
 
@@ -55,10 +53,10 @@ def palette_figure(
         count = min(len(colours), _PALETTE_POINTS)
         shown = np.clip(random.choice(colours, count, replace=False), 0.0, 1.0)
         axes.scatter(*shown.T, c=shown, s=5, linewidths=0, depthshade=False)
-        axes.set_title(title, fontsize=14, color=_INK, y=1.0)
+        axes.set_title(title, fontsize=14, color=INK, y=1.0)
         for name, label, ink in _AXES:
             axis = getattr(axes, f"{name}axis")
-            axis.set_pane_color(_WALL)
+            axis.set_pane_color(WALL)  # grey enough for white pixels to show
             axis.set_label_text(label, color=ink)
             axis.labelpad = 4
             getattr(axes, f"set_{name}lim")(0.0, 1.0)
