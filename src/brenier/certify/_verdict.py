@@ -9,6 +9,9 @@ from brenier.certify._defect import Defect
 from brenier.certify._pushforward import Pushforward
 from brenier.certify._witnesses import Ring
 
+# Of the energy between image and target: what a stretch of one axis of two by 20 % has.
+_SMALL_EFFECT = 0.002
+
 
 def verdict(
     defect: Defect, cost: float, ring: Ring | None, pushforward: Pushforward | None, *,
@@ -17,7 +20,7 @@ def verdict(
     """Optimal within ``tolerance`` of W₂², not optimal, or undecided; and apart: the target."""
     optimality, reason = _optimality(defect, cost, ring, tolerance)
     target, target_reason = (
-        (None, None) if pushforward is None else _target(pushforward, defect.level, tolerance)
+        (None, None) if pushforward is None else _target(pushforward, defect.level)
     )
     return Verdict(optimality, target, reason, target_reason)
 
@@ -62,7 +65,7 @@ def _remedy(defect: Defect, cost: float, tolerance: float) -> str:
     return f"about {max(math.ceil(min(needed)), defect.n + 1):,} points would decide"
 
 
-def _target(tests: Pushforward, level: float, tolerance: float) -> tuple[str, str]:
+def _target(tests: Pushforward, level: float) -> tuple[str, str]:
     p_value = min(tests.p_value, tests.stein_p_value) if tests.stein_p_value >= 0 else tests.p_value
     # Two tests at the level of one: each at half of it.
     asked = (1.0 - level) / (2.0 if tests.stein_p_value >= 0 else 1.0)
@@ -71,12 +74,12 @@ def _target(tests: Pushforward, level: float, tolerance: float) -> tuple[str, st
             f"images and target differ (p = {p_value:.2g}; effect {100 * tests.effect:.2g} % "
             "of the energy between them)"
         )
-    if tests.effect_upper <= tolerance:
+    if tests.effect_upper <= _SMALL_EFFECT:
         return "reached", (
             f"no difference found (p = {p_value:.2g}); the effect is below "
             f"{100 * tests.effect_upper:.2g} % of the energy between them"
         )
-    needed = math.ceil(tests.tested * tests.effect_upper / tolerance)
+    needed = math.ceil(tests.tested * tests.effect_upper / _SMALL_EFFECT)
     return "undecided", (
         f"no difference found (p = {p_value:.2g}), but with {tests.tested:,} points one of up to "
         f"{100 * tests.effect_upper:.2g} % could hide; about {needed:,} points of each would decide"
