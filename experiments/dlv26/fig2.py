@@ -62,14 +62,16 @@ def _icnn(key: jax.Array) -> AbstractMap:
     return GradientMap(ICNN.identity(key, 2, (20, 20), share=0.85, scale=2.5, sharpness=5.0))
 
 
-def _log_sum_exp(scale: float, temperature: float) -> Callable[[jax.Array], AbstractMap]:
-    """60 smoothed pieces near the closed-form Gaussian map."""
+def _log_sum_exp(
+    scale: float, temperature: float, pieces: int = 60
+) -> Callable[[jax.Array], AbstractMap]:
+    """Smoothed pieces near the closed-form Gaussian map."""
     matrix = sqrtm_spd(gaussian_map_matrix(_SOURCE.covariance, _TARGET.covariance))
 
     def start(key: jax.Array) -> AbstractMap:
-        pieces = LogSumExp.identity(key, 2, 60, scale=scale, temperature=temperature)
+        bends = LogSumExp.identity(key, 2, pieces, scale=scale, temperature=temperature)
         return GradientMap(
-            Preconditioned(pieces, matrix, _SOURCE.mean, _TARGET.mean, jnp.asarray(1.0))
+            Preconditioned(bends, matrix, _SOURCE.mean, _TARGET.mean, jnp.asarray(1.0))
         )
 
     return start
@@ -102,7 +104,8 @@ _METHODS = {
         _log_sum_exp(3.0, 1.0),
     ),
     "kl_newton_lse": _Entry(
-        KLNewton(steps=15, damping=0.1), _log_sum_exp(4.0, 0.75), points=(300, 800)
+        KLNewton(steps=50, damping=1.0, curvature_particles=180), _log_sum_exp(3.0, 0.55, 40),
+        points=(1000,),
     ),
     "mmd_natural_lse": _Entry(
         ConstrainedDrift(functional=MMD(), step_size=2.0, final_step_size=0.5, steps=20,
