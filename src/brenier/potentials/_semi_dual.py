@@ -37,12 +37,16 @@ class SemiDualFit(NamedTuple):
 
 
 class _State(NamedTuple):
+    """What is kept, and the step that is to be tried next: one copy of each to compile."""
+
     flat: Float[Array, "p"]
     points: Points
     value: Scalar
     damping: Scalar
     step: Int[Array, ""]
     idle: Int[Array, ""]
+    candidate: Float[Array, "p"]
+    foreseen: Scalar
 
 
 @eqx.filter_jit
@@ -91,34 +95,36 @@ def minimise_semi_dual(
         )(flat)
 
     def unfinished(state: _State) -> Array:
-        return (state.step < steps) & (state.idle < _PATIENCE)
+        return (state.step <= steps) & (state.idle < _PATIENCE)
 
     def iterate(state: _State) -> _State:
-        slope = gradient(state.flat, state.points)
-        delta, curvature = _newton_step(state.flat, rebuild, state.points, slope, state.damping)
-        value, points = objective(state.flat + delta, state.points)
-        # The model's fall: ⟨g, δ⟩ + ½⟨δ, Gδ⟩ < 0.
-        foreseen = -(slope @ delta + 0.5 * curvature)
-        gain = (state.value - value) / jnp.maximum(foreseen, jnp.finfo(flat.dtype).tiny)
+        value, points = objective(state.candidate, state.points)
         better = value < state.value
+        gain = (state.value - value) / jnp.maximum(state.foreseen, jnp.finfo(flat.dtype).tiny)
+        # The first candidate is the start itself, which no model foresaw.
+        gain = jnp.where(jnp.isinf(state.value), 0.5, jnp.where(better, gain, -1.0))
         # A refused step is no sign of the end: the next is damped more.
         idle = better & ((state.value - value) < _LEAST_GAIN * spread)
+        kept = jnp.where(better, state.candidate, state.flat)
+        points = jnp.where(better, points, state.points)
+        damping = adapt_damping(state.damping, gain)
+        slope = gradient(kept, points)
+        delta, curvature = _newton_step(kept, rebuild, points, slope, damping)
         return _State(
-            jnp.where(better, state.flat + delta, state.flat),
-            jnp.where(better, points, state.points),
-            jnp.where(better, value, state.value),
-            adapt_damping(state.damping, jnp.where(better, gain, -1.0)),
-            state.step + 1,
+            kept, points, jnp.where(better, value, state.value), damping, state.step + 1,
             jnp.where(idle, state.idle + 1, jnp.where(better, 0, state.idle)),
+            # The model's fall: ⟨g, δ⟩ + ½⟨δ, Gδ⟩ < 0.
+            kept + delta, -(slope @ delta + 0.5 * curvature),
         )
 
     spread = jnp.sum(jnp.var(y, axis=0))
-    value, points = objective(flat, y if start is None else start)
+    infinite, zero = jnp.asarray(jnp.inf, flat.dtype), jnp.asarray(0)
     first = _State(
-        flat, points, value, jnp.asarray(damping, flat.dtype), jnp.asarray(0), jnp.asarray(0)
+        flat, y if start is None else start, infinite, jnp.asarray(damping, flat.dtype),
+        zero, zero, flat, infinite,
     )
     last = jax.lax.while_loop(unfinished, iterate, first)
-    return SemiDualFit(rebuild(last.flat), last.value, last.step)
+    return SemiDualFit(rebuild(last.flat), last.value, last.step - 1)
 
 
 def _newton_step(
