@@ -43,6 +43,8 @@ def _optimality(
             f"{ring.k:,} neighbours would rather shift their images; in all W₂² is below the cost "
             f"by at most {reach} of it"
         )
+    if defect.upper == 0.0:
+        return "optimal", "the gradient of a convex function: no map to the same image costs less"
     if within:
         return "optimal", f"no map to the same image costs less by more than {reach} of W₂²"
     return "undecided", (
