@@ -77,10 +77,9 @@ def audit(
     """
     started = time.perf_counter()
     check_key("key", key)
-    check_at_least("samples", samples, _FEWEST)
+    _check_settings(level, tolerance, samples, budget)
     keys = jax.random.split(key, 4)
-    x = _points("source", source, keys[0], samples, None)
-    check_points("source", x, min_points=_FEWEST)
+    x = _points("source", source, keys[0], samples, min_points=_FEWEST)
     box = BlackBox(map, jacobian)
     tx = box(x)
     box.check_deterministic(x[:_DETERMINISM_POINTS], tx[:_DETERMINISM_POINTS])
@@ -131,6 +130,7 @@ def audit_pairs(
     """
     started = time.perf_counter()
     key = jax.random.key(0) if key is None else check_key("key", key)
+    _check_settings(level, tolerance, samples, budget)
     first = check_points("x", x, min_points=_FEWEST).astype(np.float64)
     second = check_points("tx", tx, dimension=first.shape[1]).astype(np.float64)
     if len(first) != len(second):
@@ -152,16 +152,23 @@ def audit_pairs(
     )  # fmt: skip
 
 
+def _check_settings(level: float, tolerance: float, samples: int, budget: float) -> None:
+    """Before any work: a ``ValueError`` for a setting that means nothing."""
+    if not 0.5 <= level < 1.0:
+        raise ValueError(f"level: got {level}; wants a number in [0.5, 1).")
+    check_positive("tolerance", tolerance)
+    check_at_least("samples", samples, _FEWEST)
+    check_positive("budget", budget)
+
+
 def _certificate(
     x, tx, target, keys, *, level, tolerance, samples, budget, true, own, asymmetry, ring, entropy,
     key, started, subject,
 ) -> Certificate:
-    if not 0.5 <= level < 1.0:
-        raise ValueError(f"level: got {level}; wants a number in [0.5, 1).")
-    check_positive("tolerance", tolerance)
-    check_positive("budget", budget)
     random = np.random.default_rng(np.asarray(jax.random.key_data(keys[0])).ravel())
-    y = None if target is None else _points("target", target, keys[1], samples, x.shape[1])
+    y = None if target is None else _points(
+        "target", target, keys[1], samples, dimension=x.shape[1]
+    )
     squares = np.sum((x - tx) ** 2, axis=1)
     cost = Cost(float(squares.mean()), float(squares.std(ddof=1) / np.sqrt(len(x))))
     defect = defect_bounds(x, tx, keys[2], level=level, budget=budget, own=own)
@@ -182,16 +189,18 @@ def _certificate(
     )  # fmt: skip
 
 
-def _points(name: str, value: Any, key: Key, samples: int, dimension: int | None) -> np.ndarray:
+def _points(
+    name: str, value: Any, key: Key, samples: int, *, dimension: int | None = None,
+    min_points: int = 2,
+) -> np.ndarray:
     """Float64 points of a measure or an array, as many as ``samples``, in random order."""
-    if isinstance(value, AbstractMeasure) and not (
-        isinstance(value, Empirical) and value.weights is None
-    ):
-        cloud = np.asarray(value.sample(key, samples))
-    else:
-        cloud = check_points(name, value.points if isinstance(value, Empirical) else value)
+    if isinstance(value, Empirical) and value.weights is None:
+        value = value.points
+    drawn = value.sample(key, samples) if isinstance(value, AbstractMeasure) else value
+    cloud = check_points(name, drawn, dimension=dimension, min_points=min_points)
+    if drawn is value:
         cloud = cloud[np.asarray(jax.random.permutation(key, len(cloud)))[:samples]]
-    return check_points(name, cloud, dimension=dimension, min_points=2).astype(np.float64)
+    return cloud.astype(np.float64)
 
 
 def _truth(x: np.ndarray, tx: np.ndarray, true: np.ndarray) -> Truth:

@@ -86,20 +86,18 @@ class BlackBox:
                 raise ValueError(f"jacobian: got shape {value.shape}; wants "
                                  f"{(*x.shape, x.shape[1])}.")
             return value, Differences(0.0, 0.0)
-        step = self._step(x)
-        fine = self.derivatives(x, np.eye(x.shape[1]), step)
-        coarse = self.derivatives(x, np.eye(x.shape[1]), 2.0 * step)
-        # Halving h divides the h² error by four; what rounding adds shows in the same difference.
-        return fine.swapaxes(1, 2), Differences(step, float(np.abs(fine - coarse).max() / 3.0))
+        columns, differences = self.along(x, np.eye(x.shape[1]))
+        return columns.swapaxes(1, 2), differences
 
     def along(self, x: np.ndarray, directions: np.ndarray) -> tuple[np.ndarray, Differences]:
-        """DT(x_i) v_ik for directions (n, k, d), by central differences: (n, k, d)."""
+        """DT(x_i) v for directions (k, d) or (n, k, d), by central differences: (n, k, d)."""
         step = self._step(x)
-        fine = self.derivatives(x, directions, step)
-        coarse = self.derivatives(x, directions, 2.0 * step)
+        fine = self._derivatives(x, directions, step)
+        coarse = self._derivatives(x, directions, 2.0 * step)
+        # Halving h divides the h² error by four; what rounding adds shows in the same difference.
         return fine, Differences(step, float(np.abs(fine - coarse).max() / 3.0))
 
-    def derivatives(self, x: np.ndarray, directions: np.ndarray, step: float) -> np.ndarray:
+    def _derivatives(self, x: np.ndarray, directions: np.ndarray, step: float) -> np.ndarray:
         """(T(x + hv) − T(x − hv))/2h for directions (k, d) or (n, k, d): (n, k, d)."""
         shift = step * np.broadcast_to(directions, (len(x), *directions.shape[-2:]))
         ahead, behind = (

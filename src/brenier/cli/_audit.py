@@ -11,8 +11,8 @@ import numpy as np
 from brenier._checks import check_points
 from brenier.certify import Certificate, audit, audit_pairs
 from brenier.cli._console import ProgressReport
-from brenier.io import atomic_write, check_folder, load, read_manifest, read_points
-from brenier.maps import AbstractMap
+from brenier.cli._transport import load_map
+from brenier.io import atomic_write, check_folder, read_points
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,10 +67,7 @@ def run_audit(
 def _of_map(
     map_file: str, source: str, target: str | None, settings: Settings
 ) -> tuple[Certificate, Sequence[str] | None, dict[str, str]]:
-    map = load(map_file)
-    if not isinstance(map, AbstractMap):
-        raise ValueError(f"{map_file}: got a {type(map).__name__}; wants a map.")
-    names = read_manifest(map_file)["names"]
+    map, names = load_map(map_file)
     clouds = [
         check_points(
             file, read_points(file).aligned(names, map_file).values, dimension=map.dimension

@@ -2,6 +2,7 @@
 
 import time
 import warnings
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import jax.numpy as jnp
@@ -79,10 +80,8 @@ def run_transport(
 ) -> tuple[dict[str, Any], dict[str, str]]:
     """Move the points of a file by a saved map; the result, and its rows for people."""
     started = time.perf_counter()
-    map = load(map_file)
-    if not isinstance(map, AbstractMap):
-        raise ValueError(f"{map_file}: got a {type(map).__name__}; wants a map.")
-    table = read_points(new).aligned(read_manifest(map_file)["names"], map_file)
+    map, names = load_map(map_file)
+    table = read_points(new).aligned(names, map_file)
     check_points(new, table.values, dimension=map.dimension)
     check_output(out, table)
     move = transport_points if table.picture is None else transport_colours
@@ -106,6 +105,18 @@ def run_transport(
         "file": out,
     }
     return result, rows
+
+
+def load_map(map_file: str) -> tuple[AbstractMap, Sequence[str] | None]:
+    """The map in a file, and the names of its coordinates.
+
+    Raises:
+        ValueError: the file holds no map.
+    """
+    map = load(map_file)
+    if not isinstance(map, AbstractMap):
+        raise ValueError(f"{map_file}: got a {type(map).__name__}; wants a map.")
+    return map, read_manifest(map_file)["names"]
 
 
 def fitted(
