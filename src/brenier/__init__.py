@@ -10,7 +10,7 @@ jax.config.update("jax_enable_x64", True)
 
 _ROOMS = (
     "certify", "exact", "flows", "functionals", "io", "maps", "measures", "numerics",
-    "potentials", "problems", "report",
+    "potentials", "problems", "report", "velocities",
 )  # fmt: skip
 # What stands on the public face, and the room where it lives; fetched when first asked for.
 _FACE = {

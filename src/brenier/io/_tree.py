@@ -13,11 +13,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from brenier import exact, maps, measures, potentials
+from brenier import exact, maps, measures, potentials, velocities
 
-_ROOMS: tuple[ModuleType, ...] = (potentials, measures, maps, exact)
+_ROOMS: tuple[ModuleType, ...] = (
+    potentials, measures, maps, exact, velocities,
+)  # fmt: skip
 _INTERFACES = (
     potentials.AbstractPotential, measures.AbstractMeasure, maps.AbstractMap,
+    velocities.AbstractVelocity,
 )
 _ACTIVATIONS = (
     "celu", "elu", "gelu", "hard_tanh", "leaky_relu", "log_sigmoid", "mish", "relu", "relu6",

@@ -41,8 +41,8 @@ def as_points(name: str, x: Any, dimension: int) -> Batch:
     return array
 
 
-def over_points(function: Callable[[Point], Array], x: Batch, *, floats: int) -> Array:
-    """function over the leading axes of x: (..., d) to (..., *out).
+def over_points(function: Callable[[Point], Any], x: Batch, *, floats: int) -> Any:
+    """function over the leading axes of x: (..., d) to (..., *out), or a tree of such arrays.
 
     ``floats`` is about what one point needs in working memory. More points than a few blocks hold
     are taken block after block, so that memory does not grow with their number.
@@ -58,6 +58,6 @@ def over_points(function: Callable[[Point], Array], x: Batch, *, floats: int) ->
         # Filled up with the last point: one shape of block, so one compilation.
         filled = jnp.pad(flat, ((0, -n % block), (0, 0)), mode="edge")
         blocks = filled.reshape(-1, block, x.shape[-1])
-        out = jax.lax.map(jax.vmap(function), blocks)
-        out = out.reshape(-1, *out.shape[2:])[:n]
-    return out.reshape(lead + out.shape[1:])
+        mapped = jax.lax.map(jax.vmap(function), blocks)
+        out = jax.tree.map(lambda a: a.reshape(-1, *a.shape[2:])[:n], mapped)
+    return jax.tree.map(lambda a: a.reshape(lead + a.shape[1:]), out)

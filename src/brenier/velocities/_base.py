@@ -1,0 +1,37 @@
+"""The interface of a velocity field."""
+
+import abc
+
+import equinox as eqx
+import jax.numpy as jnp
+from jax.typing import ArrayLike
+
+from brenier._types import Batch, BatchLike, Point, Scalar
+from brenier.numerics._points import as_points, over_points
+
+
+class AbstractVelocity(eqx.Module):
+    """A velocity field v(t, x) on R^d: particles follow dx/dt = v(t, x).
+
+    A subclass gives ``at``, the velocity of one point; evaluation over leading axes follows. The
+    map that the flow makes is ``FlowMap(velocity, start, stop)``.
+    """
+
+    @property
+    @abc.abstractmethod
+    def dimension(self) -> int:
+        """d."""
+
+    @abc.abstractmethod
+    def at(self, time: Scalar, x: Point) -> Point:
+        """v(t, x) at one point (d,)."""
+
+    def __call__(self, time: ArrayLike, x: BatchLike) -> Batch:
+        """v(t, x) over leading axes: (..., d) to (..., d), at one time."""
+        points = as_points("x", x, self.dimension)
+        return _over_leading_axes(self, jnp.asarray(time, points.dtype), points)
+
+
+@eqx.filter_jit
+def _over_leading_axes(velocity: AbstractVelocity, time: Scalar, x: Batch) -> Batch:
+    return over_points(lambda y: velocity.at(time, y), x, floats=1024 + 16 * velocity.dimension)

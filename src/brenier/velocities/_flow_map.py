@@ -1,0 +1,221 @@
+"""The map that the flow of a velocity makes."""
+
+from typing import NamedTuple
+
+import diffrax
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.typing import ArrayLike
+
+from brenier._checks import check_at_least, check_points, check_positive
+from brenier._solution import Result, Solution
+from brenier._types import Array, BatchLike, Bool, Float, Int, Point, Points, Scalar
+from brenier.maps._base import AbstractMap
+from brenier.numerics._points import as_points, over_points
+from brenier.velocities._base import AbstractVelocity
+
+# What one point needs while it is integrated: the stages of an eighth-order step.
+_STAGES = 32
+# Up to this dimension a derivative integrates the whole Jacobian; beyond, one direction.
+_WHOLE_JACOBIAN = 32
+
+
+class FlowMap(AbstractMap):
+    """x(start) ↦ x(stop) along dx/dt = v(t, x).
+
+    Integrated point by point by the eighth-order method of Dormand and Prince with steps of their
+    own (diffrax), so that every point keeps to the tolerance. Derivatives integrate
+    d(DS)/dt = Dv(t, S) DS beside the points and keep to it as well (MATH_3 (3.6)). The inverse runs
+    the same flow backward.
+
+    Not differentiable in the parameters of the velocity; not for stiff velocities. A point whose
+    integration does not reach its tolerance raises; ``solve`` says instead which ones failed.
+
+    Args:
+        velocity: v(t, x).
+        start, stop: the times between which it is integrated, in either order.
+        tolerance: on the local error of a step, relative and absolute.
+        max_steps: steps allowed, rejected ones included.
+
+    Raises:
+        ValueError: times that are not finite, a tolerance not above 0.
+
+    >>> import jax.numpy as jnp
+    >>> from brenier.measures import GaussianMixture
+    >>> from brenier.velocities import MixtureVelocity
+    >>> rho = GaussianMixture(jnp.ones(1), jnp.ones((1, 1)), 4.0 * jnp.ones((1, 1, 1)))
+    >>> T = FlowMap(MixtureVelocity(rho), 1.0, 0.0)
+    >>> T(jnp.array([3.0])).round(6).tolist()
+    [1.0]
+    """
+
+    velocity: AbstractVelocity
+    start: Scalar
+    stop: Scalar
+    tolerance: float = eqx.field(static=True)
+    max_steps: int = eqx.field(static=True)
+
+    def __init__(
+        self, velocity: AbstractVelocity, start: ArrayLike, stop: ArrayLike, *,
+        tolerance: float = 1e-9, max_steps: int = 4096,
+    ):  # fmt: skip
+        self.velocity = velocity
+        self.start, self.stop = _time("start", start), _time("stop", stop)
+        self.tolerance = float(check_positive("tolerance", tolerance))
+        self.max_steps = check_at_least("max_steps", max_steps, 1)
+
+    @property
+    def dimension(self) -> int:
+        return self.velocity.dimension
+
+    def apply(self, x: Point) -> Point:
+        return _end(self, x)
+
+    def inverse(self) -> "FlowMap":
+        """The same flow from ``stop`` back to ``start``."""
+        return FlowMap(
+            self.velocity, self.stop, self.start,
+            tolerance=self.tolerance, max_steps=self.max_steps,
+        )  # fmt: skip
+
+    def path(self, x: BatchLike, times: ArrayLike) -> Float[Array, "*batch k d"]:
+        """The points on their way, at ``times`` (k,) between start and stop, in that order.
+
+        Raises:
+            ValueError: times out of order, or not between start and stop.
+        """
+        points = as_points("x", x, self.dimension)
+        moments = np.asarray(times, float)
+        ahead = float(np.sign(self.stop - self.start))
+        bounded = moments.ndim == 1 and moments.size and np.isfinite(moments).all()
+        if not bounded or (
+            np.diff(np.concatenate([[self.start], moments, [self.stop]])) * ahead < 0
+        ).any():
+            raise ValueError(f"times: got {moments.tolist()}; wants times in order from "
+                             f"{float(self.start)} to {float(self.stop)}.")
+        return _path(self, points, jnp.asarray(moments, points.dtype))
+
+    def solve(self, x: BatchLike, *, throw: bool = True) -> Solution:
+        """T(x) as a ``Solution``, for points (n, d): a failed one is told, not raised in the jit.
+
+        ``stats`` holds ``points`` (n, d), NaN where the integration failed, ``failed`` (n,) bool,
+        ``steps`` (n,) int and ``tolerance``. ``result`` is ``not_converged`` where a point failed.
+
+        Raises:
+            ValueError: x is not (n, d) and finite.
+            SolveError: a point failed, and ``throw`` is true.
+        """
+        end = _solve(self, jnp.asarray(check_points("x", x, dimension=self.dimension)))
+        failed = np.asarray(~end.reached)
+        stats = {
+            "points": np.where(failed[:, None], np.nan, np.asarray(end.point)), "failed": failed,
+            "steps": np.asarray(end.steps), "tolerance": self.tolerance,
+        }  # fmt: skip
+        result = Result.not_converged if failed.any() else Result.successful
+        return Solution(self, result, stats).checked(throw)
+
+
+class End(NamedTuple):
+    """Where a point arrived, whether at its tolerance, and after how many steps."""
+
+    point: Float[Array, "*shape d"]
+    reached: Bool[Array, "*batch"]
+    steps: Int[Array, "*batch"]
+
+
+def integrate(flow: FlowMap, x: Point, times: Float[Array, "k"] | None = None) -> End:
+    """One point along the flow, to the end or at the times asked for."""
+    save = diffrax.SaveAt(t1=True) if times is None else diffrax.SaveAt(ts=times)
+    solution = diffrax.diffeqsolve(
+        diffrax.ODETerm(lambda time, y, _: flow.velocity.at(time, y)),
+        diffrax.Dopri8(), flow.start.astype(x.dtype), flow.stop.astype(x.dtype), None, x,
+        saveat=save, max_steps=flow.max_steps, throw=False, adjoint=diffrax.ForwardMode(),
+        stepsize_controller=diffrax.PIDController(rtol=flow.tolerance, atol=flow.tolerance),
+    )  # fmt: skip
+    points = solution.ys[0] if times is None else solution.ys
+    reached = (solution.result == diffrax.RESULTS.successful) & jnp.isfinite(points).all()
+    return End(points, reached, solution.stats["num_steps"])
+
+
+def working_floats(dimension: int) -> int:
+    """About what one point needs while it is integrated."""
+    return 1024 + _STAGES * dimension
+
+
+def _time(name: str, value: ArrayLike) -> Scalar:
+    if not isinstance(value, jax.core.Tracer) and not np.isfinite(np.asarray(value)).all():
+        raise ValueError(f"{name}: got {value}; wants a finite time of the velocity's clock.")
+    return jnp.asarray(value, float)
+
+
+@eqx.filter_custom_jvp
+def _end(flow: FlowMap, x: Point) -> Point:
+    end = integrate(flow, x)
+    return eqx.error_if(
+        end.point, ~end.reached,
+        "x: the integration of a point did not reach its tolerance; wants a larger tolerance or "
+        "more steps (FlowMap.solve says which points fail).",
+    )  # fmt: skip
+
+
+@_end.def_jvp
+def _(primals, tangents):
+    flow, x = primals
+    flow_dot, x_dot = tangents
+    if any(leaf is not None for leaf in jax.tree.leaves(flow_dot)):
+        raise ValueError("flow: a FlowMap is differentiable in x, not in the velocity's parameters "
+                         "or the times; wants jax.lax.stop_gradient of the map.")
+    d = x.shape[0]
+    if d <= _WHOLE_JACOBIAN:
+        end, columns = _with_tangents(flow, x, jnp.eye(d, dtype=x.dtype))
+        return end, columns @ x_dot
+    end, columns = _with_tangents(flow, x, x_dot[:, None])
+    return end, columns[:, 0]
+
+
+def _with_tangents(
+    flow: FlowMap, x: Point, columns: Float[Array, "d m"]
+) -> tuple[Point, Float[Array, "d m"]]:
+    """T(x), and DT(x) times the columns, by one integration of both."""
+    d, m = columns.shape
+    both = FlowMap(
+        _WithTangents(flow.velocity, m), flow.start, flow.stop,
+        tolerance=flow.tolerance, max_steps=flow.max_steps,
+    )  # fmt: skip
+    end = _end(both, jnp.concatenate([x, columns.ravel()]))
+    return end[:d], end[d:].reshape(d, m)
+
+
+class _WithTangents(AbstractVelocity):
+    """(v, Dv C) at (x, C): points with m columns of tangents each."""
+
+    velocity: AbstractVelocity
+    count: int = eqx.field(static=True)
+
+    @property
+    def dimension(self) -> int:
+        return self.velocity.dimension * (1 + self.count)
+
+    def at(self, time: Scalar, x: Point) -> Point:
+        d = self.velocity.dimension
+        point, columns = x[:d], x[d:].reshape(d, self.count)
+        value, push = jax.linearize(lambda y: self.velocity.at(time, y), point)
+        moved = jax.vmap(push, in_axes=1, out_axes=1)(columns)
+        return jnp.concatenate([value, moved.ravel()])
+
+
+@eqx.filter_jit
+def _solve(flow: FlowMap, x: Points) -> End:
+    return over_points(lambda y: integrate(flow, y), x, floats=working_floats(flow.dimension))
+
+
+@eqx.filter_jit
+def _path(flow: FlowMap, x: Array, times: Float[Array, "k"]) -> Array:
+    def along(y: Point) -> Array:
+        way = integrate(flow, y, times)
+        return eqx.error_if(way.point, ~way.reached,
+                            "x: a path did not reach its tolerance; wants a larger tolerance.")
+
+    return over_points(along, x, floats=working_floats(flow.dimension) + x.shape[-1] * times.size)
