@@ -33,6 +33,7 @@ from brenier.numerics._tensor_train import (
     Cores,
     change_axes,
     contract_train,
+    map_axes,
     train_from_array,
 )
 
@@ -280,10 +281,7 @@ class TensorTrain(AbstractMeasure):
             grid = np.linspace(low, high, int((high - low) / width * _NODES_A_WIDTH) + 2)
             rows.append(gaussian_rows(grid, centres, width))
             nodes.append(grid)
-        values = tuple(
-            np.einsum("nm,amb->anb", row, np.asarray(core))
-            for row, core in zip(rows, self.cores, strict=True)
-        )
+        values = map_axes(tuple(np.asarray(core) for core in self.cores), rows)
         return _fitted(values, nodes, wanted)
 
 
