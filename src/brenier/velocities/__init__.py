@@ -22,6 +22,7 @@ from brenier.velocities._schedule import (
     LinearSchedule,
     RateSchedule,
 )
+from brenier.velocities._tensor_train import TensorTrainVelocity, train_encoder
 
 __all__ = [
     "DDIM",
@@ -41,8 +42,10 @@ __all__ = [
     "ProbabilityFlow",
     "RateSchedule",
     "ScoreVelocity",
+    "TensorTrainVelocity",
     "log_likelihood",
     "noise",
     "posterior_mean",
     "score",
+    "train_encoder",
 ]
