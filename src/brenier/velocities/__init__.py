@@ -13,7 +13,9 @@ from brenier.velocities._flow_matching import (
     McCannVelocity,
     RescaledDiffusionVelocity,
 )
+from brenier.velocities._matching_fit import NetworkVelocity, fit_velocity
 from brenier.velocities._mixture import MixtureVelocity
+from brenier.velocities._ratio import RatioVelocity
 
 __all__ = [
     "AbstractDiffusionVelocity",
@@ -22,7 +24,10 @@ __all__ = [
     "MatchingVelocity",
     "McCannVelocity",
     "MixtureVelocity",
+    "NetworkVelocity",
+    "RatioVelocity",
     "RescaledDiffusionVelocity",
+    "fit_velocity",
     "noise",
     "posterior_mean",
     "score",
