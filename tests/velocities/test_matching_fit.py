@@ -12,8 +12,8 @@ from brenier.numerics import gaussian_map_matrix
 from brenier.velocities import FlowMap, MatchingVelocity, fit_velocity
 
 KEY = jax.random.key(0)
-SOURCE = Gaussian(np.zeros(2), np.array([[1.0, 0.8], [0.8, 1.0]]))
-TARGET = Gaussian(np.array([1.0, 0.0]), np.array([[1.0, -0.8], [-0.8, 1.0]]))
+SOURCE = Gaussian(np.zeros(2), np.array([[4.0, 0.0], [0.0, 0.25]]))
+TARGET = Gaussian(np.array([1.0, 0.0]), np.array([[1.0, 0.9], [0.9, 1.0]]))
 MONGE = AffineMap(gaussian_map_matrix(SOURCE.covariance, TARGET.covariance), TARGET.mean)
 X = np.asarray(SOURCE.sample(jax.random.key(9), 1000))
 
@@ -33,9 +33,9 @@ def test_the_coupling_decides_the_map(coupling):
     solution = _fitted(coupling)
     images = solution.map(X)
     independent = FlowMap(MatchingVelocity(SOURCE, TARGET), 0.0, 1.0)(X)
-    # The two flows lie apart by a tenth of the variance and more; a fit errs by about a hundredth.
-    assert _uvp(independent, MONGE(X)) > 0.1
-    assert _uvp(images, independent if coupling == "independent" else MONGE(X)) < 0.03
+    # The two maps are apart by half of the variance; a fit errs by about a hundredth of it.
+    assert _uvp(independent, MONGE(X)) > 0.4
+    assert _uvp(images, independent if coupling == "independent" else MONGE(X)) < 0.05
     np.testing.assert_allclose(np.cov(images.T), TARGET.covariance, atol=0.15)
 
 

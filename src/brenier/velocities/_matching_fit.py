@@ -1,7 +1,7 @@
 """Flow matching learned from samples: a network regressed on X − Z."""
 
 import time
-from typing import Any, Literal
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -58,7 +58,7 @@ def fit_velocity(
     target: AbstractMeasure | ArrayLike,
     *,
     key: Key,
-    coupling: Literal["independent", "minibatch", "exact"] = "minibatch",
+    coupling: str = "minibatch",
     steps: int = 3000,
     batch: int = 256,
     width: int = 64,
