@@ -188,7 +188,7 @@ def _pair_cost(
 
 @eqx.filter_jit
 def _fit(
-    start: NetworkVelocity, z: Points, x: Points, first: Array, second: Array, key: Key,
+    start: NetworkVelocity, z: Points, x: Float[Array, "m d"], first: Array, second: Array, key: Key,
     independent: bool, steps: int, batch: int, rate: float,
 ) -> tuple[NetworkVelocity, Float[Array, "steps"]]:
     optimiser = optax.adam(optax.cosine_decay_schedule(rate, steps))
