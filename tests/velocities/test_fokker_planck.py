@@ -107,9 +107,9 @@ def test_bad_input_says_so():
         FokkerPlanckVelocity.towards(START, _bowl, Torus([0.0] * 2, [1.0] * 2, [16] * 2), 1.0)
     with pytest.raises(ValueError, match="initial: got Empirical, which has no density"):
         FokkerPlanckVelocity.towards(Empirical(X), _bowl, box, 1.0)
-    with pytest.raises(ValueError, match="target: got a value that is not finite at"):
+    with pytest.raises(ValueError, match=r"target: got a value that is not finite at"):
         FokkerPlanckVelocity.towards(START, lambda x: jnp.log(x[0]), box, 1.0)
-    with pytest.raises(ValueError, match="duration: got -1.0"):
+    with pytest.raises(ValueError, match=r"duration: got -1\.0"):
         FokkerPlanckVelocity.towards(START, _bowl, box, -1.0)
-    with pytest.raises(ValueError, match="grid: got .* jumps between nodes"):
+    with pytest.raises(ValueError, match=r"grid: got .* jumps between nodes"):
         FokkerPlanckVelocity.towards(START, lambda x: 1e6 * _bowl(x), box, 10.0)

@@ -1,7 +1,6 @@
 """Learned flow matching: it reaches its target, and its coupling decides how cheaply."""
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 

@@ -72,10 +72,10 @@ class MatchingVelocity(AbstractVelocity):
         frames, inverses, shares, others = pair(first.factors, second.factors)
         self.frames, self.inverses = frames, inverses
         self.start_shares, self.stop_shares = shares, others
-        k, l = first.means.shape[0], second.means.shape[0]
+        count, ends_count = first.means.shape[0], second.means.shape[0]
         means, ends = first.means[:, None, :, None], second.means[None, :, :, None]
-        self.starts = jnp.broadcast_to((inverses @ means)[..., 0], (k, *frames.shape[1:3]))
-        self.stops = jnp.broadcast_to((inverses @ ends)[..., 0], (k, l, frames.shape[-1]))
+        self.starts = jnp.broadcast_to((inverses @ means)[..., 0], (count, *frames.shape[1:3]))
+        self.stops = jnp.broadcast_to((inverses @ ends)[..., 0], (count, ends_count, frames.shape[-1]))
         volumes = jnp.linalg.slogdet(inverses)[1]
         self.log_weights = first.log_weights[:, None] + second.log_weights + volumes
 

@@ -71,9 +71,9 @@ def fit_velocity(
     """A velocity learned by min E‖v_s(x_s) − (X − Z)‖², x_s = (1−s)Z + sX: flow matching.
 
     The coupling of Z and X decides which velocity: "independent", the one of ``MatchingVelocity``;
-    "exact", pairs of the optimal assignment, close to McCann's interpolation, whose flow is optimal;
-    "minibatch", pairs of optimal assignments of random batches, between the two. Adam with a cosine
-    schedule, all steps in one compiled scan.
+    "exact", pairs of the optimal assignment, close to McCann's interpolation, whose flow is
+    optimal; "minibatch", pairs of optimal assignments of random batches, between the two. Adam with
+    a cosine schedule, all steps in one compiled scan.
 
     Not for certified maps: the flow reaches the target and is optimal up to what the network
     learned; audit it. Not where a closed form exists (``MatchingVelocity``).
@@ -188,8 +188,8 @@ def _pair_cost(
 
 @eqx.filter_jit
 def _fit(
-    start: NetworkVelocity, z: Points, x: Float[Array, "m d"], first: Array, second: Array, key: Key,
-    independent: bool, steps: int, batch: int, rate: float,
+    start: NetworkVelocity, z: Points, x: Float[Array, "m d"], first: Array, second: Array,
+    key: Key, independent: bool, steps: int, batch: int, rate: float,
 ) -> tuple[NetworkVelocity, Float[Array, "steps"]]:
     optimiser = optax.adam(optax.cosine_decay_schedule(rate, steps))
 

@@ -66,8 +66,8 @@ class RatioVelocity(AbstractDiffusionVelocity):
                 level at the border, or whose mean under γ is not 1.
 
         >>> import jax.numpy as jnp
-        >>> v = RatioVelocity.from_ratio(
-        ...     lambda x: 1.0 + x[0] * jnp.exp(-(x @ x)), Torus([-10.0, -10.0], [10.0, 10.0], [64, 64]))
+        >>> grid = Torus([-10.0, -10.0], [10.0, 10.0], [64, 64])
+        >>> v = RatioVelocity.from_ratio(lambda x: 1.0 + x[0] * jnp.exp(-(x @ x)), grid)
         >>> v(1.0, jnp.zeros(2)).round(9).tolist()
         [1.0, 0.0]
         """
