@@ -30,8 +30,8 @@ class MatchingVelocity(AbstractVelocity):
         v_s(z) = Σ_ij r_ij(z) [n_j − m_i + (s R_j − (1−s) S_i) C_ij⁻¹ (z − (1−s) m_i − s n_j)],
 
     r_ij the responsibilities of N((1−s) m_i + s n_j, C_ij). S_i and R_j are diagonalised together,
-    once: nothing is inverted on the way, and nothing cancels at either end. Where an end has atoms,
-    particles reach them at infinite curvature: integrate to 1 − 1e-6, say (from 1e-6), not to them.
+    once: nothing is inverted on the way, and nothing cancels at either end. Where an end has atoms
+    the slope of v is infinite at that end: integrate to 1 − 1e-6, say (or from 1e-6), not to it.
 
     Not optimal in general. Not between two empirical measures: the velocity is then known on
     finitely many lines only (learn one: ``fit_velocity``). Memory grows as the pairs of components.
@@ -53,12 +53,12 @@ class MatchingVelocity(AbstractVelocity):
     """
 
     log_weights: Float[Array, "k l"]
-    starts: Float[Array, "k _ d"]
+    starts: Float[Array, "k l d"]
     stops: Float[Array, "k l d"]
-    frames: Float[Array, "k _ d d"]
-    inverses: Float[Array, "k _ d d"]
-    start_shares: Float[Array, "k _ d"]
-    stop_shares: Float[Array, "k _ d"]
+    frames: Float[Array, "_ _ d d"]
+    inverses: Float[Array, "_ _ d d"]
+    start_shares: Float[Array, "_ _ d"]
+    stop_shares: Float[Array, "_ _ d"]
 
     def __init__(self, source: AbstractMeasure, target: AbstractMeasure):
         first, second = _parts("source", source), _parts("target", target)
@@ -74,8 +74,10 @@ class MatchingVelocity(AbstractVelocity):
         self.start_shares, self.stop_shares = shares, others
         count, ends_count = first.means.shape[0], second.means.shape[0]
         means, ends = first.means[:, None, :, None], second.means[None, :, :, None]
-        self.starts = jnp.broadcast_to((inverses @ means)[..., 0], (count, *frames.shape[1:3]))
-        self.stops = jnp.broadcast_to((inverses @ ends)[..., 0], (count, ends_count, frames.shape[-1]))
+        # One frame for all atoms of an end: the means then differ where the frames do not.
+        shape = (count, ends_count, frames.shape[-1])
+        self.starts = jnp.broadcast_to((inverses @ means)[..., 0], shape)
+        self.stops = jnp.broadcast_to((inverses @ ends)[..., 0], shape)
         volumes = jnp.linalg.slogdet(inverses)[1]
         self.log_weights = first.log_weights[:, None] + second.log_weights + volumes
 
