@@ -32,11 +32,6 @@ def oblique_bump(x: jax.Array) -> jax.Array:
     return jnp.exp(-((x[0] - 0.5) ** 2) - x[0] * x[1] - 0.75 * x[1] ** 2)
 
 
-def radial_bump(x: jax.Array) -> jax.Array:
-    """φ = |x|² e^{−|x|²/2}: DE and D²log μ_t have the same axes, the encoder is optimal."""
-    return (x @ x) * jnp.exp(-0.5 * (x @ x))
-
-
 class BentPotential(AbstractPotential):
     """u = |x|²/2 + ε φ in the plane."""
 
@@ -66,7 +61,9 @@ def ratio(potential: BentPotential, x: jax.Array) -> jax.Array:
     return jnp.exp(-(x @ slope) - 0.5 * (slope @ slope)) * jnp.linalg.det(jnp.eye(2) + bend)
 
 
-def velocity(potential: BentPotential, *, half_width: float = 12.0, nodes: int = 160):
+def velocity(
+    potential: BentPotential, *, half_width: float = 12.0, nodes: int = 160
+) -> RatioVelocity:
     """The probability flow of μ_0, from its ratio on a periodic grid."""
     grid = Torus([-half_width] * 2, [half_width] * 2, [nodes] * 2)
     return RatioVelocity.from_ratio(lambda x: ratio(potential, x), grid)
@@ -92,11 +89,11 @@ def second_order(
     and Gauss-Legendre nodes in b and, below it, in a.
     """
     grid = Torus([-half_width] * 2, [half_width] * 2, [nodes] * 2)
-    places = jnp.asarray(grid.points().reshape(-1, 2))
+    nodes_of_grid = jnp.asarray(grid.points().reshape(-1, 2))
     generator = jax.jit(jax.vmap(
         lambda y: jnp.trace(jax.hessian(bump)(y)) - y @ jax.grad(bump)(y)
     ))
-    waves = np.fft.fft2(np.asarray(generator(places)).reshape(grid.shape)) / nodes**2
+    waves = np.fft.fft2(np.asarray(generator(nodes_of_grid)).reshape(grid.shape)) / nodes**2
     k = 2.0 * np.pi * np.fft.fftfreq(nodes, grid.spacing[0])
 
     def scaled_hessian(a: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -7,6 +7,7 @@ W₂², by rings of points that would rather shift, and by the audit; beside thr
 encoder is optimal. The second-order formula (3.13) is compared with encoders of three measures.
 """
 
+import time as clock
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -53,13 +54,16 @@ def main(
     encoder = bent.encoder(flow, 0.0)
     steps = ("commutator", "table", "refinement", "cost", "rings", "small", "formula", "audits")
     results: dict[str, Any] = {}
+    seconds: dict[str, float] = {}
     for index, (name, work) in enumerate(zip(steps, (
         lambda: _commutator(), lambda: _asymmetries(flow), lambda: _refinement(u),
         lambda: _costs(u, encoder), lambda: _rings(encoder), lambda: _small(),
         lambda: _formula(), lambda: _audits(u, flow, seed, out),
     ), strict=True)):  # fmt: skip
         progress(index, len(steps), name)
+        started = clock.perf_counter()
         results[name] = work()
+        seconds[name] = clock.perf_counter() - started
     values = [row for part in ("commutator", "table", "cost", "rings", "small")
               for row in results[part].pop("values")]
     (out / "asymmetry.png").write_bytes(asymmetry_figure(flow, _TIMES))
@@ -69,7 +73,7 @@ def main(
         "values": values,
         "differences": {row["name"]: row["difference"] for row in values},
         "within": all(row["difference"] <= row["tolerance"] for row in values),
-        **results,
+        **results, "seconds_of": seconds,
     }
 
 
@@ -240,17 +244,14 @@ def _audits(u: bent.BentPotential, flow: Any, seed: int, out: Path) -> dict[str,
         if time == 0.0:
             certificate.to_html(out / "encoder.html")
             report["bent_t0"]["gap"] = _gap(u, cloud, np.asarray(map(cloud)))
-    radial = bent.BentPotential(bent.radial_bump, jnp.asarray(_EPSILON))
     gaussian = Gaussian(np.array([0.5, -1.0]), np.array([[2.0, 0.9], [0.9, 0.7]]))
-    product = _product_mixture()
-    optimal = {
-        "gaussian": (FlowMap(MixtureVelocity(gaussian), 1.0, 0.0), gaussian),
-        "radial": (bent.encoder(bent.velocity(radial), 0.0), bent.bent_measure(radial)),
-        "separable": (FlowMap(MixtureVelocity(product), 1.0, 0.0), product),
-    }
-    for (name, (map, source)), key in zip(optimal.items(), keys[5:], strict=True):
+    radial = GaussianMixture(np.array([0.5, 0.5]), np.zeros((2, 2)),
+                             np.array([0.3, 2.0])[:, None, None] * np.eye(2))
+    optimal = {"gaussian": gaussian, "radial": radial, "separable": _product_mixture()}
+    for (name, source), key in zip(optimal.items(), keys[5:], strict=True):
         report[name] = _summary(brenier.audit(
-            map, source, Gaussian.standard(2), key=key, samples=_AUDITED, budget=5.0
+            FlowMap(MixtureVelocity(source), 1.0, 0.0, tolerance=1e-10), source,
+            Gaussian.standard(2), key=key, samples=_AUDITED, budget=5.0,
         ))  # fmt: skip
     return report
 

@@ -211,5 +211,5 @@ def _frame(
     whitening = solve_triangular(root, jnp.eye(d, dtype=first.dtype), lower=True)
     axes = jnp.linalg.svd(whitening @ first)[0]
     inverse = axes.T @ whitening
-    shares = [jnp.sum(jnp.square(inverse @ factor), axis=1) for factor in (first, second)]
-    return root @ axes, inverse, *shares
+    share, other = (jnp.sum(jnp.square(inverse @ factor), axis=1) for factor in (first, second))
+    return root @ axes, inverse, share, other

@@ -119,11 +119,11 @@ def fit_velocity(
         check_at_least(name, value, 1)
     check_positive("rate", rate)
     keys = jax.random.split(key, 5)
-    z = _cloud("source", source, keys[0], samples)
-    x = _cloud("target", target, keys[1], samples, dimension=z.shape[1])
+    cloud = _cloud("source", source, keys[0], samples)
+    other = _cloud("target", target, keys[1], samples, dimension=cloud.shape[1])
     random = np.random.default_rng(np.asarray(jax.random.key_data(keys[2])).ravel())
-    first, second = _pairs(z, x, coupling, batch, samples, rounds, random)
-    z, x = jnp.asarray(z), jnp.asarray(x, z.dtype)
+    first, second = _pairs(cloud, other, coupling, batch, samples, rounds, random)
+    z, x = jnp.asarray(cloud), jnp.asarray(other, cloud.dtype)
     both = jnp.concatenate([z, x])
     start = NetworkVelocity(
         eqx.nn.MLP(z.shape[1] + 3, z.shape[1], width, depth, jax.nn.silu, key=keys[3],
@@ -137,7 +137,7 @@ def fit_velocity(
     history = np.asarray([part.mean() for part in np.array_split(losses, min(_HISTORY, steps))])
     stats = {
         "loss": history.tolist(),
-        "pair_cost": _pair_cost(np.asarray(z), np.asarray(x), first, second, coupling),
+        "pair_cost": _pair_cost(cloud, other, first, second, coupling),
         "seconds": time.perf_counter() - began,
     }
     result = Result.successful if np.isfinite(history).all() else Result.diverged
