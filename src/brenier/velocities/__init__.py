@@ -31,6 +31,7 @@ from brenier.velocities._schedule import (
     LinearSchedule,
     RateSchedule,
 )
+from brenier.velocities._tensor_train import TensorTrainVelocity, train_encoder
 
 __all__ = [
     "DDIM",
@@ -57,9 +58,11 @@ __all__ = [
     "RatioVelocity",
     "RescaledDiffusionVelocity",
     "ScoreVelocity",
+    "TensorTrainVelocity",
     "fit_velocity",
     "log_likelihood",
     "noise",
     "posterior_mean",
     "score",
+    "train_encoder",
 ]
