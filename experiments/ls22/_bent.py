@@ -9,11 +9,11 @@ import numpy as np
 
 from brenier.exact import Torus
 from brenier.maps import ConjugateMap, Pushforward
-from brenier.measures import Gaussian
+from brenier.measures import Gaussian, TensorTrain
 from brenier.potentials import AbstractPotential
-from brenier.velocities import FlowMap, RatioVelocity
+from brenier.velocities import FlowMap, RatioVelocity, TensorTrainVelocity
 
-# φ and ε, as arrays of JAX.
+# φ at one point.
 Bump = Callable[[jax.Array], jax.Array]
 
 
@@ -72,6 +72,20 @@ def velocity(
 def encoder(flow: RatioVelocity, time: float, *, tolerance: float = 1e-11) -> FlowMap:
     """The encoder of μ_t, from e^{−t} to 0 in the clock of the signal."""
     return FlowMap(flow, np.exp(-time), 0.0, tolerance=tolerance)
+
+
+def train_encoder(
+    potential: BentPotential, *, half_width: float = 9.0, nodes: int = 160
+) -> FlowMap:
+    """The encoder of μ_0 by another way: its density itself, as a tensor train."""
+    side = np.linspace(-half_width, half_width, nodes)
+    x = np.stack(np.meshgrid(side, side, indexing="ij"), axis=-1)
+    ratios = jax.jit(jnp.vectorize(lambda y: ratio(potential, y), signature="(d)->()"))(
+        jnp.asarray(x)
+    )
+    density = np.asarray(ratios) * np.exp(-0.5 * np.sum(x**2, axis=-1)) / (2.0 * np.pi)
+    train = TensorTrain.from_grid(density, [-half_width] * 2, [half_width] * 2, tolerance=1e-12)
+    return FlowMap(TensorTrainVelocity(train), 1.0, 0.0, tolerance=1e-11)
 
 
 def asymmetry(map: FlowMap, x: np.ndarray) -> np.ndarray:
