@@ -256,7 +256,9 @@ def _audits(u: bent.BentPotential, flow: Any, seed: int, out: Path) -> dict[str,
     gaussian = Gaussian(np.array([0.5, -1.0]), np.array([[2.0, 0.9], [0.9, 0.7]]))
     radial = GaussianMixture(np.array([0.5, 0.5]), np.zeros((2, 2)),
                              np.array([4.0, 16.0])[:, None, None] * np.eye(2))
-    optimal = {"gaussian": gaussian, "radial": radial, "separable": _product_mixture()}
+    optimal: dict[str, Gaussian | GaussianMixture] = {
+        "gaussian": gaussian, "radial": radial, "separable": _product_mixture(),
+    }  # fmt: skip
     for (name, source), key in zip(optimal.items(), keys[5:], strict=True):
         report[name] = _summary(brenier.audit(
             FlowMap(MixtureVelocity(source), 1.0, 0.0, tolerance=1e-10), source,

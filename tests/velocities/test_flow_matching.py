@@ -41,7 +41,7 @@ def test_from_a_gaussian_it_is_the_diffusion_in_another_clock(target):
                                                 (ATOMS, MIXTURE)])
 def test_it_is_the_conditional_mean(source, target):
     """E[(X − Z) k(x_s)] = E[v_s(x_s) k(x_s)] for smooth k, on a large sample."""
-    n, keys = 200_000, jax.random.split(jax.random.key(1))
+    n, keys = 50_000, jax.random.split(jax.random.key(1))
     z, x = source.sample(keys[0], n), target.sample(keys[1], n)
     velocity = MatchingVelocity(source, target)
     for s in (0.1, 0.6):
@@ -55,12 +55,13 @@ def test_it_is_the_conditional_mean(source, target):
 
 def test_atoms_are_components_without_width():
     sharp = GaussianMixture(ATOMS.weights, ATOMS.points, 1e-12 * np.tile(np.eye(2), (3, 1, 1)))
-    for pair in ((NORMAL, ATOMS), (MIXTURE, ATOMS), (ATOMS, NORMAL)):
+    for pair in ((MIXTURE, ATOMS), (ATOMS, NORMAL)):
         close = [sharp if measure is ATOMS else measure for measure in pair]
         v, w = MatchingVelocity(*pair)(0.5, Z), MatchingVelocity(*close)(0.5, Z)
         np.testing.assert_allclose(v, w, atol=1e-9)
 
 
+@pytest.mark.slow
 def test_the_decoder_of_atoms_ends_in_them():
     flow = FlowMap(MatchingVelocity(NORMAL, ATOMS), 0.0, 1.0 - 1e-7)
     ends = np.asarray(flow(NORMAL.sample(jax.random.key(2), 2000)))
@@ -82,6 +83,7 @@ def test_the_flow_between_gaussians_reaches_the_target():
 CURVED = GradientMap(LogSumExp.identity(jax.random.key(3), 2, 6, temperature=0.4))
 
 
+@pytest.mark.slow
 def test_mccann_interpolation_flows_to_the_map_itself():
     x, flow = Z[:10], FlowMap(McCannVelocity(CURVED), 0.0, 1.0, tolerance=1e-10)
     # Straight, at constant speed.

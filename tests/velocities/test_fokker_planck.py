@@ -52,6 +52,7 @@ def test_of_a_gaussian_it_is_the_closed_form_at_order_two(bowls):
     assert 1.7 < np.log2(coarse / fine) < 2.3
 
 
+@pytest.mark.slow
 def test_the_flow_map_of_a_gaussian(bowls):
     mean, covariance = _law(TIME)
     matrix = (sqrtm(covariance) @ np.linalg.inv(sqrtm(np.asarray(START.covariance)))).real
@@ -60,6 +61,7 @@ def test_the_flow_map_of_a_gaussian(bowls):
     np.testing.assert_allclose(FlowMap(bowls[65], 0.0, TIME, tolerance=1e-6)(X), exact, atol=0.02)
 
 
+@pytest.mark.slow
 def test_mass_is_conserved_and_entropy_falls(bowls):
     grid, velocity = _box(65), bowls[65]
     nodes = jnp.asarray(grid.points())

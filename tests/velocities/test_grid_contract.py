@@ -54,7 +54,13 @@ def _look(v, time, x):
     return v(time, x), jax.vmap(jax.jacfwd(lambda y: v.at(time, y)))(x)
 
 
-@pytest.mark.parametrize("name", VELOCITIES)
+# Their derivatives compile for seconds.
+LONG = ("mccann", "fokker-planck", "moser")
+
+
+@pytest.mark.parametrize("name", [
+    pytest.param(name, marks=pytest.mark.slow) if name in LONG else name for name in VELOCITIES
+])
 def test_a_velocity_is_smooth_saved_and_takes_batches(name, tmp_path):
     v, time = VELOCITIES[name], jnp.asarray(TIME)
     values, slopes = map(np.asarray, _look(v, time, X))
