@@ -30,7 +30,7 @@ MEASURES = {
     # h²/12 in the second moments, far below the standard errors.
     "uniform": Uniform(np.array([-1.1, -0.5]), np.array([1.1, 2.5])),
     "tensor-train": TensorTrain.from_log_density(
-        lambda x: -0.5 * x @ x - 0.1 * jnp.square(x[0] * x[1]), [-8.0] * 2, [8.0] * 2, [60] * 2),
+        lambda x: -0.5 * x @ x - 0.1 * jnp.square(x[0] * x[1]), [-8.0] * 2, [8.0] * 2, [80] * 2),
     "empirical": Empirical(np.array([[0.0, 1.0], [2.0, 3.0]])),
 }
 N = 4000

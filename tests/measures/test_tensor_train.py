@@ -20,7 +20,8 @@ OTHER = np.exp(-np.add.outer((Y - 1.0) ** 2, (Y + 1.0) ** 2))
 
 @pytest.fixture(scope="module")
 def law():
-    return TensorTrain.from_log_density(MIXTURE.point_log_density, LOWER, UPPER, [120, 110])
+    return TensorTrain.from_log_density(MIXTURE.point_log_density, LOWER, UPPER, [120, 110],
+                                        tolerance=1e-12)
 
 
 def test_density_and_score_between_the_nodes(law):
@@ -78,7 +79,8 @@ def test_ranks_fall_as_the_reference_says():
     # MATH_3, "TT ranks fall along the flow": our seed 0 in the plane.
     from brenier.problems import quartic_mixture
 
-    law = TensorTrain.from_log_density(quartic_mixture(0, 2), [-8.0] * 2, [8.0] * 2, [250] * 2)
+    law = TensorTrain.from_log_density(quartic_mixture(0, 2), [-8.0] * 2, [8.0] * 2, [250] * 2,
+                                       tolerance=1e-12)
     ranks = [law.diffused(float(np.exp(-t))).ranks[0] for t in (0.05, 0.3, 1.0, 3.0)]
     np.testing.assert_allclose([law.ranks[0], *ranks], [29, 23, 15, 8, 4], atol=1)
 

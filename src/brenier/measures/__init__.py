@@ -2,6 +2,7 @@
 
 from brenier.measures._base import AbstractMeasure, require_density
 from brenier.measures._empirical import DiracMixture, Empirical
+from brenier.measures._fokker_planck import solve_fokker_planck
 from brenier.measures._gaussian import Gaussian, GaussianMixture
 from brenier.measures._gibbs import Gibbs
 from brenier.measures._quasi import quasi_sample
@@ -19,4 +20,5 @@ __all__ = [
     "Uniform",
     "quasi_sample",
     "require_density",
+    "solve_fokker_planck",
 ]

@@ -20,16 +20,26 @@ from brenier.measures._train_values import (
     train_of_function,
     values_in_range,
 )
-from brenier.numerics._gaussian_lattice import Lattice, fit_lattice, gaussian_rows, upsample
+from brenier.numerics._gaussian_lattice import (
+    Lattice,
+    fit_lattice,
+    gaussian_rows,
+    unresolved,
+    upsample,
+)
 from brenier.numerics._points import over_points
 from brenier.numerics._tensor_train import (
     Columns,
     Cores,
     change_axes,
     contract_train,
+    map_axes,
     train_from_array,
 )
 
+# What the nodes cannot tell may be so many times the tolerance: it is an estimate, from above where
+# the spectrum falls.
+_ALIASED = 100.0
 # Nodes to one standard deviation of what a law's Gaussians are after diffusion.
 _NODES_A_WIDTH = 4.0
 # Steps of Newton's method, safeguarded by bisection, for one conditional quantile: it begins within
@@ -68,7 +78,7 @@ class TensorTrain(AbstractMeasure):
 
     >>> import jax, jax.numpy as jnp
     >>> rho = TensorTrain.from_log_density(
-    ...     lambda x: -0.5 * (x @ x) - 0.1 * (x[0] * x[1]) ** 2, [-8.0, -8.0], [8.0, 8.0], [60, 60])
+    ...     lambda x: -0.5 * (x @ x) - 0.1 * (x[0] * x[1]) ** 2, [-8.0, -8.0], [8.0, 8.0], [80, 80])
     >>> rho.sample(jax.random.key(0), 5).shape
     (5, 2)
     >>> rho.score(jnp.array([1.0, 0.5])).round(3).tolist()
@@ -98,7 +108,7 @@ class TensorTrain(AbstractMeasure):
     @classmethod
     def from_density(
         cls, density: Callable[[Point], Scalar], lower: Sequence[float], upper: Sequence[float],
-        shape: Sequence[int], *, tolerance: float = 1e-12, max_rank: int = 100, seed: int = 0,
+        shape: Sequence[int], *, tolerance: float = 1e-10, max_rank: int = 100, seed: int = 0,
     ) -> "TensorTrain":
         """From a density, normalised or not, as a JAX function of one point.
 
@@ -125,7 +135,7 @@ class TensorTrain(AbstractMeasure):
     @classmethod
     def from_log_density(
         cls, log_density: Callable[[Point], Scalar], lower: Sequence[float],
-        upper: Sequence[float], shape: Sequence[int], *, tolerance: float = 1e-12,
+        upper: Sequence[float], shape: Sequence[int], *, tolerance: float = 1e-10,
         max_rank: int = 100, seed: int = 0,
     ) -> "TensorTrain":
         """From log ρ up to a constant; otherwise as ``from_density``."""
@@ -139,7 +149,7 @@ class TensorTrain(AbstractMeasure):
     @classmethod
     def from_grid(
         cls, values: Float[np.ndarray, "*shape"] | Float[Array, "*shape"], lower: Sequence[float],
-        upper: Sequence[float], *, tolerance: float = 1e-12, max_rank: int = 1000,
+        upper: Sequence[float], *, tolerance: float = 1e-10, max_rank: int = 1000,
     ) -> "TensorTrain":
         """From all values on an equispaced grid, both ends of each axis among its nodes.
 
@@ -166,7 +176,7 @@ class TensorTrain(AbstractMeasure):
     @classmethod
     def from_cores(
         cls, cores: Sequence[Float[np.ndarray, "_ _ _"] | Float[Array, "_ _ _"]],
-        lower: Sequence[float], upper: Sequence[float], *, tolerance: float = 1e-12,
+        lower: Sequence[float], upper: Sequence[float], *, tolerance: float = 1e-10,
         max_rank: int = 1000,
     ) -> "TensorTrain":
         """From a train of the values on an equispaced grid, both ends of each axis among its nodes.
@@ -222,7 +232,7 @@ class TensorTrain(AbstractMeasure):
     def marginal(self, axes: Sequence[int]) -> "TensorTrain":
         """The law of some coordinates, in the order of the axes.
 
-        >>> y = np.linspace(-7.0, 7.0, 50)
+        >>> y = np.linspace(-7.0, 7.0, 80)
         >>> values = np.exp(-0.5 * np.add.outer(y**2, 4.0 * y**2))
         >>> rho = TensorTrain.from_grid(values, [-7, -7], [7, 7])
         >>> rho.marginal([0]).score(np.array([1.0])).round(3).tolist()
@@ -271,10 +281,7 @@ class TensorTrain(AbstractMeasure):
             grid = np.linspace(low, high, int((high - low) / width * _NODES_A_WIDTH) + 2)
             rows.append(gaussian_rows(grid, centres, width))
             nodes.append(grid)
-        values = tuple(
-            np.einsum("nm,amb->anb", row, np.asarray(core))
-            for row, core in zip(rows, self.cores, strict=True)
-        )
+        values = map_axes(tuple(np.asarray(core) for core in self.cores), rows)
         return _fitted(values, nodes, wanted)
 
 
@@ -287,7 +294,7 @@ def _fitted(
     def choose(axis: int, columns: Columns) -> Callable[[Columns], Columns]:
         # What the border cuts off bounds what any fit can reach.
         border = float(np.linalg.norm(columns[[0, -1]]) / np.linalg.norm(columns))
-        allowed = max(tolerance, border)
+        allowed = max(tolerance, 10.0 * border)
         lattice = fit_lattice(nodes[axis], columns, allowed)
         if lattice.error <= allowed:
             lattices.append(lattice)
@@ -295,11 +302,11 @@ def _fitted(
         # Gaussians that are fitted at the nodes are wider than what the nodes can tell.
         finer, more = upsample(nodes[axis], columns)
         lattice = fit_lattice(finer, more, allowed)
-        if lattice.error > allowed:
+        error = max(lattice.error, unresolved(columns) / _ALIASED)
+        if error > allowed:
             raise ValueError(
                 f"shape: got {nodes[axis].size} nodes along axis {axis}, where the density is too "
-                f"rough for them (a relative error of {lattice.error:.3g} is left); wants more "
-                f"nodes, or a tolerance above {tolerance:.3g}."
+                f"rough for them; wants more nodes, or a tolerance of {1.1 * error:.2g} or more."
             )
         lattices.append(lattice)
         return lambda part: lattice.weights(upsample(nodes[axis], part)[1])

@@ -155,14 +155,18 @@ def _check_border(
             )
 
 
-def _values(function: Callable[[Point], Scalar], points: np.ndarray) -> Float[np.ndarray, "n"]:
-    """The function at points, block by block: one shape, so one compilation."""
+def in_blocks(function: Callable[[Points], Array], points: np.ndarray) -> np.ndarray:
+    """A compiled function of many points, block by block: few shapes, so few compilations."""
     n = len(points)
     block = _BLOCKS[n > _BLOCKS[0]]
     filled = np.pad(points, ((0, -n % block), (0, 0)), mode="edge")
-    parts = [_values_of_block(function, jnp.asarray(part))
+    parts = [np.asarray(function(jnp.asarray(part)))
              for part in filled.reshape(-1, block, points.shape[1])]
-    return np.concatenate([np.asarray(part) for part in parts])[:n]
+    return np.concatenate(parts)[:n]
+
+
+def _values(function: Callable[[Point], Scalar], points: np.ndarray) -> Float[np.ndarray, "n"]:
+    return in_blocks(lambda block: _values_of_block(function, block), points)
 
 
 @eqx.filter_jit

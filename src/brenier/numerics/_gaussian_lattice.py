@@ -14,16 +14,21 @@ _RATIO = 2.0
 _SPARE = 1.25
 # The lattice reaches so many steps beyond the values that count.
 _MARGIN = 2
+# So many widths from its centre a Gaussian is below rounding.
+_NOWHERE = 8.5
 # Singular values below this, relative to the largest, are rounding.
 _RCOND = 1e-13
 _HALVINGS = 6
+# Frequencies of a grid by which it is judged what lies beyond.
+_HIGHEST = 3
 
 
 class Lattice(NamedTuple):
     """Gaussians of one width; what their best fit to given values leaves, relative."""
 
-    nodes: Float[np.ndarray, "n"]
-    centres: Float[np.ndarray, "m"]
+    # Those of the values, and after them some beyond, where the sums are to vanish.
+    nodes: Float[np.ndarray, "_"]
+    centres: Float[np.ndarray, "_"]
     width: float
     error: float
 
@@ -31,7 +36,8 @@ class Lattice(NamedTuple):
         """c of the sums that fit the values at the nodes best."""
         # Not by a matrix of its own: that loses the digits that the condition number takes.
         rows = gaussian_rows(self.nodes, self.centres, self.width)
-        return np.linalg.lstsq(rows, values, rcond=_RCOND)[0]
+        padded = np.pad(values, ((0, self.nodes.size - len(values)), (0, 0)))
+        return np.linalg.lstsq(rows, padded, rcond=_RCOND)[0]
 
 
 def gaussian_rows(
@@ -83,6 +89,12 @@ def fit_lattice(
     return best
 
 
+def unresolved(values: Float[np.ndarray, "n k"]) -> float:
+    """The share of the highest frequencies at equispaced nodes, about that of what lies beyond."""
+    sizes = np.linalg.norm(np.fft.rfft(values, axis=0), axis=1)
+    return float(np.linalg.norm(sizes[-_HIGHEST:]) / np.linalg.norm(sizes))
+
+
 def upsample(
     nodes: Float[np.ndarray, "n"], values: Float[np.ndarray, "n k"]
 ) -> tuple[Float[np.ndarray, "_"], Float[np.ndarray, "_ k"]]:
@@ -108,9 +120,14 @@ def _fit(
 ) -> Lattice:
     count = int(np.ceil((high - low) / step)) + 1 + 2 * _MARGIN
     centres = 0.5 * (low + high) + step * (np.arange(count) - 0.5 * (count - 1))
-    rows = gaussian_rows(nodes, centres, _RATIO * step)
+    width = _RATIO * step
+    # Beyond the nodes the sums could be anything, were they not fitted to 0 there.
+    reach = _NOWHERE * width
+    below = np.arange(nodes[0] - width / 4.0, centres[0] - reach, -width / 4.0)
+    above = np.arange(nodes[-1] + width / 4.0, centres[-1] + reach, width / 4.0)
+    lattice = Lattice(np.concatenate([nodes, below, above]), centres, width, 0.0)
+    padded = np.pad(values, ((0, lattice.nodes.size - nodes.size), (0, 0)))
     # The residual needs only the span of the Gaussians.
-    span = np.linalg.qr(rows)[0]
-    left = values - span @ (span.T @ values)
-    error = float(np.linalg.norm(left) / np.linalg.norm(values))
-    return Lattice(nodes, centres, _RATIO * step, error)
+    span = np.linalg.qr(gaussian_rows(lattice.nodes, centres, width))[0]
+    left = padded - span @ (span.T @ padded)
+    return lattice._replace(error=float(np.linalg.norm(left) / np.linalg.norm(values)))

@@ -77,6 +77,12 @@ def change_axes(
     return tuple(out)
 
 
+def map_axes(cores: Cores, matrices: Sequence[Float[np.ndarray, "_ _"]]) -> Cores:
+    """A matrix applied along each axis; ranks stay."""
+    pairs = zip(matrices, cores, strict=True)
+    return tuple(np.einsum("mn,anb->amb", matrix, core) for matrix, core in pairs)
+
+
 def add_trains(first: Cores, second: Cores) -> Cores:
     """The cores of a sum; ranks add up."""
     last = len(first) - 1

@@ -33,7 +33,7 @@ class TensorTrainVelocity(AbstractDiffusionVelocity):
         source: the law at a = 1.
 
     >>> import numpy as np
-    >>> y = np.linspace(-7.0, 7.0, 50)
+    >>> y = np.linspace(-7.0, 7.0, 80)
     >>> v = TensorTrainVelocity(
     ...     TensorTrain.from_grid(np.exp(-0.5 * np.add.outer(y**2, 4.0 * y**2)), [-7, -7], [7, 7]))
     >>> v(1.0, jnp.array([1.0, 1.0])).round(3).tolist()
@@ -96,7 +96,7 @@ def train_encoder(
         ValueError: stages that do not decrease from below 1 to above 0.
 
     >>> import numpy as np
-    >>> y = np.linspace(-7.0, 7.0, 50)
+    >>> y = np.linspace(-7.0, 7.0, 80)
     >>> law = TensorTrain.from_grid(np.exp(-0.5 * np.add.outer(y**2, 4.0 * y**2)), [-7, -7], [7, 7])
     >>> train_encoder(law)(jnp.array([1.0, 1.0])).round(3).tolist()
     [1.0, 2.0]
