@@ -68,8 +68,8 @@ class RatioVelocity(AbstractDiffusionVelocity):
         >>> import jax.numpy as jnp
         >>> grid = Torus([-10.0, -10.0], [10.0, 10.0], [64, 64])
         >>> v = RatioVelocity.from_ratio(lambda x: 1.0 + x[0] * jnp.exp(-(x @ x)), grid)
-        >>> v(1.0, jnp.zeros(2)).round(9).tolist()
-        [1.0, 0.0]
+        >>> bool(jnp.allclose(v(1.0, jnp.zeros(2)), jnp.array([1.0, 0.0])))
+        True
         """
         if grid.dimension != 2:
             raise ValueError(f"grid: got {grid.dimension} axes; wants 2.")
