@@ -13,6 +13,9 @@ from brenier.measures import Gaussian, TensorTrain
 from brenier.potentials import AbstractPotential
 from brenier.velocities import FlowMap, RatioVelocity, TensorTrainVelocity
 
+# Of the ratios here, 39 at most.
+_RANK = 40
+
 # φ at one point.
 Bump = Callable[[jax.Array], jax.Array]
 
@@ -66,7 +69,16 @@ def velocity(
 ) -> RatioVelocity:
     """The probability flow of μ_0, from its ratio on a periodic grid."""
     grid = Torus([-half_width] * 2, [half_width] * 2, [nodes] * 2)
-    return RatioVelocity.from_ratio(lambda x: ratio(potential, x), grid)
+    found = RatioVelocity.from_ratio(lambda x: ratio(potential, x), grid)
+    # Filled up with zeros to one size: one compilation for all ε and φ on a grid.
+    waves = nodes // 2 + 1 - np.array([k.size for k in found.waves])
+    ranks = max(_RANK - found.first.shape[0], 0)
+    first, second = (
+        jnp.pad(factor, [(0, ranks), (0, 0), (0, extra)])
+        for factor, extra in zip((found.first, found.second), waves, strict=True)
+    )
+    numbers = tuple(jnp.pad(k, (0, extra)) for k, extra in zip(found.waves, waves, strict=True))
+    return RatioVelocity(found.level, first, second, numbers, found.corner)
 
 
 def encoder(flow: RatioVelocity, time: float, *, tolerance: float = 1e-11) -> FlowMap:

@@ -77,7 +77,9 @@ class RatioVelocity(AbstractDiffusionVelocity):
         values = np.asarray(jax.jit(jax.vmap(ratio))(nodes), np.float64).reshape(grid.shape)
         _check(values, grid, level)
         columns, sizes, rows = np.linalg.svd(values - level)
-        rank = max(1, int(np.sum(sizes > _NEGLIGIBLE * sizes[0])))
+        # What rounding of f alone leaves in the singular values.
+        noise = np.finfo(float).eps * np.abs(values).max() * np.sqrt(max(grid.shape))
+        rank = max(1, int(np.sum(sizes > max(_NEGLIGIBLE * sizes[0], noise))))
         first, first_waves = _series(columns[:, :rank].T * sizes[:rank, None], grid.spacing[0])
         second, second_waves = _series(rows[:rank], grid.spacing[1])
         return cls(
