@@ -77,7 +77,8 @@ def velocity(
         jnp.pad(factor, [(0, ranks), (0, 0), (0, extra)])
         for factor, extra in zip((found.first, found.second), waves, strict=True)
     )
-    numbers = tuple(jnp.pad(k, (0, extra)) for k, extra in zip(found.waves, waves, strict=True))
+    one, other = found.waves
+    numbers = jnp.pad(one, (0, waves[0])), jnp.pad(other, (0, waves[1]))
     return RatioVelocity(found.level, first, second, numbers, found.corner)
 
 
