@@ -13,7 +13,6 @@ from brenier._types import Array, Float, Key, Matrix, Point, Points, Scalar, Wei
 from brenier.measures._base import AbstractMeasure
 from brenier.numerics._points import as_array
 
-
 # Weights in float32 sum to 1 within this.
 _WEIGHT_SLACK = 1e-5
 
