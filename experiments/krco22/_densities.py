@@ -11,7 +11,7 @@ import numpy as np
 from brenier.maps import Composition
 from brenier.measures import TensorTrain
 from brenier.problems import QuarticMixture, quartic_mixture, random_train
-from brenier.velocities import train_encoder
+from brenier.velocities import FlowMap, TensorTrainVelocity, train_encoder
 
 # Points mapped at once: every cloud is cut into such blocks, so that one compilation serves.
 _BLOCK = 256
@@ -59,30 +59,37 @@ def encoder(law: TensorTrain) -> Composition:
     return train_encoder(law, tolerance=1e-9, stages=setting.stages, padding=setting.padding)
 
 
+def paths(law: TensorTrain, x: jax.Array, count: int = 40) -> jax.Array:
+    """The points on their way from a = 1 to a = 0, (n, count, d)."""
+    flow = FlowMap(TensorTrainVelocity(law), 1.0, 0.0, tolerance=1e-9)
+    return flow.path(x, np.linspace(1.0, 0.0, count))
+
+
 @dataclass
 class Blocks:
-    """A map and its Jacobian over NumPy clouds of any size, block by block; Jacobians are kept."""
+    """A map and its Jacobian over NumPy clouds of any size, block by block; what is known is kept.
+
+    An audit asks for the same points several times, and for a few points now and then.
+    """
 
     map: Composition
-    kept: dict[bytes, np.ndarray] = field(default_factory=dict)
+    kept: dict[tuple[str, bytes], np.ndarray] = field(default_factory=dict)
 
     def __call__(self, x: np.ndarray) -> np.ndarray:
-        return self._over(_images, x)
+        return self._over("images", _images, x)
 
     def jacobian(self, x: np.ndarray) -> np.ndarray:
         """DT (n, d, d), entry (i, j) = ∂T_i/∂x_j."""
-        return self._over(self._known_jacobians, x)
+        return self._over("jacobians", _jacobians, x)
 
-    def _known_jacobians(self, map: Composition, block: jax.Array) -> np.ndarray:
-        key = np.asarray(block).tobytes()
-        if key not in self.kept:
-            self.kept[key] = np.asarray(_jacobians(map, block))
-        return self.kept[key]
-
-    def _over(self, function: Callable, x: np.ndarray) -> np.ndarray:
+    def _over(self, name: str, function: Callable, x: np.ndarray) -> np.ndarray:
         filled = np.pad(x, ((0, -len(x) % _BLOCK), (0, 0)), mode="edge")
-        blocks = filled.reshape(-1, _BLOCK, x.shape[1])
-        parts = [np.asarray(function(self.map, jnp.asarray(block))) for block in blocks]
+        parts = []
+        for block in filled.reshape(-1, _BLOCK, x.shape[1]):
+            key = (name, block.tobytes())
+            if key not in self.kept:
+                self.kept[key] = np.asarray(function(self.map, jnp.asarray(block)))
+            parts.append(self.kept[key])
         return np.concatenate(parts)[: len(x)]
 
 
