@@ -33,12 +33,12 @@ def draw_paths(axes: Any, paths: np.ndarray) -> None:
         axes.plot(path[:, 0], path[:, 1], color=_PATH, linewidth=0.8, alpha=0.8)
     axes.scatter(*paths[:, 0].T, s=9, color=_START, label="x", zorder=3, linewidths=0)
     axes.scatter(*paths[:, -1].T, s=9, color=_END, label="E(x)", zorder=3, linewidths=0)
-    axes.legend(loc="upper right", fontsize=8, frameon=False)
+    axes.legend(loc="lower right", fontsize=8, frameon=False)
 
 
 def draw_images(axes: Sequence[Any], x: np.ndarray, z: np.ndarray, reach: float) -> None:
     """A cloud and its image, each point in the colour of where its image lies."""
     angle = np.arctan2(z[:, 1], z[:, 0])
     for panel, cloud in zip(axes, (x, z), strict=True):
-        panel.scatter(cloud[:, 0], cloud[:, 1], c=angle, cmap="twilight", s=7, linewidths=0)
+        panel.scatter(cloud[:, 0], cloud[:, 1], c=angle, cmap="hsv", s=7, linewidths=0)
         square(panel, reach)

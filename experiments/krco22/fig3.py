@@ -50,7 +50,7 @@ def main(
         draw_density(axes[row, 0], law, _REACH)
         draw_paths(axes[row, 1], np.asarray(paths(law, jnp.asarray(x[:_DRAWN]))))
         square(axes[row, 1], _REACH)
-        draw_images(axes[row, 2:], x, z, _REACH)
+        draw_images((axes[row, 2], axes[row, 3]), x, z, _REACH)
     for panel, title in zip(axes[0], ("density", "trajectories of the probability flow",
                                       "samples", "their codes, same colours"), strict=True):
         panel.set_title(title, fontsize=10)

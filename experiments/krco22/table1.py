@@ -189,22 +189,24 @@ def _figure(rows: list[dict[str, Any]]) -> bytes:
     titles = (
         ("assignment error, n = 1000", "assignment_error", "what KRCO22 measure"),
         ("asymmetry of the Jacobian, rms", "asymmetry_rms", "0 for a Monge map"),
-        ("L2-UVP to the Monge map, %", "l2_uvp", "d = 2 only"),
+        ("L2-UVP to the Monge map, %", "l2_uvp", "0 for a Monge map"),
     )
     random = np.random.default_rng(0)
     for panel, (label, name, title) in zip(axes, titles, strict=True):
-        for place, dimension in enumerate(SETTINGS):
-            values = [row[name] for row in solved
-                      if row["dimension"] == dimension and row.get(name) is not None]
-            panel.scatter(place + random.uniform(-0.15, 0.15, len(values)), values, s=14,
+        known = [row for row in solved if row.get(name) is not None]
+        shown = [dimension for dimension in SETTINGS
+                 if any(row["dimension"] == dimension for row in known)]
+        for place, dimension in enumerate(shown):
+            values = [row[name] for row in known if row["dimension"] == dimension]
+            panel.scatter(place + random.uniform(-0.15, 0.15, len(values)), values, s=16,
                           alpha=0.7, color="#2471a3", linewidths=0)
-        panel.set_xticks(range(len(SETTINGS)), [f"d = {dimension}" for dimension in SETTINGS])
-        panel.set_xlim(-0.5, len(SETTINGS) - 0.5)
+        panel.set_xticks(range(len(shown)), [f"d = {dimension}" for dimension in shown])
+        panel.set_xlim(-0.6, max(len(shown), 1) - 0.4)
         panel.set_ylabel(label)
         panel.set_title(title, fontsize=10)
     # Differences of costs are rounding: shown on the scale of machine precision.
     most = max([abs(row["assignment_error"]) for row in solved], default=0.0)
     axes[0].set_ylim(-2.0 * max(most, 1e-15), 2.0 * max(most, 1e-15))
     for panel in axes[1:]:
-        panel.set_ylim(bottom=0.0)
+        panel.set_yscale("log")
     return png_bytes(figure)

@@ -11,6 +11,7 @@ from brenier.cli import main
 _FOLDER = Path(__file__).parents[2] / "experiments"
 _SEEDS = {
     "dlv26/affine": "1", "dlv26/fig2": "10", "exact/references": "1", "audit/calibration": "5",
+    "krco22/table1": "2", "krco22/fig1": "1", "krco22/fig3": "2",
 }  # fmt: skip
 
 

@@ -16,6 +16,7 @@ from brenier._types import Array, Float, Key, Matrix, Point, Points, Scalar
 from brenier.measures._base import AbstractMeasure
 from brenier.measures._train_sampling import sample_train
 from brenier.measures._train_values import (
+    Corner,
     checked_box,
     checked_train,
     train_of_function,
@@ -102,7 +103,7 @@ class TensorTrain(AbstractMeasure):
 
     @classmethod
     def from_density(
-        cls, density: Callable[[Point], Scalar], lower: Sequence[float], upper: Sequence[float],
+        cls, density: Callable[[Point], Scalar], lower: Corner, upper: Corner,
         shape: Sequence[int], *, tolerance: float = 1e-10, max_rank: int = 100, seed: int = 0,
     ) -> "TensorTrain":
         """From a density, normalised or not, as a JAX function of one point.
@@ -129,8 +130,8 @@ class TensorTrain(AbstractMeasure):
 
     @classmethod
     def from_log_density(
-        cls, log_density: Callable[[Point], Scalar], lower: Sequence[float],
-        upper: Sequence[float], shape: Sequence[int], *, tolerance: float = 1e-10,
+        cls, log_density: Callable[[Point], Scalar], lower: Corner,
+        upper: Corner, shape: Sequence[int], *, tolerance: float = 1e-10,
         max_rank: int = 100, seed: int = 0,
     ) -> "TensorTrain":
         """From log ρ up to a constant; otherwise as ``from_density``."""
@@ -143,8 +144,8 @@ class TensorTrain(AbstractMeasure):
 
     @classmethod
     def from_grid(
-        cls, values: Float[np.ndarray, "*shape"] | Float[Array, "*shape"], lower: Sequence[float],
-        upper: Sequence[float], *, tolerance: float = 1e-10, max_rank: int = 1000,
+        cls, values: Float[np.ndarray, "*shape"] | Float[Array, "*shape"], lower: Corner,
+        upper: Corner, *, tolerance: float = 1e-10, max_rank: int = 1000,
     ) -> "TensorTrain":
         """From all values on an equispaced grid, both ends of each axis among its nodes.
 
@@ -171,7 +172,7 @@ class TensorTrain(AbstractMeasure):
     @classmethod
     def from_cores(
         cls, cores: Sequence[Float[np.ndarray, "_ _ _"] | Float[Array, "_ _ _"]],
-        lower: Sequence[float], upper: Sequence[float], *, tolerance: float = 1e-10,
+        lower: Corner, upper: Corner, *, tolerance: float = 1e-10,
         max_rank: int = 1000,
     ) -> "TensorTrain":
         """From a train of the values on an equispaced grid, both ends of each axis among its nodes.
