@@ -70,7 +70,8 @@ def _quantile(
         slope = near @ jnp.exp(-0.5 * z * z) / (math.sqrt(2.0 * math.pi) * s)
         low, high = jnp.where(excess < 0.0, x, low), jnp.where(excess < 0.0, high, x)
         newton = x - excess / slope
-        inside = (newton > low) & (newton < high)
+        # An end of the bracket is inside: a step of 0 is the solution.
+        inside = (newton >= low) & (newton <= high)
         return low, high, jnp.where(inside, newton, 0.5 * (low + high))
 
     rise = (goal - at_ends[above - 1]) / (at_ends[above] - at_ends[above - 1])
