@@ -30,7 +30,7 @@ from ._densities import SETTINGS, Blocks, density, encoder
 
 _SAMPLES = 1000
 # Points that are drawn and audited, and the seconds its search for a cheaper permutation may take.
-_AUDITED = {2: 2048, 3: 1024, 7: 2048}
+_AUDITED = {2: 2048, 3: 1024, 7: 1024}
 _BUDGET = 1.0
 # The Monge map is solved where the density is above the first of these shares of its maximum with
 # which Newton's method converges.
