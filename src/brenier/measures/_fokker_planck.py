@@ -76,7 +76,7 @@ def solve_fokker_planck(
     >>> y = np.linspace(-7.0, 7.0, 80)
     >>> law = TensorTrain.from_grid(np.exp(-2.0 * y**2), [-7.0], [7.0])
     >>> end = solve_fokker_planck(law, 1.0, steps=8, lower=[-8.0], upper=[8.0], shape=[60]).map
-    >>> abs(float(end.covariance[0, 0]) - (1.0 - 0.75 * np.exp(-2.0))) < 0.01
+    >>> bool(abs(end.covariance[0, 0] - (1.0 - 0.75 * np.exp(-2.0))) < 0.01)
     True
 
     KRCO22 (22)-(24); Chertkov & Oseledets (2021).
