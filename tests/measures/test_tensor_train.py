@@ -45,6 +45,16 @@ def test_moments_and_marginals(law):
         law.marginal([1, 0])
 
 
+def test_padding_changes_nothing(law):
+    x = MIXTURE.sample(jax.random.key(4), 50)
+    filled = law.padded(8, 40)
+    assert {core.shape[1] for core in filled.cores} == {80}
+    assert filled.ranks[0] % 8 == 0
+    np.testing.assert_allclose(filled.log_density(x), law.log_density(x), atol=1e-9)
+    np.testing.assert_allclose(filled.sample(jax.random.key(0), 50),
+                               law.sample(jax.random.key(0), 50), atol=1e-8)
+
+
 def test_samples_follow_the_marginal_and_the_conditional(law):
     x = np.asarray(law.sample(jax.random.key(1), 4000))
     scales = np.sqrt(np.einsum("kij,kij->ki", MIXTURE.factors, MIXTURE.factors))

@@ -2,19 +2,21 @@
 
 import math
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from typing import ClassVar
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.scipy.special import ndtr
 from threadpoolctl import threadpool_limits
 
 from brenier._checks import check_at_least, check_positive
 from brenier._types import Array, Float, Key, Matrix, Point, Points, Scalar
 from brenier.measures._base import AbstractMeasure
+from brenier.measures._train_sampling import sample_train
 from brenier.measures._train_values import (
+    Corner,
     checked_box,
     checked_train,
     train_of_function,
@@ -27,7 +29,6 @@ from brenier.numerics._gaussian_lattice import (
     unresolved,
     upsample,
 )
-from brenier.numerics._points import over_points
 from brenier.numerics._tensor_train import (
     Columns,
     Cores,
@@ -42,11 +43,6 @@ from brenier.numerics._tensor_train import (
 _ALIASED = 100.0
 # Nodes to one standard deviation of what a law's Gaussians are after diffusion.
 _NODES_A_WIDTH = 4.0
-# Steps of Newton's method, safeguarded by bisection, for one conditional quantile: it begins within
-# half a width of the Gaussians, where the distribution function is all but a line.
-_QUANTILE_STEPS = 7
-# Gaussians of a lattice that lie within 9 widths of a point, at half a width to a step.
-_NEAR = 40
 
 
 class TensorTrain(AbstractMeasure):
@@ -107,7 +103,7 @@ class TensorTrain(AbstractMeasure):
 
     @classmethod
     def from_density(
-        cls, density: Callable[[Point], Scalar], lower: Sequence[float], upper: Sequence[float],
+        cls, density: Callable[[Point], Scalar], lower: Corner, upper: Corner,
         shape: Sequence[int], *, tolerance: float = 1e-10, max_rank: int = 100, seed: int = 0,
     ) -> "TensorTrain":
         """From a density, normalised or not, as a JAX function of one point.
@@ -134,8 +130,8 @@ class TensorTrain(AbstractMeasure):
 
     @classmethod
     def from_log_density(
-        cls, log_density: Callable[[Point], Scalar], lower: Sequence[float],
-        upper: Sequence[float], shape: Sequence[int], *, tolerance: float = 1e-10,
+        cls, log_density: Callable[[Point], Scalar], lower: Corner,
+        upper: Corner, shape: Sequence[int], *, tolerance: float = 1e-10,
         max_rank: int = 100, seed: int = 0,
     ) -> "TensorTrain":
         """From log ρ up to a constant; otherwise as ``from_density``."""
@@ -148,8 +144,8 @@ class TensorTrain(AbstractMeasure):
 
     @classmethod
     def from_grid(
-        cls, values: Float[np.ndarray, "*shape"] | Float[Array, "*shape"], lower: Sequence[float],
-        upper: Sequence[float], *, tolerance: float = 1e-10, max_rank: int = 1000,
+        cls, values: Float[np.ndarray, "*shape"] | Float[Array, "*shape"], lower: Corner,
+        upper: Corner, *, tolerance: float = 1e-10, max_rank: int = 1000,
     ) -> "TensorTrain":
         """From all values on an equispaced grid, both ends of each axis among its nodes.
 
@@ -176,7 +172,7 @@ class TensorTrain(AbstractMeasure):
     @classmethod
     def from_cores(
         cls, cores: Sequence[Float[np.ndarray, "_ _ _"] | Float[Array, "_ _ _"]],
-        lower: Sequence[float], upper: Sequence[float], *, tolerance: float = 1e-10,
+        lower: Corner, upper: Corner, *, tolerance: float = 1e-10,
         max_rank: int = 1000,
     ) -> "TensorTrain":
         """From a train of the values on an equispaced grid, both ends of each axis among its nodes.
@@ -214,7 +210,8 @@ class TensorTrain(AbstractMeasure):
 
     def sample(self, key: Key, n: int) -> Points:
         """n points, axis by axis by inverting the conditional distribution functions."""
-        return _sample(self, jax.random.uniform(key, (n, self.dimension), self.widths.dtype))
+        levels = jax.random.uniform(key, (n, self.dimension), self.widths.dtype)
+        return sample_train(self.cores, self.centres, self.widths, levels)
 
     def point_log_density(self, x: Point) -> Scalar:
         density = self.point_density(x)
@@ -252,6 +249,30 @@ class TensorTrain(AbstractMeasure):
         cores[-1] = jnp.tensordot(cores[-1], carry, axes=1)
         return TensorTrain(tuple(cores), tuple(self.centres[axis] for axis in kept),
                            self.widths[jnp.asarray(kept)], self.tolerance)
+
+    def padded(self, rank: int, points: int) -> "TensorTrain":
+        """The same law with inner ranks and lattices filled up with zeros to multiples of these.
+
+        What is compiled for one law then serves all laws of about its size: for many densities, of
+        which each would otherwise wait for its own compilation.
+
+        >>> y = np.linspace(-7.0, 7.0, 80)
+        >>> rho = TensorTrain.from_grid(np.exp(-0.5 * np.add.outer(y**2, y**2)), [-7, -7], [7, 7])
+        >>> [core.shape for core in rho.padded(4, 50).cores]
+        [(1, 50, 4), (4, 50, 1)]
+        """
+        inner = max(self.ranks, default=1)
+        inner += -inner % check_at_least("rank", rank, 1)
+        count = max(y.size for y in self.centres)
+        count += -count % check_at_least("points", points, 1)
+        ranks = [1, *[inner] * (self.dimension - 1), 1]
+        cores, centres = [], []
+        for core, y, ends in zip(self.cores, self.centres, pairwise(ranks), strict=True):
+            wanted = (ends[0], count, ends[1])
+            fill = [(0, most - size) for most, size in zip(wanted, core.shape, strict=True)]
+            cores.append(jnp.pad(core, fill))
+            centres.append(y[0] + (y[1] - y[0]) * jnp.arange(count))
+        return TensorTrain(tuple(cores), tuple(centres), self.widths, self.tolerance)
 
     def diffused(self, signal: float, *, tolerance: float | None = None) -> "TensorTrain":
         """The law of a X + √(1−a²) Z at the signal level a = e^{-t}, Z ~ N(0, I).
@@ -343,60 +364,3 @@ def _moments(law: TensorTrain) -> tuple[Point, Matrix]:
     mean = jnp.stack([moment(axis, None) for axis in range(d)])
     second = [[moment(min(i, j), max(i, j)) for j in range(d)] for i in range(d)]
     return mean, jnp.asarray(second) - jnp.outer(mean, mean)
-
-
-@eqx.filter_jit
-def _sample(law: TensorTrain, levels: Points) -> Points:
-    # ρ integrated over all axes after each.
-    ahead = [jnp.ones(1, levels.dtype)]
-    for core in law.cores[:0:-1]:
-        ahead.append(jnp.sum(core, axis=1) @ ahead[-1])
-    ahead.reverse()
-
-    def draw(level: Point) -> Point:
-        state, places = jnp.ones(1, level.dtype), []
-        parts = zip(law.cores, law.centres, law.widths, ahead, level, strict=True)
-        for core, y, s, rest, part in parts:
-            given = jnp.einsum("a,ajb->jb", state, core)
-            place = _quantile(given @ rest, y, s, part)
-            state = jnp.exp(-0.5 * jnp.square((place - y) / s)) @ given
-            # Only its direction counts.
-            state = state / jnp.linalg.norm(state)
-            places.append(place)
-        return jnp.stack(places)
-
-    widest = max(core.size // core.shape[0] for core in law.cores)
-    return over_points(draw, levels, floats=1024 + 4 * widest)
-
-
-def _quantile(
-    weights: Float[Array, "m"], y: Float[Array, "m"], s: Scalar, level: Scalar
-) -> Scalar:
-    """The x with Σ_j w_j Φ((x − y_j)/s) = level · Σ_j w_j."""
-    below = jnp.cumsum(weights)
-    # The distribution function at the lattice, and beyond both its ends, brackets x.
-    ends = jnp.concatenate([y[:1] - 8.0 * s, y, y[-1:] + 8.0 * s])
-    at_ends = ndtr((ends[:, None] - y) / s) @ weights
-    goal = level * below[-1]
-    above = jnp.argmax((at_ends >= goal).at[-1].set(True).at[0].set(False))
-    low, high = ends[above - 1], ends[above]
-    # Only Gaussians near x bend it; those before lie wholly below, those after not at all.
-    count = min(_NEAR, y.shape[0])
-    first = jnp.clip(above - count // 2, 0, y.shape[0] - count)
-    near = jax.lax.dynamic_slice(weights, (first,), (count,))
-    places = jax.lax.dynamic_slice(y, (first,), (count,))
-    rest = goal - jnp.where(first > 0, below[jnp.maximum(first - 1, 0)], 0.0)
-
-    def step(_, bracket):
-        low, high, x = bracket
-        z = (x - places) / s
-        excess = near @ ndtr(z) - rest
-        slope = near @ jnp.exp(-0.5 * z * z) / (math.sqrt(2.0 * math.pi) * s)
-        low, high = jnp.where(excess < 0.0, x, low), jnp.where(excess < 0.0, high, x)
-        newton = x - excess / slope
-        inside = (newton > low) & (newton < high)
-        return low, high, jnp.where(inside, newton, 0.5 * (low + high))
-
-    rise = (goal - at_ends[above - 1]) / (at_ends[above] - at_ends[above - 1])
-    start = (low, high, low + jnp.clip(rise, 0.05, 0.95) * (high - low))
-    return jax.lax.fori_loop(0, _QUANTILE_STEPS, step, start)[2]

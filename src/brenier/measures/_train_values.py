@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 import equinox as eqx
 import jax
@@ -19,6 +19,8 @@ from brenier.numerics._tensor_train import (
     train_from_array,
     train_ranks,
 )
+
+Corner: TypeAlias = Sequence[float | int] | np.ndarray
 
 # Grids up to this are evaluated at all nodes.
 _ALL_NODES = 2**22
@@ -42,7 +44,7 @@ class NodeBox(NamedTuple):
         return [np.linspace(*ends) for ends in zip(self.lower, self.upper, self.shape, strict=True)]
 
 
-def checked_box(lower: Sequence[float], upper: Sequence[float], shape: Sequence[int]) -> NodeBox:
+def checked_box(lower: Corner, upper: Corner, shape: Sequence[int]) -> NodeBox:
     """The box, or a ``ValueError`` naming what does not match."""
     sizes = tuple(check_at_least("shape", n, _FEWEST_NODES) for n in shape)
     corners = []
@@ -105,7 +107,7 @@ def values_in_range(log_density: Callable[[Point], Scalar], box: NodeBox) -> Exp
 
 
 def checked_train(
-    values: Cores, lower: Sequence[float], upper: Sequence[float], tolerance: float
+    values: Cores, lower: Corner, upper: Corner, tolerance: float
 ) -> list[Float[np.ndarray, "_"]]:
     """The nodes of a train of a density's values; a ``ValueError`` where it is none."""
     ranks = [1, *(core.shape[-1] for core in values)]

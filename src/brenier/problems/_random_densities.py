@@ -14,7 +14,7 @@ from brenier.measures import TensorTrain
 _REACH = 8.0
 _MOST_COMPONENTS = 5
 # Nodes of an axis by which the components are normalised, by dimension.
-_NODES = {1: 400, 2: 250, 3: 100}
+_NODES = {2: 250, 3: 100}
 _CENTRES = 7
 _CENTRES_REACH = 3.0
 
@@ -49,13 +49,13 @@ class QuarticMixture(eqx.Module):
 
 
 def quartic_mixture(seed: int, dimension: int) -> QuarticMixture:
-    """A random density of KRCO22 (14), d = 1, 2 or 3: up to five exponentials of quartics.
+    """A random density of KRCO22 (14), d = 2 or 3: up to five exponentials of quartics.
 
     K uniform in 1, …, 5; for each component B and C standard normal d × d, Q = (B Bᵀ/d + I/5)/2,
     R = (C Cᵀ/d + I/5)/20, a and b uniform in [−2, 2]^d; each normalised on [−8, 8]^d.
 
     Raises:
-        ValueError: a dimension that is not 1, 2 or 3.
+        ValueError: a dimension that is not 2 or 3.
 
     >>> rho = quartic_mixture(0, 2)
     >>> round(float(rho(jnp.zeros(2))), 6) < 0.0
@@ -63,7 +63,7 @@ def quartic_mixture(seed: int, dimension: int) -> QuarticMixture:
     """
     d = check_at_least("dimension", dimension, 1)
     if d not in _NODES:
-        raise ValueError(f"dimension: got {d}; wants 1, 2 or 3 (beyond, take random_train).")
+        raise ValueError(f"dimension: got {d}; wants 2 or 3 (beyond, take random_train).")
     random = np.random.default_rng(seed)
     count = int(random.integers(1, _MOST_COMPONENTS + 1))
     parts = []

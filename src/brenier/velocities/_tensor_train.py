@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import ClassVar
 
+import equinox as eqx
+import jax
 import jax.numpy as jnp
 from jax import lax
 
@@ -57,27 +59,78 @@ class TensorTrainVelocity(AbstractDiffusionVelocity):
 
     def at(self, time: Scalar, x: Point) -> Point:
         spread = 1.0 + time**2 * (self.variances - 1.0)
-        plain, tilted = [], []
-        for axis, (core, y) in enumerate(zip(self.cores, self.centres, strict=True)):
-            powers = -0.5 * jnp.square(x[axis] - time * y) / spread[axis]
-            # A factor that cancels: far out all kernels would underflow.
-            kernel = jnp.exp(powers - lax.stop_gradient(jnp.max(powers)))
-            plain.append(jnp.einsum("j,ajb->ab", kernel, core))
-            tilted.append(jnp.einsum("j,ajb->ab", kernel * y, core))
-        ahead = [jnp.ones(1, x.dtype)]
-        for matrix in plain[:0:-1]:
-            ahead.append(matrix @ ahead[-1])
-        ahead.reverse()
-        state, means = jnp.ones(1, x.dtype), []
-        for one, other, rest in zip(plain, tilted, ahead, strict=True):
-            means.append(state @ other @ rest)
-            state = state @ one
-        mean = jnp.stack(means) / state[0]
-        return (time * (self.variances - 1.0) * x + mean) / spread
+        return (time * (self.variances - 1.0) * x + _mean(self, time, x)) / spread
+
+
+def _kernels(flow: TensorTrainVelocity, time: Scalar, x: Point) -> list[Float[Array, "_"]]:
+    """K_k(j) of each axis, up to a factor that does not depend on j and cancels."""
+    spread = 1.0 + time**2 * (flow.variances - 1.0)
+    powers = [-0.5 * jnp.square(x[axis] - time * y) / spread[axis]
+              for axis, y in enumerate(flow.centres)]
+    # Far out all kernels would underflow.
+    return [jnp.exp(power - lax.stop_gradient(jnp.max(power))) for power in powers]
+
+
+def _plain_mean(flow: TensorTrainVelocity, time: Scalar, x: Point) -> Point:
+    """m of the posterior of the lattice given x."""
+    kernels = _kernels(flow, time, x)
+    return _means(_matrices(flow, kernels, 0), _matrices(flow, kernels, 1))[0]
+
+
+def _matrices(
+    flow: TensorTrainVelocity, kernels: list[Float[Array, "_"]], power: int
+) -> list[Float[Array, "_ _"]]:
+    """Σ_j K_k(j) y_j^power G_k[:, j, :] of each axis."""
+    return [jnp.einsum("j,ajb->ab", kernel * y**power, core)
+            for kernel, y, core in zip(kernels, flow.centres, flow.cores, strict=True)]
+
+
+def _means(
+    plain: list[Float[Array, "_ _"]], tilted: list[Float[Array, "_ _"]]
+) -> tuple[Point, list[Float[Array, "_"]], list[Float[Array, "_"]]]:
+    """E[y_k] of each axis; the products of the matrices before each axis, and of those after."""
+    before, after = [jnp.ones(1, plain[0].dtype)], [jnp.ones(1, plain[0].dtype)]
+    for matrix in plain:
+        before.append(before[-1] @ matrix)
+    for matrix in plain[:0:-1]:
+        after.append(matrix @ after[-1])
+    after.reverse()
+    parts = zip(before[:-1], tilted, after, strict=True)
+    total = jnp.stack([left @ matrix @ right for left, matrix, right in parts])
+    return total / before[-1][0], before, after
+
+
+@eqx.filter_custom_jvp
+def _mean(flow: TensorTrainVelocity, time: Scalar, x: Point) -> Point:
+    return _plain_mean(flow, time, x)
+
+
+@_mean.def_jvp
+def _(primals, tangents):
+    flow, time, x = primals
+    flow_dot, time_dot, x_dot = tangents
+    if time_dot is not None or any(leaf is not None for leaf in jax.tree.leaves(flow_dot)):
+        return eqx.filter_jvp(_plain_mean, primals, tangents)
+    # ∂m_k/∂x_l = (a / spread_l) Cov(y_k, y_l): one contraction more gives all of them.
+    kernels = _kernels(flow, time, x)
+    plain, tilted, squared = (_matrices(flow, kernels, power) for power in range(3))
+    mean, before, after = _means(plain, tilted)
+    d, mass = len(plain), before[-1][0]
+    second = [[jnp.zeros((), x.dtype)] * d for _ in range(d)]
+    for k in range(d):
+        second[k][k] = before[k] @ squared[k] @ after[k] / mass
+        state = before[k] @ tilted[k]
+        for m in range(k + 1, d):
+            second[k][m] = second[m][k] = state @ tilted[m] @ after[m] / mass
+            state = state @ plain[m]
+    covariance = jnp.asarray(second) - jnp.outer(mean, mean)
+    spread = 1.0 + time**2 * (flow.variances - 1.0)
+    return mean, covariance @ (time / spread * x_dot)
 
 
 def train_encoder(
-    source: TensorTrain, *, tolerance: float = 1e-9, stages: Sequence[float] = (0.9,)
+    source: TensorTrain, *, tolerance: float = 1e-9, stages: Sequence[float] = (0.9,),
+    padding: tuple[int, int] = (1, 1),
 ) -> Composition:
     """The probability-flow encoder of a density in tensor-train format, ρ to N(0, I).
 
@@ -91,6 +144,7 @@ def train_encoder(
         tolerance: of each ``FlowMap``.
         stages: decreasing signal levels a = e^{-t} between 1 and 0 at which the law is renewed;
             none for a train of low ranks.
+        padding: multiples to which ranks and lattices are filled up (``TensorTrain.padded``).
 
     Raises:
         ValueError: stages that do not decrease from below 1 to above 0.
@@ -110,7 +164,8 @@ def train_encoder(
     maps = []
     law = source
     for now, then in pairwise(levels):
-        maps.append(FlowMap(TensorTrainVelocity(law), 1.0, then / now, tolerance=tolerance))
+        velocity = TensorTrainVelocity(law.padded(*padding))
+        maps.append(FlowMap(velocity, 1.0, then / now, tolerance=tolerance))
         if then > 0.0:
             law = law.diffused(then / now)
     return Composition(tuple(maps))
