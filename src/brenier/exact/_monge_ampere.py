@@ -10,7 +10,6 @@ from threadpoolctl import threadpool_limits
 
 from brenier._checks import check_at_least, check_positive
 from brenier._solution import Result, Solution
-from brenier._types import Float
 from brenier.exact._grid_densities import (
     Density,
     as_measure,

@@ -1,6 +1,12 @@
 """Numerical kernels: arrays and callables in, arrays out; they know no measure and no potential."""
 
 from brenier.numerics._conjugate import Conjugate, conjugate, conjugate_upper_bound
+from brenier.numerics._grid_sinkhorn import (
+    GridSinkhornResult,
+    grid_sinkhorn,
+    soft_convolution,
+    squared_gaps,
+)
 from brenier.numerics._pairwise import (
     energy_distance_squared,
     mean_distance,
@@ -27,6 +33,7 @@ from brenier.numerics._spd import (
 
 __all__ = [
     "Conjugate",
+    "GridSinkhornResult",
     "SelfTransport",
     "SinkhornResult",
     "barycentric_projection",
@@ -37,11 +44,14 @@ __all__ = [
     "energy_distance_squared",
     "entropic_potential",
     "gaussian_map_matrix",
+    "grid_sinkhorn",
     "inverse_sqrtm_spd",
     "mean_distance",
     "median_squared_distance",
     "self_entropic_score",
     "self_transport",
     "sinkhorn",
+    "soft_convolution",
     "sqrtm_spd",
+    "squared_gaps",
 ]

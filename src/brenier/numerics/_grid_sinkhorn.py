@@ -65,9 +65,9 @@ def soft_convolution(
 ) -> Float[Array, "*m"]:
     """log Σ_x exp(v(x) − ‖x − y‖²/(2ε)) at all nodes y of a tensor grid, in O(N^{d+1}).
 
-    One product of matrices along each axis, each line shifted by its largest entry; with ``blocks``
-    above 1, each line in so many pieces with a shift of its own, so that exponents may differ the
-    more. As many blocks as nodes is a plain log-sum-exp.
+    One product of matrices along each axis, all shifted by the largest entry; with ``blocks`` above
+    1, each line is cut into so many pieces with shifts of their own, so that exponents may differ
+    the more. As many blocks as nodes is a plain log-sum-exp.
 
     Args:
         values: v at the nodes x.
@@ -164,16 +164,33 @@ def _transformed(
     values: Float[Array, "*n"], kernels: list[_AxisKernel]
 ) -> tuple[Float[Array, "*m"], Scalar]:
     """The soft convolution, and how far exponents fall within a block."""
+    if all(peak.shape[1] == 1 for _, peak in kernels):
+        return _transformed_at_once(values, kernels)
     steepest = jnp.zeros((), values.dtype)
     for axis, (ratios, peak) in enumerate(kernels):
         moved = jnp.moveaxis(values, axis, 0)
         lines = _in_blocks(moved.reshape(moved.shape[0], -1), peak.shape[1])
         top = jnp.max(lines, axis=1)
         fall = top - jnp.min(jnp.where(lines == -jnp.inf, jnp.inf, lines), axis=1)
-        # NaN is steep as well.
-        steepest = jnp.maximum(steepest, jnp.max(jnp.where(fall >= 0.0, fall, jnp.inf)))
+        steepest = jnp.maximum(steepest, _or_infinite(jnp.max(fall)))
         sums = jnp.einsum("mcs,csr->mcr", ratios, jnp.exp(lines - top[:, None]))
-        logs = jnp.log(sums) + peak[:, :, None] + top[None]
-        out = logs[:, 0] if peak.shape[1] == 1 else logsumexp(logs, axis=1)
+        out = logsumexp(jnp.log(sums) + peak[:, :, None] + top[None], axis=1)
         values = jnp.moveaxis(out.reshape(-1, *moved.shape[1:]), 0, axis)
     return values, steepest
+
+
+def _transformed_at_once(
+    values: Float[Array, "*n"], kernels: list[_AxisKernel]
+) -> tuple[Float[Array, "*m"], Scalar]:
+    """The same by one exponential and one logarithm of each entry, with one shift for all."""
+    top = jnp.max(values)
+    sums, peaks = jnp.exp(values - top), top
+    for axis, (ratios, peak) in enumerate(kernels):
+        sums = jnp.moveaxis(jnp.tensordot(ratios[:, 0], sums, axes=(1, axis)), 0, axis)
+        peaks = peaks + peak[:, 0].reshape(-1, *[1] * (values.ndim - 1 - axis))
+    return jnp.log(sums) + peaks, _or_infinite(top - jnp.min(values))
+
+
+def _or_infinite(fall: Scalar) -> Scalar:
+    """NaN is steep as well."""
+    return jnp.where(fall >= 0.0, fall, jnp.inf)
