@@ -2,10 +2,18 @@
 
 from brenier.flows._drift import ConstrainedDrift, EuclideanDescent
 from brenier.flows._driver import CheckpointStore, Progress, advance, default_metric, solve
+from brenier.flows._gaussian_flow import (
+    flow_measure,
+    gaussian_parabolic_flow,
+    gaussian_sinkhorn_flow,
+)
+from brenier.flows._grid_coupling import GridCoupling
 from brenier.flows._kl_newton import KLNewton
 from brenier.flows._method import AbstractMethod
 from brenier.flows._oracles import AbstractOracle, FirstOrder, NaturalGradient
+from brenier.flows._parabolic_flow import exponential_rate, parabolic_flow
 from brenier.flows._semi_dual import HeldOutDual, SemiDual
+from brenier.flows._sinkhorn_flow import annealed_sinkhorn, sinkhorn_flow
 from brenier.flows._wasserstein_natural import WassersteinNatural
 
 __all__ = [
@@ -15,6 +23,7 @@ __all__ = [
     "ConstrainedDrift",
     "EuclideanDescent",
     "FirstOrder",
+    "GridCoupling",
     "HeldOutDual",
     "KLNewton",
     "NaturalGradient",
@@ -22,6 +31,13 @@ __all__ = [
     "SemiDual",
     "WassersteinNatural",
     "advance",
+    "annealed_sinkhorn",
     "default_metric",
+    "exponential_rate",
+    "flow_measure",
+    "gaussian_parabolic_flow",
+    "gaussian_sinkhorn_flow",
+    "parabolic_flow",
+    "sinkhorn_flow",
     "solve",
 ]

@@ -8,6 +8,7 @@ from jax.scipy.special import logsumexp
 
 from brenier._types import Array, Float, Scalar
 from brenier.numerics import soft_convolution
+from brenier.numerics._grid_sinkhorn import Gaps
 
 # Entries of a plan that are written out; beyond, only its marginals and moments are.
 _MOST_ENTRIES = 2**27
@@ -27,7 +28,7 @@ class GridCoupling(eqx.Module):
 
     log_first: Float[Array, "*n"]
     log_second: Float[Array, "*m"]
-    gaps: tuple[Float[Array, "i m n"], ...]
+    gaps: tuple[Gaps, ...]
     epsilon: Scalar
 
     def first_marginal(self, *, blocks: int = 1) -> Float[Array, "*n"]:
@@ -59,6 +60,6 @@ class GridCoupling(eqx.Module):
 
 
 def _kernels(
-    gaps: Sequence[Float[Array, "i m n"]], epsilon: Scalar
-) -> list[Float[Array, "m n"]]:
+    gaps: Sequence[Gaps], epsilon: Scalar
+) -> list[Float[Array, "_ _"]]:
     return [logsumexp(-0.5 * gap / epsilon, axis=0) for gap in gaps]

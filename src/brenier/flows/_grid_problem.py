@@ -9,8 +9,10 @@ import numpy as np
 from brenier._types import Array, Float
 from brenier.exact import AbstractGrid, Box
 from brenier.exact._grid_densities import Density, log_integral, log_values
+from brenier.exact._grids import along
 from brenier.measures import Gaussian, GaussianMixture
 from brenier.numerics import squared_gaps
+from brenier.numerics._grid_sinkhorn import Gaps
 
 # What a box may miss of a normalised density.
 _CUT_OFF = 1e-6
@@ -21,13 +23,14 @@ _DEVIATIONS = 6.0
 
 
 class GridProblem(NamedTuple):
-    """Normalised log-densities at the nodes of two grids, and the squared gaps between these."""
+    """Normalised log-densities at the nodes of two grids, the squared gaps between these, and ∂."""
 
     grid: AbstractGrid
     target_grid: AbstractGrid
     log_source: Float[np.ndarray, "*n"]
     log_target: Float[np.ndarray, "*m"]
-    gaps: tuple[Float[Array, "i m n"], ...]
+    gaps: tuple[Gaps, ...]
+    slopes: tuple[Float[np.ndarray, "_ _"], ...]
 
     @property
     def source_masses(self) -> Float[np.ndarray, "*n"]:
@@ -49,7 +52,8 @@ class GridProblem(NamedTuple):
 
     def gradient(self, p: Float[np.ndarray, "*n"]) -> Float[np.ndarray, "*n d"]:
         """x + ∇p at the nodes."""
-        return self.grid.points() + displacement(self.grid, p)
+        parts = [along(matrix, p, axis) for axis, matrix in enumerate(self.slopes)]
+        return self.grid.points() + np.stack(parts, axis=-1)
 
 
 def read_problem(
@@ -84,13 +88,14 @@ def read_problem(
             )
         values.append(log_density - log_mass)
     gaps = tuple(
-        jnp.asarray(squared_gaps(
+        squared_gaps(
             grid.nodes(axis), there.nodes(axis),
             grid.upper[axis] - grid.lower[axis] if grid.periodic else None,
-        ))
+        )
         for axis in range(grid.dimension)
     )  # fmt: skip
-    return GridProblem(grid, there, values[0], values[1], gaps)
+    slopes = tuple(grid.derivatives(axis).first for axis in range(grid.dimension))
+    return GridProblem(grid, there, values[0], values[1], gaps, slopes)
 
 
 def check_epsilon(name: str, epsilon: float, problem: GridProblem) -> None:
@@ -115,15 +120,6 @@ def check_covered(problem: GridProblem, p: Float[np.ndarray, "*n"]) -> None:
             f"{list(problem.target_grid.upper)}; wants one that covers the images of the source's "
             f"nodes, from {low.tolist()} to {high.tolist()}."
         )
-
-
-def displacement(grid: AbstractGrid, p: Float[np.ndarray, "*n"]) -> Float[np.ndarray, "*n d"]:
-    """∇p at the nodes."""
-    parts = [
-        np.moveaxis(np.tensordot(grid.derivatives(axis).first, p, axes=(1, axis)), 0, axis)
-        for axis in range(grid.dimension)
-    ]
-    return np.stack(parts, axis=-1)
 
 
 def initial_values(initial: Any, grid: AbstractGrid) -> Float[np.ndarray, "*n"]:

@@ -6,6 +6,7 @@ from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from brenier._checks import check_at_least, check_positive
 from brenier._solution import Result, Solution
@@ -25,6 +26,8 @@ from brenier.maps import GradientMap
 from brenier.potentials import EntropicGridPotential
 
 
+# The matrices are small: threads of BLAS cost more than they bring, and much more when busy.
+@threadpool_limits.wrap(limits=1, user_api="blas")
 def sinkhorn_flow(
     source: Density, target: Density, grid: AbstractGrid, times: Any, *,
     epsilon: float, half_shift: bool = True, initial: Any = None,
@@ -134,6 +137,7 @@ def sinkhorn_flow(
     return Solution(GradientMap(_entropic(sweeper, runs[-1])), result, stats).checked(throw)
 
 
+@threadpool_limits.wrap(limits=1, user_api="blas")
 def annealed_sinkhorn(
     source: Density, target: Density, grid: AbstractGrid, *,
     epsilon: float | None = None, levels: int = 4, tolerance: float = 1e-6,

@@ -14,8 +14,10 @@ from brenier._types import Array, Float, Int, Scalar
 # Copies of a periodic axis to each side: complete for ε up to a sixth of the squared period.
 _IMAGES = 3
 
+# (y − x)² along one axis: copies, nodes y, nodes x.
+Gaps: TypeAlias = Float[Array, "_ _ _"]
 # −c/ε along one axis, relative to the largest entry of each row and block, and that largest entry.
-_AxisKernel: TypeAlias = tuple[Float[Array, "m c s"], Float[Array, "m c"]]
+_AxisKernel: TypeAlias = tuple[Float[Array, "_ _ _"], Float[Array, "_ _"]]
 
 
 class GridSinkhornResult(NamedTuple):
@@ -37,7 +39,7 @@ class GridSinkhornResult(NamedTuple):
 
 def squared_gaps(
     x: Float[np.ndarray, "n"], y: Float[np.ndarray, "m"], period: float | None = None
-) -> Float[np.ndarray, "i m n"]:
+) -> Gaps:
     """(y − x)² along one axis, and for a periodic one the same for the copies of x.
 
     >>> squared_gaps(np.zeros(1), np.array([2.0])).tolist()
@@ -45,9 +47,10 @@ def squared_gaps(
     """
     gap = y[:, None] - x[None, :]
     if period is None:
-        return np.square(gap)[None]
+        return jnp.asarray(np.square(gap)[None])
     nearest = gap - period * np.round(gap / period)
-    return np.square(nearest + period * np.arange(-_IMAGES, _IMAGES + 1)[:, None, None])
+    copies = nearest + period * np.arange(-_IMAGES, _IMAGES + 1)[:, None, None]
+    return jnp.asarray(np.square(copies))
 
 
 def steepest_allowed(dtype: np.dtype) -> float:
@@ -59,8 +62,9 @@ def steepest_allowed(dtype: np.dtype) -> float:
     return 600.0 if np.dtype(dtype) == np.float64 else 70.0
 
 
+@partial(jax.jit, static_argnames=("blocks",))
 def soft_convolution(
-    values: Float[Array, "*n"], gaps: Sequence[Float[Array, "i m n"]], *,
+    values: Float[Array, "*n"], gaps: Sequence[Gaps], *,
     epsilon: float | Scalar, blocks: int = 1,
 ) -> Float[Array, "*m"]:
     """log Σ_x exp(v(x) − ‖x − y‖²/(2ε)) at all nodes y of a tensor grid, in O(N^{d+1}).
@@ -86,7 +90,7 @@ def soft_convolution(
 @partial(jax.jit, static_argnames=("blocks",))
 def grid_sinkhorn(
     u: Float[Array, "*n"], log_source: Float[Array, "*n"], log_target: Float[Array, "*m"],
-    gaps: tuple[Float[Array, "i m n"], ...], *, epsilon: float | Scalar,
+    gaps: tuple[Gaps, ...], *, epsilon: float | Scalar,
     sweeps: int | Int[Array, ""], tolerance: float | Scalar = 0.0, blocks: int = 1,
 ) -> GridSinkhornResult:
     """Sweeps of (4.3) in heat form: w = ε log K_ε[e^{−u/ε} source], u = ε log K_ε[e^{−w/ε} target].
@@ -139,11 +143,11 @@ def grid_sinkhorn(
 
 
 def _axis_kernels(
-    gaps: Sequence[Float[Array, "i m n"]], epsilon: Scalar, blocks: int
+    gaps: Sequence[Gaps], epsilon: Scalar, blocks: int
 ) -> list[_AxisKernel]:
     kernels = []
     for gap in gaps:
-        exponents = -0.5 * jnp.asarray(gap, epsilon.dtype) / epsilon
+        exponents = -0.5 * gap.astype(epsilon.dtype) / epsilon
         kernel = exponents[0] if gap.shape[0] == 1 else logsumexp(exponents, axis=0)
         pieces = _in_blocks(kernel.T, blocks).transpose(2, 0, 1)
         peak = jnp.max(pieces, axis=2)
