@@ -16,9 +16,9 @@ def gaussian_parabolic_flow(
     source: Gaussian, target: Gaussian, time: float, *,
     matrix: ArrayLike | None = None, shift: ArrayLike | None = None,
 ) -> AffineMap:
-    """∇φ_t(x) = A x + b of the flow (4.1) between Gaussians: A' = F − AGA, b' = −F m_f − AG(b − m_g).
+    """∇φ_t(x) = A x + b of the flow (4.1) between Gaussians: A' = F − AGA, F and G the precisions.
 
-    F and G are the precisions of source and target. With B = √G A √G the first is B' = C − B², and
+    b' = −F m_f − AG(b − m_g), m_f and m_g the means. With B = √G A √G the first is B' = C − B², and
     B − C^{½} = e^{−C^{½}t} E e^{−C^{½}t} with no growing exponential: exact at any t.
 
     Args:

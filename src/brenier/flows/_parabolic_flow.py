@@ -56,8 +56,8 @@ def parabolic_flow(
     On the line by the method of lines with the grid's own derivatives and Radau's stiff method, to
     ``tolerance``. On grids of 2 and 3 dimensions by half-shift Sinkhorn, a second-order integrator,
     at ε, 2ε and 4ε, extrapolated to ε = 0: hundreds of times quicker than explicit steps.
-    ∇φ_t # e^{−f} is e^{−g} in the limit only; what moves is ρ_t = (∇φ_t*)# e^{−g}, from ρ_0 = e^{−g}
-    to e^{−f}. For the Monge map alone take ``annealed_sinkhorn`` or ``exact.solve_monge_ampere``;
+    ∇φ_t # e^{−f} is e^{−g} in the limit only; what moves is ρ_t = (∇φ_t*)# e^{−g}, from e^{−g} to
+    e^{−f}. For the Monge map alone take ``annealed_sinkhorn`` or ``exact.solve_monge_ampere``;
     in d > 3 the method ``ParabolicMongeAmpere``.
 
     Args:

@@ -61,7 +61,7 @@ def sinkhorn_flow(
         ``GridPotential``. In ``stats``, one entry for each time:
 
         - ``potentials``, φ − ½‖x‖² at the nodes, as read off;
-        - ``log_densities`` of ρ_t: with ``half_shift`` of second order, without it log p_Xγ_k (4.4);
+        - ``log_densities`` of ρ_t: with ``half_shift`` of second order, else log p_Xγ_k (4.4);
         - ``masses``, of p_Xγ_k: 1 but for rounding; ``marginal_errors``, its L1 distance from
           e^{−f}; ``kl``, KL(ρ_t | e^{−f});
 
@@ -78,8 +78,8 @@ def sinkhorn_flow(
     >>> from brenier.measures import Gaussian
     >>> f, g = Gaussian.standard(1), Gaussian(np.zeros(1), np.array([[0.25]]))
     >>> solution = sinkhorn_flow(f, g, Box([-7.0], [7.0], [141]), 1.0, epsilon=0.02)
-    >>> round(float(solution.map(np.array([1.0]))[0]), 4)  # tanh law (4.7), G1
-    0.5061
+    >>> round(float(solution.map(np.array([1.0]))[0]), 4)  # .5061 + O(ε²), see (4.7), G1
+    0.5062
 
     Deb25, scaling limit; MATH_4 (4.3)-(4.6).
     """

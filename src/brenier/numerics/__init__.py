@@ -30,6 +30,7 @@ from brenier.numerics._spd import (
     inverse_sqrtm_spd,
     sqrtm_spd,
 )
+from brenier.numerics._stochastic_log_det import stochastic_log_det
 
 __all__ = [
     "Conjugate",
@@ -54,4 +55,5 @@ __all__ = [
     "soft_convolution",
     "sqrtm_spd",
     "squared_gaps",
+    "stochastic_log_det",
 ]
