@@ -116,9 +116,11 @@ def test_annealed_sinkhorn_finds_the_monge_map():
     error = float(np.abs(slope - 0.5 * BOX.nodes(0)[60:103:3] - 0.3).max())
     assert error < max(5 * solution.stats["map_change"], 1e-5)
     assert abs(solution.stats["cost"] - 0.34) < 1e-5
-    assert len(seen) == 4 and seen[-1].metric <= 1e-6
+    assert len(seen) == 4
+    assert seen[-1].metric <= 1e-6
     short = annealed_sinkhorn(NORMAL, NARROW, BOX, max_sweeps=3, throw=False)
-    assert short.result.failed and short.stats["marginal_errors"][-1] > 1e-6
+    assert short.result.failed
+    assert short.stats["marginal_errors"][-1] > 1e-6
 
 
 def test_what_cannot_be_done_is_said():
@@ -128,8 +130,8 @@ def test_what_cannot_be_done_is_said():
         sinkhorn_flow(NORMAL, NARROW, Box([-4.0], [4.0], [161]), 1.0, epsilon=0.1)
     with pytest.raises(ValueError, match="source: got values that are not all finite and above 0"):
         sinkhorn_flow(np.zeros(32), _other, CIRCLE, 1.0, epsilon=0.1)
+    small = Box([-3.0], [3.0], [161])
     with pytest.raises(ValueError, match="target_grid: got the box"):
-        small = Box([-3.0], [3.0], [161])
         sinkhorn_flow(NORMAL, NARROW, BOX, 1.0, epsilon=0.1, target_grid=small)
     with pytest.raises(ValueError, match="times: got"):
         sinkhorn_flow(NORMAL, NARROW, BOX, [1.0, 0.5], epsilon=0.1)

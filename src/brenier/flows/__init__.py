@@ -1,5 +1,6 @@
 """Evolutions of a map: constrained drift and its baselines, behind one driver."""
 
+from brenier.flows._divergences import divergence_flow
 from brenier.flows._drift import ConstrainedDrift, EuclideanDescent
 from brenier.flows._driver import CheckpointStore, Progress, advance, default_metric, solve
 from brenier.flows._euclidean_mirror import euclidean_mirror_flow
@@ -39,6 +40,7 @@ __all__ = [
     "advance",
     "annealed_sinkhorn",
     "default_metric",
+    "divergence_flow",
     "euclidean_mirror_flow",
     "exponential_rate",
     "flow_measure",

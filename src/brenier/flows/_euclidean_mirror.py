@@ -43,7 +43,7 @@ def euclidean_mirror_flow(
     Deb25, "Euclidean mirror gradient flows"; MATH_4 (4.8).
     """
     check_positive("tolerance", tolerance)
-    z0 = as_array("start", start, 1)
+    z0 = as_array("start", np.asarray(start, np.float64), 1)
     moments = np.asarray(times, np.float64)
     if moments.ndim != 1 or not moments.size or (np.diff(moments, prepend=0.0) <= 0).any():
         raise ValueError(f"times: got {moments.tolist()}; wants increasing times above 0.")

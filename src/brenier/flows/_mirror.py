@@ -1,6 +1,6 @@
 """Wasserstein mirror flows: of any functional, with the mirror ½W₂²(·, e^{−g})."""
 
-from typing import Literal
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -99,10 +99,11 @@ class MirrorFlow(AbstractMethod[MirrorState]):
     Deb25, "Wasserstein mirror gradient flows"; MATH_4 (4.8).
     """
 
-    functional: AbstractFunctional = KL(ExactScore())
+    # Anything, so that what has no gradient is told in words.
+    functional: Any = KL(ExactScore())
     step_size: float = eqx.field(static=True, default=0.05)
     steps: int = eqx.field(static=True, default=20)
-    scheme: Literal["euler", "midpoint", "rk4"] = eqx.field(static=True, default="midpoint")
+    scheme: str = eqx.field(static=True, default="midpoint")
     particles: int = eqx.field(static=True, default=256)
     points: Points | None = None
     damping: float = eqx.field(static=True, default=1e-10)

@@ -28,7 +28,7 @@ from brenier.flows._grid_problem import (
     read_problem,
 )
 from brenier.flows._parabolic_line import integrate_line
-from brenier.flows._sinkhorn_sweeps import Sweeper, kl_from, whole_sweeps
+from brenier.flows._sinkhorn_sweeps import Sweeper, kl_from
 from brenier.maps import GradientMap
 
 # The least ε of the extrapolation, in squared spacings.
@@ -183,7 +183,9 @@ def _extrapolated(
 ) -> _Path:
     """Half-shift Sinkhorn with 4ε, 2ε and ε, each stretch of time an integer number of sweeps."""
     potentials, densities, work = [], [], 0
-    fewest = [whole_sweeps(t, 4.0 * epsilon)[0] for t in np.diff(times, prepend=0.0)]
+    # Rounded down: no step is below ε, but where a stretch of time is itself below 4ε.
+    lengths = np.diff(times, prepend=0.0)
+    fewest = [max(1, int(t / (4.0 * epsilon) * (1.0 + 1e-9))) for t in lengths]
     for refinement in (1, 2, 4):
         sweeper, p = Sweeper(problem, half_shift=True), start
         found, logs, now = [], [], 0.0
