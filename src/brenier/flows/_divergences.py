@@ -92,7 +92,9 @@ def divergence_flow(
         if callback is not None and done % max(1, steps // 20) == 0:
             callback(Progress(done, steps, kl[-1], min(kl), time.perf_counter() - started))
         if done < steps:
-            p = p + tau * _SLOPES[divergence](ratio)
+            with np.errstate(over="ignore"):
+                # Infinite where the flow diverges: the next KL tells.
+                p = p + tau * _SLOPES[divergence](ratio)
     stats: dict[str, Any] = {
         "potential": p,
         "kl": kl,
