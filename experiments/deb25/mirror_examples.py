@@ -149,9 +149,9 @@ def _example_three() -> list[dict[str, Any]]:
     for k in range(3):
         f, g = (Gaussian(np.zeros(1), np.array([[v]])) for v in (s[k], theta[k]))
         late = np.array([3.0, 3.5, 4.0]) * np.sqrt(s[k] * theta[k])
+        first = np.array([[theta[k] ** 0.5]])
         slopes = np.array([
-            float(gaussian_parabolic_flow(f, g, t, matrix=np.array([[theta[k] ** 0.5]])).matrix[0, 0])
-            for t in late
+            float(gaussian_parabolic_flow(f, g, t, matrix=first).matrix[0, 0]) for t in late
         ])  # fmt: skip
         gap = np.abs(s[k] - theta[k] / slopes**2)
         rate = exponential_rate(late, gap)[0]
@@ -195,7 +195,7 @@ def _energy() -> list[dict[str, Any]]:
 
     The same by particles: X_i' = −(DT ∇_W F)(y_i), here for an affine T, from one cloud of y.
     """
-    source, target = Gaussian.standard(1), Gaussian(np.ones(1), np.array([[0.49]]))
+    source = Gaussian.standard(1)
     x = np.array([0.0, 0.5, 1.5])
     found = solve_ivp(
         lambda _, s: 2.0 * (norm.cdf(x, 1.0, 0.7) - norm.cdf(s)), (0.0, 150.0), x, rtol=1e-10,
@@ -239,7 +239,8 @@ def _divergences() -> tuple[dict[str, Any], dict[str, Any]]:
         first = next(k for k, kl in enumerate(stats["kl"]) if kl < 0.1 * stats["kl"][0])
         measured[name] = {
             "rate_of_kl": rate, "time_to_a_tenth": stats["times"][first],
-            "kl_at_1": stats["kl"][20], "settles_at_four_epsilon": bool(coarse.stats["kl"][-1] < 1e-6),
+            "kl_at_1": stats["kl"][20],
+            "settles_at_four_epsilon": bool(coarse.stats["kl"][-1] < 1e-6),
         }  # fmt: skip
     return curves, measured
 

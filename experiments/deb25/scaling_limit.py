@@ -143,7 +143,7 @@ def _bures(first: Any, second: Any) -> float:
 
 def _figure(tables: dict[str, dict[str, list[float]]]) -> bytes:
     figure = new_figure(9.6, 3.2)
-    titles = {"line": "P1, on the line", "torus": "T2, on the torus", "gaussians": "Gaussians in 3-D"}
+    titles = {"line": "P1, on the line", "torus": "T2, on the torus", "gaussians": "Gaussians, 3-D"}
     for axes, (name, table) in zip(figure.subplots(1, 3), tables.items(), strict=True):
         for start, colour in _COLOURS.items():
             errors = table[f"{start}_map"]
