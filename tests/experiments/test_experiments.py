@@ -11,6 +11,8 @@ from brenier.cli import main
 _FOLDER = Path(__file__).parents[2] / "experiments"
 _SEEDS = {
     "dlv26/affine": "1", "dlv26/fig2": "10", "exact/references": "1", "audit/calibration": "5",
+    "deb25/gaussians": "1", "deb25/mckean_vlasov": "1", "deb25/mirror_examples": "1",
+    "deb25/references": "1", "deb25/scaling_limit": "1",
 }  # fmt: skip
 
 

@@ -161,9 +161,10 @@ def test_beyond_twenty_dimensions_by_stochastic_determinants():
     d = 24
     deviations = np.linspace(0.7, 1.4, d)
     source, target = Gaussian.standard(d), Gaussian(np.zeros(d), np.diag(deviations**2))
-    method = ParabolicMongeAmpere(step_size=0.25, steps=12, particles=1500, probes=2)
+    method = ParabolicMongeAmpere(step_size=0.1, steps=5, particles=700, probes=2)
     start = GradientMap(Quadratic.identity(d))
-    end = brenier.solve(source, target, method=method, initial=start, key=KEY, blocks=1)
-    flow = gaussian_parabolic_flow(source, target, 3.0).matrix
-    # The noise of 3000 probes on each entry, times that of 600 parameters.
-    np.testing.assert_allclose(end.map.potential.matrix, flow, atol=0.1)
+    end = brenier.solve(source, target, method=method, initial=start, key=KEY, blocks=1,
+                        metric=lambda map: -jnp.sum((map.potential.matrix - jnp.eye(d)) ** 2))
+    flow = gaussian_parabolic_flow(source, target, 0.5).matrix
+    # A Hessian that is the same everywhere leaves no noise: 0.1² times a fraction of a unit.
+    np.testing.assert_allclose(end.map.potential.matrix, flow, atol=0.01)

@@ -40,7 +40,8 @@ class ParabolicMongeAmpere(AbstractMethod[ParabolicState]):
     the Monge map is wanted, so is ``KLNewton``.
 
     Up to d = 20 log det D²φ is exact; beyond, it is estimated by Lanczos' method from ``probes``
-    random vectors a point (``numerics.stochastic_log_det``), whose noise averages out over points.
+    random vectors, the same for all points of a step (``numerics.stochastic_log_det``): the noise
+    is what their error varies by from point to point, and averages out over steps.
 
     Args:
         step_size: τ.
@@ -49,7 +50,7 @@ class ParabolicMongeAmpere(AbstractMethod[ParabolicState]):
         points: fixed source particles (n, d) in place of fresh draws.
         damping: the ridge of a Gauss-Newton step, as a share of the mean squared row.
         newton: Gauss-Newton steps; one alone is of first order in nonlinear parameters.
-        probes: random vectors a point, where d > 20.
+        probes: random vectors a step, where d > 20.
         lanczos: products with D²φ for each of them.
 
     Raises:
@@ -104,27 +105,28 @@ class ParabolicMongeAmpere(AbstractMethod[ParabolicState]):
         n, d = x.shape
         signs = None
         if d > _EXACT:
-            signs = jax.random.rademacher(probe_key, (n, self.probes, d), x.dtype)
+            # One draw for all points: only what varies from point to point is noise.
+            signs = jax.random.rademacher(probe_key, (self.probes, d), x.dtype)
         flat, rebuild = flatten(state.map)
         log_source = source.log_density(x)
 
-        def height_and_ratio(flat, point, log_f, probes):
+        def height_and_ratio(flat, point, log_f):
             potential = rebuild(flat).potential
-            log_det = _log_det(potential, point, probes, self.lanczos)
+            log_det = _log_det(potential, point, signs, self.lanczos)
             image = jax.grad(potential.value)(point)
             return jnp.stack([
                 potential.value(point), target.point_log_density(image) + log_det - log_f
             ])  # fmt: skip
 
-        over = partial(jax.vmap, in_axes=(None, 0, 0, None if signs is None else 0))
-        start = over(height_and_ratio)(flat, x, log_source, signs)
+        over = partial(jax.vmap, in_axes=(None, 0, 0))
+        start = over(height_and_ratio)(flat, x, log_source)
         half, scale = 0.5 * self.step_size, 1.0 / jnp.sqrt(jnp.asarray(n, x.dtype))
         damping = jnp.asarray(self.damping, x.dtype)
 
         def newton(now, _):
-            values = over(height_and_ratio)(now, x, log_source, signs)
+            values = over(height_and_ratio)(now, x, log_source)
             # A Jacobian of two rows: one reverse sweep each.
-            rows = over(jax.jacrev(height_and_ratio))(now, x, log_source, signs)
+            rows = over(jax.jacrev(height_and_ratio))(now, x, log_source)
             gap = values[:, 0] - start[:, 0] - half * (values[:, 1] + start[:, 1])
             implicit = _centred(rows[:, 0] - half * rows[:, 1])
             delta, _ = damped_step(scale * implicit, scale * _centred(gap), damping)
