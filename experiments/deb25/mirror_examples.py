@@ -207,7 +207,7 @@ def _energy() -> list[dict[str, Any]]:
     levels = (np.arange(400) + 0.5) / 400
     cloud = Empirical(1.0 + 0.7 * norm.ppf(levels)[:, None])
     method = MirrorFlow(
-        MMD(), step_size=0.1, steps=500, scheme="euler",
+        functional=MMD(), step_size=0.1, steps=500, scheme="euler",
         points=jnp.asarray(norm.ppf(levels)[:, None]),
     )  # fmt: skip
     end = solve(source, cloud, method=method, initial=AffineMap.identity(1), key=_KEY, blocks=1).map

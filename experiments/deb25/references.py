@@ -83,15 +83,15 @@ def _gaussians():
         slope = 1.0 + (grid.interpolation(0, np.zeros(1), 2) @ p)[0]
         rows.append(row(f"g1.integrated.{t}", slope, value, 1e-8))
     # To the ten digits shown; to rounding against the fraction they stand for.
-    a, exact = 1.0, 1.0
+    exact = 1.0
     for k, value in enumerate((0.7638888889, 0.6420313790, 0.5721963271), start=1):
         exact = 1.0 / (1.0 / (exact + 0.1) + 0.4)
-        a = gaussian_sinkhorn_flow(source, target, k, epsilon=0.1).matrix[0, 0]
+        a = float(gaussian_sinkhorn_flow(source, target, k, epsilon=0.1).matrix[0, 0])
         rows.append(row(f"g1.sinkhorn.{k}", a, exact, 1e-12))
         rows.append(row(f"g1.sinkhorn.{k}.shown", a, value, 1e-10))
     f, g = np.array([[1.0, 0.6], [0.6, 2.0]]), np.array([[3.0, -0.8], [-0.8, 0.7]])
-    pair = (Gaussian(np.zeros(2), np.linalg.inv(m)) for m in (f, g))
-    matrix = gaussian_parabolic_flow(*pair, 1.0).matrix
+    one, other = (Gaussian(np.zeros(2), np.linalg.inv(m)) for m in (f, g))
+    matrix = gaussian_parabolic_flow(one, other, 1.0).matrix
     for name, entry, value in zip(
         ("xx", "xy", "yy"), (matrix[0, 0], matrix[0, 1], matrix[1, 1]),
         (0.673060909, 0.496118864, 1.836602425), strict=True,

@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+import jax
 import numpy as np
 from threadpoolctl import threadpool_limits
 
@@ -157,7 +158,7 @@ def _on_the_line(
     source: Density, target: Density, grid: AbstractGrid, times: Float[np.ndarray, "k"],
     tolerance: float, initial: Any,
 ) -> tuple[GridProblem, _Path]:
-    if isinstance(target, np.ndarray):
+    if isinstance(target, np.ndarray | jax.Array):
         raise ValueError("target: got values at nodes, on the line, where the target is asked for "
                          "between them; wants a measure or a log-density as a function.")
     measure = as_measure("target", target, 1)

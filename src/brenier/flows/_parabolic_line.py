@@ -37,15 +37,15 @@ class _Equation:
         self.first, self.second = csc_matrix(derivatives.first), csc_matrix(derivatives.second)
 
     def rate(self, _: float, p: Float[np.ndarray, "n"]) -> Float[np.ndarray, "n"]:
-        log_target, _ = self._at(p)
-        bend = 1.0 + self.second @ p
+        log_target = self._at(p)[0]
+        bend = np.asarray(1.0 + self.second @ p)
         # Not convex: the step is refused.
         logs = np.log(np.where(bend > 0.0, bend, np.nan))
         return log_target - self.shift + logs - self.log_source
 
     def jacobian(self, _: float, p: Float[np.ndarray, "n"]) -> Any:
-        _, score = self._at(p)
-        bend = 1.0 + self.second @ p
+        score = self._at(p)[1]
+        bend = np.asarray(1.0 + self.second @ p)
         return csc_matrix(diags_array(score) @ self.first + diags_array(1.0 / bend) @ self.second)
 
     def _at(

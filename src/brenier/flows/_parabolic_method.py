@@ -111,7 +111,7 @@ class ParabolicMongeAmpere(AbstractMethod[ParabolicState]):
         log_source = source.log_density(x)
 
         def height_and_ratio(flat, point, log_f):
-            potential = rebuild(flat).potential
+            potential = rebuild(flat).potential  # type: ignore[attr-defined]
             log_det = _log_det(potential, point, signs, self.lanczos)
             image = jax.grad(potential.value)(point)
             return jnp.stack([
