@@ -26,7 +26,7 @@ from ._problems import Line
 _PARTICLES = 400_000
 _TIME = 1.0
 # Of the run that is compared; the weak error is then below the sampling noise.
-_STEPS = 120
+_STEPS = 240
 # √n times the Kolmogorov-Smirnov distance of a sample from its own law, on average.
 _NOISE = 0.8687
 

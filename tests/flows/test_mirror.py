@@ -83,24 +83,21 @@ def test_mirrors_of_points():
     def half(x):
         return 0.5 * x @ x
 
+    # The other mirrors of Deb25 are in the experiment.
     times = np.array([0.5, 2.0])
-    for mirror, wanted in (
-        (half, np.exp(-times)),
-        (lambda x: x[0] ** 4, np.sqrt(1.0 - times / 6.0)),
-        (lambda x: 1.0 / x[0], (1.0 + 1.5 * times) ** (-1.0 / 3.0)),
-    ):
-        found = euclidean_mirror_flow(half, mirror, [1.0], times)[:, 0]
-        np.testing.assert_allclose(found, wanted, atol=1e-8)
+    found = euclidean_mirror_flow(half, lambda x: x[0] ** 4, [1.0], times)[:, 0]
+    np.testing.assert_allclose(found, np.sqrt(1.0 - times / 6.0), atol=1e-8)
     with pytest.raises(ValueError, match="mirror: got a function whose Hessian"):
         euclidean_mirror_flow(half, lambda x: -half(x), [1.0], times)
 
 
-def test_the_diffusion_has_the_flow_as_its_law_at_weak_order_one():
+@pytest.mark.parametrize("counts", [(5,), pytest.param((5, 10), marks=pytest.mark.slow)])
+def test_the_diffusion_has_the_flow_as_its_law_at_weak_order_one(counts):
     f, g = Gaussian.standard(1), Gaussian(np.zeros(1), np.array([[0.25]]))
     grid, n = Box([-6.0], [6.0], [24]), 50_000
     x2 = 0.5 * grid.nodes(0) ** 2
     errors = []
-    for steps in (5, 10):
+    for steps in counts:
         times = np.linspace(0.0, 1.0, steps + 1)
         slopes = [float(gaussian_parabolic_flow(f, g, t).matrix[0, 0]) for t in times]
         path = potential_path(grid, np.stack([(a - 1.0) * x2 for a in slopes]))
@@ -112,7 +109,8 @@ def test_the_diffusion_has_the_flow_as_its_law_at_weak_order_one():
         for a in slopes[:-1]:
             variance = (1.0 - tau / a) ** 2 * variance + 2.0 * tau / a
         assert abs(errors[-1] - (variance - deviation**2)) < 5 * np.sqrt(2.0 / n) * variance
-    assert errors[0] / errors[1] == pytest.approx(2.0, abs=0.6)
+    if len(errors) == 2:
+        assert errors[0] / errors[1] == pytest.approx(2.0, abs=0.6)
 
 
 def test_other_divergences_arrive_where_kl_does():

@@ -66,7 +66,7 @@ def test_sinkhorn_between_gaussians_contracts_at_its_rate_towards_its_fixed_poin
 
 def test_on_the_line_to_eight_digits_and_at_its_rate():
     seen = []
-    times = [0.5, 1.0, 2.0, 2.5, 3.0, 3.5]
+    times = [0.5, 2.5, 3.0, 3.5]
     grid = Box([-8.0], [8.0], [161])
     stats = parabolic_flow(NORMAL, NARROW, grid, times, tolerance=1e-11, callback=seen.append).stats
     x = grid.nodes(0)
@@ -80,7 +80,7 @@ def test_on_the_line_to_eight_digits_and_at_its_rate():
         np.testing.assert_allclose(logs[middle], wanted[middle], atol=1e-7)
         gaps.append(abs(slope[80] - 0.3))
     # The mean decays at κ = √(FG) = 2 (4.7).
-    rate, error = exponential_rate(times[3:], gaps[3:])
+    rate, error = exponential_rate(times[1:], gaps[1:])
     assert rate == pytest.approx(2.0, abs=0.02)
     assert error < 0.01
     assert len(seen) == len(times)
@@ -124,6 +124,7 @@ def test_bad_input():
         method.init(PAIR[0], cloud, GradientMap(Quadratic.identity(2)), KEY)
 
 
+@pytest.mark.slow
 def test_parametrised_potentials_follow_the_flow_at_second_order():
     start = GradientMap(Quadratic.identity(2))
     exact = gaussian_parabolic_flow(*PAIR, 0.5).matrix
@@ -145,7 +146,7 @@ def test_the_stochastic_log_det_and_its_derivative():
     def value(t):
         return stochastic_log_det(lambda v: (base + t * jnp.diag(base) * jnp.eye(d)) @ v, signs)
 
-    found, slope = jax.value_and_grad(value)(0.0)
+    found, slope = jax.jit(jax.value_and_grad(value))(0.0)
     logs = np.linalg.slogdet(np.asarray(base))[1]
     values, vectors = np.linalg.eigh(np.asarray(base))
     log_matrix = (vectors * np.log(values)) @ vectors.T

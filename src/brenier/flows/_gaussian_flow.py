@@ -1,11 +1,14 @@
 """The parabolic flow and Sinkhorn's sweeps between Gaussians, in closed form."""
 
+from typing import Any
+
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 
 from brenier._checks import check_at_least, check_positive
-from brenier._types import Matrix, Point
+from brenier._types import Matrix, Point, Scalar
 from brenier.maps import AffineMap
 from brenier.measures import Gaussian
 from brenier.numerics import inverse_sqrtm_spd, sqrtm_spd
@@ -38,7 +41,13 @@ def gaussian_parabolic_flow(
     _check_pair(source, target)
     if not time >= 0.0:
         raise ValueError(f"time: got {time}; wants a number of at least 0.")
-    first, second = _start(source, matrix, shift)
+    return AffineMap(*_flow(source, target, jnp.asarray(time, float), *_start(source, matrix, shift)))
+
+
+@eqx.filter_jit
+def _flow(
+    source: Gaussian, target: Gaussian, time: Scalar, first: Matrix, second: Point
+) -> tuple[Matrix, Point]:
     f, g = _precision(source), _precision(target)
     root_g = sqrtm_spd(g)
     values, vectors = jnp.linalg.eigh(root_g @ f @ root_g)
@@ -57,7 +66,7 @@ def gaussian_parabolic_flow(
     eta = root_g @ (second - target.mean + first @ source.mean)
     # X = e^{kt} (I + filled (B_0 − k)).
     eta = decay @ jnp.linalg.solve(spread.T, eta)
-    return AffineMap(a, back @ eta + target.mean - a @ source.mean)
+    return a, back @ eta + target.mean - a @ source.mean
 
 
 def gaussian_sinkhorn_flow(
@@ -83,14 +92,24 @@ def gaussian_sinkhorn_flow(
     check_positive("epsilon", epsilon)
     f, g = epsilon * _precision(source), epsilon * _precision(target)
 
+    start = _start(source, matrix, shift)
+    return AffineMap(*_sweeps(source.mean, target.mean, f, g, start, sweeps))
+
+
+@jax.jit
+def _sweeps(
+    m_f: Point, m_g: Point, f: Matrix, g: Matrix, start: tuple[Matrix, Point], sweeps: Any
+) -> tuple[Matrix, Point]:
+    """So many steps of the recursion; f and g are ε times the precisions."""
+
     def sweep(_, state):
         a, b = state
         inner = jnp.linalg.inv(a + f)
         a = jnp.linalg.inv(inner + g)
         a = 0.5 * (a + a.T)
-        return a, a @ (inner @ (b - f @ source.mean) + g @ target.mean)
+        return a, a @ (inner @ (b - f @ m_f) + g @ m_g)
 
-    return AffineMap(*jax.lax.fori_loop(0, sweeps, sweep, _start(source, matrix, shift)))
+    return jax.lax.fori_loop(0, sweeps, sweep, start)
 
 
 def flow_measure(map: AffineMap, target: Gaussian) -> Gaussian:

@@ -33,7 +33,7 @@ from brenier.flows._sinkhorn_sweeps import Sweeper, kl_from
 from brenier.maps import GradientMap
 
 # The least ε of the extrapolation, in squared spacings.
-_FINEST = 1.2
+_FINEST = 1.5
 
 
 class _Path(NamedTuple):

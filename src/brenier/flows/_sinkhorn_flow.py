@@ -25,6 +25,9 @@ from brenier.flows._sinkhorn_sweeps import Run, Sweeper, kl_from, whole_sweeps
 from brenier.maps import GradientMap
 from brenier.potentials import EntropicGridPotential
 
+# The last ε, in squared spacings: below, the grid's own error shows.
+_FINEST = 1.5
+
 
 # The matrices are small: threads of BLAS cost more than they bring, and much more when busy.
 @threadpool_limits.wrap(limits=1, user_api="blas")
@@ -152,7 +155,7 @@ def annealed_sinkhorn(
 
     Args:
         source, target, grid, target_grid: as in ``sinkhorn_flow``.
-        epsilon: of the last level; four times the smallest that the grid allows where None.
+        epsilon: of the last level; 1.5 times the smallest that the grid allows where None.
         levels: how many, each with twice the ε of the next.
         tolerance: on the L1 error of the first marginal over ε, which is ‖∂_tφ‖ in L¹(e^{−f}).
         max_sweeps: over all levels.
@@ -181,7 +184,9 @@ def annealed_sinkhorn(
     check_at_least("levels", levels, 1)
     check_at_least("max_sweeps", max_sweeps, 1)
     problem = read_problem(source, target, grid, target_grid)
-    last = 4.0 * problem.smallest_epsilon if epsilon is None else check_positive("epsilon", epsilon)
+    last = _FINEST * problem.smallest_epsilon
+    if epsilon is not None:
+        last = check_positive("epsilon", epsilon)
     check_epsilon("epsilon", last, problem)
     sweeper = Sweeper(problem, half_shift=True)
     guess = np.zeros(grid.shape)
