@@ -138,6 +138,7 @@ def test_what_cannot_be_done_is_said():
         sinkhorn_flow(NORMAL, NARROW, BOX, 1.0, epsilon=0.1, initial=np.zeros(3))
 
 
+@pytest.mark.slow
 def test_two_dimensions_and_another_start():
     """Against the matrix flow (4.7), from a start that is not the identity."""
     grid = Box([-5.5, -5.5], [5.5, 5.5], [56, 56])

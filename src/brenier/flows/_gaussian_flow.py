@@ -41,7 +41,8 @@ def gaussian_parabolic_flow(
     _check_pair(source, target)
     if not time >= 0.0:
         raise ValueError(f"time: got {time}; wants a number of at least 0.")
-    return AffineMap(*_flow(source, target, jnp.asarray(time, float), *_start(source, matrix, shift)))
+    start = _start(source, matrix, shift)
+    return AffineMap(*_flow(source, target, jnp.asarray(time, float), *start))
 
 
 @eqx.filter_jit
