@@ -9,7 +9,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from brenier.exact import GridPotential, Torus
-from brenier.potentials import ICNN, LogSumExp, MaxAffine, Preconditioned, Quadratic
+from brenier.potentials import (
+    ICNN,
+    EntropicGridPotential,
+    LogSumExp,
+    MaxAffine,
+    Preconditioned,
+    Quadratic,
+)
 from brenier.problems._convex import RadialPotential, SeparablePotential
 
 KEY = jax.random.key(0)
@@ -31,6 +38,12 @@ FIXED = {
         WAVES, 0.4 * np.cos(WAVES.points()).sum(axis=-1) + 0.1 * np.sin(WAVES.points().sum(axis=-1))
     ),
 }
+
+
+_SIDES = (jnp.linspace(-2.0, 2.0, 5), jnp.linspace(-1.0, 2.0, 4))
+_MASSES = jnp.sin(jnp.arange(20.0).reshape(5, 4))
+FIXED["entropic-grid"] = EntropicGridPotential(_MASSES, _SIDES, jnp.array(0.4))
+FIXED["entropic-torus"] = EntropicGridPotential(_MASSES, _SIDES, jnp.array(0.4), (5.0, 4.0))
 
 
 @eqx.filter_jit

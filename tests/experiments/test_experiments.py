@@ -14,6 +14,8 @@ _SEEDS = {
     "encoder/references": "2", "krco22/thm31": "2", "pey24/tessellation": "1",
     "ls22/counterexample": "1",
     "krco22/table1": "2", "krco22/fig1": "1", "krco22/fig3": "2",
+    "deb25/gaussians": "1", "deb25/mckean_vlasov": "1", "deb25/mirror_examples": "1",
+    "deb25/references": "1", "deb25/scaling_limit": "1",
 }  # fmt: skip
 
 

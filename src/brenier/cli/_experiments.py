@@ -1,7 +1,7 @@
 """``brenier reproduce`` and ``brenier bench``: finding and running what lies beside the library.
 
-The contract: ``experiments/<paper>/<name>.py`` (called ``<paper>-<name>``) and
-``benchmarks/<name>.py`` each define
+The contract: ``experiments/<paper>/<name>.py`` (called ``<paper>-<name>``, with hyphens or
+underscores) and ``benchmarks/<name>.py`` each define
 
     def main(
         out: Path, seed: int, seeds: int | None, data: list[Path] | None, progress: ProgressReport
@@ -40,6 +40,9 @@ def run_named(
         ValueError: no such name (the known ones are listed), or a data file that is not there.
     """
     package, known = find(kind)
+    # Modules cannot be named with hyphens, but people may.
+    plain = {own.replace("_", "-"): own for own in known}
+    name = plain.get(name.replace("_", "-"), name)
     if name not in known:
         listed = ", ".join(known) or f"none here (no folder {kind}/ beside the library)"
         raise ValueError(f"NAME: got {name!r}; wants one of: {listed}.")

@@ -2,39 +2,32 @@
 
 import math
 import time
-from collections.abc import Callable
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple
 
-import equinox as eqx
-import jax
 import jax.numpy as jnp
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from brenier._checks import as_float_array, check_at_least, check_positive
+from brenier._checks import check_at_least, check_positive
 from brenier._solution import Result, Solution
-from brenier._types import Array, Float, Point, Points, Scalar
+from brenier.exact._grid_densities import (
+    Density,
+    as_measure,
+    density_and_score,
+    log_integral,
+    log_values,
+)
 from brenier.exact._grid_potential import GridPotential
 from brenier.exact._grids import AbstractGrid
 from brenier.exact._monge_ampere_newton import MongeAmpere, Run
 from brenier.maps import GradientMap
-from brenier.measures import AbstractMeasure, Gaussian, GaussianMixture, Gibbs, require_density
+from brenier.measures import AbstractMeasure, Gaussian, GaussianMixture
 from brenier.numerics import gaussian_map_matrix
 
 # Coarser grids than this along some axis are not worth a solve of their own.
 _COARSEST = 16
-# log f may bend so much from node to node: a Gaussian then has half a node to its deviation.
-_ROUGHEST = 4.0
-# What the source's density may be at the border of a box, relative to its maximum.
-_BORDER = 1e-3
-# What a log-density may differ by between opposite sides of a torus.
-_PERIODIC = 1e-8
-# Points whose log-density is taken at once.
-_BLOCK = 4096
 # The difference of costs from a grid of half the nodes is divided by this: second order at least.
 _REFINED = 4.0
-
-Density: TypeAlias = AbstractMeasure | Callable[[Point], Scalar] | np.ndarray | Array
 
 
 class _Level(NamedTuple):
@@ -110,7 +103,7 @@ def solve_monge_ampere(
     started = time.perf_counter()
     check_positive("tolerance", tolerance)
     check_at_least("max_iterations", max_iterations, 1)
-    log_source = _log_values("source", source, grid)
+    log_source = log_values("source", source, grid)
     goal = _target(target, grid)
     grids = [grid]
     while min(grids[0].shape) >= 2 * _COARSEST:
@@ -132,7 +125,7 @@ def solve_monge_ampere(
         "kl": kl,
         "residual": end.error,
         "constant": end.constant,
-        "log_source_mass": _log_integral(grid, log_source),
+        "log_source_mass": log_integral(grid, log_source),
         "smallest_eigenvalue": end.smallest,
         "iterations": sum(len(level.run.history) - 1 for level in levels),
         "linear_iterations": sum(level.run.linear_iterations for level in levels),
@@ -148,13 +141,13 @@ def _solve(
     grid: AbstractGrid, log_f: np.ndarray, target: AbstractMeasure, start: _Level | None,
     tolerance: float, max_iterations: int,
 ) -> _Level:
-    log_f = log_f - _log_integral(grid, log_f)
+    log_f = log_f - log_integral(grid, log_f)
     shift = 0.0
     if grid.periodic:
-        shift = _log_integral(grid, _density(target, grid.points())[0])
+        shift = log_integral(grid, density_and_score(target, grid.points())[0])
 
     def log_target(y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        log_g, score = _density(target, y)
+        log_g, score = density_and_score(target, y)
         return log_g - shift, score
 
     equation = MongeAmpere(grid, log_f, log_target)
@@ -173,30 +166,6 @@ def _solve(
     return _Level(grid, equation, run, cost)
 
 
-def _log_integral(grid: AbstractGrid, values: Float[np.ndarray, "*shape"]) -> float:
-    top = float(values.max())
-    return top + math.log(grid.integral(np.exp(values - top)))
-
-
-def _density(measure: AbstractMeasure, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """log g and its gradient over leading axes, block by block: compiled once for all grids."""
-    flat = y.reshape(-1, y.shape[-1])
-    filled = np.pad(flat, ((0, -flat.shape[0] % _BLOCK), (0, 0)), mode="edge")
-    blocks = jnp.asarray(filled.reshape(-1, _BLOCK, y.shape[-1]))
-    parts = np.concatenate([np.asarray(_density_of_block(measure, block)) for block in blocks])
-    values = parts[: flat.shape[0]]
-    return values[:, 0].reshape(y.shape[:-1]), values[:, 1:].reshape(y.shape)
-
-
-@eqx.filter_jit
-def _density_of_block(measure: AbstractMeasure, y: Points) -> Float[Array, "n _"]:
-    def one(point):
-        value, score = jax.value_and_grad(measure.point_log_density)(point)
-        return jnp.concatenate([value[None], score])
-
-    return jax.vmap(one)(y)
-
-
 def _affine(grid: AbstractGrid, log_f: np.ndarray, target: AbstractMeasure) -> np.ndarray:
     """p of the map between the Gaussians of the same moments: a start."""
     points = grid.points().reshape(-1, grid.dimension)
@@ -205,7 +174,7 @@ def _affine(grid: AbstractGrid, log_f: np.ndarray, target: AbstractMeasure) -> n
         there, spread = np.asarray(target.mean), np.asarray(target.covariance)
     else:
         # Of the part that lies on the grid: enough for a start.
-        there, spread = _moments(grid, points, _density(target, points)[0])
+        there, spread = _moments(grid, points, density_and_score(target, points)[0])
     matrix = np.asarray(gaussian_map_matrix(jnp.asarray(covariance), jnp.asarray(spread)))
     shear = points @ (matrix - np.eye(grid.dimension))
     offset = there - matrix @ mean
@@ -227,85 +196,10 @@ def _moments(
 def _target(target: Density, grid: AbstractGrid) -> AbstractMeasure:
     if isinstance(target, AbstractMeasure) or callable(target):
         if grid.periodic:
-            _log_values("target", target, grid)
-        return _measure("target", target, grid.dimension)
+            log_values("target", target, grid)
+        return as_measure("target", target, grid.dimension)
     if not grid.periodic:
         raise ValueError("target: got an array of values on a Box, where the map may leave the "
                          "grid; wants a measure or a log-density as a function.")
-    spline = GridPotential.from_grid(grid, _log_values("target", target, grid))
-    return _measure("target", spline.displacement_potential, grid.dimension)
-
-
-def _measure(
-    name: str, density: AbstractMeasure | Callable[[Point], Scalar], dimension: int
-) -> AbstractMeasure:
-    """A log-density as a measure; a measure as it is, checked."""
-    if isinstance(density, AbstractMeasure):
-        require_density(name, density)
-        if density.dimension != dimension:
-            raise ValueError(f"{name}: got dimension {density.dimension}; wants that of the grid, "
-                             f"{dimension}.")
-        return density
-    shape = jax.eval_shape(density, jax.ShapeDtypeStruct((dimension,), float)).shape
-    if shape != ():
-        raise ValueError(f"{name}: got a function with values of shape {shape}; wants a "
-                         "log-density, one number at one point.")
-    return Gibbs(eqx.Partial(_negative, density), dimension)
-
-
-def _negative(function: Callable[[Point], Scalar], x: Point) -> Scalar:
-    return -function(x)
-
-
-def _log_values(name: str, density: Density, grid: AbstractGrid) -> Float[np.ndarray, "*shape"]:
-    """log of a density at the nodes, checked: finite, smooth enough, decayed on a box."""
-    if isinstance(density, AbstractMeasure) or callable(density):
-        measure = _measure(name, density, grid.dimension)
-        if grid.periodic:
-            _check_periodic(name, measure, grid)
-        values = _density(measure, grid.points())[0]
-    else:
-        array = as_float_array(name, density).astype(np.float64)
-        if array.shape != grid.shape:
-            raise ValueError(f"{name}: got shape {array.shape}; wants that of the grid, "
-                             f"{grid.shape}.")
-        if not (np.isfinite(array).all() and (array > 0).all()):
-            raise ValueError(f"{name}: got values that are not all finite and above 0; wants a "
-                             "positive density at every node.")
-        values = np.log(array)
-    if not np.isfinite(values).all():
-        node = grid.points()[tuple(np.argwhere(~np.isfinite(values))[0])].tolist()
-        raise ValueError(f"{name}: got a log-density that is not finite, first at {node}; wants a "
-                         "positive density on the whole grid.")
-    _check_resolved(name, values, grid)
-    return values
-
-
-def _check_periodic(name: str, density: AbstractMeasure, grid: AbstractGrid) -> None:
-    for axis in range(grid.dimension):
-        face = np.take(grid.points(), 0, axis=axis)
-        period = np.zeros(grid.dimension)
-        period[axis] = grid.upper[axis] - grid.lower[axis]
-        here, there = (_density(density, x)[0] for x in (face, face + period))
-        gap = float(np.abs(there - here).max())
-        if not gap <= _PERIODIC:
-            raise ValueError(f"{name}: got a log-density that differs by {gap:.3g} across the "
-                             f"period of axis {axis}; wants a periodic one.")
-
-
-def _check_resolved(name: str, values: Float[np.ndarray, "*shape"], grid: AbstractGrid) -> None:
-    for axis in range(grid.dimension):
-        lines = np.moveaxis(values, axis, 0)
-        if grid.periodic:
-            lines = np.concatenate([lines, lines[:2]])
-        elif max(lines[0].max(), lines[-1].max()) > values.max() + math.log(_BORDER):
-            raise ValueError(f"grid: got a box at whose border along axis {axis} the density of "
-                             f"{name} is above {_BORDER} of its maximum; wants a larger box.")
-        bend = float(np.abs(np.diff(lines, 2, axis=0)).max())
-        if bend > _ROUGHEST:
-            wish = math.ceil(grid.shape[axis] * math.sqrt(bend / _ROUGHEST))
-            raise ValueError(
-                f"grid: got {grid.shape[axis]} nodes along axis {axis}, between which the "
-                f"log-density of {name} bends by {bend:.3g}; wants at most {_ROUGHEST:g}, so about "
-                f"{wish} nodes (or a smoother density)."
-            )
+    spline = GridPotential.from_grid(grid, log_values("target", target, grid))
+    return as_measure("target", spline.displacement_potential, grid.dimension)

@@ -1,11 +1,24 @@
 """Evolutions of a map: constrained drift and its baselines, behind one driver."""
 
+from brenier.flows._divergences import divergence_flow
 from brenier.flows._drift import ConstrainedDrift, EuclideanDescent
 from brenier.flows._driver import CheckpointStore, Progress, advance, default_metric, solve
+from brenier.flows._euclidean_mirror import euclidean_mirror_flow
+from brenier.flows._gaussian_flow import (
+    flow_measure,
+    gaussian_parabolic_flow,
+    gaussian_sinkhorn_flow,
+)
+from brenier.flows._grid_coupling import GridCoupling
 from brenier.flows._kl_newton import KLNewton
+from brenier.flows._mckean_vlasov import mckean_vlasov, potential_path
 from brenier.flows._method import AbstractMethod
+from brenier.flows._mirror import MirrorFlow, mirror_velocity
 from brenier.flows._oracles import AbstractOracle, FirstOrder, NaturalGradient
+from brenier.flows._parabolic_flow import exponential_rate, parabolic_flow
+from brenier.flows._parabolic_method import ParabolicMongeAmpere
 from brenier.flows._semi_dual import HeldOutDual, SemiDual
+from brenier.flows._sinkhorn_flow import annealed_sinkhorn, sinkhorn_flow
 from brenier.flows._wasserstein_natural import WassersteinNatural
 
 __all__ = [
@@ -15,13 +28,28 @@ __all__ = [
     "ConstrainedDrift",
     "EuclideanDescent",
     "FirstOrder",
+    "GridCoupling",
     "HeldOutDual",
     "KLNewton",
+    "MirrorFlow",
     "NaturalGradient",
+    "ParabolicMongeAmpere",
     "Progress",
     "SemiDual",
     "WassersteinNatural",
     "advance",
+    "annealed_sinkhorn",
     "default_metric",
+    "divergence_flow",
+    "euclidean_mirror_flow",
+    "exponential_rate",
+    "flow_measure",
+    "gaussian_parabolic_flow",
+    "gaussian_sinkhorn_flow",
+    "mckean_vlasov",
+    "mirror_velocity",
+    "parabolic_flow",
+    "potential_path",
+    "sinkhorn_flow",
     "solve",
 ]

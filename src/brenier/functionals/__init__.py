@@ -4,6 +4,7 @@ from brenier.functionals._base import AbstractFunctional, Moving
 from brenier.functionals._energies import InteractionEnergy, PotentialEnergy
 from brenier.functionals._kernels import AbstractKernel, Energy, GaussianKernel, LaplaceKernel
 from brenier.functionals._kl import KL, AbstractScore, ExactScore, SelfEntropicScore
+from brenier.functionals._linearised import linearised_distance
 from brenier.functionals._mmd import MMD
 from brenier.functionals._sinkhorn import SinkhornDivergence
 
@@ -22,4 +23,5 @@ __all__ = [
     "PotentialEnergy",
     "SelfEntropicScore",
     "SinkhornDivergence",
+    "linearised_distance",
 ]

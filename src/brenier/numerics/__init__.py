@@ -2,6 +2,12 @@
 
 from brenier.numerics._accuracy import cosine_similarity, l2_uvp
 from brenier.numerics._conjugate import Conjugate, conjugate, conjugate_upper_bound
+from brenier.numerics._grid_sinkhorn import (
+    GridSinkhornResult,
+    grid_sinkhorn,
+    soft_convolution,
+    squared_gaps,
+)
 from brenier.numerics._pairwise import (
     energy_distance_squared,
     mean_distance,
@@ -25,9 +31,11 @@ from brenier.numerics._spd import (
     inverse_sqrtm_spd,
     sqrtm_spd,
 )
+from brenier.numerics._stochastic_log_det import stochastic_log_det
 
 __all__ = [
     "Conjugate",
+    "GridSinkhornResult",
     "SelfTransport",
     "SinkhornResult",
     "barycentric_projection",
@@ -39,6 +47,7 @@ __all__ = [
     "energy_distance_squared",
     "entropic_potential",
     "gaussian_map_matrix",
+    "grid_sinkhorn",
     "inverse_sqrtm_spd",
     "l2_uvp",
     "mean_distance",
@@ -46,5 +55,8 @@ __all__ = [
     "self_entropic_score",
     "self_transport",
     "sinkhorn",
+    "soft_convolution",
     "sqrtm_spd",
+    "squared_gaps",
+    "stochastic_log_det",
 ]

@@ -1,6 +1,7 @@
 """Convex functions: their gradients are Monge maps."""
 
 from brenier.potentials._base import AbstractPotential
+from brenier.potentials._entropic_grid import EntropicGridPotential
 from brenier.potentials._icnn import ICNN
 from brenier.potentials._max_affine import LogSumExp, MaxAffine
 from brenier.potentials._preconditioned import Preconditioned
@@ -10,6 +11,7 @@ from brenier.potentials._semi_dual import SemiDualFit, minimise_semi_dual
 __all__ = [
     "ICNN",
     "AbstractPotential",
+    "EntropicGridPotential",
     "LogSumExp",
     "MaxAffine",
     "Preconditioned",

@@ -1,0 +1,137 @@
+"""Mirror flows against Deb25's examples; the diffusion that follows them."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from brenier._solution import Result
+from brenier.exact import Box, Torus
+from brenier.flows import (
+    MirrorFlow,
+    advance,
+    divergence_flow,
+    euclidean_mirror_flow,
+    gaussian_parabolic_flow,
+    mckean_vlasov,
+    mirror_velocity,
+    potential_path,
+    sinkhorn_flow,
+)
+from brenier.functionals import KL, MMD, ExactScore, Moving, linearised_distance
+from brenier.maps import AffineMap
+from brenier.measures import Empirical, Gaussian, Gibbs
+
+KEY = jax.random.key(0)
+Y = jnp.linspace(-1.5, 1.5, 8)[:, None]
+
+
+def _run(method, source, target, start):
+    return advance(method, method.init(source, target, start, KEY), source, target, method.steps)
+
+
+def test_entropy_spreads_linearly():
+    """Example 1: ρ_t = N(0, (1 + t)²); entropy is KL to a flat measure."""
+    method = MirrorFlow(step_size=0.02, steps=50, scheme="rk4", points=Y, damping=1e-14)
+    flat = Gibbs(lambda x: 0.0 * x[0], 1)
+    end = _run(method, Gaussian.standard(1), flat, AffineMap.identity(1)).map
+    assert float(end.matrix[0, 0]) == pytest.approx(2.0, abs=1e-8)
+
+
+def test_kl_follows_the_parabolic_flow_and_linearised_transport_has_its_speed():
+    """Example 3 with matrices that do not commute: T_t = (∇φ_t)⁻¹ of (4.7)."""
+    f = Gaussian(np.zeros(2), np.array([[1.0, 0.3], [0.3, 0.6]]))
+    g = Gaussian(np.zeros(2), np.array([[0.5, -0.1], [-0.1, 0.8]]))
+    y = g.sample(KEY, 16)
+    method = MirrorFlow(step_size=0.02, steps=20, scheme="rk4", points=y, damping=1e-14)
+    start = AffineMap.identity(2)
+    end = _run(method, g, f, start).map
+    inverse = np.linalg.inv(gaussian_parabolic_flow(f, g, 0.4).matrix)
+    np.testing.assert_allclose(end.matrix, inverse, atol=1e-8)
+    v = mirror_velocity(end, method.functional, g, f, y, KEY)
+    now, after = (
+        AffineMap(np.linalg.inv(gaussian_parabolic_flow(f, g, t).matrix), np.zeros(2))
+        for t in (0.4, 0.4 + 1e-5)
+    )
+    speed = linearised_distance(now, after, y) / 1e-5
+    # A one-sided difference: 1e-5 times an acceleration of a few units.
+    assert float(speed) == pytest.approx(float(jnp.sqrt(jnp.mean(jnp.sum(v**2, 1)))), rel=1e-4)
+
+
+def test_a_kernel_moves_the_cloud_to_the_target():
+    g, f = Gaussian.standard(1), Empirical(np.array([[2.0], [2.5], [3.0]]))
+    method = MirrorFlow(MMD(), step_size=0.05, steps=60, scheme="euler", points=Y)
+    end = _run(method, g, f, AffineMap.identity(1)).map
+    value = [float(MMD().value(Moving(T(Y)), f, KEY)) for T in (AffineMap.identity(1), end)]
+    assert value[1] < 0.2 * value[0]
+
+
+def test_no_gradient_no_flow():
+    with pytest.raises(ValueError, match=r"functional: got function, which has no Wasserstein"):
+        MirrorFlow(functional=lambda x: x)
+    cloud = Empirical(np.zeros((3, 1)))
+    with pytest.raises(ValueError, match="target: got Empirical, which has no density"):
+        _run(MirrorFlow(), Gaussian.standard(1), cloud, AffineMap.identity(1))
+    torn = Gibbs(lambda x: jnp.sqrt(x[0] - x[0]), 1)
+    with pytest.raises(ValueError, match="KL, whose Wasserstein gradient is not finite"):
+        _run(MirrorFlow(KL(ExactScore())), Gaussian.standard(1), torn, AffineMap.identity(1))
+    with pytest.raises(ValueError, match="scheme: got 'heun'"):
+        MirrorFlow(scheme="heun")
+
+
+def test_mirrors_of_points():
+    def half(x):
+        return 0.5 * x @ x
+
+    # The other mirrors of Deb25 are in the experiment.
+    times = np.array([0.5, 2.0])
+    found = euclidean_mirror_flow(half, lambda x: x[0] ** 4, [1.0], times)[:, 0]
+    np.testing.assert_allclose(found, np.sqrt(1.0 - times / 6.0), atol=1e-8)
+    with pytest.raises(ValueError, match="mirror: got a function whose Hessian"):
+        euclidean_mirror_flow(half, lambda x: -half(x), [1.0], times)
+
+
+@pytest.mark.parametrize("counts", [(5,), pytest.param((5, 10), marks=pytest.mark.slow)])
+def test_the_diffusion_has_the_flow_as_its_law_at_weak_order_one(counts):
+    f, g = Gaussian.standard(1), Gaussian(np.zeros(1), np.array([[0.25]]))
+    grid, n = Box([-6.0], [6.0], [24]), 50_000
+    x2 = 0.5 * grid.nodes(0) ** 2
+    errors = []
+    for steps in counts:
+        times = np.linspace(0.0, 1.0, steps + 1)
+        slopes = [float(gaussian_parabolic_flow(f, g, t).matrix[0, 0]) for t in times]
+        path = potential_path(grid, np.stack([(a - 1.0) * x2 for a in slopes]))
+        z = mckean_vlasov(g.sample(KEY, n), path, jnp.asarray(times[1:]), f, g, KEY)
+        deviation = 0.5 / slopes[-1]
+        errors.append(float(jnp.mean(z**2)) - deviation**2)
+        # Euler's recursion for the variance, exactly.
+        variance, tau = 0.25, 1.0 / steps
+        for a in slopes[:-1]:
+            variance = (1.0 - tau / a) ** 2 * variance + 2.0 * tau / a
+        assert abs(errors[-1] - (variance - deviation**2)) < 5 * np.sqrt(2.0 / n) * variance
+    if len(errors) == 2:
+        assert errors[0] / errors[1] == pytest.approx(2.0, abs=0.6)
+
+
+def test_other_divergences_arrive_where_kl_does():
+    grid = Torus([0.0], [2.0 * np.pi], [32])
+
+    def source(x):
+        return 0.5 * jnp.cos(x[0])
+
+    def target(y):
+        return 0.6 * jnp.sin(y[0])
+
+    natural = sinkhorn_flow(source, target, grid, 8.0, epsilon=0.1, half_shift=False)
+    limit = natural.stats["potentials"][0]
+    for divergence in ("kl", "chi2", "reverse_kl", "hellinger"):
+        end = divergence_flow(source, target, grid, 80, divergence=divergence, epsilon=0.1)
+        p = end.stats["potential"]
+        # One fixed point for all, up to a constant: KL with τ = ε is Sinkhorn to rounding.
+        gap = (p - p.mean()) - (limit - limit.mean())
+        assert np.abs(gap).max() < (1e-12 if divergence == "kl" else 1e-3)
+    wild = divergence_flow(source, target, grid, 200, divergence="kl", epsilon=0.1, step_size=0.4,
+                           throw=False)
+    assert wild.result is Result.diverged
+    with pytest.raises(ValueError, match="divergence: got 'total_variation'"):
+        divergence_flow(source, target, grid, 1, divergence="total_variation", epsilon=0.1)
