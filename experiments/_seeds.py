@@ -1,13 +1,20 @@
 """Many seeds on all cores: one process a core, blocks of seeds vmapped in each."""
 
+import functools
+import hashlib
 import multiprocessing
 import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+import brenier
 from brenier.cli import register_experiments
+from brenier.io import atomic_write
 
 # Threads would be lighter, but two XLA programs that factorise matrices at the same time can wait
 # for each other's pool threads for ever (jaxlib 0.10, CPU). One thread of XLA a process, then.
@@ -18,29 +25,55 @@ def map_blocks(
     work: Callable[..., Any],
     blocks: list[tuple],
     tick: Callable[[int], None],
+    kept: Path | None = None,
 ) -> list[Any]:
     """``[work(*block) for block in blocks]``, over all cores; ``tick`` is told how many are done.
 
-    ``work`` is a module-level function; a block that raises stops the lot with its exception.
+    ``work`` is a module-level function; a block that raises stops the lot with its exception. With
+    a folder ``kept``, each result (an array, then) is written there at once, and a later call with
+    the same block, by the same code, reads it: a run that was stopped goes on where it was.
     """
-    cores = os.cpu_count() or 1
+    done: dict[int, Any] = {}
+    if kept is not None:
+        kept.mkdir(parents=True, exist_ok=True)
+        places = [kept / _file_name(work, block) for block in blocks]
+        done = {i: np.load(place) for i, place in enumerate(places) if place.exists()}
+    pending = [i for i in range(len(blocks)) if i not in done]
+    tick(len(done))
     with (
         _environment(_ONE_THREAD),
         ProcessPoolExecutor(
-            min(cores, len(blocks)),
+            max(1, min(os.cpu_count() or 1, len(pending))),
             mp_context=multiprocessing.get_context("spawn"),
             initializer=register_experiments,
         ) as pool,
     ):
-        futures = [pool.submit(work, *block) for block in blocks]
+        futures = {pool.submit(work, *blocks[i]): i for i in pending}
         try:
-            for done, future in enumerate(as_completed(futures), start=1):
-                future.result()
-                tick(done)
+            for future in as_completed(futures):
+                index = futures[future]
+                done[index] = future.result()
+                if kept is not None:
+                    with atomic_write(places[index]) as handle:
+                        np.save(handle, done[index])
+                tick(len(done))
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
-    return [future.result() for future in futures]
+    return [done[i] for i in range(len(blocks))]
+
+
+def _file_name(work: Callable[..., Any], block: tuple) -> str:
+    digest = hashlib.sha256(repr((work.__name__, block, _code())).encode()).hexdigest()[:16]
+    return f"{work.__module__.rpartition('.')[2]}-{digest}.npy"
+
+
+@functools.cache
+def _code() -> str:
+    """A digest of brenier and of the experiments: other code, other results."""
+    folders = (Path(brenier.__file__).parent, Path(__file__).parent)
+    files = sorted(path for folder in folders for path in folder.rglob("*.py"))
+    return hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()
 
 
 @contextmanager

@@ -2,11 +2,13 @@
 
 import platform
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from importlib.metadata import version
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from brenier._checks import check_at_least, check_key, check_points, check_positive
@@ -17,8 +19,10 @@ from brenier.certify._defect import defect_bounds
 from brenier.certify._potential import own_potential
 from brenier.certify._pushforward import pushforward_tests, relative_entropy
 from brenier.certify._verdict import verdict
-from brenier.certify._witnesses import jacobian_asymmetry, monotonicity, ring_test
+from brenier.certify._witnesses import Asymmetry, Ring, jacobian_asymmetry, monotonicity, ring_test
 from brenier.measures import AbstractMeasure, Empirical
+from brenier.numerics import cosine_similarity, l2_uvp
+from brenier.potentials import AbstractPotential
 
 _FEWEST = 40
 # Points that a certificate keeps for pictures.
@@ -75,9 +79,7 @@ def audit(
 
     MATH_5 (5.1) to (5.9).
     """
-    started = time.perf_counter()
-    check_key("key", key)
-    _check_settings(level, tolerance, samples, budget)
+    settings = _Settings(check_key("key", key), level, tolerance, samples, budget).checked()
     keys = jax.random.split(key, 4)
     x = _points("source", source, keys[0], samples, min_points=_FEWEST)
     box = BlackBox(map, jacobian)
@@ -90,12 +92,9 @@ def audit(
     entropy = (float("nan"), float("nan"))
     if isinstance(source, AbstractMeasure) and isinstance(target, AbstractMeasure):
         entropy = relative_entropy(box, x, tx, source, target)
-    return _certificate(
-        x, tx, target, keys[1:], level=level, tolerance=tolerance, samples=samples, budget=budget,
-        true=None if truth is None else BlackBox(truth)(x), own=own_potential(map),
-        asymmetry=asymmetry, ring=ring, entropy=entropy, key=key, started=started,
-        subject=type(map).__name__,
-    )  # fmt: skip
+    seen = _Seen(type(map).__name__, own_potential(map), asymmetry, ring, entropy)
+    true = None if truth is None else BlackBox(truth)(x)
+    return _certificate(x, tx, true, target, [*keys[1:]], settings, seen)
 
 
 def audit_pairs(
@@ -128,9 +127,8 @@ def audit_pairs(
     >>> audit_pairs(x, 2.0 * x + 1.0, budget=0.1).verdict.optimality
     'optimal'
     """
-    started = time.perf_counter()
     key = jax.random.key(0) if key is None else check_key("key", key)
-    _check_settings(level, tolerance, samples, budget)
+    settings = _Settings(key, level, tolerance, samples, budget).checked()
     first = check_points("x", x, min_points=_FEWEST).astype(np.float64)
     second = check_points("tx", tx, dimension=first.shape[1]).astype(np.float64)
     if len(first) != len(second):
@@ -145,45 +143,66 @@ def audit_pairs(
     if len(first) > samples:
         rows = np.asarray(jax.random.permutation(keys[0], len(first)))[:samples]
         first, second, true = first[rows], second[rows], None if true is None else true[rows]
-    return _certificate(
-        first, second, target, keys[1:], level=level, tolerance=tolerance, samples=samples,
-        budget=budget, true=true, own=None, asymmetry=None, ring=None,
-        entropy=(float("nan"), float("nan")), key=key, started=started, subject="pairs",
-    )  # fmt: skip
+    return _certificate(first, second, true, target, [*keys[1:]], settings, _Seen("pairs"))
 
 
-def _check_settings(level: float, tolerance: float, samples: int, budget: float) -> None:
-    """Before any work: a ``ValueError`` for a setting that means nothing."""
-    if not 0.5 <= level < 1.0:
-        raise ValueError(f"level: got {level}; wants a number in [0.5, 1).")
-    check_positive("tolerance", tolerance)
-    check_at_least("samples", samples, _FEWEST)
-    check_positive("budget", budget)
+@dataclass(frozen=True)
+class _Settings:
+    """What was asked for, and since when."""
+
+    key: Key
+    level: float
+    tolerance: float
+    samples: int
+    budget: float
+    started: float = field(default_factory=time.perf_counter)
+
+    def checked(self) -> "_Settings":
+        """These, or before any work a ``ValueError`` for one that means nothing."""
+        if not 0.5 <= self.level < 1.0:
+            raise ValueError(f"level: got {self.level}; wants a number in [0.5, 1).")
+        check_positive("tolerance", self.tolerance)
+        check_at_least("samples", self.samples, _FEWEST)
+        check_positive("budget", self.budget)
+        return self
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """What only the map itself can show; nothing of it where there are but pairs."""
+
+    subject: str
+    own: AbstractPotential | None = None
+    asymmetry: Asymmetry | None = None
+    ring: Ring | None = None
+    entropy: tuple[float, float] = (float("nan"), float("nan"))
 
 
 def _certificate(
-    x, tx, target, keys, *, level, tolerance, samples, budget, true, own, asymmetry, ring, entropy,
-    key, started, subject,
-) -> Certificate:
+    x: np.ndarray, tx: np.ndarray, true: np.ndarray | None, target: Any, keys: Sequence[Key],
+    settings: _Settings, seen: _Seen,
+) -> Certificate:  # fmt: skip
     random = np.random.default_rng(np.asarray(jax.random.key_data(keys[0])).ravel())
     y = None if target is None else _points(
-        "target", target, keys[1], samples, dimension=x.shape[1]
+        "target", target, keys[1], settings.samples, dimension=x.shape[1]
     )
     squares = np.sum((x - tx) ** 2, axis=1)
     cost = Cost(float(squares.mean()), float(squares.std(ddof=1) / np.sqrt(len(x))))
-    defect = defect_bounds(x, tx, keys[2], level=level, budget=budget, own=own)
-    pairs = monotonicity(x, tx, defect.points_moved, level, random)
+    defect = defect_bounds(
+        x, tx, keys[2], level=settings.level, budget=settings.budget, own=seen.own
+    )
+    pairs = monotonicity(x, tx, defect.points_moved, settings.level, random)
     tests = None
     if y is not None:
         tests = pushforward_tests(
-            tx, y, random, level=level, kl=entropy,
+            tx, y, random, level=settings.level, kl=seen.entropy,
             target=target if isinstance(target, AbstractMeasure) else None,
         )
     return Certificate(
-        cost=cost, defect=defect, asymmetry=asymmetry, monotonicity=pairs, ring=ring,
+        cost=cost, defect=defect, asymmetry=seen.asymmetry, monotonicity=pairs, ring=seen.ring,
         pushforward=tests, truth=None if true is None else _truth(x, tx, true),
-        verdict=verdict(defect, cost.value, ring, tests, tolerance=tolerance),
-        how=_how(subject, x, y, key, tolerance, budget, time.perf_counter() - started),
+        verdict=verdict(defect, cost.value, seen.ring, tests, tolerance=settings.tolerance),
+        how=_how(seen.subject, x, y, settings),
         samples={"x": x[:_PICTURED], "tx": tx[:_PICTURED],
                  **({} if y is None else {"y": y[:_PICTURED]})},
     )  # fmt: skip
@@ -204,29 +223,25 @@ def _points(
 
 
 def _truth(x: np.ndarray, tx: np.ndarray, true: np.ndarray) -> Truth:
-    error = np.mean(np.sum((tx - true) ** 2, axis=1))
-    sizes = [np.sqrt(np.mean(np.sum((images - x) ** 2, axis=1))) for images in (tx, true)]
-    both = np.mean(np.sum((tx - x) * (true - x), axis=1))
-    cosine = both / (sizes[0] * sizes[1]) if min(sizes) > 0 else float("nan")
-    return Truth(float(100.0 * error / true.var(axis=0).sum()), float(cosine))
+    points, images, wanted = (jnp.asarray(cloud) for cloud in (x, tx, true))
+    return Truth(float(l2_uvp(images, wanted)), float(cosine_similarity(points, images, wanted)))
 
 
 def _how(
-    subject: str, x: np.ndarray, y: np.ndarray | None, key: Key, tolerance: float, budget: float,
-    seconds: float,
+    subject: str, x: np.ndarray, y: np.ndarray | None, settings: _Settings
 ) -> dict[str, Any]:
     return {
         "map": subject,
         "dimension": x.shape[1],
         "source_points": len(x),
         "target_points": None if y is None else len(y),
-        "key": np.asarray(jax.random.key_data(key)).ravel().tolist(),
-        "tolerance": tolerance,
-        "budget": budget,
+        "key": np.asarray(jax.random.key_data(settings.key)).ravel().tolist(),
+        "tolerance": settings.tolerance,
+        "budget": settings.budget,
         "lower_bound": "cheaper permutation of all pairs (5.2); normal bound, deviation of the gap",
         "upper_bound": "Fenchel-Young gap of a convex potential (5.3), (5.4) on pairs that it was "
                        "not fitted on; BCa bootstrap of the mean",
-        "seconds": seconds,
+        "seconds": time.perf_counter() - settings.started,
         "versions": {
             "brenier": version("brenier"), "jax": jax.__version__, "numpy": np.__version__,
             "python": platform.python_version(),

@@ -2,7 +2,6 @@
 
 import dataclasses
 import importlib
-import json
 import math
 import os
 from dataclasses import dataclass, field
@@ -11,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from brenier._json import json_text
 from brenier.certify._defect import Defect
 from brenier.certify._pushforward import Pushforward
 from brenier.certify._witnesses import Asymmetry, Monotonicity, Ring
@@ -86,7 +86,7 @@ class Certificate:
 
     def to_json(self) -> str:
         """``to_dict`` as JSON, NaN and infinity as null."""
-        return json.dumps(_finite(self.to_dict()), allow_nan=False, ensure_ascii=False)
+        return json_text(self.to_dict())
 
     def to_html(self, path: str | os.PathLike[str] | None = None) -> str:
         """The report, one HTML page that needs nothing else; written to ``path`` where given."""
@@ -165,11 +165,3 @@ def _plain(value: Any, *path: str) -> Any:
     if isinstance(value, tuple | list):
         return [_plain(item, *path) for item in value]
     return value
-
-
-def _finite(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _finite(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_finite(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value

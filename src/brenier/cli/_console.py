@@ -1,12 +1,9 @@
 """What the commands print: progress on stderr, one table or one JSON object on stdout."""
 
-import json
-import math
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-import numpy as np
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -17,6 +14,7 @@ from rich.progress import (
     TimeElapsedColumn,
 )
 
+from brenier._json import json_text
 from brenier.report import summary_table
 
 # Told (steps done, steps in all or 0 where nobody knows, what is being done).
@@ -52,25 +50,3 @@ def announce(
         print(json_text(result))
     else:
         Console().print(summary_table(title, rows))
-
-
-def json_text(result: Any) -> str:
-    """JSON of what experiments return: NumPy and paths made plain, NaN and infinity null.
-
-    >>> from pathlib import Path
-    >>> json_text({"a": np.float32(0.5), "b": [math.nan], "c": Path("x")})
-    '{"a": 0.5, "b": [null], "c": "x"}'
-    """
-    return json.dumps(_plain(result), allow_nan=False, ensure_ascii=False)
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
-    if isinstance(value, np.ndarray | np.generic):
-        return _plain(value.tolist())
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    return value if value is None or isinstance(value, bool | int | str) else str(value)

@@ -20,7 +20,7 @@ _ROOMS: tuple[ModuleType, ...] = (
 )  # fmt: skip
 _INTERFACES = (
     potentials.AbstractPotential, measures.AbstractMeasure, maps.AbstractMap,
-    velocities.AbstractVelocity,
+    velocities.AbstractVelocity, velocities.AbstractSchedule, velocities.ExactNoise,
 )
 _ACTIVATIONS = (
     "celu", "elu", "gelu", "hard_tanh", "leaky_relu", "log_sigmoid", "mish", "relu", "relu6",

@@ -1,5 +1,6 @@
 """Numerical kernels: arrays and callables in, arrays out; they know no measure and no potential."""
 
+from brenier.numerics._accuracy import cosine_similarity, l2_uvp
 from brenier.numerics._conjugate import Conjugate, conjugate, conjugate_upper_bound
 from brenier.numerics._pairwise import (
     energy_distance_squared,
@@ -33,11 +34,13 @@ __all__ = [
     "bures_squared",
     "conjugate",
     "conjugate_upper_bound",
+    "cosine_similarity",
     "default_epsilon",
     "energy_distance_squared",
     "entropic_potential",
     "gaussian_map_matrix",
     "inverse_sqrtm_spd",
+    "l2_uvp",
     "mean_distance",
     "median_squared_distance",
     "self_entropic_score",

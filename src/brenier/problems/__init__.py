@@ -1,10 +1,10 @@
 """Transport problems with known answers, and the distance of a map from the known one."""
 
+from brenier.numerics import cosine_similarity, l2_uvp
 from brenier.problems._bank import BANK, problem
 from brenier.problems._convex import radial, random_convex, separable
 from brenier.problems._figure2 import figure2
 from brenier.problems._gaussian import AFFINE_DRIFT, affine, gaussian
-from brenier.problems._metrics import cosine_similarity, l2_uvp
 from brenier.problems._problem import Problem
 
 __all__ = [

@@ -129,7 +129,7 @@ def integrate(flow: FlowMap, x: Point, times: Float[Array, "k"] | None = None) -
     """One point along the flow, to the end or at the times asked for."""
     save = diffrax.SaveAt(t1=True) if times is None else diffrax.SaveAt(ts=times)
     solution = diffrax.diffeqsolve(
-        diffrax.ODETerm(lambda time, y, _: flow.velocity.at(time, y)),
+        diffrax.ODETerm(lambda time, y, _: flow.velocity.at(jnp.asarray(time), y)),
         diffrax.Dopri8(), flow.start.astype(x.dtype), flow.stop.astype(x.dtype), None, x,
         saveat=save, max_steps=flow.max_steps, throw=False, adjoint=diffrax.ForwardMode(),
         stepsize_controller=diffrax.PIDController(rtol=flow.tolerance, atol=flow.tolerance),

@@ -1,0 +1,30 @@
+"""JSON of what computations hand back."""
+
+import json
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+
+def json_text(result: Any) -> str:
+    """JSON of nested results: NumPy and paths made plain, NaN and infinity null.
+
+    >>> from pathlib import Path
+    >>> json_text({"a": np.float32(0.5), "b": [math.nan], "c": Path("x")})
+    '{"a": 0.5, "b": [null], "c": "x"}'
+    """
+    return json.dumps(_plain(result), allow_nan=False, ensure_ascii=False)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, np.ndarray | np.generic):
+        return _plain(value.tolist())
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    return value if value is None or isinstance(value, bool | int | str) else str(value)

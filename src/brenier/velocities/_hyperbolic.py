@@ -1,0 +1,31 @@
+"""A clock in which the diffusion of atoms has no singularity."""
+
+import jax.numpy as jnp
+
+from brenier._types import Point, Scalar
+from brenier.velocities._base import AbstractVelocity
+from brenier.velocities._diffusion import AbstractDiffusionVelocity
+
+
+class HyperbolicClock(AbstractVelocity):
+    """dx/ds = m − tanh(s) x, a diffusion's velocity in the clock s with signal a = tanh s.
+
+    The singularity that atoms have at a = 1 goes to s = ∞, where particles approach the atoms as
+    e^{-s} (MATH_3, D3).
+
+    >>> import jax.numpy as jnp
+    >>> from brenier.measures import Empirical
+    >>> from brenier.velocities import AtomsVelocity
+    >>> v = HyperbolicClock(AtomsVelocity(Empirical(jnp.array([[2.0]]))))
+    >>> v(0.0, jnp.array([7.0])).tolist()
+    [2.0]
+    """
+
+    velocity: AbstractDiffusionVelocity
+
+    @property
+    def dimension(self) -> int:
+        return self.velocity.dimension
+
+    def at(self, time: Scalar, x: Point) -> Point:
+        return self.velocity.at(jnp.tanh(time), x) / jnp.cosh(time) ** 2
