@@ -12,6 +12,7 @@ from brenier.measures import (
     Gaussian,
     GaussianMixture,
     Gibbs,
+    StandardNormal,
     Uniform,
     require_density,
 )
@@ -28,6 +29,7 @@ MEASURES = {
     # Its walls lie half way between the nodes of the grid below, whose rule is then exact but for
     # h²/12 in the second moments, far below the standard errors.
     "uniform": Uniform(np.array([-1.1, -0.5]), np.array([1.1, 2.5])),
+    "standard": StandardNormal(2),
     "empirical": Empirical(np.array([[0.0, 1.0], [2.0, 3.0]])),
 }
 N = 4000

@@ -5,6 +5,7 @@ from brenier.measures._empirical import DiracMixture, Empirical
 from brenier.measures._gaussian import Gaussian, GaussianMixture
 from brenier.measures._gibbs import Gibbs
 from brenier.measures._quasi import quasi_sample
+from brenier.measures._standard import StandardNormal
 from brenier.measures._uniform import Uniform
 
 __all__ = [
@@ -14,6 +15,7 @@ __all__ = [
     "Gaussian",
     "GaussianMixture",
     "Gibbs",
+    "StandardNormal",
     "Uniform",
     "quasi_sample",
     "require_density",

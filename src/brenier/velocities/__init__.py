@@ -11,6 +11,12 @@ from brenier.velocities._diffusion import (
 )
 from brenier.velocities._flow_map import FlowMap
 from brenier.velocities._hyperbolic import HyperbolicClock
+from brenier.velocities._image_model import (
+    ImageModel,
+    ImageVelocity,
+    bits_per_dimension,
+    dequantisation,
+)
 from brenier.velocities._likelihood import log_likelihood
 from brenier.velocities._mixture import MixtureVelocity
 from brenier.velocities._predictors import ExactNoise, NoiseVelocity, ScoreVelocity
@@ -22,6 +28,7 @@ from brenier.velocities._schedule import (
     LinearSchedule,
     RateSchedule,
 )
+from brenier.velocities._unet import UNet
 
 __all__ = [
     "DDIM",
@@ -35,12 +42,17 @@ __all__ = [
     "ExactNoise",
     "FlowMap",
     "HyperbolicClock",
+    "ImageModel",
+    "ImageVelocity",
     "LinearSchedule",
     "MixtureVelocity",
     "NoiseVelocity",
     "ProbabilityFlow",
     "RateSchedule",
     "ScoreVelocity",
+    "UNet",
+    "bits_per_dimension",
+    "dequantisation",
     "log_likelihood",
     "noise",
     "posterior_mean",
