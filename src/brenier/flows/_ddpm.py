@@ -94,7 +94,7 @@ class DDPM(AbstractMethod[DDPMState]):
             if not 0.0 <= value < 1.0:
                 raise ValueError(f"{name}: got {value}; wants a number in [0, 1).")
         if not self.weight_decay >= 0.0:
-            raise ValueError(f"weight_decay: got {self.weight_decay}; wants a number of at least 0.")
+            raise ValueError(f"weight_decay: got {self.weight_decay}; wants a number >= 0.")
 
     def init(
         self, source: AbstractMeasure, target: AbstractMeasure, initial: AbstractMap, key: Key

@@ -5,11 +5,13 @@ Nothing here opens a file for writing.
 
 from brenier.report._certificate_page import certificate_page
 from brenier.report._figure import new_figure, png_bytes
+from brenier.report._image_grid import image_grid_figure
 from brenier.report._pictures import palette_figure, picture_figure
 from brenier.report._tables import summary_table
 
 __all__ = [
     "certificate_page",
+    "image_grid_figure",
     "new_figure",
     "palette_figure",
     "picture_figure",

@@ -1,7 +1,7 @@
-"""The network of an image diffusion: a U-Net told the noise level, and the class if there is one."""
+"""The network of an image diffusion: a U-Net told the noise level, and the class if any."""
 
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from dataclasses import dataclass
 
 import equinox as eqx
 import jax
@@ -24,7 +24,8 @@ _STEPS = 1000.0
 _SIDES = (8, 256)
 
 
-class UNetSettings(NamedTuple):
+@dataclass(frozen=True)
+class UNetSettings:
     """What a ``UNet`` is built from; the arguments of ``UNet.random``."""
 
     shape: tuple[int, int, int]
@@ -37,7 +38,7 @@ class UNetSettings(NamedTuple):
     classes: int = 0
 
 
-class _Step(eqx.Module):
+class UNetStep(eqx.Module):
     """A residual block, with attention behind it where the resolution has it."""
 
     block: ResidualBlock
@@ -70,10 +71,10 @@ class UNet(eqx.Module):
     embedding: tuple[Dense, Dense]
     labels: Float[Array, "_ e"] | None
     stem: Convolution
-    down: tuple[tuple[_Step, ...], ...]
+    down: tuple[tuple[UNetStep, ...], ...]
     halving: tuple[Convolution, ...]
-    middle: tuple[_Step, _Step]
-    up: tuple[tuple[_Step, ...], ...]
+    middle: tuple[UNetStep, UNetStep]
+    up: tuple[tuple[UNetStep, ...], ...]
     doubling: tuple[Convolution, ...]
     norm: GroupNorm
     head: Convolution
@@ -111,10 +112,10 @@ class UNet(eqx.Module):
         sizes = [width * m for m in settings.multipliers]
         heights = [shape[0] >> level for level in range(len(sizes))]
 
-        def step(channels: tuple[int, int], height: int, middle: bool = False) -> _Step:
+        def step(channels: tuple[int, int], height: int, middle: bool = False) -> UNetStep:
             block = ResidualBlock.random(next(keys), channels, condition, dropout)
             attentive = middle or height in settings.attention
-            return _Step(block, Attention.random(next(keys), channels[1], heads)
+            return UNetStep(block, Attention.random(next(keys), channels[1], heads)
                          if attentive else None)  # fmt: skip
 
         embedding = (Dense.random(next(keys), (width, condition)),
@@ -191,6 +192,12 @@ class UNet(eqx.Module):
             return condition
         chosen = jnp.asarray(self.settings.classes if label is None else label)
         return condition + self.labels.astype(condition.dtype)[chosen]
+
+
+# What a network is made of besides arrays: the closed list that files may name.
+NETWORK_PARTS = (
+    Attention, Convolution, Dense, GroupNorm, ResidualBlock, UNet, UNetSettings, UNetStep,
+)  # fmt: skip
 
 
 def _keys(key: Key | None) -> Iterator[Key | None]:
