@@ -1,6 +1,6 @@
 """How far a map is from optimal, with bounds that hold, and whether it reaches its target."""
 
-from brenier.certify._assignment_test import AssignmentTest, assignment_test
+from brenier.certify._assignment_test import AssignmentTest, assignment_test, paired_closer
 from brenier.certify._audit import audit, audit_pairs
 from brenier.certify._certificate import Certificate, Cost, Truth, Verdict
 from brenier.certify._defect import Defect, Growth
@@ -22,4 +22,5 @@ __all__ = [
     "assignment_test",
     "audit",
     "audit_pairs",
+    "paired_closer",
 ]

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from brenier.cli._app import Json, Seed, app
+from brenier.cli._app import Json, OutFolder, Seed, app
 from brenier.cli._console import announce, progress_bar
 
 ddpm = typer.Typer(
@@ -167,7 +167,7 @@ def audit(
     images: Images,
     label_file: Labels = None,
     classes: Classes = None,
-    steps: Steps = None,
+    steps: Annotated[int, typer.Option(help="DDIM steps; 0: the adaptive flow.", min=0)] = 100,
     tolerance: Tolerance = 1e-6,
     strict: Strict = False,
     limit: Limit = 500,
@@ -191,7 +191,22 @@ def audit(
     from brenier.cli._ddpm_train import ImageChoice
 
     choice = ImageChoice(images, label_file, classes, None, None, None, strict)
-    settings = AuditChoice(steps, tolerance, limit, level, budget, bits, jacobians, seed)
+    settings = AuditChoice(steps or None, tolerance, limit, level, budget, bits, jacobians, seed)
     with progress_bar() as progress:
         result, rows = run_encoder_audit(model, choice, report, settings, progress)
     announce(result, "Audit of the encoder", rows, json)
+
+
+@ddpm.command()
+def demo(
+    out: OutFolder = Path("ddpm-demo"),
+    steps: Annotated[int | None, typer.Option(help="Gradient steps of each model.", min=1)] = None,
+    seed: Seed = 0,
+    json: Json = False,
+) -> None:
+    """Two models of 8 x 8 digits, 0 to 4 and 5 to 9: paired by their codes, drawn and audited."""
+    from brenier.cli._ddpm_demo import run_ddpm_demo
+
+    with progress_bar() as progress:
+        result, rows = run_ddpm_demo(out, seed, steps, progress)
+    announce(result, "Image diffusion", rows, json)

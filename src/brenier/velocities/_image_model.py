@@ -8,19 +8,22 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from brenier._checks import check_at_least, check_key
+from brenier._checks import check_at_least, check_key, check_points
 from brenier._types import Array, Float, Int, Key, Point, Scalar, Weights
 from brenier.measures import StandardNormal
+from brenier.numerics._points import over_points
+from brenier.velocities._base import AbstractVelocity
 from brenier.velocities._ddim import DDIM
 from brenier.velocities._diffusion import AbstractDiffusionVelocity
-from brenier.velocities._flow_map import FlowMap
+from brenier.velocities._flow_map import FlowMap, working_floats
 from brenier.velocities._hyperbolic import HyperbolicClock
-from brenier.velocities._likelihood import log_likelihood
 from brenier.velocities._schedule import AbstractSchedule
 
 # Maps start at this share of the schedule: the first of a DDPM's 1000 steps. Nearer to a = 1 a
 # network was not trained, and images have no density.
 _FIRST = 1e-3
+# Of the rule for the trace along a path.
+_NODES = 32
 
 
 class ImageModel(eqx.Module):
@@ -188,9 +191,12 @@ def bits_per_dimension(
 ) -> Weights:
     """−log₂ of the model's probability of each image, per dimension: a bound over the grey levels.
 
-    (log(levels − 1) − log 2 − log ρ(x + u)/d) / log 2 with u uniform over one grey level, which is
-    above the bits of the discrete image on average (Theis et al. 2016); ρ by ``log_likelihood``:
-    the exact trace of Dv without ``probes``, Hutchinson's estimate with so many.
+    (log(levels − 1) − log 2 − log ρ(x + u) / d) / log 2 with u uniform over one grey level, which is
+    above the bits of the discrete image on average (Theis et al. 2016). log ρ is the code's
+    plus ∫ tr Dv along the path (MATH_3 (3.6)), by a Chebyshev rule of 32 nodes in a hyperbolic
+    clock, in which the trace is smooth: a small part of the work of integrating it beside the
+    point, as ``log_likelihood`` does. The trace is exact without ``probes``, Hutchinson's estimate
+    with so many.
 
     Not for a model that was trained on images without such noise: their density is not bounded.
 
@@ -216,15 +222,46 @@ def bits_per_dimension(
     8.32
     """
     noise_key, probe_key = jax.random.split(check_key("key", key))
-    x = jnp.asarray(points)
+    x = jnp.asarray(check_points("points", points, dimension=model.dimension))
     x = x + dequantisation(model.levels, noise_key, x)
     flow = model.encoder(tolerance=tolerance)
-    latent = StandardNormal(model.dimension)
-    log_density = log_likelihood(
-        flow, latent, x, probes=probes, key=None if probes is None else probe_key
-    )
+    nodes, weights = _chebyshev_rule(float(flow.start), float(flow.stop))
+    path = flow.path(x, np.append(nodes, float(flow.stop)))
+    frame = jnp.eye(model.dimension, dtype=x.dtype)
+    if probes is not None:
+        check_at_least("probes", probes, 1)
+        frame = jax.random.rademacher(probe_key, (probes, model.dimension), x.dtype)
+    scale = 1.0 if probes is None else 1.0 / probes
+    traces = scale * _traces(flow.velocity, path[:, :-1], jnp.asarray(nodes, x.dtype), frame)
+    volume = traces @ jnp.asarray(weights, x.dtype)
+    log_density = StandardNormal(model.dimension).log_density(path[:, -1]) + volume
     nats = jnp.log(0.5 * (model.levels - 1)) - log_density / model.dimension
     return nats / jnp.log(2.0)
+
+
+def _chebyshev_rule(start: float, stop: float) -> tuple[np.ndarray, np.ndarray]:
+    """Nodes in order from ``start`` to ``stop``, and weights, of Fejér's first rule."""
+    angles = (np.arange(_NODES) + 0.5) * np.pi / _NODES
+    orders = np.arange(1, _NODES // 2 + 1)[:, None]
+    sums = np.sum(np.cos(2.0 * orders * angles) / (4.0 * orders**2 - 1.0), axis=0)
+    half = 0.5 * (stop - start)
+    return start + half * (1.0 - np.cos(angles)), half * 2.0 / _NODES * (1.0 - 2.0 * sums)
+
+
+@eqx.filter_jit
+def _traces(
+    velocity: AbstractVelocity, path: Float[Array, "n k d"], times: Float[Array, "k"],
+    frame: Float[Array, "m d"],
+) -> Float[Array, "n k"]:
+    """Σ_m ⟨u_m, Dv u_m⟩ at every node of every path, one (path, node) at a time."""
+
+    def trace(packed: Point) -> Scalar:
+        _, push = jax.linearize(lambda y: velocity.at(packed[-1], y), packed[:-1])
+        return jnp.sum(frame * jax.vmap(push)(frame))
+
+    along = jnp.broadcast_to(times, path.shape[:2])[..., None]
+    packed = jnp.concatenate([path, along], axis=-1)
+    return over_points(trace, packed, floats=working_floats(path.shape[-1]) * frame.shape[0])
 
 
 def dequantisation(levels: int, key: Key, x: Float[Array, "n d"]) -> Float[Array, "n d"]:
