@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -81,8 +80,8 @@ def load_model(folder: str | os.PathLike[str]) -> ImageModel:
             key: tuple(value) if isinstance(value, list) else value
             for key, value in config["network"].items()
         })  # fmt: skip
-        skeleton = eqx.filter_eval_shape(
-            UNet.random, jax.random.key(0), settings.shape, width=settings.width,
+        skeleton = UNet.random(
+            jax.random.key(0), settings.shape, width=settings.width,
             multipliers=settings.multipliers, blocks=settings.blocks, attention=settings.attention,
             heads=settings.heads, dropout=settings.dropout, classes=settings.classes,
         )  # fmt: skip

@@ -191,12 +191,12 @@ def bits_per_dimension(
 ) -> Weights:
     """−log₂ of the model's probability of each image, per dimension: a bound over the grey levels.
 
-    (log(levels − 1) − log 2 − log ρ(x + u) / d) / log 2 with u uniform over one grey level, which is
-    above the bits of the discrete image on average (Theis et al. 2016). log ρ is the code's
-    plus ∫ tr Dv along the path (MATH_3 (3.6)), by a Chebyshev rule of 32 nodes in a hyperbolic
-    clock, in which the trace is smooth: a small part of the work of integrating it beside the
-    point, as ``log_likelihood`` does. The trace is exact without ``probes``, Hutchinson's estimate
-    with so many.
+    (log(levels − 1) − log 2 − log ρ(x + u) / d) / log 2 with u uniform over one grey level, above
+    the bits of the discrete image on average (Theis et al. 2016). log ρ is the code's plus
+    ∫ tr Dv along the path (MATH_3 (3.6)), by a Chebyshev rule of 32 nodes in a hyperbolic clock,
+    in which the trace is smooth: a small part of the work of integrating it beside the point, as
+    ``log_likelihood`` does. The trace is exact without ``probes``, Hutchinson's estimate with so
+    many.
 
     Not for a model that was trained on images without such noise: their density is not bounded.
 

@@ -6,6 +6,8 @@ Channels come last, which is the layout that XLA's convolutions want on a CPU an
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
+from numpy.random import Generator
 
 from brenier._types import Array, Float, Key
 
@@ -23,14 +25,13 @@ class Convolution(eqx.Module):
 
     @classmethod
     def random(
-        cls, key: Key, channels: tuple[int, int], *, size: int = 3, stride: int = 1,
+        cls, random: Generator, channels: tuple[int, int], *, size: int = 3, stride: int = 1,
         scale: float = 1.0,
     ) -> "Convolution":
         """Normal weights of variance scale² / inputs, no bias."""
         shape = (size, size, *channels)
         deviation = scale / (size * size * channels[0]) ** 0.5
-        kernel = deviation * jax.random.normal(key, shape, jnp.float32)
-        return cls(kernel, jnp.zeros(channels[1], jnp.float32), stride)
+        return cls(_normal(random, shape, deviation), _full(channels[1], 0.0), stride)
 
     def __call__(self, x: Float[Array, "_ _ _"]) -> Float[Array, "_ _ _"]:
         # Same padding for every size: a convolution by 2 starts at the first pixel, as diffusers'.
@@ -49,10 +50,12 @@ class Dense(eqx.Module):
     bias: Float[Array, "o"]
 
     @classmethod
-    def random(cls, key: Key, channels: tuple[int, int], *, scale: float = 1.0) -> "Dense":
+    def random(
+        cls, random: Generator, channels: tuple[int, int], *, scale: float = 1.0
+    ) -> "Dense":
         """Normal weights of variance scale² / inputs, no bias."""
-        weight = scale / channels[0] ** 0.5 * jax.random.normal(key, channels, jnp.float32)
-        return cls(weight, jnp.zeros(channels[1], jnp.float32))
+        weight = _normal(random, channels, scale / channels[0] ** 0.5)
+        return cls(weight, _full(channels[1], 0.0))
 
     def __call__(self, x: Float[Array, "*batch i"]) -> Float[Array, "*batch o"]:
         return x @ self.weight.astype(x.dtype) + self.bias.astype(x.dtype)
@@ -70,7 +73,7 @@ class GroupNorm(eqx.Module):
         """Scale 1, shift 0, in the most groups of at least 8 channels (32 at most)."""
         groups = next(g for g in range(min(32, max(1, channels // _GROUP)), 0, -1)
                       if channels % g == 0)  # fmt: skip
-        return cls(jnp.ones(channels, jnp.float32), jnp.zeros(channels, jnp.float32), groups)
+        return cls(_full(channels, 1.0), _full(channels, 0.0), groups)
 
     def __call__(self, x: Float[Array, "h w c"]) -> Float[Array, "h w c"]:
         grouped = x.reshape(-1, self.groups, x.shape[-1] // self.groups)
@@ -96,16 +99,15 @@ class ResidualBlock(eqx.Module):
 
     @classmethod
     def random(
-        cls, key: Key, channels: tuple[int, int], condition: int, dropout: float
+        cls, random: Generator, channels: tuple[int, int], condition: int, dropout: float
     ) -> "ResidualBlock":
         """From ``channels[0]`` to ``channels[1]`` channels, under a condition of that length."""
-        keys = jax.random.split(key, 4)
         inputs, outputs = channels
         return cls(
-            GroupNorm.ones(inputs), Convolution.random(keys[0], channels),
-            Dense.random(keys[1], (condition, 2 * outputs), scale=0.1), GroupNorm.ones(outputs),
-            Convolution.random(keys[2], (outputs, outputs), scale=0.0),
-            None if inputs == outputs else Dense.random(keys[3], channels), dropout,
+            GroupNorm.ones(inputs), Convolution.random(random, channels),
+            Dense.random(random, (condition, 2 * outputs), scale=0.1), GroupNorm.ones(outputs),
+            Convolution.random(random, (outputs, outputs), scale=0.0),
+            None if inputs == outputs else Dense.random(random, channels), dropout,
         )  # fmt: skip
 
     def __call__(
@@ -129,10 +131,10 @@ class Attention(eqx.Module):
     heads: int = eqx.field(static=True)
 
     @classmethod
-    def random(cls, key: Key, channels: int, heads: int) -> "Attention":
+    def random(cls, random: Generator, channels: int, heads: int) -> "Attention":
         """``heads`` divides ``channels``."""
-        return cls(GroupNorm.ones(channels), Dense.random(key, (channels, 3 * channels)),
-                   Dense.random(key, (channels, channels), scale=0.0), heads)  # fmt: skip
+        return cls(GroupNorm.ones(channels), Dense.random(random, (channels, 3 * channels)),
+                   Dense.random(random, (channels, channels), scale=0.0), heads)  # fmt: skip
 
     def __call__(self, x: Float[Array, "h w c"]) -> Float[Array, "h w c"]:
         height, width, channels = x.shape
@@ -153,3 +155,12 @@ def wave_features(value: Float[Array, ""], count: int) -> Float[Array, "count"]:
     half = count // 2
     frequencies = jnp.exp(-jnp.log(1e4) * jnp.arange(half) / half).astype(value.dtype)
     return jnp.concatenate([jnp.sin(value * frequencies), jnp.cos(value * frequencies)])
+
+
+def _normal(random: Generator, shape: tuple[int, ...], deviation: float) -> Array:
+    """Drawn by NumPy: in JAX each of dozens of shapes would be compiled."""
+    return jnp.asarray((deviation * random.normal(size=shape)).astype(np.float32))
+
+
+def _full(count: int, value: float) -> Array:
+    return jnp.asarray(np.full(count, value, np.float32))

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from brenier._checks import check_at_least
 from brenier._types import Array, Float, Int, Key, Scalar
@@ -86,7 +87,7 @@ class UNet(eqx.Module):
         multipliers: Sequence[int] = (1, 2), blocks: int = 1, attention: Sequence[int] = (),
         heads: int = 1, dropout: float = 0.0, classes: int = 0,
     ) -> "UNet":
-        """An untrained network, whose output is 0.
+        """An untrained network, whose output is 0; not inside ``jit``.
 
         Args:
             key: of its weights.
@@ -107,21 +108,22 @@ class UNet(eqx.Module):
             tuple(shape), width, tuple(multipliers), blocks, tuple(attention), heads, dropout,
             classes,
         ))  # fmt: skip
-        keys = iter(jax.random.split(key, 1024))
+        random = np.random.default_rng(np.asarray(jax.random.key_data(key)).ravel())
         condition = 4 * width
         sizes = [width * m for m in settings.multipliers]
         heights = [shape[0] >> level for level in range(len(sizes))]
 
         def step(channels: tuple[int, int], height: int, middle: bool = False) -> UNetStep:
-            block = ResidualBlock.random(next(keys), channels, condition, dropout)
+            block = ResidualBlock.random(random, channels, condition, dropout)
             attentive = middle or height in settings.attention
-            return UNetStep(block, Attention.random(next(keys), channels[1], heads)
+            return UNetStep(block, Attention.random(random, channels[1], heads)
                          if attentive else None)  # fmt: skip
 
-        embedding = (Dense.random(next(keys), (width, condition)),
-                     Dense.random(next(keys), (condition, condition)))  # fmt: skip
-        labels = jax.random.normal(next(keys), (classes + 1, condition), jnp.float32)
-        stem = Convolution.random(next(keys), (shape[2], width))
+        embedding = (Dense.random(random, (width, condition)),
+                     Dense.random(random, (condition, condition)))  # fmt: skip
+        table = random.normal(size=(classes + 1, condition)).astype(np.float32)
+        labels = jnp.asarray(table) if classes else None
+        stem = Convolution.random(random, (shape[2], width))
         down, halving, skips, now = [], [], [width], width
         for level, (size, height) in enumerate(zip(sizes, heights, strict=True)):
             steps = []
@@ -131,7 +133,7 @@ class UNet(eqx.Module):
                 skips.append(now)
             down.append(tuple(steps))
             if level + 1 < len(sizes):
-                halving.append(Convolution.random(next(keys), (now, now), stride=2))
+                halving.append(Convolution.random(random, (now, now), stride=2))
                 skips.append(now)
         middle = (step((now, now), heights[-1], middle=True), step((now, now), -1))
         up, doubling = [], []
@@ -142,11 +144,11 @@ class UNet(eqx.Module):
                 now = size
             up.append(tuple(steps))
             if height != heights[0]:
-                doubling.append(Convolution.random(next(keys), (now, now)))
+                doubling.append(Convolution.random(random, (now, now)))
         return cls(
-            embedding, labels if classes else None, stem, tuple(down), tuple(halving), middle,
+            embedding, labels, stem, tuple(down), tuple(halving), middle,
             tuple(up), tuple(doubling), GroupNorm.ones(now),
-            Convolution.random(next(keys), (now, shape[2]), scale=0.0), settings,
+            Convolution.random(random, (now, shape[2]), scale=0.0), settings,
         )  # fmt: skip
 
     def __call__(
