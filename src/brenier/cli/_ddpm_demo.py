@@ -20,7 +20,7 @@ _DOMAINS = {"digits-0-4": range(5), "digits-5-9": range(5, 10)}
 _VALIDATION = 120
 # As many on both sides: the second model then needs no compilation.
 _TRAINED = 750
-_TRAINING = Training(steps=1000, width=24, checks=10)
+_TRAINING = Training(steps=850, width=24, checks=10)
 _AUDIT = AuditChoice(steps=100, budget=2.0, bits=4)
 _COLUMNS, _PAIRS, _STEPS = 16, 128, 50
 

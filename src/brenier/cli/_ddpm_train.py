@@ -8,7 +8,6 @@ from typing import Any, Literal, cast
 import jax
 import numpy as np
 
-from brenier._checks import check_at_least
 from brenier.cli._console import ProgressReport
 from brenier.io import (
     Checkpoint,
@@ -23,6 +22,8 @@ from brenier.velocities import ImageModel
 
 # Images of the grid that is drawn as training goes: rows, columns, and their DDIM steps.
 _GRID, _GRID_STEPS = (2, 12), 25
+# The share of the images that training does not see.
+_HELD_OUT = 0.1
 
 
 @dataclasses.dataclass(frozen=True)
@@ -110,6 +111,10 @@ def train_on(
             raise ValueError(f"{images.file}: got images without labels beside --conditional; "
                              "wants a label for each (--label-file, or a folder a class).")
         labels = images.labels
+    for name, value, known in (("--prediction", settings.prediction, ("v", "epsilon")),
+                               ("--schedule", settings.schedule, ("cosine", "linear"))):
+        if value not in known:
+            raise ValueError(f"{name}: got {value!r}; wants {' or '.join(known)}.")
     key = jax.random.key(settings.seed)
     height, width, channels = images.pixels.shape[1:]
     network = UNet.random(
@@ -120,7 +125,7 @@ def train_on(
     )  # fmt: skip
     method = DDPM(steps=settings.steps, batch=settings.batch, rate=settings.rate,
                   weight_decay=settings.weight_decay)  # fmt: skip
-    check_at_least("--checks", settings.checks, 1)
+    _check_batch(len(images.pixels), settings.batch)
     out.mkdir(parents=True, exist_ok=True)
     checkpoint = Checkpoint(out / "training.checkpoint", every=1)
     drawn = channels in (1, 3)
@@ -135,7 +140,7 @@ def train_on(
         images.pixels, labels, key=key, method=method, network=network,
         prediction=cast(Literal["epsilon", "v"], settings.prediction),
         schedule=cast(Literal["cosine", "linear"], settings.schedule), levels=images.levels,
-        blocks=settings.checks, callback=told, checkpoint=checkpoint, throw=False,
+        held_out=_HELD_OUT, blocks=settings.checks, callback=told, checkpoint=checkpoint, throw=False,
     )  # fmt: skip
     model = image_model(solution.map)
     stats = solution.stats
@@ -168,6 +173,14 @@ def train_on(
         "model": str(out),
     }
     return result, rows
+
+
+def _check_batch(images: int, batch: int) -> None:
+    """Before a folder is made: as ``fit_images`` will see it."""
+    kept = images - max(1, int(_HELD_OUT * images))
+    if kept < batch:
+        raise ValueError(f"IMAGES: got {images}, of which {kept} to train on, fewer than a batch "
+                         f"of {batch}; wants more, or a smaller --batch.")
 
 
 def image_rows(images: ImageSet) -> dict[str, str]:

@@ -87,6 +87,7 @@ def load_model(folder: str | os.PathLike[str]) -> ImageModel:
         )  # fmt: skip
         schedule = decode(config["schedule"], [], "schedule")
         shape, classes, levels = tuple(config["shape"]), config["classes"], config["levels"]
+        prediction = config["prediction"]
     except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"{home / _CONFIG}: got a configuration without {error}; wants the file "
                          "as brenier wrote it.") from None
@@ -106,12 +107,10 @@ def load_model(folder: str | os.PathLike[str]) -> ImageModel:
         name = min(set(got.items()) ^ set(wanted.items()))[0]
         raise ValueError(f"{home / _WEIGHTS}: got {got.get(name, 'nothing')} as {name}; wants "
                          f"{wanted.get(name, 'no such array')}, by {_CONFIG}.")
-    leaves, structure = jax.tree.flatten(skeleton)
     network = jax.tree.unflatten(
-        structure, [jnp.asarray(weights[name]) for name in _named(skeleton)]
+        jax.tree.structure(skeleton), [jnp.asarray(weights[name]) for name in _named(skeleton)]
     )
-    assert len(leaves) == len(weights)
-    return ImageModel(network, shape, config["prediction"], schedule, levels, classes)
+    return ImageModel(network, shape, prediction, schedule, levels, classes)
 
 
 def read_model_config(folder: str | os.PathLike[str]) -> dict[str, Any]:

@@ -110,15 +110,19 @@ class ImageModel(eqx.Module):
         image = x.reshape(self.shape)
         return self.network(signal, image, self.label).reshape(-1).astype(x.dtype)
 
+    def signal(self, share: Scalar) -> Scalar:
+        """The signal level at a share of the way from images (0) to codes (1)."""
+        return self.schedule.signal((_FIRST + (1.0 - _FIRST) * share) * self.schedule.duration)
+
     @property
     def start(self) -> Scalar:
         """The signal level that stands for the images themselves, a little below 1."""
-        return self.schedule.signal(jnp.asarray(_FIRST * self.schedule.duration, float))
+        return self.signal(jnp.zeros(()))
 
     @property
     def stop(self) -> Scalar:
         """The signal level of the codes, a little above 0."""
-        return self.schedule.signal(jnp.asarray(self.schedule.duration, float))
+        return self.signal(jnp.ones(()))
 
     def encoder(self, *, tolerance: float = 1e-6) -> FlowMap:
         """Images to codes along the probability flow, adaptively; its ``inverse()`` decodes.
@@ -138,8 +142,7 @@ class ImageModel(eqx.Module):
 
     def _levels(self, steps: int) -> Float[Array, "k"]:
         check_at_least("steps", steps, 1)
-        last = self.schedule.duration
-        return jax.vmap(self.schedule.signal)(jnp.linspace(_FIRST * last, last, steps + 1))
+        return jax.vmap(self.signal)(jnp.linspace(0.0, 1.0, steps + 1))
 
     def points(self, images: Float[np.ndarray, "n h w c"]) -> Float[np.ndarray, "n d"]:
         """Images in [0, 1] as the model's points, in [-1, 1]; dtype kept.
