@@ -70,7 +70,7 @@ REFUSED = {
     "label": (["encode", "model", "images.npy", "-o", "c.npy", "--label", "2"], "wants 0 to 1"),
     "labels": (["labels", "model", "--labels", "0,x", "-o", "g.png"], "got '0,x'; wants integers"),
     "one model": (["pair", "model", "-o", "g.png"], "MODELS: got 1; wants two"),
-    "codes": (["decode", "model", "wide.npy", "-o", "x.npy"], "got dimension 3; wants dimension 64"),
+    "codes": (["decode", "model", "wide.npy", "-o", "x.npy"], "got dimension 3; wants dimension"),
     "few images": (["train", "images.npy", "-o", "new"], "fewer than a batch of 64"),
     "classes": (["train", "images.npy", "-o", "new", "--classes", "1"], "images without labels"),
     "conditional": (["train", "images.npy", "-o", "new", "--conditional"], "images without labels"),

@@ -140,7 +140,8 @@ def train_on(
         images.pixels, labels, key=key, method=method, network=network,
         prediction=cast(Literal["epsilon", "v"], settings.prediction),
         schedule=cast(Literal["cosine", "linear"], settings.schedule), levels=images.levels,
-        held_out=_HELD_OUT, blocks=settings.checks, callback=told, checkpoint=checkpoint, throw=False,
+        held_out=_HELD_OUT, blocks=settings.checks, callback=told, checkpoint=checkpoint,
+        throw=False,
     )  # fmt: skip
     model = image_model(solution.map)
     stats = solution.stats
