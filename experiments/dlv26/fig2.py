@@ -32,9 +32,9 @@ from brenier.measures import Gaussian, GaussianMixture, quasi_sample
 from brenier.numerics import energy_distance_squared
 from brenier.potentials import ICNN, LogSumExp, Preconditioned
 from brenier.problems import figure2, l2_uvp
+from brenier.velocities import ProbabilityFlow
 
 from .._seeds import map_blocks
-from ._encoder import mixture_encoder
 from ._fig2_figures import histogram_figure, maps_figure
 
 _EVALUATION = 10_000
@@ -129,7 +129,7 @@ def main(
     """Run every method on ``seeds`` seeds (100 by default); draw Figures 2 and 3."""
     count = 100 if seeds is None else seeds
     truth_x = _SOURCE.sample(jax.random.key(seed), _EVALUATION)
-    truth_y = jnp.asarray(mixture_encoder(_SOURCE, np.asarray(truth_x)))
+    truth_y = ProbabilityFlow(_SOURCE).encoder()(truth_x)
     keys = jax.random.split(jax.random.fold_in(jax.random.key(seed), 1), count)
     report, scores, pictures = {}, {}, {}
     for name, entry in _METHODS.items():

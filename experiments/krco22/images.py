@@ -51,8 +51,8 @@ class _Scale:
 
 
 _SCALES = {
-    8: _Scale(1000, 24, (1, 2), (), 64, 120),
-    28: _Scale(6000, 32, (1, 2, 2), (7,), 64, _VALIDATION),
+    8: _Scale(400, 24, (1, 2), (), 64, 120),
+    28: _Scale(5000, 16, (1, 2, 2), (7,), 32, _VALIDATION),
 }
 _Report = Callable[[int, int, str], None]
 

@@ -59,7 +59,8 @@ def test_encode_decode_pair_and_labels(home, capsys):
     command = ["ddpm", "labels", "model", "--labels", "1,0", "-n", "3", "-o", "two.png", *steps]
     assert main(command) == 0
     assert _result(capsys)["rows"] == ["label 1", "label 0"]
-    assert Image.open("two.png").size[0] > Image.open("two.png").size[1]
+    with Image.open("two.png") as grid:
+        assert grid.size[0] > grid.size[1]
 
 
 REFUSED = {

@@ -2,10 +2,12 @@
 
 from brenier.measures._base import AbstractMeasure, require_density
 from brenier.measures._empirical import DiracMixture, Empirical
+from brenier.measures._fokker_planck import solve_fokker_planck
 from brenier.measures._gaussian import Gaussian, GaussianMixture
 from brenier.measures._gibbs import Gibbs
 from brenier.measures._quasi import quasi_sample
 from brenier.measures._standard import StandardNormal
+from brenier.measures._tensor_train import TensorTrain
 from brenier.measures._uniform import Uniform
 
 __all__ = [
@@ -16,7 +18,9 @@ __all__ = [
     "GaussianMixture",
     "Gibbs",
     "StandardNormal",
+    "TensorTrain",
     "Uniform",
     "quasi_sample",
     "require_density",
+    "solve_fokker_planck",
 ]

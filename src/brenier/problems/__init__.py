@@ -6,18 +6,22 @@ from brenier.problems._convex import radial, random_convex, separable
 from brenier.problems._figure2 import figure2
 from brenier.problems._gaussian import AFFINE_DRIFT, affine, gaussian
 from brenier.problems._problem import Problem
+from brenier.problems._random_densities import QuarticMixture, quartic_mixture, random_train
 
 __all__ = [
     "AFFINE_DRIFT",
     "BANK",
     "Problem",
+    "QuarticMixture",
     "affine",
     "cosine_similarity",
     "figure2",
     "gaussian",
     "l2_uvp",
     "problem",
+    "quartic_mixture",
     "radial",
     "random_convex",
+    "random_train",
     "separable",
 ]

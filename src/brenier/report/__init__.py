@@ -4,12 +4,16 @@ Nothing here opens a file for writing.
 """
 
 from brenier.report._certificate_page import certificate_page
-from brenier.report._figure import new_figure, png_bytes
+from brenier.report._figure import BLUE, GREEN, INK, RED, new_figure, png_bytes
 from brenier.report._image_grid import image_grid_figure
 from brenier.report._pictures import palette_figure, picture_figure
 from brenier.report._tables import summary_table
 
 __all__ = [
+    "BLUE",
+    "GREEN",
+    "INK",
+    "RED",
     "certificate_page",
     "image_grid_figure",
     "new_figure",

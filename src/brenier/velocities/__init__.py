@@ -2,6 +2,7 @@
 
 from brenier.velocities._atoms import AtomsDecoder, AtomsVelocity
 from brenier.velocities._base import AbstractVelocity
+from brenier.velocities._dacorogna_moser import DacorognaMoserVelocity
 from brenier.velocities._ddim import DDIM
 from brenier.velocities._diffusion import (
     AbstractDiffusionVelocity,
@@ -10,6 +11,12 @@ from brenier.velocities._diffusion import (
     score,
 )
 from brenier.velocities._flow_map import FlowMap
+from brenier.velocities._flow_matching import (
+    MatchingVelocity,
+    McCannVelocity,
+    RescaledDiffusionVelocity,
+)
+from brenier.velocities._fokker_planck import FokkerPlanckVelocity
 from brenier.velocities._hyperbolic import HyperbolicClock
 from brenier.velocities._image_model import (
     ImageModel,
@@ -18,9 +25,11 @@ from brenier.velocities._image_model import (
     dequantisation,
 )
 from brenier.velocities._likelihood import log_likelihood
+from brenier.velocities._matching_fit import NetworkVelocity, fit_velocity
 from brenier.velocities._mixture import MixtureVelocity
 from brenier.velocities._predictors import ExactNoise, NoiseVelocity, ScoreVelocity
 from brenier.velocities._probability_flow import ProbabilityFlow
+from brenier.velocities._ratio import RatioVelocity
 from brenier.velocities._schedule import (
     AbstractSchedule,
     ConstantSchedule,
@@ -28,6 +37,7 @@ from brenier.velocities._schedule import (
     LinearSchedule,
     RateSchedule,
 )
+from brenier.velocities._tensor_train import TensorTrainVelocity, train_encoder
 from brenier.velocities._unet import UNet
 
 __all__ = [
@@ -39,22 +49,32 @@ __all__ = [
     "AtomsVelocity",
     "ConstantSchedule",
     "CosineSchedule",
+    "DacorognaMoserVelocity",
     "ExactNoise",
     "FlowMap",
+    "FokkerPlanckVelocity",
     "HyperbolicClock",
     "ImageModel",
     "ImageVelocity",
     "LinearSchedule",
+    "MatchingVelocity",
+    "McCannVelocity",
     "MixtureVelocity",
+    "NetworkVelocity",
     "NoiseVelocity",
     "ProbabilityFlow",
     "RateSchedule",
+    "RatioVelocity",
+    "RescaledDiffusionVelocity",
     "ScoreVelocity",
+    "TensorTrainVelocity",
     "UNet",
     "bits_per_dimension",
     "dequantisation",
+    "fit_velocity",
     "log_likelihood",
     "noise",
     "posterior_mean",
     "score",
+    "train_encoder",
 ]

@@ -104,11 +104,13 @@ class FlowMap(AbstractMap):
         ``steps`` (n,) int and ``tolerance``. ``result`` is ``not_converged`` where a point failed.
 
         Raises:
-            ValueError: x is not (n, d) and finite.
+            ValueError: x is not (n, d) and finite, or the velocity is NaN where a point starts.
             SolveError: a point failed, and ``throw`` is true.
         """
         end = _solve(self, jnp.asarray(check_points("x", x, dimension=self.dimension)))
         failed = np.asarray(~end.reached)
+        if failed.any():
+            _check_velocity(self, np.asarray(x)[failed])
         stats = {
             "points": np.where(failed[:, None], np.nan, np.asarray(end.point)), "failed": failed,
             "steps": np.asarray(end.steps), "tolerance": self.tolerance,
@@ -148,6 +150,13 @@ def _time(name: str, value: ArrayLike) -> Scalar:
     if not isinstance(value, jax.core.Tracer) and not np.isfinite(np.asarray(value)).all():
         raise ValueError(f"{name}: got {value}; wants a finite time of the velocity's clock.")
     return jnp.asarray(value, float)
+
+
+def _check_velocity(flow: FlowMap, x: np.ndarray) -> None:
+    """A ``ValueError`` where points failed because there was no velocity to follow."""
+    if not np.isfinite(np.asarray(flow.velocity(flow.start, x))).all():
+        raise ValueError(f"velocity: got NaN or infinity of {type(flow.velocity).__name__} at its "
+                         f"time {float(flow.start)}; wants a velocity that is finite at x.")
 
 
 @eqx.filter_custom_jvp

@@ -7,7 +7,7 @@ import numpy as np
 
 from brenier._types import Point, Scalar
 from brenier.maps import AbstractMap, AffineMap
-from brenier.measures import AbstractMeasure, Empirical, Gaussian, GaussianMixture
+from brenier.measures import AbstractMeasure, Empirical, Gaussian, GaussianMixture, TensorTrain
 from brenier.numerics import inverse_sqrtm_spd, sqrtm_spd
 from brenier.velocities._atoms import AtomsDecoder, AtomsVelocity
 from brenier.velocities._base import AbstractVelocity
@@ -16,6 +16,7 @@ from brenier.velocities._flow_map import FlowMap
 from brenier.velocities._hyperbolic import HyperbolicClock
 from brenier.velocities._mixture import MixtureVelocity
 from brenier.velocities._schedule import AbstractSchedule, ConstantSchedule
+from brenier.velocities._tensor_train import TensorTrainVelocity, train_encoder
 
 
 class ProbabilityFlow(AbstractVelocity):
@@ -27,8 +28,8 @@ class ProbabilityFlow(AbstractVelocity):
 
     Args:
         source: μ_0: a ``Gaussian`` (its maps are closed forms, Theorem 3.1), a ``GaussianMixture``,
-            an ``Empirical`` (atoms), or any ``AbstractDiffusionVelocity`` (a tensor train's, a
-            user's score, a network's).
+            an ``Empirical`` (atoms), a ``TensorTrain`` (any smooth density, on a grid or given by
+            a function), or any ``AbstractDiffusionVelocity`` (a user's score, a network's).
         schedule: a(t); the Ornstein-Uhlenbeck diffusion a = e^{-t} when None.
 
     Raises:
@@ -79,6 +80,8 @@ class ProbabilityFlow(AbstractVelocity):
             raise ValueError(f"stop: got {stop}; wants a time from {start} on.")
         if isinstance(self.source, Gaussian):
             return _gaussian_flow(self.source, *signals)
+        if isinstance(self.source, TensorTrain) and signals == (1.0, 0.0):
+            return train_encoder(self.source, tolerance=tolerance)
         if self.velocity.smooth:
             return FlowMap(self.velocity, *signals, tolerance=tolerance)
         if signals[0] >= 1.0:
@@ -111,10 +114,12 @@ def _diffused(source: Any) -> AbstractDiffusionVelocity:
         return MixtureVelocity(source)
     if isinstance(source, Empirical):
         return AtomsVelocity(source)
+    if isinstance(source, TensorTrain):
+        return TensorTrainVelocity(source)
     raise ValueError(
         f"source: got {type(source).__name__}, whose score along the diffusion is not known; wants "
-        "a Gaussian, a GaussianMixture, an Empirical, or an AbstractDiffusionVelocity "
-        "(TensorTrainVelocity of a density, ScoreVelocity, NoiseVelocity)."
+        "a Gaussian, a GaussianMixture, an Empirical, a TensorTrain (of any smooth density), or an "
+        "AbstractDiffusionVelocity (ScoreVelocity, NoiseVelocity)."
     )
 
 

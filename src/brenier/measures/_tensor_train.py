@@ -1,0 +1,402 @@
+"""Densities in tensor-train format."""
+
+import math
+from collections.abc import Callable, Sequence
+from typing import ClassVar
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.scipy.special import ndtr
+from threadpoolctl import threadpool_limits
+
+from brenier._checks import check_at_least, check_positive
+from brenier._types import Array, Float, Key, Matrix, Point, Points, Scalar
+from brenier.measures._base import AbstractMeasure
+from brenier.measures._train_values import (
+    checked_box,
+    checked_train,
+    train_of_function,
+    values_in_range,
+)
+from brenier.numerics._gaussian_lattice import (
+    Lattice,
+    fit_lattice,
+    gaussian_rows,
+    unresolved,
+    upsample,
+)
+from brenier.numerics._points import over_points
+from brenier.numerics._tensor_train import (
+    Columns,
+    Cores,
+    change_axes,
+    contract_train,
+    map_axes,
+    train_from_array,
+)
+
+# What the nodes cannot tell may be so many times the tolerance: it is an estimate, from above where
+# the spectrum falls.
+_ALIASED = 100.0
+# Nodes to one standard deviation of what a law's Gaussians are after diffusion.
+_NODES_A_WIDTH = 4.0
+# Steps of Newton's method, safeguarded by bisection, for one conditional quantile: it begins within
+# half a width of the Gaussians, where the distribution function is all but a line.
+_QUANTILE_STEPS = 7
+# Gaussians of a lattice that lie within 9 widths of a point, at half a width to a step.
+_NEAR = 40
+
+
+class TensorTrain(AbstractMeasure):
+    """A smooth density on R^d whose values on a grid are a tensor train.
+
+    Between the nodes it is a sum of Gaussians of one width an axis, on a lattice,
+
+        ρ(x) = Σ_j c[j_1, …, j_d] Π_k N(x_k; y_{k, j_k}, s_k²),
+
+    with the signed weights c in tensor-train format: spectrally close to any density that is smooth
+    on its grid, with marginals, moments, conditional distribution functions and the law of a
+    diffusion in closed form. Ranks and lattices are as small as ``tolerance`` allows.
+
+    Digits are absolute: where the density is below ``tolerance`` times its mean square, its
+    logarithm is noise, and −∞ where the noise is negative; in float32 some 1e-5 takes the place of
+    the tolerance. Not for densities that jump or have
+    kinks, nor in more than two dimensions for ones whose variables hang together all at once.
+
+    Build one by ``from_density``, ``from_log_density``, ``from_grid`` or ``from_cores``.
+
+    Args:
+        cores: c, arrays (r_{k-1}, m_k, r_k) with r_0 = r_d = 1.
+        centres: y_k (m_k,), one array an axis.
+        widths: s (d,).
+        tolerance: the relative error that the cores were made to.
+
+    Raises:
+        ValueError: shapes that do not match.
+
+    >>> import jax, jax.numpy as jnp
+    >>> rho = TensorTrain.from_log_density(
+    ...     lambda x: -0.5 * (x @ x) - 0.1 * (x[0] * x[1]) ** 2, [-8.0, -8.0], [8.0, 8.0], [80, 80])
+    >>> rho.sample(jax.random.key(0), 5).shape
+    (5, 2)
+    >>> rho.score(jnp.array([1.0, 0.5])).round(3).tolist()
+    [-1.05, -0.6]
+
+    MATH_3 (3.7); KRCO22 (13); Dolgov & Scheichl (2019) for the sampling.
+    """
+
+    cores: tuple[Float[Array, "_ _ _"], ...]
+    centres: tuple[Float[Array, "_"], ...]
+    widths: Float[Array, "_"]
+    tolerance: float = eqx.field(static=True)
+    has_density: ClassVar[bool] = True
+
+    def __check_init__(self):
+        ranks = [1, *(core.shape[2] for core in self.cores)]
+        shapes = [(r, y.shape[0]) for r, y in zip(ranks, self.centres, strict=False)]
+        if (
+            len(self.cores) != len(self.centres) or self.widths.shape != (len(self.cores),)
+            or ranks[-1] != 1 or [core.shape[:2] for core in self.cores] != shapes
+        ):  # fmt: skip
+            raise ValueError(f"cores: got shapes {[core.shape for core in self.cores]}, centres of "
+                             f"{[y.shape for y in self.centres]} and widths {self.widths.shape}; "
+                             "wants a chain (1, m_1, r_1), …, (r_{d-1}, m_d, 1) with centres (m_k,)"
+                             " and d widths.")
+
+    @classmethod
+    def from_density(
+        cls, density: Callable[[Point], Scalar], lower: Sequence[float], upper: Sequence[float],
+        shape: Sequence[int], *, tolerance: float = 1e-10, max_rank: int = 100, seed: int = 0,
+    ) -> "TensorTrain":
+        """From a density, normalised or not, as a JAX function of one point.
+
+        Up to some million nodes all are evaluated, and the cores found by SVD; else by TT-cross.
+
+        Args:
+            density: ρ, (d,) to ().
+            lower, upper: opposite corners of a box at whose border ρ has decayed.
+            shape: nodes along each axis, equispaced, both ends among them.
+            tolerance: relative, in the Frobenius norm.
+            max_rank: that no rank may exceed.
+            seed: of the entries that TT-cross begins with.
+
+        Raises:
+            ValueError: a density that is negative, NaN, zero, infinite, not decayed at the border,
+                too rough for its grid, or of too high ranks.
+        """
+        box = checked_box(lower, upper, shape)
+        check_positive("tolerance", tolerance)
+        check_at_least("max_rank", max_rank, 1)
+        cores = train_of_function("density", density, box, tolerance, max_rank, seed)
+        return cls.from_cores(cores, lower, upper, tolerance=tolerance, max_rank=max_rank)
+
+    @classmethod
+    def from_log_density(
+        cls, log_density: Callable[[Point], Scalar], lower: Sequence[float],
+        upper: Sequence[float], shape: Sequence[int], *, tolerance: float = 1e-10,
+        max_rank: int = 100, seed: int = 0,
+    ) -> "TensorTrain":
+        """From log ρ up to a constant; otherwise as ``from_density``."""
+        box = checked_box(lower, upper, shape)
+        check_positive("tolerance", tolerance)
+        check_at_least("max_rank", max_rank, 1)
+        density = values_in_range(log_density, box)
+        cores = train_of_function("log_density", density, box, tolerance, max_rank, seed)
+        return cls.from_cores(cores, lower, upper, tolerance=tolerance, max_rank=max_rank)
+
+    @classmethod
+    def from_grid(
+        cls, values: Float[np.ndarray, "*shape"] | Float[Array, "*shape"], lower: Sequence[float],
+        upper: Sequence[float], *, tolerance: float = 1e-10, max_rank: int = 1000,
+    ) -> "TensorTrain":
+        """From all values on an equispaced grid, both ends of each axis among its nodes.
+
+        Raises:
+            ValueError: as ``from_density``.
+
+        >>> y = np.linspace(-7.0, 7.0, 50)
+        >>> rho = TensorTrain.from_grid(np.exp(-0.5 * np.add.outer(y**2, y**2)), [-7, -7], [7, 7])
+        >>> rho.ranks
+        (1,)
+        """
+        table = np.asarray(values, np.float64)
+        checked_box(lower, upper, table.shape)
+        if not np.isfinite(table).all():
+            raise ValueError(f"values: got {int((~np.isfinite(table)).sum())} NaN or infinite "
+                             "entries; wants finite values of a density.")
+        if table.max() > 0 and table.min() < -tolerance * table.max():
+            raise ValueError(f"values: got a negative density, {table.min() / table.max():.3g} of "
+                             "its maximum; wants values >= 0.")
+        cores = train_from_array(table, tolerance) if table.any() else (np.zeros((1, n, 1))
+                                                                        for n in table.shape)
+        return cls.from_cores(tuple(cores), lower, upper, tolerance=tolerance, max_rank=max_rank)
+
+    @classmethod
+    def from_cores(
+        cls, cores: Sequence[Float[np.ndarray, "_ _ _"] | Float[Array, "_ _ _"]],
+        lower: Sequence[float], upper: Sequence[float], *, tolerance: float = 1e-10,
+        max_rank: int = 1000,
+    ) -> "TensorTrain":
+        """From a train of the values on an equispaced grid, both ends of each axis among its nodes.
+
+        Raises:
+            ValueError: as ``from_density``; cores that do not chain up.
+        """
+        values = tuple(np.asarray(core, np.float64) for core in cores)
+        nodes = checked_train(values, lower, upper, tolerance)
+        law = _fitted(values, nodes, tolerance)
+        rank = max(law.ranks, default=1)
+        if rank > max_rank:
+            raise ValueError(f"max_rank: got {max_rank}; wants at least {rank}, the rank of this "
+                             f"density at a tolerance of {tolerance:.3g}, or a larger tolerance.")
+        return law
+
+    @property
+    def dimension(self) -> int:
+        return len(self.cores)
+
+    @property
+    def ranks(self) -> tuple[int, ...]:
+        """r_1, …, r_{d-1}."""
+        return tuple(core.shape[2] for core in self.cores[:-1])
+
+    @property
+    def mean(self) -> Point:
+        """E[X]."""
+        return _moments(self)[0]
+
+    @property
+    def covariance(self) -> Matrix:
+        """E[(X − mean)(X − mean)ᵀ]."""
+        return _moments(self)[1]
+
+    def sample(self, key: Key, n: int) -> Points:
+        """n points, axis by axis by inverting the conditional distribution functions."""
+        return _sample(self, jax.random.uniform(key, (n, self.dimension), self.widths.dtype))
+
+    def point_log_density(self, x: Point) -> Scalar:
+        density = self.point_density(x)
+        inside = density > 0.0
+        return jnp.where(inside, jnp.log(jnp.where(inside, density, 1.0)), -jnp.inf)
+
+    def point_density(self, x: Point) -> Scalar:
+        """ρ(x) at one point; may be negative by its error where ρ is below the tolerance."""
+        state = jnp.ones(1, x.dtype)
+        for core, y, s, place in zip(self.cores, self.centres, self.widths, x, strict=True):
+            row = jnp.exp(-0.5 * jnp.square((place - y) / s)) / (math.sqrt(2.0 * math.pi) * s)
+            state = state @ jnp.einsum("j,ajb->ab", row, core)
+        return state[0]
+
+    def marginal(self, axes: Sequence[int]) -> "TensorTrain":
+        """The law of some coordinates, in the order of the axes.
+
+        >>> y = np.linspace(-7.0, 7.0, 80)
+        >>> values = np.exp(-0.5 * np.add.outer(y**2, 4.0 * y**2))
+        >>> rho = TensorTrain.from_grid(values, [-7, -7], [7, 7])
+        >>> rho.marginal([0]).score(np.array([1.0])).round(3).tolist()
+        [-1.0]
+        """
+        kept = [check_at_least("axes", axis, 0) for axis in axes]
+        if not kept or sorted(set(kept)) != kept or kept[-1] >= self.dimension:
+            raise ValueError(f"axes: got {list(axes)}; wants increasing numbers below "
+                             f"{self.dimension}.")
+        cores, carry = [], jnp.eye(1, dtype=self.widths.dtype)
+        for axis, core in enumerate(self.cores):
+            if axis in kept:
+                cores.append(jnp.tensordot(carry, core, axes=1))
+                carry = jnp.eye(core.shape[2], dtype=core.dtype)
+            else:
+                carry = carry @ jnp.sum(core, axis=1)
+        cores[-1] = jnp.tensordot(cores[-1], carry, axes=1)
+        return TensorTrain(tuple(cores), tuple(self.centres[axis] for axis in kept),
+                           self.widths[jnp.asarray(kept)], self.tolerance)
+
+    def diffused(self, signal: float, *, tolerance: float | None = None) -> "TensorTrain":
+        """The law of a X + √(1−a²) Z at the signal level a = e^{-t}, Z ~ N(0, I).
+
+        The cores keep their weights, their Gaussians move and widen: exact in time, without steps.
+        Then ranks and lattices are cut to the tolerance (this law's where None); both fall.
+
+        Args:
+            signal: a, in [0, 1].
+            tolerance: relative, in the Frobenius norm.
+
+        Raises:
+            ValueError: a signal level outside of [0, 1].
+
+        MATH_3 (3.7); KRCO22 (8).
+        """
+        if not 0.0 <= signal <= 1.0:
+            raise ValueError(f"signal: got {signal}; wants a = e^-t in [0, 1] (t >= 0).")
+        wanted = self.tolerance if tolerance is None else float(check_positive("tolerance",
+                                                                               tolerance))
+        rows, nodes = [], []
+        for y, s in zip(self.centres, self.widths, strict=True):
+            centres, width = float(signal) * np.asarray(y), math.sqrt(
+                1.0 + float(signal) ** 2 * (float(s) ** 2 - 1.0))
+            # Beyond so many widths the Gaussians are below rounding.
+            low, high = centres.min() - 8.5 * width, centres.max() + 8.5 * width
+            grid = np.linspace(low, high, int((high - low) / width * _NODES_A_WIDTH) + 2)
+            rows.append(gaussian_rows(grid, centres, width))
+            nodes.append(grid)
+        values = map_axes(tuple(np.asarray(core) for core in self.cores), rows)
+        return _fitted(values, nodes, wanted)
+
+
+def _fitted(
+    values: Cores, nodes: Sequence[Float[np.ndarray, "_"]], tolerance: float
+) -> TensorTrain:
+    """The law with these values at equispaced nodes, of mass 1."""
+    lattices: list[Lattice] = []
+
+    def choose(axis: int, columns: Columns) -> Callable[[Columns], Columns]:
+        # What the border cuts off bounds what any fit can reach.
+        border = float(np.linalg.norm(columns[[0, -1]]) / np.linalg.norm(columns))
+        allowed = max(tolerance, 10.0 * border)
+        lattice = fit_lattice(nodes[axis], columns, allowed)
+        if lattice.error <= allowed:
+            lattices.append(lattice)
+            return lattice.weights
+        # Gaussians that are fitted at the nodes are wider than what the nodes can tell.
+        finer, more = upsample(nodes[axis], columns)
+        lattice = fit_lattice(finer, more, allowed)
+        error = max(lattice.error, unresolved(columns) / _ALIASED)
+        if error > allowed:
+            raise ValueError(
+                f"shape: got {nodes[axis].size} nodes along axis {axis}, where the density is too "
+                f"rough for them; wants more nodes, or a tolerance of {1.1 * error:.2g} or more."
+            )
+        lattices.append(lattice)
+        return lambda part: lattice.weights(upsample(nodes[axis], part)[1])
+
+    # The matrices are small: threads of BLAS cost more than they bring, and much more when busy.
+    with threadpool_limits(1, user_api="blas"):
+        cores = list(change_axes(values, choose, tolerance))
+    mass = contract_train(tuple(cores), [np.ones((1, core.shape[1])) for core in cores])[0]
+    cores[-1] = cores[-1] / mass
+    return TensorTrain(
+        tuple(jnp.asarray(core) for core in cores),
+        tuple(jnp.asarray(lattice.centres) for lattice in lattices),
+        jnp.asarray([lattice.width for lattice in lattices]), tolerance,
+    )  # fmt: skip
+
+
+@eqx.filter_jit
+def _moments(law: TensorTrain) -> tuple[Point, Matrix]:
+    d = law.dimension
+    sums = [jnp.sum(core, axis=1) for core in law.cores]
+    firsts = [jnp.einsum("j,ajb->ab", y, core) for y, core in zip(law.centres, law.cores,
+                                                                  strict=True)]
+
+    def moment(first: int | None, second: int | None) -> Scalar:
+        state = jnp.ones(1, law.widths.dtype)
+        for axis in range(d):
+            if axis == first == second:
+                squares = jnp.square(law.centres[axis]) + jnp.square(law.widths[axis])
+                state = state @ jnp.einsum("j,ajb->ab", squares, law.cores[axis])
+            else:
+                state = state @ (firsts[axis] if axis in (first, second) else sums[axis])
+        return state[0]
+
+    mean = jnp.stack([moment(axis, None) for axis in range(d)])
+    second = [[moment(min(i, j), max(i, j)) for j in range(d)] for i in range(d)]
+    return mean, jnp.asarray(second) - jnp.outer(mean, mean)
+
+
+@eqx.filter_jit
+def _sample(law: TensorTrain, levels: Points) -> Points:
+    # ρ integrated over all axes after each.
+    ahead = [jnp.ones(1, levels.dtype)]
+    for core in law.cores[:0:-1]:
+        ahead.append(jnp.sum(core, axis=1) @ ahead[-1])
+    ahead.reverse()
+
+    def draw(level: Point) -> Point:
+        state, places = jnp.ones(1, level.dtype), []
+        parts = zip(law.cores, law.centres, law.widths, ahead, level, strict=True)
+        for core, y, s, rest, part in parts:
+            given = jnp.einsum("a,ajb->jb", state, core)
+            place = _quantile(given @ rest, y, s, part)
+            state = jnp.exp(-0.5 * jnp.square((place - y) / s)) @ given
+            # Only its direction counts.
+            state = state / jnp.linalg.norm(state)
+            places.append(place)
+        return jnp.stack(places)
+
+    widest = max(core.size // core.shape[0] for core in law.cores)
+    return over_points(draw, levels, floats=1024 + 4 * widest)
+
+
+def _quantile(
+    weights: Float[Array, "m"], y: Float[Array, "m"], s: Scalar, level: Scalar
+) -> Scalar:
+    """The x with Σ_j w_j Φ((x − y_j)/s) = level · Σ_j w_j."""
+    below = jnp.cumsum(weights)
+    # The distribution function at the lattice, and beyond both its ends, brackets x.
+    ends = jnp.concatenate([y[:1] - 8.0 * s, y, y[-1:] + 8.0 * s])
+    at_ends = ndtr((ends[:, None] - y) / s) @ weights
+    goal = level * below[-1]
+    above = jnp.argmax((at_ends >= goal).at[-1].set(True).at[0].set(False))
+    low, high = ends[above - 1], ends[above]
+    # Only Gaussians near x bend it; those before lie wholly below, those after not at all.
+    count = min(_NEAR, y.shape[0])
+    first = jnp.clip(above - count // 2, 0, y.shape[0] - count)
+    near = jax.lax.dynamic_slice(weights, (first,), (count,))
+    places = jax.lax.dynamic_slice(y, (first,), (count,))
+    rest = goal - jnp.where(first > 0, below[jnp.maximum(first - 1, 0)], 0.0)
+
+    def step(_, bracket):
+        low, high, x = bracket
+        z = (x - places) / s
+        excess = near @ ndtr(z) - rest
+        slope = near @ jnp.exp(-0.5 * z * z) / (math.sqrt(2.0 * math.pi) * s)
+        low, high = jnp.where(excess < 0.0, x, low), jnp.where(excess < 0.0, high, x)
+        newton = x - excess / slope
+        inside = (newton > low) & (newton < high)
+        return low, high, jnp.where(inside, newton, 0.5 * (low + high))
+
+    rise = (goal - at_ends[above - 1]) / (at_ends[above] - at_ends[above - 1])
+    start = (low, high, low + jnp.clip(rise, 0.05, 0.95) * (high - low))
+    return jax.lax.fori_loop(0, _QUANTILE_STEPS, step, start)[2]

@@ -1,0 +1,104 @@
+"""Tensor trains against full arrays, and lattices of Gaussians against functions."""
+
+import numpy as np
+import pytest
+
+from brenier.numerics._gaussian_lattice import fit_lattice, gaussian_rows, unresolved, upsample
+from brenier.numerics._tensor_train import (
+    add_trains,
+    change_axes,
+    contract_train,
+    cross_train,
+    round_train,
+    train_entries,
+    train_from_array,
+    train_ranks,
+    train_to_array,
+)
+
+RANDOM = np.random.default_rng(0)
+
+
+def _train(*shape, rank=3):
+    ranks = [1, *[rank] * (len(shape) - 1), 1]
+    return tuple(RANDOM.normal(size=(a, n, b)) for a, n, b in zip(ranks, shape, ranks[1:],
+                                                                  strict=False))
+
+
+def test_cores_of_an_array_and_back():
+    array = train_to_array(_train(5, 6, 7, 4))
+    cores = train_from_array(array, 1e-13)
+    assert train_ranks(cores) == (3, 3, 3)
+    np.testing.assert_allclose(train_to_array(cores), array, atol=1e-11)
+    index = np.stack([RANDOM.integers(0, n, 20) for n in array.shape], axis=1)
+    np.testing.assert_allclose(train_entries(cores, index), array[tuple(index.T)], atol=1e-11)
+    rows = [RANDOM.normal(size=(1, n)) for n in array.shape]
+    exact = np.einsum("abcd,a,b,c,d->", array, *(row[0] for row in rows))
+    np.testing.assert_allclose(contract_train(cores, rows), [exact], rtol=1e-10)
+
+
+@pytest.mark.parametrize("tolerance", [1e-12, 1e-3, 1e-1])
+def test_rounding_keeps_to_its_tolerance(tolerance):
+    one = _train(8, 9, 7)
+    two = tuple(1e-2 * core for core in _train(8, 9, 7, rank=2))
+    both = add_trains(one, add_trains(one, two))
+    exact = train_to_array(both)
+    rounded = round_train(both, tolerance)
+    error = np.linalg.norm(train_to_array(rounded) - exact) / np.linalg.norm(exact)
+    assert error <= tolerance
+    assert max(train_ranks(rounded)) <= 5
+    # An array whose singular values fall gets ranks that fall with the tolerance.
+    smooth = 1.0 / (1.0 + np.add.outer(np.add.outer(np.arange(9.0), np.arange(8.0)), np.arange(7)))
+    cores = train_from_array(smooth, 1e-14)
+    cut = round_train(cores, tolerance)
+    error = np.linalg.norm(train_to_array(cut) - smooth) / np.linalg.norm(smooth)
+    assert error <= tolerance
+    assert train_ranks(cut) <= train_ranks(cores)
+
+
+def test_a_map_of_an_axis():
+    cores = _train(5, 6, 7)
+    matrices = [RANDOM.normal(size=(4, n)) for n in (5, 6, 7)]
+    found = change_axes(cores, lambda axis, _: lambda values: matrices[axis] @ values, 1e-13)
+    exact = np.einsum("abc,ia,jb,kc->ijk", train_to_array(cores), *matrices)
+    np.testing.assert_allclose(train_to_array(found), exact, atol=1e-9)
+
+
+def test_cross_of_a_function():
+    shape = (12, 13, 11, 12)
+
+    def entries(index):
+        return 1.0 / (1.0 + np.sum(index * np.arange(1.0, 5.0), axis=1))
+
+    found = cross_train(entries, shape, 1e-7, 20)
+    exact = entries(np.indices(shape).reshape(4, -1).T).reshape(shape)
+    error = np.linalg.norm(train_to_array(found) - exact) / np.linalg.norm(exact)
+    assert error < 1e-6
+    with pytest.raises(ValueError, match="max_rank: got 3; wants at least"):
+        cross_train(entries, shape, 1e-7, 3)
+
+
+@pytest.mark.parametrize("tolerance", [1e-12, 1e-9, 1e-6])
+def test_a_lattice_fits_between_the_nodes_too(tolerance):
+    def f(x):
+        return np.exp(-0.1 * (x - 1.0) ** 4) * (2.0 + np.sin(3.0 * x))
+
+    y = np.linspace(-6.0, 6.0, 150)
+    lattice = fit_lattice(y, f(y)[:, None], tolerance)
+    assert lattice.error <= tolerance
+    weights = lattice.weights(f(y)[:, None])
+    x = np.linspace(-12.0, 12.0, 777)
+    found = gaussian_rows(x, lattice.centres, lattice.width) @ weights
+    # Beyond the box as well, where it is 0.
+    np.testing.assert_allclose(found[:, 0], f(x), atol=30.0 * tolerance)
+
+
+def test_coarser_lattices_for_larger_tolerances_and_what_nodes_cannot_tell():
+    y = np.linspace(-6.0, 6.0, 150)
+    f = np.exp(-2.0 * y[:, None] ** 2)
+    sizes = [fit_lattice(y, f, tolerance).centres.size for tolerance in (1e-12, 1e-8, 1e-4)]
+    assert sizes[0] > sizes[1] > sizes[2]
+    finer, more = upsample(y, f)
+    np.testing.assert_allclose(more[:, 0], np.exp(-2.0 * finer**2), atol=1e-13)
+    assert unresolved(f) < 1e-14
+    assert unresolved(np.where(np.abs(y[:, None]) < 2.0, 1.0, 0.0)) > 1e-4
