@@ -12,9 +12,10 @@ was, by the checkpoints in its folder.
 """
 
 import dataclasses
+import functools
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import jax
 import jax.numpy as jnp
@@ -62,7 +63,8 @@ def main(
 ) -> dict[str, Any]:
     """Every data set given: its numbers over seeds, with means and standard errors."""
     report: dict[str, Any] = {}
-    for place in data or [None]:
+    places: list[Path | None] = [*data] if data else [None]
+    for place in places:
         if place is not None and place.is_dir() and any(p.is_dir() for p in place.iterdir()):
             report[place.name] = _closed_form(place, out, seed, progress)
             continue
@@ -275,9 +277,9 @@ def _over_seeds(runs: list[dict[str, Any]]) -> dict[str, Any]:
     }
     for name in _DOMAINS:
         for key in ("energy_distance", "relative_lower", "relative_upper", "round_trip_error"):
-            picks[f"{name}_{key}"] = lambda run, name=name, key=key: run[name][key]
+            picks[f"{name}_{key}"] = _picker(name, key)
         for key in ("relative_error", "points_moved"):
-            picks[f"{name}_{key}"] = lambda run, name=name, key=key: run[name]["assignment"][key]
+            picks[f"{name}_{key}"] = _picker(name, "assignment", key)
     table = {key: np.array([pick(run) for run in runs], float) for key, pick in picks.items()}
     return {
         "mean": {key: float(values.mean()) for key, values in table.items()},
@@ -286,6 +288,10 @@ def _over_seeds(runs: list[dict[str, Any]]) -> dict[str, Any]:
             for key, values in table.items()
         },
     }
+
+
+def _picker(*path: str) -> Callable[[dict[str, Any]], float]:
+    return lambda run: functools.reduce(lambda tree, key: tree[key], path, cast(Any, run))
 
 
 def _moved(map: Any, x: np.ndarray) -> np.ndarray:
@@ -303,7 +309,7 @@ def _codes(model: ImageModel, n: int, seed: int) -> np.ndarray:
 
 def _smallest(images: ImageSet) -> int:
     """Images of the smaller domain."""
-    return min(int(np.isin(images.labels, list(classes)).sum()) for classes in _DOMAINS.values())
+    return min(len(images.of_classes(list(classes)).pixels) for classes in _DOMAINS.values())
 
 
 def _digits() -> ImageSet:

@@ -32,7 +32,9 @@ def run_ddpm_demo(
     started = time.perf_counter()
     out.mkdir(parents=True, exist_ok=True)
     settings = dataclasses.replace(_TRAINING, seed=seed, steps=steps or _TRAINING.steps)
-    models, result, rows = [], {}, {}
+    result: dict[str, Any] = {}
+    rows: dict[str, str] = {}
+    models = []
     for name, classes in _DOMAINS.items():
         images = digits(classes)
         kept, held = _split(images, seed)

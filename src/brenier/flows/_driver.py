@@ -36,7 +36,9 @@ class Progress(NamedTuple):
 class CheckpointStore(Protocol):
     """Where the driver keeps what it needs to resume; ``brenier.Checkpoint`` is one."""
 
-    every: int
+    @property
+    def every(self) -> int:
+        """Blocks between two saves."""
 
     def load(self, template: Any) -> Any | None:
         """What was saved, in the shape of ``template``; None where nothing was."""

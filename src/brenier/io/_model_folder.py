@@ -19,6 +19,8 @@ from brenier.velocities._unet import UNetSettings
 
 MODEL_FORMAT = "brenier image model"
 MODEL_VERSION = 1
+# What a network is built from, besides its shape.
+_SETTINGS = tuple(f.name for f in dataclasses.fields(UNetSettings) if f.name != "shape")
 _CONFIG, _WEIGHTS = "config.json", "weights.safetensors"
 
 
@@ -76,15 +78,9 @@ def load_model(folder: str | os.PathLike[str]) -> ImageModel:
     home = Path(folder)
     config = read_model_config(home)
     try:
-        settings = UNetSettings(**{
-            key: tuple(value) if isinstance(value, list) else value
-            for key, value in config["network"].items()
-        })  # fmt: skip
-        skeleton = UNet.random(
-            jax.random.key(0), settings.shape, width=settings.width,
-            multipliers=settings.multipliers, blocks=settings.blocks, attention=settings.attention,
-            heads=settings.heads, dropout=settings.dropout, classes=settings.classes,
-        )  # fmt: skip
+        height, width, channels = config["network"]["shape"]
+        settings = {key: config["network"][key] for key in _SETTINGS}
+        skeleton = UNet.random(jax.random.key(0), (height, width, channels), **settings)
         schedule = decode(config["schedule"], [], "schedule")
         shape, classes, levels = tuple(config["shape"]), config["classes"], config["levels"]
         prediction = config["prediction"]

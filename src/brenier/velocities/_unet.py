@@ -105,7 +105,7 @@ class UNet(eqx.Module):
             ValueError: settings that do not go together; the first is named.
         """
         settings = _checked(UNetSettings(
-            tuple(shape), width, tuple(multipliers), blocks, tuple(attention), heads, dropout,
+            shape, width, tuple(multipliers), blocks, tuple(attention), heads, dropout,
             classes,
         ))  # fmt: skip
         random = np.random.default_rng(np.asarray(jax.random.key_data(key)).ravel())
@@ -215,7 +215,7 @@ def _keys(key: Key | None) -> Iterator[Key | None]:
 def _checked(settings: UNetSettings) -> UNetSettings:
     shape, sizes = settings.shape, settings.multipliers
     if len(shape) != 3 or not all(_SIDES[0] <= s <= _SIDES[1] for s in shape[:2]) or shape[2] < 1:
-        raise ValueError(f"shape: got {tuple(shape)}; wants (height, width, channels) with sides "
+        raise ValueError(f"shape: got {shape}; wants (height, width, channels) with sides "
                          f"of {_SIDES[0]} to {_SIDES[1]} pixels.")
     for name, value in (("width", settings.width), ("blocks", settings.blocks),
                         ("heads", settings.heads), ("multipliers", len(sizes)),
