@@ -2,6 +2,7 @@
 
 from brenier.io._atomic import atomic_write, check_folder
 from brenier.io._checkpoint import Checkpoint
+from brenier.io._diffusers import load_diffusers
 from brenier.io._images import ImageSet, read_images
 from brenier.io._maps import load, read_manifest, save
 from brenier.io._model_folder import (
@@ -23,6 +24,7 @@ __all__ = [
     "check_model_folder",
     "check_output",
     "load",
+    "load_diffusers",
     "load_model",
     "read_images",
     "read_manifest",

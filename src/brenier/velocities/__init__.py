@@ -17,6 +17,7 @@ from brenier.velocities._flow_matching import (
     RescaledDiffusionVelocity,
 )
 from brenier.velocities._fokker_planck import FokkerPlanckVelocity
+from brenier.velocities._host_network import HostNetwork
 from brenier.velocities._hyperbolic import HyperbolicClock
 from brenier.velocities._image_model import (
     ImageModel,
@@ -53,6 +54,7 @@ __all__ = [
     "ExactNoise",
     "FlowMap",
     "FokkerPlanckVelocity",
+    "HostNetwork",
     "HyperbolicClock",
     "ImageModel",
     "ImageVelocity",
