@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from brenier._checks import check_at_least, check_key, check_points
-from brenier._types import Array, Float, Int, Key, Point, Scalar, Weights
+from brenier._types import Array, BatchLike, Float, Int, Key, Point, Scalar, Weights
 from brenier.measures import StandardNormal
 from brenier.numerics._points import over_points
 from brenier.velocities._base import AbstractVelocity
@@ -189,7 +189,7 @@ class ImageVelocity(AbstractDiffusionVelocity):
 
 
 def bits_per_dimension(
-    model: ImageModel, points: Float[np.ndarray, "n d"], *, key: Key, probes: int | None = None,
+    model: ImageModel, points: BatchLike, *, key: Key, probes: int | None = None,
     tolerance: float = 1e-4,
 ) -> Weights:
     """−log₂ of the model's probability of each image, per dimension: a bound over the grey levels.
