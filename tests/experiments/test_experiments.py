@@ -12,8 +12,7 @@ _FOLDER = Path(__file__).parents[2] / "experiments"
 _SEEDS = {
     "dlv26/affine": "1", "dlv26/fig2": "10", "exact/references": "1", "audit/calibration": "5",
     "encoder/references": "2", "krco22/thm31": "2", "pey24/tessellation": "1",
-    "ls22/counterexample": "1",
-    "krco22/images": "1",
+    "ls22/counterexample": "1", "krco22/images": "1",
 }  # fmt: skip
 
 
