@@ -1,7 +1,7 @@
-"""Encoders beside the reference values of MATH_3: mixture M4, Diracs D3, single Gaussians.
+"""Encoders beside the reference values of MATH_3: single Gaussians, Diracs D3, LS, mixture M4.
 
 Nothing is sampled: M4 is integrated by Gauss-Hermite nodes about each component, D3 along the
-borders of its cells. The counterexample's values are those of ``ls22-counterexample``.
+borders of its cells, the counterexample LS (``ls22-counterexample``) by the trapezoid rule.
 """
 
 from collections.abc import Callable
@@ -19,6 +19,7 @@ from brenier.numerics import inverse_sqrtm_spd
 from brenier.problems import figure2
 from brenier.velocities import FlowMap, MixtureVelocity, ProbabilityFlow
 
+from ..ls22.counterexample import reference_rows
 from ..pey24.tessellation import DIRACS, compare
 
 _TOLERANCE = 1e-11
@@ -37,16 +38,19 @@ def main(
     count = 20 if seeds is None else seeds
     rows: list[dict[str, Any]] = []
     for index, part in enumerate((_gaussians, _three_diracs, _mixture)):
-        progress(index, 4, part.__name__.removeprefix("_"))
+        progress(index, 5, part.__name__.removeprefix("_"))
         rows += [
             {"name": name, "value": value, "reference": reference,
              "difference": abs(value - reference), "tolerance": tolerance}
             for name, (value, reference, tolerance) in part(seed).items()
         ]  # fmt: skip
-    progress(3, 4, "assignment test")
+    progress(3, 5, "counterexample")
+    rows += [{**row, "name": f"counterexample.{row['name']}"} for row in reference_rows()]
+    progress(4, 5, "assignment test")
     return {
         "values": rows,
         "differences": {row["name"]: row["difference"] for row in rows},
+        "all_within": all(row["difference"] <= row["tolerance"] for row in rows),
         "assignment": _assignment_power(seed, count),
     }
 

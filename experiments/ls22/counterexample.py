@@ -77,6 +77,15 @@ def main(
     }
 
 
+def reference_rows() -> list[dict[str, Any]]:
+    """The values of MATH_3, LS, alone: asymmetries, costs, rings and the limit ε → 0."""
+    u = bent.BentPotential(bent.paper_bump, jnp.asarray(_EPSILON))
+    flow = bent.velocity(u)
+    encoder = bent.encoder(flow, 0.0)
+    parts = (_asymmetries(flow), _costs(u, encoder), _rings(encoder), _small())
+    return [row for part in parts for row in part["values"]]
+
+
 def _name(time: float) -> str:
     """Of a time, without a dot: paths in ``expected.json`` have them between keys."""
     return f"t{time:g}".replace(".", "_")

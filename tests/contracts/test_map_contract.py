@@ -42,7 +42,7 @@ MAPS = {
     "ddim": DDIM(ExactNoise(TILTED), jnp.array([1.0, 0.7, 0.3]), 2),
     "monotone": MonotoneMap(
         Gaussian(np.array([0.3]), np.array([[1.5]])),
-        GaussianMixture(np.array([1.0, 2.0]), np.array([[-2.0], [1.0]]),
+        GaussianMixture(np.array([1.0, 2.0]) / 3.0, np.array([[-2.0], [1.0]]),
                         np.array([[[0.5]], [[2.0]]])),
     ),
 }

@@ -23,7 +23,7 @@ KEY = jax.random.key(0)
 GAUSSIAN = Gaussian(np.array([0.5, -0.5]), np.array([[1.0, 0.4], [0.4, 0.6]]))
 MEASURES = {
     "gaussian": GAUSSIAN,
-    "mixture": GaussianMixture(np.array([1.0, 3.0]), np.array([[1.0, 1.0], [-1.0, 0.0]]),
+    "mixture": GaussianMixture(np.array([0.25, 0.75]), np.array([[1.0, 1.0], [-1.0, 0.0]]),
                                np.stack([0.3 * np.eye(2), np.eye(2)])),
     "gibbs": Gibbs(lambda x: 0.25 * jnp.sum(x**4) + 0.5 * x[0] * x[1], dimension=2),
     "pushforward": Pushforward(GAUSSIAN, GradientMap(LogSumExp.identity(KEY, 2, 6))),

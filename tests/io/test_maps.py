@@ -54,7 +54,7 @@ def _examples():
         Empirical(points),
         Empirical(points, np.arange(1.0, 6.0)),
         gaussian,
-        GaussianMixture(jnp.ones(2), jnp.zeros((2, 2)), jnp.stack([jnp.eye(2)] * 2)),
+        GaussianMixture(0.5 * jnp.ones(2), jnp.zeros((2, 2)), jnp.stack([jnp.eye(2)] * 2)),
         Gibbs(quadratic, 2),
         Gibbs(mlp, 2),
         AffineMap(jnp.eye(2), jnp.ones(2)),

@@ -47,9 +47,9 @@ def test_moments_of_the_mixture_are_exact():
     np.testing.assert_allclose(GAUSSIAN.covariance, COVARIANCE, rtol=1e-12)
 
 
-def test_weights_are_divided_by_their_sum():
-    scaled = GaussianMixture(5.0 * WEIGHTS, MEANS, COVARIANCES)
-    np.testing.assert_allclose(scaled.weights, WEIGHTS, rtol=1e-12)
+def test_weights_in_single_precision_are_normalised():
+    single = GaussianMixture(WEIGHTS.astype(np.float32), MEANS, COVARIANCES)
+    np.testing.assert_allclose(np.sum(single.weights), 1.0, rtol=1e-7)
 
 
 def test_dtype_follows_the_input():
@@ -81,6 +81,7 @@ def test_bad_gaussians(mean, covariance, message):
 @pytest.mark.parametrize(("weights", "means", "covariances", "message"), [
     (np.array([1.0, -1.0]), MEANS, COVARIANCES, "weights: "),
     (np.ones(3), MEANS, COVARIANCES, r"weights: got shape \(3,\)"),
+    (5.0 * WEIGHTS, MEANS, COVARIANCES, "weights: got weights that sum to 5; wants .* sum to 1"),
     (WEIGHTS, MEANS, COVARIANCES[:, :1, :1], r"covariances: got shape \(2, 1, 1\)"),
     (WEIGHTS, MEANS * np.nan, COVARIANCES, "means: .* NaN or infinite"),
 ])

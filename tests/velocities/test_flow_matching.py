@@ -53,6 +53,7 @@ def test_it_is_the_conditional_mean(source, target):
         assert (np.abs(error) < 1e-13 + 5 * np.asarray(noise.std(axis=1)) / np.sqrt(n)).all()
 
 
+@pytest.mark.slow
 def test_atoms_are_components_without_width():
     sharp = GaussianMixture(ATOMS.weights, ATOMS.points, 1e-12 * np.tile(np.eye(2), (3, 1, 1)))
     for pair in ((MIXTURE, ATOMS), (ATOMS, NORMAL)):
@@ -72,6 +73,7 @@ def test_the_decoder_of_atoms_ends_in_them():
     np.testing.assert_allclose(shares, ATOMS.weights, atol=5 * np.sqrt(0.25 / len(ends)))
 
 
+@pytest.mark.slow
 def test_the_flow_between_gaussians_reaches_the_target():
     """Between Gaussians the flow is affine: the covariance of its image is known."""
     flow = FlowMap(MatchingVelocity(NARROW, Gaussian(np.ones(2), 2 * np.eye(2))), 0.0, 1.0)

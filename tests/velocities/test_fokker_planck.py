@@ -93,6 +93,7 @@ def test_the_target_does_not_move():
     np.testing.assert_allclose(moving(0.0, X), -score, atol=1e-3)
 
 
+@pytest.mark.slow
 def test_the_heat_flow_of_a_mixture():
     mixture = GaussianMixture(np.array([0.4, 0.6]), np.array([[-1.0, 0.0], [0.8, 0.5]]),
                               np.stack([0.4 * np.eye(2), 0.5 * np.eye(2)]))

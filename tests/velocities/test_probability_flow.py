@@ -59,7 +59,8 @@ def test_tweedie():
 def test_atoms_are_mixtures_of_little_width():
     """Between noise levels far above it, a width of 1e-4 cannot be seen but in its square."""
     points, weights = np.array([[0.0, 1.0], [2.0, -1.0], [0.5, 0.5]]), np.array([1.0, 2.0, 0.5])
-    wide = GaussianMixture(weights, points, np.broadcast_to(1e-8 * np.eye(2), (3, 2, 2)))
+    narrow = np.broadcast_to(1e-8 * np.eye(2), (3, 2, 2))
+    wide = GaussianMixture(weights / weights.sum(), points, narrow)
     atoms = AtomsVelocity(Empirical(points, weights))
     for a in (0.0, 0.5, 0.99):
         np.testing.assert_allclose(atoms(a, X), MixtureVelocity(wide)(a, X), rtol=1e-5)

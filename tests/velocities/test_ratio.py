@@ -43,6 +43,7 @@ def test_the_encoders_and_their_jacobians_agree(fine):
     np.testing.assert_allclose(ours, other, atol=1e-7)
 
 
+@pytest.mark.slow
 def test_it_converges_faster_than_any_power(fine):
     exact = fine(1.0, X)
     errors = [np.abs(_velocity(n)(1.0, X) - exact).max() for n in (48, 64, 96)]

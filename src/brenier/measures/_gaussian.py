@@ -13,6 +13,9 @@ from brenier._types import Array, Float, Key, Matrix, Point, Points, Scalar, Wei
 from brenier.measures._base import AbstractMeasure
 from brenier.numerics._points import as_array
 
+# Weights in float32 sum to 1 within this.
+_WEIGHT_SLACK = 1e-5
+
 
 class Gaussian(AbstractMeasure):
     """N(mean, covariance), held by the Cholesky factor L of the covariance L Lᵀ.
@@ -67,16 +70,16 @@ class GaussianMixture(AbstractMeasure):
     """Σ_k w_k N(m_k, S_k), with exact log-density and score.
 
     Args:
-        weights: w, (k,), positive; divided by their sum.
+        weights: w, (k,), positive, with sum 1.
         means: (k, d).
         covariances: (k, d, d), symmetric positive definite.
 
     Raises:
-        ValueError: shapes that do not match, weights not positive, a covariance not positive
-            definite.
+        ValueError: shapes that do not match, weights not positive or whose sum is not 1, a
+            covariance not positive definite.
 
     >>> import jax.numpy as jnp
-    >>> rho = GaussianMixture(jnp.ones(2), jnp.array([[-3.0], [3.0]]), jnp.ones((2, 1, 1)))
+    >>> rho = GaussianMixture(0.5 * jnp.ones(2), jnp.array([[-3.0], [3.0]]), jnp.ones((2, 1, 1)))
     >>> rho.score(jnp.zeros(1)).tolist()
     [0.0]
     """
@@ -95,6 +98,10 @@ class GaussianMixture(AbstractMeasure):
         traced = isinstance(positive, jax.core.Tracer)
         if not traced and not (np.asarray(positive) > 0).all():
             raise ValueError("weights: got weights that are not positive; wants weights > 0.")
+        total = float("nan") if traced else float(np.sum(np.asarray(positive, np.float64)))
+        if abs(total - 1.0) > _WEIGHT_SLACK:
+            raise ValueError(f"weights: got weights that sum to {total:.9g}; wants weights that "
+                             "sum to 1 (divide them by their sum).")
         self.log_weights = jnp.log(positive) - jnp.log(jnp.sum(positive))
         matrices = as_array("covariances", covariances, 3)
         self.factors = _cholesky("covariances", matrices, (k, d, d))

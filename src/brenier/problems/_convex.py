@@ -135,7 +135,9 @@ def random_convex(
     measure: AbstractMeasure = Gaussian.standard(dimension)
     if source == "mixture":
         covariances = np.tile(0.3 * np.eye(dimension), (3, 1, 1))
-        measure = GaussianMixture(np.ones(3), 2.0 * _directions(rng, 3, dimension), covariances)
+        measure = GaussianMixture(
+            np.full(3, 1.0 / 3.0), 2.0 * _directions(rng, 3, dimension), covariances
+        )
     name = f"convex-{dimension}" if source == "gaussian" else f"convex-mixture-{dimension}"
     return known(name, measure, potential,
                  "after Korotin et al. (2021), Do neural optimal transport solvers work?")
