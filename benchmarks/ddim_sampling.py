@@ -32,7 +32,7 @@ def main(
     count = 5 if seeds is None else seeds
     progress(0, 2, "brenier")
     ours, parameters = _ours(seed)
-    rates = {"brenier": _rate(ours, count)}
+    rates: dict[str, Any] = {"brenier": _rate(ours, count)}
     progress(1, 2, "diffusers")
     theirs = _theirs(seed)
     rates["diffusers"] = None if theirs is None else _rate(theirs[0], count)
