@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.stamp
 UV ?= $(firstword $(wildcard $(BIN)/uv) uv)
 
-.PHONY: setup demo test doctest lint docs lock
+.PHONY: setup demo ddpm-demo test doctest lint docs lock
 
 setup: $(STAMP)
 
@@ -17,6 +17,9 @@ $(STAMP): requirements.lock pyproject.toml
 
 demo: setup
 	$(BIN)/brenier demo --out demo
+
+ddpm-demo: setup
+	$(BIN)/brenier ddpm demo --out ddpm-demo
 
 test: setup
 	$(BIN)/python -m pytest -n 2

@@ -12,6 +12,7 @@ from brenier.measures import (
     Gaussian,
     GaussianMixture,
     Gibbs,
+    StandardNormal,
     TensorTrain,
     Uniform,
     require_density,
@@ -29,6 +30,7 @@ MEASURES = {
     # Its walls lie half way between the nodes of the grid below, whose rule is then exact but for
     # h²/12 in the second moments, far below the standard errors.
     "uniform": Uniform(np.array([-1.1, -0.5]), np.array([1.1, 2.5])),
+    "standard": StandardNormal(2),
     "tensor-train": TensorTrain.from_log_density(
         lambda x: -0.5 * x @ x - 0.1 * jnp.square(x[0] * x[1]), [-8.0] * 2, [8.0] * 2, [80] * 2),
     "empirical": Empirical(np.array([[0.0, 1.0], [2.0, 3.0]])),

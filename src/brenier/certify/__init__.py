@@ -1,5 +1,6 @@
 """How far a map is from optimal, with bounds that hold, and whether it reaches its target."""
 
+from brenier.certify._assignment_test import AssignmentTest, assignment_test, paired_closer
 from brenier.certify._audit import audit, audit_pairs
 from brenier.certify._certificate import Certificate, Cost, Truth, Verdict
 from brenier.certify._defect import Defect, Growth
@@ -7,6 +8,7 @@ from brenier.certify._pushforward import Pushforward
 from brenier.certify._witnesses import Asymmetry, Monotonicity, Ring
 
 __all__ = [
+    "AssignmentTest",
     "Asymmetry",
     "Certificate",
     "Cost",
@@ -17,6 +19,8 @@ __all__ = [
     "Ring",
     "Truth",
     "Verdict",
+    "assignment_test",
     "audit",
     "audit_pairs",
+    "paired_closer",
 ]

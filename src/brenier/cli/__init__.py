@@ -1,6 +1,7 @@
 """The command line: ``brenier demo | fit | transport | reproduce | bench``."""
 
 from brenier.cli._app import app, main
+from brenier.cli._ddpm import ddpm
 from brenier.cli._experiments import register_experiments
 
-__all__ = ["app", "main", "register_experiments"]
+__all__ = ["app", "ddpm", "main", "register_experiments"]

@@ -143,15 +143,18 @@ def fitted(
 
 
 def transport_points(
-    map: AbstractMap, points: np.ndarray, progress: ProgressReport, label: str = "transporting"
+    map: AbstractMap, points: np.ndarray, progress: ProgressReport, label: str = "transporting",
+    *, most: int = _BLOCK,
 ) -> np.ndarray:
     """The map at every point, in the dtype of the points; one compilation whatever their number.
+
+    ``most`` points are moved at a time.
 
     Raises:
         FloatingPointError: a value is NaN or infinite.
     """
     moved = np.empty_like(points)
-    block = min(_BLOCK, len(points))
+    block = min(most, len(points))
     for start in range(0, len(points), block):
         progress(start, len(points), label)
         part = points[start : start + block]

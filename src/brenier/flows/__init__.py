@@ -1,5 +1,12 @@
 """Evolutions of a map: constrained drift and its baselines, behind one driver."""
 
+from brenier.flows._ddpm import (
+    DDPM,
+    HeldOutDenoising,
+    denoising_loss,
+    fit_images,
+    image_model,
+)
 from brenier.flows._divergences import divergence_flow
 from brenier.flows._drift import ConstrainedDrift, EuclideanDescent
 from brenier.flows._driver import CheckpointStore, Progress, advance, default_metric, solve
@@ -22,6 +29,7 @@ from brenier.flows._sinkhorn_flow import annealed_sinkhorn, sinkhorn_flow
 from brenier.flows._wasserstein_natural import WassersteinNatural
 
 __all__ = [
+    "DDPM",
     "AbstractMethod",
     "AbstractOracle",
     "CheckpointStore",
@@ -29,6 +37,7 @@ __all__ = [
     "EuclideanDescent",
     "FirstOrder",
     "GridCoupling",
+    "HeldOutDenoising",
     "HeldOutDual",
     "KLNewton",
     "MirrorFlow",
@@ -40,12 +49,15 @@ __all__ = [
     "advance",
     "annealed_sinkhorn",
     "default_metric",
+    "denoising_loss",
     "divergence_flow",
     "euclidean_mirror_flow",
     "exponential_rate",
+    "fit_images",
     "flow_measure",
     "gaussian_parabolic_flow",
     "gaussian_sinkhorn_flow",
+    "image_model",
     "mckean_vlasov",
     "mirror_velocity",
     "parabolic_flow",

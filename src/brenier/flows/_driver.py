@@ -29,13 +29,16 @@ class Progress(NamedTuple):
     metric: float
     best_metric: float
     seconds: float
+    map: AbstractMap
 
 
 @runtime_checkable
 class CheckpointStore(Protocol):
     """Where the driver keeps what it needs to resume; ``brenier.Checkpoint`` is one."""
 
-    every: int
+    @property
+    def every(self) -> int:
+        """Blocks between two saves."""
 
     def load(self, template: Any) -> Any | None:
         """What was saved, in the shape of ``template``; None where nothing was."""
@@ -74,6 +77,13 @@ def advance(
 
 
 _advance = eqx.filter_jit(advance)
+
+
+@eqx.filter_jit
+def _step(
+    method: AbstractMethod[State], state: State, source: AbstractMeasure, target: AbstractMeasure
+) -> State:
+    return method.step(state, source, target)
 
 
 def default_metric(
@@ -156,7 +166,8 @@ def solve(
             if callback is not None:
                 elapsed = time.perf_counter() - started
                 steps_done = min((done + 1) * block_steps, method.steps)
-                callback(Progress(steps_done, method.steps, value, best, elapsed))
+                current = method.current_map(run.state)
+                callback(Progress(steps_done, method.steps, value, best, elapsed, current))
             if checkpoint is not None and (done + 1) % checkpoint.every == 0:
                 checkpoint.save(run)
             if not math.isfinite(value):
@@ -190,7 +201,12 @@ def _start(source, target, method, initial, key, measure_map, blocks) -> _Run:
 
 
 def _block(run: _Run, method, source, target, steps, measure_map) -> _Run:
-    state = _advance(method, run.state, source, target, steps)
+    state = run.state
+    if method.compiled_loop:
+        state = _advance(method, state, source, target, steps)
+    else:
+        for _ in range(steps):
+            state = _step(method, state, source, target)
     map = method.current_map(state)
     value = jnp.asarray(measure_map(map))
     # A first value of NaN loses to any number.

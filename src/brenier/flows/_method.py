@@ -1,7 +1,7 @@
 """The interface of a method: frozen configuration with ``init`` and ``step``."""
 
 import abc
-from typing import Generic, TypeVar
+from typing import ClassVar, Generic, TypeVar
 
 import equinox as eqx
 
@@ -19,6 +19,8 @@ class AbstractMethod(eqx.Module, Generic[State]):
     """
 
     steps: eqx.AbstractVar[int]
+    # Whether a block of steps is one compiled loop; else one compiled step is called in turn.
+    compiled_loop: ClassVar[bool] = True
 
     @abc.abstractmethod
     def init(

@@ -14,6 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from brenier import exact, maps, measures, potentials, velocities
+from brenier.velocities._unet import NETWORK_PARTS
 
 _ROOMS: tuple[ModuleType, ...] = (
     potentials, measures, maps, exact, velocities,
@@ -21,6 +22,7 @@ _ROOMS: tuple[ModuleType, ...] = (
 _INTERFACES = (
     potentials.AbstractPotential, measures.AbstractMeasure, maps.AbstractMap,
     velocities.AbstractVelocity, velocities.AbstractSchedule, velocities.ExactNoise,
+    velocities.ImageModel,
 )
 _ACTIVATIONS = (
     "celu", "elu", "gelu", "hard_tanh", "leaky_relu", "log_sigmoid", "mish", "relu", "relu6",
@@ -29,11 +31,12 @@ _ACTIVATIONS = (
 
 
 @functools.cache
-def saved_classes() -> MappingProxyType[str, type[eqx.Module]]:
-    """The classes that a file may name: the public final ones of the rooms, and two of equinox."""
-    found: dict[str, type[eqx.Module]] = {
+def saved_classes() -> MappingProxyType[str, type[Any]]:
+    """The classes that a file may name: the public final ones of the rooms, and of networks."""
+    found: dict[str, type[Any]] = {
         "equinox.nn.Linear": eqx.nn.Linear,
         "equinox.nn.MLP": eqx.nn.MLP,
+        **{f"brenier.velocities.{part.__name__}": part for part in NETWORK_PARTS},
     }
     for room in _ROOMS:
         for name in room.__all__:
@@ -146,8 +149,8 @@ def _array(arrays: list[np.ndarray], index: int, where: str) -> np.ndarray:
 
 
 def _decode_module(
-    cls: type[eqx.Module], fields: dict[str, Any], arrays: list[np.ndarray], where: str
-) -> eqx.Module:
+    cls: type[Any], fields: dict[str, Any], arrays: list[np.ndarray], where: str
+) -> Any:
     wanted = {field.name for field in dataclasses.fields(cls)}
     if set(fields) != wanted:
         raise ValueError(

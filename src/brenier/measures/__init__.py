@@ -6,6 +6,7 @@ from brenier.measures._fokker_planck import solve_fokker_planck
 from brenier.measures._gaussian import Gaussian, GaussianMixture
 from brenier.measures._gibbs import Gibbs
 from brenier.measures._quasi import quasi_sample
+from brenier.measures._standard import StandardNormal
 from brenier.measures._tensor_train import TensorTrain
 from brenier.measures._uniform import Uniform
 
@@ -16,6 +17,7 @@ __all__ = [
     "Gaussian",
     "GaussianMixture",
     "Gibbs",
+    "StandardNormal",
     "TensorTrain",
     "Uniform",
     "quasi_sample",

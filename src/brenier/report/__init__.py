@@ -5,6 +5,7 @@ Nothing here opens a file for writing.
 
 from brenier.report._certificate_page import certificate_page
 from brenier.report._figure import BLUE, GREEN, INK, RED, new_figure, png_bytes
+from brenier.report._image_grid import image_grid_figure
 from brenier.report._pictures import palette_figure, picture_figure
 from brenier.report._tables import summary_table
 
@@ -14,6 +15,7 @@ __all__ = [
     "INK",
     "RED",
     "certificate_page",
+    "image_grid_figure",
     "new_figure",
     "palette_figure",
     "picture_figure",

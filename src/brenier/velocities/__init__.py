@@ -17,7 +17,14 @@ from brenier.velocities._flow_matching import (
     RescaledDiffusionVelocity,
 )
 from brenier.velocities._fokker_planck import FokkerPlanckVelocity
+from brenier.velocities._host_network import HostNetwork
 from brenier.velocities._hyperbolic import HyperbolicClock
+from brenier.velocities._image_model import (
+    ImageModel,
+    ImageVelocity,
+    bits_per_dimension,
+    dequantisation,
+)
 from brenier.velocities._likelihood import log_likelihood
 from brenier.velocities._matching_fit import NetworkVelocity, fit_velocity
 from brenier.velocities._mixture import MixtureVelocity
@@ -32,6 +39,7 @@ from brenier.velocities._schedule import (
     RateSchedule,
 )
 from brenier.velocities._tensor_train import TensorTrainVelocity, train_encoder
+from brenier.velocities._unet import UNet
 
 __all__ = [
     "DDIM",
@@ -46,7 +54,10 @@ __all__ = [
     "ExactNoise",
     "FlowMap",
     "FokkerPlanckVelocity",
+    "HostNetwork",
     "HyperbolicClock",
+    "ImageModel",
+    "ImageVelocity",
     "LinearSchedule",
     "MatchingVelocity",
     "McCannVelocity",
@@ -59,6 +70,9 @@ __all__ = [
     "RescaledDiffusionVelocity",
     "ScoreVelocity",
     "TensorTrainVelocity",
+    "UNet",
+    "bits_per_dimension",
+    "dequantisation",
     "fit_velocity",
     "log_likelihood",
     "noise",

@@ -1,0 +1,120 @@
+"""KRCO22's tests of encoders: the assignment of their pairs, and the images of one code."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from scipy.spatial.distance import cdist
+
+from brenier._checks import check_at_least, check_points
+from brenier.exact import solve_assignment
+
+# Relative differences of two sums below this are rounding.
+_ROUNDING = 1e-14
+
+
+@dataclass(frozen=True)
+class AssignmentTest:
+    """Pairs (x_i, T(x_i)) against their cheapest assignment. MATH_5 (5.2); KRCO22 section 3.4.
+
+    Attributes:
+        n: pairs.
+        cost: mean ‖x_i − T(x_i)‖².
+        optimal: min over permutations of mean ‖x_i − T(x_σ(i))‖².
+        relative_error: cost over optimal, less 1.
+        points_moved: by that assignment. With none moved the test has seen nothing: it does not
+            say that the map is optimal.
+    """
+
+    n: int
+    cost: float
+    optimal: float
+    relative_error: float
+    points_moved: int
+
+
+def assignment_test(x: Any, tx: Any) -> AssignmentTest:
+    """How much cheaper the same points could be paired, by an exact assignment.
+
+    Not a certificate: it sees a defect only where n points are dense enough for a swap to pay,
+    which in high dimension they never are. ``audit_pairs`` bounds the defect from both sides.
+
+    Args:
+        x: (n, d).
+        tx: (n, d), row by row.
+
+    Raises:
+        ValueError: bad points, rows that do not match, or more than about 6,000 pairs.
+
+    >>> import numpy as np
+    >>> test = assignment_test(np.array([[0.0], [1.0]]), np.array([[1.0], [0.0]]))
+    >>> test.points_moved, test.cost, test.optimal
+    (2, 1.0, 0.0)
+    """
+    first = check_points("x", x).astype(np.float64)
+    second = check_points("tx", tx, dimension=first.shape[1]).astype(np.float64)
+    if len(first) != len(second):
+        raise ValueError(f"tx: got {len(second)} images of {len(first)} points; wants one each.")
+    # A vertex of the plans between equal masses is a permutation.
+    plan = solve_assignment(first, second).stats["plan"]
+    mates = np.arange(len(first))
+    mates[plan.rows] = plan.columns
+    costs = np.sum((first - second) ** 2, axis=1)
+    cheapest = np.sum((first - second[mates]) ** 2, axis=1)
+    cost, optimal = float(costs.mean()), float(cheapest.mean())
+    if optimal >= cost * (1.0 - _ROUNDING):  # another order at the same cost moves nobody
+        return AssignmentTest(len(first), cost, cost, 0.0, 0)
+    gap = cost / optimal - 1.0 if optimal > 0.0 else float("inf")
+    moved = int(np.sum(mates != np.arange(len(first))))
+    return AssignmentTest(len(first), cost, optimal, gap, moved)
+
+
+def paired_closer(
+    first: Any, second: Any, *, permutations: int = 999, seed: int = 0
+) -> dict[str, float]:
+    """Are rows that belong together nearer than rows that do not? A permutation test.
+
+    Two decoders of one code, KRCO22's Figure 4: the mean distance ‖x_i − y_i‖, against that under
+    random pairings; p is the share of pairings at least as near. ``correlation`` is that of the
+    rows less their mean row, pooled over coordinates.
+
+    Not a test of optimality: two encoders far from optimal may well agree.
+
+    Args:
+        first: (n, d).
+        second: (n, d), row by row.
+        permutations: random pairings.
+        seed: of them.
+
+    Returns:
+        ``paired`` and ``random`` mean distances, ``correlation``, ``p_value``.
+
+    Raises:
+        ValueError: bad points, or rows that do not match.
+
+    >>> import numpy as np
+    >>> x = np.random.default_rng(0).normal(size=(50, 3))
+    >>> paired_closer(x, x + 0.1)["p_value"]
+    0.001
+    """
+    x = check_points("first", first, min_points=3).astype(np.float64)
+    y = check_points("second", second, dimension=x.shape[1]).astype(np.float64)
+    if len(x) != len(y):
+        raise ValueError(f"second: got {len(y)} rows for {len(x)}; wants one each.")
+    check_at_least("permutations", permutations, 1)
+    distances = cdist(x, y)
+    random = np.random.default_rng(seed)
+    rows = np.arange(len(x))
+    paired = float(distances[rows, rows].mean())
+    others = np.array([
+        distances[rows, random.permutation(len(x))].mean() for _ in range(permutations)
+    ])  # fmt: skip
+    centred = [cloud - cloud.mean(axis=0) for cloud in (x, y)]
+    norms = [float(np.linalg.norm(cloud)) for cloud in centred]
+    product = float(np.sum(centred[0] * centred[1]))
+    return {
+        "paired": paired,
+        "random": float(others.mean()),
+        "correlation": product / (norms[0] * norms[1]) if min(norms) > 0 else float("nan"),
+        "p_value": float((1 + np.sum(others <= paired)) / (1 + permutations)),
+    }

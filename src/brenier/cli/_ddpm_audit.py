@@ -1,0 +1,133 @@
+"""``brenier ddpm audit``: the encoder of an image model against optimal transport."""
+
+import dataclasses
+import time
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from brenier.certify import assignment_test, audit_pairs
+from brenier.certify._black_box import BlackBox
+from brenier.certify._witnesses import jacobian_asymmetry
+from brenier.cli._console import ProgressReport
+from brenier.cli._ddpm_maps import decoded, encoded, how, round_trip
+from brenier.cli._ddpm_train import ImageChoice, image_rows
+from brenier.io import ImageSet, atomic_write, check_folder, load_model
+from brenier.measures import StandardNormal
+from brenier.velocities import ImageModel, bits_per_dimension
+
+# The exact trace is taken up to here; beyond, so many random signs.
+_TRACE_DIMENSION, _PROBES = 128, 8
+_BITS_TOLERANCE = 1e-3
+# Images decoded again for the round trip.
+_BACK = 16
+
+
+@dataclasses.dataclass(frozen=True)
+class AuditChoice:
+    """What a user may set about the audit of an encoder."""
+
+    steps: int | None = 100
+    tolerance: float = 1e-6
+    limit: int | None = 500
+    level: float = 0.95
+    budget: float = 20.0
+    bits: int = 0
+    jacobians: int = 0
+    seed: int = 0
+
+
+def run_encoder_audit(
+    folder: Path, choice: ImageChoice, report: Path | None, settings: AuditChoice,
+    progress: ProgressReport,
+) -> tuple[dict[str, Any], dict[str, str]]:  # fmt: skip
+    """Encode held-out images and audit the pairs; the result, and its rows for people."""
+    if report is not None:
+        check_folder(report)
+    model = load_model(folder)
+    return audit_model(model, choice.read(model, settings.limit), report, settings, progress)
+
+
+def audit_model(
+    model: ImageModel, images: ImageSet, report: Path | None, settings: AuditChoice,
+    progress: ProgressReport,
+) -> tuple[dict[str, Any], dict[str, str]]:  # fmt: skip
+    """``run_encoder_audit`` of a model and images in memory."""
+    started = time.perf_counter()
+    key = jax.random.key(settings.seed)
+    # In float64 throughout: what is compared are differences of large costs.
+    x = model.points(images.pixels.astype(np.float64))
+    codes = encoded(model, x, settings.steps, settings.tolerance, progress).astype(np.float64)
+    few = slice(0, _BACK)
+    back = decoded(model, codes[few], settings.steps, settings.tolerance, progress)
+    progress(0, 0, "assigning and bounding")
+    test = assignment_test(x, codes)
+    certificate = audit_pairs(
+        x, codes, StandardNormal(model.dimension), key=key, level=settings.level,
+        samples=max(len(x), 40), budget=settings.budget,
+    )  # fmt: skip
+    result: dict[str, Any] = {
+        "images": len(x), "dimension": model.dimension,
+        "method": how(settings.steps, settings.tolerance),
+        "round_trip_error": round_trip(x[few], back),
+        "assignment": dataclasses.asdict(test),
+        "certificate": certificate.to_dict(),
+        "skipped": [list(item) for item in images.skipped],
+    }  # fmt: skip
+    d = certificate.defect
+    rows = {
+        "images": f"{len(x):,} from {images.file}, d = {model.dimension}",
+        **image_rows(images),
+        "method": result["method"],
+        "round trip, relative error": f"{result['round_trip_error']:.3g}",
+        "cost of the encoder": f"{test.cost:.8g}",
+        "cost of the best assignment": f"{test.optimal:.8g}",
+        "  relative difference": f"{test.relative_error:.3g}, {test.points_moved} of {test.n} "
+        "points moved" + ("" if test.points_moved else ": the test has seen nothing"),
+        "defect, W₂² below the cost by": f"{d.lower:.4g} to {d.upper:.4g} at "
+        f"{100 * d.level:g} %",
+        "  relative to W₂²": f"{100 * d.relative_lower:.3g} % to {100 * d.relative_upper:.3g} %",
+        "Is it optimal?": certificate.verdict.optimality,
+        "Are the codes N(0, I)?": f"{certificate.verdict.target}",
+    }
+    if settings.jacobians:
+        progress(0, 0, "probing Jacobians")
+        # Loose is enough for the flow itself; differences need its rounding only.
+        box = BlackBox(model.encoder(tolerance=min(settings.tolerance, 1e-6)))
+        asymmetry = jacobian_asymmetry(box, x[: settings.jacobians])
+        result["asymmetry"] = {"mean": asymmetry.mean, "max": asymmetry.max, "n": asymmetry.n}
+        rows["asymmetry of DE, mean (largest)"] = (
+            f"{asymmetry.mean:.3g} ({asymmetry.max:.3g}) at {asymmetry.n} images"
+        )
+    if settings.bits:
+        result["bits"] = likelihood(model, images, settings, progress)
+        exact = "exact trace" if result["bits"]["probes"] is None else "Hutchinson"
+        rows["bits per dimension"] = (
+            f"{result['bits']['mean']:.4f} ± {result['bits']['stderr']:.4f} ({exact}, "
+            f"{result['bits']['images']} images)"
+        )
+    if report is not None:
+        with atomic_write(report) as handle:
+            handle.write(certificate.to_html().encode())
+        rows["report"] = result["report"] = str(report)
+    result["seconds"] = time.perf_counter() - started
+    rows["seconds"] = f"{result['seconds']:.1f}"
+    return result, rows
+
+
+def likelihood(
+    model: ImageModel, images: ImageSet, settings: AuditChoice, progress: ProgressReport
+) -> dict[str, Any]:
+    """Bits per dimension of the first ``settings.bits`` images, their mean and standard error."""
+    progress(0, 0, "likelihoods")
+    probes = None if model.dimension <= _TRACE_DIMENSION else _PROBES
+    x = model.points(images.pixels[: settings.bits].astype(np.float32))
+    values = np.asarray(bits_per_dimension(
+        model, x, key=jax.random.fold_in(jax.random.key(settings.seed), 1), probes=probes,
+        tolerance=_BITS_TOLERANCE,
+    ))  # fmt: skip
+    spread = float(values.std(ddof=1) / np.sqrt(len(values))) if len(values) > 1 else float("nan")
+    return {"mean": float(values.mean()), "stderr": spread, "images": len(values),
+            "probes": probes, "tolerance": _BITS_TOLERANCE}  # fmt: skip

@@ -1,0 +1,205 @@
+"""``brenier ddpm encode | decode | pair | labels``."""
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from brenier._checks import check_points
+from brenier.cli._console import ProgressReport
+from brenier.cli._ddpm_train import ImageChoice, image_rows, integers
+from brenier.cli._transport import mean_cost, transport_points
+from brenier.io import atomic_write, check_folder, load_model, read_points
+from brenier.report import image_grid_figure, png_bytes
+from brenier.velocities import ImageModel
+
+# Images moved at a time: enough for the cores, few enough for the bar to move.
+_BLOCK = 64
+# Below this tolerance float32 cannot keep to it.
+_SINGLE = 1e-4
+# Images of a grid in one row.
+_COLUMNS = 12
+
+
+def run_encode(
+    folder: Path, images: Path, out: Path, steps: int | None, tolerance: float, label: int | None,
+    strict: bool, limit: int | None, progress: ProgressReport,
+) -> tuple[dict[str, Any], dict[str, str]]:  # fmt: skip
+    """Write the codes of images; the result, and its rows for people."""
+    started = time.perf_counter()
+    check_array_file(out)
+    model = load_model(folder).with_label(label)
+    chosen = ImageChoice(images, None, None, None, None, None, strict)
+    found = chosen.read(model, limit)
+    x = model.points(found.pixels)
+    codes = encoded(model, x, steps, tolerance, progress)
+    back = decoded(model, codes, steps, tolerance, progress, "decoding back")
+    error = round_trip(x, back)
+    with atomic_write(out) as handle:
+        np.save(handle, codes, allow_pickle=False)
+    seconds = time.perf_counter() - started
+    result = {
+        "file": str(out), "images": len(x), "dimension": model.dimension,
+        "method": how(steps, tolerance), "round_trip_error": error,
+        "cost": mean_cost(x.astype(np.float64), codes), "code_mean": float(codes.mean()),
+        "code_deviation": float(codes.std()), "notes": list(found.notes),
+        "skipped": [list(item) for item in found.skipped], "seconds": seconds,
+    }  # fmt: skip
+    rows = {
+        "images": f"{len(x):,} from {images}",
+        **image_rows(found),
+        "method": how(steps, tolerance),
+        "round trip, relative error": f"{error:.3g}",
+        "codes, mean and deviation": f"{codes.mean():.3g}, {codes.std():.4g}",
+        "mean ‖E(x) − x‖²": f"{result['cost']:.6g}",
+        "seconds": f"{seconds:.1f}",
+        "file": str(out),
+    }
+    return result, rows
+
+
+def run_decode(
+    folder: Path, codes: Path | None, out: Path, n: int, steps: int | None, tolerance: float,
+    label: int | None, seed: int, progress: ProgressReport,
+) -> tuple[dict[str, Any], dict[str, str]]:  # fmt: skip
+    """Write the images of codes; the result, and its rows for people."""
+    started = time.perf_counter()
+    check_array_file(out, ".png")
+    model = load_model(folder).with_label(label)
+    if codes is None:
+        z = random_codes(model, n, seed)
+    else:
+        z = check_points(str(codes), read_points(codes).values, dimension=model.dimension)
+    images = model.images(decoded(model, z, steps, tolerance, progress))
+    if out.suffix == ".png":
+        columns = min(_COLUMNS, len(images))
+        whole = len(images) - len(images) % columns
+        rows_of = images[:whole].reshape(-1, columns, *model.shape)
+        write_grid(out, [("", row) for row in rows_of])
+    else:
+        with atomic_write(out) as handle:
+            np.save(handle, images, allow_pickle=False)
+    seconds = time.perf_counter() - started
+    result = {"file": str(out), "images": len(images), "method": how(steps, tolerance),
+              "seed": seed, "seconds": seconds}  # fmt: skip
+    rows = {"images": f"{len(images):,}", "method": how(steps, tolerance),
+            "seconds": f"{seconds:.1f}", "file": str(out)}  # fmt: skip
+    return result, rows
+
+
+def run_pair(
+    folders: Sequence[Path], out: Path, n: int, steps: int | None, tolerance: float, seed: int,
+    progress: ProgressReport,
+) -> tuple[dict[str, Any], dict[str, str]]:  # fmt: skip
+    """Draw the same codes decoded by several models (KRCO22, Figure 4)."""
+    started = time.perf_counter()
+    if len(folders) < 2:
+        raise ValueError(f"MODELS: got {len(folders)}; wants two model folders or more.")
+    check_array_file(out, ".png", only=True)
+    models = [load_model(folder) for folder in folders]
+    for folder, model in zip(folders, models, strict=True):
+        if model.shape != models[0].shape:
+            raise ValueError(f"{folder}: got images of shape {model.shape}; wants "
+                             f"{models[0].shape}, those of {folders[0]}.")
+    codes = random_codes(models[0], n, seed)
+    rows_of = [
+        (folder.name, model.images(decoded(model, codes, steps, tolerance, progress, folder.name)))
+        for folder, model in zip(folders, models, strict=True)
+    ]
+    return _drawn(out, rows_of, how(steps, tolerance), seed, started)
+
+
+def run_labels(
+    folder: Path, out: Path, labels: str, n: int, steps: int | None, tolerance: float, seed: int,
+    progress: ProgressReport,
+) -> tuple[dict[str, Any], dict[str, str]]:  # fmt: skip
+    """Draw the same codes decoded under several labels (KRCO22, Figure 5)."""
+    started = time.perf_counter()
+    check_array_file(out, ".png", only=True)
+    model = load_model(folder)
+    wanted = [model.with_label(label) for label in integers("--labels", labels)]
+    if not wanted:
+        raise ValueError(f"--labels: got {labels!r}; wants at least one label.")
+    codes = random_codes(model, n, seed)
+    rows_of = []
+    for own in wanted:
+        name = f"label {int(np.asarray(own.label))}"
+        images = own.images(decoded(own, codes, steps, tolerance, progress, name))
+        rows_of.append((name, images))
+    return _drawn(out, rows_of, how(steps, tolerance), seed, started)
+
+
+def encoded(
+    model: ImageModel, x: np.ndarray, steps: int | None, tolerance: float,
+    progress: ProgressReport, label: str = "encoding",
+) -> np.ndarray:  # fmt: skip
+    """Codes of points, by DDIM steps or the adaptive flow, in the precision that it needs."""
+    if steps is not None:
+        return transport_points(model.ddim_encoder(steps), x, progress, label, most=_BLOCK)
+    flow = model.encoder(tolerance=tolerance)
+    return transport_points(flow, _precise(x, tolerance), progress, label, most=_BLOCK)
+
+
+def decoded(
+    model: ImageModel, codes: np.ndarray, steps: int | None, tolerance: float,
+    progress: ProgressReport, label: str = "decoding",
+) -> np.ndarray:  # fmt: skip
+    """Points of codes, as ``encoded``."""
+    if steps is not None:
+        z = codes.astype(np.float32)
+        return transport_points(model.ddim_decoder(steps), z, progress, label, most=_BLOCK)
+    flow = model.encoder(tolerance=tolerance).inverse()
+    return transport_points(flow, _precise(codes, tolerance), progress, label, most=_BLOCK)
+
+
+def round_trip(x: np.ndarray, back: np.ndarray) -> float:
+    """The largest ‖D(E(x)) − x‖ / ‖x‖ over images."""
+    return float(np.max(np.linalg.norm(back - x, axis=1) / np.linalg.norm(x, axis=1)))
+
+
+def random_codes(model: ImageModel, n: int, seed: int) -> np.ndarray:
+    """n codes from N(0, I): the same for every model of that dimension."""
+    drawn = jax.random.normal(jax.random.key(seed), (n, model.dimension), np.float32)
+    return np.asarray(drawn)
+
+
+def how(steps: int | None, tolerance: float) -> str:
+    """How maps are computed, for people."""
+    return f"flow at tolerance {tolerance:g}" if steps is None else f"{steps} DDIM steps"
+
+
+def check_array_file(path: Path, *others: str, only: bool = False) -> None:
+    """Raise, before any work, where no array (or grid, ``only``) can be written.
+
+    Raises:
+        ValueError: another ending, or a folder that does not exist.
+    """
+    endings = others if only else (".npy", *others)
+    if path.suffix not in endings:
+        raise ValueError(f"{path}: got the ending {path.suffix!r}; wants {' or '.join(endings)}.")
+    check_folder(path)
+
+
+def write_grid(path: Path, rows: Sequence[tuple[str, np.ndarray]]) -> None:
+    """Rows of images as one picture."""
+    with atomic_write(path) as handle:
+        handle.write(png_bytes(image_grid_figure(rows)))
+
+
+def _drawn(
+    out: Path, rows_of: Sequence[tuple[str, np.ndarray]], method: str, seed: int, started: float
+) -> tuple[dict[str, Any], dict[str, str]]:
+    write_grid(out, rows_of)
+    seconds = time.perf_counter() - started
+    names, n = [name for name, _ in rows_of], len(rows_of[0][1])
+    result = {"file": str(out), "rows": names, "codes": n, "method": method, "seed": seed,
+              "seconds": seconds}  # fmt: skip
+    return result, {"rows": ", ".join(names), "columns": f"{n} codes", "method": method,
+                    "seconds": f"{seconds:.1f}", "file": str(out)}  # fmt: skip
+
+
+def _precise(x: np.ndarray, tolerance: float) -> np.ndarray:
+    return x.astype(np.float32 if tolerance >= _SINGLE else np.float64)

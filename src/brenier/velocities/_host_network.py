@@ -1,0 +1,59 @@
+"""Networks of other frameworks as predictors inside JAX."""
+
+from collections.abc import Callable
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from brenier._types import Array, Float, Int, Scalar
+
+
+class HostNetwork(eqx.Module):
+    """Anyone's network as the ``network`` of an ``ImageModel``: called on the host, batch by batch.
+
+    Not where derivatives are asked for (likelihoods, Jacobians): the host gives values only.
+
+    Args:
+        function: (signals (n,), images (n, h, w, c), labels (n,) or None) to (n, h, w, c), in
+            NumPy arrays.
+
+    Raises:
+        ValueError: something that is not callable; where it is called, a value of another shape.
+
+    >>> import jax.numpy as jnp
+    >>> half = HostNetwork(lambda signals, images, labels: 0.5 * images)
+    >>> float(half(jnp.array(0.1), jnp.ones((2, 2, 1))).sum())
+    2.0
+    """
+
+    function: Callable[[np.ndarray, np.ndarray, np.ndarray | None], Any]
+
+    def __check_init__(self):
+        if not callable(self.function):
+            raise ValueError(f"function: got {type(self.function).__name__}; wants a callable.")
+
+    def __call__(
+        self, signal: Scalar, image: Float[Array, "h w c"], label: Int[Array, ""] | None = None
+    ) -> Float[Array, "h w c"]:
+        """The network at one image; vmapped, at all of them by one call."""
+        out = jax.ShapeDtypeStruct(image.shape, image.dtype)
+        given = (jnp.asarray(signal, image.dtype), image, *(() if label is None else (label,)))
+        return jax.pure_callback(self._batched, out, *given, vmap_method="expand_dims")
+
+    def _batched(self, signal: Any, image: Any, label: Any = None) -> np.ndarray:
+        images = np.asarray(image)
+        lead = np.broadcast_shapes(*(
+            np.shape(part) for part in (signal, label) if part is not None
+        ), images.shape[:-3])  # fmt: skip
+        images = np.broadcast_to(images, (*lead, *images.shape[-3:]))
+        flat = images.reshape(-1, *images.shape[-3:])
+        signals = np.broadcast_to(np.asarray(signal), lead).ravel()
+        labels = None if label is None else np.broadcast_to(np.asarray(label), lead).ravel()
+        found = np.asarray(self.function(signals, flat, labels))
+        if found.shape != flat.shape:
+            raise ValueError(f"function: got values of shape {found.shape} for images of shape "
+                             f"{flat.shape}; wants the same shape.")
+        return found.reshape(images.shape).astype(images.dtype)

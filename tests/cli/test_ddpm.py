@@ -1,0 +1,135 @@
+"""``brenier ddpm``: what its commands write, and what they refuse."""
+
+import json
+
+import jax
+import numpy as np
+import pytest
+from PIL import Image
+
+from brenier.cli import main
+from brenier.io import load_model, save_model
+from brenier.velocities import CosineSchedule, ImageModel, UNet
+
+RANDOM = np.random.default_rng(0)
+IMAGES = RANDOM.integers(0, 256, (6, 8, 8), np.uint8)
+TINY = ["--width", "2", "--multipliers", "1", "--steps", "4", "--batch", "3", "--checks", "2"]
+
+
+def _model(classes=0):
+    net = UNet.random(jax.random.key(0), (8, 8, 1), width=2, multipliers=(1,), classes=classes)
+    random = np.random.default_rng(1)
+    net = jax.tree.map(lambda a: a + 0.1 * random.normal(size=a.shape).astype(np.float32), net)
+    return ImageModel(net, (8, 8, 1), "v", CosineSchedule(), classes=classes)
+
+
+@pytest.fixture
+def home(tmp_path, monkeypatch):
+    """A folder with images, labels, and a model with two classes."""
+    monkeypatch.chdir(tmp_path)
+    np.save("images.npy", IMAGES)
+    np.save("labels.npy", np.array([0, 1, 0, 1, 0, 1]))
+    save_model("model", _model(classes=2))
+    return tmp_path
+
+
+def _result(capsys):
+    captured = capsys.readouterr()
+    assert captured.err == ""
+    return json.loads(captured.out)
+
+
+def test_encode_decode_pair_and_labels(home, capsys):
+    steps = ["--steps", "8", "--json"]
+    assert main(["ddpm", "encode", "model", "images.npy", "-o", "codes.npy", *steps]) == 0
+    result = _result(capsys)
+    codes = np.load("codes.npy")
+    points = 2.0 * (IMAGES / 255).reshape(6, 64) - 1.0
+    expected = load_model("model").ddim_encoder(8)(points.astype(np.float32))
+    np.testing.assert_allclose(codes, expected, atol=1e-4)
+    assert result["cost"] == pytest.approx(np.mean(np.sum((codes - points) ** 2, axis=1)), rel=1e-5)
+    assert main(["ddpm", "decode", "model", "codes.npy", "-o", "back.npy", *steps]) == 0
+    capsys.readouterr()
+    back = 2.0 * np.load("back.npy").reshape(6, 64) - 1.0
+    inside = np.linalg.norm(np.clip(back, -1, 1) - points, axis=1)
+    assert np.max(inside / np.linalg.norm(points, axis=1)) <= result["round_trip_error"] + 1e-6
+    save_model("other", _model())
+    assert main(["ddpm", "pair", "model", "other", "-n", "3", "-o", "grid.png", *steps]) == 0
+    assert _result(capsys)["rows"] == ["model", "other"]
+    command = ["ddpm", "labels", "model", "--labels", "1,0", "-n", "3", "-o", "two.png", *steps]
+    assert main(command) == 0
+    assert _result(capsys)["rows"] == ["label 1", "label 0"]
+    with Image.open("two.png") as grid:
+        assert grid.size[0] > grid.size[1]
+
+
+REFUSED = {
+    "no model": (["encode", "absent", "images.npy", "-o", "c.npy"], "absent: got no such folder"),
+    "a folder of others": (["encode", ".", "images.npy", "-o", "c.npy"], "without config.json"),
+    "no images": (["encode", "model", "absent", "-o", "c.npy"], "absent: got no such file"),
+    "ending": (["encode", "model", "images.npy", "-o", "c.csv"], "the ending '.csv'; wants .npy"),
+    "label": (["encode", "model", "images.npy", "-o", "c.npy", "--label", "2"], "wants 0 to 1"),
+    "labels": (["labels", "model", "--labels", "0,x", "-o", "g.png"], "got '0,x'; wants integers"),
+    "one model": (["pair", "model", "-o", "g.png"], "MODELS: got 1; wants two"),
+    "codes": (["decode", "model", "wide.npy", "-o", "x.npy"], "got dimension 3; wants dimension"),
+    "few images": (["train", "images.npy", "-o", "new"], "fewer than a batch of 64"),
+    "classes": (["train", "images.npy", "-o", "new", "--classes", "1"], "images without labels"),
+    "conditional": (["train", "images.npy", "-o", "new", "--conditional"], "images without labels"),
+    "multipliers": (["train", "images.npy", "-o", "new", "--multipliers", "1,1,1,1,1"], "halved"),
+    "folder": (["train", "images.npy", "-o", "images.npy"], "got a file; wants a folder"),
+    "colours": (["train", "images.npy", "-o", "new", "--colours", "red"], "wants grey or rgb"),
+    "prediction": (["train", "images.npy", "-o", "new", "--prediction", "x"], "--prediction: got"),
+    "schedule": (["train", "images.npy", "-o", "new", "--schedule", "x"], "--schedule: got 'x'"),
+    "label file": (["train", "images.npy", "-o", "new", "--label-file", "wide.npy"], "labels of"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_bad_input_is_refused_in_one_line(case, home, capsys):
+    np.save("wide.npy", np.ones((2, 3)))
+    before = sorted(path.name for path in home.iterdir())
+    arguments, phrase = REFUSED[case]
+    assert main(["ddpm", *arguments, "--json"]) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.count("\n") == 1
+    assert phrase in captured.err
+    assert sorted(path.name for path in home.iterdir()) == before
+
+
+@pytest.mark.slow
+def test_train_and_audit(home, capsys, monkeypatch):
+    np.save("many.npy", RANDOM.integers(0, 256, (45, 8, 8), np.uint8))
+    assert main(["ddpm", "train", "many.npy", "-o", "trained", *TINY, "--json"]) == 0
+    result = _result(capsys)
+    assert result["steps"] == 4
+    assert sorted(path.name for path in (home / "trained").iterdir()) == [
+        "config.json", "samples.png", "weights.safetensors",
+    ]  # fmt: skip
+    command = ["ddpm", "audit", "trained", "many.npy", "--steps", "4", "--budget", "0.1"]
+    assert main([*command, "--bits", "2", "--jacobians", "1", "--report", "a.html", "--json"]) == 0
+    result = _result(capsys)
+    assert result["assignment"]["n"] == 45
+    assert result["certificate"]["defect"]["lower"] <= result["certificate"]["defect"]["upper"]
+    assert result["bits"]["probes"] is None
+    assert (home / "a.html").stat().st_size > 1000
+
+
+@pytest.mark.slow
+def test_ctrl_c_in_training_leaves_a_checkpoint_that_resumes(home, capsys, monkeypatch):
+    np.save("many.npy", RANDOM.integers(0, 256, (45, 8, 8), np.uint8))
+    command = ["ddpm", "train", "many.npy", *TINY, "--json", "-o"]
+    assert main([*command, "whole"]) == 0
+
+    from brenier.cli import _ddpm_train
+
+    def interrupt(*arguments):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(_ddpm_train, "draw_samples", interrupt)
+        assert main([*command, "new"]) == 130
+    assert [path.name for path in (home / "new").iterdir()] == ["training.checkpoint"]
+    assert main([*command, "new"]) == 0
+    for name in ("weights.safetensors", "config.json"):
+        assert (home / "new" / name).read_bytes() == (home / "whole" / name).read_bytes()

@@ -1,0 +1,142 @@
+"""Image sets: folders, arrays and IDX files, whole, mixed and damaged."""
+
+import gzip
+import struct
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from brenier.io import read_images
+
+RANDOM = np.random.default_rng(0)
+PIXELS = RANDOM.integers(0, 256, (3, 10, 8), np.uint8)
+
+
+def _idx(values):
+    return struct.pack(f">HBB{values.ndim}I", 0, 8, values.ndim, *values.shape) + values.tobytes()
+
+
+def _picture(path, pixels):
+    path.parent.mkdir(exist_ok=True)
+    Image.fromarray(pixels).save(path)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Three grey pictures of one size."""
+    for i, pixels in enumerate(PIXELS):
+        _picture(tmp_path / "set" / f"{i}.png", pixels)
+    return tmp_path / "set"
+
+
+def test_a_folder_of_pictures(folder):
+    found = read_images(folder)
+    np.testing.assert_allclose(found.pixels[..., 0], PIXELS / 255, atol=1e-6)
+    assert (found.labels, found.notes, found.skipped) == (None, (), ())
+
+
+def test_folders_are_classes(tmp_path):
+    for name, pixels in zip(("cat", "dog", "dog"), PIXELS, strict=True):
+        _picture(tmp_path / name / f"{pixels[0, 0]}.png", pixels)
+    found = read_images(tmp_path)
+    assert found.class_names == ("cat", "dog")
+    assert found.labels.tolist() == [0, 1, 1]
+    assert len(found.of_classes([1]).pixels) == 2
+    with pytest.raises(ValueError, match=r"no images of classes \[7\]; wants some of \[0, 1\]"):
+        found.of_classes([7])
+
+
+def test_mixed_sizes_are_refused_or_resized_and_said(folder):
+    _picture(folder / "wide.png", np.full((10, 20), 128, np.uint8))
+    with pytest.raises(ValueError, match=r"2 sizes \(3 of 10 x 8, 1 of 10 x 20\)"):
+        read_images(folder)
+    found = read_images(folder, size=(10, 8))
+    assert found.notes == ("1 of 4 pictures were cropped about the centre and resized to 10 x 8",)
+    np.testing.assert_allclose(found.pixels[3], 128 / 255, atol=1e-6)
+
+
+def test_mixed_colours_become_colours_or_what_is_asked_for(folder):
+    _picture(folder / "red.png", np.broadcast_to(np.array([255, 0, 0], np.uint8), (10, 8, 3)))
+    found = read_images(folder)
+    assert found.pixels.shape == (4, 10, 8, 3)
+    assert found.notes == ("3 of 4 pictures were converted to RGB",)
+    grey = read_images(folder, colours="grey").pixels
+    # The weight of red in Rec. 601.
+    np.testing.assert_allclose(grey[3], 0.299, atol=1e-6)
+
+
+def test_damaged_pictures_are_named_and_counted_or_refused(folder):
+    (folder / "bad.jpg").write_bytes(b"no picture")
+    found = read_images(folder)
+    assert len(found.pixels) == 3
+    ((file, reason),) = found.skipped
+    assert file.endswith("bad.jpg")
+    assert "no readable picture" in reason
+    with pytest.raises(ValueError, match=r"bad\.jpg: got no readable picture"):
+        read_images(folder, strict=True)
+
+
+def test_idx_with_its_labels_plain_and_compressed(tmp_path):
+    (tmp_path / "t10k-images-idx3-ubyte").write_bytes(_idx(PIXELS))
+    (tmp_path / "t10k-labels-idx1-ubyte").write_bytes(_idx(np.array([3, 0, 9], np.uint8)))
+    packed = tmp_path / "packed-images-idx3-ubyte.gz"
+    packed.write_bytes(gzip.compress(_idx(PIXELS)))
+    found = read_images(tmp_path / "t10k-images-idx3-ubyte")
+    assert found.labels.tolist() == [3, 0, 9]
+    np.testing.assert_array_equal(read_images(packed).pixels, found.pixels)
+    assert read_images(packed).labels is None
+    packed.unlink()
+    np.testing.assert_array_equal(read_images(tmp_path).pixels, found.pixels)
+
+
+def test_arrays_of_several_kinds(tmp_path):
+    path = tmp_path / "x.npy"
+    np.save(path, PIXELS)
+    np.testing.assert_allclose(read_images(path).pixels[..., 0], PIXELS / 255, atol=1e-7)
+    np.save(path, PIXELS // 16)
+    assert read_images(path, levels=16).pixels.max() == 1.0
+    np.save(path, RANDOM.uniform(size=(2, 6, 6, 3)))
+    assert read_images(path, size=(3, 3)).pixels.shape == (2, 3, 3, 3)
+
+
+DAMAGED = {
+    "x.npy": (np.zeros(3), "wants \\(n, height, width\\)"),
+    "y.npy": (np.full((1, 8, 8), 2.0), "wants finite ones from 0 to 1"),
+    "z.npy": (np.full((1, 8, 8), 300), "wants finite ones from 0 to 255"),
+    "n.npy": (np.full((1, 8, 8), np.nan), "wants finite ones"),
+    "a-idx3-ubyte": (_idx(PIXELS)[:-1], "239 bytes for shape \\(3, 10, 8\\)"),
+    "b-idx3-ubyte": (b"\0\0\x0d\x01", "no IDX of bytes"),
+    "c-idx3-ubyte": (b"\0\0\x08\x03\0", "a truncated header"),
+    "d-idx3-ubyte.gz": (b"\x1f\x8b none", "a damaged .gz"),
+    "e.npy": (b"no array", "a damaged .npy"),
+    "f.txt": (b"text", "got the ending '.txt'"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", DAMAGED)
+def test_damaged_files_are_told_apart(name, tmp_path):
+    content, phrase = DAMAGED[name]
+    if isinstance(content, bytes):
+        (tmp_path / name).write_bytes(content)
+    else:
+        np.save(tmp_path / name, content)
+    with pytest.raises(ValueError, match=f"{name}: got .*{phrase}|{phrase}"):
+        read_images(tmp_path / name)
+
+
+@pytest.mark.parametrize(
+    ("labels", "phrase"),
+    [([1, 2], "labels of shape"), ([0, 1, -1], "got the label -1"), ([0, 1, 0.5], "wants one int")],
+)
+def test_labels_that_cannot_be(labels, phrase, folder, tmp_path):
+    np.save(tmp_path / "labels.npy", np.array(labels))
+    with pytest.raises(ValueError, match=phrase):
+        read_images(folder, labels=tmp_path / "labels.npy")
+
+
+def test_nothing_there(tmp_path):
+    with pytest.raises(ValueError, match="got a folder without pictures"):
+        read_images(tmp_path)
+    with pytest.raises(ValueError, match="got no such file or folder"):
+        read_images(tmp_path / "absent")

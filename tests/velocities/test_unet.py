@@ -1,0 +1,83 @@
+"""The U-Net: shapes, what it is told, and what it refuses."""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from brenier.velocities import UNet
+from brenier.velocities._layers import ResidualBlock
+
+KEY = jax.random.key(0)
+
+
+def shaken(net, by):
+    """New networks are 0: give the layers that start there something to say."""
+    random = np.random.default_rng(0)
+    return jax.tree.map(lambda a: a + by * random.normal(size=a.shape).astype(np.float32), net)
+
+
+@pytest.fixture(scope="module")
+def net():
+    """Everything at once: two resolutions, attention, classes, dropout, sides that differ."""
+    net = UNet.random(KEY, (8, 12, 2), width=4, multipliers=(1, 2), attention=(4,), heads=2,
+                      dropout=0.5, classes=3)  # fmt: skip
+    return shaken(net, 0.1)
+
+
+@pytest.fixture(scope="module")
+def outputs(net):
+    """At three noise levels and labels."""
+    x = jax.random.normal(jax.random.key(1), (8, 12, 2), jnp.float32)
+
+    @eqx.filter_jit
+    def look(net, signals, labels):
+        return jax.vmap(lambda a, c: net(a, x, c))(signals, labels)
+
+    return x, look(net, jnp.array([0.1, 0.9, 0.9]), jnp.array([0, 0, 2]))
+
+
+def test_it_keeps_shape_and_dtype_and_hears_what_it_is_told(outputs):
+    x, found = outputs
+    assert found.shape == (3, *x.shape)
+    assert found.dtype == jnp.float32
+    assert float(jnp.abs(found[0] - found[1]).max()) > 1e-3
+    assert float(jnp.abs(found[1] - found[2]).max()) > 1e-3
+
+
+def test_a_new_network_is_zero():
+    net = UNet.random(KEY, (8, 8, 1), width=2, multipliers=(1,))
+    assert not np.any(net.head.kernel)
+
+
+def test_dropout_keeps_the_mean_and_wants_a_key():
+    """A block of ones through an identity convolution: each unit is 0 or twice as large."""
+    block = ResidualBlock.random(np.random.default_rng(0), (1, 1), 2, 0.5)
+    through = eqx.tree_at(lambda c: c.kernel, block.second, jnp.ones((1, 1, 1, 1)))
+    block = eqx.tree_at(lambda b: b.second, block, through)
+    x, condition = jax.random.normal(KEY, (16, 16, 1)), jnp.zeros(2)
+    sure, dropped = (block(x, condition, key) - x for key in (None, KEY))
+    kept = dropped != 0.0
+    np.testing.assert_allclose(dropped[kept], 2.0 * sure[kept], rtol=1e-6)
+    # Five standard errors of a share of 256 draws.
+    assert abs(float(kept.mean()) - 0.5) < 5 * 0.5 / 16
+
+
+@pytest.mark.parametrize(
+    ("shape", "settings", "phrase"),
+    [
+        ((4, 8, 1), {}, "shape: got"),
+        ((8, 300, 1), {}, "shape: got"),
+        ((10, 8, 1), {"multipliers": (1, 1, 1)}, "cannot be halved 2 times"),
+        ((8, 8, 1), {"attention": (5,)}, r"attention: got \[5\]"),
+        ((8, 8, 1), {"width": 6, "heads": 4}, "heads: got 4"),
+        ((8, 8, 1), {"width": 3}, "width: got 3"),
+        ((8, 8, 1), {"dropout": 1.0}, "dropout: got"),
+        ((8, 8, 1), {"classes": -1}, "classes: got -1"),
+        ((8, 8, 1), {"multipliers": ()}, "multipliers: got 0"),
+    ],
+)
+def test_settings_that_cannot_be_are_named(shape, settings, phrase):
+    with pytest.raises(ValueError, match=phrase):
+        UNet.random(KEY, shape, **settings)
