@@ -132,7 +132,7 @@ def train_on(
 
     def told(now: Progress) -> None:
         progress(now.step, now.steps, f"training, held-out loss {now.metric:.4f}")
-        if drawn:
+        if drawn and now.map is not None:
             draw_samples(image_model(now.map), out / "samples.png", settings.seed)
 
     progress(0, settings.steps, "compiling")

@@ -22,14 +22,14 @@ _HELD_OUT = 2000
 
 
 class Progress(NamedTuple):
-    """What a callback is told after each block of steps."""
+    """What a callback is told after each block of steps; ``map`` where the flow holds one."""
 
     step: int
     steps: int
     metric: float
     best_metric: float
     seconds: float
-    map: AbstractMap
+    map: AbstractMap | None = None
 
 
 @runtime_checkable
