@@ -86,3 +86,9 @@ def test_the_experiments_of_this_checkout_keep_the_contract():
             functions = {node.name: node for node in tree.body if isinstance(node, ast.FunctionDef)}
             arguments = [argument.arg for argument in functions["main"].args.args]
             assert arguments == ["out", "seed", "seeds", "data", "progress"], module
+
+
+def test_names_may_be_written_with_hyphens(monkeypatch, tmp_path):
+    monkeypatch.setattr(_experiments, "find", lambda kind: ("json", {"paper-some_name": "decoder"}))
+    with pytest.raises(AttributeError, match="main"):
+        _experiments.run_named("experiments", "paper-some-name", tmp_path, 0, None, None, print)

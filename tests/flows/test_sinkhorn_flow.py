@@ -6,6 +6,7 @@ import numpy as np
 import ot
 import pytest
 
+import brenier
 from brenier.exact import Box, Torus
 from brenier.flows import (
     annealed_sinkhorn,
@@ -155,3 +156,12 @@ def test_two_dimensions_and_another_start():
     slope = x[..., 0] + grid.derivatives(0).first @ p
     # Second order: 0.05² times a fraction of a unit.
     np.testing.assert_allclose(slope[middle, middle], wanted[middle, middle, 0], atol=0.05**2)
+
+
+def test_maps_can_be_saved(tmp_path):
+    for half_shift in (False, True):
+        solution = sinkhorn_flow(_wave, _other, CIRCLE, 0.2, epsilon=0.1, half_shift=half_shift)
+        brenier.save(tmp_path / "map.brenier", solution.map)
+        back = brenier.load(tmp_path / "map.brenier")
+        x = np.array([[0.3], [4.0]])
+        np.testing.assert_array_equal(back(x), solution.map(x))
