@@ -77,6 +77,7 @@ def test_a_missed_target_is_seen():
     assert kl.kl == pytest.approx(1.0, abs=4 * kl.kl_stderr)
 
 
+@pytest.mark.slow
 def test_decreasing_on_the_line():
     certificate = audit(lambda x: -x, Gaussian.standard(1), key=_KEY, **_SMALL)
     assert certificate.defect.lower < 4.0 < certificate.defect.upper

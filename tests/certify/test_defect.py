@@ -84,6 +84,7 @@ def test_no_defect_where_the_potential_is_given():
     assert bounds.points_moved == 0
 
 
+@pytest.mark.slow
 def test_a_bent_monge_map_is_bounded_closely():
     x, _ = _pairs(2000)
     y = x + 0.5 * np.tanh(2.0 * x)

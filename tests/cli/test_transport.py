@@ -88,7 +88,7 @@ def test_columns_are_matched_by_name(home, capsys):
     assert "of map.brenier" in message
 
 
-def test_many_points_take_one_compilation_and_lose_none(home, monkeypatch):
+def test_many_points_take_one_compilation_and_lose_none(home):
     shapes = []
 
     class Recorded(AbstractMap):
@@ -104,9 +104,10 @@ def test_many_points_take_one_compilation_and_lose_none(home, monkeypatch):
             shapes.append(x.shape)
             return 2.0 * x
 
-    monkeypatch.setattr(transport_module, "_BLOCK", 4)
     seen = []
-    moved = transport_module.transport_points(Recorded(), POINTS, lambda *step: seen.append(step))
+    moved = transport_module.transport_points(
+        Recorded(), POINTS, lambda *step: seen.append(step), most=4
+    )
     np.testing.assert_array_equal(moved, 2.0 * POINTS)
     assert set(shapes) == {(4, 2)}
     assert [step[:2] for step in seen] == [(0, 11), (4, 11), (8, 11)]

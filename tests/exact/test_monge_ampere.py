@@ -175,6 +175,7 @@ def test_the_torus_converges_exponentially(torus_solution):
     assert errors[1] / errors[2] > 5.0
 
 
+@pytest.mark.slow
 def test_the_map_of_the_torus_is_periodic_and_invertible(torus_solution):
     T = torus_solution.map
     x = np.random.default_rng(0).uniform(-9.0, 9.0, (20, 2))

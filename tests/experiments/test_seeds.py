@@ -7,9 +7,6 @@ import pytest
 
 from brenier.cli import register_experiments
 
-register_experiments()
-seeds = importlib.import_module("brenier._experiments._seeds")
-
 
 def _squares(first, last):
     return np.arange(first, last) ** 2
@@ -18,6 +15,8 @@ def _squares(first, last):
 # Processes start for some seconds.
 @pytest.mark.slow
 def test_a_stopped_run_goes_on(tmp_path):
+    register_experiments()
+    seeds = importlib.import_module("brenier._experiments._seeds")
     blocks = [(0, 2), (2, 4)]
     heard = []
     rows = seeds.map_blocks(_squares, blocks, heard.append, tmp_path)

@@ -93,6 +93,7 @@ def test_newton_on_the_kl_finds_the_gaussian_map():
     np.testing.assert_allclose(_matrix(method), _AFFINE.map.matrix, atol=1e-8)
 
 
+@pytest.mark.slow
 def test_dense_and_matrix_free_steps_agree():
     key = jax.random.key(1)
     map = GradientMap(LogSumExp.identity(key, 2, 6))
@@ -116,6 +117,7 @@ def test_dense_and_matrix_free_steps_agree():
     assert abs(float(free_predicted / predicted) - 1.0) < 0.02
 
 
+@pytest.mark.slow
 def test_the_dual_form_gives_the_same_step():
     key = jax.random.key(2)
     wide = jax.random.normal(key, (5, 9))
@@ -132,8 +134,10 @@ def test_the_dual_form_gives_the_same_step():
     [
         ConstrainedDrift(scheme="implicit", steps=4, particles=60),
         ConstrainedDrift(steps=3, particles=60, oracle=FirstOrder(30, 0.05)),
-        ConstrainedDrift(functional=MMD(), step_size=2.0, steps=6, particles=60),
-        EuclideanDescent(learning_rate=0.02, steps=60, particles=60),
+        pytest.param(ConstrainedDrift(functional=MMD(), step_size=2.0, steps=6, particles=60),
+                     marks=pytest.mark.slow),
+        pytest.param(EuclideanDescent(learning_rate=0.02, steps=60, particles=60),
+                     marks=pytest.mark.slow),
     ],
     ids=["implicit", "first-order", "mmd", "adam"],
 )
@@ -148,6 +152,7 @@ def test_every_method_comes_closer(method):
     assert energy_distance_squared(after(x), y) < 0.5 * energy_distance_squared(start(x), y)
 
 
+@pytest.mark.slow
 def test_an_unconstrained_network_is_trained_by_the_same_scheme():
     source, target = Gaussian.standard(2), Gaussian(jnp.array([1.0, -1.0]), 0.25 * jnp.eye(2))
     start = ResidualNetwork.identity(jax.random.key(6), 2, (16,))

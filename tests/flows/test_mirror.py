@@ -79,6 +79,7 @@ def test_no_gradient_no_flow():
         MirrorFlow(scheme="heun")
 
 
+@pytest.mark.slow
 def test_mirrors_of_points():
     def half(x):
         return 0.5 * x @ x

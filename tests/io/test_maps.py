@@ -1,5 +1,6 @@
 """Saving and loading maps: round trips, and every way in which a file can be wrong."""
 
+import dataclasses
 import io
 import json
 import os
@@ -29,8 +30,39 @@ from brenier.maps import (
     Pushforward,
     ResidualNetwork,
 )
-from brenier.measures import Empirical, Gaussian, GaussianMixture, Gibbs, Uniform
-from brenier.potentials import ICNN, LogSumExp, MaxAffine, Preconditioned, Quadratic
+from brenier.measures import (
+    Empirical,
+    Gaussian,
+    GaussianMixture,
+    Gibbs,
+    StandardNormal,
+    TensorTrain,
+    Uniform,
+)
+from brenier.potentials import (
+    ICNN,
+    EntropicGridPotential,
+    LogSumExp,
+    MaxAffine,
+    Preconditioned,
+    Quadratic,
+)
+from brenier.velocities import (
+    DDIM,
+    AtomsDecoder,
+    AtomsVelocity,
+    ConstantSchedule,
+    CosineSchedule,
+    ExactNoise,
+    FlowMap,
+    HyperbolicClock,
+    LinearSchedule,
+    MixtureVelocity,
+    NoiseVelocity,
+    ProbabilityFlow,
+    RateSchedule,
+    TensorTrainVelocity,
+)
 
 KEY = jax.random.key(0)
 
@@ -45,12 +77,27 @@ def _examples():
     points = np.random.default_rng(0).normal(size=(5, 2))
     gaussian = Gaussian(jnp.zeros(2), jnp.eye(2))
     mlp = eqx.nn.MLP(2, "scalar", 4, 2, activation=jax.nn.softplus, key=KEY)
+    y = np.linspace(-7.0, 7.0, 41)
+    train = TensorTrain.from_grid(np.exp(-0.5 * np.add.outer(y**2, y**2)), [-7, -7], [7, 7])
+    noise = ExactNoise(MixtureVelocity(gaussian))
+    velocities = (
+        HyperbolicClock(AtomsVelocity(Empirical(points))), TensorTrainVelocity(train),
+        NoiseVelocity(noise, 2), ProbabilityFlow(gaussian, LinearSchedule()),
+        ProbabilityFlow(gaussian, CosineSchedule()), ProbabilityFlow(gaussian, ConstantSchedule()),
+        ProbabilityFlow(gaussian, RateSchedule(jax.nn.softplus, 1.0)),
+    )
     return [
+        *(FlowMap(velocity, 0.2, 0.8) for velocity in velocities),
+        DDIM(noise, jnp.array([1.0, 0.5]), 2),
+        AtomsDecoder(Empirical(points)),
+        StandardNormal(3),
+        train,
         quadratic,
         ICNN.identity(KEY, 2, (4, 4), activation="squareplus"),
         LogSumExp.identity(KEY, 2, 4),
         MaxAffine(jnp.ones((3, 2)), jnp.zeros(3), jnp.array(-jnp.inf)),
         Preconditioned(quadratic, jnp.eye(2), jnp.ones(2), jnp.zeros(2), jnp.array(3.0)),
+        EntropicGridPotential(jnp.zeros((2, 2)), (jnp.arange(2.0),) * 2, jnp.array(0.5)),
         Empirical(points),
         Empirical(points, np.arange(1.0, 6.0)),
         gaussian,
@@ -78,9 +125,32 @@ def _kinds(module):
     return [jax.typeof(leaf) for leaf in jax.tree.leaves(module) if eqx.is_array(leaf)]
 
 
+# A file holds no function of one's own.
+_WITHOUT = {"ScoreVelocity"}
+# Dearer to make: saved and loaded in tests/velocities.
+_ELSEWHERE = {
+    "DacorognaMoserVelocity", "FokkerPlanckVelocity", "MatchingVelocity", "McCannVelocity",
+    "NetworkVelocity", "RatioVelocity", "RescaledDiffusionVelocity", "ImageModel", "ImageVelocity",
+    "UNet", "UNetSettings", "UNetStep", "Attention", "Convolution", "Dense", "GroupNorm",
+    "ResidualBlock",
+}  # fmt: skip
+
+
+def _classes(value):
+    """The classes of a module and of all that it holds."""
+    if isinstance(value, eqx.Module):
+        yield type(value).__name__
+        for field in dataclasses.fields(value):
+            yield from _classes(getattr(value, field.name))
+    elif isinstance(value, tuple | list):
+        for item in value:
+            yield from _classes(item)
+
+
 def test_every_public_class_has_an_example():
-    ours = {cls for name, cls in saved_classes().items() if name.startswith("brenier.")}
-    assert {type(example) for example in EXAMPLES} == ours
+    ours = {cls.__name__ for name, cls in saved_classes().items() if name.startswith("brenier.")}
+    shown = {name for example in EXAMPLES for name in _classes(example)}
+    assert ours - shown == _WITHOUT | _ELSEWHERE
 
 
 @pytest.mark.parametrize("module", EXAMPLES, ids=lambda m: type(m).__name__)

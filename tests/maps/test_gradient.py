@@ -44,6 +44,7 @@ def test_quadratic_conjugate_is_the_inverse_matrix():
     np.testing.assert_allclose(T.log_det(y), -np.log(1.75), atol=1e-14)
 
 
+@pytest.mark.slow
 def test_implicit_derivatives_in_the_parameters_and_of_second_order():
     y = jnp.array([[0.3, -0.7], [1.2, 0.4], [-2.0, 1.0]])
     direction = jax.tree.map(lambda a: jax.random.normal(KEY, a.shape), BENT)

@@ -36,6 +36,7 @@ def test_second_order_in_the_step(law, drift):
     np.testing.assert_allclose(orders, 2.0, atol=0.1)
 
 
+@pytest.mark.slow
 def test_the_cross_convects_as_the_stretch_does(law):
     ends = [solve_fokker_planck(law, 0.1, steps=1, lower=LOWER, upper=UPPER, shape=[60] * 2,
                                 drift=drift, tolerance=1e-6).map for drift in (None, jnp.negative)]

@@ -45,6 +45,7 @@ def test_moments_and_marginals(law):
         law.marginal([1, 0])
 
 
+@pytest.mark.slow
 def test_padding_changes_nothing(law):
     x = MIXTURE.sample(jax.random.key(4), 50)
     filled = law.padded(8, 40)

@@ -54,6 +54,7 @@ def test_newton_converges_from_afar_in_single_precision():
     np.testing.assert_allclose(result.point, y / np.sqrt(1 - y**2), rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_sharp_log_sum_exp():
     phi = LogSumExp.identity(jax.random.key(0), 2, 30, temperature=0.02, strong_convexity=0.05)
     x = 2.0 * RNG.standard_normal((100, 2))

@@ -3,6 +3,7 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
 from brenier.numerics._marquardt import flatten
 from brenier.potentials import ICNN, LogSumExp, Quadratic, minimise_semi_dual
@@ -37,6 +38,7 @@ def test_a_bend_is_found_and_the_objective_falls_to_its_bound():
     assert _error(fit.potential) < 0.01
 
 
+@pytest.mark.slow
 def test_conjugate_gradients_take_the_same_step(monkeypatch):
     start = ICNN.identity(_KEYS[2], 2, (3,), activation="squareplus", sharpness=2.0)
     flat, rebuild = flatten(start)

@@ -39,6 +39,7 @@ def test_the_coupling_decides_the_map(coupling):
     np.testing.assert_allclose(np.cov(images.T), TARGET.covariance, atol=0.15)
 
 
+@pytest.mark.slow
 def test_the_same_key_gives_the_same_velocity_and_it_is_saved(tmp_path):
     cloud = Empirical(X[:50], np.arange(1.0, 51.0))
     first, second = (

@@ -38,6 +38,7 @@ def test_velocity_and_jacobian_are_exact_at_all_times(signal):
     assert (np.abs(jacobians - exact_jacobians).max(axis=(1, 2)) < 3000.0 * size).all()
 
 
+@pytest.mark.slow
 def test_encoder_and_decoder():
     encoder = train_encoder(LAW, tolerance=1e-10)
     exact = FlowMap(MixtureVelocity(MIXTURE), 1.0, 0.0, tolerance=1e-12)
