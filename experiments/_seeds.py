@@ -2,6 +2,7 @@
 
 import functools
 import hashlib
+import json
 import multiprocessing
 import os
 from collections.abc import Callable, Iterator
@@ -9,8 +10,6 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 import brenier
 from brenier.cli import register_experiments
@@ -30,14 +29,15 @@ def map_blocks(
     """``[work(*block) for block in blocks]``, over all cores; ``tick`` is told how many are done.
 
     ``work`` is a module-level function; a block that raises stops the lot with its exception. With
-    a folder ``kept``, each result (an array, then) is written there at once, and a later call with
-    the same block, by the same code, reads it: a run that was stopped goes on where it was.
+    a folder ``kept``, each result (JSON's own types, then) is written there at once, and a later
+    call with the same block, by the same code, reads it: a run that was stopped goes on.
     """
     done: dict[int, Any] = {}
     if kept is not None:
         kept.mkdir(parents=True, exist_ok=True)
         places = [kept / _file_name(work, block) for block in blocks]
-        done = {i: np.load(place) for i, place in enumerate(places) if place.exists()}
+        there = [i for i, place in enumerate(places) if place.exists()]
+        done = {i: json.loads(places[i].read_text()) for i in there}
     pending = [i for i in range(len(blocks)) if i not in done]
     tick(len(done))
     with (
@@ -55,7 +55,9 @@ def map_blocks(
                 done[index] = future.result()
                 if kept is not None:
                     with atomic_write(places[index]) as handle:
-                        np.save(handle, done[index])
+                        # A NumPy number is written as the plain one.
+                        text = json.dumps(done[index], default=lambda number: number.item())
+                        handle.write(text.encode())
                 tick(len(done))
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
@@ -65,7 +67,7 @@ def map_blocks(
 
 def _file_name(work: Callable[..., Any], block: tuple) -> str:
     digest = hashlib.sha256(repr((work.__name__, block, _code())).encode()).hexdigest()[:16]
-    return f"{work.__module__.rpartition('.')[2]}-{digest}.npy"
+    return f"{work.__module__.rpartition('.')[2]}-{digest}.json"
 
 
 @functools.cache

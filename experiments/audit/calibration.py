@@ -153,7 +153,7 @@ CASES: dict[str, Callable[[], Case]] = {
 }
 
 
-def _block(name: str, samples: int, seed: int, repetitions: list[int]) -> np.ndarray:
+def _block(name: str, samples: int, seed: int, repetitions: list[int]) -> list[list[float]]:
     """Lower, upper and whether the verdict is right, a row each."""
     case = CASES[name]()
     right = "optimal" if case.defect == 0.0 else "not optimal"
@@ -161,8 +161,9 @@ def _block(name: str, samples: int, seed: int, repetitions: list[int]) -> np.nda
     for repetition in repetitions:
         key = jax.random.fold_in(jax.random.key(seed), repetition)
         found = audit(case.map, case.source, key=key, samples=samples, budget=_BUDGET)
-        rows.append((found.defect.lower, found.defect.upper, found.verdict.optimality == right))
-    return np.asarray(rows, dtype=np.float64)
+        verdict = float(found.verdict.optimality == right)
+        rows.append([found.defect.lower, found.defect.upper, verdict])
+    return rows
 
 
 def _figure(report: dict[str, dict[str, Any]], intervals: dict[str, np.ndarray]) -> bytes:

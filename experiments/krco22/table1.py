@@ -52,7 +52,9 @@ def main(
         (dimension, seed + first, min(_BLOCK, count - first))
         for dimension in SETTINGS for first in range(0, count, _BLOCK)
     ]  # fmt: skip
-    parts = map_blocks(_block, blocks, lambda done: progress(done, len(blocks), "densities"))
+    parts = map_blocks(
+        _block, blocks, lambda done: progress(done, len(blocks), "densities"), out / "blocks"
+    )
     rows = [row for part in parts for row in part]
     summary = {
         str(dimension): _summary([row for row in rows if row["dimension"] == dimension])

@@ -2,14 +2,13 @@
 
 import importlib
 
-import numpy as np
 import pytest
 
 from brenier.cli import register_experiments
 
 
 def _squares(first, last):
-    return np.arange(first, last) ** 2
+    return [k**2 for k in range(first, last)]
 
 
 # Processes start for some seconds.
@@ -20,11 +19,11 @@ def test_a_stopped_run_goes_on(tmp_path):
     blocks = [(0, 2), (2, 4)]
     heard = []
     rows = seeds.map_blocks(_squares, blocks, heard.append, tmp_path)
-    assert np.concatenate(rows).tolist() == [0, 1, 4, 9]
+    assert rows == [[0, 1], [4, 9]]
     assert sorted(heard) == [0, 1, 2]
     # One block is lost, the other altered: the first is computed, the second read.
     lost, other = (tmp_path / seeds._file_name(_squares, block) for block in blocks)
     lost.unlink()
-    np.save(other, np.array([7, 7]))
+    other.write_text("[7, 7]")
     rows = seeds.map_blocks(_squares, blocks, heard.append, tmp_path)
-    assert np.concatenate(rows).tolist() == [0, 1, 7, 7]
+    assert rows == [[0, 1], [7, 7]]
