@@ -1,5 +1,6 @@
 """The probability flow: its clocks, its sources, its two ends."""
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -169,6 +170,11 @@ def test_gaussians_are_closed_forms():
             MixtureVelocity(source), np.exp(-0.1), 0.0 if stop is None else np.exp(-stop)
         )
         np.testing.assert_allclose(closed(X), flowed(X), atol=1e-8)
+
+
+def test_a_negative_time():
+    with pytest.raises(eqx.EquinoxRuntimeError, match=r"time: got one outside \[0, inf\]"):
+        ProbabilityFlow(MIXTURE)(-0.1, X)
 
 
 @pytest.mark.parametrize(("make", "wanted"), [

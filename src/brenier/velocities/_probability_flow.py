@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
 
@@ -59,6 +60,10 @@ class ProbabilityFlow(AbstractVelocity):
         return self.velocity.dimension
 
     def at(self, time: Scalar, x: Point) -> Point:
+        time = eqx.error_if(
+            time, (time < 0.0) | (time > self.schedule.duration),
+            f"time: got one outside [0, {self.schedule.duration}]; wants a time of the schedule.",
+        )
         signal = self.schedule.signal(time)
         return -0.5 * self.schedule.rate(time) * signal * self.velocity.at(signal, x)
 
