@@ -57,6 +57,7 @@ def test_fitted_attributes_and_inverse(fitted):
     np.testing.assert_allclose(fitted.inverse_transform(moved), _X, atol=1e-8)
 
 
+@pytest.mark.slow
 def test_score_is_a_lower_bound_of_the_transport_cost(fitted):
     matching = 0.5 * np.mean(np.sum((_X - fitted.transform(_X)) ** 2, axis=1))
     # Between the cloud and its own image the map is optimal: the dual equals the cost.
@@ -129,7 +130,8 @@ def test_bad_input(x, y, message):
 # In d = 500 the inverse is L-BFGS on a Hessian of condition 1e4: 1e-3 of the data is what it gives.
 @pytest.mark.parametrize(
     ("n", "m", "d", "inverse"),
-    [(2, 2, 1, 1e-8), pytest.param(2, 3, 500, 5e-3, marks=pytest.mark.slow)],
+    [pytest.param(2, 2, 1, 1e-8, marks=pytest.mark.slow),
+     pytest.param(2, 3, 500, 5e-3, marks=pytest.mark.slow)],
 )
 def test_hard_shapes(n, m, d, inverse):
     x, y = _RNG.normal(size=(n, d)), 2.0 + _RNG.normal(size=(m, d))
@@ -164,6 +166,7 @@ def test_learns_a_known_map_with_its_defaults():
     assert held["best_metric"] < held["history"][0]
 
 
+@pytest.mark.slow
 def test_a_cloud_as_a_measure_and_a_density():
     cloud = _small().fit(_X, Empirical(_Y))
     np.testing.assert_array_equal(cloud.transform(_X), _small().fit(_X, _Y).transform(_X))

@@ -70,6 +70,7 @@ def test_normal_laws_have_an_affine_map_and_the_known_cost():
     assert near["cost"] == pytest.approx(1e-8, rel=1e-11)
 
 
+@pytest.mark.slow
 def test_a_gap_in_the_target():
     solution = solve_line(stats.norm(), SPLIT)
     # Nodes about the two modes, where the density of the target is smooth.

@@ -44,6 +44,7 @@ def test_the_loss_falls(whole):
     assert image_model(whole.map).classes == 2
 
 
+@pytest.mark.slow
 def test_a_run_stopped_by_ctrl_c_resumes_in_the_same_bits(whole, tmp_path):
     store = Checkpoint(tmp_path / "run.checkpoint", every=1)
 

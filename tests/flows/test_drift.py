@@ -132,7 +132,8 @@ def test_the_dual_form_gives_the_same_step():
 @pytest.mark.parametrize(
     "method",
     [
-        ConstrainedDrift(scheme="implicit", steps=4, particles=60),
+        pytest.param(ConstrainedDrift(scheme="implicit", steps=4, particles=60),
+                     marks=pytest.mark.slow),
         ConstrainedDrift(steps=3, particles=60, oracle=FirstOrder(30, 0.05)),
         pytest.param(ConstrainedDrift(functional=MMD(), step_size=2.0, steps=6, particles=60),
                      marks=pytest.mark.slow),

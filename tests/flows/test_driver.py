@@ -31,6 +31,7 @@ def _same(first, second):
     return all(np.array_equal(a, b) for a, b in zip(_leaves(first), _leaves(second), strict=True))
 
 
+@pytest.mark.slow
 def test_the_same_key_gives_the_same_map_bit_for_bit():
     first, second = _solve(), _solve()
     assert first.result is Result.successful

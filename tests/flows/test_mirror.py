@@ -38,6 +38,7 @@ def test_entropy_spreads_linearly():
     assert float(end.matrix[0, 0]) == pytest.approx(2.0, abs=1e-8)
 
 
+@pytest.mark.slow
 def test_kl_follows_the_parabolic_flow_and_linearised_transport_has_its_speed():
     """Example 3 with matrices that do not commute: T_t = (∇φ_t)⁻¹ of (4.7)."""
     f = Gaussian(np.zeros(2), np.array([[1.0, 0.3], [0.3, 0.6]]))
@@ -93,6 +94,7 @@ def test_mirrors_of_points():
 
 
 @pytest.mark.parametrize("counts", [(5,), pytest.param((5, 10), marks=pytest.mark.slow)])
+@pytest.mark.slow
 def test_the_diffusion_has_the_flow_as_its_law_at_weak_order_one(counts):
     f, g = Gaussian.standard(1), Gaussian(np.zeros(1), np.array([[0.25]]))
     grid, n = Box([-6.0], [6.0], [24]), 50_000

@@ -49,6 +49,7 @@ def test_newton_steps_climb_to_the_conjugates(dimension, sharpness):
     np.testing.assert_allclose(points, exact, atol=1e-8)
 
 
+@pytest.mark.slow
 def test_held_out_dual_of_a_quadratic_is_closed_form():
     matrix = jnp.array([[2.0, 0.3], [0.3, 0.7]])
     x, y = jax.random.normal(_KEYS[2], (2, 300, 2))

@@ -96,6 +96,7 @@ def test_ranks_fall_as_the_reference_says():
     np.testing.assert_allclose([law.ranks[0], *ranks], [29, 23, 15, 8, 4], atol=1)
 
 
+@pytest.mark.slow
 def test_three_axes_by_cross_are_those_by_svd(monkeypatch):
     from brenier.measures import _train_values
 
