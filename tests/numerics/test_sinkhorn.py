@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import ot
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from brenier.numerics import _sinkhorn as module
@@ -142,6 +142,8 @@ def test_memory_does_not_grow_with_the_matrix():
     assert temporaries(100_000) < 300 * 2**20
 
 
+# Found once: the last step went further than its kernel could tell.
+@example(5694, 0.0, 0.0, -2.5)
 @settings(max_examples=25, deadline=None)
 @given(st.integers(0, 2**32 - 1), st.floats(-2.0, 2.0), st.floats(-2.0, 2.0), st.floats(-2.5, 2.5))
 def test_error_is_what_it_says(seed, log_x, log_y, log_epsilon):

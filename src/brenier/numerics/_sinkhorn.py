@@ -131,6 +131,13 @@ def sinkhorn(
         start = _start(jnp.zeros_like(a), jnp.zeros_like(b), highest)
     make = partial(_streamed, tile=block or TILE) if streamed else _kernel
     end = _descend(start, partial(make, x, y, a, b), a, b, descent)
+    if not streamed:
+        # The last step may have gone further than the kernel it was made with can tell.
+        rows, columns = _kernel(x, y, a, b, end.f, end.g, eps)
+        end = end._replace(
+            error=_marginal_error(end.f, rows(end.f, end.g), a, eps)
+            + _marginal_error(end.g, columns(end.f, end.g), b, eps)
+        )
     return SinkhornResult(
         end.f + x_part, end.g + y_part, end.error, end.iterations, end.error <= limit
     )
