@@ -154,5 +154,6 @@ def test_error_is_what_it_says(seed, log_x, log_y, log_epsilon):
     result = _solve(x, y, epsilon=epsilon, tolerance=1e-6, max_iterations=300)
     error = _marginal_error(_plan(result, cost=cost, epsilon=epsilon), A, B)
     # Scores of size c/ε are known to as many units of rounding.
-    np.testing.assert_allclose(result.error, error, rtol=1e-6, atol=1e-15 * cost.max() / epsilon)
+    rounding = 1e-15 * (N + M + cost.max() / epsilon)
+    np.testing.assert_allclose(result.error, error, rtol=1e-6, atol=rounding)
     assert bool(result.converged) == (float(result.error) <= 1e-6)
