@@ -20,6 +20,7 @@ _KEYS = jax.random.split(jax.random.key(0), 4)
 @pytest.mark.parametrize(("dimension", "sharpness"), [
     (2, 20.0), pytest.param(17, 5.0, marks=pytest.mark.slow),
 ])
+@pytest.mark.slow
 def test_newton_steps_climb_to_the_conjugates(dimension, sharpness):
     # Sharp bends: from far away Newton needs its damping. 17: conjugate gradients, no Hessian.
     potential = ICNN.identity(

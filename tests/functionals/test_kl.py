@@ -46,6 +46,7 @@ def test_gradient_is_the_derivative_of_the_value():
     assert abs(float(jnp.mean(jnp.sum(gradient * w, axis=1)) / slope) - 1.0) < 2e-3
 
 
+@pytest.mark.slow
 def test_exact_gradient_of_a_bent_map_is_the_derivative_of_the_value():
     """Along tangents of the map's own parameters, where the value is E[log ρ − log det − log ν]."""
     source = Gaussian.standard(2)

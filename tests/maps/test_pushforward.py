@@ -47,6 +47,7 @@ def test_bent_axes_in_closed_form(dimension):
     np.testing.assert_allclose(moved.score_at(x), score, rtol=1e-10, atol=1e-12)
 
 
+@pytest.mark.slow
 def test_at_a_known_preimage_and_through_the_inverse_agree():
     # The second way differentiates through the implicit function theorem.
     @eqx.filter_jit
