@@ -74,7 +74,7 @@ def _gaussians(seed: int) -> dict[str, tuple[float, float, float]]:
 
 
 def _three_diracs(seed: int) -> dict[str, tuple[float, float, float]]:
-    report, _ = compare(DIRACS, np.ones(3))
+    report, _, _ = compare(DIRACS, np.ones(3))
     triple = report["triple_points"][0]
     return {
         "three_diracs.triple_x": (triple[0], 0.252924028006, 1e-8),

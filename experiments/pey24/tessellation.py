@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from brenier import Solution
 from brenier.exact import laguerre_cells, solve_semi_discrete
 from brenier.io import read_points
 from brenier.measures import Empirical, Gaussian
@@ -37,15 +38,20 @@ def main(
         raise ValueError(f"data: got {table.shape[1]} columns; wants x, y and perhaps a weight.")
     points, weights = table[:, :2], table[:, 2] if table.shape[1] == 3 else np.ones(len(table))
     progress(0, 2, "cells")
-    report, curves = compare(points, weights)
+    report, curves, optimal = compare(points, weights)
     progress(1, 2, "picture")
     out.mkdir(parents=True, exist_ok=True)
-    (out / "tessellation.png").write_bytes(_figure(points, weights, curves))
+    (out / "tessellation.png").write_bytes(_figure(points, curves, optimal))
     return report
 
 
-def compare(points: np.ndarray, weights: np.ndarray) -> tuple[dict[str, Any], list[Border]]:
-    """Costs of both ways to send N(0, I) to the atoms, and the mass that they send elsewhere."""
+def compare(
+    points: np.ndarray, weights: np.ndarray
+) -> tuple[dict[str, Any], list[Border], Solution]:
+    """Costs of both ways to send N(0, I) to the atoms, and the mass that they send elsewhere.
+
+    With the borders of the decoder's cells, and the optimal map.
+    """
     source = Empirical(points, weights)
     shares = np.asarray(source.weights)
     decoder = AtomsDecoder(source, tolerance=1e-11)
@@ -72,7 +78,7 @@ def compare(points: np.ndarray, weights: np.ndarray) -> tuple[dict[str, Any], li
         "borders": len(curves),
         "triple_points": _triple_points(curves) if found.complete else None,
     }
-    return report, curves
+    return report, curves, optimal
 
 
 def _triple_points(curves: list[Border]) -> list[list[float]]:
@@ -86,11 +92,10 @@ def _triple_points(curves: list[Border]) -> list[list[float]]:
     return [point.tolist() for point in found]
 
 
-def _figure(points: np.ndarray, weights: np.ndarray, curves: list[Border]) -> bytes:
+def _figure(points: np.ndarray, curves: list[Border], optimal: Solution) -> bytes:
     size = max(2.5, 1.2 * float(np.abs(points).max()))
     figure = new_figure(5.6, 5.2)
     axes = figure.subplots()
-    optimal = solve_semi_discrete(Gaussian.standard(2), points, weights / weights.sum())
     for corners in laguerre_cells(optimal, np.full(2, -size), np.full(2, size)):
         if len(corners):
             axes.fill(*np.asarray(corners).T, fill=False, edgecolor=BLUE, lw=1.6)

@@ -24,7 +24,7 @@ _EXACT = 20
 class ParabolicState(eqx.Module):
     """The map ∇φ_t, the step and the key of the next draw."""
 
-    map: AbstractMap
+    map: GradientMap
     step: Int[Array, ""]
     key: Key
 
@@ -107,11 +107,11 @@ class ParabolicMongeAmpere(AbstractMethod[ParabolicState]):
         if d > _EXACT:
             # One draw for all points: only what varies from point to point is noise.
             signs = jax.random.rademacher(probe_key, (self.probes, d), x.dtype)
-        flat, rebuild = flatten(state.map)
+        flat, rebuild = flatten(state.map.potential)
         log_source = source.log_density(x)
 
         def height_and_ratio(flat, point, log_f):
-            potential = rebuild(flat).potential  # type: ignore[attr-defined]
+            potential = rebuild(flat)
             log_det = _log_det(potential, point, signs, self.lanczos)
             image = jax.grad(potential.value)(point)
             return jnp.stack([
@@ -133,7 +133,7 @@ class ParabolicMongeAmpere(AbstractMethod[ParabolicState]):
             return now + delta, None
 
         end, _ = jax.lax.scan(newton, flat, length=self.newton)
-        return ParabolicState(rebuild(end), state.step + 1, key)
+        return ParabolicState(GradientMap(rebuild(end)), state.step + 1, key)
 
     def current_map(self, state: ParabolicState) -> AbstractMap:
         return state.map

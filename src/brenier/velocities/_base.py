@@ -7,6 +7,7 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 
 from brenier._types import Batch, BatchLike, Point, Scalar
+from brenier.maps._base import working_floats
 from brenier.numerics._points import as_points, over_points
 
 
@@ -34,4 +35,4 @@ class AbstractVelocity(eqx.Module):
 
 @eqx.filter_jit
 def _over_leading_axes(velocity: AbstractVelocity, time: Scalar, x: Batch) -> Batch:
-    return over_points(lambda y: velocity.at(time, y), x, floats=1024 + 16 * velocity.dimension)
+    return over_points(lambda y: velocity.at(time, y), x, floats=working_floats(velocity.dimension))

@@ -80,6 +80,12 @@ class FlowMap(AbstractMap):
             tolerance=self.tolerance, max_steps=self.max_steps,
         )  # fmt: skip
 
+    def along(self, velocity: AbstractVelocity) -> "FlowMap":
+        """The map of another velocity, between the same times and to the same tolerance."""
+        return FlowMap(
+            velocity, self.start, self.stop, tolerance=self.tolerance, max_steps=self.max_steps
+        )
+
     def path(self, x: BatchLike, times: ArrayLike) -> Float[Array, "*batch k d"]:
         """The points on their way, at ``times`` (k,) between start and stop, in that order.
 
@@ -189,11 +195,7 @@ def _with_tangents(
 ) -> tuple[Point, Float[Array, "d m"]]:
     """T(x), and DT(x) times the columns, by one integration of both."""
     d, m = columns.shape
-    both = FlowMap(
-        _WithTangents(flow.velocity, m), flow.start, flow.stop,
-        tolerance=flow.tolerance, max_steps=flow.max_steps,
-    )  # fmt: skip
-    end = _end(both, jnp.concatenate([x, columns.ravel()]))
+    end = _end(flow.along(_WithTangents(flow.velocity, m)), jnp.concatenate([x, columns.ravel()]))
     return end[:d], end[d:].reshape(d, m)
 
 

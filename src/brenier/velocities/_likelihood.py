@@ -89,10 +89,7 @@ def _with_divergence(flow: FlowMap, x: Array, signs: Array | None) -> End:
 
     def one(packed: Point) -> End:
         own = packed[d:].reshape(probes, d) if probes else None
-        both = FlowMap(
-            _WithDivergence(flow.velocity, own), flow.start, flow.stop,
-            tolerance=flow.tolerance, max_steps=flow.max_steps,
-        )  # fmt: skip
+        both = flow.along(_WithDivergence(flow.velocity, own))
         return integrate(both, jnp.append(packed[:d], 0.0))
 
     packed = x if signs is None else jnp.concatenate([x, signs.reshape(len(x), -1)], axis=1)
