@@ -13,7 +13,8 @@ from sklearn.preprocessing import StandardScaler
 import brenier
 from brenier import MongeMap
 from brenier._solution import Result
-from brenier.estimators import _default_method, _shrunk_covariance
+from brenier.estimators._clouds import shrunk_covariance
+from brenier.estimators._monge_map import _default_method
 from brenier.flows import ConstrainedDrift, FirstOrder, HeldOutDual, SemiDual
 from brenier.measures import Empirical, Gaussian
 from brenier.numerics import gaussian_map_matrix
@@ -36,7 +37,7 @@ def fitted():
 
 def test_start_is_the_gaussian_map():
     coordinates = Preconditioned.gaussian(
-        _X.mean(axis=0), _shrunk_covariance(_X), _Y.mean(axis=0), _shrunk_covariance(_Y)
+        _X.mean(axis=0), shrunk_covariance(_X), _Y.mean(axis=0), shrunk_covariance(_Y)
     )
     u, v = coordinates.encode_source(jnp.asarray(_X)), coordinates.encode_target(jnp.asarray(_Y))
     # 150 points: shrunk by a few per cent.

@@ -1,20 +1,15 @@
-"""Monge maps behind scikit-learn's interface."""
+"""The Monge map behind scikit-learn's interface."""
 
-import contextlib
 import dataclasses
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-import pandas as pd
-from rich.console import Console
-from rich.progress import Progress as ProgressBar
 from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
-from sklearn.covariance import oas
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
@@ -23,6 +18,8 @@ from brenier._checks import check_points
 from brenier._solution import Result
 from brenier._types import Key
 from brenier.certify import Certificate, audit
+from brenier.estimators._clouds import aligned, checked, column_names, shrunk_covariance
+from brenier.estimators._watch import watched
 from brenier.flows import AbstractMethod, ConstrainedDrift, HeldOutDual, Progress, SemiDual, solve
 from brenier.maps import AffineMap, GradientMap, Pushforward
 from brenier.measures import AbstractMeasure, Empirical
@@ -36,8 +33,6 @@ _FEW = 64
 _DRAWN = 16_384
 # Steps for each point of the smaller cloud: few points are learned by heart in many steps.
 _STEPS_A_POINT, _FEWEST_STEPS, _MOST_STEPS = 0.25, 300, 5000
-# The least eigenvalue of a correlation matrix: flat directions are not blown up past it.
-_LEAST_CORRELATION = 1e-6
 
 
 class MongeMap(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
@@ -107,15 +102,15 @@ class MongeMap(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         """
         seed = check_random_state(self.random_state).randint(2**31 - 1)
         draw_key, *split_keys, start_key, run_key = jax.random.split(jax.random.key(seed), 5)
-        names = _column_names(X)
-        x = _checked("X", X, None)
-        cloud = _drawn(Y, draw_key) if isinstance(Y, AbstractMeasure) else _aligned("Y", Y, names)
-        y = _checked("Y", cloud, x.shape[1])
+        names = column_names(X)
+        x = checked("X", X, None)
+        cloud = _drawn(Y, draw_key) if isinstance(Y, AbstractMeasure) else aligned("Y", Y, names)
+        y = checked("Y", cloud, x.shape[1])
         dtype = np.result_type(x, y)
         wide_x, wide_y = x.astype(np.float64), y.astype(np.float64)
         coordinates = Preconditioned.gaussian(
-            wide_x.mean(axis=0), _shrunk_covariance(wide_x),
-            wide_y.mean(axis=0), _shrunk_covariance(wide_y),
+            wide_x.mean(axis=0), shrunk_covariance(wide_x),
+            wide_y.mean(axis=0), shrunk_covariance(wide_y),
         )
         follows_density = isinstance(Y, AbstractMeasure) and Y.has_density
         method = self.method or _default_method(follows_density, min(len(x), len(y)))
@@ -132,7 +127,7 @@ class MongeMap(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
             ),
             working,
         )
-        with _watched(self.verbose, self.callback) as watch:
+        with watched(self.verbose, self.callback) as watch:
             solution = solve(
                 Empirical(u), target, method=method, initial=GradientMap(start), key=run_key,
                 metric=HeldOutDual(u_held, v_held), callback=watch, throw=False,
@@ -187,8 +182,8 @@ class MongeMap(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
     def _points(self, name: str, value: Any) -> np.ndarray:
         check_is_fitted(self)
         names = vars(self).get("feature_names_in_")
-        aligned = _aligned(name, value, None if names is None else list(names))
-        return check_points(name, aligned, dimension=self.n_features_in_)
+        points = aligned(name, value, None if names is None else list(names))
+        return check_points(name, points, dimension=self.n_features_in_)
 
 
 def _default_method(follows_density: bool, points: int) -> AbstractMethod:
@@ -196,33 +191,6 @@ def _default_method(follows_density: bool, points: int) -> AbstractMethod:
         return ConstrainedDrift(step_size=0.4, final_step_size=0.05, steps=40, particles=512)
     steps = int(np.clip(_STEPS_A_POINT * points, _FEWEST_STEPS, _MOST_STEPS))
     return SemiDual(steps=steps)
-
-
-def _checked(name: str, value: Any, dimension: int | None) -> np.ndarray:
-    """Points that a map can be learned from, row after row: the same sums for the same numbers."""
-    points = check_points(name, value, dimension=dimension, min_points=2, allow_constant=False)
-    return np.ascontiguousarray(points)
-
-
-def _column_names(value: Any) -> list[str] | None:
-    """The columns of a data frame whose columns all have names; None for anything else."""
-    if isinstance(value, pd.DataFrame) and all(isinstance(name, str) for name in value.columns):
-        return list(value.columns)
-    return None
-
-
-def _aligned(name: str, value: Any, names: list[str] | None) -> Any:
-    """A data frame with its columns in the order of ``names``; anything else as it is."""
-    given = _column_names(value)
-    if names is None or given is None:
-        return value
-    if sorted(given) != sorted(names):
-        missing = [column for column in names if column not in given]
-        unknown = [column for column in given if column not in names]
-        raise ValueError(
-            f"{name}: got columns {given} (missing {missing}, unknown {unknown}); wants {names}."
-        )
-    return value[names]
 
 
 def _drawn(measure: AbstractMeasure, key: Key) -> np.ndarray:
@@ -241,15 +209,6 @@ def _split(key: Key, points: jax.Array) -> tuple[jax.Array, jax.Array]:
     return shuffled[held:], shuffled[:held]
 
 
-def _shrunk_covariance(x: np.ndarray) -> np.ndarray:
-    """A covariance that is well away from singular, however few the points."""
-    spread = x.std(axis=0)
-    correlation, _ = oas((x - x.mean(axis=0)) / spread, assume_centered=True)
-    values, vectors = np.linalg.eigh(correlation)
-    lifted = (vectors * np.maximum(values, _LEAST_CORRELATION)) @ vectors.T
-    return lifted * np.outer(spread, spread)
-
-
 def _target_encoder(coordinates: Preconditioned) -> AffineMap:
     """y ↦ M⁻ᵀ(y − b)/s."""
     matrix = jnp.linalg.inv(coordinates.matrix.T) / coordinates.scale
@@ -260,23 +219,3 @@ def _cast(tree: Any, dtype: Any) -> Any:
     """The same tree with its floating arrays in another precision."""
     floats, rest = eqx.partition(tree, eqx.is_inexact_array)
     return eqx.combine(jax.tree.map(lambda leaf: leaf.astype(dtype), floats), rest)
-
-
-@contextlib.contextmanager
-def _watched(
-    verbose: bool, callback: Callable[[Progress], None] | None
-) -> Iterator[Callable[[Progress], None]]:
-    """What ``solve`` calls: a bar on stderr where wanted, then the user's callback."""
-    bar = ProgressBar(console=Console(stderr=True), disable=not verbose, transient=True)
-    with bar:
-        task = bar.add_task("compiling", total=None)
-
-        def watch(progress: Progress) -> None:
-            bar.update(
-                task, completed=progress.step, total=progress.steps,
-                description=f"fitting, held-out dual {progress.metric:.5f}",
-            )
-            if callback is not None:
-                callback(progress)
-
-        yield watch
