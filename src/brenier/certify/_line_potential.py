@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 
 # Knots at either end whose chord tells how steep φ' is beyond them.
-_END = 10
+_END = 4
 
 
 class LinePotential(NamedTuple):
