@@ -137,7 +137,7 @@ class Generator(BaseEstimator):
                 throw=False,
             )
             source = coordinates.source(law, x.dtype)
-            map = coordinates.map(solution.map, source, x.dtype)
+            map = coordinates.map(solution.map, x.dtype)
             self._forget()
             self.map_ = map
             self.source_ = source

@@ -50,7 +50,9 @@ class Coordinates:
         """z of data y, in their dtype."""
         return ((x - self.mean) @ self.matrix).astype(x.dtype)
 
-    def source(self, law: Gaussian | GaussianMixture, dtype: np.dtype) -> "Source":
+    def source(
+        self, law: Gaussian | GaussianMixture, dtype: np.dtype
+    ) -> Gaussian | GaussianMixture:
         """The law of x' = m + E x."""
         e = self.matrix
         if isinstance(law, Gaussian):
@@ -67,7 +69,7 @@ class Coordinates:
             jnp.asarray(_symmetric(covariances), dtype),
         )
 
-    def map(self, map: AbstractMap, source: "Source", dtype: np.dtype) -> AbstractMap:
+    def map(self, map: AbstractMap, dtype: np.dtype) -> AbstractMap:
         """x' ↦ m + E⁻¹T(E⁻¹(x' − m)), of the same kind as T."""
         inverse = jnp.asarray(np.linalg.inv(self.matrix), dtype)
         mean = jnp.asarray(self.mean, dtype)
@@ -76,11 +78,11 @@ class Coordinates:
         moved = GradientMap(
             Preconditioned(entropic.potential, inverse, mean, mean, jnp.ones((), dtype))
         )
+        if not isinstance(map, DebiasedMap):
+            return moved
         # ∇ log of the law of x' is E⁻¹ times that of x: the correction needs no more.
-        return DebiasedMap(moved, source, map.epsilon) if isinstance(map, DebiasedMap) else moved
-
-
-Source = Gaussian | GaussianMixture
+        assert isinstance(map.source, GaussianMixture)
+        return DebiasedMap(moved, self.source(map.source, dtype), map.epsilon)
 
 
 def fitted_source(

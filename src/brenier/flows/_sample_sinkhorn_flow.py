@@ -17,6 +17,8 @@ from brenier.potentials import LogSumExp, Preconditioned
 
 # Particles of the source: at least so many, and as many as there are data.
 _FEWEST_PARTICLES = 2048
+# Of the largest squared scale: below, a direction of the data is flat.
+_LEAST_VARIANCE = 1e-12
 
 
 def sample_sinkhorn_flow(
@@ -31,7 +33,9 @@ def sample_sinkhorn_flow(
     MATH_4 (4.6) takes that back: the sweeps start at φ_0 − (ε/2)f, φ_0 = ½‖x‖², and the map read
     off is ∇φ + (ε/2)∇f, which errs by O(ε²) and reaches beyond the data's convex hull. For a
     Gaussian, f is quadratic and the map the gradient of one convex function, a log-sum-exp plus a
-    quadratic. For a mixture f is not convex: a ``DebiasedMap``.
+    quadratic. For a mixture f is not convex: a ``DebiasedMap``. Both times f is that of the source
+    with covariances larger by O(ε), such that the bias is taken back exactly between Gaussians, by
+    (4.7): (ε/2)∇f itself would grow without bound where ε is beyond a variance.
 
     The source is known, so its side is integrated by quasi-random particles (halving the error).
     Costs one streamed sweep over all pairs an iteration. ``time=None`` goes to the limit, the
@@ -81,6 +85,7 @@ def sample_sinkhorn_flow(
     y = jnp.asarray(checked)
     x = quasi_sample(source, count, seed=seed).astype(y.dtype)
     eps = jnp.asarray(epsilon, y.dtype)
+    shift = _half_shift_law(source, checked, epsilon) if debias else None
     if time is None:
         start = None if potential is None else jnp.asarray(potential, y.dtype)
         plan = sinkhorn(x, y, epsilon=eps, tolerance=tolerance, max_iterations=max_iterations,
@@ -90,13 +95,15 @@ def sample_sinkhorn_flow(
     else:
         check_positive("time", time)
         iterations, converged = max(1, round(time / epsilon)), True
-        shift = -0.5 * eps if debias else jnp.zeros_like(eps)
-        begin = shift * source.log_density(x).astype(y.dtype)
+        # Sinkhorn's f is ½‖x‖² − φ.
+        begin = jnp.zeros(len(x), y.dtype)
+        if shift is not None:
+            begin = -0.5 * eps * shift.log_density(x).astype(y.dtype)
         g, gap = _sweep(x, y, begin, eps, jnp.asarray(iterations))
         error = float(gap)
     stats = {"error": error, "iterations": iterations, "epsilon": float(epsilon),
              "potential": np.asarray(g)}  # fmt: skip
-    map = _read_off(source, y, g, eps, debias)
+    map = _read_off(shift, y, g, eps)
     result = Result.successful if converged else Result.not_converged
     return Solution(map, result, stats).checked(throw)
 
@@ -132,21 +139,54 @@ def _sweep(
 
 
 def _read_off(
-    source: Gaussian | GaussianMixture, y: Points, g: Array, epsilon: Scalar, debias: bool
+    shift: Gaussian | GaussianMixture | None, y: Points, g: Array, epsilon: Scalar
 ) -> AbstractMap:
-    """∇φ, or ∇φ + (ε/2)∇f."""
-    log_temperature = jnp.log(epsilon)
+    """∇φ, or ∇φ + (ε/2)∇f with the law e^{−f} of the half-shift."""
     offsets = g - 0.5 * jnp.sum(y * y, axis=1)
-    if debias and isinstance(source, Gaussian):
+    one = jnp.ones((), y.dtype)
+    if isinstance(shift, Gaussian):
         # u = C^{-1/2}(x − a): ⟨x − a, y⟩ = ⟨u, C^{1/2}y⟩, and (ε/2)f = (ε/4)‖u‖².
-        covariance = jnp.asarray(source.covariance, y.dtype)
-        root, inverse = sqrtm_spd(covariance), inverse_sqrtm_spd(covariance)
-        mean = jnp.asarray(source.mean, y.dtype)
+        covariance = jnp.asarray(shift.covariance, y.dtype)
+        mean = jnp.asarray(shift.mean, y.dtype)
         soft = LogSumExp(
-            y @ root, offsets + y @ mean, log_temperature, jnp.log(0.5 * epsilon)
+            y @ sqrtm_spd(covariance), offsets + y @ mean, jnp.log(epsilon), jnp.log(0.5 * epsilon)
         )
-        return GradientMap(Preconditioned(
-            soft, inverse, mean, jnp.zeros_like(mean), jnp.ones((), y.dtype)
-        ))
-    soft = LogSumExp(y, offsets, log_temperature, jnp.full((), -jnp.inf, y.dtype))
-    return DebiasedMap(GradientMap(soft), source, epsilon) if debias else GradientMap(soft)
+        return GradientMap(
+            Preconditioned(soft, inverse_sqrtm_spd(covariance), mean, jnp.zeros_like(mean), one)
+        )
+    map = GradientMap(LogSumExp(y, offsets, jnp.log(epsilon), jnp.log(0.0 * one)))
+    return map if shift is None else DebiasedMap(map, shift, epsilon)
+
+
+def _half_shift_law(
+    source: Gaussian | GaussianMixture, data: np.ndarray, epsilon: float
+) -> Gaussian | GaussianMixture:
+    """The source with covariances C_ε = (ε/2)(A − A_ε)⁻¹ = C + O(ε): for it, (ε/2)∇f undoes A_ε.
+
+    Between Gaussians of covariances C and S, with K² = C^{1/2}SC^{1/2}, the Monge matrix is A =
+    C^{-1/2}KC^{-1/2} and Sinkhorn's is A_ε = C^{-1/2}((K² + ε²/4)^{1/2} − ε/2)C^{-1/2}. Where ε is
+    beyond a variance A − A_ε stays below A, while (ε/2)C⁻¹ does not. A mixture is taken to be
+    fitted to the data: S = C for each component.
+    """
+    if isinstance(source, Gaussian):
+        target = np.atleast_2d(np.cov(data.astype(np.float64).T, bias=True))
+        return Gaussian(source.mean, _blurred(np.asarray(source.covariance), target, epsilon))
+    factors = np.asarray(source.factors)
+    covariances = factors @ np.swapaxes(factors, 1, 2)
+    blurred = np.stack([_blurred(c, c, epsilon) for c in covariances])
+    return GaussianMixture(source.weights, source.means, blurred)
+
+
+def _blurred(
+    source: Float[np.ndarray, "d d"], target: Float[np.ndarray, "d d"], epsilon: float
+) -> Float[np.ndarray, "d d"]:
+    values, vectors = np.linalg.eigh(source.astype(np.float64))
+    root = (vectors * np.sqrt(values)) @ vectors.T
+    squares, axes = np.linalg.eigh(root @ target @ root)
+    # Off 0, where nothing is to be undone.
+    k = np.sqrt(np.maximum(squares, _LEAST_VARIANCE * squares.max()))
+    # (ε/2)/(k + ε/2 − √(k² + ε²/4)) without cancellation.
+    inflated = 0.5 * (k + 0.5 * epsilon + np.sqrt(k**2 + 0.25 * epsilon**2)) / k
+    half = root @ axes
+    covariance = (half * inflated) @ half.T
+    return 0.5 * (covariance + covariance.T)

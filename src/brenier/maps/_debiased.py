@@ -11,7 +11,7 @@ from brenier.measures import AbstractMeasure, require_density
 
 
 class DebiasedMap(AbstractMap):
-    """T = ∇φ + (ε/2)∇f, e^{−f} the source: an entropic map to second order in ε (MATH_4 (4.6)).
+    """T = ∇φ + (ε/2)∇f, e^{−f} the source: Sinkhorn's map to second order in ε (MATH_4 (4.6)).
 
     A gradient field, but of a convex function only where D²φ + (ε/2)D²f ≥ 0: between the modes of
     a source f bends down, so optimality is to be audited and there is no inverse. For a Gaussian
@@ -19,7 +19,7 @@ class DebiasedMap(AbstractMap):
 
     Args:
         entropic: ∇φ.
-        source: e^{−f}, with a density.
+        source: e^{−f}, or one that differs from it by O(ε), with a density.
         epsilon: ε.
 
     Raises:
