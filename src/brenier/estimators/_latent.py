@@ -15,7 +15,7 @@ from brenier.potentials import Preconditioned
 
 SOURCES = ("isotropic", "covariance", "mixture")
 SCALINGS = ("columns", "whitened", "none")
-# Components tried for a mixture, and points that each should have.
+# Components tried for a mixture, and points that each should have (or twice as many as d).
 _MOST_COMPONENTS, _POINTS_EACH = 8, 20
 # Of each variance: what is added to a component's, so that none collapses on a point.
 _RIDGE = 1e-3
@@ -96,7 +96,7 @@ def fitted_source(
         return Gaussian(centre, wide.var(axis=0).mean() * np.eye(d))
     if name == "covariance":
         return Gaussian(centre, shrunk_covariance(wide))
-    most = int(np.clip(len(z) // _POINTS_EACH, 1, _MOST_COMPONENTS))
+    most = int(np.clip(len(z) // max(_POINTS_EACH, 2 * d), 1, _MOST_COMPONENTS))
     counts = range(1, most + 1) if components is None else [components]
     fits = []
     with warnings.catch_warnings():
