@@ -101,6 +101,7 @@ def test_dtype_follows_the_input(fitted):
     assert fitted.sample(3).dtype == np.float64
 
 
+@pytest.mark.slow
 def test_the_map_is_saved_and_inverted(fitted, tmp_path):
     brenier.save(tmp_path / "map.brenier", fitted.map_)
     T = brenier.load(tmp_path / "map.brenier")
@@ -109,6 +110,7 @@ def test_the_map_is_saved_and_inverted(fitted, tmp_path):
     np.testing.assert_allclose(T.inverse()(T(latent)), latent, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_mixtures_and_whitening(tmp_path):
     mixed = Generator(source="mixture", components=4, scaling="whitened", random_state=0).fit(_X)
     assert isinstance(mixed.map_, DebiasedMap)
@@ -128,6 +130,7 @@ def test_cross_validation_chooses_among_sources():
     assert set(table["source"]) == {"isotropic", "covariance", "mixture"}
 
 
+@pytest.mark.slow
 def test_cross_validation_of_epsilon(fitted):
     told = []
     chosen = Generator(epsilon="cv", folds=2, random_state=0,
@@ -183,6 +186,7 @@ def test_bad_input(settings, x, message):
         Generator(**settings).fit(x)
 
 
+@pytest.mark.slow
 def test_two_points_and_duplicates():
     made = Generator(random_state=0).fit(np.array([[0.0], [1.0]])).sample(20, random_state=0)
     assert np.isfinite(made).all()

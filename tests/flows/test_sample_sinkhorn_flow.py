@@ -51,19 +51,18 @@ def test_second_order_on_a_mixture():
     monge = solve_line(STANDARD, target).map
     data = np.asarray(monge(ndtri(LEVELS)[:, None]))
     errors = {}
-    for debias in (True, False):
-        for epsilon in (0.2, 0.1):
-            solution = sample_sinkhorn_flow(
-                STANDARD, data, epsilon=epsilon, debias=debias, tolerance=1e-5
-            )
-            gap = np.asarray(solution.map(MIDDLE) - monge(MIDDLE))
-            errors[debias, epsilon] = np.sqrt(np.mean(gap**2))
-    # Orders 2 and 1, on their way there at these ε.
-    assert errors[True, 0.2] / errors[True, 0.1] > 2.3
-    assert 1.5 < errors[False, 0.2] / errors[False, 0.1] < 2.3
-    assert errors[True, 0.1] < 0.2 * errors[False, 0.1]
+    for debias, epsilon in ((True, 0.1), (True, 0.05), (False, 0.05)):
+        solution = sample_sinkhorn_flow(
+            STANDARD, data, epsilon=epsilon, debias=debias, tolerance=1e-4
+        )
+        gap = np.asarray(solution.map(MIDDLE) - monge(MIDDLE))
+        errors[debias, epsilon] = np.sqrt(np.mean(gap**2))
+    # MATH_4 has 2.6 here at t = 1: the order is still rising to 2.
+    assert errors[True, 0.1] / errors[True, 0.05] > 2.1
+    assert errors[True, 0.05] < 0.3 * errors[False, 0.05]
 
 
+@pytest.mark.slow
 def test_a_mixture_source_gives_a_gradient_field():
     source = GaussianMixture(
         np.array([0.5, 0.5]), np.array([[-1.0], [1.0]]), np.full((2, 1, 1), 0.2)
@@ -78,6 +77,7 @@ def test_a_mixture_source_gives_a_gradient_field():
         solution.map.inverse()
 
 
+@pytest.mark.slow
 def test_covariances_that_do_not_commute():
     rng = np.random.default_rng(0)
     source = Gaussian(np.array([1.0, -1.0]), np.array([[2.0, 0.8], [0.8, 1.0]]))

@@ -10,7 +10,7 @@ from brenier._checks import check_at_least, check_points, check_positive
 from brenier._solution import Result, Solution
 from brenier._types import Array, Float, Int, Points, Scalar
 from brenier.maps import AbstractMap, DebiasedMap, GradientMap
-from brenier.measures import Gaussian, GaussianMixture, quasi_sample
+from brenier.measures import AbstractMeasure, Gaussian, GaussianMixture, quasi_sample
 from brenier.numerics import entropic_potential, median_squared_distance, sinkhorn
 from brenier.numerics._spd import inverse_sqrtm_spd, sqrtm_spd
 from brenier.potentials import LogSumExp, Preconditioned
@@ -22,7 +22,7 @@ _LEAST_VARIANCE = 1e-12
 
 
 def sample_sinkhorn_flow(
-    source: Gaussian | GaussianMixture, data: Any, *, epsilon: float, time: float | None = None,
+    source: AbstractMeasure, data: Any, *, epsilon: float, time: float | None = None,
     debias: bool = True, particles: int | None = None, potential: Any = None,
     tolerance: float = 1e-3, max_iterations: int = 2000, seed: int = 0, throw: bool = True,
 ) -> Solution:
@@ -44,7 +44,8 @@ def sample_sinkhorn_flow(
     the data.
 
     Args:
-        source: e^{−f}; about the data's mean and scale, or φ_0 is far off.
+        source: e^{−f}, a ``Gaussian`` or a ``GaussianMixture``, of about the data's mean and scale,
+            or φ_0 is far off.
         data: y, (n, d).
         epsilon: ε > 0; ``default_flow_epsilon`` for a start.
         time: t; rounded to k = t/ε sweeps, at least 1; None for t = ∞.
@@ -62,7 +63,7 @@ def sample_sinkhorn_flow(
         ``epsilon``; ``potential``, g.
 
     Raises:
-        ValueError: a source without density, data or settings that are not what they should be.
+        ValueError: a source of another kind, data or settings that are not what they should be.
         SolveError: not converged; it says how far it is.
 
     >>> import numpy as np
