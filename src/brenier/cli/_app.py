@@ -79,6 +79,39 @@ def transport(
 
 
 @app.command()
+def generate(
+    data: Annotated[str, typer.Argument(help="Points to make more of: a table.")],
+    count: Annotated[int, typer.Option("-n", help="How many points to make.", min=1)],
+    out: Annotated[str, typer.Option("--out", "-o", help="The file to write.")],
+    source: Annotated[
+        str, typer.Option(help="isotropic, covariance, mixture, or cv: the best on held-out data.")
+    ] = "isotropic",
+    epsilon: Annotated[
+        str, typer.Option(help="The smoothing: a number, rule, or cv.")
+    ] = "rule",
+    scaling: Annotated[
+        str, typer.Option(help="Of the columns: columns, whitened, or none (one unit, as pixels).")
+    ] = "columns",
+    distill: Annotated[
+        bool, typer.Option("--distill", help="Learn the map by a network, quick to sample.")
+    ] = False,
+    save_map: Annotated[str | None, typer.Option(help="The map file to write, too.")] = None,
+    seed: Seed = 0,
+    json: Json = False,
+) -> None:
+    """Make new points like those of DATA, each by one evaluation of a transport map."""
+    from brenier.cli._generate import run_generate
+
+    settings = {
+        "source": source, "epsilon": epsilon if epsilon in ("rule", "cv") else _number(epsilon),
+        "scaling": scaling, "distill": distill, "random_state": seed,
+    }  # fmt: skip
+    with progress_bar() as progress:
+        result, rows = run_generate(data, count, out, settings, save_map, progress)
+    announce(result, "Generate", rows, json)
+
+
+@app.command()
 def audit(
     map: Annotated[str | None, typer.Argument(help="A map file that fit wrote.")] = None,
     source: Annotated[
@@ -176,6 +209,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     except typer.Abort:
         code = 130
     return _fail("interrupted.", 130) if code == 130 else code
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise ValueError(f"--epsilon: got {text!r}; wants a number, rule or cv.") from None
 
 
 def _fail(message: str, code: int) -> int:

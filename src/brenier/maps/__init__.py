@@ -3,6 +3,7 @@
 from brenier.maps._affine import AffineMap
 from brenier.maps._base import AbstractMap
 from brenier.maps._composition import Composition
+from brenier.maps._debiased import DebiasedMap
 from brenier.maps._entropic import EntropicMap
 from brenier.maps._gradient import ConjugateMap, GradientMap
 from brenier.maps._network import ResidualNetwork
@@ -13,6 +14,7 @@ __all__ = [
     "AffineMap",
     "Composition",
     "ConjugateMap",
+    "DebiasedMap",
     "EntropicMap",
     "GradientMap",
     "Pushforward",
