@@ -163,7 +163,7 @@ class MongeMap(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
             stats = {**stats, "gain": gain.value, "gain_stderr": gain.stderr}
             potential = potential if gain.clear else coordinates.potential
         learned = dataclasses.replace(coordinates, potential=potential)
-        self.map_ = GradientMap(_cast(learned, dtype))
+        self.map_: GradientMap | SubspaceMap = GradientMap(_cast(learned, dtype))
         self.solution_ = dataclasses.replace(solution, map=self.map_, stats=stats)
         self.n_features_in_ = x.shape[1]
         self._keep_names(names)
