@@ -63,7 +63,7 @@ def fit(
     layer: Layer = None,
     obsm: Obsm = None,
     components: Annotated[
-        int | None, typer.Option(help="Principal components to learn in; 20 for genes.", min=1)
+        int | None, typer.Option(help="Principal components to learn in; 15 for genes.", min=1)
     ] = None,
     seed: Seed = 0,
     json: Json = False,

@@ -12,9 +12,9 @@ from brenier.io import Cells, cells_of, is_cells
 from brenier.maps import AbstractMap, SubspaceMap
 from brenier.measures import AbstractMeasure
 
-# Components of the genes of cells: the fewest that five-fold cross-validation on training cells
-# did not tell from the best (docs/single-cells.md).
-GENE_COMPONENTS = 20
+# Components of the genes of cells: the best by five-fold cross-validation on training cells
+# (docs/single-cells.md).
+GENE_COMPONENTS = 15
 
 
 @dataclass(frozen=True, eq=False)

@@ -66,7 +66,7 @@ class MongeMap(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         random_state: int, ``RandomState`` or None; the same int gives the same map.
         verbose: show a progress bar on stderr.
         callback: told a ``Progress`` after each of 20 blocks of steps.
-        components: principal components to learn in; None: 20 of the genes of AnnData, and all
+        components: principal components to learn in; None: 15 of the genes of AnnData, and all
             columns of anything else.
         layer: of AnnData, the layer to take; ``X`` when None.
         obsm: of AnnData, the embedding to take instead of expression.

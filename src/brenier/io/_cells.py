@@ -70,7 +70,7 @@ def read_cells(path: str | os.PathLike[str], *, backed: bool = False) -> Any:
         raise ValueError(f"{path}: got no such file; wants an .h5ad file.")
     try:
         return anndata.read_h5ad(path, backed="r" if backed else None)
-    except (OSError, KeyError, ValueError, TypeError, anndata.io.AnnDataReadError) as error:
+    except (OSError, KeyError, ValueError, TypeError, RuntimeError) as error:
         raise ValueError(f"{path}: got no .h5ad file, or a damaged one ({error}); wants an "
                          "AnnData written by write_h5ad.") from None
 
