@@ -12,7 +12,7 @@ from brenier.cli._console import announce, progress_bar
 
 # Where typer keeps click's usage errors differs between its versions; their parent does not.
 _UsageError: Any = typer.BadParameter.__mro__[1]
-_SYSTEM_FAULTS = (errno.ENOSPC, errno.EIO, errno.ENOMEM, errno.EDQUOT)
+_SYSTEM_FAULTS = (errno.ENOSPC, errno.EIO, errno.ENOMEM, errno.EDQUOT, errno.EFBIG)
 
 app = typer.Typer(
     help="Learn, compute and certify optimal transport (Monge) maps.",
