@@ -50,9 +50,9 @@ def predictions(
         for k in (cells.SPACE, inner):
             part = basis[:, :k]
             across = shift - part @ (part.T @ shift)
-            clouds = [np.asarray(side.X @ part) - centre @ part
-                      for side in (task.control, task.treated)]  # fmt: skip
-            move = learner(*clouds, task.seed)
+            first, second = (np.asarray(side.X @ part) - centre @ part
+                             for side in (task.control, task.treated))  # fmt: skip
+            move = learner(first, second, task.seed)
             frame = SubspaceMap(AffineMap.identity(k), part, centre, across)
             yield f"{name} ({k})", frame.of_rows(x, move(frame.coordinates(x)))
 

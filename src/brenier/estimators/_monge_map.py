@@ -19,8 +19,9 @@ from brenier._solution import Result
 from brenier._types import Key
 from brenier.certify import Certificate, audit
 from brenier.estimators._capacity import gain_over_gaussian
-from brenier.estimators._clouds import aligned, checked, column_names, shrunk_covariance
+from brenier.estimators._clouds import aligned, column_names
 from brenier.estimators._components import Components, dense, opened, principal_components
+from brenier.estimators._large import MOST_POINTS, sampled
 from brenier.estimators._watch import watched
 from brenier.flows import AbstractMethod, ConstrainedDrift, HeldOutDual, Progress, SemiDual, solve
 from brenier.io import Cells
@@ -43,6 +44,10 @@ class MongeMap(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
 
     ``fit`` learns a convex potential φ; ``transform`` applies T = ∇φ, the map of least mean squared
     displacement among those that carry the source onto the target (Brenier).
+
+    Clouds of more than 262,144 points, memory maps among them, are read block after block: their
+    moments are those of all points, and a random sample of that many is fitted, in memory that does
+    not grow with their number.
 
     Data are standardised inside, so that φ starts at the closed-form map between the Gaussians of
     the same means and covariances (shrunk after Chen et al., 2010); the fitted map takes and gives
@@ -128,14 +133,14 @@ class MongeMap(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         X, Y = dense(X), dense(Y)
         draw_key, *split_keys, start_key, run_key = jax.random.split(jax.random.key(seed), 5)
         names = column_names(X)
-        x = checked("X", X, None)
+        source = sampled("X", X, None, seed)
+        x = source.points
         cloud = _drawn(Y, draw_key) if isinstance(Y, AbstractMeasure) else aligned("Y", Y, names)
-        y = checked("Y", cloud, x.shape[1])
+        goal = sampled("Y", cloud, x.shape[1], seed + 1)
+        y = goal.points
         dtype = np.result_type(x, y)
-        wide_x, wide_y = x.astype(np.float64), y.astype(np.float64)
         coordinates = Preconditioned.gaussian(
-            wide_x.mean(axis=0), shrunk_covariance(wide_x),
-            wide_y.mean(axis=0), shrunk_covariance(wide_y),
+            source.mean, source.covariance, goal.mean, goal.covariance
         )
         follows_density = isinstance(Y, AbstractMeasure) and Y.has_density
         method = self.method or _default_method(follows_density, min(len(x), len(y)))
@@ -225,7 +230,11 @@ class MongeMap(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         map = self.map_.inverse() if inverse else self.map_
         if isinstance(map, SubspaceMap):
             return map.of_rows(points)
-        return np.asarray(map(points)).astype(points.dtype, copy=False)
+        moved = np.empty(points.shape, points.dtype)
+        for start in range(0, len(points), MOST_POINTS):
+            rows = slice(start, start + MOST_POINTS)
+            moved[rows] = np.asarray(map(points[rows]))
+        return moved
 
     def _seen(self, name: str, value: Any) -> tuple[AbstractMap, np.ndarray]:
         """The map and the points as a test sees them: in components where it was learned there."""
