@@ -16,6 +16,7 @@ from brenier.maps import (
     EntropicMap,
     GradientMap,
     ResidualNetwork,
+    SubspaceMap,
 )
 from brenier.measures import Gaussian, GaussianMixture
 from brenier.potentials import ICNN, LogSumExp, Preconditioned
@@ -37,6 +38,9 @@ MAPS = {
         PHI, TURN.matrix, jnp.ones(2), -jnp.ones(2), jnp.array(2.0))),
     "conjugate": ConjugateMap(PHI),
     "composition": Composition((TURN, GradientMap(PHI))),
+    "subspace": SubspaceMap(
+        AffineMap(2.0 * np.eye(1), np.ones(1)), np.array([[0.6], [0.8]]), np.ones(2),
+        np.array([0.8, -0.6])),
     "entropic": EntropicMap(PHI.slopes, np.zeros(8), 0.5),
     "debiased": DebiasedMap(
         GradientMap(PHI),

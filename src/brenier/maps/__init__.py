@@ -8,6 +8,7 @@ from brenier.maps._entropic import EntropicMap
 from brenier.maps._gradient import ConjugateMap, GradientMap
 from brenier.maps._network import ResidualNetwork
 from brenier.maps._pushforward import Pushforward
+from brenier.maps._subspace import SubspaceMap
 
 __all__ = [
     "AbstractMap",
@@ -19,4 +20,5 @@ __all__ = [
     "GradientMap",
     "Pushforward",
     "ResidualNetwork",
+    "SubspaceMap",
 ]
