@@ -46,7 +46,7 @@ def map_blocks(
         ProcessPoolExecutor(
             max(1, min(os.cpu_count() or 1, len(pending))),
             mp_context=multiprocessing.get_context("spawn"),
-            initializer=_begin,
+            initializer=begin,
         ) as pool,
     ):
         futures = {pool.submit(work, *blocks[i]): i for i in pending}
@@ -66,7 +66,7 @@ def map_blocks(
     return [done[i] for i in range(len(blocks))]
 
 
-def _begin() -> None:
+def begin() -> None:
     """In a worker: experiments are importable, and it ends when its parent does."""
     register_experiments()
 

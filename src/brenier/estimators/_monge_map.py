@@ -25,14 +25,18 @@ from brenier.maps import AffineMap, GradientMap, Pushforward
 from brenier.measures import AbstractMeasure, Empirical
 from brenier.potentials import ICNN, Preconditioned
 
-# Held-out points a side: they tell apart two maps whose dual values differ by some 1e-3.
-_HELD_OUT, _HELD_OUT_SHARE = 2048, 8
+# Held-out points a side: they tell apart two maps whose dual values differ by some 1e-4.
+_HELD_OUT, _HELD_OUT_SHARE = 8192, 8
 # Below this many points a side none can be spared.
 _FEW = 64
 # Points drawn from a target that is not a cloud.
 _DRAWN = 16_384
 # Steps for each point of the smaller cloud: few points are learned by heart in many steps.
-_STEPS_A_POINT, _FEWEST_STEPS, _MOST_STEPS = 0.25, 300, 5000
+_STEPS_A_POINT, _FEWEST_STEPS, _MOST_STEPS = 0.25, 300, 8000
+# Points a step: half of them where there are few, so that a step is not the same each time.
+_BATCH, _LEAST_BATCH = 1024, 64
+# Bends of the first network, finer where a unit is not spread over many directions.
+_SHARPNESS, _PLANE_SHARPNESS, _PLANE = 2.0, 4.0, 4
 
 
 class MongeMap(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
@@ -78,7 +82,7 @@ class MongeMap(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         self,
         *,
         method: AbstractMethod | None = None,
-        widths: tuple[int, ...] = (128, 64),
+        widths: tuple[int, ...] = (128, 128),
         random_state: int | np.random.RandomState | None = None,
         verbose: bool = False,
         callback: Callable[[Progress], None] | None = None,
@@ -123,7 +127,8 @@ class MongeMap(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
             target = Pushforward(Y, _target_encoder(coordinates))
         start = _cast(
             ICNN.identity(
-                start_key, x.shape[1], self.widths, activation="squareplus", sharpness=2.0
+                start_key, x.shape[1], self.widths, activation="squareplus",
+                sharpness=_PLANE_SHARPNESS if x.shape[1] <= _PLANE else _SHARPNESS,
             ),
             working,
         )
@@ -190,7 +195,7 @@ def _default_method(follows_density: bool, points: int) -> AbstractMethod:
     if follows_density:
         return ConstrainedDrift(step_size=0.4, final_step_size=0.05, steps=40, particles=512)
     steps = int(np.clip(_STEPS_A_POINT * points, _FEWEST_STEPS, _MOST_STEPS))
-    return SemiDual(steps=steps)
+    return SemiDual(steps=steps, batch=int(np.clip(points // 2, _LEAST_BATCH, _BATCH)))
 
 
 def _drawn(measure: AbstractMeasure, key: Key) -> np.ndarray:

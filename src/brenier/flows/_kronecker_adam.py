@@ -10,7 +10,8 @@ from brenier._types import Array, Int, Scalar
 
 # Sides longer than this are not rotated: their factors would cost more than they give.
 _LONGEST_SIDE = 1024
-_EPSILON = 1e-8
+# Of the mean square: directions that the gradient never takes hold rounding, not a scale.
+_FLOOR = 1e-8
 
 
 class _Side(NamedTuple):
@@ -100,7 +101,8 @@ def _advanced(
     square = decay * moments.square + (1 - decay) * turned * turned
     correction = (1 - decay ** (count + 1)).astype(gradient.dtype)
     scaled = _rotated(mean, left, right, back=False) / correction
-    step = scaled / (jnp.sqrt(square / correction) + _EPSILON)
+    floor = _FLOOR * jnp.mean(square) + jnp.finfo(square.dtype).tiny
+    step = scaled / jnp.sqrt((square + floor) / correction)
     return _rotated(step, left, right, back=True), _Moments(mean, square, left, right)
 
 
