@@ -1,4 +1,4 @@
-"""Kronecker Adam: equal to Adam in turned coordinates, and ahead of it where columns act together."""
+"""Kronecker Adam: equal to Adam on vectors, and ahead of it where columns act together."""
 
 import jax
 import jax.numpy as jnp

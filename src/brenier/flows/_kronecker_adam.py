@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from brenier._types import Array, Int, Scalar
+from brenier._types import Array, Int
 
 # Sides longer than this are not rotated: their factors would cost more than they give.
 _LONGEST_SIDE = 1024
@@ -15,7 +15,7 @@ _FLOOR = 1e-8
 
 
 class _Side(NamedTuple):
-    """E GGᵀ (or E GᵀG) of one side of a matrix, and an orthogonal basis that nearly diagonalises it."""
+    """E GGᵀ, or E GᵀG, of a matrix, and an orthogonal basis in which it is nearly diagonal."""
 
     factor: Array
     basis: Array
@@ -33,7 +33,7 @@ class _Moments(NamedTuple):
 class KroneckerAdamState(NamedTuple):
     """How many steps were taken, and the moments of each array of parameters."""
 
-    count: Int[Array, ""]
+    taken: Int[Array, ""]
     moments: tuple[_Moments, ...]
 
 
@@ -67,13 +67,13 @@ def kronecker_adam(
         gradient: optax.Updates, state: KroneckerAdamState, parameters: optax.Params | None = None
     ) -> tuple[optax.Updates, KroneckerAdamState]:
         leaves, structure = jax.tree.flatten(gradient)
-        count = state.count + 1
+        taken = state.taken + 1
         steps, moments = [], []
         for leaf, before in zip(leaves, state.moments, strict=True):
-            step, after = _advanced(leaf, before, state.count, decay, every)
-            steps.append(-rate(state.count) * step)
+            step, after = _advanced(leaf, before, state.taken, decay, every)
+            steps.append(-rate(state.taken) * step)
             moments.append(after)
-        return jax.tree.unflatten(structure, steps), KroneckerAdamState(count, tuple(moments))
+        return jax.tree.unflatten(structure, steps), KroneckerAdamState(taken, tuple(moments))
 
     return optax.GradientTransformation(init, update)
 
