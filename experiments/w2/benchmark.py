@@ -1,6 +1,6 @@
 """Known Monge maps learned from unpaired samples: ``MongeMap`` with its defaults and its peers.
 
-    brenier reproduce w2-benchmark --data w2bench_D2.npz w2bench_D16.npz --seeds 5 --json
+    brenier reproduce w2-benchmark --data w2bench_D2.npz --data w2bench_D16.npz --seeds 5 --json
 
 With ``--data``, the pairs of those files (``x_train``, ``y_train``, ``x_test``, ``t_test``; the
 Wasserstein-2 benchmark of Korotin et al., 2021); without, random convex maps of the problem bank

@@ -26,7 +26,7 @@ from brenier.measures import AbstractMeasure, Empirical
 from brenier.potentials import ICNN, Preconditioned
 
 # Held-out points a side: they tell apart two maps whose dual values differ by some 1e-4.
-_HELD_OUT, _HELD_OUT_SHARE = 8192, 8
+_HELD_OUT, _HELD_OUT_SHARE = 4096, 8
 # Below this many points a side none can be spared.
 _FEW = 64
 # Points drawn from a target that is not a cloud.
@@ -35,8 +35,8 @@ _DRAWN = 16_384
 _STEPS_A_POINT, _FEWEST_STEPS, _MOST_STEPS = 0.25, 300, 8000
 # Points a step: half of them where there are few, so that a step is not the same each time.
 _BATCH, _LEAST_BATCH = 1024, 64
-# Bends of the first network, finer where a unit is not spread over many directions.
-_SHARPNESS, _PLANE_SHARPNESS, _PLANE = 2.0, 4.0, 4
+# How sharply the units bend at the start, over d: in few dimensions they can tell fine details.
+_SHARPNESS, _LEAST_SHARPNESS, _MOST_SHARPNESS = 16.0, 2.0, 8.0
 
 
 class MongeMap(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
@@ -128,7 +128,9 @@ class MongeMap(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         start = _cast(
             ICNN.identity(
                 start_key, x.shape[1], self.widths, activation="squareplus",
-                sharpness=_PLANE_SHARPNESS if x.shape[1] <= _PLANE else _SHARPNESS,
+                sharpness=float(
+                    np.clip(_SHARPNESS / x.shape[1], _LEAST_SHARPNESS, _MOST_SHARPNESS)
+                ),
             ),
             working,
         )
