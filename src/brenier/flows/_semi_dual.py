@@ -81,7 +81,7 @@ class SemiDual(AbstractMethod[SemiDualState]):
 
     steps: int = eqx.field(static=True, default=4000)
     batch: int = eqx.field(static=True, default=1024)
-    rate: float = eqx.field(static=True, default=0.01)
+    rate: float = eqx.field(static=True, default=0.02)
     tolerance: float = eqx.field(static=True, default=1e-2)
     averaging: float = eqx.field(static=True, default=0.99)
     refinements: int = eqx.field(static=True, default=1)
