@@ -5,7 +5,6 @@ import hashlib
 import json
 import multiprocessing
 import os
-import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import contextmanager
@@ -13,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import brenier
-from brenier.cli import register_experiments
+from brenier.cli import begin_worker
 from brenier.io import atomic_write
 
 # Threads would be lighter, but two XLA programs that factorise matrices at the same time can wait
@@ -46,7 +45,7 @@ def map_blocks(
         ProcessPoolExecutor(
             max(1, min(os.cpu_count() or 1, len(pending))),
             mp_context=multiprocessing.get_context("spawn"),
-            initializer=begin,
+            initializer=begin_worker,
         ) as pool,
     ):
         futures = {pool.submit(work, *blocks[i]): i for i in pending}
@@ -64,19 +63,6 @@ def map_blocks(
             pool.shutdown(wait=False, cancel_futures=True)
             raise
     return [done[i] for i in range(len(blocks))]
-
-
-def begin() -> None:
-    """In a worker: experiments are importable, and it ends when its parent does."""
-    register_experiments()
-
-    def follow() -> None:
-        parent = multiprocessing.parent_process()
-        if parent is not None:
-            parent.join()
-            os._exit(1)
-
-    threading.Thread(target=follow, daemon=True).start()
 
 
 def _file_name(work: Callable[..., Any], block: tuple) -> str:

@@ -18,9 +18,9 @@ from typing import Any
 
 import numpy as np
 
+from brenier.cli import register_experiments
 from brenier.report import new_figure, png_bytes
 
-from .._seeds import begin
 from ._methods import METHODS, absent, measured
 from ._pairs import name_of
 
@@ -60,7 +60,7 @@ def main(
 def _apart(name: str, what: Path | int, seed: int, seconds: float | None) -> dict[str, Any]:
     """A method in a process of its own."""
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(1, mp_context=context, initializer=begin) as pool:
+    with ProcessPoolExecutor(1, mp_context=context, initializer=register_experiments) as pool:
         return pool.submit(measured, name, what, seed, seconds).result()
 
 
