@@ -7,9 +7,11 @@ Wasserstein-2 benchmark of Korotin et al., 2021); without, random convex maps of
 in d = 2, 8 and 32, 16,384 points a side, a sample a seed. The truth is asked after the fit alone.
 
 A peer gets the seconds that ours took on the same points, one after the other, each in a process
-of its own. One that is not installed is listed as absent. Minutes a pair and seed.
+of its own. One that is not installed is listed as absent. Minutes a pair and seed: what is done is
+kept under ``rows`` in the folder, and a run that was stopped goes on where it was.
 """
 
+import json
 import multiprocessing
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
@@ -19,8 +21,10 @@ from typing import Any
 import numpy as np
 
 from brenier.cli import register_experiments
+from brenier.io import atomic_write
 from brenier.report import new_figure, png_bytes
 
+from .._seeds import code_digest
 from ._methods import METHODS, absent, measured
 from ._pairs import name_of
 
@@ -45,7 +49,7 @@ def main(
                 progress(done, total, f"{name_of(what)}, seed {run}: {name}")
                 done += 1
                 if absent(name) is None:
-                    rows[name].append(_apart(name, what, run, seconds))
+                    rows[name].append(_kept(out / "rows", name, what, run, seconds))
                 if name == _OURS:
                     seconds = rows[name][-1]["seconds"]
         peers = {
@@ -55,6 +59,19 @@ def main(
         pairs[name_of(what)] = {**_means(rows[_OURS]), "peers": peers}
     (out / "w2_benchmark.png").write_bytes(_figure(pairs))
     return {"seeds": runs, "pairs": pairs}
+
+
+def _kept(
+    folder: Path, name: str, what: Path | int, seed: int, seconds: float | None
+) -> dict[str, Any]:
+    """A method's row, from the folder where the same code has written it before."""
+    folder.mkdir(exist_ok=True)
+    place = folder / f"{name_of(what)}-{seed}-{name}-{code_digest()[:16]}.json"
+    if not place.exists():
+        row = _apart(name, what, seed, seconds)
+        with atomic_write(place) as handle:
+            handle.write(json.dumps(row).encode())
+    return json.loads(place.read_text())
 
 
 def _apart(name: str, what: Path | int, seed: int, seconds: float | None) -> dict[str, Any]:
