@@ -36,7 +36,7 @@ _STEPS_A_POINT, _FEWEST_STEPS, _MOST_STEPS = 0.25, 300, 5000
 # Points a step: half of them where there are few, so that a step is not the same each time.
 _BATCH, _LEAST_BATCH = 1024, 64
 # How sharply the units bend at the start, over d: in few dimensions they can tell fine details.
-_SHARPNESS, _LEAST_SHARPNESS, _MOST_SHARPNESS = 16.0, 2.0, 8.0
+_SHARPNESS, _LEAST_SHARPNESS, _MOST_SHARPNESS = 20.0, 2.0, 10.0
 
 
 class MongeMap(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
