@@ -66,12 +66,12 @@ def map_blocks(
 
 
 def _file_name(work: Callable[..., Any], block: tuple) -> str:
-    digest = hashlib.sha256(repr((work.__name__, block, _code())).encode()).hexdigest()[:16]
+    digest = hashlib.sha256(repr((work.__name__, block, code_digest())).encode()).hexdigest()[:16]
     return f"{work.__module__.rpartition('.')[2]}-{digest}.json"
 
 
 @functools.cache
-def _code() -> str:
+def code_digest() -> str:
     """A digest of brenier and of the experiments: other code, other results."""
     folders = (Path(brenier.__file__).parent, Path(__file__).parent)
     files = sorted(path for folder in folders for path in folder.rglob("*.py"))

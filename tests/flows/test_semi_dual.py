@@ -69,7 +69,7 @@ def test_learns_a_known_map():
     y = Empirical(problem.target.sample(_KEYS[1], 3000))
     start = GradientMap(ICNN.identity(_KEYS[2], 2, (32,), activation="squareplus"))
     held = HeldOutDual(problem.source.sample(_KEYS[2], 500), problem.target.sample(_KEYS[3], 500))
-    solution = solve(x, y, method=SemiDual(steps=400, batch=128), initial=start, key=_KEYS[3],
+    solution = solve(x, y, method=SemiDual(steps=400, batch=128, rate=0.03), initial=start, key=_KEYS[3],
                      metric=held, blocks=4)
     test = problem.source.sample(jax.random.key(9), 2000)
     truth = problem.map(test)

@@ -29,14 +29,18 @@ from brenier.maps import AbstractMap, AffineMap, GradientMap, Pushforward, Subsp
 from brenier.measures import AbstractMeasure, Empirical
 from brenier.potentials import ICNN, Preconditioned
 
-# Held-out points a side: they tell apart two maps whose dual values differ by some 1e-3.
-_HELD_OUT, _HELD_OUT_SHARE = 2048, 8
+# Held-out points a side: they tell apart two maps whose dual values differ by some 1e-4.
+_HELD_OUT, _HELD_OUT_SHARE = 4096, 8
 # Below this many points a side none can be spared.
 _FEW = 64
 # Points drawn from a target that is not a cloud.
 _DRAWN = 16_384
 # Steps for each point of the smaller cloud: few points are learned by heart in many steps.
 _STEPS_A_POINT, _FEWEST_STEPS, _MOST_STEPS = 0.25, 300, 5000
+# Points a step: half of them where there are few, so that a step is not the same each time.
+_BATCH, _LEAST_BATCH = 1024, 64
+# How sharply the units bend at the start, over d: in few dimensions they can tell fine details.
+_SHARPNESS, _LEAST_SHARPNESS, _MOST_SHARPNESS = 20.0, 2.0, 10.0
 
 
 class MongeMap(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
@@ -97,7 +101,7 @@ class MongeMap(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         self,
         *,
         method: AbstractMethod | None = None,
-        widths: tuple[int, ...] = (128, 64),
+        widths: tuple[int, ...] = (128, 128),
         random_state: int | np.random.RandomState | None = None,
         verbose: bool = False,
         callback: Callable[[Progress], None] | None = None,
@@ -153,7 +157,10 @@ class MongeMap(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
             target = Pushforward(Y, _target_encoder(coordinates))
         start = _cast(
             ICNN.identity(
-                start_key, x.shape[1], self.widths, activation="squareplus", sharpness=2.0
+                start_key, x.shape[1], self.widths, activation="squareplus",
+                sharpness=float(
+                    np.clip(_SHARPNESS / x.shape[1], _LEAST_SHARPNESS, _MOST_SHARPNESS)
+                ),
             ),
             working,
         )
@@ -261,7 +268,7 @@ def _default_method(follows_density: bool, points: int) -> AbstractMethod:
     if follows_density:
         return ConstrainedDrift(step_size=0.4, final_step_size=0.05, steps=40, particles=512)
     steps = int(np.clip(_STEPS_A_POINT * points, _FEWEST_STEPS, _MOST_STEPS))
-    return SemiDual(steps=steps)
+    return SemiDual(steps=steps, batch=int(np.clip(points // 2, _LEAST_BATCH, _BATCH)))
 
 
 def _drawn(measure: AbstractMeasure, key: Key) -> np.ndarray:

@@ -8,12 +8,13 @@ from jax.typing import ArrayLike
 
 from brenier._checks import check_at_least, check_points, check_positive
 from brenier._types import Array, Float, Int, Key, Points, Scalar
+from brenier.flows._kronecker_adam import kronecker_adam
 from brenier.flows._method import AbstractMethod
 from brenier.maps import AbstractMap, GradientMap
 from brenier.measures import AbstractMeasure, Empirical
 from brenier.numerics import conjugate, conjugate_upper_bound
 from brenier.numerics._determinants import spd_solve
-from brenier.potentials import AbstractPotential
+from brenier.potentials import AbstractPotential, expand
 
 # Up to here a Hessian per point costs less than the conjugate gradients that replace it.
 _HESSIAN_DIMENSION = 16
@@ -23,6 +24,8 @@ _CUT, _CUTS = 0.25, 6
 _ARMIJO = 1e-2
 # The share of a batch that is improved again while a conjugate in it is far off.
 _WORST = 4
+# The rate rises over this share of the steps, stands until that one, then falls to zero.
+_WARM, _FLAT = 0.05, 0.3
 # Source points among which the held-out conjugates look for a start: bounded memory.
 _STARTS = 2048
 
@@ -46,7 +49,8 @@ class SemiDual(AbstractMethod[SemiDualState]):
     theorem). Every target point keeps its x̂ from one visit to the next, improved at each visit by a
     Newton step with backtracking, and by more where it is still off; all conjugates count, also
     inexact ones, since leaving the worst out biases the gradient and makes φ run away from them.
-    Adam, at a constant rate and then one that falls to zero.
+    Adam in the eigenbases of Kronecker factors (``kronecker_adam``), at a rate that rises, stands
+    and falls to zero: a natural gradient for the price of a few small matrix products.
 
     Wants points of unit scale whose Gaussian map is about the identity (``MongeMap`` sees to it),
     an ``Empirical`` target, and a gradient of a smooth, strongly convex potential to start from.
@@ -55,12 +59,13 @@ class SemiDual(AbstractMethod[SemiDualState]):
     Args:
         steps: gradient steps.
         batch: source and target points a step.
-        rate: of Adam.
+        rate: of the steps, at its highest.
         tolerance: on ‖y − ∇φ(x̂)‖ / (1 + ‖y‖).
         refinements: Newton steps after the first, on the worst quarter of the batch, at most.
         averaging: decay of the running average of the parameters, which is the map.
 
-    Makkuva et al. (2020), eq. 6; Amos (2023), eq. 5, whose exact conjugates it keeps warm.
+    Makkuva et al. (2020), eq. 6; Amos (2023), eq. 5, whose exact conjugates it keeps warm;
+    Vyas et al. (2024), algorithm 3.
 
     >>> import brenier, jax
     >>> problem = brenier.problems.affine()
@@ -75,11 +80,11 @@ class SemiDual(AbstractMethod[SemiDualState]):
     """
 
     steps: int = eqx.field(static=True, default=4000)
-    batch: int = eqx.field(static=True, default=256)
-    rate: float = eqx.field(static=True, default=0.03)
+    batch: int = eqx.field(static=True, default=1024)
+    rate: float = eqx.field(static=True, default=0.02)
     tolerance: float = eqx.field(static=True, default=1e-2)
-    averaging: float = eqx.field(static=True, default=0.998)
-    refinements: int = eqx.field(static=True, default=4)
+    averaging: float = eqx.field(static=True, default=0.99)
+    refinements: int = eqx.field(static=True, default=1)
 
     def __check_init__(self):
         check_at_least("steps", self.steps, 1)
@@ -136,8 +141,8 @@ class SemiDual(AbstractMethod[SemiDualState]):
         return GradientMap(state.average)
 
     def _optimiser(self) -> optax.GradientTransformation:
-        warm = min(50, self.steps)
-        flat = max(int(0.4 * self.steps), warm)
+        warm = max(1, int(_WARM * self.steps))
+        flat = max(int(_FLAT * self.steps), warm)
         schedule = optax.join_schedules(
             [
                 optax.linear_schedule(self.rate / warm, self.rate, warm),
@@ -146,7 +151,7 @@ class SemiDual(AbstractMethod[SemiDualState]):
             ],
             [warm, flat],
         )
-        return optax.adam(schedule, b2=0.99)
+        return kronecker_adam(schedule)
 
     def _conjugates(self, potential: AbstractPotential, y: Points, start: Points) -> Points:
         """x̂(y) improved from ``start``: all once, the worst again until the tolerance."""
@@ -217,23 +222,21 @@ def _newton_step(
     potential: AbstractPotential, y: Points, x: Points
 ) -> tuple[Points, Float[Array, "n"]]:
     """One damped Newton step towards each x̂(y), and the residuals ‖y − ∇φ‖ it leaves."""
-
-    def look(points):
-        value, gradient = jax.vmap(jax.value_and_grad(potential.value))(points)
-        residual = y - gradient
-        product = jnp.sum(points * y, axis=1)
-        size = jnp.abs(product) + jnp.abs(value)
-        return product - value, size, residual, jnp.linalg.norm(residual, axis=1)
-
-    height, size, residual, norm = look(x)
-    direction = _direction(potential, x, residual)
+    value, residual, direction = _direction(potential, y, x)
+    product, norm = jnp.sum(x * y, axis=1), jnp.linalg.norm(residual, axis=1)
     slope = jnp.sum(direction * residual, axis=1)
     # Heights are known to a few units of rounding: near the solution all steps are accepted.
-    slack = 8 * jnp.finfo(y.dtype).eps * size
+    slack = 8 * jnp.finfo(y.dtype).eps * (jnp.abs(product) + jnp.abs(value))
+    lowest = product - value - slack
 
     def attempt(length):
-        new_height, _, _, new_norm = look(x + length[:, None] * direction)
-        return new_norm, new_height >= height + _ARMIJO * length * slope - slack
+        points = x + length[:, None] * direction
+        new_value, gradient = jax.vmap(jax.value_and_grad(potential.value))(points)
+        new_height = jnp.sum(points * y, axis=1) - new_value
+        return (
+            jnp.linalg.norm(y - gradient, axis=1),
+            new_height >= lowest + _ARMIJO * length * slope,
+        )
 
     def rejected(state):
         count, _, _, good = state
@@ -245,7 +248,7 @@ def _newton_step(
         return count + 1, length, *attempt(length)
 
     # The first pass of the loop tries the full step: one copy of the attempt to compile.
-    start = (0, jnp.full_like(height, 1.0 / _CUT), norm, jnp.zeros_like(norm, dtype=bool))
+    start = (0, jnp.full_like(norm, 1.0 / _CUT), norm, jnp.zeros_like(norm, dtype=bool))
     _, length, new_norm, good = jax.lax.while_loop(rejected, shorten, start)
     return (
         jnp.where(good[:, None], x + length[:, None] * direction, x),
@@ -253,10 +256,15 @@ def _newton_step(
     )
 
 
-def _direction(potential: AbstractPotential, x: Points, residual: Points) -> Points:
-    """D²φ(x)⁻¹ r at each point: exact in few dimensions, by conjugate gradients in many."""
+def _direction(
+    potential: AbstractPotential, y: Points, x: Points
+) -> tuple[Float[Array, "n"], Points, Points]:
+    """φ(x), r = y − ∇φ(x) and D²φ(x)⁻¹ r: exact in few dimensions, by CG in many."""
     if x.shape[1] <= _HESSIAN_DIMENSION:
-        return jax.vmap(spd_solve)(potential.hessian(x), residual)
+        value, gradient, hessian = expand(potential, x)
+        return value, y - gradient, jax.vmap(spd_solve)(hessian, y - gradient)
+    value, gradient = jax.vmap(jax.value_and_grad(potential.value))(x)
+    residual = y - gradient
     _, product = jax.linearize(potential.gradient, x)
 
     def iterate(_, state):
@@ -270,7 +278,7 @@ def _direction(potential: AbstractPotential, x: Points, residual: Points) -> Poi
 
     square = jnp.sum(residual * residual, axis=1)
     start = (jnp.zeros_like(residual), residual, residual, square)
-    return jax.lax.fori_loop(0, _CG_ITERATIONS, iterate, start)[0]
+    return value, residual, jax.lax.fori_loop(0, _CG_ITERATIONS, iterate, start)[0]
 
 
 def _ratio(over: Array, under: Array) -> Array:

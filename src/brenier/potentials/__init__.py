@@ -2,6 +2,7 @@
 
 from brenier.potentials._base import AbstractPotential
 from brenier.potentials._entropic_grid import EntropicGridPotential
+from brenier.potentials._expansion import expand
 from brenier.potentials._icnn import ICNN
 from brenier.potentials._max_affine import LogSumExp, MaxAffine
 from brenier.potentials._preconditioned import Preconditioned
@@ -17,5 +18,6 @@ __all__ = [
     "Preconditioned",
     "Quadratic",
     "SemiDualFit",
+    "expand",
     "minimise_semi_dual",
 ]

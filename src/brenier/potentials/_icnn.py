@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from brenier._types import Array, Float, Key, Point, Scalar
 from brenier.potentials._base import AbstractPotential
 
-_ACTIVATIONS = {
+ACTIVATIONS = {
     "softplus": jax.nn.softplus,
     # (t + √(t² + 1))/2: convex, increasing, all derivatives algebraic, no exp.
     "squareplus": lambda t: 0.5 * (t + jnp.sqrt(t * t + 1.0)),
@@ -42,8 +42,8 @@ class ICNN(AbstractPotential):
     floor: float = eqx.field(static=True, default=1e-3)
 
     def __check_init__(self):
-        if self.activation not in _ACTIVATIONS:
-            raise ValueError(f"activation: got {self.activation!r}; wants {list(_ACTIVATIONS)}.")
+        if self.activation not in ACTIVATIONS:
+            raise ValueError(f"activation: got {self.activation!r}; wants {list(ACTIVATIONS)}.")
 
     @classmethod
     def identity(
@@ -85,7 +85,7 @@ class ICNN(AbstractPotential):
         return self.linear.shape[-1]
 
     def value(self, x: Point) -> Scalar:
-        sigma = _ACTIVATIONS[self.activation]
+        sigma = ACTIVATIONS[self.activation]
         z = sigma(self.inputs[0] @ x + self.biases[0])
         for weight, raw, bias in zip(self.inputs[1:], self.hidden, self.biases[1:], strict=True):
             z = sigma(jax.nn.softplus(raw) @ z + weight @ x + bias)

@@ -1,0 +1,78 @@
+"""Pairs of clouds whose Monge map is known: of a file, or of a random convex map."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from brenier.maps import AffineMap
+from brenier.numerics import gaussian_map_matrix
+from brenier.problems import cosine_similarity, l2_uvp, random_convex
+
+TRAIN, TEST = 16_384, 4_096
+_ARRAYS = ("x_train", "y_train", "x_test", "t_test")
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Unpaired training points, and test points with their images under the true map."""
+
+    name: str
+    x: np.ndarray
+    y: np.ndarray
+    x_test: np.ndarray
+    t_test: np.ndarray
+
+
+def pair(what: Path | int, seed: int) -> Pair:
+    """The pair of a file, or the bank's random convex map in so many dimensions, sampled anew."""
+    return _of_file(what) if isinstance(what, Path) else _of_bank(what, seed)
+
+
+def name_of(what: Path | int) -> str:
+    """What the pair is called in the results."""
+    return what.stem if isinstance(what, Path) else f"convex-{what}"
+
+
+def errors(
+    forward: Callable[[np.ndarray], Any], backward: Callable[[np.ndarray], Any], own: Pair
+) -> dict[str, float]:
+    """L2-UVP in per cent and cosine (5.9) on the test points, and L2-UVP of the inverse map."""
+    x, truth = jnp.asarray(own.x_test), jnp.asarray(own.t_test)
+    moved, back = jnp.asarray(forward(own.x_test)), jnp.asarray(backward(own.t_test))
+    return {
+        "l2_uvp": float(l2_uvp(moved, truth)),
+        "cosine": float(cosine_similarity(x, moved, truth)),
+        "l2_uvp_inverse": float(l2_uvp(back, x)),
+    }
+
+
+def gaussian_map(own: Pair) -> AffineMap:
+    """The closed-form map between the Gaussians of the training points' moments."""
+    x, y = (np.asarray(cloud, np.float64) for cloud in (own.x, own.y))
+    matrix = gaussian_map_matrix(jnp.cov(x.T), jnp.cov(y.T))
+    return AffineMap(matrix, y.mean(axis=0) - matrix @ x.mean(axis=0))
+
+
+def _of_bank(dimension: int, seed: int) -> Pair:
+    problem = random_convex(dimension)
+    keys = jax.random.split(jax.random.key(seed), 3)
+    assert problem.map is not None
+    x_test = problem.source.sample(keys[2], TEST)
+    clouds = (
+        problem.source.sample(keys[0], TRAIN), problem.target.sample(keys[1], TRAIN),
+        x_test, problem.map(x_test),
+    )  # fmt: skip
+    return Pair(problem.name, *(np.asarray(cloud) for cloud in clouds))
+
+
+def _of_file(path: Path) -> Pair:
+    with np.load(path, allow_pickle=False) as file:
+        missing = set(_ARRAYS) - set(file.files)
+        if missing:
+            raise ValueError(f"--data: got {path} without {sorted(missing)}; wants those arrays.")
+        return Pair(path.stem, *(file[name] for name in _ARRAYS))

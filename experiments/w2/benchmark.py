@@ -1,0 +1,115 @@
+"""Known Monge maps learned from unpaired samples: ``MongeMap`` with its defaults and its peers.
+
+    brenier reproduce w2-benchmark --data w2bench_D2.npz --data w2bench_D16.npz --seeds 5 --json
+
+With ``--data``, the pairs of those files (``x_train``, ``y_train``, ``x_test``, ``t_test``; the
+Wasserstein-2 benchmark of Korotin et al., 2021); without, random convex maps of the problem bank
+in d = 2, 8 and 32, 16,384 points a side, a sample a seed. The truth is asked after the fit alone.
+
+A peer gets the seconds that ours took on the same points, one after the other, each in a process
+of its own. One that is not installed is listed as absent. Minutes a pair and seed: what is done is
+kept under ``rows`` in the folder, and a run that was stopped goes on where it was.
+"""
+
+import json
+import multiprocessing
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from brenier.cli import register_experiments
+from brenier.io import atomic_write
+from brenier.report import new_figure, png_bytes
+
+from .._seeds import code_digest
+from ._methods import METHODS, absent, measured
+from ._pairs import name_of
+
+_DIMENSIONS = (2, 8, 32)
+_OURS = "brenier"
+
+
+def main(
+    out: Path, seed: int, seeds: int | None, data: list[Path] | None,
+    progress: Callable[[int, int, str], None],
+) -> dict[str, Any]:
+    """Every pair: the means over seeds of L2-UVP (5.9), cosine, seconds and MiB, and the peers'."""
+    runs = 1 if seeds is None else seeds
+    wanted: list[Path | int] = list(data) if data else list(_DIMENSIONS)
+    pairs: dict[str, Any] = {}
+    total, done = len(wanted) * runs * len(METHODS), 0
+    for what in wanted:
+        rows: dict[str, list[dict[str, Any]]] = {name: [] for name in METHODS}
+        for run in range(seed, seed + runs):
+            seconds: float | None = None
+            for name in METHODS:
+                progress(done, total, f"{name_of(what)}, seed {run}: {name}")
+                done += 1
+                if absent(name) is None:
+                    rows[name].append(_kept(out / "rows", name, what, run, seconds))
+                if name == _OURS:
+                    seconds = rows[name][-1]["seconds"]
+        peers = {
+            name: _means(rows[name]) if rows[name] else {"absent": absent(name)}
+            for name in METHODS if name != _OURS
+        }
+        pairs[name_of(what)] = {**_means(rows[_OURS]), "peers": peers}
+    (out / "w2_benchmark.png").write_bytes(_figure(pairs))
+    return {"seeds": runs, "pairs": pairs}
+
+
+def _kept(
+    folder: Path, name: str, what: Path | int, seed: int, seconds: float | None
+) -> dict[str, Any]:
+    """A method's row, from the folder where the same code has written it before."""
+    folder.mkdir(exist_ok=True)
+    place = folder / f"{name_of(what)}-{seed}-{name}-{code_digest()[:16]}.json"
+    if not place.exists():
+        row = _apart(name, what, seed, seconds)
+        with atomic_write(place) as handle:
+            handle.write(json.dumps(row).encode())
+    return json.loads(place.read_text())
+
+
+def _apart(name: str, what: Path | int, seed: int, seconds: float | None) -> dict[str, Any]:
+    """A method in a process of its own."""
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(1, mp_context=context, initializer=register_experiments) as pool:
+        return pool.submit(measured, name, what, seed, seconds).result()
+
+
+def _means(rows: list[dict[str, Any]]) -> dict[str, Any]:
+    """Means over seeds of what is a number; failures are counted, other things listed by seed."""
+    found: dict[str, Any] = {"l2_uvp_seeds": [row["l2_uvp"] for row in rows]}
+    for key, first in rows[0].items():
+        if isinstance(first, bool):
+            found[key] = sum(row[key] for row in rows)
+        elif isinstance(first, int | float):
+            found[key] = float(np.mean([row[key] for row in rows]))
+        else:
+            found[key] = [row[key] for row in rows]
+    return found
+
+
+def _figure(pairs: dict[str, dict[str, Any]]) -> bytes:
+    """L2-UVP of every method, pair by pair."""
+    figure = new_figure(6.0, 3.5)
+    axes = figure.subplots()
+    labels = {_OURS: "MongeMap", "ott_enot": "OTT-JAX ENOT", "linear": "Gaussian map",
+              "entropic": "entropic map"}  # fmt: skip
+    rows = {name: [row if name == _OURS else row["peers"][name] for row in pairs.values()]
+            for name in METHODS}  # fmt: skip
+    present = [name for name in METHODS if "l2_uvp" in rows[name][0]]
+    places, width = np.arange(len(pairs)), 0.8 / len(present)
+    for index, name in enumerate(present):
+        shift = (index - 0.5 * (len(present) - 1)) * width
+        heights = [row["l2_uvp"] for row in rows[name]]
+        axes.bar(places + shift, heights, width, label=labels[name])
+    axes.set_yscale("log")
+    axes.set_xticks(places, list(pairs))
+    axes.set_ylabel("L2-UVP, %")
+    axes.legend(frameon=False)
+    return png_bytes(figure)
