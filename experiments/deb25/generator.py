@@ -226,6 +226,8 @@ def _curves(sizes: dict[str, Any]) -> bytes:
     axes.plot([], [], ":", color=INK, label="bias not taken back")
     axes.set_xscale("log", base=2)
     axes.set_yscale("log")
+    axes.set_yticks([2, 5, 10, 20, 50], ["2", "5", "10", "20", "50"])
+    axes.minorticks_off()
     axes.set_xlabel("ε over ½ median‖y − y'‖²/√n")
     axes.set_ylabel("energy distance² to the law, × 1000")
     figure.legend(loc="outside right upper", frameon=False, fontsize=8)
