@@ -67,10 +67,9 @@ def _measured(
 ) -> dict[str, Any]:
     x, y, spread = _clouds(n, dimension, dtype, seed)
     epsilon = ratio * spread
-    few = [cloud[:_CHOICE] for cloud in (x, y)]
     tried = {}
     for batch, momentum in itertools.product(_BATCHES, (False, True)):
-        run = _ott(*few, epsilon, batch, momentum)
+        run = _ott(x[:_CHOICE], y[:_CHOICE], epsilon, batch, momentum)
         _timed(run)
         (_, _, count), took = _timed(run)
         tried[batch, momentum] = took, int(count)

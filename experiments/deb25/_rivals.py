@@ -27,6 +27,11 @@ def one_shot(**settings) -> Sampler:
     return sample
 
 
+def drawn_again(data: np.ndarray, count: int, seed: int) -> np.ndarray:
+    """The training data, with replacement: what a generator that only remembers would give."""
+    return np.random.default_rng(seed).choice(data, count)
+
+
 def gaussian(data: np.ndarray, count: int, seed: int) -> np.ndarray:
     """N(mean, covariance)."""
     random = np.random.default_rng(seed)

@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from scipy.integrate import cumulative_simpson
 
 from brenier._solution import Result
 from brenier.exact import Box, Torus
@@ -15,12 +16,14 @@ from brenier.flows import (
     gaussian_parabolic_flow,
     mckean_vlasov,
     mirror_velocity,
+    parabolic_flow,
     potential_path,
     sinkhorn_flow,
 )
 from brenier.functionals import KL, MMD, ExactScore, Moving, linearised_distance
-from brenier.maps import AffineMap
-from brenier.measures import Empirical, Gaussian, Gibbs
+from brenier.maps import AffineMap, GradientMap
+from brenier.measures import Empirical, Gaussian, GaussianMixture, Gibbs, quasi_sample
+from brenier.potentials import ICNN
 
 KEY = jax.random.key(0)
 Y = jnp.linspace(-1.5, 1.5, 8)[:, None]
@@ -57,6 +60,31 @@ def test_kl_follows_the_parabolic_flow_and_linearised_transport_has_its_speed():
     speed = linearised_distance(now, after, y) / 1e-5
     # A one-sided difference: 1e-5 times an acceleration of a few units.
     assert float(speed) == pytest.approx(float(jnp.sqrt(jnp.mean(jnp.sum(v**2, 1)))), rel=1e-4)
+
+
+@pytest.mark.slow
+def test_a_map_that_bends_follows_the_parabolic_flow():
+    """T_t = (∇φ_t)⁻¹ from two modes towards N(0, 1), a network's gradient, on the line."""
+    f = Gaussian.standard(1)
+    g = GaussianMixture(
+        np.array([0.35, 0.65]), np.array([[-1.2], [0.8]]), np.array([[[0.36]], [[0.25]]])
+    )
+    start = GradientMap(ICNN.identity(KEY, 1, (8,)))
+    grid = Box([-7.0], [7.0], [281])
+    x = grid.nodes(0)
+    inverse = np.asarray(start.inverse()(x[:, None]))[:, 0]
+    p = cumulative_simpson(inverse - x, x=x, initial=0.0)
+    p = parabolic_flow(f, g, grid, [0.5], initial=p).stats["potentials"][-1]
+    y = np.linspace(-1.8, 1.5, 9)
+    wanted = np.interp(y, x + grid.derivatives(0).first @ p, x)
+    method = MirrorFlow(step_size=0.005, steps=100, scheme="rk4", damping=1e-3,
+                        points=quasi_sample(g, 256, seed=0))
+    end = _run(method, g, f, start).map
+    gap, way = (
+        np.abs(np.asarray(T(y[:, None]))[:, 0] - wanted).max() for T in (end, start)
+    )
+    # What eight units cannot follow: 5 % of the way was measured.
+    assert gap < 0.1 * way
 
 
 def test_a_kernel_moves_the_cloud_to_the_target():

@@ -179,11 +179,11 @@ class Generator(BaseEstimator):
         names = vars(self).get("feature_names_in_")
         return values if names is None else pd.DataFrame(values, columns=list(names))
 
-    def score(self, X: Any) -> float:
+    def score(self, X: Any, y: None = None) -> float:
         """Minus the squared energy distance of X (n, d) and as many points generated, unbiased.
 
         Higher is better; about 0 where nothing is left to learn. For data not fitted on; the same
-        latent points at each call.
+        latent points at each call. y is there for pipelines.
         """
         x = self._points("X", X)
         return energy_score(self._generated(max(_SCORED, len(x)), 0), x)

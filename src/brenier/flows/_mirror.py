@@ -80,7 +80,9 @@ class MirrorFlow(AbstractMethod[MirrorState]):
             the resolution of the family of maps.
         particles: fresh points of e^{−g} a step.
         points: fixed ones (n, d) in place of fresh draws.
-        damping: the ridge of the projection on the family, as a share of its mean square.
+        damping: the ridge of the projection on the family, as a share of its mean square. For a
+            network or log-sum-exp take about 1e-3: with less, parameters that hardly move the map
+            run away.
 
     Raises:
         ValueError: a functional that has no Wasserstein gradient.

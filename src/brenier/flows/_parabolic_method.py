@@ -77,7 +77,7 @@ class ParabolicMongeAmpere(AbstractMethod[ParabolicState]):
     particles: int = eqx.field(static=True, default=512)
     points: Points | None = None
     damping: float = eqx.field(static=True, default=1e-6)
-    newton: int = eqx.field(static=True, default=6)
+    newton: int = eqx.field(static=True, default=8)
     probes: int = eqx.field(static=True, default=4)
     lanczos: int = eqx.field(static=True, default=20)
 
