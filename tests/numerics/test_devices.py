@@ -81,7 +81,11 @@ def test_two_processes():
                          stdout=subprocess.PIPE, text=True)
         for i in range(2)
     ]  # fmt: skip
-    outputs = [run.communicate()[0] for run in runs]
+    try:
+        outputs = [run.communicate(timeout=900)[0] for run in runs]
+    finally:
+        for run in runs:
+            run.kill()
     assert [run.returncode for run in runs] == [0, 0]
     for output in outputs:
         _compared(output, 2)

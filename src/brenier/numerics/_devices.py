@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any, TypeVar
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
@@ -40,7 +41,7 @@ def split_rows(tree: Tree, devices: Sequence[Any] | None = None) -> Tree:
             raise ValueError(f"tree: got an array of {rows} rows for {count} devices; wants a "
                              f"multiple of {count} (leave out {rows % count}).")
         spec = PartitionSpec() if rows is None else PartitionSpec("rows")
-        return jax.device_put(leaf, NamedSharding(mesh, spec))
+        return _placed(leaf, NamedSharding(mesh, spec))
 
     return _mapped(place, tree)
 
@@ -53,11 +54,22 @@ def copy_to_all(tree: Tree, devices: Sequence[Any] | None = None) -> Tree:
     True
     """
     sharding = NamedSharding(_mesh(devices), PartitionSpec())
-    return _mapped(lambda leaf: jax.device_put(leaf, sharding), tree)
+    return _mapped(lambda leaf: _placed(leaf, sharding), tree)
 
 
 def _mesh(devices: Sequence[Any] | None) -> Mesh:
     return Mesh(np.asarray(jax.devices() if devices is None else devices), ("rows",))
+
+
+def _placed(leaf: Any, sharding: NamedSharding) -> jax.Array:
+    """The array where the sharding says; of several processes, each puts its own part."""
+    if sharding.is_fully_addressable:
+        return jax.device_put(leaf, sharding)
+    if isinstance(leaf, jax.Array) and jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
+        data = _placed(jax.random.key_data(leaf), sharding)
+        return jax.random.wrap_key_data(data, impl=jax.random.key_impl(leaf))
+    whole = np.asarray(leaf)
+    return jax.make_array_from_callback(whole.shape, sharding, lambda part: whole[part])
 
 
 def _mapped(place: Any, tree: Tree) -> Tree:
