@@ -32,7 +32,7 @@ _FEW = 64
 # Points drawn from a target that is not a cloud.
 _DRAWN = 16_384
 # Steps for each point of the smaller cloud: few points are learned by heart in many steps.
-_STEPS_A_POINT, _FEWEST_STEPS, _MOST_STEPS = 0.25, 300, 5000
+_STEPS_A_POINT, _FEWEST_STEPS, _MOST_STEPS = 0.25, 1000, 5000
 # Points a step: half of them where there are few, so that a step is not the same each time.
 _BATCH, _LEAST_BATCH = 1024, 64
 # How sharply the units bend at the start, over d: in few dimensions they can tell fine details.
