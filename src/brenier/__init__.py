@@ -16,6 +16,7 @@ _ROOMS = (
 _FACE = {
     "Certificate": "certify",
     "Checkpoint": "io",
+    "Generator": "estimators",
     "MongeMap": "estimators",
     "Result": "_solution",
     "Solution": "_solution",

@@ -33,7 +33,9 @@ class SolveError(RuntimeError):
     """Raised by ``throw=True`` when a solve fails; ``solution`` holds what was reached."""
 
     def __init__(self, solution: "Solution"):
-        super().__init__(solution.result.value)
+        error = solution.stats.get("error")
+        far = f" It is at an error of {error:.3g}." if isinstance(error, float) else ""
+        super().__init__(solution.result.value + far)
         self.solution = solution
 
 

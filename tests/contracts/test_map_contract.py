@@ -12,9 +12,11 @@ from brenier.maps import (
     AffineMap,
     Composition,
     ConjugateMap,
+    DebiasedMap,
     EntropicMap,
     GradientMap,
     ResidualNetwork,
+    SubspaceMap,
 )
 from brenier.measures import Gaussian, GaussianMixture
 from brenier.potentials import ICNN, LogSumExp, Preconditioned
@@ -36,7 +38,16 @@ MAPS = {
         PHI, TURN.matrix, jnp.ones(2), -jnp.ones(2), jnp.array(2.0))),
     "conjugate": ConjugateMap(PHI),
     "composition": Composition((TURN, GradientMap(PHI))),
+    "subspace": SubspaceMap(
+        AffineMap(2.0 * np.eye(1), np.ones(1)), np.array([[0.6], [0.8]]), np.ones(2),
+        np.array([0.8, -0.6])),
     "entropic": EntropicMap(PHI.slopes, np.zeros(8), 0.5),
+    "debiased": DebiasedMap(
+        GradientMap(PHI),
+        GaussianMixture(np.full(2, 0.5), np.array([[-1.0, 0.0], [1.0, 0.5]]),
+                        np.tile(np.eye(2), (2, 1, 1))),
+        jnp.array(0.2),
+    ),
     "network": NETWORK,
     "flow": FlowMap(TILTED, 1.0, 0.0, tolerance=1e-11),
     "ddim": DDIM(ExactNoise(TILTED), jnp.array([1.0, 0.7, 0.3]), 2),

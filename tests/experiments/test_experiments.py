@@ -15,7 +15,7 @@ _SEEDS = {
     "ls22/counterexample": "1",
     "krco22/table1": "2", "krco22/fig1": "1", "krco22/fig3": "2",
     "deb25/gaussians": "1", "deb25/mckean_vlasov": "1", "deb25/mirror_examples": "1",
-    "deb25/references": "1", "deb25/scaling_limit": "1",
+    "deb25/generator": "1", "deb25/references": "1", "deb25/scaling_limit": "1",
     "krco22/images": "1",
 }  # fmt: skip
 

@@ -1,6 +1,8 @@
 """Blocks of seeds: what is kept is read again, and what is missing is computed."""
 
 import importlib
+import subprocess
+import sys
 
 import pytest
 
@@ -27,3 +29,17 @@ def test_a_stopped_run_goes_on(tmp_path):
     other.write_text("[7, 7]")
     rows = seeds.map_blocks(_squares, blocks, heard.append, tmp_path)
     assert rows == [[0, 1], [7, 7]]
+
+
+@pytest.mark.slow
+def test_workers_begin_whatever_the_main_program_is():
+    """With ``-c`` nothing makes the experiments importable but the worker's own beginning."""
+    program = (
+        "import importlib, math\n"
+        "from brenier.cli import register_experiments\n"
+        "register_experiments()\n"
+        "seeds = importlib.import_module('brenier._experiments._seeds')\n"
+        "print(seeds.map_blocks(math.comb, [(5, 2), (6, 3)], lambda done: None))\n"
+    )
+    run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert run.stdout.strip() == "[10, 20]", run.stderr

@@ -29,6 +29,7 @@ from brenier.maps import (
     GradientMap,
     Pushforward,
     ResidualNetwork,
+    SubspaceMap,
 )
 from brenier.measures import (
     Empirical,
@@ -110,6 +111,7 @@ def _examples():
         Composition((GradientMap(quadratic), AffineMap.identity(2))),
         Pushforward(gaussian, GradientMap(quadratic)),
         EntropicMap(points, np.zeros(5), 0.5),
+        SubspaceMap(AffineMap(jnp.eye(1), jnp.ones(1)), jnp.array([[1.0], [0.0]]), jnp.zeros(2)),
         ResidualNetwork.identity(KEY, 2, (2,)),
         Uniform(jnp.zeros(2), jnp.ones(2)),
         MonotoneMap(Empirical(np.sort(points[:, :1], axis=0)), Gaussian(jnp.zeros(1), jnp.eye(1))),

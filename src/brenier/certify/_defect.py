@@ -7,6 +7,7 @@ import numpy as np
 from scipy.special import ndtr, ndtri
 
 from brenier._types import Key
+from brenier.certify._line_potential import LinePotential
 from brenier.certify._matching import cheaper_permutation, sweeps_for
 from brenier.certify._potential import fenchel_young, fitted_potentials
 from brenier.potentials import AbstractPotential
@@ -127,13 +128,15 @@ def defect_bounds(
 
 def _picked(
     x: np.ndarray, tx: np.ndarray, fit: int, pick: int, key: Key
-) -> tuple[str, AbstractPotential, np.ndarray]:
+) -> tuple[str, AbstractPotential | LinePotential, np.ndarray]:
     """The candidate with the smallest gap on points that none was fitted to; its other gaps."""
     scored = []
     for name, potential in fitted_potentials(x[:fit], tx[:fit], key):
         gaps = 2.0 * fenchel_young(potential, x[fit:], tx[fit:])
         scored.append((float(gaps[: pick - fit].mean()), name, potential, gaps[pick - fit :]))
-        if scored[-1][0] <= _ROUNDING * tx.var(axis=0).sum():
+        variance = tx.var(axis=0).sum()
+        one_point = variance <= _ROUNDING**2 * np.mean(x**2 + tx**2)
+        if one_point or scored[-1][0] <= _ROUNDING * variance:
             break  # nothing is left for a potential that bends
     _, name, potential, gaps = min(scored, key=lambda item: item[0])
     return name, potential, gaps

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from brenier._types import Key
+from brenier.certify._line_potential import LinePotential
 from brenier.maps import AffineMap, GradientMap
 from brenier.numerics import conjugate, conjugate_upper_bound
 from brenier.potentials import (
@@ -27,6 +28,7 @@ _FIT_STEPS = 60
 _FIT_POINTS = 6000
 # Added to a covariance, as a share of its mean variance: its effect on a bound is its square.
 _THIN = 1e-9
+_ONE_POINT = 1e-12
 
 
 def own_potential(map: object) -> AbstractPotential | None:
@@ -41,13 +43,17 @@ def own_potential(map: object) -> AbstractPotential | None:
 
 def fitted_potentials(
     x: np.ndarray, y: np.ndarray, key: Key
-) -> Iterator[tuple[str, AbstractPotential]]:
+) -> Iterator[tuple[str, AbstractPotential | LinePotential]]:
     """Candidates, cheapest first: the Gaussian one, then what bends, each fitted to the pairs."""
     d = x.shape[1]
     coordinates = Preconditioned.gaussian(
         x.mean(axis=0), _covariance(x), y.mean(axis=0), _covariance(y)
     )
     yield "quadratic, of the Gaussian map", coordinates
+    if d == 1:
+        slope = float(np.sqrt(_covariance(y)[0, 0] / _covariance(x)[0, 0]))
+        yield "monotone rearrangement", LinePotential.rearranging(x[:, 0], y[:, 0], slope)
+        return
     xs, ys = jnp.asarray(x[:_FIT_POINTS]), jnp.asarray(y[:_FIT_POINTS])
     u, v = coordinates.encode_source(xs), coordinates.encode_target(ys)
     start: AbstractPotential
@@ -62,8 +68,12 @@ def fitted_potentials(
     yield name, dataclasses.replace(coordinates, potential=fit.potential)
 
 
-def fenchel_young(potential: AbstractPotential, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+def fenchel_young(
+    potential: AbstractPotential | LinePotential, x: np.ndarray, y: np.ndarray
+) -> np.ndarray:
     """φ(x_i) + φ*(y_i) − ⟨x_i, y_i⟩ ≥ 0, never below its value: φ* is held from above by (5.4)."""
+    if isinstance(potential, LinePotential):
+        return potential.gaps(x[:, 0], y[:, 0])
     xs, ys = jnp.asarray(x), jnp.asarray(y)
     result = conjugate(potential.value, ys, xs, tolerance=1e-9, max_iterations=100)
     upper = conjugate_upper_bound(result, potential.strong_convexity())
@@ -74,4 +84,6 @@ def _covariance(points: np.ndarray) -> np.ndarray:
     """The covariance, raised a little where it is singular: an image may lie in a plane."""
     d = points.shape[1]
     covariance = np.cov(points.T).reshape(d, d)
-    return covariance + _THIN * max(np.trace(covariance) / d, np.finfo(float).tiny) * np.eye(d)
+    # Where all points are one, something that is nothing beside where they are.
+    least = max(_ONE_POINT**2 * float(np.mean(points**2)), _ONE_POINT**2)
+    return covariance + _THIN * max(np.trace(covariance) / d, least) * np.eye(d)

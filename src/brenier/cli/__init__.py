@@ -2,6 +2,6 @@
 
 from brenier.cli._app import app, main
 from brenier.cli._ddpm import ddpm
-from brenier.cli._experiments import register_experiments
+from brenier.cli._experiments import begin_worker, register_experiments
 
-__all__ = ["app", "ddpm", "main", "register_experiments"]
+__all__ = ["app", "begin_worker", "ddpm", "main", "register_experiments"]

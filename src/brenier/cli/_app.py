@@ -12,7 +12,7 @@ from brenier.cli._console import announce, progress_bar
 
 # Where typer keeps click's usage errors differs between its versions; their parent does not.
 _UsageError: Any = typer.BadParameter.__mro__[1]
-_SYSTEM_FAULTS = (errno.ENOSPC, errno.EIO, errno.ENOMEM, errno.EDQUOT)
+_SYSTEM_FAULTS = (errno.ENOSPC, errno.EIO, errno.ENOMEM, errno.EDQUOT, errno.EFBIG)
 
 app = typer.Typer(
     help="Learn, compute and certify optimal transport (Monge) maps.",
@@ -31,6 +31,15 @@ Seeds = Annotated[
 DataFiles = Annotated[
     list[Path] | None, typer.Option("--data", help="A data file, where it reads any; repeatable.")
 ]
+Condition = Annotated[
+    str | None, typer.Option(help="Of .h5ad: the column of obs that says which cells are which.")
+]
+SourceValue = Annotated[
+    str | None, typer.Option("--source", help="Its value for the cells to move.")
+]
+TargetValue = Annotated[str | None, typer.Option("--target", help="Its value for the target.")]
+Layer = Annotated[str | None, typer.Option(help="Of .h5ad: the layer to take, not X.")]
+Obsm = Annotated[str | None, typer.Option(help="Of .h5ad: the embedding to take, not expression.")]
 
 
 @app.command()
@@ -45,37 +54,104 @@ def demo(out: OutFolder = Path("demo"), seed: Seed = 0, json: Json = False) -> N
 
 @app.command()
 def fit(
-    source: Annotated[str, typer.Argument(help="Points to move: a table or a picture.")],
-    target: Annotated[str, typer.Argument(help="Points to move them onto.")],
+    source: Annotated[str, typer.Argument(help="Points to move: a table, a picture or cells.")],
     out: Annotated[str, typer.Option("--out", "-o", help="The map file to write.")],
+    target: Annotated[str | None, typer.Argument(help="Points to move them onto.")] = None,
+    condition: Condition = None,
+    source_value: SourceValue = None,
+    target_value: TargetValue = None,
+    layer: Layer = None,
+    obsm: Obsm = None,
+    components: Annotated[
+        int | None, typer.Option(help="Principal components to learn in; 15 for genes.", min=1)
+    ] = None,
     seed: Seed = 0,
     json: Json = False,
 ) -> None:
     """Learn the map from SOURCE to TARGET, and save it.
 
-    Files: .npy, .npz (file.npz:key names the array), .csv, .parquet, or pictures (their pixels).
+    Files: .npy, .npz (file.npz:key names the array), .csv, .parquet, or pictures (their pixels);
+    .h5ad (single cells), where one file may hold both: --condition COLUMN --source VALUE --target
+    VALUE.
     """
+    from brenier.cli._cells import Choice, is_cells_file, run_fit_cells
     from brenier.cli._transport import run_fit
 
+    choice = Choice(condition, source_value, target_value, layer, obsm, components)
     with progress_bar() as progress:
-        result, rows = run_fit(source, target, out, seed, progress)
+        if is_cells_file(source):
+            result, rows = run_fit_cells(source, target, out, seed, choice, progress)
+        else:
+            choice.refused(source)
+            if target is None:
+                raise ValueError("TARGET: got no file; wants a file of target points.")
+            result, rows = run_fit(source, target, out, seed, progress)
     announce(result, "Fit", rows, json)
 
 
 @app.command()
 def transport(
     map: Annotated[str, typer.Argument(help="A map file that fit wrote.")],
-    new: Annotated[str, typer.Argument(help="Points to move: a table or a picture.")],
+    new: Annotated[str, typer.Argument(help="Points to move: a table, a picture or cells.")],
     out: Annotated[str, typer.Option("--out", "-o", help="The file to write.")],
     inverse: Annotated[bool, typer.Option("--inverse", help="From target to source.")] = False,
+    condition: Condition = None,
+    source_value: SourceValue = None,
+    layer: Layer = None,
+    obsm: Obsm = None,
+    into: Annotated[
+        str | None, typer.Option(help="Of .h5ad: the new layer or embedding; 'transported'.")
+    ] = None,
     json: Json = False,
 ) -> None:
-    """Move the points of NEW by a saved map."""
+    """Move the points of NEW by a saved map.
+
+    Of .h5ad, all cells are moved and written, or those with --condition COLUMN --source VALUE.
+    """
+    from brenier.cli._cells import Choice, is_cells_file, run_transport_cells
     from brenier.cli._transport import run_transport
 
+    choice = Choice(condition, source_value, layer=layer, obsm=obsm, into=into)
     with progress_bar() as progress:
-        result, rows = run_transport(map, new, out, inverse, progress)
+        if is_cells_file(new):
+            result, rows = run_transport_cells(map, new, out, inverse, choice, progress)
+        else:
+            choice.refused(new)
+            result, rows = run_transport(map, new, out, inverse, progress)
     announce(result, "Transport", rows, json)
+
+
+@app.command()
+def generate(
+    data: Annotated[str, typer.Argument(help="Points to make more of: a table.")],
+    count: Annotated[int, typer.Option("-n", help="How many points to make.", min=1)],
+    out: Annotated[str, typer.Option("--out", "-o", help="The file to write.")],
+    source: Annotated[
+        str, typer.Option(help="isotropic, covariance, mixture, or cv: the best on held-out data.")
+    ] = "isotropic",
+    epsilon: Annotated[
+        str, typer.Option(help="The smoothing: a number, rule, or cv.")
+    ] = "rule",
+    scaling: Annotated[
+        str, typer.Option(help="Of the columns: columns, whitened, or none (one unit, as pixels).")
+    ] = "columns",
+    distill: Annotated[
+        bool, typer.Option("--distill", help="Learn the map by a network, quick to sample.")
+    ] = False,
+    save_map: Annotated[str | None, typer.Option(help="The map file to write, too.")] = None,
+    seed: Seed = 0,
+    json: Json = False,
+) -> None:
+    """Make new points like those of DATA, each by one evaluation of a transport map."""
+    from brenier.cli._generate import run_generate
+
+    settings = {
+        "source": source, "epsilon": epsilon if epsilon in ("rule", "cv") else _number(epsilon),
+        "scaling": scaling, "distill": distill, "random_state": seed,
+    }  # fmt: skip
+    with progress_bar() as progress:
+        result, rows = run_generate(data, count, out, settings, save_map, progress)
+    announce(result, "Generate", rows, json)
 
 
 @app.command()
@@ -90,8 +166,13 @@ def audit(
         typer.Option(help="Pairs, not a map: file.npz (arrays x, tx) or file.npz:NAME,NAME."),
     ] = None,
     pairs_target: Annotated[
-        str | None, typer.Option("--target", help="Target points, beside --pairs.")
+        str | None,
+        typer.Option("--target", help="Target points, beside --pairs; of .h5ad, a value."),
     ] = None,
+    condition: Condition = None,
+    source_value: SourceValue = None,
+    layer: Layer = None,
+    obsm: Obsm = None,
     report: Annotated[Path | None, typer.Option(help="The HTML report to write.")] = None,
     level: Annotated[float, typer.Option(help="The confidence of every interval.")] = 0.95,
     tolerance: Annotated[
@@ -104,16 +185,24 @@ def audit(
 ) -> None:
     """Certify how far a map is from optimal, and whether it reaches its target.
 
-    MAP SOURCE [TARGET], or --pairs PAIRS [--target TARGET].
+    MAP SOURCE [TARGET], or --pairs PAIRS [--target TARGET]; of cells, MAP CELLS.h5ad --condition
+    COLUMN --source VALUE [--target VALUE].
     """
     from brenier.cli._audit import Settings, run_audit
+    from brenier.cli._cells import Choice, is_cells_file
 
+    choice = Choice(condition, source_value, layer=layer, obsm=obsm)
+    if is_cells_file(source):
+        choice = Choice(condition, source_value, pairs_target, layer, obsm)
+        pairs_target = None
+    else:
+        choice.refused(source or pairs or "SOURCE")
     if target is not None and pairs_target is not None:
         raise ValueError(f"--target: got {pairs_target} beside TARGET {target}; wants one of them.")
     settings = Settings(level, tolerance, samples, budget, seed)
     with progress_bar() as progress:
         result, rows = run_audit(
-            map, source, target or pairs_target, pairs, report, settings, progress
+            map, source, target or pairs_target, pairs, report, settings, choice, progress
         )
     announce(result, "Audit", rows, json)
 
@@ -176,6 +265,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     except typer.Abort:
         code = 130
     return _fail("interrupted.", 130) if code == 130 else code
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise ValueError(f"--epsilon: got {text!r}; wants a number, rule or cv.") from None
 
 
 def _fail(message: str, code: int) -> int:

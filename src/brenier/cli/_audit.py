@@ -10,6 +10,7 @@ import numpy as np
 
 from brenier._checks import check_points
 from brenier.certify import Certificate, audit, audit_pairs
+from brenier.cli._cells import Choice, audited_cells, is_cells_file
 from brenier.cli._console import ProgressReport
 from brenier.cli._transport import load_map
 from brenier.io import atomic_write, check_folder, read_points
@@ -33,6 +34,7 @@ def run_audit(
     pairs: str | None,
     report: Path | None,
     settings: Settings,
+    choice: Choice,
     progress: ProgressReport,
 ) -> tuple[dict[str, Any], dict[str, str]]:
     """Audit a map file on fresh points, or pairs; the certificate as a dictionary, and its rows."""
@@ -45,7 +47,7 @@ def run_audit(
         raise ValueError("MAP SOURCE: got one of them missing; wants a map file and a file of "
                          "fresh source points, or --pairs.")
     else:
-        certificate, names, files = _of_map(map_file, source, target, settings)
+        certificate, names, files = _of_map(map_file, source, target, settings, choice)
     certificate = dataclasses.replace(
         certificate, how={**certificate.how, "names": names, "files": files}
     )
@@ -65,15 +67,19 @@ def run_audit(
 
 
 def _of_map(
-    map_file: str, source: str, target: str | None, settings: Settings
+    map_file: str, source: str, target: str | None, settings: Settings, choice: Choice
 ) -> tuple[Certificate, Sequence[str] | None, dict[str, str]]:
-    map, names = load_map(map_file)
-    clouds = [
-        check_points(
-            file, read_points(file).aligned(names, map_file).values, dimension=map.dimension
-        )
-        for file in (source, target) if file is not None
-    ]  # fmt: skip
+    if is_cells_file(source):
+        map, clouds = audited_cells(map_file, source, target, choice)
+        names: Sequence[str] | None = [f"component {i}" for i in range(map.dimension)]
+    else:
+        map, names = load_map(map_file)
+        clouds = [
+            check_points(
+                file, read_points(file).aligned(names, map_file).values, dimension=map.dimension
+            )
+            for file in (source, target) if file is not None
+        ]  # fmt: skip
     certificate = audit(
         map, *clouds, key=jax.random.key(settings.seed), level=settings.level,
         tolerance=settings.tolerance, samples=settings.samples, budget=settings.budget,

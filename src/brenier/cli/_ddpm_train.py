@@ -154,7 +154,7 @@ def train_on(
         raise KeyboardInterrupt
     save_model(out, model, about)
     solution.checked(throw=True)  # after saving: the best model seen is worth keeping
-    Path(checkpoint.path).unlink(missing_ok=True)
+    checkpoint.remove()
     if drawn:
         draw_samples(model, out / "samples.png", settings.seed)
     seconds = time.perf_counter() - started

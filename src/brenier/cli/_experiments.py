@@ -14,7 +14,10 @@ with an underscore are helpers, imported relatively (``from . import _common``).
 
 import contextlib
 import importlib
+import multiprocessing
+import os
 import sys
+import threading
 import time
 from pathlib import Path
 from types import ModuleType
@@ -62,8 +65,24 @@ def run_named(
 
 
 def register_experiments() -> None:
-    """Make ``brenier._experiments`` importable; worker processes of experiments begin with it."""
+    """Make ``brenier._experiments`` importable."""
     find("experiments")
+
+
+def begin_worker() -> None:
+    """Begin a worker process: experiments are importable, and it ends when its parent does.
+
+    It lives here since a spawned process finds it before any experiment is importable.
+    """
+    register_experiments()
+
+    def follow() -> None:
+        parent = multiprocessing.parent_process()
+        if parent is not None:
+            parent.join()
+            os._exit(1)
+
+    threading.Thread(target=follow, daemon=True).start()
 
 
 def find(kind: str) -> tuple[str, dict[str, str]]:

@@ -120,13 +120,14 @@ def load_map(map_file: str) -> tuple[AbstractMap, Sequence[str] | None]:
 
 
 def fitted(
-    source: np.ndarray,
-    target: np.ndarray,
+    source: Any,
+    target: Any,
     seed: int,
     progress: ProgressReport,
     method: "AbstractMethod | None" = None,
+    components: int | None = None,
 ) -> "MongeMap":
-    """A fitted ``MongeMap``; how the fit ended stands in its ``solution_``."""
+    """A fitted ``MongeMap`` of points or cells; how the fit ended stands in its ``solution_``."""
     from sklearn.exceptions import ConvergenceWarning
 
     from brenier.estimators import MongeMap
@@ -136,6 +137,7 @@ def fitted(
         method=method,
         random_state=seed,
         callback=lambda now: progress(now.step, now.steps, "fitting"),
+        components=components,
     )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # the caller looks at the solution

@@ -43,6 +43,16 @@ def shrunk_covariance(x: np.ndarray) -> np.ndarray:
     """A covariance that is well away from singular, however few the points."""
     spread = x.std(axis=0)
     correlation, _ = oas((x - x.mean(axis=0)) / spread, assume_centered=True)
+    return _lifted(correlation, spread)
+
+
+def lifted_covariance(covariance: np.ndarray) -> np.ndarray:
+    """The covariance of so many points that nothing is to be shrunk, away from singular too."""
+    spread = np.sqrt(np.diag(covariance))
+    return _lifted(covariance / np.outer(spread, spread), spread)
+
+
+def _lifted(correlation: np.ndarray, spread: np.ndarray) -> np.ndarray:
     values, vectors = np.linalg.eigh(correlation)
     lifted = (vectors * np.maximum(values, _LEAST_CORRELATION)) @ vectors.T
     return lifted * np.outer(spread, spread)

@@ -2,14 +2,14 @@
 
 import dataclasses
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
+from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin, clone
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
@@ -18,10 +18,14 @@ from brenier._checks import check_points
 from brenier._solution import Result
 from brenier._types import Key
 from brenier.certify import Certificate, audit
-from brenier.estimators._clouds import aligned, checked, column_names, shrunk_covariance
+from brenier.estimators._capacity import gain_over_gaussian
+from brenier.estimators._clouds import aligned, column_names
+from brenier.estimators._components import Components, dense, opened, principal_components
+from brenier.estimators._large import MOST_POINTS, sampled
 from brenier.estimators._watch import watched
 from brenier.flows import AbstractMethod, ConstrainedDrift, HeldOutDual, Progress, SemiDual, solve
-from brenier.maps import AffineMap, GradientMap, Pushforward
+from brenier.io import Cells
+from brenier.maps import AbstractMap, AffineMap, GradientMap, Pushforward, SubspaceMap
 from brenier.measures import AbstractMeasure, Empirical
 from brenier.potentials import ICNN, Preconditioned
 
@@ -45,6 +49,10 @@ class MongeMap(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
     ``fit`` learns a convex potential φ; ``transform`` applies T = ∇φ, the map of least mean squared
     displacement among those that carry the source onto the target (Brenier).
 
+    Clouds of more than 262,144 points, memory maps among them, are read block after block: their
+    moments are those of all points, and a random sample of that many is fitted, in memory that does
+    not grow with their number.
+
     Data are standardised inside, so that φ starts at the closed-form map between the Gaussians of
     the same means and covariances (shrunk after Chen et al., 2010); the fitted map takes and gives
     points in the units of the data. From samples an input-convex network minimises the semi-dual
@@ -54,15 +62,26 @@ class MongeMap(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
     Not for a matching of a few points (``scipy.optimize.linear_sum_assignment``), nor for columns
     that are categories.
 
+    AnnData are points too: cells, whose coordinates are genes (matched by ``var_names``), or an
+    embedding. Genes are many and cells few, so the map is learned in the leading principal
+    components of both clouds together; what a cell has across them is kept, and moved by the
+    difference of the means (``maps.SubspaceMap``). ``score`` and ``audit`` then look at the
+    components. With the default method, points that are held out decide whether the map bends: it
+    stays the Gaussian one unless another is better by two standard errors of the dual value.
+
     Args:
         method: what evolves the potential; chosen by the target and the number of points when None.
         widths: of the network's layers.
         random_state: int, ``RandomState`` or None; the same int gives the same map.
         verbose: show a progress bar on stderr.
         callback: told a ``Progress`` after each of 20 blocks of steps.
+        components: principal components to learn in; None: 15 of the genes of AnnData, and all
+            columns of anything else.
+        layer: of AnnData, the layer to take; ``X`` when None.
+        obsm: of AnnData, the embedding to take instead of expression.
 
     Attributes:
-        map_: the ``GradientMap`` of one convex potential.
+        map_: the ``GradientMap`` of one convex potential; in components, a ``SubspaceMap``.
         solution_: the ``Solution``: how the fit ended, and what it measured in standard units.
         n_features_in_: d; and ``feature_names_in_``, the columns, where X was a data frame.
 
@@ -86,15 +105,21 @@ class MongeMap(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         random_state: int | np.random.RandomState | None = None,
         verbose: bool = False,
         callback: Callable[[Progress], None] | None = None,
+        components: int | None = None,
+        layer: str | None = None,
+        obsm: str | None = None,
     ):
         self.method = method
         self.widths = widths
         self.random_state = random_state
         self.verbose = verbose
         self.callback = callback
+        self.components = components
+        self.layer = layer
+        self.obsm = obsm
 
     def fit(self, X: Any, Y: Any) -> "MongeMap":
-        """Learn the map from X (n, d) to Y: an array (m, d), a data frame, or a measure.
+        """Learn the map from X (n, d) to Y: an array (m, d), a data frame, AnnData or a measure.
 
         Raises:
             ValueError: entries that are no finite numbers, dimensions or columns that differ, fewer
@@ -104,17 +129,22 @@ class MongeMap(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
             ConvergenceWarning: the fit failed; ``solution_.result`` says why, and ``map_`` is the
                 best map seen.
         """
+        X, Y = (opened(name, value, self.layer, self.obsm) for name, value in (("X", X), ("Y", Y)))
         seed = check_random_state(self.random_state).randint(2**31 - 1)
+        space = principal_components(X, Y, self.components, self.obsm is not None, seed)
+        if space is not None:
+            return self._fit_within(space)
+        X, Y = dense(X), dense(Y)
         draw_key, *split_keys, start_key, run_key = jax.random.split(jax.random.key(seed), 5)
         names = column_names(X)
-        x = checked("X", X, None)
+        source = sampled("X", X, None, seed)
+        x = source.points
         cloud = _drawn(Y, draw_key) if isinstance(Y, AbstractMeasure) else aligned("Y", Y, names)
-        y = checked("Y", cloud, x.shape[1])
+        goal = sampled("Y", cloud, x.shape[1], seed + 1)
+        y = goal.points
         dtype = np.result_type(x, y)
-        wide_x, wide_y = x.astype(np.float64), y.astype(np.float64)
         coordinates = Preconditioned.gaussian(
-            wide_x.mean(axis=0), shrunk_covariance(wide_x),
-            wide_y.mean(axis=0), shrunk_covariance(wide_y),
+            source.mean, source.covariance, goal.mean, goal.covariance
         )
         follows_density = isinstance(Y, AbstractMeasure) and Y.has_density
         method = self.method or _default_method(follows_density, min(len(x), len(y)))
@@ -139,19 +169,40 @@ class MongeMap(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
                 Empirical(u), target, method=method, initial=GradientMap(start), key=run_key,
                 metric=HeldOutDual(u_held, v_held), callback=watch, throw=False,
             )
-        learned = dataclasses.replace(coordinates, potential=solution.map.potential)
-        self.map_ = GradientMap(_cast(learned, dtype))
-        self.solution_ = dataclasses.replace(solution, map=self.map_)
+        potential, stats = solution.map.potential, solution.stats
+        if self.method is None and not follows_density:
+            gain = gain_over_gaussian(potential, u_held, v_held)
+            stats = {**stats, "gain": gain.value, "gain_stderr": gain.stderr}
+            potential = potential if gain.clear else coordinates.potential
+        learned = dataclasses.replace(coordinates, potential=potential)
+        self.map_: GradientMap | SubspaceMap = GradientMap(_cast(learned, dtype))
+        self.solution_ = dataclasses.replace(solution, map=self.map_, stats=stats)
         self.n_features_in_ = x.shape[1]
-        if names is not None:
-            self.feature_names_in_ = np.asarray(names, dtype=object)
-        elif "feature_names_in_" in vars(self):
-            del self.feature_names_in_
+        self._keep_names(names)
         if solution.result is Result.interrupted:
             raise KeyboardInterrupt
         if solution.result.failed:
             warnings.warn(solution.result.value, ConvergenceWarning, stacklevel=2)
         return self
+
+    def _fit_within(self, space: Components) -> "MongeMap":
+        """Learn the map in principal components, and put it into the space they are of."""
+        inner = clone(self).set_params(components=None, layer=None, obsm=None)
+        try:
+            inner.fit(space.x, space.y)
+        finally:  # an interrupted fit too leaves the best map seen
+            if "map_" in vars(inner):
+                self.map_ = space.around(inner.map_)
+                self.solution_ = dataclasses.replace(inner.solution_, map=self.map_)
+                self.n_features_in_ = self.map_.dimension
+                self._keep_names(space.names)
+        return self
+
+    def _keep_names(self, names: Sequence[str] | None) -> None:
+        if names is not None:
+            self.feature_names_in_ = np.asarray(names, dtype=object)
+        elif "feature_names_in_" in vars(self):
+            del self.feature_names_in_
 
     def transform(self, X: Any) -> np.ndarray:
         """T(X), (n, d), in the dtype of X."""
@@ -163,8 +214,8 @@ class MongeMap(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
 
     def score(self, X: Any, Y: Any) -> float:
         """½E‖X‖² + ½E‖Y‖² − J(φ) ≤ ½W₂²: the dual value on these points; higher is better."""
-        x, y = self._points("X", X), self._points("Y", Y)
-        dual = eqx.filter_jit(HeldOutDual(x, y))(self.map_)
+        (map, x), (_, y) = self._seen("X", X), self._seen("Y", Y)
+        dual = eqx.filter_jit(HeldOutDual(x, y))(map)
         halves = 0.5 * (np.sum(x**2, axis=1).mean() + np.sum(y**2, axis=1).mean())
         return float(halves - dual)
 
@@ -176,19 +227,39 @@ class MongeMap(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         As ``brenier.audit``; ``random_state`` gives its key. The map is the gradient of a convex
         function, optimal onto its own image: the question is whether that image is the target.
         """
-        x = self._points("X", X)
-        y = Y if Y is None or isinstance(Y, AbstractMeasure) else self._points("Y", Y)
+        map, x = self._seen("X", X)
+        y = Y if Y is None or isinstance(Y, AbstractMeasure) else self._seen("Y", Y)[1]
         seed = check_random_state(self.random_state).randint(2**31 - 1)
-        return audit(self.map_, x, y, key=jax.random.key(seed), level=level, budget=budget)
+        return audit(map, x, y, key=jax.random.key(seed), level=level, budget=budget)
 
     def _moved(self, name: str, value: Any, *, inverse: bool) -> np.ndarray:
         points = self._points(name, value)
         map = self.map_.inverse() if inverse else self.map_
-        return np.asarray(map(points)).astype(points.dtype, copy=False)
+        if isinstance(map, SubspaceMap):
+            return map.of_rows(points)
+        moved = np.empty(points.shape, points.dtype)
+        for start in range(0, len(points), MOST_POINTS):
+            rows = slice(start, start + MOST_POINTS)
+            moved[rows] = np.asarray(map(points[rows]))
+        return moved
 
-    def _points(self, name: str, value: Any) -> np.ndarray:
+    def _seen(self, name: str, value: Any) -> tuple[AbstractMap, np.ndarray]:
+        """The map and the points as a test sees them: in components where it was learned there."""
+        points = self._points(name, value)
+        if isinstance(self.map_, SubspaceMap):
+            return self.map_.map, self.map_.coordinates(points)
+        return self.map_, points
+
+    def _points(self, name: str, value: Any) -> Any:
+        """Checked points (n, d): an array, or a sparse matrix where the map is of components."""
         check_is_fitted(self)
         names = vars(self).get("feature_names_in_")
+        value = opened(name, value, self.layer, self.obsm)
+        if isinstance(value, Cells):
+            value = value.aligned(None if names is None else list(names), "the fitted map")
+            if isinstance(self.map_, SubspaceMap) and value.values.shape[1] == self.n_features_in_:
+                return value.values
+            value = dense(value)
         points = aligned(name, value, None if names is None else list(names))
         return check_points(name, points, dimension=self.n_features_in_)
 

@@ -27,3 +27,21 @@ def watched(
                 callback(progress)
 
         yield watch
+
+
+@contextlib.contextmanager
+def stages(
+    verbose: bool, callback: Callable[[int, int, str], None] | None
+) -> Iterator[Callable[[int, int, str], None]]:
+    """What a fit of several stages tells: (done, in all or 0, what), to a bar and the user."""
+    bar = ProgressBar(console=Console(stderr=True), disable=not verbose, transient=True)
+    with bar:
+        task = bar.add_task("starting", total=None)
+
+        def tell(done: int, total: int, label: str) -> None:
+            bar.tasks[task].total = total or None
+            bar.update(task, completed=done, description=label)
+            if callback is not None:
+                callback(done, total, label)
+
+        yield tell

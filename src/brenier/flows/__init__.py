@@ -7,6 +7,7 @@ from brenier.flows._ddpm import (
     fit_images,
     image_model,
 )
+from brenier.flows._distillation import distil
 from brenier.flows._divergences import divergence_flow
 from brenier.flows._drift import ConstrainedDrift, EuclideanDescent
 from brenier.flows._driver import CheckpointStore, Progress, advance, default_metric, solve
@@ -24,6 +25,7 @@ from brenier.flows._mirror import MirrorFlow, mirror_velocity
 from brenier.flows._oracles import AbstractOracle, FirstOrder, NaturalGradient
 from brenier.flows._parabolic_flow import exponential_rate, parabolic_flow
 from brenier.flows._parabolic_method import ParabolicMongeAmpere
+from brenier.flows._sample_sinkhorn_flow import default_flow_epsilon, sample_sinkhorn_flow
 from brenier.flows._semi_dual import HeldOutDual, SemiDual
 from brenier.flows._sinkhorn_flow import annealed_sinkhorn, sinkhorn_flow
 from brenier.flows._wasserstein_natural import WassersteinNatural
@@ -48,8 +50,10 @@ __all__ = [
     "WassersteinNatural",
     "advance",
     "annealed_sinkhorn",
+    "default_flow_epsilon",
     "default_metric",
     "denoising_loss",
+    "distil",
     "divergence_flow",
     "euclidean_mirror_flow",
     "exponential_rate",
@@ -62,6 +66,7 @@ __all__ = [
     "mirror_velocity",
     "parabolic_flow",
     "potential_path",
+    "sample_sinkhorn_flow",
     "sinkhorn_flow",
     "solve",
 ]

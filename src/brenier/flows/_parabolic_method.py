@@ -17,6 +17,8 @@ from brenier.numerics._marquardt import flatten
 from brenier.numerics._stochastic_log_det import stochastic_log_det
 from brenier.potentials import AbstractPotential
 
+# The damping after a Gauss-Newton step that lowers the residual, and after one that does not.
+_EASED, _RAISED = 0.1, 100.0
 # Up to this dimension determinants are exact (a Hessian and its Cholesky factor).
 _EXACT = 20
 
@@ -48,8 +50,9 @@ class ParabolicMongeAmpere(AbstractMethod[ParabolicState]):
         steps: how many.
         particles: fresh source points a step; a few for each parameter.
         points: fixed source particles (n, d) in place of fresh draws.
-        damping: the ridge of a Gauss-Newton step, as a share of the mean squared row.
-        newton: Gauss-Newton steps; one alone is of first order in nonlinear parameters.
+        damping: the ridge of a step's first Gauss-Newton step, as a share of the mean squared row.
+        newton: Gauss-Newton steps, those that would raise the residual (and are repeated with more
+            damping) among them; one alone is of first order in nonlinear parameters.
         probes: random vectors a step, where d > 20.
         lanczos: products with D²φ for each of them.
 
@@ -73,8 +76,8 @@ class ParabolicMongeAmpere(AbstractMethod[ParabolicState]):
     steps: int = eqx.field(static=True, default=50)
     particles: int = eqx.field(static=True, default=512)
     points: Points | None = None
-    damping: float = eqx.field(static=True, default=1e-9)
-    newton: int = eqx.field(static=True, default=2)
+    damping: float = eqx.field(static=True, default=1e-6)
+    newton: int = eqx.field(static=True, default=6)
     probes: int = eqx.field(static=True, default=4)
     lanczos: int = eqx.field(static=True, default=20)
 
@@ -121,18 +124,25 @@ class ParabolicMongeAmpere(AbstractMethod[ParabolicState]):
         over = partial(jax.vmap, in_axes=(None, 0, 0))
         start = over(height_and_ratio)(flat, x, log_source)
         half, scale = 0.5 * self.step_size, 1.0 / jnp.sqrt(jnp.asarray(n, x.dtype))
-        damping = jnp.asarray(self.damping, x.dtype)
 
-        def newton(now, _):
-            values = over(height_and_ratio)(now, x, log_source)
+        def gap_of(values):
+            off = values[:, 0] - start[:, 0] - half * (values[:, 1] + start[:, 1])
+            return scale * _centred(off)
+
+        def newton(carry, _):
+            now, gap, damping = carry
             # A Jacobian of two rows: one reverse sweep each.
             rows = over(jax.jacrev(height_and_ratio))(now, x, log_source)
-            gap = values[:, 0] - start[:, 0] - half * (values[:, 1] + start[:, 1])
             implicit = _centred(rows[:, 0] - half * rows[:, 1])
-            delta, _ = damped_step(scale * implicit, scale * _centred(gap), damping)
-            return now + delta, None
+            delta, _ = damped_step(scale * implicit, gap, damping)
+            then = gap_of(over(height_and_ratio)(now + delta, x, log_source))
+            # Where nonlinear parameters are trusted too far, log det D²φ runs away.
+            better = then @ then < gap @ gap
+            kept = jnp.where(better, now + delta, now), jnp.where(better, then, gap)
+            return (*kept, damping * jnp.where(better, _EASED, _RAISED)), None
 
-        end, _ = jax.lax.scan(newton, flat, length=self.newton)
+        first = flat, gap_of(start), jnp.asarray(self.damping, x.dtype)
+        (end, _, _), _ = jax.lax.scan(newton, first, length=self.newton)
         return ParabolicState(GradientMap(rebuild(end)), state.step + 1, key)
 
     def current_map(self, state: ParabolicState) -> AbstractMap:

@@ -1,6 +1,15 @@
 """Files in and out: maps, checkpoints, and the points people bring."""
 
-from brenier.io._atomic import atomic_write, check_folder
+from brenier.io._atomic import atomic_path, atomic_write, check_folder
+from brenier.io._cells import (
+    Cells,
+    cells_of,
+    check_cells_output,
+    is_cells,
+    read_cells,
+    rows_of_condition,
+    write_cells,
+)
 from brenier.io._checkpoint import Checkpoint
 from brenier.io._diffusers import load_diffusers
 from brenier.io._images import ImageSet, read_images
@@ -15,22 +24,30 @@ from brenier.io._points import check_output, read_points, write_points
 from brenier.io._table import Picture, Table
 
 __all__ = [
+    "Cells",
     "Checkpoint",
     "ImageSet",
     "Picture",
     "Table",
+    "atomic_path",
     "atomic_write",
+    "cells_of",
+    "check_cells_output",
     "check_folder",
     "check_model_folder",
     "check_output",
+    "is_cells",
     "load",
     "load_diffusers",
     "load_model",
+    "read_cells",
     "read_images",
     "read_manifest",
     "read_model_config",
     "read_points",
+    "rows_of_condition",
     "save",
     "save_model",
+    "write_cells",
     "write_points",
 ]

@@ -18,6 +18,28 @@ def check_folder(path: str | os.PathLike[str]) -> None:
 
 
 @contextmanager
+def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """The path of a new file beside ``path`` that takes its name only when the block ends well.
+
+    For writers that want a path rather than a handle; else as ``atomic_write``.
+
+    Raises:
+        ValueError: the folder does not exist, or ``path`` is a folder.
+    """
+    check_folder(path)
+    target = Path(os.path.realpath(path))  # a link stays a link: what it points at is replaced
+    part = target.with_name(f".{target.name}.{secrets.token_hex(4)}.part")
+    try:
+        yield part
+        with part.open("rb+") as handle:
+            os.fsync(handle.fileno())
+        os.replace(part, target)
+    except BaseException:  # Ctrl-C too must not leave the part behind
+        part.unlink(missing_ok=True)
+        raise
+
+
+@contextmanager
 def atomic_write(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     """A binary handle whose bytes become the file at ``path`` only when the block ends well.
 
@@ -34,15 +56,5 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     >>> [p.name for p in folder.iterdir()]
     ['a.txt']
     """
-    check_folder(path)
-    target = Path(os.path.realpath(path))  # a link stays a link: what it points at is replaced
-    part = target.with_name(f".{target.name}.{secrets.token_hex(4)}.part")
-    try:
-        with part.open("xb") as handle:
-            yield handle
-            handle.flush()
-            os.fsync(handle.fileno())
-        os.replace(part, target)
-    except BaseException:  # Ctrl-C too must not leave the part behind
-        part.unlink(missing_ok=True)
-        raise
+    with atomic_path(path) as part, part.open("xb") as handle:
+        yield handle

@@ -3,6 +3,8 @@
 import hashlib
 import os
 import re
+import shutil
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -12,7 +14,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from brenier._checks import check_at_least
-from brenier.io._container import read_container, write_container
+from brenier.io._atomic import check_folder
+from brenier.io._container import DamagedFileError, read_container, write_container
 
 _KIND = "checkpoint"
 _ADDRESS = re.compile(r" at 0x[0-9a-f]+")  # where a function lies in memory differs between runs
@@ -24,11 +27,16 @@ class Checkpoint:
     """A file that a driver saves its state to ``every`` so many steps, and resumes from.
 
     The state is any pytree: its arrays (random keys included) are stored bit for bit, its structure
-    as a fingerprint only, so that a file can bring back numbers and nothing else. A crash while
-    saving leaves the previous checkpoint.
+    as a fingerprint only, so that a file can bring back numbers and nothing else.
+
+    Two are kept, ``path`` and the one before it, ``path.previous``: a crash, a full disk or Ctrl-C
+    while saving leaves both, and where ``path`` turns out damaged the one before is taken up, with
+    a ``RuntimeWarning``; the damaged file is set aside as ``path.damaged``.
 
     Raises:
-        ValueError: ``every`` is below 1; on ``load``, a damaged file or one of another run.
+        ValueError: ``every`` is below 1; on ``load``, a damaged file where there is none before it,
+            one of another run, or a folder that cannot be written to.
+        OSError: on ``save``, a full disk or another fault of the file system; it says what is kept.
 
     >>> import jax.numpy as jnp, tempfile
     >>> checkpoint = Checkpoint(tempfile.mkdtemp() + "/run.checkpoint", every=5)
@@ -52,13 +60,55 @@ class Checkpoint:
             "structure": _fingerprint(state),
             "leaves": [_description(path, leaf) for path, leaf in leaves],
         }
-        write_container(self.path, _KIND, content, [_to_numpy(leaf) for _, leaf in leaves])
+        path, new = Path(self.path), self._beside("new")
+        try:
+            write_container(new, _KIND, content, [_to_numpy(leaf) for _, leaf in leaves])
+            if path.exists():
+                _keep(path, self._beside("previous"))
+            os.replace(new, path)
+        except OSError as error:
+            kept = "the checkpoint before it is kept" if path.exists() else "none was before it"
+            raise OSError(
+                error.errno, f"{path}: could not save a checkpoint ({error.strerror or error}); "
+                f"{kept}. Mend the cause and run again: the run goes on from there.",
+            ) from error  # fmt: skip
 
     def load(self, template: State) -> State | None:
         """The saved state in the shape of ``template``, or None where nothing was saved yet."""
-        if not Path(self.path).exists():
+        path, previous = Path(self.path), self._beside("previous")
+        check_folder(path)
+        if not os.access(os.path.realpath(path.parent), os.W_OK):
+            raise ValueError(f"{path}: got a folder that cannot be written to; wants one where "
+                             "checkpoints can be kept.")
+        if not path.exists():
             return None
-        manifest, arrays = read_container(self.path, _KIND)
+        try:
+            stored = read_container(path, _KIND)
+        except DamagedFileError as error:
+            if not previous.exists():
+                raise
+            stored = read_container(previous, _KIND)
+            aside = self._beside("damaged")
+            os.replace(path, aside)
+            _keep(previous, path)
+            warnings.warn(
+                f"{error} The checkpoint before it, {previous}, is taken up; the damaged file is "
+                f"now {aside}.", RuntimeWarning, stacklevel=2,
+            )  # fmt: skip
+        return self._restored(template, *stored)
+
+    def remove(self) -> None:
+        """Delete the checkpoint and the one before it: the run is done."""
+        for path in (Path(self.path), *map(self._beside, ("previous", "new"))):
+            path.unlink(missing_ok=True)
+
+    def _beside(self, ending: str) -> Path:
+        path = Path(self.path)
+        return path.with_name(f"{path.name}.{ending}")
+
+    def _restored(
+        self, template: State, manifest: dict[str, Any], arrays: list[np.ndarray]
+    ) -> State:
         wanted = [_description(path, leaf) for path, leaf in _array_leaves(template)]
         for got, want in zip(manifest["leaves"], wanted, strict=False):
             if got != want:
@@ -75,6 +125,15 @@ class Checkpoint:
         return jax.tree.map(
             lambda leaf: _like(leaf, next(stored)) if _is_stored(leaf) else leaf, template
         )
+
+
+def _keep(path: Path, name: Path) -> None:
+    """A second name for a file, in the place of what had it; a copy where there are no links."""
+    name.unlink(missing_ok=True)
+    try:
+        os.link(path, name)
+    except OSError:
+        shutil.copy2(path, name)
 
 
 def _is_stored(leaf: Any) -> bool:

@@ -31,6 +31,10 @@ _DAMAGE = (
 )
 
 
+class DamagedFileError(ValueError):
+    """A file that brenier wrote, and something has damaged since."""
+
+
 def write_container(
     path: str | os.PathLike[str], kind: str, content: dict[str, Any], arrays: Sequence[np.ndarray]
 ) -> None:
@@ -64,13 +68,15 @@ def read_container(
     """
     data = _read_bytes(path)
     if not data.startswith(b"PK\x03\x04"[: max(len(data), 1)]):
-        raise ValueError(f"{path}: got a file that brenier did not write; wants a brenier file.")
+        raise DamagedFileError(
+            f"{path}: got a file that brenier did not write; wants a brenier file."
+        )
     if data[-_END_SIZE:][:4] != _END_OF_ZIP:
-        raise ValueError(
+        raise DamagedFileError(
             f"{path}: got a truncated file (or one with bytes added at its end); wants the whole "
             "file: copy it again, or save again."
         )
-    altered = ValueError(
+    altered = DamagedFileError(
         f"{path}: got an altered file (its checksum does not match its content); wants the file "
         "as brenier wrote it: copy it again, or save again."
     )
@@ -115,7 +121,7 @@ def _read_bytes(path: str | os.PathLike[str]) -> bytes:
         raise ValueError(f"{path}: got no such file; wants a brenier file.")
     data = file.read_bytes()
     if not data:
-        raise ValueError(f"{path}: got an empty file; wants a brenier file.")
+        raise DamagedFileError(f"{path}: got an empty file; wants a brenier file.")
     return data
 
 

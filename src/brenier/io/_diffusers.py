@@ -56,10 +56,10 @@ def load_diffusers(folder: str | os.PathLike[str]) -> ImageModel:
     def evaluate(at: np.ndarray, images: np.ndarray, labels: np.ndarray | None) -> np.ndarray:
         # Signals fall along the table; np.interp wants them rising.
         steps = np.interp(at, signals[::-1], np.arange(len(signals))[::-1])
-        batch = torch.from_numpy(np.ascontiguousarray(images.transpose(0, 3, 1, 2), np.float32))
-        classes = None if labels is None else torch.from_numpy(labels.astype(np.int64))
+        batch = torch.from_numpy(np.array(images.transpose(0, 3, 1, 2), np.float32, order="C"))
+        classes = None if labels is None else torch.from_numpy(np.array(labels, np.int64))
         with torch.no_grad():
-            found = network(batch, torch.from_numpy(steps.astype(np.float32)),
+            found = network(batch, torch.from_numpy(np.array(steps, np.float32)),
                             class_labels=classes).sample  # fmt: skip
         return found.numpy().transpose(0, 2, 3, 1)
 

@@ -1,7 +1,7 @@
 """Saving and loading maps, potentials and measures."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import equinox as eqx
@@ -21,6 +21,7 @@ def save(
     module: eqx.Module,
     *,
     names: Sequence[str] | None = None,
+    about: Mapping[str, Any] | None = None,
 ) -> None:
     """Write a map (or a potential, or a measure) to one file; the same map gives the same bytes.
 
@@ -34,6 +35,7 @@ def save(
         path: where to write; by habit ``name.brenier``.
         module: what to write.
         names: names of the coordinates, kept in the manifest.
+        about: where the map comes from, plain JSON, kept in the manifest under ``about``.
 
     Raises:
         ValueError: a field cannot be saved (it is named), or the folder does not exist.
@@ -63,6 +65,7 @@ def save(
         "dtype": str(np.result_type(*floats)) if floats else None,
         "names": None if names is None else [str(name) for name in names],
         "root": root,
+        **({} if about is None else {"about": dict(about)}),
     }
     write_container(path, _KIND, content, arrays)
 

@@ -80,7 +80,7 @@ def write_points(
     with atomic_write(path) as handle:
         match path.suffix.lower():
             case ".npy":
-                np.save(handle, values, allow_pickle=False)
+                _write_npy(handle, values)
             case ".npz":
                 np.savez(handle, allow_pickle=False, **{key or "points": values})
             case ".csv":
@@ -235,6 +235,14 @@ def _check_names(name: str, names: Sequence[str]) -> tuple[str, ...]:
     if double:
         raise ValueError(f"{name}: got columns {double} more than once; wants distinct names.")
     return stripped
+
+
+def _write_npy(handle: BinaryIO, values: np.ndarray) -> None:
+    """As ``np.save``, which on a full disk raises an error that does not say so."""
+    rows = np.ascontiguousarray(values)
+    header = np.lib.format.header_data_from_array_1_0(rows)
+    np.lib.format.write_array_header_1_0(handle, header)
+    handle.write(rows.data)
 
 
 def _write_csv(handle: BinaryIO, values: np.ndarray, names: Sequence[str] | None) -> None:

@@ -3,18 +3,22 @@
 from brenier.maps._affine import AffineMap
 from brenier.maps._base import AbstractMap
 from brenier.maps._composition import Composition
+from brenier.maps._debiased import DebiasedMap
 from brenier.maps._entropic import EntropicMap
 from brenier.maps._gradient import ConjugateMap, GradientMap
 from brenier.maps._network import ResidualNetwork
 from brenier.maps._pushforward import Pushforward
+from brenier.maps._subspace import SubspaceMap
 
 __all__ = [
     "AbstractMap",
     "AffineMap",
     "Composition",
     "ConjugateMap",
+    "DebiasedMap",
     "EntropicMap",
     "GradientMap",
     "Pushforward",
     "ResidualNetwork",
+    "SubspaceMap",
 ]

@@ -2,6 +2,7 @@
 
 from brenier.numerics._accuracy import cosine_similarity, l2_uvp
 from brenier.numerics._conjugate import Conjugate, conjugate, conjugate_upper_bound
+from brenier.numerics._devices import copy_to_all, split_rows
 from brenier.numerics._grid_sinkhorn import (
     GridSinkhornResult,
     grid_sinkhorn,
@@ -42,6 +43,7 @@ __all__ = [
     "bures_squared",
     "conjugate",
     "conjugate_upper_bound",
+    "copy_to_all",
     "cosine_similarity",
     "default_epsilon",
     "energy_distance_squared",
@@ -56,6 +58,7 @@ __all__ = [
     "self_transport",
     "sinkhorn",
     "soft_convolution",
+    "split_rows",
     "sqrtm_spd",
     "squared_gaps",
     "stochastic_log_det",

@@ -1,0 +1,234 @@
+"""``brenier fit``, ``transport`` and ``audit`` on single cells: AnnData in ``.h5ad`` files."""
+
+import dataclasses
+import hashlib
+import importlib.metadata
+import time
+from pathlib import Path
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+
+from brenier.cli._console import ProgressReport
+from brenier.cli._transport import (
+    fitted,
+    load_map,
+    mean_cost,
+    measure,
+    measure_rows,
+    transport_points,
+)
+from brenier.io import (
+    Cells,
+    cells_of,
+    check_cells_output,
+    check_folder,
+    read_cells,
+    read_manifest,
+    rows_of_condition,
+    save,
+    write_cells,
+)
+from brenier.maps import AbstractMap, SubspaceMap
+
+_INTO = "transported"
+
+
+@dataclasses.dataclass(frozen=True)
+class Choice:
+    """Which cells of a file, and which of their numbers.
+
+    Args:
+        condition: the column of ``obs`` that says which cells are which.
+        source, target: its values.
+        layer, obsm: where the numbers stand; ``X`` where both are None.
+        components: principal components to learn in.
+        into: the name of the layer, or embedding, that the result goes to.
+    """
+
+    condition: str | None = None
+    source: str | None = None
+    target: str | None = None
+    layer: str | None = None
+    obsm: str | None = None
+    components: int | None = None
+    into: str | None = None
+
+    def given(self) -> list[str]:
+        """The options that were used, as they are written."""
+        options = dataclasses.asdict(self).items()
+        return [f"--{name}" for name, value in options if value is not None]
+
+    def refused(self, path: str) -> None:
+        """A ``ValueError`` where options of cells were used on a file of something else."""
+        if self.given():
+            raise ValueError(f"{path}: got {', '.join(self.given())}, which are for cells; wants "
+                             "an .h5ad file, or none of them.")
+
+
+def is_cells_file(path: str | None) -> bool:
+    """Whether a file is one of AnnData, by its ending."""
+    return path is not None and path.lower().endswith(".h5ad")
+
+
+def run_fit_cells(
+    source: str, target: str | None, out: str, seed: int, choice: Choice, progress: ProgressReport
+) -> tuple[dict[str, Any], dict[str, str]]:
+    """Fit a map between two groups of cells and save it; the result, and its rows for people."""
+    started = time.perf_counter()
+    check_folder(out)
+    x, y = _groups(source, target, choice)
+    estimator = fitted(x, y, seed, progress, components=choice.components)
+    map = estimator.map_
+    about = {
+        "source": {"file": source, "value": choice.source},
+        "target": {"file": target or source, "value": choice.target},
+        "condition": choice.condition, "layer": choice.layer, "obsm": choice.obsm, "seed": seed,
+    }  # fmt: skip
+    save(out, map, names=x.names, about=about)
+    estimator.solution_.checked(throw=True)  # after saving: the best map seen is worth keeping
+    inner, (u, v) = _seen(map, x, y)
+    progress(0, 0, "measuring")
+    measured = measure(u, transport_points(inner, u, progress), v, seed)
+    seconds = time.perf_counter() - started
+    result = {
+        "file": out, "class": type(map).__name__, "dimension": map.dimension,
+        "components": inner.dimension, "source_cells": len(u), "target_cells": len(v),
+        "layer": choice.layer, "obsm": choice.obsm, "seed": seed,
+        "result": estimator.solution_.result.name, **measured, "seconds": seconds,
+    }  # fmt: skip
+    where = f" in {inner.dimension} principal components" * (inner is not map)
+    rows = {
+        "source": f"{len(u):,} cells of {x.label}, {map.dimension:,} columns",
+        "target": f"{len(v):,} cells of {y.label}",
+        **{f"{name}{where}": value for name, value in measure_rows(measured).items()},
+        "seconds": f"{seconds:.1f}", "map": out,
+    }  # fmt: skip
+    return result, rows
+
+
+def run_transport_cells(
+    map_file: str, new: str, out: str, inverse: bool, choice: Choice, progress: ProgressReport
+) -> tuple[dict[str, Any], dict[str, str]]:
+    """Move cells by a saved map into a new layer or embedding of a copy of their file."""
+    started = time.perf_counter()
+    check_cells_output(out)
+    map, names = load_map(map_file)
+    choice = _as_fitted(map_file, choice)
+    cells = read_cells(new)
+    rows = _rows(cells, new, choice.condition, choice.source)
+    points = cells_of(cells, new, choice.layer, choice.obsm, rows).aligned(names, map_file)
+    if points.values.shape[1] != map.dimension:
+        raise ValueError(f"{new}: got dimension {points.values.shape[1]}; wants dimension "
+                         f"{map.dimension}, that of {map_file}.")
+    moved, cost = _moved(map.inverse() if inverse else map, points, progress)
+    kept = cells if rows is None else cells[rows]
+    kept = (kept if choice.obsm is not None or points.names == tuple(cells.var_names)
+            else kept[:, list(points.names)]).copy()  # fmt: skip
+    into = choice.into or (_INTO if choice.obsm is None else f"{choice.obsm}_{_INTO}")
+    (kept.layers if choice.obsm is None else kept.obsm)[into] = moved
+    provenance = {
+        "map": map_file, "map_sha256": hashlib.sha256(Path(map_file).read_bytes()).hexdigest(),
+        "brenier_version": importlib.metadata.version("brenier"), "inverse": inverse,
+        "from": choice.obsm or choice.layer or "X", "file": new,
+        "condition": choice.condition or "", "value": choice.source or "",
+    }  # fmt: skip
+    earlier = kept.uns.get("brenier", {})
+    kept.uns["brenier"] = {**earlier, into: provenance}
+    write_cells(out, kept)
+    seconds = time.perf_counter() - started
+    result = {
+        "file": out, "cells": len(moved), "dimension": map.dimension, "into": into,
+        "left_out": cells.n_vars - kept.n_vars, "inverse": inverse, "cost": cost,
+        "seconds": seconds,
+    }  # fmt: skip
+    rows_for_people = {
+        "cells": f"{len(moved):,} of {cells.n_obs:,}, {map.dimension:,} columns",
+        "direction": "target to source" if inverse else "source to target",
+        "mean squared displacement": f"{cost:.6g}",
+        "into": f"{'layers' if choice.obsm is None else 'obsm'}[{into!r}]",
+        "genes left out": f"{cells.n_vars - kept.n_vars:,}, which the map does not know",
+        "seconds": f"{seconds:.1f}", "file": out,
+    }  # fmt: skip
+    return result, rows_for_people
+
+
+def audited_cells(
+    map_file: str, source: str, target: str | None, choice: Choice
+) -> tuple[AbstractMap, list[np.ndarray]]:
+    """The map and the clouds that an audit looks at: in components where it was learned there."""
+    map, names = load_map(map_file)
+    choice = _as_fitted(map_file, choice)
+    if target is None and choice.target is None:
+        x, y = _group(source, choice.source, choice), None
+    else:
+        x, y = _groups(source, target, choice)
+    groups = [part.aligned(names, map_file) for part in (x, y) if part is not None]
+    for part in groups:
+        if part.values.shape[1] != map.dimension:
+            raise ValueError(f"{part.label}: got dimension {part.values.shape[1]}; wants dimension "
+                             f"{map.dimension}, that of {map_file}.")
+    inner, clouds = _seen(map, *groups)
+    return inner, clouds
+
+
+def _groups(source: str, target: str | None, choice: Choice) -> tuple[Cells, Cells]:
+    """Source and target cells: two values of a column of one file, or of two files."""
+    if target is None and (choice.condition is None or choice.source is None
+                           or choice.target is None):  # fmt: skip
+        raise ValueError(f"{source}: got one file of cells and {choice.given() or 'no options'}; "
+                         "wants --condition COLUMN --source VALUE --target VALUE, or two files.")
+    if target is not None and not is_cells_file(target):
+        raise ValueError(f"{target}: got a table beside the cells of {source}; wants .h5ad.")
+    x = _group(source, choice.source, choice)
+    y = _group(target or source, choice.target, choice)
+    return x, y.aligned(x.names, x.label)
+
+
+def _group(path: str, value: str | None, choice: Choice) -> Cells:
+    cells = read_cells(path)
+    rows = _rows(cells, path, choice.condition, value)
+    label = path if value is None else f"{path} ({choice.condition} {value})"
+    return cells_of(cells, label, choice.layer, choice.obsm, rows)
+
+
+def _rows(cells: Any, path: str, condition: str | None, value: str | None) -> np.ndarray | None:
+    if value is None:
+        return None
+    if condition is None:
+        raise ValueError(f"{path}: got the value {value!r} without a column; wants --condition "
+                         f"COLUMN, one of {list(cells.obs.columns)}.")
+    return rows_of_condition(cells, path, condition, value)
+
+
+def _as_fitted(map_file: str, choice: Choice) -> Choice:
+    """The layer or embedding that the map was fitted on, where none is asked for."""
+    about = read_manifest(map_file).get("about") or {}
+    if choice.layer is not None or choice.obsm is not None:
+        return choice
+    return dataclasses.replace(choice, layer=about.get("layer"), obsm=about.get("obsm"))
+
+
+def _seen(map: AbstractMap, *groups: Cells) -> tuple[AbstractMap, list[np.ndarray]]:
+    if isinstance(map, SubspaceMap):
+        return map.map, [map.coordinates(group.values) for group in groups]
+    return map, [_array(group.values) for group in groups]
+
+
+def _moved(
+    map: AbstractMap, points: Cells, progress: ProgressReport
+) -> tuple[np.ndarray, float]:
+    if not isinstance(map, SubspaceMap):
+        x = _array(points.values)
+        moved = transport_points(map, x, progress)
+        return moved, mean_cost(x, moved)
+    u = map.coordinates(points.values)
+    moved_u = transport_points(map.map, u, progress)
+    # Across the components every point moves by the same shift.
+    cost = mean_cost(u, moved_u) + float(jnp.sum(map.shift**2))
+    return map.of_rows(points.values, moved_u), cost
+
+
+def _array(values: Any) -> np.ndarray:
+    return values if isinstance(values, np.ndarray) else values.toarray()

@@ -1,0 +1,94 @@
+"""``brenier generate``."""
+
+import time
+import warnings
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+
+from brenier._checks import check_at_least, check_points
+from brenier.cli._console import ProgressReport
+from brenier.io import (
+    Table,
+    check_folder,
+    check_output,
+    read_points,
+    save,
+    write_points,
+)
+from brenier.numerics import energy_distance_squared
+
+# Points generated at a time: enough to keep the cores busy, few enough for the bar to move.
+_BLOCK = 2**13
+# Points that the energy distance looks at.
+_MEASURED = 10_000
+
+
+def run_generate(
+    data: str, count: int, out: str, settings: dict[str, Any], map_file: str | None,
+    progress: ProgressReport,
+) -> tuple[dict[str, Any], dict[str, str]]:
+    """Fit a generator to a file, sample from it; the result, and its rows for people."""
+    from sklearn.exceptions import ConvergenceWarning
+
+    from brenier.estimators import Generator
+
+    started = time.perf_counter()
+    check_at_least("-n", count, 1)
+    table = read_points(data)
+    check_points(data, table.values, min_points=2, allow_constant=False)
+    like = Table(table.values, table.file, table.names)
+    check_output(out, like)
+    if map_file is not None:
+        check_folder(map_file)
+    estimator = Generator(**settings, callback=progress)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # raised below, after the map is saved
+        estimator.fit(table.values)
+    seed = settings["random_state"]
+    made = np.empty((count, table.values.shape[1]), table.values.dtype)
+    for i, begin in enumerate(range(0, count, _BLOCK)):
+        progress(begin, count, "generating")
+        size = min(_BLOCK, count - begin)
+        stream = np.random.RandomState([seed, i])
+        made[begin : begin + size] = estimator.sample(size, random_state=stream)
+    if map_file is not None:
+        save(map_file, estimator.map_, names=table.names)
+    estimator.solution_.checked(throw=True)
+    if "distillation_" in vars(estimator):
+        estimator.distillation_.checked(throw=True)
+    write_points(out, made, like)
+    progress(0, 0, "measuring")
+    random = np.random.default_rng(seed)
+    looked = random.choice(table.values, min(len(table.values), _MEASURED), replace=False)
+    distance = float(energy_distance_squared(jnp.asarray(made[:_MEASURED]), jnp.asarray(looked)))
+    seconds = time.perf_counter() - started
+    result = {
+        "file": out,
+        "samples": count,
+        "dimension": made.shape[1],
+        "data_points": len(table.values),
+        "columns": table.names,
+        "source": estimator.source_name_,
+        "epsilon": estimator.epsilon_,
+        "map": map_file,
+        "map_class": type(estimator.map_).__name__,
+        "marginal_error": estimator.solution_.stats["error"],
+        "energy_distance_to_data": distance,
+        "seed": seed,
+        "seconds": seconds,
+    }
+    if "distillation_" in vars(estimator):
+        result["distillation_error"] = estimator.distillation_.stats["relative_error"]
+    rows = {
+        "data": f"{data}: {len(table.values):,} points in dimension {made.shape[1]}",
+        "source": f"{estimator.source_name_}, ε = {estimator.epsilon_:.4g}",
+        "samples": f"{count:,}",
+        "energy distance to the data": f"{distance:.3g}",
+        "seconds": f"{seconds:.1f}",
+        "file": out,
+    }
+    if map_file is not None:
+        rows["map"] = map_file
+    return result, rows

@@ -1,0 +1,114 @@
+"""The command line on .h5ad files."""
+
+import contextlib
+import functools
+import io
+import json
+
+import anndata
+import numpy as np
+import pytest
+from scipy import sparse
+
+from brenier.cli import _cells as cells_module
+from brenier.cli import main
+from brenier.flows import SemiDual
+from brenier.io import read_manifest
+
+RANDOM = np.random.default_rng(0)
+BOTH = ["--condition", "condition", "--source", "control", "--target", "ifnb"]
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory):
+    """A folder with cells of two conditions, and a map fitted between them."""
+    folder = tmp_path_factory.mktemp("cells")
+    counts = RANDOM.poisson(1.0, (160, 25)).astype(np.float32)
+    counts[80:, :5] += 2.0
+    cells = anndata.AnnData(sparse.csr_matrix(counts))
+    cells.obs["condition"] = ["control"] * 80 + ["ifnb"] * 80
+    cells.layers["logged"] = sparse.csr_matrix(np.log1p(counts))
+    cells.obsm["X_pca"] = RANDOM.normal(size=(160, 2))
+    cells.write_h5ad(folder / "c.h5ad")
+    few_steps = functools.partial(cells_module.fitted, method=SemiDual(steps=20))
+    output = io.StringIO()
+    with contextlib.chdir(folder), pytest.MonkeyPatch.context() as patch:
+        patch.setattr(cells_module, "fitted", few_steps)
+        with contextlib.redirect_stdout(output):
+            assert main(["fit", "c.h5ad", "-o", "m.brenier", *BOTH, "--layer", "logged",
+                         "--components", "3", "--json"]) == 0  # fmt: skip
+    return folder, cells, json.loads(output.getvalue())
+
+
+def test_fit_says_what_it_did_and_the_map_what_it_needs(home):
+    folder, cells, result = home
+    assert (result["source_cells"], result["target_cells"], result["components"]) == (80, 80, 3)
+    assert result["energy_distance_after"] < result["energy_distance_before"] / 5
+    manifest = read_manifest(folder / "m.brenier")
+    assert manifest["names"] == list(cells.var_names)
+    assert manifest["about"]["layer"] == "logged"
+
+
+def test_transport_writes_a_layer_with_provenance_and_moves_back(home, capsys, monkeypatch):
+    folder, cells, _ = home
+    monkeypatch.chdir(folder)
+    command = ["transport", "m.brenier", "c.h5ad", "-o", "o.h5ad", *BOTH[:4], "--json"]
+    assert main(command) == 0
+    result = json.loads(capsys.readouterr().out)
+    assert (result["cells"], result["into"], result["left_out"]) == (80, "transported", 0)
+    out = anndata.read_h5ad("o.h5ad")
+    logged = cells.layers["logged"][:80].toarray()
+    np.testing.assert_array_equal(out.layers["logged"].toarray(), logged)
+    moved = out.layers["transported"]
+    assert result["cost"] == pytest.approx(np.mean(np.sum((moved - logged) ** 2, axis=1)), rel=1e-3)
+    told = out.uns["brenier"]["transported"]
+    assert (told["from"], told["value"], told["map"]) == ("logged", "control", "m.brenier")
+    command = ["transport", "m.brenier", "o.h5ad", "-o", "b.h5ad", "--layer", "transported",
+               "--into", "back", "--inverse"]  # fmt: skip
+    assert main(command) == 0
+    back = anndata.read_h5ad("b.h5ad")
+    np.testing.assert_allclose(back.layers["back"], logged, atol=1e-4)
+    assert set(back.uns["brenier"]) == {"transported", "back"}
+
+
+def test_audit_looks_at_the_components(home, capsys, monkeypatch):
+    monkeypatch.chdir(home[0])
+    command = ["audit", "m.brenier", "c.h5ad", *BOTH, "--budget", "0.1", "--json"]
+    assert main(command) == 0
+    result = json.loads(capsys.readouterr().out)
+    assert result["verdict"]["optimality"] == "optimal"
+    assert result["how"]["dimension"] == 3
+
+
+REFUSED = {
+    "no condition": (["fit", "c.h5ad", "-o", "n.brenier"], "wants --condition COLUMN"),
+    "column": (["fit", "c.h5ad", "-o", "n.brenier", "--condition", "x", *BOTH[2:]],
+               "no column 'x' in obs; wants one of ['condition']"),
+    "value": (["fit", "c.h5ad", "-o", "n.brenier", *BOTH[:4], "--target", "x"],
+              "'condition' is 'x'; wants one of ['control', 'ifnb']"),
+    "layer": (["fit", "c.h5ad", "-o", "n.brenier", *BOTH, "--layer", "x"], "no layer 'x'"),
+    "obsm": (["fit", "c.h5ad", "-o", "n.brenier", *BOTH, "--obsm", "x"], "no obsm 'x'"),
+    "a table beside": (["fit", "c.h5ad", "x.csv", "-o", "n.brenier"], "x.csv: got a table beside"),
+    "options of cells": (["fit", "x.csv", "y.csv", "-o", "n.brenier", "--layer", "z"],
+                         "x.csv: got --layer, which are for cells"),
+    "value alone": (["transport", "m.brenier", "c.h5ad", "-o", "n.h5ad", "--source", "control"],
+                    "wants --condition COLUMN, one of ['condition']"),
+    "ending": (["transport", "m.brenier", "c.h5ad", "-o", "n.csv"], "n.csv: got the ending '.csv'"),
+    "genes": (["transport", "m.brenier", "few.h5ad", "-o", "n.h5ad", "--layer", "logged"],
+              "few.h5ad: got no column for ['24']; wants the 25 of m.brenier"),
+    "no target": (["fit", "x.csv", "-o", "n.brenier"], "TARGET: got no file"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_refused_in_one_line(case, home, capsys, monkeypatch):
+    folder, cells, _ = home
+    monkeypatch.chdir(folder)
+    cells[:, :24].copy().write_h5ad("few.h5ad")
+    arguments, phrase = REFUSED[case]
+    assert main(arguments) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.count("\n") == 1
+    assert phrase in captured.err
+    assert not list(folder.glob("n.*"))

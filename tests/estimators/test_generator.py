@@ -1,0 +1,198 @@
+"""Generator: scikit-learn's conventions, hard inputs, and what it generates."""
+
+import jax
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.base import clone
+from sklearn.exceptions import ConvergenceWarning, NotFittedError
+from sklearn.model_selection import cross_val_score
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+import brenier
+from brenier import Generator
+from brenier.estimators import _generator as module
+from brenier.estimators._generator_choice import energy_score
+from brenier.maps import DebiasedMap, GradientMap
+from brenier.measures import GaussianMixture
+
+_LAW = GaussianMixture(
+    np.full(4, 0.25), 1.5 * np.array([[-1, -1], [-1, 1], [1, -1], [1, 1]]),
+    np.tile(0.25 * np.eye(2), (4, 1, 1)),
+)
+_X = np.asarray(_LAW.sample(jax.random.key(0), 400))
+_FRESH = np.asarray(_LAW.sample(jax.random.key(1), 4000))
+
+
+@pytest.fixture(scope="module")
+def fitted():
+    return Generator(random_state=0).fit(_X)
+
+
+def test_generates_what_it_saw(fitted):
+    made = fitted.sample(4000, random_state=2)
+    gap = -energy_score(made, _FRESH)
+    # A Gaussian fit is at 0.11; what 400 data miss themselves is of size E‖X − X'‖/400 = 7e-3.
+    assert gap < 0.02
+    assert gap < -energy_score(_X, _FRESH) + 0.005
+    # Not the data again: a tenth of the samples further than any two neighbours are on average.
+    assert len(np.unique(made.round(9), axis=0)) == 4000
+
+
+def test_fitted_attributes(fitted):
+    assert isinstance(fitted.map_, GradientMap)
+    assert fitted.n_features_in_ == 2
+    assert fitted.source_name_ == "isotropic"
+    assert fitted.epsilon_ > 0
+    assert fitted.time_ is None
+    assert not fitted.solution_.result.failed
+    assert fitted.solution_.stats["error"] < 1e-3
+    assert not {"feature_names_in_", "cv_results_", "distillation_"} & set(vars(fitted))
+
+
+def test_clone_parameters_and_refit(fitted):
+    copy = clone(fitted)
+    assert copy.get_params() == fitted.get_params()
+    with pytest.raises(NotFittedError):
+        copy.sample(3)
+    frame = pd.DataFrame(_X, columns=["a", "b"])
+    again = clone(fitted).fit(frame)
+    assert again.feature_names_in_.tolist() == ["a", "b"]
+    made = again.sample(5, random_state=0)
+    assert made.columns.tolist() == ["a", "b"]
+    np.testing.assert_array_equal(made.to_numpy(), fitted.sample(5, random_state=0))
+    assert again.score(frame[["b", "a"]]) == fitted.score(_X)
+    again.fit(_X)
+    assert isinstance(again.sample(5), np.ndarray)
+
+
+def test_seeds(fitted, monkeypatch):
+    np.testing.assert_array_equal(
+        Generator(random_state=0).fit(_X).sample(7, random_state=1),
+        fitted.sample(7, random_state=1),
+    )
+    assert (fitted.sample(7, random_state=1) != fitted.sample(7, random_state=2)).all()
+    # Blocks change nothing but rounding.
+    monkeypatch.setattr(module, "_BLOCK", 3)
+    np.testing.assert_allclose(
+        fitted.sample(7, random_state=1)[:3], fitted.map_(_latent(fitted, 7, 1))[:3], rtol=1e-9
+    )
+    assert fitted.sample(0).shape == (0, 2)
+
+
+def _latent(fitted, n, seed):
+    key = jax.random.key(int(np.random.RandomState(seed).randint(2**31 - 1)))
+    return fitted.source_.sample(key, n)
+
+
+def test_units_do_not_matter():
+    scaled = _X * [1e3, 1e-3] + [7.0, 0.0]
+    made = Generator(random_state=0).fit(scaled).sample(50, random_state=1)
+    plain = Generator(random_state=0).fit(_X).sample(50, random_state=1)
+    np.testing.assert_allclose((made - [7.0, 0.0]) / [1e3, 1e-3], plain, atol=1e-6)
+
+
+def test_dtype_follows_the_input(fitted):
+    single = Generator(random_state=0).fit(_X.astype(np.float32))
+    made = single.sample(1000, random_state=1)
+    assert made.dtype == np.float32
+    assert single.map_.potential.matrix.dtype == np.float32
+    assert fitted.sample(3).dtype == np.float64
+
+
+@pytest.mark.slow
+def test_the_map_is_saved_and_inverted(fitted, tmp_path):
+    brenier.save(tmp_path / "map.brenier", fitted.map_)
+    T = brenier.load(tmp_path / "map.brenier")
+    latent = _latent(fitted, 5, 1)
+    np.testing.assert_array_equal(T(latent), fitted.map_(latent))
+    np.testing.assert_allclose(T.inverse()(T(latent)), latent, atol=1e-6)
+
+
+@pytest.mark.slow
+def test_mixtures_and_whitening(tmp_path):
+    mixed = Generator(source="mixture", components=4, scaling="whitened", random_state=0).fit(_X)
+    assert isinstance(mixed.map_, DebiasedMap)
+    assert -energy_score(mixed.sample(4000, random_state=2), _FRESH) < 0.02
+    brenier.save(tmp_path / "map.brenier", mixed.map_)
+    back = brenier.load(tmp_path / "map.brenier")
+    np.testing.assert_array_equal(back(_X[:3]), mixed.map_(_X[:3]))
+
+
+@pytest.mark.slow
+def test_cross_validation_chooses_among_sources():
+    chosen = Generator(source="cv", epsilon="cv", time="cv", random_state=0).fit(_X[:150])
+    table = pd.DataFrame(chosen.cv_results_)
+    assert len(table) == 3 * 5 * 6
+    best = table.loc[table["mean_score"].idxmax()]
+    assert best["source"] == chosen.source_name_
+    assert set(table["source"]) == {"isotropic", "covariance", "mixture"}
+
+
+@pytest.mark.slow
+def test_cross_validation_of_epsilon(fitted):
+    told = []
+    chosen = Generator(epsilon="cv", folds=2, random_state=0,
+                       callback=lambda *step: told.append(step)).fit(_X[:120])  # fmt: skip
+    table = chosen.cv_results_
+    assert table["epsilon_ratio"] == [8.0, 4.0, 2.0, 1.0, 0.5, 0.25]
+    ratio = table["epsilon_ratio"][int(np.argmax(table["mean_score"]))]
+    rule = Generator(random_state=0, epsilon="rule").fit(_X[:120]).epsilon_
+    assert chosen.epsilon_ == pytest.approx(ratio * rule)
+    assert "cross-validating" in {label for _, _, label in told}
+
+
+@pytest.mark.slow
+def test_distillation(fitted):
+    quick = Generator(distill=True, widths=(64, 32), random_state=0).fit(_X)
+    assert quick.distillation_.stats["relative_error"] < 0.01
+    assert isinstance(quick.map_, GradientMap)
+    latent = _latent(quick, 100, 0)
+    np.testing.assert_allclose(quick.map_(latent), quick.exact_map_(latent), atol=0.6)
+    assert -energy_score(quick.sample(4000, random_state=2), _FRESH) < 0.025
+
+
+@pytest.mark.slow
+def test_audit_and_scikit_learn(fitted):
+    certificate = fitted.audit(_FRESH, budget=2.0)
+    assert certificate.to_dict()["verdict"] is not None
+    scores = cross_val_score(Generator(random_state=0), _X, cv=2)
+    assert scores.shape == (2,)
+    pipeline = make_pipeline(StandardScaler(), Generator(random_state=0)).fit(_X)
+    assert pipeline.score(_FRESH) > -0.1
+
+
+@pytest.mark.parametrize(
+    ("settings", "x", "message"),
+    [
+        ({}, np.array([[0.0, np.nan], [1.0, 1.0]]), "X: got 1 NaN or infinite"),
+        ({}, _X[:1], r"X: got shape \(1, 2\); wants at least 2 points"),
+        ({}, _X * [1.0, 0.0], r"X: got constant columns \[1\]"),
+        ({}, _X[:, 0], r"X: got shape \(400,\); wants \(n, d\)"),
+        ({"source": "cube"}, _X, "source: got 'cube'; wants one of"),
+        ({"epsilon": "small"}, _X, "epsilon: got 'small'; wants a number, 'rule' or 'cv'"),
+        ({"epsilon": -1.0}, _X, "epsilon: got -1.0"),
+        ({"time": "late"}, _X, "time: got 'late'"),
+        ({"scaling": "rows"}, _X, "scaling: got 'rows'"),
+        ({"folds": 1}, _X, "folds: got 1"),
+        ({"widths": ()}, _X, "widths: got"),
+        ({"epsilon": "cv"}, _X[:5], "X: got 5 points; wants at least 6 for 3 folds"),
+        ({"source": "mixture", "components": 0}, _X, "components: got 0"),
+    ],
+)
+def test_bad_input(settings, x, message):
+    with pytest.raises(ValueError, match=message):
+        Generator(**settings).fit(x)
+
+
+@pytest.mark.slow
+def test_two_points_and_duplicates():
+    made = Generator(random_state=0).fit(np.array([[0.0], [1.0]])).sample(20, random_state=0)
+    assert np.isfinite(made).all()
+    assert np.isfinite(Generator(random_state=0).fit(np.repeat(_X[:5], 9, axis=0)).sample(9)).all()
+
+
+def test_what_does_not_converge_warns():
+    with pytest.warns(ConvergenceWarning, match="marginal error of"):
+        Generator(epsilon=1e-7, random_state=0).fit(_X[:30])
