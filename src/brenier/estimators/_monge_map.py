@@ -30,7 +30,7 @@ from brenier.measures import AbstractMeasure, Empirical
 from brenier.potentials import ICNN, Preconditioned
 
 # Held-out points a side: they tell apart two maps whose dual values differ by some 1e-4.
-_HELD_OUT, _HELD_OUT_SHARE = 4096, 8
+_HELD_OUT, _HELD_OUT_SHARE = 8192, 8
 # Below this many points a side none can be spared.
 _FEW = 64
 # Points drawn from a target that is not a cloud.
