@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from brenier.cli import register_experiments
+from brenier.cli import begin_worker
 from brenier.io import atomic_write
 from brenier.report import new_figure, png_bytes
 
@@ -77,7 +77,7 @@ def _kept(
 def _apart(name: str, what: Path | int, seed: int, seconds: float | None) -> dict[str, Any]:
     """A method in a process of its own."""
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(1, mp_context=context, initializer=register_experiments) as pool:
+    with ProcessPoolExecutor(1, mp_context=context, initializer=begin_worker) as pool:
         return pool.submit(measured, name, what, seed, seconds).result()
 
 

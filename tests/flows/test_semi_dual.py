@@ -1,5 +1,7 @@
 """The semi-dual against maps in closed form, and its parts against exact conjugates."""
 
+import functools
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -8,6 +10,7 @@ import pytest
 
 from brenier.flows import HeldOutDual, SemiDual, advance, solve
 from brenier.flows._semi_dual import _newton_step
+from brenier.io import Checkpoint
 from brenier.maps import AffineMap, GradientMap
 from brenier.measures import Empirical, Gaussian
 from brenier.numerics import conjugate
@@ -69,8 +72,8 @@ def test_learns_a_known_map():
     y = Empirical(problem.target.sample(_KEYS[1], 3000))
     start = GradientMap(ICNN.identity(_KEYS[2], 2, (32,), activation="squareplus"))
     held = HeldOutDual(problem.source.sample(_KEYS[2], 500), problem.target.sample(_KEYS[3], 500))
-    solution = solve(x, y, method=SemiDual(steps=400, batch=128, rate=0.03), initial=start, key=_KEYS[3],
-                     metric=held, blocks=4)
+    solution = solve(x, y, method=SemiDual(steps=400, batch=128, rate=0.03), initial=start,
+                     key=_KEYS[3], metric=held, blocks=4)
     test = problem.source.sample(jax.random.key(9), 2000)
     truth = problem.map(test)
     slope = np.cov(test.T, truth.T)[2:, :2] @ np.linalg.inv(np.cov(test.T))
@@ -106,6 +109,28 @@ def test_dtype_follows_the_data():
     floats = [shape.dtype for shape in shapes if jnp.issubdtype(shape.dtype, jnp.floating)]
     assert floats
     assert set(floats) == {jnp.dtype(jnp.float32)}
+
+
+def test_an_interrupted_run_ends_in_the_same_bits(tmp_path):
+    cloud = Empirical(jax.random.normal(_KEYS[0], (40, 2)))
+    start = GradientMap(ICNN.identity(_KEYS[2], 2, (4,)))
+    # Three blocks; the bases of the optimiser are refreshed in the second.
+    run = functools.partial(
+        solve, cloud, cloud, method=SemiDual(steps=12, batch=20), initial=start, key=_KEYS[3],
+        metric=lambda map: jnp.mean(map(cloud.points) ** 2), blocks=3,
+    )
+
+    def interrupt(now):
+        if now.step == 4:
+            raise KeyboardInterrupt
+
+    whole = run()
+    with pytest.raises(KeyboardInterrupt):
+        run(callback=interrupt, checkpoint=Checkpoint(tmp_path / "run", every=1))
+    resumed = run(checkpoint=Checkpoint(tmp_path / "run", every=1))
+    assert resumed.stats["history"] == whole.stats["history"]
+    for own, known in zip(jax.tree.leaves(resumed.map), jax.tree.leaves(whole.map), strict=True):
+        np.testing.assert_array_equal(own, known)
 
 
 def test_what_it_cannot_use():

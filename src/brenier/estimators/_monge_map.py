@@ -30,13 +30,13 @@ from brenier.measures import AbstractMeasure, Empirical
 from brenier.potentials import ICNN, Preconditioned
 
 # Held-out points a side: they tell apart two maps whose dual values differ by some 1e-4.
-_HELD_OUT, _HELD_OUT_SHARE = 4096, 8
+_HELD_OUT, _HELD_OUT_SHARE = 8192, 8
 # Below this many points a side none can be spared.
 _FEW = 64
 # Points drawn from a target that is not a cloud.
 _DRAWN = 16_384
 # Steps for each point of the smaller cloud: few points are learned by heart in many steps.
-_STEPS_A_POINT, _FEWEST_STEPS, _MOST_STEPS = 0.25, 300, 5000
+_STEPS_A_POINT, _FEWEST_STEPS, _MOST_STEPS = 0.25, 1000, 5000
 # Points a step: half of them where there are few, so that a step is not the same each time.
 _BATCH, _LEAST_BATCH = 1024, 64
 # How sharply the units bend at the start, over d: in few dimensions they can tell fine details.
