@@ -35,12 +35,12 @@ def sampled(name: str, value: Any, dimension: int | None, seed: int) -> Sample:
         ValueError: as ``check_points``, for constant columns, and for less than two points.
     """
     if not isinstance(value, np.ndarray) or value.ndim != 2 or len(value) <= MOST_POINTS:
-        points = checked(name, value, dimension)
-        wide = points.astype(np.float64)
-        return Sample(points, wide.mean(axis=0), shrunk_covariance(wide))
+        everything = checked(name, value, dimension)
+        wide = everything.astype(np.float64)
+        return Sample(everything, wide.mean(axis=0), shrunk_covariance(wide))
     n, d = value.shape
     chosen = np.sort(np.random.default_rng(seed).choice(n, MOST_POINTS, replace=False))
-    points = None
+    points: np.ndarray | None = None
     mean, square = np.zeros(d), np.zeros((d, d))
     low, high = np.full(d, np.inf), np.full(d, -np.inf)
     filled = 0
