@@ -6,7 +6,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
-from brenier._types import Points
+from brenier._types import Array, Float
 from brenier.numerics import conjugate, conjugate_upper_bound
 from brenier.potentials import AbstractPotential
 
@@ -27,7 +27,9 @@ class Gain(NamedTuple):
 
 
 @eqx.filter_jit
-def _gains(potential: AbstractPotential, u: Points, v: Points) -> tuple[jax.Array, jax.Array]:
+def _gains(
+    potential: AbstractPotential, u: Float[Array, "n d"], v: Float[Array, "m d"]
+) -> tuple[jax.Array, jax.Array]:
     result = conjugate(potential.value, v, v, tolerance=1e-5, max_iterations=50)
     upper = conjugate_upper_bound(result, potential.strong_convexity())
     return (
@@ -35,7 +37,9 @@ def _gains(potential: AbstractPotential, u: Points, v: Points) -> tuple[jax.Arra
     )  # fmt: skip
 
 
-def gain_over_gaussian(potential: AbstractPotential, u: Points, v: Points) -> Gain:
+def gain_over_gaussian(
+    potential: AbstractPotential, u: Float[Array, "n d"], v: Float[Array, "m d"]
+) -> Gain:
     """J(½‖·‖²) − J(φ) on held-out points u (n, d), v (m, d) in standard coordinates.
 
     Both duals are taken on the same points, so that what the points share cancels: the error is
