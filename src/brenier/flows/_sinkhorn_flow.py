@@ -165,8 +165,9 @@ def annealed_sinkhorn(
     Returns:
         A ``Solution``: ``map`` is the ``GradientMap`` of a ``GridPotential``; ``stats`` holds
         ``epsilons``, ``marginal_errors`` and ``sweeps`` of each level, ``error``, the last of the
-        marginals', ``potential`` (p at the nodes), ``map_change`` (the L² distance of the map from the one extrapolated without the
-        first level used: an estimate of its error), ``cost`` W₂², ``blocks``, ``seconds``.
+        marginals', ``potential`` (p at the nodes), ``map_change`` (the L² distance of the map from
+        the one extrapolated without the first level used: an estimate of its error), ``cost`` W₂²,
+        ``blocks``, ``seconds``.
 
     Raises:
         ValueError: as ``sinkhorn_flow``.
