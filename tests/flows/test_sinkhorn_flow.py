@@ -7,6 +7,7 @@ import ot
 import pytest
 
 import brenier
+from brenier._solution import SolveError
 from brenier.exact import Box, Torus
 from brenier.flows import (
     annealed_sinkhorn,
@@ -121,6 +122,8 @@ def test_annealed_sinkhorn_finds_the_monge_map():
     short = annealed_sinkhorn(NORMAL, NARROW, BOX, max_sweeps=3, throw=False)
     assert short.result.failed
     assert short.stats["marginal_errors"][-1] > 1e-6
+    with pytest.raises(SolveError, match=r"at an error of \d"):
+        short.checked(throw=True)
 
 
 def test_what_cannot_be_done_is_said():

@@ -164,9 +164,10 @@ def annealed_sinkhorn(
 
     Returns:
         A ``Solution``: ``map`` is the ``GradientMap`` of a ``GridPotential``; ``stats`` holds
-        ``epsilons``, ``marginal_errors`` and ``sweeps`` of each level, ``potential`` (p at the
-        nodes), ``map_change`` (the L² distance of the map from the one extrapolated without the
-        first level used: an estimate of its error), ``cost`` W₂², ``blocks``, ``seconds``.
+        ``epsilons``, ``marginal_errors`` and ``sweeps`` of each level, ``error``, the last of the
+        marginals', ``potential`` (p at the nodes), ``map_change`` (the L² distance of the map from
+        the one extrapolated without the first level used: an estimate of its error), ``cost`` W₂²,
+        ``blocks``, ``seconds``.
 
     Raises:
         ValueError: as ``sinkhorn_flow``.
@@ -220,6 +221,7 @@ def annealed_sinkhorn(
     stats: dict[str, Any] = {
         "epsilons": epsilons[: len(found)],
         "marginal_errors": errors,
+        "error": errors[-1],
         "sweeps": counts,
         "potential": best,
         "map_change": float(np.sqrt(np.sum(masses * change**2))),
