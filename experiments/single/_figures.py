@@ -6,7 +6,10 @@ import numpy as np
 
 from brenier.report import BLUE, GREEN, INK, RED, new_figure, png_bytes
 
-_COLOURS = {"identity": "0.75", "mean shift": "0.5", "gaussian": GREEN, "ott": RED, "ours": BLUE}
+_OCHRE, _PURPLE = "#b9770e", "#7d3c98"
+_COLOURS = {
+    "identity": _OCHRE, "mean shift": _PURPLE, "gaussian": GREEN, "ott": RED, "ours": BLUE,
+}  # fmt: skip
 
 
 def clouds_figure(clouds: dict[str, np.ndarray]) -> bytes:
@@ -24,6 +27,8 @@ def clouds_figure(clouds: dict[str, np.ndarray]) -> bytes:
         axis.set_visible(False)
     for axis in axes[-1]:
         axis.set_xlabel("component 1")
+    for axis in axes[:, 0]:
+        axis.set_ylabel("component 2")
     axes[0, 0].legend(frameon=False, fontsize=8, markerscale=2)
     return png_bytes(figure)
 

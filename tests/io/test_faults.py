@@ -131,15 +131,14 @@ def test_ten_times_killed_at_random_moments_ends_in_the_same_map(tmp_path):
     moments = random.Random(0)
     reached = []
     for _ in range(10):
-        process = subprocess.Popen(
+        with subprocess.Popen(
             command("killed"), cwd=tmp_path, env=environment, stdout=subprocess.PIPE, text=True
-        )
-        assert process.stdout is not None
-        lines = [process.stdout.readline(), process.stdout.readline()]  # started; a first block
-        time.sleep(moments.uniform(0.0, 1.0))
-        process.kill()
-        lines += process.stdout.readlines()
-        process.wait()
+        ) as process:
+            assert process.stdout is not None
+            lines = [process.stdout.readline(), process.stdout.readline()]  # started; a first block
+            time.sleep(moments.uniform(0.0, 1.0))
+            process.kill()
+            lines += process.stdout.readlines()
         reached.append(int(lines[-1]))
     assert reached == sorted(reached)  # no run falls behind the one before it
     subprocess.run(command("killed"), cwd=tmp_path, env=environment, check=True,

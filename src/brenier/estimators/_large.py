@@ -4,7 +4,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from brenier._checks import check_points
+from brenier._checks import as_float_array, check_points
 from brenier.estimators._clouds import checked, lifted_covariance, shrunk_covariance
 
 # Points a side that a fit works on, at most: some five visits each in the default's steps, and
@@ -35,12 +35,12 @@ def sampled(name: str, value: Any, dimension: int | None, seed: int) -> Sample:
         ValueError: as ``check_points``, for constant columns, and for less than two points.
     """
     if not isinstance(value, np.ndarray) or value.ndim != 2 or len(value) <= MOST_POINTS:
-        everything = checked(name, value, dimension)
-        wide = everything.astype(np.float64)
-        return Sample(everything, wide.mean(axis=0), shrunk_covariance(wide))
+        points = checked(name, value, dimension)
+        wide = points.astype(np.float64)
+        return Sample(points, wide.mean(axis=0), shrunk_covariance(wide))
     n, d = value.shape
     chosen = np.sort(np.random.default_rng(seed).choice(n, MOST_POINTS, replace=False))
-    points: np.ndarray | None = None
+    kept = np.empty((MOST_POINTS, d), as_float_array(name, value[:1]).dtype)
     mean, square = np.zeros(d), np.zeros((d, d))
     low, high = np.full(d, np.inf), np.full(d, -np.inf)
     filled = 0
@@ -48,10 +48,8 @@ def sampled(name: str, value: Any, dimension: int | None, seed: int) -> Sample:
         block = check_points(
             f"{name}, rows from {start}", value[start : start + _ROWS], dimension=dimension
         )
-        if points is None:
-            points = np.empty((MOST_POINTS, d), block.dtype)
         own = chosen[np.searchsorted(chosen, start) : np.searchsorted(chosen, start + len(block))]
-        points[filled : filled + len(own)] = block[own - start]
+        kept[filled : filled + len(own)] = block[own - start]
         filled += len(own)
         low, high = np.minimum(low, block.min(axis=0)), np.maximum(high, block.max(axis=0))
         # Chan, Golub, LeVeque (1983): the moments of a union from those of its parts.
@@ -61,10 +59,9 @@ def sampled(name: str, value: Any, dimension: int | None, seed: int) -> Sample:
         weight = start * len(block) / (start + len(block))
         square += centred.T @ centred + weight * np.outer(apart, apart)
         mean += apart * (len(block) / (start + len(block)))
-    assert points is not None  # n > MOST_POINTS
     if (low == high).any():
         raise ValueError(
             f"{name}: got constant columns {np.flatnonzero(low == high).tolist()[:10]}; wants "
             "columns that vary (drop them: no Monge map leaves or reaches a hyperplane)."
         )
-    return Sample(points, mean, lifted_covariance(square / n))
+    return Sample(kept, mean, lifted_covariance(square / n))
