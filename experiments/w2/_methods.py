@@ -18,7 +18,7 @@ from brenier.maps import EntropicMap, GradientMap
 from ._pairs import Pair, errors, gaussian_map, pair
 
 _ENOT_BATCH = 1024
-_WARM_UP, _TIMED = 20, 100
+_WARM_UP, _TIMED = 20, 300
 # Sinkhorn takes time as the square of these.
 _ENTROPIC_POINTS = 4096
 
@@ -82,10 +82,14 @@ def _ott_enot(own: Pair, seed: int, seconds: float | None) -> dict[str, Any]:
         potentials = solver(*(batches(cloud, stream) for stream, cloud in enumerate(clouds)))
         return potentials, time.perf_counter() - started
 
-    # Two short runs tell the time of compilation from that of a step.
+    # Two short runs tell the time of compilation from that of a step; what is done once a process
+    # goes before them.
+    solve(_WARM_UP)
     _, warm = solve(_WARM_UP)
     _, timed = solve(_WARM_UP + _TIMED)
-    steps = max(_TIMED, int((seconds - warm) / max((timed - warm) / _TIMED, 1e-6)))
+    if timed <= warm:
+        raise RuntimeError(f"{_TIMED} steps more took no longer ({timed:.1f} s): a busy machine?")
+    steps = max(_TIMED, int((seconds - warm) * _TIMED / (timed - warm)))
     potentials, spent = solve(steps)
 
     def moved(x: np.ndarray, forward: bool) -> Any:

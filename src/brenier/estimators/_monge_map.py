@@ -70,7 +70,9 @@ class MongeMap(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
     stays the Gaussian one unless another is better by two standard errors of the dual value.
 
     Args:
-        method: what evolves the potential; chosen by the target and the number of points when None.
+        method: what evolves the potential; chosen by the target and the number of points when None
+            (from samples 1000 to 5000 steps: seconds to minutes). ``SemiDual(steps=...)`` for less
+            time or for more.
         widths: of the network's layers.
         random_state: int, ``RandomState`` or None; the same int gives the same map.
         verbose: show a progress bar on stderr.
