@@ -66,6 +66,8 @@ def test_the_lower_statistic_is_that_of_math_5(n, expected):
     assert abs(np.mean(savings) - expected) < 4 * error + 5e-4
 
 
+# The audit of a rotation has a fast test of its own.
+@pytest.mark.slow
 def test_the_interval_holds_the_defect_of_a_rotation():
     x, y = _pairs(2000)
     bounds = defect_bounds(x, y, jax.random.key(0), level=0.95, budget=1.0)

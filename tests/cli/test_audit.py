@@ -47,6 +47,8 @@ def test_a_map_file_with_its_target_and_a_report(files, capsys):
     assert "<b>a</b>" not in page.split("<script")[0]
 
 
+# Potentials compile long.
+@pytest.mark.slow
 def test_pairs_by_name_and_the_table(files, capsys):
     code, out, _ = _run(capsys, "--pairs", f"{files}/pairs.npz:x,:tx", "--target", files / "y.csv")
     assert code == 0

@@ -105,6 +105,8 @@ def test_refused(x, y, components, message):
         MongeMap(components=components).fit(x, y)
 
 
+# Fits of its own.
+@pytest.mark.slow
 def test_a_map_bends_only_where_held_out_points_say_so():
     key = jax.random.key(0)
     u = jax.random.normal(key, (400, 2))

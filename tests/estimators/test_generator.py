@@ -92,6 +92,8 @@ def test_units_do_not_matter():
     np.testing.assert_allclose((made - [7.0, 0.0]) / [1e3, 1e-3], plain, atol=1e-6)
 
 
+# Compiles once more for each dtype.
+@pytest.mark.slow
 def test_dtype_follows_the_input(fitted):
     single = Generator(random_state=0).fit(_X.astype(np.float32))
     made = single.sample(1000, random_state=1)

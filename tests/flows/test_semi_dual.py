@@ -111,6 +111,8 @@ def test_dtype_follows_the_data():
     assert set(floats) == {jnp.dtype(jnp.float32)}
 
 
+# The driver's own tests stop and go on in seconds.
+@pytest.mark.slow
 def test_an_interrupted_run_ends_in_the_same_bits(tmp_path):
     cloud = Empirical(jax.random.normal(_KEYS[0], (40, 2)))
     start = GradientMap(ICNN.identity(_KEYS[2], 2, (4,)))

@@ -30,6 +30,8 @@ def test_a_quadratic_becomes_the_gaussian_map():
     np.testing.assert_allclose(fit.potential.gradient(_X), _X @ matrix + 1.0, atol=2e-2)
 
 
+# Compiles long.
+@pytest.mark.slow
 def test_a_bend_is_found_and_the_objective_falls_to_its_bound():
     start = LogSumExp.identity(_KEYS[2], 2, 30, scale=3.0, temperature=1.0)
     fit = minimise_semi_dual(start, _X, _bent(_X), start=_X)

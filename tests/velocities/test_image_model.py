@@ -93,6 +93,8 @@ def test_bits_of_gaussian_images(probes):
     np.testing.assert_allclose(found, bits, atol=2e-4)
 
 
+# Compiles long.
+@pytest.mark.slow
 def test_a_network_there_and_back_and_through_a_file(tmp_path):
     net = UNet.random(KEY, (8, 8, 1), width=2, multipliers=(1,), classes=2)
     random = np.random.default_rng(0)

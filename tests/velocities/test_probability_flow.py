@@ -67,6 +67,8 @@ def test_atoms_are_mixtures_of_little_width():
         np.testing.assert_allclose(atoms(a, X), MixtureVelocity(wide)(a, X), rtol=1e-5)
 
 
+# Compiles long.
+@pytest.mark.slow
 def test_many_atoms_are_streamed():
     """Weights split between copies change nothing, past a tile of the streamed sum as well."""
     points = np.asarray(MIXTURE.sample(jax.random.key(1), 700))
