@@ -128,18 +128,15 @@ def test_bad_input(x, y, message):
         _small().fit(x, y)
 
 
-# In d = 500 the inverse is L-BFGS on a Hessian of condition 1e4: 1e-3 of the data is what it gives.
-@pytest.mark.parametrize(
-    ("n", "m", "d", "inverse"),
-    [pytest.param(2, 2, 1, 1e-8, marks=pytest.mark.slow),
-     pytest.param(2, 3, 500, 5e-3, marks=pytest.mark.slow)],
-)
-def test_hard_shapes(n, m, d, inverse):
+# Held-out points cannot tell that the map bends: it is the Gaussian one, which is exact.
+@pytest.mark.slow
+@pytest.mark.parametrize(("n", "m", "d"), [(2, 2, 1), (2, 3, 500)])
+def test_hard_shapes(n, m, d):
     x, y = _RNG.normal(size=(n, d)), 2.0 + _RNG.normal(size=(m, d))
-    estimator = _small().fit(x, y)
+    estimator = brenier.MongeMap(random_state=0).fit(x, y)
     moved = estimator.transform(x)
-    np.testing.assert_allclose(moved.mean(axis=0), y.mean(axis=0), atol=2.0)
-    np.testing.assert_allclose(estimator.inverse_transform(moved), x, atol=inverse)
+    np.testing.assert_allclose(moved.mean(axis=0), y.mean(axis=0), atol=1e-9)
+    np.testing.assert_allclose(estimator.inverse_transform(moved), x, atol=1e-5)
 
 
 def test_duplicates_and_collinear_columns():

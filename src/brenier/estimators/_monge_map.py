@@ -175,7 +175,8 @@ class MongeMap(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         if self.method is None and not follows_density:
             gain = gain_over_gaussian(potential, u_held, v_held)
             stats = {**stats, "gain": gain.value, "gain_stderr": gain.stderr}
-            potential = potential if gain.clear else coordinates.potential
+            told_apart = gain.clear and min(len(x), len(y)) >= _FEW
+            potential = potential if told_apart else coordinates.potential
         learned = dataclasses.replace(coordinates, potential=potential)
         self.map_: GradientMap | SubspaceMap = GradientMap(_cast(learned, dtype))
         self.solution_ = dataclasses.replace(solution, map=self.map_, stats=stats)
