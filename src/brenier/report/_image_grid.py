@@ -41,12 +41,14 @@ def image_grid_figure(
         for j, image in enumerate(images):
             top, left = i * (height + gap), j * (width + gap)
             canvas[top : top + height, left : left + width] = image
-    label = 0.3 + 0.09 * max(len(name) for name, _ in rows)
-    figure = new_figure(label + _INCHES * n * width / height, _INCHES * len(rows) + 0.15)
+    label = 0.2 + 0.065 * max(len(name) for name, _ in rows)
+    inches = _INCHES / height
+    figure = new_figure(label + inches * canvas.shape[1], inches * canvas.shape[0] + 0.1)
     axes = figure.add_subplot()
     picture = np.clip(canvas, 0.0, 1.0)
     axes.imshow(np.repeat(picture, 3, axis=2) if channels == 1 else picture,
                 interpolation="nearest")  # fmt: skip
+    axes.set_anchor("E")
     axes.set_xticks([])
     axes.set_yticks([i * (height + gap) + 0.5 * (height - 1) for i in range(len(rows))],
                     [name for name, _ in rows], fontsize=9, color=INK)  # fmt: skip
