@@ -130,12 +130,12 @@ def _picked(
     x: np.ndarray, tx: np.ndarray, fit: int, pick: int, key: Key
 ) -> tuple[str, AbstractPotential | LinePotential, np.ndarray]:
     """The candidate with the smallest gap on points that none was fitted to; its other gaps."""
+    variance = tx.var(axis=0).sum()
+    one_point = variance <= _ROUNDING**2 * np.mean(x**2 + tx**2)
     scored = []
     for name, potential in fitted_potentials(x[:fit], tx[:fit], key):
         gaps = 2.0 * fenchel_young(potential, x[fit:], tx[fit:])
         scored.append((float(gaps[: pick - fit].mean()), name, potential, gaps[pick - fit :]))
-        variance = tx.var(axis=0).sum()
-        one_point = variance <= _ROUNDING**2 * np.mean(x**2 + tx**2)
         if one_point or scored[-1][0] <= _ROUNDING * variance:
             break  # nothing is left for a potential that bends
     _, name, potential, gaps = min(scored, key=lambda item: item[0])
