@@ -14,8 +14,8 @@ from brenier.problems import QuarticMixture, quartic_mixture, random_train
 from brenier.velocities import FlowMap, TensorTrainVelocity, train_encoder
 
 # Points mapped at once: every cloud is cut into such blocks, so that one compilation serves.
-_BLOCK = 256
-_REACH = 8.0
+_BLOCK = 64
+REACH = 8.0
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ def density(seed: int, dimension: int) -> tuple[TensorTrain, QuarticMixture | No
         law = random_train(seed, dimension, nodes=setting.nodes, tolerance=setting.tolerance)
         return law, None
     function = quartic_mixture(seed, dimension)
-    corner = np.full(dimension, _REACH)
+    corner = np.full(dimension, REACH)
     law = TensorTrain.from_log_density(
         function, -corner, corner, [setting.nodes] * dimension, tolerance=setting.tolerance
     )

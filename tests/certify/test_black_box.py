@@ -21,6 +21,11 @@ def _noisy():
     return lambda x: x + 1e-3 * random.normal(size=x.shape)
 
 
+def test_an_adaptive_solver_may_hang_on_the_batch():
+    # Its steps change with rounding: values differ by less than its tolerance between batches.
+    BlackBox(lambda x: x * (1.0 + 1e-9 * len(x))).check_deterministic(*2 * [np.eye(3)])
+
+
 @pytest.mark.parametrize(
     ("map", "message"),
     [

@@ -119,3 +119,16 @@ def test_extrapolation_of_an_exact_power_law():
     growth = [Growth(n, 1, 2.0 - 3.0 * n**-0.5) for n in (100, 400, 1600)]
     assert _extrapolated(growth) == pytest.approx(2.0, rel=1e-12)
     assert np.isnan(_extrapolated(growth[:2]))
+
+
+@pytest.mark.parametrize("d", [2, 7])
+def test_one_image_beyond_all_others_does_not_spoil_the_upper_bound(d):
+    # Two modes, each squeezed a hundredfold: nearly affine potentials fit, with a tiny modulus.
+    random = np.random.default_rng(0)
+    x = random.normal(size=(600, d))
+    y = 0.01 * x
+    y[:, 0] += np.sign(x[:, 0])
+    far = 2.0 * np.abs(x).max() * np.ones((1, d))
+    (_, _), (_, bent) = fitted_potentials(x, y, jax.random.key(0))
+    images = 2.0 * np.abs(y).max() * np.ones((1, d))
+    assert fenchel_young(bent, far, images)[0] < 10.0 * np.sum(far**2)

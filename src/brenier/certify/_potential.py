@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import jax.numpy as jnp
 import numpy as np
 
-from brenier._types import Key
+from brenier._types import Key, Matrix, Point, Points, Scalar
 from brenier.certify._line_potential import LinePotential
 from brenier.maps import AffineMap, GradientMap
 from brenier.numerics import conjugate, conjugate_upper_bound
@@ -29,6 +29,40 @@ _FIT_POINTS = 6000
 # Added to a covariance, as a share of its mean variance: its effect on a bound is its square.
 _THIN = 1e-9
 _ONE_POINT = 1e-12
+
+
+class Continued(AbstractPotential):
+    """φ(u) + ½ Σ_k max(0, |⟨e_k, u⟩| − r_k)²: φ on a box, and beyond it as steep as ½‖u‖² at least.
+
+    What was fitted to points says nothing where there were none: a φ nearly affine out there has
+    conjugates as large as its modulus is small, and one image beyond ∇φ of the box spoils a mean.
+
+    Args:
+        potential: φ.
+        axes: the orthonormal e_k in columns, (d, d).
+        reach: r_k ≥ 0, (d,).
+    """
+
+    potential: AbstractPotential
+    axes: Matrix
+    reach: Point
+
+    @classmethod
+    def beyond(cls, potential: AbstractPotential, u: Points) -> "Continued":
+        """Unchanged on the box, in principal axes, that holds the points u (n, d)."""
+        axes = jnp.linalg.eigh(jnp.cov(u.T))[1]
+        return cls(potential, axes, jnp.abs(u @ axes).max(axis=0))
+
+    @property
+    def dimension(self) -> int:
+        return self.potential.dimension
+
+    def value(self, x: Point) -> Scalar:
+        outside = jnp.maximum(jnp.abs(x @ self.axes) - self.reach, 0.0)
+        return self.potential.value(x) + 0.5 * outside @ outside
+
+    def strong_convexity(self) -> Scalar:
+        return self.potential.strong_convexity()
 
 
 def own_potential(map: object) -> AbstractPotential | None:
@@ -65,7 +99,7 @@ def fitted_potentials(
         start = ICNN.identity(key, d, _WIDTHS, activation="squareplus", sharpness=2.0)
     # T(x) ≈ ∇φ(x): x itself is where its image's conjugate point is looked for.
     fit = minimise_semi_dual(start, u, v, start=u, steps=_FIT_STEPS)
-    yield name, dataclasses.replace(coordinates, potential=fit.potential)
+    yield name, dataclasses.replace(coordinates, potential=Continued.beyond(fit.potential, u))
 
 
 def fenchel_young(
