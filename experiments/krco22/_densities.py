@@ -13,8 +13,6 @@ from brenier.measures import TensorTrain
 from brenier.problems import QuarticMixture, quartic_mixture, random_train
 from brenier.velocities import FlowMap, TensorTrainVelocity, train_encoder
 
-# Points mapped at once: every cloud is cut into such blocks, so that one compilation serves.
-_BLOCK = 64
 REACH = 8.0
 
 
@@ -23,19 +21,22 @@ class Setting:
     """How the densities of one dimension are solved.
 
     ``nodes`` along each axis, as in the paper (in d = 3 more: some densities have details that 100
-    nodes do not hold to the tolerance); ``padding`` of ranks and lattices; ``stages`` of signal.
+    nodes do not hold to the tolerance); ``padding`` of ranks and lattices; ``stages`` of signal;
+    ``block``, the points mapped at once: many where each is quick, few where an audit that asks for
+    a handful would wait for all.
     """
 
     nodes: int
     tolerance: float
     padding: tuple[int, int]
     stages: tuple[float, ...]
+    block: int
 
 
 SETTINGS = {
-    2: Setting(250, 1e-11, (16, 32), (0.9,)),
-    3: Setting(120, 1e-10, (16, 16), (0.9, 0.6)),
-    7: Setting(50, 1e-10, (2, 16), ()),
+    2: Setting(250, 1e-11, (16, 32), (0.9,), 256),
+    3: Setting(120, 1e-10, (16, 16), (0.9, 0.6), 64),
+    7: Setting(50, 1e-10, (2, 16), (), 256),
 }
 
 
@@ -83,9 +84,11 @@ class Blocks:
         return self._over("jacobians", _jacobians, x)
 
     def _over(self, name: str, function: Callable, x: np.ndarray) -> np.ndarray:
-        filled = np.pad(x, ((0, -len(x) % _BLOCK), (0, 0)), mode="edge")
+        # Every cloud is cut into blocks of one size, so that one compilation serves.
+        size = SETTINGS[x.shape[1]].block
+        filled = np.pad(x, ((0, -len(x) % size), (0, 0)), mode="edge")
         parts = []
-        for block in filled.reshape(-1, _BLOCK, x.shape[1]):
+        for block in filled.reshape(-1, size, x.shape[1]):
             key = (name, block.tobytes())
             if key not in self.kept:
                 self.kept[key] = np.asarray(function(self.map, jnp.asarray(block)))

@@ -29,14 +29,12 @@ from ..encoder._lattices import to_monge_map
 from ._densities import REACH, SETTINGS, Blocks, density, encoder
 
 _SAMPLES = 1000
-# Those in whole blocks, which the audit asks for again.
-_ENCODED = 1024
-# Points that are drawn and audited, and the seconds its search for a cheaper permutation may take.
-_AUDITED = {2: 2048, 3: 1024, 7: 1024}
-_BUDGET = 1.0
+# Points that are drawn and audited, in whole blocks, and the seconds that the search for a cheaper
+# permutation may take.
+_AUDITED, _BUDGET = 1024, 1.0
 # Nodes along an axis of the lattice that shows how wide a density is; and on that width, of the
 # coarsest lattice of the Monge map.
-_COARSE, _NODES = 161, 130
+_COARSE, _NODES = 161, 90
 _BLOCK = 5
 
 
@@ -87,13 +85,13 @@ def _case(seed: int, dimension: int) -> dict[str, Any]:
     blocks = Blocks(encoder(law))
     padded = law.padded(*SETTINGS[dimension].padding)
     keys = jax.random.split(jax.random.key(seed))
-    x = np.asarray(padded.sample(keys[0], _AUDITED[dimension]))
-    z = blocks(x[:_ENCODED])[:_SAMPLES]
+    x = np.asarray(padded.sample(keys[0], _AUDITED))
+    z = blocks(x)[:_SAMPLES]
     solved = time.perf_counter() - began
     row = {"ranks": list(law.ranks), "solve_seconds": solved, **_assignment(x[:_SAMPLES], z)}
     certificate = brenier.audit(
         blocks, x, Gaussian.standard(dimension), key=keys[1], jacobian=blocks.jacobian,
-        samples=_AUDITED[dimension], budget=_BUDGET,
+        samples=_AUDITED, budget=_BUDGET,
     )  # fmt: skip
     defect, ring, asymmetry = certificate.defect, certificate.ring, certificate.asymmetry
     row |= {
@@ -137,6 +135,7 @@ def _truth(function: QuarticMixture, blocks: Blocks) -> dict[str, float]:
     return {
         "mean_cost": beside.cost, "monge_cost": beside.optimal_cost,
         "relative_gap": (beside.cost - beside.optimal_cost) / beside.optimal_cost,
+        "relative_gap_error": beside.error / beside.optimal_cost,
         "l2_to_monge": float(np.sqrt(beside.distance)), "l2_uvp": beside.l2_uvp,
     }  # fmt: skip
 
@@ -172,7 +171,8 @@ def _summary(rows: list[dict[str, Any]]) -> dict[str, Any]:
         summary |= {name: _range(compared, name) for name in ("relative_gap", "l2_uvp",
                                                               "l2_to_monge")}
         summary["gap_within_bounds"] = sum(
-            row["relative_defect"][0] <= row["relative_gap"] <= row["relative_defect"][1]
+            row["relative_defect"][0] - row["relative_gap_error"] <= row["relative_gap"]
+            <= row["relative_defect"][1] + row["relative_gap_error"]
             for row in compared
         )
     return summary
