@@ -49,6 +49,22 @@ def test_fit_says_what_it_did_and_the_map_what_it_needs(home):
     assert manifest["about"]["layer"] == "logged"
 
 
+def test_a_file_past_memory_is_fitted_from_the_disk(home, capsys, monkeypatch):
+    folder, _, _ = home
+    monkeypatch.chdir(folder)
+    few_steps = functools.partial(cells_module.fitted, method=SemiDual(steps=20))
+    monkeypatch.setattr(cells_module, "fitted", few_steps)
+    found = {}
+    for name, most in (("memory", 2**30), ("disk", 0)):
+        monkeypatch.setattr(cells_module, "_IN_MEMORY", most)
+        assert main(["fit", "c.h5ad", "-o", f"{name}.brenier", *BOTH, "--components", "3",
+                     "--json"]) == 0  # fmt: skip
+        found[name] = json.loads(capsys.readouterr().out)
+    for key in ("components", "source_cells", "target_cells"):
+        assert found["disk"][key] == found["memory"][key]
+    np.testing.assert_allclose(found["disk"]["cost"], found["memory"]["cost"], rtol=1e-2)
+
+
 def test_transport_writes_a_layer_with_provenance_and_moves_back(home, capsys, monkeypatch):
     folder, cells, _ = home
     monkeypatch.chdir(folder)

@@ -12,6 +12,7 @@ from brenier import MongeMap
 from brenier.estimators import principal_components
 from brenier.estimators._capacity import gain_over_gaussian
 from brenier.flows import SemiDual
+from brenier.io import cells_of
 from brenier.maps import SubspaceMap
 from brenier.measures import Gaussian
 from brenier.potentials import LogSumExp, Quadratic
@@ -53,6 +54,34 @@ def test_the_map_is_of_genes_and_moves_means_onto_means(fitted):
     across -= fitted.map_.basis @ (fitted.map_.basis.T @ across)
     np.testing.assert_allclose(across, 0.0, atol=1e-5)
     np.testing.assert_allclose(fitted.inverse_transform(moved), X.X.toarray(), atol=1e-4)
+
+
+def test_cells_on_the_disk_give_the_same_map(fitted, tmp_path, monkeypatch):
+    monkeypatch.setattr("brenier.io._backed._BLOCK_FLOATS", 30 * 25)
+    on_disk = []
+    for name, cells in (("x", X), ("y", Y)):
+        cells.write_h5ad(tmp_path / f"{name}.h5ad")
+        on_disk.append(anndata.read_h5ad(tmp_path / f"{name}.h5ad", backed="r"))
+    found = _small(components=4).fit(*on_disk)
+    np.testing.assert_allclose(found.map_.shift, fitted.map_.shift, atol=1e-6)
+    np.testing.assert_allclose(found.transform(on_disk[0]), fitted.transform(X), atol=1e-3)
+
+
+def test_components_of_cells_on_the_disk_are_those_of_a_sample(tmp_path, monkeypatch):
+    monkeypatch.setattr("brenier.estimators._components._MOST_ROWS", 60)
+    X.write_h5ad(tmp_path / "x.h5ad")
+    on_disk = anndata.read_h5ad(tmp_path / "x.h5ad", backed="r")
+    parts = [cells_of(cells, "c") for cells in (on_disk, Y)]
+    space = principal_components(*parts, 2, False, 0)
+    assert space.x.shape == (90, 2)
+    # The mean across the components is that of all cells, on the disk too.
+    apart = np.asarray(Y.X.mean(axis=0) - X.X.mean(axis=0)).ravel()
+    across = apart - space.basis @ (space.basis.T @ apart)
+    np.testing.assert_allclose(space.shift, across, atol=1e-6)
+    whole = principal_components(cells_of(X, "c"), parts[1], 2, False, 0)
+    turn = np.linalg.svd(space.basis.T @ whole.basis)[1]
+    assert 0.99 < turn.min() <= 1.0 + 1e-9
+    assert not np.allclose(space.centre, whole.centre, atol=1e-6)  # of other cells
 
 
 def test_sparse_dense_frames_and_saved_maps_agree(fitted, tmp_path):

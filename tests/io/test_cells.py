@@ -57,11 +57,6 @@ def test_genes_are_matched_by_name_and_a_missing_one_is_named():
         cells.aligned(("gene0", "gene9"), "map.brenier")
 
 
-def _backed(folder):
-    small().write_h5ad(folder / "b.h5ad")
-    return read_cells(folder / "b.h5ad", backed=True)
-
-
 def _double():
     cells = small()
     cells.var_names = ["a", "b", "a", "c"]
@@ -91,9 +86,33 @@ def test_refused(make, which, message):
         cells_of(make(), "c", **which)
 
 
-def test_backed_cells_are_refused(tmp_path):
-    with pytest.raises(ValueError, match=r"c: got a backed AnnData.*to_memory"):
-        cells_of(_backed(tmp_path), "c")
+def test_backed_cells_stay_on_the_disk_and_are_read_by_rows(tmp_path, monkeypatch):
+    cells = small()
+    write_cells(tmp_path / "b.h5ad", cells)
+    backed = read_cells(tmp_path / "b.h5ad", backed=True)
+    monkeypatch.setattr("brenier.io._backed._BLOCK_FLOATS", 8)
+    rows = np.array([1, 3, 5])
+    found = cells_of(backed, "c", rows=rows).aligned(("gene3", "gene0"), "map.brenier")
+    wanted = cells.X.toarray()[rows][:, [3, 0]]
+    assert found.values.shape == (3, 2)
+    blocks = [block.toarray() for block in found.blocks()]
+    assert [len(block) for block in blocks] == [2, 1]
+    np.testing.assert_array_equal(np.concatenate(blocks), wanted)
+    np.testing.assert_array_equal(found.in_memory().values.toarray(), wanted)
+    # A view of a backed AnnData is backed too, and embeddings are in memory all the same.
+    view = cells_of(backed[rows], "c")
+    np.testing.assert_array_equal(view.in_memory().values.toarray(), cells.X.toarray()[rows])
+    embedding = cells_of(backed, "c", obsm="X_pca").values
+    np.testing.assert_array_equal(embedding, cells.obsm["X_pca"])
+
+
+def test_a_bad_entry_on_the_disk_is_named_when_it_is_read(tmp_path):
+    cells = small()
+    cells.X.data[0] = np.nan
+    write_cells(tmp_path / "b.h5ad", cells)
+    found = cells_of(read_cells(tmp_path / "b.h5ad", backed=True), "c")
+    with pytest.raises(ValueError, match="c: got"):
+        found.in_memory()
 
 
 def test_a_missing_condition_or_value_lists_those_there_are():

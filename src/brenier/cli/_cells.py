@@ -3,6 +3,7 @@
 import dataclasses
 import hashlib
 import importlib.metadata
+import os
 import time
 from pathlib import Path
 from typing import Any
@@ -33,6 +34,8 @@ from brenier.io import (
 from brenier.maps import AbstractMap, SubspaceMap
 
 _INTO = "transported"
+# Bytes of a file past which its cells are read block after block.
+_IN_MEMORY = 2**30
 
 
 @dataclasses.dataclass(frozen=True)
@@ -187,7 +190,7 @@ def _groups(source: str, target: str | None, choice: Choice) -> tuple[Cells, Cel
 
 
 def _group(path: str, value: str | None, choice: Choice) -> Cells:
-    cells = read_cells(path)
+    cells = read_cells(path, backed=Path(path).is_file() and os.path.getsize(path) > _IN_MEMORY)
     rows = _rows(cells, path, choice.condition, value)
     label = path if value is None else f"{path} ({choice.condition} {value})"
     return cells_of(cells, label, choice.layer, choice.obsm, rows)
@@ -212,8 +215,9 @@ def _as_fitted(map_file: str, choice: Choice) -> Choice:
 
 def _seen(map: AbstractMap, *groups: Cells) -> tuple[AbstractMap, list[np.ndarray]]:
     if isinstance(map, SubspaceMap):
-        return map.map, [map.coordinates(group.values) for group in groups]
-    return map, [_array(group.values) for group in groups]
+        parts = [[map.coordinates(block) for block in group.blocks()] for group in groups]
+        return map.map, [np.concatenate(part) for part in parts]
+    return map, [_array(group.in_memory().values) for group in groups]
 
 
 def _moved(

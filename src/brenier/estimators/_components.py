@@ -8,13 +8,15 @@ import pandas as pd
 
 from brenier._checks import check_at_least, check_points
 from brenier.estimators._clouds import aligned, column_names
-from brenier.io import Cells, cells_of, is_cells
+from brenier.io import BackedRows, Cells, cells_of, is_cells
 from brenier.maps import AbstractMap, SubspaceMap
 from brenier.measures import AbstractMeasure
 
 # Components of the genes of cells: the best by five-fold cross-validation on training cells
 # (docs/single-cells.md).
 GENE_COMPONENTS = 15
+# Cells a side that components are fitted to, of those on the disk.
+_MOST_ROWS = 20_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,7 +25,7 @@ class Components:
 
     Args:
         basis: B, (d, k), orthonormal columns.
-        centre: a, (d,), the mean of all points of both.
+        centre: a, (d,), the mean of all points of both (of those the components are fitted to).
         shift: (I − BBᵀ)(mean of y − mean of x), (d,): what the means differ by across B.
         x, y: Bᵀ(x − a) and Bᵀ(y − a), in float64.
         names: of the d columns, where they have any.
@@ -76,17 +78,19 @@ def principal_components(
         raise ValueError(f"Y: got the measure {type(y).__name__} for principal components; wants "
                          "points.")
     names = x.names if isinstance(x, Cells) else column_names(x)
-    first = x.values if isinstance(x, Cells) else check_points("X", x, min_points=2)
+    first = x if isinstance(x, Cells) else Cells(check_points("X", x, min_points=2), "X", ())
     if isinstance(y, Cells):
-        second = y.aligned(names, "X").values
+        second = y.aligned(names, "X")
     else:
-        second = check_points("Y", aligned("Y", y, None if names is None else list(names)))
-    d, n = first.shape[1], first.shape[0] + second.shape[0]
-    if second.shape[1] != d:
-        raise ValueError(f"Y: got dimension {second.shape[1]}; wants dimension {d}.")
-    for name, part in (("X", first), ("Y", second)):
-        if part.shape[0] < 2:
-            raise ValueError(f"{name}: got {part.shape[0]} points; wants at least 2.")
+        points = check_points("Y", aligned("Y", y, None if names is None else list(names)))
+        second = Cells(points, "Y", ())
+    (n, d), (m, other) = first.values.shape, second.values.shape
+    if other != d:
+        raise ValueError(f"Y: got dimension {other}; wants dimension {d}.")
+    for name, count in (("X", n), ("Y", m)):
+        if count < 2:
+            raise ValueError(f"{name}: got {count} points; wants at least 2.")
+    n += m
     if wanted is not None and wanted > min(d, n - 1):
         raise ValueError(f"components: got {wanted}; wants at most {min(d, n - 1)}, with {n} "
                          f"points in dimension {d}.")
@@ -100,32 +104,50 @@ def dense(value: Any) -> Any:
     """``Cells`` as a data frame of their genes; anything else as it is."""
     if not isinstance(value, Cells):
         return value
-    matrix = value.values if isinstance(value.values, np.ndarray) else value.values.toarray()
+    matrix = value.in_memory().values
+    matrix = matrix if isinstance(matrix, np.ndarray) else matrix.toarray()
     return pd.DataFrame(matrix, columns=list(value.names))
 
 
 def _fitted(
-    x: Any, y: Any, k: int, names: tuple[str, ...] | None, seed: int
+    x: Cells, y: Cells, k: int, names: tuple[str, ...] | None, seed: int
 ) -> Components:
     from scipy import sparse
     from sklearn.decomposition import PCA
 
+    random = np.random.default_rng(seed)
+    some, others = (_some(cells, random) for cells in (x, y))
     together: Any = (
-        sparse.vstack([sparse.csr_matrix(x), sparse.csr_matrix(y)], format="csr")
-        if sparse.issparse(x) else np.concatenate([x, y if isinstance(y, np.ndarray)
-                                                   else y.toarray()])
+        sparse.vstack([sparse.csr_matrix(some), sparse.csr_matrix(others)], format="csr")
+        if sparse.issparse(some) else np.concatenate([some, others if isinstance(others, np.ndarray)
+                                                      else others.toarray()])
     ).astype(np.float64)  # fmt: skip
     # Lanczos: the sparse matrix is multiplied, never centred or made dense.
     solver = "arpack" if k < min(together.shape) else "full"
     pca = PCA(k, svd_solver=solver, random_state=seed).fit(together)
     basis, centre = pca.components_.T, pca.mean_
-    apart = _mean(y) - _mean(x)
-    first, second = (np.asarray(part @ basis) - centre @ basis for part in (x, y))
+    (first, mean), (second, other) = (_projected(cells, basis, centre) for cells in (x, y))
+    apart = other - mean
     return Components(
-        basis, centre, apart - basis @ (basis.T @ apart), first.astype(np.float64),
-        second.astype(np.float64), names, float(np.sum(pca.explained_variance_ratio_)),
+        basis, centre, apart - basis @ (basis.T @ apart), first, second, names,
+        float(np.sum(pca.explained_variance_ratio_)),
     )
 
 
-def _mean(part: Any) -> np.ndarray:
-    return np.asarray(part.mean(axis=0, dtype=np.float64)).ravel()
+def _some(cells: Cells, random: np.random.Generator) -> Any:
+    """What the components are fitted to: all cells, or some of those on the disk."""
+    if not isinstance(cells.values, BackedRows):
+        return cells.values
+    n = cells.values.shape[0]
+    return cells.values.take(np.sort(random.choice(n, min(n, _MOST_ROWS), replace=False)))
+
+
+def _projected(
+    cells: Cells, basis: np.ndarray, centre: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Bᵀ(x − a) of all cells, (n, k), and their mean, (d,), in one reading of them."""
+    parts, total = [], np.zeros(len(centre))
+    for block in cells.blocks():
+        parts.append((np.asarray(block @ basis) - centre @ basis).astype(np.float64))
+        total += np.asarray(block.sum(axis=0, dtype=np.float64)).ravel()
+    return np.concatenate(parts), total / cells.values.shape[0]

@@ -261,7 +261,7 @@ class MongeMap(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         if isinstance(value, Cells):
             value = value.aligned(None if names is None else list(names), "the fitted map")
             if isinstance(self.map_, SubspaceMap) and value.values.shape[1] == self.n_features_in_:
-                return value.values
+                return value.in_memory().values
             value = dense(value)
         points = aligned(name, value, None if names is None else list(names))
         return check_points(name, points, dimension=self.n_features_in_)

@@ -1,6 +1,7 @@
 """Files in and out: maps, checkpoints, and the points people bring."""
 
 from brenier.io._atomic import atomic_path, atomic_write, check_folder
+from brenier.io._backed import BackedRows
 from brenier.io._cells import (
     Cells,
     cells_of,
@@ -24,6 +25,7 @@ from brenier.io._points import check_output, read_points, write_points
 from brenier.io._table import Picture, Table
 
 __all__ = [
+    "BackedRows",
     "Cells",
     "Checkpoint",
     "ImageSet",

@@ -5,8 +5,9 @@ anndata is imported where a file is read: it is an extra, and slow to import.
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import numpy as np
 
 from brenier._checks import check_points
 from brenier.io._atomic import atomic_path, check_folder
+from brenier.io._backed import BackedRows
 
 _NAMED = 10  # names that an error lists, at most
 
@@ -23,7 +25,7 @@ class Cells:
     """n cells as points in R^d: expression, dense or sparse by rows, or an embedding.
 
     Args:
-        values: (n, d), an array or a SciPy sparse matrix by rows; finite, floating.
+        values: (n, d), an array, a SciPy sparse matrix by rows or ``BackedRows``; finite, floating.
         label: where they come from; errors name it.
         names: the genes (``var_names``), or ``key[i]`` for the columns of an embedding ``key``.
     """
@@ -46,7 +48,22 @@ class Cells:
             raise ValueError(f"{self.label}: got no column for {_listed(missing)}; wants the "
                              f"{len(names)} of {wanted_by}.")
         columns = [where[name] for name in names]
-        return replace(self, values=self.values[:, columns], names=tuple(names))
+        values = (self.values.with_columns(columns) if isinstance(self.values, BackedRows)
+                  else self.values[:, columns])  # fmt: skip
+        return replace(self, values=values, names=tuple(names))
+
+    def blocks(self) -> Iterator[Any]:
+        """The points in memory, block after block where they are on the disk."""
+        if isinstance(self.values, BackedRows):
+            yield from self.values.blocks()
+        else:
+            yield self.values
+
+    def in_memory(self) -> "Cells":
+        """The same cells, all of them read."""
+        if not isinstance(self.values, BackedRows):
+            return self
+        return replace(self, values=self.values.take(slice(None)))
 
 
 def is_cells(value: Any) -> bool:
@@ -118,6 +135,8 @@ def cells_of(
 ) -> Cells:
     """The cells of an AnnData as points: its ``X``, a layer of it, or an embedding in ``obsm``.
 
+    The ``X`` of a backed AnnData (``anndata.read_h5ad(path, backed="r")``) stays on the disk.
+
     Args:
         cells: the AnnData.
         label: what errors call it.
@@ -126,8 +145,8 @@ def cells_of(
         rows: the cells to take; all where None.
 
     Raises:
-        ValueError: both keys, an unknown one (those there are, are listed), a backed AnnData, no
-            cells, entries that are no finite numbers, genes of one name.
+        ValueError: both keys, an unknown one (those there are, are listed), no cells, entries that
+            are no finite numbers (of a backed ``X``: when they are read), genes of one name.
 
     >>> import anndata
     >>> cells = anndata.AnnData(np.array([[1.0, 2.0]], np.float32))
@@ -136,28 +155,46 @@ def cells_of(
     """
     if layer is not None and obsm is not None:
         raise ValueError(f"layer: got {layer!r} beside obsm {obsm!r}; wants one of them.")
-    if cells.isbacked:
-        raise ValueError(f"{label}: got a backed AnnData, whose matrix is on disk; wants it in "
-                         "memory: cells.to_memory().")
     for name, key, kept in (("layer", layer, cells.layers), ("obsm", obsm, cells.obsm)):
         if key is not None and key not in kept:
             raise ValueError(f"{label}: got no {name} {key!r}; wants one of "
                              f"{_listed(list(kept))}.")
+    values: Any = None
     if obsm is not None:
         values = np.asarray(cells.obsm[obsm])
         names = tuple(f"{obsm}[{i}]" for i in range(values.shape[-1]))
     else:
-        values = cells.X if layer is None else cells.layers[layer]
+        backed = cells.isbacked and layer is None
+        if not backed:
+            values = cells.X if layer is None else cells.layers[layer]
         names = tuple(str(name) for name in cells.var_names)
-        if values is None:
+        if values is None and not backed:
             raise ValueError(f"{label}: got an AnnData without X; wants one, or a layer of "
                              f"{_listed(list(cells.layers))}.")
     if len(set(names)) < len(names):
         double = sorted({name for name in names if names.count(name) > 1})
         raise ValueError(f"{label}: got genes {_listed(double)} more than once; wants distinct "
                          "names (cells.var_names_make_unique()).")
+    if values is None:
+        return Cells(_backed_rows(cells, label, rows), label, names)
     values = values if rows is None else values[rows]
     return Cells(_checked(label, values), label, names)
+
+
+def _backed_rows(cells: Any, label: str, rows: np.ndarray | None) -> BackedRows:
+    """The rows of a backed AnnData; those of a view are looked up in the file that it is of."""
+    every, columns = np.arange(cells.n_obs), None
+    if cells.is_view:
+        # anndata takes no view of a view of a file.
+        whole = read_cells(cells.filename, backed=True)
+        if not whole.obs_names.is_unique:
+            raise ValueError(f"{label}: got a view of {cells.filename}, in which cells share a "
+                             "name; wants distinct ones (cells.obs_names_make_unique()).")
+        every = whole.obs_names.get_indexer(cells.obs_names)
+        columns = whole.var_names.get_indexer(cells.var_names)
+        cells = whole
+    every = every if rows is None else every[rows]
+    return BackedRows(cells, every, columns, partial(_checked, label))
 
 
 def _checked(label: str, values: Any) -> Any:
