@@ -265,8 +265,8 @@ def _over_seeds(runs: list[dict[str, Any]]) -> dict[str, Any]:
     }
     for name in _DOMAINS:
         for key in ("energy_distance", "energy_distance_training", "energy_distance_gaussian",
-                    "energy_in_errors", "nearest",
-                    "nearest_training", "nearest_gaussian", "nearest_over_gaussian", "relative_lower", "relative_upper",
+                    "energy_in_errors", "nearest", "nearest_training", "nearest_gaussian",
+                    "nearest_over_gaussian", "relative_lower", "relative_upper",
                     "round_trip_error", "flow_round_trip_error", "ddim_order", "bits",
                     "bits_gaussian", "bits_saved"):  # fmt: skip
             picks[f"{name}_{key}"] = _picker(name, key)
