@@ -63,6 +63,18 @@ def test_encode_decode_pair_and_labels(home, capsys):
         assert grid.size[0] > grid.size[1]
 
 
+def test_a_grid_shows_every_image(home, capsys, monkeypatch):
+    from brenier.cli import _ddpm_maps
+
+    drawn = []
+    monkeypatch.setattr(_ddpm_maps, "write_grid", lambda path, rows: drawn.extend(rows))
+    assert main(["ddpm", "decode", "model", "-n", "16", "-o", "x.png", "--steps", "8"]) == 0
+    assert [len(row) for _, row in drawn] == [12, 12]
+    # The last row is filled up in white.
+    blank = [bool(np.all(image == 1.0)) for image in drawn[1][1]]
+    assert blank == [False] * 4 + [True] * 8
+
+
 REFUSED = {
     "no model": (["encode", "absent", "images.npy", "-o", "c.npy"], "absent: got no such folder"),
     "a folder of others": (["encode", ".", "images.npy", "-o", "c.npy"], "without config.json"),

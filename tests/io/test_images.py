@@ -49,7 +49,7 @@ def test_folders_are_classes(tmp_path):
 
 def test_mixed_sizes_are_refused_or_resized_and_said(folder):
     _picture(folder / "wide.png", np.full((10, 20), 128, np.uint8))
-    with pytest.raises(ValueError, match=r"2 sizes \(3 of 10 x 8, 1 of 10 x 20\)"):
+    with pytest.raises(ValueError, match=r"2 sizes \(3 of 10 x 8, 1 of 10 x 20\).*--size"):
         read_images(folder)
     found = read_images(folder, size=(10, 8))
     assert found.notes == ("1 of 4 pictures were cropped about the centre and resized to 10 x 8",)
@@ -64,6 +64,21 @@ def test_mixed_colours_become_colours_or_what_is_asked_for(folder):
     grey = read_images(folder, colours="grey").pixels
     # The weight of red in Rec. 601.
     np.testing.assert_allclose(grey[3], 0.299, atol=1e-6)
+
+
+def test_transparency_is_left_out_and_said(folder):
+    clear = np.concatenate([np.full((10, 8, 3), 50), np.zeros((10, 8, 1))], axis=2)
+    _picture(folder / "clear.png", clear.astype(np.uint8))
+    found = read_images(folder)
+    np.testing.assert_allclose(found.pixels[3], 50 / 255, atol=1e-6)
+    assert "1 of 4 pictures lost their transparency" in found.notes
+
+
+def test_labels_beside_a_damaged_picture_say_so(folder, tmp_path):
+    (folder / "bad.png").write_bytes(b"no picture")
+    np.save(tmp_path / "labels.npy", np.arange(4))
+    with pytest.raises(ValueError, match=r"for 3 images \(1 of 4 files could not be read"):
+        read_images(folder, labels=tmp_path / "labels.npy")
 
 
 def test_damaged_pictures_are_named_and_counted_or_refused(folder):

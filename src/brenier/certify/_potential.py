@@ -88,6 +88,8 @@ def fitted_potentials(
         slope = float(np.sqrt(_covariance(y)[0, 0] / _covariance(x)[0, 0]))
         yield "monotone rearrangement", LinePotential.rearranging(x[:, 0], y[:, 0], slope)
         return
+    if len(x) <= d:
+        return  # a cloud in a plane of its own: what bends would fit it, and nothing else
     xs, ys = jnp.asarray(x[:_FIT_POINTS]), jnp.asarray(y[:_FIT_POINTS])
     u, v = coordinates.encode_source(xs), coordinates.encode_target(ys)
     start: AbstractPotential

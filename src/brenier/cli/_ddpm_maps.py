@@ -76,8 +76,9 @@ def run_decode(
     images = model.images(decoded(model, z, steps, tolerance, progress))
     if out.suffix == ".png":
         columns = min(_COLUMNS, len(images))
-        whole = len(images) - len(images) % columns
-        rows_of = images[:whole].reshape(-1, columns, *model.shape)
+        # White where the last row has no image left.
+        missing = np.ones((-len(images) % columns, *model.shape), images.dtype)
+        rows_of = np.concatenate([images, missing]).reshape(-1, columns, *model.shape)
         write_grid(out, [("", row) for row in rows_of])
     else:
         with atomic_write(out) as handle:

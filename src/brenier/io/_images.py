@@ -116,7 +116,7 @@ def read_images(
     if labels is not None:
         given = Path(labels)
         values = read_idx(given) if _IDX in given.name else _array(given)
-        found = replace(found, labels=_checked_labels(given, values, len(found.pixels)))
+        found = replace(found, labels=_checked_labels(given, values, found))
     if not (path.is_dir() and found.file == name):
         found = _resized(found, size, colours)
     return found
@@ -132,13 +132,15 @@ def _array(path: Path) -> np.ndarray:
         raise ValueError(f"{path}: got a damaged .npy file ({error}); wants an array.") from None
 
 
-def _checked_labels(path: Path, values: np.ndarray, n: int) -> np.ndarray:
+def _checked_labels(path: Path, values: np.ndarray, images: ImageSet) -> np.ndarray:
+    n, damaged = len(images.pixels), len(images.skipped)
     whole = values.dtype.kind in "iu" or (
         values.dtype.kind == "f" and np.isfinite(values).all() and (values % 1 == 0).all()
     )
     if values.shape != (n,) or not whole:
+        lost = f" ({damaged} of {n + damaged} files could not be read: take them away)"
         raise ValueError(f"{path}: got labels of shape {values.shape} and dtype {values.dtype} for "
-                         f"{n} images; wants one integer for each.")
+                         f"{n} images{lost if damaged else ''}; wants one integer for each.")
     if values.min() < 0:
         raise ValueError(f"{path}: got the label {int(values.min())}; wants integers from 0 up.")
     return values.astype(np.int32)
@@ -163,7 +165,7 @@ def _from_idx(path: Path) -> ImageSet:
     beside = path.with_name(path.name.replace("images-idx3", "labels-idx1"))
     if beside == path or not beside.exists():
         return found
-    return replace(found, labels=_checked_labels(beside, read_idx(beside), len(found.pixels)))
+    return replace(found, labels=_checked_labels(beside, read_idx(beside), found))
 
 
 def _from_folder(
@@ -181,7 +183,7 @@ def _from_folder(
     if not listed:
         raise ValueError(f"{folder}: got a folder without pictures; wants some of "
                          f"{', '.join(sorted(PICTURE_FORMATS))}, or an IDX file.")
-    pictures, skipped, kept = [], [], []
+    pictures, skipped, kept, clear = [], [], [], 0
     for file, label in listed:
         try:
             table = read_points(file)
@@ -191,6 +193,7 @@ def _from_folder(
             skipped.append((str(file), str(error).partition(": ")[2]))
             continue
         assert table.picture is not None  # the ending is a picture's
+        clear += table.picture.alpha is not None and bool((table.picture.alpha < 255).any())
         shape = (table.picture.height, table.picture.width, -1)
         pictures.append(table.values.reshape(shape).astype(np.float32))
         kept.append(label)
@@ -198,7 +201,7 @@ def _from_folder(
         raise ValueError(f"{folder}: got {len(skipped)} pictures, none of which can be read (the "
                          f"first: {skipped[0][1]}); wants pictures.")
     channels = _COLOURS[colours] if colours else max(picture.shape[2] for picture in pictures)
-    notes = []
+    notes = [f"{clear} of {len(pictures)} pictures lost their transparency"] if clear else []
     changed = sum(picture.shape[2] != channels for picture in pictures)
     if changed:
         kind = "grey" if channels == 1 else "RGB"
@@ -207,8 +210,8 @@ def _from_folder(
     sizes = Counter(picture.shape[:2] for picture in pictures)
     if size is None and len(sizes) > 1:
         some = ", ".join(f"{count} of {h} x {w}" for (h, w), count in sizes.most_common(3))
-        raise ValueError(f"{folder}: got pictures of {len(sizes)} sizes ({some}); wants one size: "
-                         "say which to resize to.")
+        raise ValueError(f"{folder}: got pictures of {len(sizes)} sizes ({some}); wants one: say "
+                         "by size (--size) which to crop and resize them to.")
     wanted = size or next(iter(sizes))
     changed = sum(count for own, count in sizes.items() if own != wanted)
     if changed:

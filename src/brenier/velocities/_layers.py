@@ -76,11 +76,16 @@ class GroupNorm(eqx.Module):
         return cls(_full(channels, 1.0), _full(channels, 0.0), groups)
 
     def __call__(self, x: Float[Array, "h w c"]) -> Float[Array, "h w c"]:
-        grouped = x.reshape(-1, self.groups, x.shape[-1] // self.groups)
-        centred = grouped - jnp.mean(grouped, axis=(0, 2), keepdims=True)
-        variance = jnp.mean(jnp.square(centred), axis=(0, 2), keepdims=True)
-        normal = (centred * jax.lax.rsqrt(variance + _NO_VARIANCE)).reshape(x.shape)
-        return normal * self.scale.astype(x.dtype) + self.shift.astype(x.dtype)
+        # Sums over pixels first, channel by channel: along the layout, and nothing else to write.
+        mean = self._shared(x)
+        variance = self._shared(jnp.square(x - mean))
+        factor = self.scale.astype(x.dtype) * jax.lax.rsqrt(variance + _NO_VARIANCE)
+        return x * factor + (self.shift.astype(x.dtype) - mean * factor)
+
+    def _shared(self, x: Float[Array, "h w c"]) -> Float[Array, "c"]:
+        """The mean over pixels and over the channels of a group, for each of its channels."""
+        means = jnp.mean(x, axis=(0, 1)).reshape(self.groups, -1).mean(axis=1)
+        return jnp.repeat(means, x.shape[-1] // self.groups)
 
 
 class ResidualBlock(eqx.Module):
