@@ -15,15 +15,8 @@ from brenier.exact._grid_densities import Density
 from brenier.flows._driver import Progress
 from brenier.flows._grid_problem import check_covered, check_epsilon, initial_values, read_problem
 from brenier.flows._sinkhorn_sweeps import Sweeper, kl_from
+from brenier.functionals._power_divergence import POWERS
 from brenier.maps import GradientMap
-
-# h'(e^ℓ) with h''(1) = 1, so that all have one rate near the end.
-_SLOPES: dict[str, Callable[[np.ndarray], np.ndarray]] = {
-    "kl": lambda log_ratio: log_ratio,
-    "chi2": np.expm1,
-    "reverse_kl": lambda log_ratio: -np.expm1(-log_ratio),
-    "hellinger": lambda log_ratio: -2.0 * np.expm1(-0.5 * log_ratio),
-}
 
 
 @threadpool_limits.wrap(limits=1, user_api="blas")
@@ -70,8 +63,8 @@ def divergence_flow(
     Deb25, open questions; MATH_4 (4.11).
     """
     started = time.perf_counter()
-    if divergence not in _SLOPES:
-        raise ValueError(f"divergence: got {divergence!r}; wants one of {sorted(_SLOPES)} (others, "
+    if divergence not in POWERS:
+        raise ValueError(f"divergence: got {divergence!r}; wants one of {sorted(POWERS)} (others, "
                          "such as total variation, have no Wasserstein gradient to follow).")
     check_at_least("steps", steps, 1)
     check_positive("epsilon", epsilon)
@@ -94,7 +87,7 @@ def divergence_flow(
         if done < steps:
             with np.errstate(over="ignore"):
                 # Infinite where the flow diverges: the next KL tells.
-                p = p + tau * _SLOPES[divergence](ratio)
+                p = p + tau * _slope(POWERS[divergence], ratio)
     stats: dict[str, Any] = {
         "potential": p,
         "kl": kl,
@@ -106,3 +99,8 @@ def divergence_flow(
         return Solution(None, result, stats).checked(throw)
     check_covered(problem, p)
     return Solution(GradientMap(GridPotential.from_grid(grid, p)), result, stats)
+
+
+def _slope(power: float, log_ratio: Float[np.ndarray, "*n"]) -> Float[np.ndarray, "*n"]:
+    """h'(e^ℓ) = (e^{aℓ} − 1)/a: all have h''(1) = 1, so one rate near the end."""
+    return log_ratio if power == 0.0 else np.expm1(power * log_ratio) / power
