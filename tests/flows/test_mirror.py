@@ -124,18 +124,18 @@ def test_maps_that_bend_arrive_with_the_defaults(family, divergence):
 
 
 def test_sub_steps_keep_to_their_tolerance_or_say_that_they_cannot():
-    """Example 1 again, its errors as large as asked."""
-    flat, normal = Gibbs(lambda x: 0.0 * x[0], 1), Gaussian.standard(1)
+    """Example 2: errors as large as asked."""
+    normal, base = Gaussian.standard(1), Gaussian(np.zeros(1), np.array([[0.25]]))
     start, errors = AffineMap.identity(1), []
     for tolerance in (1e-4, 1e-7):
         method = MirrorFlow(step_size=0.5, steps=2, points=Y, tolerance=tolerance)
-        end = _run(method, normal, flat, start).map
-        errors.append(abs(float(end.matrix[0, 0]) - 2.0))
-    # One error a sub-step: about 5 and 50 of them.
+        end = _run(method, base, normal, start).map
+        errors.append(abs(0.5 * float(end.matrix[0, 0]) - np.tanh(2.0 + np.arctanh(0.5))))
+    # One error a sub-step, of which there are some ten and a hundred; the flow forgets the first.
     assert errors[0] < 10 * 1e-4
     assert errors[1] < 100 * 1e-7
     method = MirrorFlow(steps=1, points=Y, tolerance=1e-300)
-    solution = solve(normal, flat, method=method, initial=start, key=KEY, blocks=1, throw=False,
+    solution = solve(base, normal, method=method, initial=start, key=KEY, blocks=1, throw=False,
                      metric=lambda map: map.matrix[0, 0])
     assert solution.result is Result.diverged
     assert float(solution.map.matrix[0, 0]) == 1.0
@@ -152,6 +152,8 @@ def test_a_kernel_moves_the_cloud_to_the_target():
 def test_no_gradient_no_flow():
     with pytest.raises(ValueError, match=r"functional: got function, which has no Wasserstein"):
         MirrorFlow(functional=lambda x: x)
+    with pytest.raises(ValueError, match=r"functional: got the class KL; wants .* KL\(\.\.\.\)"):
+        MirrorFlow(KL)
     cloud = Empirical(np.zeros((3, 1)))
     with pytest.raises(ValueError, match="target: got Empirical, which has no density"):
         _run(MirrorFlow(), Gaussian.standard(1), cloud, AffineMap.identity(1))
@@ -220,5 +222,10 @@ def test_other_divergences_arrive_where_kl_does():
     wild = divergence_flow(source, target, grid, 200, divergence="kl", epsilon=0.1, step_size=0.4,
                            throw=False)
     assert wild.result is Result.diverged
+    # Nine deviations apart: χ² throws the potential out at once; no word of grids.
+    far = Gaussian(np.array([9.0]), np.eye(1))
+    lost = divergence_flow(Gaussian(np.zeros(1), 0.25 * np.eye(1)), far, Box([-4.0], [4.0], [161]),
+                           3, divergence="chi2", epsilon=0.1, throw=False)
+    assert lost.result is Result.diverged
     with pytest.raises(ValueError, match="divergence: got 'total_variation'"):
         divergence_flow(source, target, grid, 1, divergence="total_variation", epsilon=0.1)

@@ -12,7 +12,7 @@ from brenier.maps import AffineMap
 from brenier.measures import Empirical, Gaussian, quasi_sample
 
 KEY = jax.random.key(0)
-SOURCE, TARGET = Gaussian.standard(1), Gaussian(jnp.array([0.2]), 1.44 * jnp.eye(1))
+SOURCE, TARGET = Gaussian.standard(1), Gaussian(jnp.array([0.2]), 1.21 * jnp.eye(1))
 NAMES = {
     "kl": lambda r: r * np.log(r),
     "chi2": lambda r: 0.5 * (r - 1.0) ** 2,
@@ -28,24 +28,24 @@ def _moving(slope, shift, x):
 @pytest.mark.parametrize("name", NAMES)
 def test_value_and_gradient_between_gaussians(name):
     functional = PowerDivergence.named(name)
-    # Quantiles: means over them err by about 1/n of the tails.
-    x = jnp.asarray(norm.ppf((np.arange(20_000) + 0.5) / 20_000))[:, None]
+    # Quantiles: means over them leave out the tails beyond 4 deviations.
+    x = jnp.asarray(norm.ppf((np.arange(50_000) + 0.5) / 50_000))[:, None]
 
     @jax.jit
     def value(slope, shift):
         return functional.value(_moving(slope, shift, x), TARGET, KEY)
 
-    target, image = norm(0.2, 1.2), norm(0.1, 0.9)
+    target, image = norm(0.2, 1.1), norm(-0.3, 1.2)
     wanted, _ = quad(
-        lambda y: NAMES[name](image.pdf(y) / target.pdf(y)) * target.pdf(y), -9.0, 9.0
+        lambda y: NAMES[name](image.pdf(y) / target.pdf(y)) * target.pdf(y), -12.0, 12.0
     )
-    assert float(value(0.9, 0.1)) == pytest.approx(wanted, rel=2e-3)
+    assert float(value(1.2, -0.3)) == pytest.approx(wanted, rel=5e-3)
     # Along x: E[∇_W F(T(x)) x] is the derivative in the slope.
-    field = functional.gradient(_moving(0.9, 0.1, x), TARGET, KEY)
-    slope = (value(0.9 + 1e-4, 0.1) - value(0.9 - 1e-4, 0.1)) / 2e-4
-    assert float(jnp.mean(field * x)) == pytest.approx(float(slope), rel=2e-3)
+    field = functional.gradient(_moving(1.2, -0.3, x), TARGET, KEY)
+    slope = (value(1.2 + 1e-4, -0.3) - value(1.2 - 1e-4, -0.3)) / 2e-4
+    assert float(jnp.mean(field * x)) == pytest.approx(float(slope), rel=5e-3)
     if name == "kl":
-        same = KL(ExactScore()).gradient(_moving(0.9, 0.1, x), TARGET, KEY)
+        same = KL(ExactScore()).gradient(_moving(1.2, -0.3, x), TARGET, KEY)
         np.testing.assert_allclose(field, same, rtol=1e-12)
 
 

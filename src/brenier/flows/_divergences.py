@@ -13,7 +13,13 @@ from brenier._types import Float
 from brenier.exact import AbstractGrid, GridPotential
 from brenier.exact._grid_densities import Density
 from brenier.flows._driver import Progress
-from brenier.flows._grid_problem import check_covered, check_epsilon, initial_values, read_problem
+from brenier.flows._grid_problem import (
+    check_covered,
+    check_epsilon,
+    covered,
+    initial_values,
+    read_problem,
+)
 from brenier.flows._sinkhorn_sweeps import Sweeper, kl_from
 from brenier.functionals._power_divergence import POWERS
 from brenier.maps import GradientMap
@@ -30,7 +36,9 @@ def divergence_flow(
 
     By ℓ = (Sweep_ε(φ) − φ)/ε, φ ← φ + τ h'(e^ℓ) (4.11), of first order; KL with τ = ε is Sinkhorn.
     h'' (1) = 1 for all: they differ far from the end only. Stable for τ about ε, not for 4ε. For KL
-    itself take ``sinkhorn_flow``.
+    itself take ``sinkhorn_flow``. Made for a torus: on a box h' may be huge at nodes without mass;
+    reverse KL and Hellinger diverge where ρ_t has by far the lighter tail, χ² may leave the grid.
+    There take ``MirrorFlow`` with ``functionals.PowerDivergence``, which sees particles only.
 
     Args:
         source, target, grid, target_grid, initial: as in ``sinkhorn_flow``.
@@ -50,7 +58,8 @@ def divergence_flow(
     Raises:
         ValueError: as ``sinkhorn_flow``, and a divergence that is not known: one whose h is not
             differentiable (total variation) has no Wasserstein gradient to follow.
-        SolveError: the flow diverged: τ is too large.
+        SolveError: the flow diverged: τ is too large, or in some tail ρ_t and e^{−f} differ by
+            orders of magnitude.
 
     >>> import jax.numpy as jnp
     >>> from brenier.exact import Torus
@@ -97,7 +106,11 @@ def divergence_flow(
     }
     if result.failed:
         return Solution(None, result, stats).checked(throw)
-    check_covered(problem, p)
+    if divergence == "kl":
+        check_covered(problem, p)
+    elif not covered(problem, p):
+        # No fault of the grid: the tails ran away.
+        return Solution(None, Result.diverged, stats).checked(throw)
     return Solution(GradientMap(GridPotential.from_grid(grid, p)), result, stats)
 
 

@@ -98,8 +98,8 @@ class MirrorFlow(AbstractMethod[MirrorState]):
     the family of maps in L²(e^{−g}). Its particles are T_t(y); the mirror coordinate ∇u_t is
     ``map.inverse()``; ``mirror_velocity`` is the velocity of the continuity equation. The start is
     ρ_0 = T_0#e^{−g}, e^{−g} itself for the identity. For KL this is the limit of Sinkhorn's
-    marginals, and ``parabolic_flow`` is quicker in d ≤ 3; for a potential in any d so is
-    ``ParabolicMongeAmpere``. Of other divergences take ``functionals.PowerDivergence``.
+    marginals, and ``parabolic_flow`` is quicker in d ≤ 3; for potentials in any d
+    ``ParabolicMongeAmpere`` is implicit. Other divergences: ``functionals.PowerDivergence``.
 
     The flow is a diffusion, and explicit: each family has a longest stable step. "adaptive" finds
     it, by sub-steps whose error in the map is estimated; the other schemes do not, and blow up
@@ -267,6 +267,9 @@ def _spread(points: Points) -> Scalar:
 
 def check_functional(functional: object) -> None:
     """A ``ValueError`` where there is no Wasserstein gradient to follow."""
+    if isinstance(functional, type) and issubclass(functional, AbstractFunctional):
+        raise ValueError(f"functional: got the class {functional.__name__}; wants one made of it, "
+                         f"{functional.__name__}(...).")
     if not isinstance(functional, AbstractFunctional):
         raise ValueError(f"functional: got {type(functional).__name__}, which has no Wasserstein "
                          "gradient; wants one of brenier.functionals (KL, MMD, ...).")

@@ -51,16 +51,13 @@ class PowerDivergence(AbstractFunctional):
         return cls(POWERS[name])
 
     def value(self, moving: Moving, target: AbstractMeasure, key: Key) -> Scalar:
-        """E_μ[h(r)/r], h(1) = 0: never negative, where ν is normalised."""
-        log_ratio = self._log_ratio(moving, target)
-        inverse, a = jnp.exp(-log_ratio), self.power
+        """E_μ[(rᵃ − 1)/(a(a + 1))], as E_μ[1/r] = 1; on particles it may fall below 0."""
+        log_ratio, a = self._log_ratio(moving, target), self.power
         if a == 0.0:
-            ratio_of_h = log_ratio - 1.0 + inverse
-        elif a == -1.0:
-            ratio_of_h = 1.0 - inverse * (1.0 + log_ratio)
-        else:
-            ratio_of_h = (jnp.exp(a * log_ratio) - inverse) / (a * (a + 1.0)) - (1.0 - inverse) / a
-        return jnp.mean(ratio_of_h)
+            return jnp.mean(log_ratio)
+        if a == -1.0:
+            return -jnp.mean(log_ratio * jnp.exp(-log_ratio))
+        return jnp.mean(jnp.expm1(a * log_ratio)) / (a * (a + 1.0))
 
     def gradient(self, moving: Moving, target: AbstractMeasure, key: Key) -> Points:
         weight = jnp.exp(self.power * self._log_ratio(moving, target))
