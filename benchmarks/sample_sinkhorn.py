@@ -9,7 +9,9 @@ without its adaptive momentum, chosen on 2000 points. The error of the plan it h
 marginals together, is then computed by the same code for all, and is the tolerance that ours is
 given. Compilation is not timed; runs alternate, and the least time of each counts. POT's lazy
 solver makes the same iterates as OTT's plain one: one of them is timed, and the rest is their
-number (on the 2000 points) times that.
+number (on the 2000 points) times that. The peak of resident memory is that of a process of its own,
+compilation included, after a few iterations (more take no more); ``floor_mib`` is what it held
+before, libraries and points.
 """
 
 import argparse
@@ -28,6 +30,7 @@ import jax.numpy as jnp
 import numpy as np
 import ot
 
+from brenier.cli._apart import peak_mib, run_apart
 from brenier.cli._console import ProgressReport
 from brenier.numerics import SinkhornResult, entropic_potential, sinkhorn
 
@@ -37,6 +40,8 @@ _MOMENTUM_FROM = 20
 _POT_ITERATIONS, _POT_BATCH = 1, 1000
 # OTT's settings are chosen on so many points.
 _CHOICE = 2000
+# Of a run whose memory is measured.
+_FEW = 10
 
 
 def main(
@@ -75,6 +80,9 @@ def _measured(
         tried[batch, momentum] = took, int(count)
     best = min(tried, key=lambda setting: tried[setting][0])
     theirs = _ott(x, y, epsilon, *best)
+    size = ["--n", str(n), "--dimension", str(dimension), "--ratio", str(ratio),
+            "--seed", str(seed), "--dtypes", dtype, "--batch", str(best[0])]  # fmt: skip
+    memory = {name: run_apart(__file__, ["--peak", name, *size]) for name in _PEAKS}
     seconds: dict[str, list[float]] = {"ott": [], "ours": []}
     (f, g, iterations), took = _timed(theirs)
     seconds["ott"].append(took)
@@ -95,15 +103,17 @@ def _measured(
         "ours": {
             "seconds": least["ours"], "iterations": int(result.iterations),
             "error": _error(x, y, result.f, result.g, epsilon),
-            "converged": bool(result.converged),
+            "converged": bool(result.converged), **memory["ours"],
         },
         "ott": {
             "seconds": least["ott"], "iterations": int(iterations), "error": error,
             "batch": best[0], "momentum": best[1],
             "tried": {f"{b}, {'momentum' if m else 'plain'}": value
                       for (b, m), value in tried.items()},
+            **memory["ott"],
         },
-        "pot": {"seconds_per_iteration": pot, "iterations": plain, "seconds": pot_total},
+        "pot": {"seconds_per_iteration": pot, "iterations": plain, "seconds": pot_total,
+                **memory["pot"]},
         "ott_over_ours": least["ott"] / least["ours"],
         "pot_over_ours": pot_total / least["ours"],
         "better_over_ours": min(least["ott"], pot_total) / least["ours"],
@@ -120,7 +130,7 @@ def _clouds(n: int, dimension: int, dtype: str, seed: int) -> tuple[jax.Array, j
 
 
 def _ott(
-    x: jax.Array, y: jax.Array, epsilon: float, batch: int, momentum: bool
+    x: jax.Array, y: jax.Array, epsilon: float, batch: int, momentum: bool, most: int = _MOST
 ) -> Callable[[], Any]:
     from jax._src.interpreters import batching
     from ott.geometry import pointcloud
@@ -136,7 +146,7 @@ def _ott(
     def run(x, y):
         geometry = pointcloud.PointCloud(x, y, epsilon=2.0 * epsilon, batch_size=batch)
         solver = ott_sinkhorn.Sinkhorn(
-            threshold=_TOLERANCE, max_iterations=_MOST,
+            threshold=_TOLERANCE, max_iterations=most,
             momentum=acceleration.Momentum(start=_MOMENTUM_FROM if momentum else 0),
         )  # fmt: skip
         out = solver(linear_problem.LinearProblem(geometry))
@@ -176,6 +186,25 @@ def _error(x: jax.Array, y: jax.Array, f: jax.Array, g: jax.Array, epsilon: floa
     return float(sum(jnp.mean(jnp.abs(jnp.expm1(gap / epsilon))) for gap in gaps))
 
 
+def _peak(
+    name: str, n: int, dimension: int, ratio: float, seed: int, dtype: str, batch: int
+) -> dict[str, float]:
+    """The peak of memory of this process after a few iterations of one of them."""
+    x, y, spread = _clouds(n, dimension, dtype, seed)
+    floor = peak_mib()
+    _PEAKS[name](x, y, ratio * spread, batch)
+    return {"peak_mib": peak_mib(), "floor_mib": floor}
+
+
+_PEAKS: dict[str, Callable[[jax.Array, jax.Array, float, int], Any]] = {
+    "ours": lambda x, y, epsilon, batch: jax.block_until_ready(
+        sinkhorn(x, y, epsilon=epsilon, tolerance=_TOLERANCE, max_iterations=_FEW)
+    ),
+    "ott": lambda x, y, epsilon, batch: _ott(x, y, epsilon, batch, momentum=False, most=_FEW)(),
+    "pot": lambda x, y, epsilon, batch: _pot(x, y, epsilon),
+}
+
+
 def _timed(call: Callable[[], Any]) -> tuple[Any, float]:
     started = time.perf_counter()
     result = jax.block_until_ready(call())
@@ -193,7 +222,16 @@ def command() -> None:
     parser.add_argument("--runs", type=int, default=2)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--dtypes", nargs="+", default=["float32", "float64"])
-    print(json.dumps(measure(lambda *_: None, **vars(parser.parse_args())), indent=2))
+    parser.add_argument("--peak", choices=sorted(_PEAKS), help="only the memory of this one")
+    parser.add_argument("--batch", type=int, default=_BATCHES[0], help="OTT's, with --peak")
+    given = vars(parser.parse_args())
+    name, batch = given.pop("peak"), given.pop("batch")
+    if name is None:
+        print(json.dumps(measure(lambda *_: None, **given), indent=2))
+        return
+    dtype = given.pop("dtypes")[0]
+    del given["runs"]
+    print(json.dumps(_peak(name, **given, dtype=dtype, batch=batch)))
 
 
 if __name__ == "__main__":

@@ -11,9 +11,6 @@ Gaussian; the target is its image under x + 0.3 tanh(x) + 1 after a diagonal str
 
 import argparse
 import json
-import resource
-import subprocess
-import sys
 import tempfile
 import time
 from pathlib import Path
@@ -21,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from brenier.cli._apart import peak_mib, run_apart
 from brenier.cli._console import ProgressReport
 
 _ROWS = [(10**3, 2), (10**4, 2), (10**5, 2), (10**3, 50), (10**4, 50), (10**5, 50)]
@@ -43,12 +41,8 @@ def row(n: int, d: int, seed: int) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
         for index, name in enumerate(("x", "y")):
             _write(Path(folder, f"{name}.npy"), n, d, seed + index, bent=name == "y")
-        command = [sys.executable, __file__, "--measure", folder, "--seed", str(seed)]
-        run = subprocess.run(command, capture_output=True, text=True)
-    if run.returncode:
-        last = run.stderr.strip().splitlines()[-1:]
-        return {"n": n, "d": d, "failed": last[0] if last else f"exit code {run.returncode}"}
-    return {"n": n, "d": d, **json.loads(run.stdout)}
+        found = run_apart(__file__, ["--measure", folder, "--seed", str(seed)])
+    return {"n": n, "d": d, **found}
 
 
 def _write(path: Path, n: int, d: int, seed: int, *, bent: bool) -> None:
@@ -65,7 +59,7 @@ def _write(path: Path, n: int, d: int, seed: int, *, bent: bool) -> None:
 def _measure(folder: str, seed: int) -> dict[str, Any]:
     from brenier import MongeMap
 
-    floor = _peak()
+    floor = peak_mib()
     x, y = (np.load(Path(folder, f"{name}.npy"), mmap_mode="r") for name in ("x", "y"))
     started = time.perf_counter()
     estimator = MongeMap(random_state=seed).fit(x, y)
@@ -75,14 +69,10 @@ def _measure(folder: str, seed: int) -> dict[str, Any]:
     truth = (some + 0.3 * np.tanh(some)) * np.linspace(0.5, 2.0, x.shape[1]) + 1.0
     error = np.sum((estimator.transform(some) - truth) ** 2, axis=1).mean()
     return {
-        "seconds": fitted, "peak_mib": _peak(), "floor_mib": floor,
+        "seconds": fitted, "peak_mib": peak_mib(), "floor_mib": floor,
         "file_mib": 2 * x.nbytes / 2**20, "steps": stats["steps"],
         "l2_uvp": float(100.0 * error / y[:1000].var(axis=0).sum()),
     }  # fmt: skip
-
-
-def _peak() -> float:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024.0
 
 
 def command() -> None:

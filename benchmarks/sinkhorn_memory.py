@@ -9,7 +9,6 @@ then both solvers in float64 at ``--pot-n`` points, to the same marginal error.
 
 import argparse
 import json
-import resource
 import time
 import warnings
 from collections.abc import Callable
@@ -20,6 +19,7 @@ import jax
 import numpy as np
 import ot
 
+from brenier.cli._apart import peak_mib
 from brenier.cli._console import ProgressReport
 from brenier.numerics import SinkhornResult, sinkhorn
 
@@ -40,23 +40,18 @@ def timed(call: Callable[[], Any]) -> tuple[Any, float]:
     return result, time.perf_counter() - start
 
 
-def peak_memory() -> float:
-    """The largest resident memory of this process so far, in MiB."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024.0
-
-
 def large(
     n: int, dimension: int, ratio: float, tolerance: float, dtype: str, seed: int
 ) -> dict[str, Any]:
     """The large problem, streamed."""
     x, y, spread = clouds(n, dimension, dtype, seed)
-    before = peak_memory()
+    before = peak_mib()
     result, seconds = timed(lambda: sinkhorn(x, y, epsilon=ratio * spread, tolerance=tolerance))
     return {
         "n": n, "dimension": dimension, "dtype": dtype, "epsilon_over_mean_cost": ratio,
         "tolerance": tolerance, "seconds": seconds, "iterations": int(result.iterations),
         "marginal_error": float(result.error), "converged": bool(result.converged),
-        "peak_memory_mib": peak_memory(), "peak_memory_before_mib": before,
+        "peak_memory_mib": peak_mib(), "peak_memory_before_mib": before,
         "kernel_matrix_mib": n * n * x.itemsize / 2**20,
     }
 

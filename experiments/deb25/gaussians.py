@@ -137,6 +137,8 @@ def _figure() -> bytes:
     curve = np.asarray(source.factor) @ circle
     axes.plot(*curve, ":", color="#c0392b", label="e⁻ᶠ")
     axes.set_aspect("equal")
+    axes.set_xlabel("x₁")
+    axes.set_ylabel("x₂")
     axes.set_title("ρ from e⁻ᵍ (t = 0) to e⁻ᶠ")
     axes.legend(frameon=False, fontsize=8)
     return png_bytes(figure)

@@ -196,7 +196,7 @@ def _scatter(made: dict[str, np.ndarray], table: dict[str, Any]) -> bytes:
         points = made[name][:_DATA]
         colour = INK if name == "data" else BLUE if name in shown[:5] else RED
         axes.plot(*points.T, ".", ms=2.0, color=colour, alpha=0.5, mew=0)
-        note = "" if name == "data" else f"\nenergy distance² {1e3 * table[name]['energy']:.2f}e-3"
+        note = "" if name == "data" else f"\nenergy distance² {table[name]['energy']:.4f}"
         axes.set_title(("1000 data" if name == "data" else name) + note, fontsize=9)
         axes.set_xlim(-3.4, 3.4)
         axes.set_ylim(-3.4, 3.4)
@@ -225,8 +225,10 @@ def _curves(sizes: dict[str, Any]) -> bytes:
     axes.plot([], [], "--", lw=0.8, color=INK, label="the data themselves")
     axes.plot([], [], ":", color=INK, label="bias not taken back")
     axes.set_xscale("log", base=2)
-    axes.set_yscale("log")
-    axes.set_yticks([2, 5, 10, 20, 50], ["2", "5", "10", "20", "50"])
+    # Unbiased, so near 0 some are negative: linear there.
+    axes.set_yscale("symlog", linthresh=1.0)
+    axes.set_yticks([0, 1, 2, 5, 10, 20, 50], ["0", "1", "2", "5", "10", "20", "50"])
+    axes.axhline(0.0, color=INK, lw=0.5)
     axes.minorticks_off()
     axes.set_xlabel("ε over ½ median‖y − y'‖²/√n")
     axes.set_ylabel("energy distance² to the law, × 1000")

@@ -257,15 +257,16 @@ def _figure(curves: dict[str, Any]) -> bytes:
     left.set_title("Example 2")
     left.set_xlabel("t")
     left.set_ylabel("|1 − σ²|")
+    left.set_xlim(0.0, 3.0)
     left.set_ylim(1e-5, 10.0)
     left.legend(frameon=False, fontsize=8, loc="lower left")
     names = {"kl": "KL", "chi2": "χ²", "reverse_kl": "reverse KL", "hellinger": "Hellinger"}
     for (name, (times, kl)), colour in zip(curves.items(), _COLOURS, strict=True):
         right.semilogy(times, kl, color=colour, label=names[name])
-    right.set_title("Mirror flows of divergences, on the circle")
+    right.set_title("Other divergences, on the circle")
     right.set_xlabel("t")
     right.set_ylabel("KL(ρ | e⁻ᶠ)")
-    right.set_xlim(0.0, 8.0)
+    right.set_xlim(0.0, 6.0)
     right.set_ylim(1e-7, 2.0)
     right.legend(frameon=False, fontsize=8)
     return png_bytes(figure)

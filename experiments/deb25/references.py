@@ -38,6 +38,8 @@ from ._problems import (
 )
 
 _PLACES = np.array([-1.0, 0.0, 1.0])
+# Half a unit of the sixth digit behind the point, the last that the tables show.
+_SHOWN = 5e-7
 # Of the finite difference in the corrector: the error is its square.
 _DELTA = 1e-3
 
@@ -108,12 +110,12 @@ def _line():
     for t, p, kl in zip(TIMES, stats["potentials"], stats["kl"], strict=True):
         found = (*line.slope(p, _PLACES), line.away(p), line.wasserstein(p), kl)
         rows += [
-            row(f"p1.{t}.{name}", value, reference, 1e-6)
+            row(f"p1.{t}.{name}", value, reference, _SHOWN)
             for name, value, reference in zip(names, found, P1_TABLE[t], strict=True)
         ]
     limit = np.asarray(line.limit(_PLACES[:, None]))[:, 0]
     rows += [
-        row(f"p1.inf.{name}", value, reference, 1e-6)
+        row(f"p1.inf.{name}", value, reference, _SHOWN)
         for name, value, reference in zip(names, limit, P1_LIMIT, strict=False)
     ]
     return rows, {}
@@ -139,7 +141,7 @@ def _line_sinkhorn():
     ):  # fmt: skip
         errors = _sinkhorn_errors(line, p, half_shift)
         rows += [
-            row(f"p1.{name}.{eps}", error, reference, 1e-6)
+            row(f"p1.{name}.{eps}", error, reference, _SHOWN)
             for eps, error, reference in zip(EPSILONS, errors, references, strict=True)
         ]
         measured[f"p1_{name}_order"] = order(EPSILONS, errors)
@@ -163,7 +165,9 @@ def _corrector():
         row(f"p1.corrector.{place:g}", value, reference, 1e-5)
         for place, value, reference in zip(_PLACES, spline, P1_CORRECTOR, strict=True)
     ]
-    # On [-2, 2] but where the map leaps between the modes: constants are 10 times as large there.
+    # On [-2, 2] but where the map leaps between the modes: constants are 10 times as large there
+    # (the table's own half-shift error in L² is 2.8 ε² at the least ε, so 0.8 ε² cannot be a bound
+    # of all of [-2, 2]).
     middle = np.abs(line.x) <= 2.0
     calm = middle & ((line.x <= -0.75) | (line.x >= 0.0))
     first, second = [], []
@@ -196,7 +200,7 @@ def _torus():
         move = plane.displacement(p)
         found = (*move[0, 0], plane.norm(move - away), kl)
         rows += [
-            row(f"t2.{t}.{name}", value, reference, 1e-6)
+            row(f"t2.{t}.{name}", value, reference, _SHOWN)
             for name, value, reference in zip(
                 ("px", "py", "map", "KL"), found, T2_TABLE[t], strict=True
             )
@@ -233,7 +237,7 @@ def _torus_sinkhorn():
         stats = sinkhorn_flow(plane.source, plane.target, plane.grid, 1.0, epsilon=eps).stats
         errors.append(plane.norm(plane.displacement(stats["potentials"][0]) - exact))
     rows = [
-        row(f"t2.half_shift.{eps}", error, reference, 1e-6)
+        row(f"t2.half_shift.{eps}", error, reference, _SHOWN if eps > EPSILONS[-1] else 5e-8)
         for eps, error, reference in zip(EPSILONS, errors, T2_HALF_SHIFT, strict=True)
     ]
     return rows, {"t2_half_shift_order": order(EPSILONS, errors)}
@@ -250,7 +254,7 @@ def _plane():
     found = (*centre, *side, solution.stats["cost"])
     names = ("centre_x", "centre_y", "side_x", "side_y", "cost")
     rows = [
-        row(f"w2d.{name}", value, reference, 2e-5)
+        row(f"w2d.{name}", value, reference, 1e-5)
         for name, value, reference in zip(names, found, W2D, strict=True)
     ]
     return rows, {"w2d_map_change": solution.stats["map_change"]}

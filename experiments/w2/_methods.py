@@ -2,7 +2,6 @@
 
 import dataclasses
 import importlib.util
-import resource
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 import brenier
+from brenier.cli._apart import peak_mib
 from brenier.flows import Progress
 from brenier.maps import EntropicMap, GradientMap
 
@@ -29,7 +29,7 @@ def measured(name: str, what: Path | int, seed: int, seconds: float | None) -> d
     before = time.process_time()
     found = METHODS[name](own, seed, seconds)
     # Of all threads, tests included: what tells on a machine that is shared.
-    return {**found, "cpu_seconds": time.process_time() - before, "peak_mib": _peak_mib()}
+    return {**found, "cpu_seconds": time.process_time() - before, "peak_mib": peak_mib()}
 
 
 def absent(name: str) -> str | None:
@@ -120,14 +120,3 @@ def _entropic(own: Pair, seed: int, seconds: float | None) -> dict[str, Any]:
 METHODS: dict[str, Callable[[Pair, int, float | None], dict[str, Any]]] = {
     "brenier": _ours, "ott_enot": _ott_enot, "linear": _linear, "entropic": _entropic,
 }  # fmt: skip
-
-
-def _peak_mib() -> float:
-    """The largest resident memory of this process: of its own, where the system tells it apart."""
-    status = Path("/proc/self/status")
-    if status.exists():
-        # A child's ru_maxrss begins at its parent's size on Linux; this one does not.
-        for line in status.read_text().splitlines():
-            if line.startswith("VmHWM:"):
-                return int(line.split()[1]) / 1024.0
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024.0

@@ -1,5 +1,6 @@
 """Checks of what users hand in: a clear ``ValueError`` at the entry, or a clean array."""
 
+import numbers
 from typing import Any
 
 import jax
@@ -12,7 +13,11 @@ _EXACT_INTEGER = 2**53
 
 def as_float_array(name: str, value: Any) -> np.ndarray:
     """A NumPy floating array of what was given; integers and booleans become float64."""
-    array = np.asarray(value)
+    try:
+        array = np.asarray(value)
+    except ValueError as error:
+        raise ValueError(f"{name}: got rows that make no array ({error}); wants rows of one "
+                         "length.") from None
     if array.dtype == object:
         try:
             array = array.astype(np.float64)
@@ -91,18 +96,29 @@ def check_weights(name: str, value: Any, n: int) -> np.ndarray:
     return weights / weights.sum()
 
 
-def check_positive(name: str, value: float) -> float:
+def check_positive(name: str, value: Any) -> float:
     """A finite number above zero."""
-    if not (np.isfinite(value) and value > 0):
-        raise ValueError(f"{name}: got {value}; wants a finite number above 0.")
-    return value
+    if not (_is_number(value) and np.isfinite(value) and value > 0):
+        raise ValueError(f"{name}: got {_shown(value)}; wants a finite number above 0.")
+    number: float = value
+    return number
 
 
-def check_at_least(name: str, value: int, least: int) -> int:
+def check_at_least(name: str, value: Any, least: int) -> int:
     """An integer of at least ``least``."""
-    if int(value) != value or value < least:
-        raise ValueError(f"{name}: got {value}; wants an integer of at least {least}.")
+    whole = _is_number(value) and np.isfinite(value) and int(value) == value
+    if not whole or value < least:
+        raise ValueError(f"{name}: got {_shown(value)}; wants an integer of at least {least}.")
     return int(value)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, numbers.Real | np.ndarray | jax.Array)
+
+
+def _shown(value: Any) -> str:
+    """A value as a message names it: strings in quotes."""
+    return repr(value) if isinstance(value, str) else str(value)
 
 
 def check_key(name: str, value: Any) -> jax.Array:

@@ -181,6 +181,7 @@ def test_audit_and_scikit_learn(fitted):
         ({"widths": ()}, _X, "widths: got"),
         ({"epsilon": "cv"}, _X[:5], "X: got 5 points; wants at least 6 for 3 folds"),
         ({"source": "mixture", "components": 0}, _X, "components: got 0"),
+        ({"source": "mixture", "components": 9}, _X[:8], "components: got 9; wants at most 8"),
     ],
 )
 def test_bad_input(settings, x, message):

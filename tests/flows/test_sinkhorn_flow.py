@@ -7,6 +7,7 @@ import ot
 import pytest
 
 import brenier
+from brenier._checks import check_at_least, check_positive
 from brenier._solution import SolveError
 from brenier.exact import Box, Torus
 from brenier.flows import (
@@ -15,6 +16,7 @@ from brenier.flows import (
     gaussian_sinkhorn_flow,
     sinkhorn_flow,
 )
+from brenier.flows._grid_problem import check_grid
 from brenier.measures import Gaussian
 
 NORMAL = Gaussian.standard(1)
@@ -138,6 +140,16 @@ def test_what_cannot_be_done_is_said():
         sinkhorn_flow(NORMAL, NARROW, BOX, 1.0, epsilon=0.1, target_grid=small)
     with pytest.raises(ValueError, match="times: got"):
         sinkhorn_flow(NORMAL, NARROW, BOX, [1.0, 0.5], epsilon=0.1)
+    with pytest.raises(ValueError, match="times: got dtype <U4; wants real numbers"):
+        sinkhorn_flow(NORMAL, NARROW, BOX, "late", epsilon=0.1)
+    with pytest.raises(ValueError, match=r"grid: got NoneType; wants an exact\.Box or exact"):
+        check_grid("grid", None)
+    for wrong in ("small", None, np.nan, 0.0):
+        with pytest.raises(ValueError, match=r"epsilon: got .*; wants a finite number above 0"):
+            check_positive("epsilon", wrong)
+    for wrong in ("few", None, np.inf, 1.5):
+        with pytest.raises(ValueError, match=r"steps: got .*; wants an integer of at least 1"):
+            check_at_least("steps", wrong, 1)
     with pytest.raises(ValueError, match="initial: got shape"):
         sinkhorn_flow(NORMAL, NARROW, BOX, 1.0, epsilon=0.1, initial=np.zeros(3))
 

@@ -2,7 +2,7 @@
 
 import dataclasses
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -125,6 +125,9 @@ class Generator(BaseEstimator):
         seed = int(check_random_state(self.random_state).randint(2**31 - 1))
         names = column_names(X)
         x = checked("X", X, None)
+        if self.components is not None and self.components > len(x):
+            raise ValueError(f"components: got {self.components}; wants at most {len(x)}, the "
+                             "number of points.")
         coordinates = Coordinates.of(x, self.scaling)
         z = coordinates.encode(x)
         with stages(self.verbose, self.callback) as told:
@@ -244,8 +247,9 @@ class Generator(BaseEstimator):
         if self.components is not None:
             check_at_least("components", self.components, 1)
         check_at_least("folds", self.folds, 2)
-        if len(self.widths) < 1 or min(self.widths) < 1:
-            raise ValueError(f"widths: got {self.widths}; wants at least one positive width.")
+        if not isinstance(self.widths, Sequence) or not self.widths or min(self.widths) < 1:
+            raise ValueError(f"widths: got {self.widths}; wants at least one positive width, as "
+                             "(128, 64).")
 
     def _forget(self) -> None:
         """Drop what an earlier fit left and this one may not set."""

@@ -140,6 +140,10 @@ def _start(
 
 
 def _check_pair(source: Gaussian, target: Gaussian) -> None:
+    for name, measure in (("source", source), ("target", target)):
+        if not isinstance(measure, Gaussian):
+            raise ValueError(f"{name}: got {type(measure).__name__}; wants a Gaussian (of others "
+                             "take parabolic_flow or sinkhorn_flow, on a grid).")
     if source.dimension != target.dimension:
         raise ValueError(f"target: got dimension {target.dimension}; wants {source.dimension}, "
                          "that of the source.")

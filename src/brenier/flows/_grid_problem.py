@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import jax.numpy as jnp
 import numpy as np
 
+from brenier._checks import as_float_array
 from brenier._types import Array, Float
 from brenier.exact import AbstractGrid, Box
 from brenier.exact._grid_densities import Density, log_integral, log_values
@@ -20,6 +21,8 @@ _CUT_OFF = 1e-6
 _COARSEST = 1.0
 # Standard deviations of a target that its own grid covers where none is given.
 _DEVIATIONS = 6.0
+# In spacings.
+_ROUNDING = 1e-6
 
 
 class GridProblem(NamedTuple):
@@ -60,6 +63,9 @@ def read_problem(
     source: Density, target: Density, grid: AbstractGrid, target_grid: AbstractGrid | None
 ) -> GridProblem:
     """Both densities at their nodes, normalised and checked."""
+    check_grid("grid", grid)
+    if target_grid is not None:
+        check_grid("target_grid", target_grid)
     there = _target_grid(target, grid) if target_grid is None else target_grid
     if there.dimension != grid.dimension or there.periodic != grid.periodic:
         raise ValueError(f"target_grid: got a {type(there).__name__} of dimension "
@@ -108,18 +114,33 @@ def check_epsilon(name: str, epsilon: float, problem: GridProblem) -> None:
                          f"is {least:.4g}; wants at least that{wish}.")
 
 
+def covered(problem: GridProblem, p: Float[np.ndarray, "*n"]) -> bool:
+    """Whether ∇φ stays in the grid of the target."""
+    if problem.grid.periodic:
+        return True
+    low, high = _image_box(problem, p)
+    # Nodes that do not move stay on the border but for rounding.
+    slack = _ROUNDING * np.array(problem.target_grid.spacing)
+    lower, upper = problem.target_grid.lower, problem.target_grid.upper
+    return bool((low >= lower - slack).all() and (high <= upper + slack).all())
+
+
 def check_covered(problem: GridProblem, p: Float[np.ndarray, "*n"]) -> None:
     """A ``ValueError`` where ∇φ leaves the grid of the target."""
-    if problem.grid.periodic:
-        return
-    image = problem.gradient(p).reshape(-1, problem.grid.dimension)
-    low, high = image.min(axis=0), image.max(axis=0)
-    if (low < problem.target_grid.lower).any() or (high > problem.target_grid.upper).any():
+    if not covered(problem, p):
+        low, high = _image_box(problem, p)
         raise ValueError(
             f"target_grid: got the box from {list(problem.target_grid.lower)} to "
             f"{list(problem.target_grid.upper)}; wants one that covers the images of the source's "
             f"nodes, from {low.tolist()} to {high.tolist()}."
         )
+
+
+def _image_box(
+    problem: GridProblem, p: Float[np.ndarray, "*n"]
+) -> tuple[Float[np.ndarray, "d"], Float[np.ndarray, "d"]]:
+    image = problem.gradient(p).reshape(-1, problem.grid.dimension)
+    return image.min(axis=0), image.max(axis=0)
 
 
 def initial_values(initial: Any, grid: AbstractGrid) -> Float[np.ndarray, "*n"]:
@@ -133,9 +154,15 @@ def initial_values(initial: Any, grid: AbstractGrid) -> Float[np.ndarray, "*n"]:
     return values
 
 
+def check_grid(name: str, grid: Any) -> None:
+    """A ``ValueError`` of what is no grid."""
+    if not isinstance(grid, AbstractGrid):
+        raise ValueError(f"{name}: got {type(grid).__name__}; wants an exact.Box or exact.Torus.")
+
+
 def check_times(times: Any) -> Float[np.ndarray, "k"]:
     """Finite times in increasing order, above 0; one number is one time."""
-    moments = np.atleast_1d(np.asarray(times, np.float64))
+    moments = np.atleast_1d(as_float_array("times", times))
     increasing = moments.ndim == 1 and moments.size and (np.diff(moments, prepend=0.0) > 0).all()
     if not increasing or not np.isfinite(moments).all():
         raise ValueError(f"times: got {np.asarray(times).tolist()}; wants finite times above 0, in "

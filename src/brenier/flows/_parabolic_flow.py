@@ -24,6 +24,7 @@ from brenier.flows._grid_problem import (
     GridProblem,
     check_covered,
     check_epsilon,
+    check_grid,
     check_times,
     initial_values,
     read_problem,
@@ -96,6 +97,7 @@ def parabolic_flow(
     started = time.perf_counter()
     moments = check_times(times)
     check_positive("tolerance", tolerance)
+    check_grid("grid", grid)
     if grid.dimension == 1:
         if target_grid is not None or epsilon is not None:
             raise ValueError("target_grid, epsilon: got one on the line, where the equation itself "

@@ -5,8 +5,8 @@ import abc
 import equinox as eqx
 
 from brenier._types import Key, Points, Scalar
-from brenier.maps import AbstractMap
-from brenier.measures import AbstractMeasure
+from brenier.maps import AbstractMap, Pushforward
+from brenier.measures import AbstractMeasure, require_density
 
 
 class Moving(eqx.Module):
@@ -25,6 +25,22 @@ class Moving(eqx.Module):
     def pushed(cls, map: AbstractMap, source: AbstractMeasure, x: Points) -> "Moving":
         """The particles T(x) of T#ρ."""
         return cls(map(x), x, map, source)
+
+    def pushforward(self) -> Pushforward:
+        """T#ρ as a measure with a density; a ``ValueError`` of bare particles."""
+        if self.map is None or self.source is None:
+            raise ValueError(
+                "moving: got bare particles; wants Moving.pushed(map, source, x), because exact "
+                "densities and scores are computed through the map (or take KL with "
+                "SelfEntropicScore)."
+            )
+        require_density("source", self.source)
+        return Pushforward(self.source, self.map)
+
+    def preimages(self) -> Points:
+        """The x_i of the particles T(x_i)."""
+        assert self.source_points is not None  # set together with map and source
+        return self.source_points
 
 
 class AbstractFunctional(eqx.Module):

@@ -8,7 +8,6 @@ import jax.numpy as jnp
 from brenier._checks import check_positive
 from brenier._types import Key, Points, Scalar
 from brenier.functionals._base import AbstractFunctional, Moving
-from brenier.maps import Pushforward
 from brenier.measures import AbstractMeasure, require_density
 from brenier.numerics import default_epsilon, self_entropic_score, self_transport
 
@@ -29,23 +28,10 @@ class ExactScore(AbstractScore):
     """∇log(T#ρ)(T(x)) = (DT)⁻ᵀ∇ₓ[log ρ − log det DT](x), exact where log ρ is known (eq. 1.9)."""
 
     def score(self, moving: Moving) -> Points:
-        return self._pushforward(moving).score_at(self._source_points(moving))
+        return moving.pushforward().score_at(moving.preimages())
 
     def negative_entropy(self, moving: Moving) -> Scalar:
-        return jnp.mean(self._pushforward(moving).log_density_at(self._source_points(moving)))
-
-    def _pushforward(self, moving: Moving) -> Pushforward:
-        if moving.map is None or moving.source is None:
-            raise ValueError(
-                "moving: got bare particles; wants Moving.pushed(map, source, x), because the "
-                "exact score is computed through the map (or take SelfEntropicScore)."
-            )
-        require_density("source", moving.source)
-        return Pushforward(moving.source, moving.map)
-
-    def _source_points(self, moving: Moving) -> Points:
-        assert moving.source_points is not None  # set together with map and source
-        return moving.source_points
+        return jnp.mean(moving.pushforward().log_density_at(moving.preimages()))
 
 
 class SelfEntropicScore(AbstractScore):
