@@ -47,6 +47,16 @@ def test_start_is_the_gaussian_map():
     np.testing.assert_allclose(moved, (_X - _X.mean(0)) @ matrix + _Y.mean(0), atol=0.5)
 
 
+def test_fewer_points_than_can_be_held_out_give_the_gaussian_map_at_once():
+    x, y = _X[:40], _Y[:63]
+    found = MongeMap(random_state=0).fit(x, y)
+    coordinates = Preconditioned.gaussian(
+        x.mean(axis=0), shrunk_covariance(x), y.mean(axis=0), shrunk_covariance(y)
+    )
+    np.testing.assert_allclose(found.transform(_X), coordinates.gradient(_X), rtol=1e-12)
+    assert found.solution_.stats["steps"] == 0
+
+
 def test_fitted_attributes_and_inverse(fitted):
     assert fitted.n_features_in_ == 2
     assert not hasattr(fitted, "feature_names_in_")

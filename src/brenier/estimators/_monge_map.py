@@ -15,7 +15,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from brenier._checks import check_points
-from brenier._solution import Result
+from brenier._solution import Result, Solution
 from brenier._types import Key
 from brenier.certify import Certificate, audit
 from brenier.estimators._capacity import gain_over_gaussian
@@ -149,6 +149,10 @@ class MongeMap(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
             source.mean, source.covariance, goal.mean, goal.covariance
         )
         follows_density = isinstance(Y, AbstractMeasure) and Y.has_density
+        if self.method is None and not follows_density and min(len(x), len(y)) < _FEW:
+            # None can be held out to tell whether a map that bends is better.
+            linear = GradientMap(_cast(coordinates, dtype))
+            return self._keep(linear, Solution(linear, Result.successful, {"steps": 0}), names)
         method = self.method or _default_method(follows_density, min(len(x), len(y)))
         # The semi-dual averages over thousands of steps: single precision is enough, and faster.
         working = jnp.float32 if isinstance(method, SemiDual) else jnp.float64
@@ -175,13 +179,10 @@ class MongeMap(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         if self.method is None and not follows_density:
             gain = gain_over_gaussian(potential, u_held, v_held)
             stats = {**stats, "gain": gain.value, "gain_stderr": gain.stderr}
-            told_apart = gain.clear and min(len(x), len(y)) >= _FEW
-            potential = potential if told_apart else coordinates.potential
+            potential = potential if gain.clear else coordinates.potential
         learned = dataclasses.replace(coordinates, potential=potential)
-        self.map_: GradientMap | SubspaceMap = GradientMap(_cast(learned, dtype))
-        self.solution_ = dataclasses.replace(solution, map=self.map_, stats=stats)
-        self.n_features_in_ = x.shape[1]
-        self._keep_names(names)
+        solution = dataclasses.replace(solution, stats=stats)
+        self._keep(GradientMap(_cast(learned, dtype)), solution, names)
         if solution.result is Result.interrupted:
             raise KeyboardInterrupt
         if solution.result.failed:
@@ -195,17 +196,21 @@ class MongeMap(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
             inner.fit(space.x, space.y)
         finally:  # an interrupted fit too leaves the best map seen
             if "map_" in vars(inner):
-                self.map_ = space.around(inner.map_)
-                self.solution_ = dataclasses.replace(inner.solution_, map=self.map_)
-                self.n_features_in_ = self.map_.dimension
-                self._keep_names(space.names)
+                self._keep(space.around(inner.map_), inner.solution_, space.names)
         return self
 
-    def _keep_names(self, names: Sequence[str] | None) -> None:
+    def _keep(
+        self, map: GradientMap | SubspaceMap, solution: Solution, names: Sequence[str] | None
+    ) -> "MongeMap":
+        """Hold what a fit has found."""
+        self.map_ = map
+        self.solution_ = dataclasses.replace(solution, map=map)
+        self.n_features_in_ = map.dimension
         if names is not None:
             self.feature_names_in_ = np.asarray(names, dtype=object)
         elif "feature_names_in_" in vars(self):
             del self.feature_names_in_
+        return self
 
     def transform(self, X: Any) -> np.ndarray:
         """T(X), (n, d), in the dtype of X."""
