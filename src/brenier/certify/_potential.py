@@ -100,8 +100,11 @@ def fitted_potentials(
         name = f"input-convex network, {_WIDTHS}"
         start = ICNN.identity(key, d, _WIDTHS, activation="squareplus", sharpness=2.0)
     # T(x) ≈ ∇φ(x): x itself is where its image's conjugate point is looked for.
-    fit = minimise_semi_dual(start, u, v, start=u, steps=_FIT_STEPS)
-    yield name, dataclasses.replace(coordinates, potential=Continued.beyond(fit.potential, u))
+    bent = minimise_semi_dual(start, u, v, start=u, steps=_FIT_STEPS).potential
+    if isinstance(bent, LogSumExp):
+        # Pieces that end leave the modulus alone; a network's units go on growing.
+        bent = Continued.beyond(bent, u)
+    yield name, dataclasses.replace(coordinates, potential=bent)
 
 
 def fenchel_young(
