@@ -92,6 +92,13 @@ REFUSED = {
     "colours": (["train", "images.npy", "-o", "new", "--colours", "red"], "wants grey or rgb"),
     "prediction": (["train", "images.npy", "-o", "new", "--prediction", "x"], "--prediction: got"),
     "schedule": (["train", "images.npy", "-o", "new", "--schedule", "x"], "--schedule: got 'x'"),
+    "large labels": (["train", "images.npy", "-o", "new", "--label-file", "large.npy",
+                      "--conditional", "--batch", "3"], "got labels up to 900 for 6 images"),
+    "wide grid": (["pair", "model", "model", "-n", "500", "-o", "g.png"],
+                  "-n: got 500 images"),
+    "wide labels": (["labels", "model", "--labels", "0", "-n", "500", "-o", "g.png"],
+                    "-n: got 500"),
+    "long grid": (["decode", "model", "-n", "5000", "-o", "g.png"], "wants at most 1200"),
     "label file": (["train", "images.npy", "-o", "new", "--label-file", "wide.npy"], "labels of"),
 }  # fmt: skip
 
@@ -99,6 +106,7 @@ REFUSED = {
 @pytest.mark.parametrize("case", REFUSED)
 def test_bad_input_is_refused_in_one_line(case, home, capsys):
     np.save("wide.npy", np.ones((2, 3)))
+    np.save("large.npy", np.array([0, 1, 2, 3, 4, 900]))
     before = sorted(path.name for path in home.iterdir())
     arguments, phrase = REFUSED[case]
     assert main(["ddpm", *arguments, "--json"]) == 2

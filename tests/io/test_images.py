@@ -142,7 +142,8 @@ def test_damaged_files_are_told_apart(name, tmp_path):
 
 @pytest.mark.parametrize(
     ("labels", "phrase"),
-    [([1, 2], "labels of shape"), ([0, 1, -1], "got the label -1"), ([0, 1, 0.5], "wants one int")],
+    [([1, 2], "labels of shape"), ([0, 1, -1], "got the label -1"), ([0, 1, 0.5], "wants one int"),
+     ([0, 1, 2**40], "wants integers from 0 up, below 2")],
 )
 def test_labels_that_cannot_be(labels, phrase, folder, tmp_path):
     np.save(tmp_path / "labels.npy", np.array(labels))

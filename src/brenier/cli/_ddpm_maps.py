@@ -20,8 +20,8 @@ from brenier.velocities import ImageModel
 _BLOCK = 64
 # Below this tolerance float32 cannot keep to it.
 _SINGLE = 1e-4
-# Images of a grid in one row.
-_COLUMNS = 12
+# Images of a grid in one row, where it wraps; more columns or rows make no picture to look at.
+_COLUMNS, _MOST = 12, 100
 
 
 def run_encode(
@@ -73,6 +73,8 @@ def run_decode(
         z = random_codes(model, n, seed)
     else:
         z = check_points(str(codes), read_points(codes).values, dimension=model.dimension)
+    if out.suffix == ".png":
+        _check_count("-n" if codes is None else str(codes), len(z), _COLUMNS * _MOST)
     images = model.images(decoded(model, z, steps, tolerance, progress))
     if out.suffix == ".png":
         columns = min(_COLUMNS, len(images))
@@ -100,6 +102,7 @@ def run_pair(
     if len(folders) < 2:
         raise ValueError(f"MODELS: got {len(folders)}; wants two model folders or more.")
     check_array_file(out, ".png", only=True)
+    _check_count("-n", n, _MOST)
     models = [load_model(folder) for folder in folders]
     for folder, model in zip(folders, models, strict=True):
         if model.shape != models[0].shape:
@@ -120,6 +123,7 @@ def run_labels(
     """Draw the same codes decoded under several labels (KRCO22, Figure 5)."""
     started = time.perf_counter()
     check_array_file(out, ".png", only=True)
+    _check_count("-n", n, _MOST)
     model = load_model(folder)
     wanted = [model.with_label(label) for label in integers("--labels", labels)]
     if not wanted:
@@ -182,6 +186,13 @@ def check_array_file(path: Path, *others: str, only: bool = False) -> None:
     if path.suffix not in endings:
         raise ValueError(f"{path}: got the ending {path.suffix!r}; wants {' or '.join(endings)}.")
     check_folder(path)
+
+
+def _check_count(name: str, n: int, most: int) -> None:
+    """Raise, before any work, for more images than a picture can show."""
+    if n > most:
+        raise ValueError(f"{name}: got {n} images; wants at most {most} in a picture (decode to "
+                         ".npy takes any number).")
 
 
 def write_grid(path: Path, rows: Sequence[tuple[str, np.ndarray]]) -> None:

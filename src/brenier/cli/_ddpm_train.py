@@ -111,6 +111,9 @@ def train_on(
             raise ValueError(f"{images.file}: got images without labels beside --conditional; "
                              "wants a label for each (--label-file, or a folder a class).")
         labels = images.labels
+        if labels.max() >= len(labels):
+            raise ValueError(f"{images.file}: got labels up to {labels.max()} for {len(labels)} "
+                             "images; wants classes that count up from 0 (--conditional).")
     for name, value, known in (("--prediction", settings.prediction, ("v", "epsilon")),
                                ("--schedule", settings.schedule, ("cosine", "linear"))):
         if value not in known:

@@ -143,6 +143,9 @@ def _checked_labels(path: Path, values: np.ndarray, images: ImageSet) -> np.ndar
                          f"{n} images{lost if damaged else ''}; wants one integer for each.")
     if values.min() < 0:
         raise ValueError(f"{path}: got the label {int(values.min())}; wants integers from 0 up.")
+    if values.max() >= 2**31:
+        raise ValueError(f"{path}: got the label {int(values.max())}; wants integers from 0 up, "
+                         "below 2^31.")
     return values.astype(np.int32)
 
 
