@@ -7,8 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 from scipy.spatial.distance import cdist
 
+from brenier.estimators._generator_choice import energy_score
 from brenier.measures import Gaussian
-from brenier.numerics import mean_distance
 from brenier.velocities import ImageModel, bits_per_dimension
 
 # Images of which flow, steps and likelihood are compared; bits as in ``brenier ddpm``.
@@ -73,13 +73,14 @@ def likeness(
     """
     random = np.random.default_rng(seed)
     n = min(len(x), len(samples), len(kept))
-    x, samples = x[:n], samples[:n]
+    x, samples, kept = (cloud.astype(np.float64) for cloud in (x[:n], samples[:n], kept))
     mean = kept.mean(axis=0)
     normal = mean + random.normal(size=(n, len(kept))) @ (kept - mean) / np.sqrt(len(kept))
     drawn = [
-        _energy(*(cloud[random.integers(n, size=n)] for cloud in (samples, x))) for _ in range(20)
+        -energy_score(*(cloud[random.integers(n, size=n)] for cloud in (samples, x)))
+        for _ in range(20)
     ]
-    own, best, worst = (_energy(cloud, x) for cloud in (samples, kept[:n], normal))
+    own, best, worst = (-energy_score(cloud, x) for cloud in (samples, kept[:n], normal))
     error = float(np.std(drawn, ddof=1))
     near = {"": _nearest(samples, x), "_training": _nearest(kept[:n], x),
             "_gaussian": _nearest(normal, x)}  # fmt: skip
@@ -89,13 +90,6 @@ def likeness(
         **{f"nearest{name}": share for name, share in near.items()},
         "nearest_over_gaussian": (near[""] - 0.5) / (near["_gaussian"] - 0.5),
     }  # fmt: skip
-
-
-def _energy(a: np.ndarray, b: np.ndarray) -> float:
-    """2E‖A − B‖ − E‖A − A'‖ − E‖B − B'‖ by the U-statistic: unbiased, so it may be below 0."""
-    first, second = jnp.asarray(a, jnp.float64), jnp.asarray(b, jnp.float64)
-    within = sum(mean_distance(x) * len(x) / (len(x) - 1) for x in (first, second))
-    return float(2.0 * mean_distance(first, second) - within)
 
 
 def _nearest(a: np.ndarray, b: np.ndarray) -> float:

@@ -41,7 +41,9 @@ def test_points_on_the_curve_have_no_gap():
     np.testing.assert_allclose(potential.gradient(x[:, None])[:, 0], np.sinh(x), rtol=1e-12)
 
 
-@pytest.mark.parametrize("map", [np.sinh, np.floor])
+@pytest.mark.parametrize("map", [
+    np.sinh, np.floor, *(pytest.param(f, marks=pytest.mark.slow) for f in (lambda x: x**3, np.exp))
+])
 def test_heavy_tails_on_the_line_are_optimal(map):
     certificate = audit(map, Gaussian.standard(1), key=jax.random.key(1), budget=0.1)
     assert certificate.verdict.optimality == "optimal"

@@ -138,15 +138,14 @@ def test_bad_input(x, y, message):
         _small().fit(x, y)
 
 
-# Held-out points cannot tell that the map bends: it is the Gaussian one, which is exact.
-@pytest.mark.slow
-@pytest.mark.parametrize(("n", "m", "d"), [(2, 2, 1), (2, 3, 500)])
-def test_hard_shapes(n, m, d):
+# Too few points to hold any out: the Gaussian map, which is exact.
+@pytest.mark.parametrize(("n", "m", "d", "inverse"), [(2, 2, 1, 1e-8), (2, 3, 500, 1e-5)])
+def test_hard_shapes(n, m, d, inverse):
     x, y = _RNG.normal(size=(n, d)), 2.0 + _RNG.normal(size=(m, d))
     estimator = brenier.MongeMap(random_state=0).fit(x, y)
     moved = estimator.transform(x)
     np.testing.assert_allclose(moved.mean(axis=0), y.mean(axis=0), atol=1e-9)
-    np.testing.assert_allclose(estimator.inverse_transform(moved), x, atol=1e-5)
+    np.testing.assert_allclose(estimator.inverse_transform(moved), x, atol=inverse)
 
 
 def test_duplicates_and_collinear_columns():

@@ -159,23 +159,21 @@ def cells_of(
         if key is not None and key not in kept:
             raise ValueError(f"{label}: got no {name} {key!r}; wants one of "
                              f"{_listed(list(kept))}.")
-    values: Any = None
+    on_disk = cells.isbacked and layer is None and obsm is None
     if obsm is not None:
-        values = np.asarray(cells.obsm[obsm])
+        values: Any = np.asarray(cells.obsm[obsm])
         names = tuple(f"{obsm}[{i}]" for i in range(values.shape[-1]))
     else:
-        backed = cells.isbacked and layer is None
-        if not backed:
-            values = cells.X if layer is None else cells.layers[layer]
+        values = None if on_disk else cells.X if layer is None else cells.layers[layer]
         names = tuple(str(name) for name in cells.var_names)
-        if values is None and not backed:
+        if values is None and not on_disk:
             raise ValueError(f"{label}: got an AnnData without X; wants one, or a layer of "
                              f"{_listed(list(cells.layers))}.")
     if len(set(names)) < len(names):
         double = sorted({name for name in names if names.count(name) > 1})
         raise ValueError(f"{label}: got genes {_listed(double)} more than once; wants distinct "
                          "names (cells.var_names_make_unique()).")
-    if values is None:
+    if on_disk:
         return Cells(_backed_rows(cells, label, rows), label, names)
     values = values if rows is None else values[rows]
     return Cells(_checked(label, values), label, names)
