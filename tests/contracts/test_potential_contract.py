@@ -16,6 +16,7 @@ from brenier.potentials import (
     MaxAffine,
     Preconditioned,
     Quadratic,
+    SoftMaximum,
 )
 from brenier.problems._convex import RadialPotential, SeparablePotential
 
@@ -27,6 +28,8 @@ POTENTIALS = {
     "log-sum-exp": BASE,
     "icnn": ICNN.identity(KEY, 2, (6, 4)),
     "icnn-squareplus": ICNN.identity(KEY, 2, (5,), activation="squareplus"),
+    "icnn-pieces": ICNN.identity(KEY, 2, (3,), pieces=4),
+    "soft-maximum": SoftMaximum.random(KEY, 2, 6, share=0.5),
     "preconditioned": Preconditioned(BASE, jnp.eye(2), jnp.zeros(2), jnp.zeros(2), jnp.ones(())),
 }
 WAVES = Torus([0.0, 0.0], [2 * np.pi, 2 * np.pi], [16, 16])

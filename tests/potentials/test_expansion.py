@@ -8,12 +8,13 @@ import pytest
 from brenier.potentials import ICNN, LogSumExp, expand
 
 
-@pytest.mark.parametrize(("dimension", "widths", "activation"), [
-    (1, (3,), "softplus"), (3, (5, 4, 2), "squareplus"),
+@pytest.mark.parametrize(("dimension", "widths", "activation", "pieces"), [
+    (1, (3,), "softplus", 0), (3, (5, 4, 2), "squareplus", 6),
 ])
-def test_layers_give_what_jax_gives(dimension, widths, activation):
+def test_layers_give_what_jax_gives(dimension, widths, activation, pieces):
     potential = ICNN.identity(
-        jax.random.key(0), dimension, widths, activation=activation, share=0.7, sharpness=3.0
+        jax.random.key(0), dimension, widths, activation=activation, share=0.4, sharpness=3.0,
+        pieces=pieces,
     )
     x = jax.random.normal(jax.random.key(1), (20, dimension))
     value, gradient, hessian = eqx.filter_jit(expand)(potential, x)

@@ -48,6 +48,7 @@ def test_log_sum_exp_and_its_limit():
     (lambda d: MaxAffine.identity(KEY, d, 200, scale=1.5), 0.5),
     (lambda d: ICNN.identity(KEY, d, (64, 64)), 0.15),
     (lambda d: ICNN.identity(KEY, d, (16,), activation="squareplus"), 0.15),
+    (lambda d: ICNN.identity(KEY, d, (16,), pieces=20, sharpness=2.0), 0.15),
     (lambda d: Quadratic.identity(d, floor=0.5), 1e-15),
 ])
 def test_starts_near_the_identity(phi, error):
@@ -89,6 +90,7 @@ def test_preconditioned_gradient_in_its_coordinates():
     (lambda: LogSumExp.identity(KEY, 2, 5, strong_convexity=0.0), r"strong_convexity: got 0\.0"),
     (lambda: MaxAffine.identity(KEY, 2, 5, strong_convexity=1.0), r"strong_convexity: got 1\.0"),
     (lambda: ICNN.identity(KEY, 2, ()), r"widths: got \(\)"),
+    (lambda: ICNN.identity(KEY, 2, pieces=-1), "pieces: got -1"),
     (lambda: Quadratic(jnp.eye(2), jnp.zeros(2), -1.0), r"floor: got -1\.0"),
 ])
 def test_bad_arguments(make, message):

@@ -74,6 +74,7 @@ class MongeMap(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
             (from samples 1000 to 5000 steps: seconds to minutes). ``SemiDual(steps=...)`` for less
             time or for more.
         widths: of the network's layers.
+        pieces: of the maximum that the network adds to them; 0 for none.
         random_state: int, ``RandomState`` or None; the same int gives the same map.
         verbose: show a progress bar on stderr.
         callback: told a ``Progress`` after each of 20 blocks of steps.
@@ -104,6 +105,7 @@ class MongeMap(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         *,
         method: AbstractMethod | None = None,
         widths: tuple[int, ...] = (128, 128),
+        pieces: int = 128,
         random_state: int | np.random.RandomState | None = None,
         verbose: bool = False,
         callback: Callable[[Progress], None] | None = None,
@@ -113,6 +115,7 @@ class MongeMap(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
     ):
         self.method = method
         self.widths = widths
+        self.pieces = pieces
         self.random_state = random_state
         self.verbose = verbose
         self.callback = callback
@@ -163,7 +166,7 @@ class MongeMap(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
             target = Pushforward(Y, _target_encoder(coordinates))
         start = _cast(
             ICNN.identity(
-                start_key, x.shape[1], self.widths, activation="squareplus",
+                start_key, x.shape[1], self.widths, activation="squareplus", pieces=self.pieces,
                 sharpness=float(
                     np.clip(_SHARPNESS / x.shape[1], _LEAST_SHARPNESS, _MOST_SHARPNESS)
                 ),

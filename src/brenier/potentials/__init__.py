@@ -4,7 +4,7 @@ from brenier.potentials._base import AbstractPotential
 from brenier.potentials._entropic_grid import EntropicGridPotential
 from brenier.potentials._expansion import expand
 from brenier.potentials._icnn import ICNN
-from brenier.potentials._max_affine import LogSumExp, MaxAffine
+from brenier.potentials._max_affine import LogSumExp, MaxAffine, SoftMaximum
 from brenier.potentials._preconditioned import Preconditioned
 from brenier.potentials._quadratic import Quadratic
 from brenier.potentials._semi_dual import SemiDualFit, minimise_semi_dual
@@ -18,6 +18,7 @@ __all__ = [
     "Preconditioned",
     "Quadratic",
     "SemiDualFit",
+    "SoftMaximum",
     "expand",
     "minimise_semi_dual",
 ]

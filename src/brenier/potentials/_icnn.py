@@ -10,6 +10,7 @@ import jax.numpy as jnp
 
 from brenier._types import Array, Float, Key, Point, Scalar
 from brenier.potentials._base import AbstractPotential
+from brenier.potentials._max_affine import SoftMaximum
 
 ACTIVATIONS = {
     "softplus": jax.nn.softplus,
@@ -19,11 +20,12 @@ ACTIVATIONS = {
 
 
 class ICNN(AbstractPotential):
-    """φ(x) = ⟨p(w), z_K⟩ + ½‖Fx‖² + (m/2)‖x‖² + ⟨c, x⟩, z_{k+1} = σ(p(U_k) z_k + W_k x + b_k).
+    """φ(x) = ⟨p(w), z_K⟩ + s(x) + ½‖Fx‖² + (m/2)‖x‖² + ⟨c, x⟩, z_{k+1} = σ(p(U_k) z_k + W_k x + b_k).
 
     p is softplus (non-negative weights by reparametrisation: convex for every parameter value), σ
     convex and increasing, F a quadratic skip, m = floor + e^{log_modulus} > 0, so that the gradient
-    is a bijection of R^d. Amos, Xu, Kolter (2017); DLV26 section 3.4.
+    is a bijection of R^d. s is a ``SoftMaximum``, or nothing: sums of units are poor at a maximum of
+    many pieces, which is what transports onto many modes. Amos, Xu, Kolter (2017); DLV26 section 3.4.
 
     >>> import jax
     >>> phi = ICNN.identity(jax.random.key(0), dimension=2, widths=(20, 20))
@@ -40,6 +42,7 @@ class ICNN(AbstractPotential):
     log_modulus: Scalar
     activation: Literal["softplus", "squareplus"] = eqx.field(static=True, default="softplus")
     floor: float = eqx.field(static=True, default=1e-3)
+    maximum: SoftMaximum | None = None
 
     def __check_init__(self):
         if self.activation not in ACTIVATIONS:
@@ -49,15 +52,18 @@ class ICNN(AbstractPotential):
     def identity(
         cls, key: Key, dimension: int, widths: Sequence[int] = (64, 64), *,
         activation: Literal["softplus", "squareplus"] = "softplus", share: float = 0.1,
-        scale: float = 1.0, sharpness: float = 1.0, floor: float = 1e-3,
+        scale: float = 1.0, sharpness: float = 1.0, floor: float = 1e-3, pieces: int = 0,
     ) -> "ICNN":
         """A random network whose gradient is about the identity on points of size ``scale``.
 
-        The network holds about ``share`` of the Hessian, the quadratic skip the rest; its units
-        bend all over the points, each over about 1/``sharpness`` of their size.
+        The network holds about ``share`` of the Hessian, and a maximum of so many ``pieces`` as
+        much again, the quadratic skip the rest; its units bend all over the points, each over about
+        1/``sharpness`` of their size.
         """
         if len(widths) < 1 or min(widths) < 1:
             raise ValueError(f"widths: got {tuple(widths)}; wants at least one positive width.")
+        if pieces < 0:
+            raise ValueError(f"pieces: got {pieces}; wants 0 or more.")
         keys = jax.random.split(key, 2 * len(widths))
         inputs = tuple(
             sharpness * jax.random.normal(k, (h, dimension)) / (scale * jnp.sqrt(dimension))
@@ -73,11 +79,17 @@ class ICNN(AbstractPotential):
         )
         gain = share * (scale / sharpness) ** 2 * 4.0 * dimension / (len(widths) * widths[-1])
         output = jnp.full((widths[-1],), _inverse_softplus(gain))
-        rest = 1.0 - share - floor
+        maximum = None
+        if pieces:
+            maximum = SoftMaximum.random(
+                jax.random.fold_in(key, 0), dimension, pieces, share=share, scale=scale,
+                sharpness=sharpness,
+            )
+        rest = 1.0 - share * (1 if maximum is None else 2) - floor
         return cls(
             inputs, biases, hidden, output, jnp.zeros(dimension),
             jnp.sqrt(0.5 * rest) * jnp.eye(dimension), jnp.log(jnp.asarray(0.5 * rest)),
-            activation, floor,
+            activation, floor, maximum,
         )
 
     @property
@@ -91,7 +103,8 @@ class ICNN(AbstractPotential):
             z = sigma(jax.nn.softplus(raw) @ z + weight @ x + bias)
         skip = self.factor @ x
         quadratic = 0.5 * (skip @ skip) + 0.5 * self.strong_convexity() * (x @ x)
-        return jax.nn.softplus(self.output) @ z + quadratic + self.linear @ x
+        smooth = jax.nn.softplus(self.output) @ z + quadratic + self.linear @ x
+        return smooth if self.maximum is None else smooth + self.maximum.value(x)
 
     def strong_convexity(self) -> Scalar:
         return self.floor + jnp.exp(self.log_modulus)

@@ -97,3 +97,46 @@ class LogSumExp(AbstractPotential):
 
     def strong_convexity(self) -> Scalar:
         return jnp.exp(self.log_modulus)
+
+
+class SoftMaximum(AbstractPotential):
+    """φ(x) = g log Σ_k exp(⟨a_k, x⟩ + b_k), g = e^{log_gain}: pieces in units of the temperature.
+
+    With g a_k in the place of a_k it is ``LogSumExp`` without its quadratic, in the parameters that
+    first-order methods learn fastest: slopes and offsets of the size of the bends, whatever the
+    temperature. Not strongly convex, so no bijection: a term of an ``ICNN``.
+
+    >>> import jax.numpy as jnp
+    >>> phi = SoftMaximum(jnp.array([[1.0], [-1.0]]), jnp.zeros(2), jnp.array(0.0))
+    >>> bool(jnp.isclose(phi(jnp.array([0.0])), jnp.log(2.0)))
+    True
+    """
+
+    slopes: Float[Array, "k d"]
+    offsets: Float[Array, "k"]
+    log_gain: Scalar
+
+    @classmethod
+    def random(
+        cls, key: Key, dimension: int, pieces: int, *, share: float, scale: float = 1.0,
+        sharpness: float = 1.0,
+    ) -> "SoftMaximum":
+        """Gaussian pieces whose mean Hessian is at most ``share`` of I on points of ``scale``.
+
+        They meet all over the points, over about 1/``sharpness`` of their size.
+        """
+        slope_key, offset_key = jax.random.split(key)
+        width = sharpness / (scale * dimension**0.5)
+        slopes = width * jax.random.normal(slope_key, (pieces, dimension))
+        offsets = 0.5 * sharpness * jax.random.normal(offset_key, (pieces,))
+        return cls(slopes, offsets, jnp.log(jnp.asarray(share / width**2, slopes.dtype)))
+
+    @property
+    def dimension(self) -> int:
+        return self.slopes.shape[-1]
+
+    def value(self, x: Point) -> Scalar:
+        return jnp.exp(self.log_gain) * jax.nn.logsumexp(self.slopes @ x + self.offsets)
+
+    def strong_convexity(self) -> Scalar:
+        return jnp.zeros((), self.offsets.dtype)
