@@ -41,6 +41,8 @@ _STEPS_A_POINT, _FEWEST_STEPS, _MOST_STEPS = 0.25, 1000, 5000
 _BATCH, _LEAST_BATCH = 1024, 64
 # How sharply the units bend at the start, over d: in few dimensions they can tell fine details.
 _SHARPNESS, _LEAST_SHARPNESS, _MOST_SHARPNESS = 20.0, 2.0, 10.0
+# In the plane more of them than the map has bends cost accuracy.
+_PIECES_A_DIMENSION, _FEWEST_PIECES, _MOST_PIECES = 16, 32, 128
 
 
 class MongeMap(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
@@ -74,7 +76,8 @@ class MongeMap(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
             (from samples 1000 to 5000 steps: seconds to minutes). ``SemiDual(steps=...)`` for less
             time or for more.
         widths: of the network's layers.
-        pieces: of the maximum that the network adds to them; 0 for none.
+        pieces: of the maximum that the network adds to them, 0 for none; None: 16 a dimension,
+            between 32 and 128.
         random_state: int, ``RandomState`` or None; the same int gives the same map.
         verbose: show a progress bar on stderr.
         callback: told a ``Progress`` after each of 20 blocks of steps.
@@ -105,7 +108,7 @@ class MongeMap(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         *,
         method: AbstractMethod | None = None,
         widths: tuple[int, ...] = (128, 128),
-        pieces: int = 128,
+        pieces: int | None = None,
         random_state: int | np.random.RandomState | None = None,
         verbose: bool = False,
         callback: Callable[[Progress], None] | None = None,
@@ -164,15 +167,15 @@ class MongeMap(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         target: AbstractMeasure = Empirical(v)
         if follows_density and not isinstance(method, SemiDual):
             target = Pushforward(Y, _target_encoder(coordinates))
-        start = _cast(
-            ICNN.identity(
-                start_key, x.shape[1], self.widths, activation="squareplus", pieces=self.pieces,
-                sharpness=float(
-                    np.clip(_SHARPNESS / x.shape[1], _LEAST_SHARPNESS, _MOST_SHARPNESS)
-                ),
-            ),
-            working,
+        d = x.shape[1]
+        pieces = self.pieces
+        if pieces is None:
+            pieces = int(np.clip(_PIECES_A_DIMENSION * d, _FEWEST_PIECES, _MOST_PIECES))
+        network = ICNN.identity(
+            start_key, d, self.widths, activation="squareplus", pieces=pieces,
+            sharpness=float(np.clip(_SHARPNESS / d, _LEAST_SHARPNESS, _MOST_SHARPNESS)),
         )
+        start = _cast(network, working)
         with watched(self.verbose, self.callback) as watch:
             solution = solve(
                 Empirical(u), target, method=method, initial=GradientMap(start), key=run_key,
