@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 import jax.numpy as jnp
 import numpy as np
+from sklearn.covariance import oas
 
 from brenier._types import Key, Matrix, Point, Points, Scalar
 from brenier.certify._line_potential import LinePotential
@@ -26,6 +27,8 @@ _WIDTHS = (64, 32)
 _FIT_STEPS = 60
 # Points of a fit: enough for some hundred parameters, few enough for seconds.
 _FIT_POINTS = 6000
+# With fewer pairs a dimension a sample covariance is too far off to be all there is.
+_FEW_A_DIMENSION = 10
 # Added to a covariance, as a share of its mean variance: its effect on a bound is its square.
 _THIN = 1e-9
 _ONE_POINT = 1e-12
@@ -80,6 +83,10 @@ def fitted_potentials(
 ) -> Iterator[tuple[str, AbstractPotential | LinePotential]]:
     """Candidates, cheapest first: the Gaussian one, then what bends, each fitted to the pairs."""
     d = x.shape[1]
+    if len(x) <= _FEW_A_DIMENSION * d:
+        yield "quadratic, of shrunk covariances", Preconditioned.gaussian(
+            x.mean(axis=0), oas(x)[0], y.mean(axis=0), oas(y)[0]
+        )
     coordinates = Preconditioned.gaussian(
         x.mean(axis=0), _covariance(x), y.mean(axis=0), _covariance(y)
     )
