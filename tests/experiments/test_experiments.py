@@ -17,11 +17,13 @@ _SEEDS = {
     "deb25/gaussians": "1", "deb25/mckean_vlasov": "1", "deb25/mirror_examples": "1",
     "deb25/generator": "1", "deb25/references": "1", "deb25/scaling_limit": "1",
     "krco22/images": "1",
-    "single/cell": "1",
+    "single/cell": "1", "w2/benchmark": "1",
 }  # fmt: skip
 # Those that read data, which a fresh clone does not have.
+_SHARED = Path(__file__).parents[3] / "shared" / "data"
 _DATA = {
-    "single/cell": Path(__file__).parents[3] / "shared" / "data" / "kang_ifnb_pbmc.h5ad",
+    "single/cell": (_SHARED / "kang_ifnb_pbmc.h5ad",),
+    "w2/benchmark": (_SHARED / "w2bench_D2.npz", _SHARED / "w2bench_D16.npz"),
 }  # fmt: skip
 
 
@@ -30,10 +32,10 @@ _DATA = {
 def test_an_experiment_gives_what_is_expected(name, tmp_path, capsys):
     paper, experiment = name.split("/")
     arguments = ["reproduce", f"{paper}-{experiment}", "--seeds", _SEEDS[name], "--json"]
-    if name in _DATA:
-        if not _DATA[name].exists():
-            pytest.skip(f"the data of {name} are not here: {_DATA[name]}")
-        arguments += ["--data", str(_DATA[name])]
+    for file in _DATA.get(name, ()):
+        if not file.exists():
+            pytest.skip(f"the data of {name} are not here: {file}")
+        arguments += ["--data", str(file)]
     assert main([*arguments, "--out", str(tmp_path)]) == 0
     result = json.loads(capsys.readouterr().out)
     expected = json.loads((_FOLDER / paper / "expected.json").read_text())[experiment]
