@@ -73,22 +73,23 @@ def test_wide_convolutions_have_the_derivatives_of_direct_ones():
     x, y, z = (random.normal(size=(3, 12, 16)) for _ in range(3))
     layer = Convolution.random(random, (16, 16))
     along = direct(y, np.asarray(layer.kernel, float))
-    np.testing.assert_allclose(jax.jvp(layer, (jnp.asarray(x),), (jnp.asarray(y),))[1], along, atol=1e-12)
+    _, pushed = jax.jvp(layer, (jnp.asarray(x),), (jnp.asarray(y),))
+    np.testing.assert_allclose(pushed, along, atol=1e-12)
     pulled = jax.grad(lambda x: jnp.sum(z * layer(x)))(jnp.asarray(x))
     np.testing.assert_allclose(np.sum(pulled * y), np.sum(z * along), rtol=1e-12)
 
 
 def test_group_norm_is_its_formula_scaled_and_shifted():
     random = np.random.default_rng(0)
-    x, modulation = random.normal(2.0, 3.0, size=(5, 4, 32)), random.normal(size=(2, 32))
+    x, more, by = random.normal(2.0, 3.0, size=(5, 4, 32)), *random.normal(size=(2, 32))
     norm = shaken(GroupNorm.ones(32), 0.3)
     grouped = x.reshape(20, 4, 8)
     centred = grouped - grouped.mean(axis=(0, 2), keepdims=True)
     whole = centred / np.sqrt((centred**2).mean(axis=(0, 2), keepdims=True) + 1e-5)
     expected = whole.reshape(x.shape) * np.asarray(norm.scale, float) + np.asarray(norm.shift)
     np.testing.assert_allclose(norm(jnp.asarray(x)), expected, atol=1e-12)
-    moved = expected * (1.0 + modulation[0]) + modulation[1]
-    np.testing.assert_allclose(norm(jnp.asarray(x), (jnp.asarray(modulation[0]), jnp.asarray(modulation[1]))), moved, atol=1e-12)
+    moved = norm(jnp.asarray(x), (jnp.asarray(more), jnp.asarray(by)))
+    np.testing.assert_allclose(moved, expected * (1.0 + more) + by, atol=1e-12)
 
 
 def test_dropout_keeps_the_mean_and_wants_a_key():

@@ -262,8 +262,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _fail(str(error), 1 if error.errno in _SYSTEM_FAULTS else 2)
     except (RuntimeError, ArithmeticError, MemoryError) as error:
         return _fail(str(error) or type(error).__name__, 1)
-    except typer.Abort:
-        code = 130
+    except typer.Abort as abort:
+        return _fail(f"interrupted. {abort.__cause__ or ''}", 130)
     return _fail("interrupted.", 130) if code == 130 else code
 
 
