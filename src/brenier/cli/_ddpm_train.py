@@ -8,7 +8,7 @@ from typing import Any, Literal, cast
 import jax
 import numpy as np
 
-from brenier.cli._console import ProgressReport
+from brenier.cli._console import ProgressReport, StoppedError
 from brenier.io import (
     Checkpoint,
     ImageSet,
@@ -155,7 +155,7 @@ def train_on(
     }  # fmt: skip
     if solution.result.name == "interrupted":
         saved = (out / "training.checkpoint").exists()
-        raise KeyboardInterrupt("The same command goes on from the last check." if saved else "")
+        raise StoppedError("The same command goes on from the last check." if saved else "")
     save_model(out, model, about)
     solution.checked(throw=True)  # after saving: the best model seen is worth keeping
     checkpoint.remove()
