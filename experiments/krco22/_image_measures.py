@@ -11,8 +11,9 @@ from brenier.estimators._generator_choice import energy_score
 from brenier.measures import Gaussian
 from brenier.velocities import ImageModel, bits_per_dimension
 
-# Images of which flow, steps and likelihood are compared; bits as in ``brenier ddpm``.
-_FEW, _LADDER, _TOLERANCE = 8, (50, 100, 200), 1e-6
+# Images of which flow, steps and likelihood are compared; bits as in ``brenier ddpm``. The order is
+# that between the last two of the ladder: on MNIST it is 0.5 at 50 steps, and 0.9 at 1600.
+_FEW, _LADDER, _TOLERANCE = 8, (50, 200, 800, 1600), 1e-6
 _TRACE_DIMENSION, _PROBES, _BITS_TOLERANCE = 128, 8, 1e-3
 
 
@@ -22,7 +23,7 @@ def largest_error(back: np.ndarray, x: np.ndarray) -> float:
 
 
 def accuracies(model: ImageModel, x: np.ndarray) -> dict[str, Any]:
-    """The flow there and back in float64; DDIM's error against it, and the order of its fall."""
+    """The flow there and back in float64; DDIM's error against it, and the order it comes to."""
     x = x[:_FEW]
     flow = model.encoder(tolerance=_TOLERANCE)
     codes = np.asarray(flow(jnp.asarray(x, jnp.float64)))
@@ -34,7 +35,7 @@ def accuracies(model: ImageModel, x: np.ndarray) -> dict[str, Any]:
     return {
         "flow_round_trip_error": largest_error(back, x.astype(np.float64)),
         "ddim_errors": dict(zip(map(str, _LADDER), errors, strict=True)),
-        "ddim_order": float(-np.polyfit(np.log(_LADDER), np.log(errors), 1)[0]),
+        "ddim_order": float(np.log(errors[-2] / errors[-1]) / np.log(_LADDER[-1] / _LADDER[-2])),
     }  # fmt: skip
 
 

@@ -16,7 +16,7 @@ DDIM leads back to within half a grey level (1/16 of the digits' [-1, 1], agains
 samples are within four standard errors of held-out images in energy distance, which hardly tells a
 Gaussian fitted to the training images from them either; their nearest neighbours tell them at most
 half as well as that Gaussian's draws, and held-out images take fewer bits than under it; the
-adaptive flow at tolerance 1e-6 leads back to 1e-3; DDIM, an Euler method, is of order 1.
+adaptive flow at tolerance 1e-6 leads back to 1e-3; DDIM, an Euler method, comes to order 1.
 """
 
 import dataclasses

@@ -149,6 +149,7 @@ def test_ctrl_c_in_training_leaves_a_checkpoint_that_resumes(home, capsys, monke
     with monkeypatch.context() as patch:
         patch.setattr(_ddpm_train, "draw_samples", interrupt)
         assert main([*command, "new"]) == 130
+    assert "interrupted. The same command goes on from the last check." in capsys.readouterr().err
     assert [path.name for path in (home / "new").iterdir()] == ["training.checkpoint"]
     assert main([*command, "new"]) == 0
     for name in ("weights.safetensors", "config.json"):

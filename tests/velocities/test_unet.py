@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from brenier.velocities import UNet
-from brenier.velocities._layers import ResidualBlock
+from brenier.velocities._layers import Convolution, GroupNorm, ResidualBlock
 
 KEY = jax.random.key(0)
 
@@ -49,6 +49,47 @@ def test_it_keeps_shape_and_dtype_and_hears_what_it_is_told(outputs):
 def test_a_new_network_is_zero():
     net = UNet.random(KEY, (8, 8, 1), width=2, multipliers=(1,))
     assert not np.any(net.head.kernel)
+
+
+def direct(x, kernel):
+    """A convolution as the sum over its nine shifts, in NumPy."""
+    padded = np.pad(x, ((1, 1), (1, 1), (0, 0)))
+    return sum(padded[r : r + x.shape[0], s : s + x.shape[1]] @ kernel[r, s]
+               for r in range(3) for s in range(3))  # fmt: skip
+
+
+@pytest.mark.parametrize(("width", "tolerance"), [(12, 1e-13), (15, 1e-13), (15, 1e-5)])
+def test_wide_convolutions_are_what_they_would_be_directly(width, tolerance):
+    random = np.random.default_rng(width)
+    x, layer = random.normal(size=(3, width, 16)), Convolution.random(random, (16, 17))
+    expected = direct(x, np.asarray(layer.kernel, float))
+    found = layer(jnp.asarray(x, np.float32 if tolerance > 1e-9 else np.float64))
+    np.testing.assert_allclose(found, expected, atol=tolerance * np.abs(expected).max())
+
+
+def test_wide_convolutions_have_the_derivatives_of_direct_ones():
+    """Linear in x: the derivative along y is the convolution of y; and by transposition."""
+    random = np.random.default_rng(0)
+    x, y, z = (random.normal(size=(3, 12, 16)) for _ in range(3))
+    layer = Convolution.random(random, (16, 16))
+    along = direct(y, np.asarray(layer.kernel, float))
+    _, pushed = jax.jvp(layer, (jnp.asarray(x),), (jnp.asarray(y),))
+    np.testing.assert_allclose(pushed, along, atol=1e-12)
+    pulled = jax.grad(lambda x: jnp.sum(z * layer(x)))(jnp.asarray(x))
+    np.testing.assert_allclose(np.sum(pulled * y), np.sum(z * along), rtol=1e-12)
+
+
+def test_group_norm_is_its_formula_scaled_and_shifted():
+    random = np.random.default_rng(0)
+    x, more, by = random.normal(2.0, 3.0, size=(5, 4, 32)), *random.normal(size=(2, 32))
+    norm = shaken(GroupNorm.ones(32), 0.3)
+    grouped = x.reshape(20, 4, 8)
+    centred = grouped - grouped.mean(axis=(0, 2), keepdims=True)
+    whole = centred / np.sqrt((centred**2).mean(axis=(0, 2), keepdims=True) + 1e-5)
+    expected = whole.reshape(x.shape) * np.asarray(norm.scale, float) + np.asarray(norm.shift)
+    np.testing.assert_allclose(norm(jnp.asarray(x)), expected, atol=1e-12)
+    moved = norm(jnp.asarray(x), (jnp.asarray(more), jnp.asarray(by)))
+    np.testing.assert_allclose(moved, expected * (1.0 + more) + by, atol=1e-12)
 
 
 def test_dropout_keeps_the_mean_and_wants_a_key():

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from brenier.cli._console import announce, progress_bar
+from brenier.cli._console import StoppedError, announce, progress_bar
 
 # Where typer keeps click's usage errors differs between its versions; their parent does not.
 _UsageError: Any = typer.BadParameter.__mro__[1]
@@ -262,6 +262,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _fail(str(error), 1 if error.errno in _SYSTEM_FAULTS else 2)
     except (RuntimeError, ArithmeticError, MemoryError) as error:
         return _fail(str(error) or type(error).__name__, 1)
+    except StoppedError as error:
+        return _fail(f"interrupted. {error}", 130)
     except typer.Abort:
         code = 130
     return _fail("interrupted.", 130) if code == 130 else code

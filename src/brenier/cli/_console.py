@@ -21,6 +21,10 @@ from brenier.report import summary_table
 ProgressReport = Callable[[int, int, str], None]
 
 
+class StoppedError(Exception):
+    """Ctrl-C, with what is left to say; a ``KeyboardInterrupt`` loses that on its way out."""
+
+
 @contextmanager
 def progress_bar() -> Iterator[ProgressReport]:
     """A bar on stderr while the block runs; silent where stderr is no terminal."""

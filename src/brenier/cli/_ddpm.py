@@ -21,6 +21,7 @@ Images = Annotated[
 Steps = Annotated[
     int | None, typer.Option(help="DDIM steps; by default the adaptive flow.", min=1)
 ]
+DDIMSteps = Annotated[int, typer.Option(help="DDIM steps; 0: the adaptive flow.", min=0)]
 Tolerance = Annotated[float, typer.Option(help="Of the adaptive flow.")]
 Label = Annotated[int | None, typer.Option(help="The class to condition on.", min=0)]
 Labels = Annotated[
@@ -129,7 +130,7 @@ def pair(
     models: Annotated[list[Path], typer.Argument(help="Two model folders or more.")],
     out: Grid,
     n: Count = 16,
-    steps: Steps = 50,
+    steps: DDIMSteps = 50,
     tolerance: Tolerance = 1e-6,
     seed: Seed = 0,
     json: Json = False,
@@ -138,7 +139,7 @@ def pair(
     from brenier.cli._ddpm_maps import run_pair
 
     with progress_bar() as progress:
-        result, rows = run_pair(models, out, n, steps, tolerance, seed, progress)
+        result, rows = run_pair(models, out, n, steps or None, tolerance, seed, progress)
     announce(result, "Pair", rows, json)
 
 
@@ -148,7 +149,7 @@ def labels(
     out: Grid,
     labels: Annotated[str, typer.Option(help="The classes, as in 3,5,8.")],
     n: Count = 16,
-    steps: Steps = 50,
+    steps: DDIMSteps = 50,
     tolerance: Tolerance = 1e-6,
     seed: Seed = 0,
     json: Json = False,
@@ -157,7 +158,9 @@ def labels(
     from brenier.cli._ddpm_maps import run_labels
 
     with progress_bar() as progress:
-        result, rows = run_labels(model, out, labels, n, steps, tolerance, seed, progress)
+        result, rows = run_labels(
+            model, out, labels, n, steps or None, tolerance, seed, progress
+        )
     announce(result, "Labels", rows, json)
 
 
@@ -167,7 +170,7 @@ def audit(
     images: Images,
     label_file: Labels = None,
     classes: Classes = None,
-    steps: Annotated[int, typer.Option(help="DDIM steps; 0: the adaptive flow.", min=0)] = 100,
+    steps: DDIMSteps = 100,
     tolerance: Tolerance = 1e-6,
     strict: Strict = False,
     limit: Limit = 500,

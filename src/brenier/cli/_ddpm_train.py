@@ -8,7 +8,7 @@ from typing import Any, Literal, cast
 import jax
 import numpy as np
 
-from brenier.cli._console import ProgressReport
+from brenier.cli._console import ProgressReport, StoppedError
 from brenier.io import (
     Checkpoint,
     ImageSet,
@@ -154,7 +154,8 @@ def train_on(
         "result": solution.result.name, "notes": list(images.notes),
     }  # fmt: skip
     if solution.result.name == "interrupted":
-        raise KeyboardInterrupt
+        saved = (out / "training.checkpoint").exists()
+        raise StoppedError("The same command goes on from the last check." if saved else "")
     save_model(out, model, about)
     solution.checked(throw=True)  # after saving: the best model seen is worth keeping
     checkpoint.remove()

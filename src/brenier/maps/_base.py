@@ -20,10 +20,12 @@ class AbstractMap(eqx.Module):
     by block, so that memory stays bounded.
 
     ``symmetric`` says that DT is symmetric positive semidefinite by construction (the gradient of
-    a convex function): determinants are then cheaper.
+    a convex function): determinants are then cheaper. ``held`` says about how many numbers per
+    dimension one point takes while T is evaluated.
     """
 
     symmetric: ClassVar[bool] = False
+    held: ClassVar[int] = 16
 
     @property
     @abc.abstractmethod
@@ -60,23 +62,23 @@ class AbstractMap(eqx.Module):
         return _log_det(self, as_points("x", x, self.dimension))
 
 
-def working_floats(dimension: int) -> int:
+def working_floats(dimension: int, held: int = 16) -> int:
     """About what one point needs while a map is evaluated; times d for its Jacobian."""
-    return 1024 + 16 * dimension
+    return 1024 + held * dimension
 
 
 @eqx.filter_jit
 def _apply(map: AbstractMap, x: Batch) -> Batch:
-    return over_points(map.apply, x, floats=working_floats(map.dimension))
+    return over_points(map.apply, x, floats=working_floats(map.dimension, map.held))
 
 
 @eqx.filter_jit
 def _jacobian(map: AbstractMap, x: Batch) -> Float[Array, "*batch d d"]:
-    floats = map.dimension * working_floats(map.dimension)
+    floats = map.dimension * working_floats(map.dimension, map.held)
     return over_points(map.point_jacobian, x, floats=floats)
 
 
 @eqx.filter_jit
 def _log_det(map: AbstractMap, x: Batch) -> BatchScalar:
-    floats = map.dimension * working_floats(map.dimension)
+    floats = map.dimension * working_floats(map.dimension, map.held)
     return over_points(map.point_log_det, x, floats=floats)
