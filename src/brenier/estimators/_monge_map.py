@@ -22,6 +22,7 @@ from brenier.estimators._capacity import gain_over_gaussian
 from brenier.estimators._clouds import aligned, column_names
 from brenier.estimators._components import Components, dense, opened, principal_components
 from brenier.estimators._large import MOST_POINTS, sampled
+from brenier.estimators._stop import Look, best_stop
 from brenier.estimators._watch import watched
 from brenier.flows import AbstractMethod, ConstrainedDrift, HeldOutDual, Progress, SemiDual, solve
 from brenier.io import Cells
@@ -176,12 +177,21 @@ class MongeMap(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
             sharpness=float(np.clip(_SHARPNESS / d, _LEAST_SHARPNESS, _MOST_SHARPNESS)),
         )
         start = _cast(network, working)
+        looks: list[Look] = []
         with watched(self.verbose, self.callback) as watch:
+
+            def tell(progress: Progress) -> None:
+                assert isinstance(progress.map, GradientMap)
+                looks.append(Look(progress.map.potential, progress.metric))
+                watch(progress)
+
             solution = solve(
                 Empirical(u), target, method=method, initial=GradientMap(start), key=run_key,
-                metric=HeldOutDual(u_held, v_held), callback=watch, throw=False,
+                metric=HeldOutDual(u_held, v_held), callback=tell, throw=False,
             )
         potential, stats = solution.map.potential, solution.stats
+        if any(np.isfinite(look.dual) for look in looks):
+            potential = best_stop(looks, u_held, v_held)
         if self.method is None and not follows_density:
             gain = gain_over_gaussian(potential, u_held, v_held)
             stats = {**stats, "gain": gain.value, "gain_stderr": gain.stderr}

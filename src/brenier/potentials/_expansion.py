@@ -14,7 +14,7 @@ def expand(
 ) -> tuple[Float[Array, "n"], Float[Array, "n d"], Float[Array, "n d d"]]:
     """φ(x), ∇φ(x) and D²φ(x): by the chain rule through the layers of an ``ICNN``, else by jax.
 
-    The Hessian of a network without its maximum is Σ_k J_kᵀ diag(λ_k σ''(t_k)) J_k with J_k = ∂t_k/∂x carried
+    The Hessian of a network's layers is Σ_k J_kᵀ diag(λ_k σ''(t_k)) J_k with J_k = ∂t_k/∂x carried
     forwards and λ_k = ∂φ/∂z_k backwards: less than half the time of differentiating twice.
 
     >>> phi = ICNN.identity(jax.random.key(0), 2, (8, 4))

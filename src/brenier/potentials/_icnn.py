@@ -20,12 +20,13 @@ ACTIVATIONS = {
 
 
 class ICNN(AbstractPotential):
-    """φ(x) = ⟨p(w), z_K⟩ + s(x) + ½‖Fx‖² + (m/2)‖x‖² + ⟨c, x⟩, z_{k+1} = σ(p(U_k) z_k + W_k x + b_k).
+    """φ(x) = ⟨p(w), z_K⟩ + ½‖Fx‖² + (m/2)‖x‖² + ⟨c, x⟩ + s(x), z_{k+1} = σ(p(U_k)z_k + W_k x + b_k).
 
     p is softplus (non-negative weights by reparametrisation: convex for every parameter value), σ
     convex and increasing, F a quadratic skip, m = floor + e^{log_modulus} > 0, so that the gradient
-    is a bijection of R^d. s is a ``SoftMaximum``, or nothing: sums of units are poor at a maximum of
-    many pieces, which is what transports onto many modes. Amos, Xu, Kolter (2017); DLV26 section 3.4.
+    is a bijection of R^d. s is a ``SoftMaximum``, or nothing: sums of units are poor at a maximum
+    of many pieces, which is what transports onto many modes. Amos, Xu, Kolter (2017); DLV26
+    section 3.4.
 
     >>> import jax
     >>> phi = ICNN.identity(jax.random.key(0), dimension=2, widths=(20, 20))

@@ -1,0 +1,24 @@
+"""Which map of a fit is kept."""
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from brenier.estimators._stop import Look, best_stop
+from brenier.potentials import Quadratic
+
+
+@pytest.fixture(scope="module")
+def clouds():
+    return (jnp.asarray(cloud) for cloud in np.random.default_rng(0).normal(size=(2, 2000, 5)))
+
+
+def _stretch(factor):
+    return Quadratic.from_matrix(factor * jnp.eye(5), jnp.zeros(5))
+
+
+def test_the_dual_decides_where_images_cannot(clouds):
+    """Overshooting by a third is seen, by a thousandth not; a failed look counts for nothing."""
+    far, near, right = _stretch(1.3), _stretch(1.001), _stretch(1.0)
+    looks = [Look(right, 1.0), Look(near, 0.9), Look(far, 0.5), Look(_stretch(2.0), np.nan)]
+    assert best_stop(looks, *clouds) is near
