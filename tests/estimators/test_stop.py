@@ -10,7 +10,7 @@ from brenier.potentials import Quadratic
 
 @pytest.fixture(scope="module")
 def clouds():
-    return (jnp.asarray(cloud) for cloud in np.random.default_rng(0).normal(size=(2, 2000, 5)))
+    return tuple(jnp.asarray(np.random.default_rng(0).normal(size=(2, 2000, 5))))
 
 
 def _stretch(factor):

@@ -20,7 +20,7 @@ ACTIVATIONS = {
 
 
 class ICNN(AbstractPotential):
-    """φ(x) = ⟨p(w), z_K⟩ + ½‖Fx‖² + (m/2)‖x‖² + ⟨c, x⟩ + s(x), z_{k+1} = σ(p(U_k)z_k + W_k x + b_k).
+    """φ(x) = ⟨p(w), z_K⟩ + ½‖Fx‖² + (m/2)‖x‖² + ⟨c, x⟩ + s(x), z_{k+1} = σ(p(U_k)z_k + W_k x + b_k)
 
     p is softplus (non-negative weights by reparametrisation: convex for every parameter value), σ
     convex and increasing, F a quadratic skip, m = floor + e^{log_modulus} > 0, so that the gradient
