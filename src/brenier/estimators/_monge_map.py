@@ -60,7 +60,8 @@ class MongeMap(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
     the same means and covariances (shrunk after Chen et al., 2010); the fitted map takes and gives
     points in the units of the data. From samples an input-convex network minimises the semi-dual
     (``SemiDual``); to a measure with a density it follows the Wasserstein gradient flow of KL
-    (``ConstrainedDrift``). The map returned is the best seen, by the dual value of held-out points.
+    (``ConstrainedDrift``). Points held out choose where to stop: the lowest dual value among the
+    maps whose images are as near to the target, in energy distance, as those of any.
 
     Not for a matching of a few points (``scipy.optimize.linear_sum_assignment``), nor for columns
     that are categories.
