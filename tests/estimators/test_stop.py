@@ -10,7 +10,8 @@ from brenier.potentials import Quadratic
 
 @pytest.fixture(scope="module")
 def clouds():
-    return tuple(jnp.asarray(np.random.default_rng(0).normal(size=(2, 2000, 5))))
+    random = np.random.default_rng(0)
+    return jnp.asarray(random.normal(size=(2000, 5))), jnp.asarray(random.normal(size=(1500, 5)))
 
 
 def _stretch(factor):

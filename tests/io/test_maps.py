@@ -48,6 +48,7 @@ from brenier.potentials import (
     MaxAffine,
     Preconditioned,
     Quadratic,
+    SoftMaximum,
 )
 from brenier.velocities import (
     DDIM,
@@ -96,6 +97,8 @@ def _examples():
         train,
         quadratic,
         ICNN.identity(KEY, 2, (4, 4), activation="squareplus"),
+        ICNN.identity(KEY, 2, (4,), pieces=3),
+        SoftMaximum.random(KEY, 2, 3, share=0.5),
         LogSumExp.identity(KEY, 2, 4),
         MaxAffine(jnp.ones((3, 2)), jnp.zeros(3), jnp.array(-jnp.inf)),
         Preconditioned(quadratic, jnp.eye(2), jnp.ones(2), jnp.zeros(2), jnp.array(3.0)),

@@ -7,7 +7,7 @@ import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
 
-from brenier._types import Array, Float, Points
+from brenier._types import Array, Float
 from brenier.functionals import Energy
 from brenier.potentials import AbstractPotential
 
@@ -41,7 +41,7 @@ class _Distances(NamedTuple):
 
 
 def best_stop(
-    looks: Sequence[Look], u: Points, v: Points
+    looks: Sequence[Look], u: Float[Array, "n d"], v: Float[Array, "m d"]
 ) -> AbstractPotential:
     """The look of the lowest dual among those whose images of u (n, d) are as near to v as any.
 
@@ -73,11 +73,11 @@ def best_stop(
 
 @eqx.filter_jit
 def _distances(
-    potential: AbstractPotential, u: Points, v: Points
+    potential: AbstractPotential, u: Float[Array, "n d"], v: Float[Array, "m d"]
 ) -> _Distances:
     images = potential.gradient(u)
 
-    def mean_distance_to(points: Points, x: Points) -> Float[Array, "k"]:
+    def mean_distance_to(points: Array, x: Array) -> Array:
         return -Energy().mean(x, points, jnp.full(len(points), 1.0 / len(points), points.dtype))
 
     return _Distances(
