@@ -13,7 +13,7 @@ from brenier.report import palette_figure, picture_figure, png_bytes
 
 # Of 273,280 pixels: a map of R^3 learns little from more.
 _SAMPLE = 20_000
-_STEPS = 800
+_STEPS = 600
 
 
 def run_demo(
