@@ -60,7 +60,7 @@ def _ours(own: Pair, seed: int, seconds: float | None) -> dict[str, Any]:
     best = min(error for _, error in path)
     return {
         **found, "seconds": spent, "failed": estimator.solution_.result.failed,
-        # The stop by the held-out dual, against the best stop of all, which needs the truth.
+        # The stop by held-out points, against the best stop of all, which needs the truth.
         "l2_uvp_best_stop": best, "over_best_stop": found["l2_uvp"] / best,
         "held_out_dual_and_l2_uvp": path,
     }  # fmt: skip

@@ -148,3 +148,10 @@ def test_few_pairs_with_rare_coordinates_are_bounded_by_less_than_their_cost():
     x = codes * (random.random(codes.shape) < 0.01)
     found = defect_bounds(x, codes, jax.random.key(0), level=0.95, budget=1.0)
     assert found.upper < 0.5 * np.mean(np.sum((x - codes) ** 2, axis=1))
+
+
+def test_few_pairs_of_a_constant_map_have_no_defect():
+    """Images that are one point have no covariance to shrink: the first candidate was NaN."""
+    x = np.random.default_rng(0).normal(size=(100, 20))
+    found = defect_bounds(x, np.ones_like(x), jax.random.key(0), level=0.95, budget=1.0)
+    assert found.upper <= 1e-12 * np.mean(np.sum((x - 1.0) ** 2, axis=1))

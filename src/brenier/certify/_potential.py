@@ -1,7 +1,7 @@
 """Convex potentials for the upper bound (5.3), fitted to pairs (x, T(x))."""
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import jax.numpy as jnp
 import numpy as np
@@ -84,15 +84,12 @@ def fitted_potentials(
     """Candidates, cheapest first: the Gaussian one, then what bends, each fitted to the pairs."""
     d = x.shape[1]
     if len(x) <= _FEW_A_DIMENSION * d:
-        yield "quadratic, of shrunk covariances", Preconditioned.gaussian(
-            x.mean(axis=0), oas(x)[0], y.mean(axis=0), oas(y)[0]
-        )
-    coordinates = Preconditioned.gaussian(
-        x.mean(axis=0), _covariance(x), y.mean(axis=0), _covariance(y)
-    )
+        yield "quadratic, of shrunk covariances", _gaussian(x, y, lambda points: oas(points)[0])
+    coordinates = _gaussian(x, y, _sample_covariance)
     yield "quadratic, of the Gaussian map", coordinates
     if d == 1:
-        slope = float(np.sqrt(_covariance(y)[0, 0] / _covariance(x)[0, 0]))
+        spread = [_raised(_sample_covariance(points), points)[0, 0] for points in (x, y)]
+        slope = float(np.sqrt(spread[1] / spread[0]))
         yield "monotone rearrangement", LinePotential.rearranging(x[:, 0], y[:, 0], slope)
         return
     if len(x) <= d:
@@ -126,10 +123,23 @@ def fenchel_young(
     return np.asarray(jnp.maximum(potential(xs) + upper - jnp.sum(xs * ys, axis=1), 0.0))
 
 
-def _covariance(points: np.ndarray) -> np.ndarray:
+def _gaussian(
+    x: np.ndarray, y: np.ndarray, covariance: Callable[[np.ndarray], np.ndarray]
+) -> Preconditioned:
+    """½‖·‖² in coordinates where the Gaussian map of these covariances is the identity."""
+    return Preconditioned.gaussian(
+        x.mean(axis=0), _raised(covariance(x), x), y.mean(axis=0), _raised(covariance(y), y)
+    )
+
+
+def _sample_covariance(points: np.ndarray) -> np.ndarray:
+    d = points.shape[1]
+    return np.cov(points.T).reshape(d, d)
+
+
+def _raised(covariance: np.ndarray, points: np.ndarray) -> np.ndarray:
     """The covariance, raised a little where it is singular: an image may lie in a plane."""
     d = points.shape[1]
-    covariance = np.cov(points.T).reshape(d, d)
     # Where all points are one, something that is nothing beside where they are.
     least = max(_ONE_POINT**2 * float(np.mean(points**2)), _ONE_POINT**2)
     return covariance + _THIN * max(np.trace(covariance) / d, least) * np.eye(d)

@@ -36,7 +36,6 @@ class Convolution(eqx.Module):
         return cls(_normal(random, shape, deviation), _full(channels[1], 0.0), stride)
 
     def __call__(self, x: Float[Array, "_ _ _"]) -> Float[Array, "_ _ _"]:
-        # Same padding for every size: a convolution by 2 starts at the first pixel, as diffusers'.
         kernel = self.kernel.astype(x.dtype)
         if self.stride == 1 and _is_cheaper_by_fours(kernel.shape, x.shape[1]):
             out = _convolved_by_fours(x, kernel)
