@@ -1,6 +1,7 @@
 """The interface of a transport map."""
 
 import abc
+from collections.abc import Callable
 from typing import ClassVar
 
 import equinox as eqx
@@ -9,7 +10,7 @@ import jax.numpy as jnp
 
 from brenier._types import Array, Batch, BatchLike, BatchScalar, Float, Matrix, Point, Scalar
 from brenier.numerics._determinants import spd_log_det
-from brenier.numerics._points import as_points, over_points
+from brenier.numerics._points import as_points, on_all_cores
 
 
 class AbstractMap(eqx.Module):
@@ -51,34 +52,22 @@ class AbstractMap(eqx.Module):
 
     def __call__(self, x: BatchLike) -> Batch:
         """T over leading axes: (..., d) to (..., d)."""
-        return _apply(self, as_points("x", x, self.dimension))
+        floats = working_floats(self.dimension, self.held)
+        return on_all_cores(self.apply, as_points("x", x, self.dimension), floats=floats)
 
     def jacobian(self, x: BatchLike) -> Float[Array, "*batch d d"]:
         """DT over leading axes: (..., d) to (..., d, d), entry (i, j) = ∂T_i/∂x_j."""
-        return _jacobian(self, as_points("x", x, self.dimension))
+        return self._of_jacobians(self.point_jacobian, x)
 
     def log_det(self, x: BatchLike) -> BatchScalar:
         """log|det DT| over leading axes: (..., d) to (...)."""
-        return _log_det(self, as_points("x", x, self.dimension))
+        return self._of_jacobians(self.point_log_det, x)
+
+    def _of_jacobians(self, function: Callable[[Point], Array], x: BatchLike) -> Array:
+        floats = self.dimension * working_floats(self.dimension, self.held)
+        return on_all_cores(function, as_points("x", x, self.dimension), floats=floats)
 
 
 def working_floats(dimension: int, held: int = 16) -> int:
     """About what one point needs while a map is evaluated; times d for its Jacobian."""
     return 1024 + held * dimension
-
-
-@eqx.filter_jit
-def _apply(map: AbstractMap, x: Batch) -> Batch:
-    return over_points(map.apply, x, floats=working_floats(map.dimension, map.held))
-
-
-@eqx.filter_jit
-def _jacobian(map: AbstractMap, x: Batch) -> Float[Array, "*batch d d"]:
-    floats = map.dimension * working_floats(map.dimension, map.held)
-    return over_points(map.point_jacobian, x, floats=floats)
-
-
-@eqx.filter_jit
-def _log_det(map: AbstractMap, x: Batch) -> BatchScalar:
-    floats = map.dimension * working_floats(map.dimension, map.held)
-    return over_points(map.point_log_det, x, floats=floats)

@@ -1,14 +1,15 @@
 """The image of a measure under a map."""
 
-import equinox as eqx
+from collections.abc import Callable
+
 import jax
 import jax.numpy as jnp
 
-from brenier._types import Batch, BatchLike, BatchScalar, Key, Point, Points, Scalar
+from brenier._types import Array, Batch, BatchLike, BatchScalar, Key, Point, Points, Scalar
 from brenier.maps._base import AbstractMap, working_floats
 from brenier.measures import AbstractMeasure, require_density
 from brenier.numerics._determinants import spd_solve
-from brenier.numerics._points import as_points, over_points
+from brenier.numerics._points import as_points, on_all_cores
 
 _FORWARD = 3
 
@@ -57,12 +58,16 @@ class Pushforward(AbstractMeasure):
     def log_density_at(self, x: BatchLike) -> BatchScalar:
         """log T#ρ(T(x)) = log ρ(x) − log|det DT(x)| over leading axes, without inversion."""
         require_density("source", self.source)
-        return _log_density_at(self, as_points("x", x, self.dimension))
+        return self._of_jacobians(self._log_density_at, x)
 
     def score_at(self, x: BatchLike) -> Batch:
         """∇log T#ρ at T(x): (DT(x))⁻ᵀ ∇_x[log ρ(x) − log|det DT(x)|] over leading axes (1.9)."""
         require_density("source", self.source)
-        return _score_at(self, as_points("x", x, self.dimension))
+        return self._of_jacobians(self._score_at, x)
+
+    def _of_jacobians(self, function: Callable[[Point], Array], x: BatchLike) -> Array:
+        floats = self.dimension * working_floats(self.dimension)
+        return on_all_cores(function, as_points("x", x, self.dimension), floats=floats)
 
     def _log_density_at(self, x: Point) -> Scalar:
         return self.source.point_log_density(x) - self.map.point_log_det(x)
@@ -75,15 +80,3 @@ class Pushforward(AbstractMeasure):
         if self.map.symmetric:
             return spd_solve(jacobian, gradient)
         return jnp.linalg.solve(jacobian.T, gradient)
-
-
-@eqx.filter_jit
-def _log_density_at(measure: Pushforward, x: Batch) -> BatchScalar:
-    floats = measure.dimension * working_floats(measure.dimension)
-    return over_points(measure._log_density_at, x, floats=floats)
-
-
-@eqx.filter_jit
-def _score_at(measure: Pushforward, x: Batch) -> Batch:
-    floats = measure.dimension * working_floats(measure.dimension)
-    return over_points(measure._score_at, x, floats=floats)

@@ -1,12 +1,13 @@
 """The interface of a probability measure."""
 
 import abc
+from collections.abc import Callable
 
 import equinox as eqx
 import jax
 
-from brenier._types import Batch, BatchLike, BatchScalar, Key, Point, Points, Scalar
-from brenier.numerics._points import as_points, over_points
+from brenier._types import Array, Batch, BatchLike, BatchScalar, Key, Point, Points, Scalar
+from brenier.numerics._points import as_points, on_all_cores
 
 
 class AbstractMeasure(eqx.Module):
@@ -36,22 +37,18 @@ class AbstractMeasure(eqx.Module):
 
     def log_density(self, x: BatchLike) -> BatchScalar:
         """log ρ over leading axes: (..., d) to (...)."""
-        return _log_density(self, as_points("x", x, self.dimension))
+        return self._over_points(self.point_log_density, x)
 
     def score(self, x: BatchLike) -> Batch:
         """∇log ρ over leading axes: (..., d) to (..., d)."""
-        return _score(self, as_points("x", x, self.dimension))
+        return self._over_points(self._point_score, x)
 
+    def _over_points(self, function: Callable[[Point], Array], x: BatchLike) -> Array:
+        points = as_points("x", x, self.dimension)
+        return on_all_cores(function, points, floats=1024 + 16 * self.dimension)
 
-@eqx.filter_jit
-def _log_density(measure: AbstractMeasure, x: Batch) -> BatchScalar:
-    return over_points(measure.point_log_density, x, floats=1024 + 16 * measure.dimension)
-
-
-@eqx.filter_jit
-def _score(measure: AbstractMeasure, x: Batch) -> Batch:
-    score = jax.grad(measure.point_log_density)
-    return over_points(score, x, floats=1024 + 16 * measure.dimension)
+    def _point_score(self, x: Point) -> Point:
+        return jax.grad(self.point_log_density)(x)
 
 
 def require_density(name: str, measure: AbstractMeasure) -> None:

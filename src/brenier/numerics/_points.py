@@ -1,9 +1,12 @@
 """Arrays that users hand in, and one function of a point over many points in bounded memory."""
 
 import math
+import os
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -51,7 +54,7 @@ def over_points(function: Callable[[Point], Any], x: Batch, *, floats: int) -> A
         return function(x)
     lead, n = x.shape[:-1], math.prod(x.shape[:-1])
     flat = x.reshape(n, x.shape[-1])
-    block = max(1, _BLOCK_FLOATS.get(jax.default_backend(), _BLOCK_FLOATS_ELSEWHERE) // floats)
+    block = _block(floats)
     if n <= 4 * block:
         out = jax.vmap(function)(flat)
     else:
@@ -61,3 +64,60 @@ def over_points(function: Callable[[Point], Any], x: Batch, *, floats: int) -> A
         mapped = jax.lax.map(jax.vmap(function), blocks)
         out = jax.tree.map(lambda a: a.reshape(-1, *a.shape[2:])[:n], mapped)
     return jax.tree.map(lambda a: a.reshape(lead + a.shape[1:]), out)
+
+
+def on_all_cores(function: Callable[[Point], Any], x: Batch, *, floats: int) -> Any:
+    """``over_points``, compiled, and on a CPU for a part of x on each core.
+
+    The blocks of one program come one after the other, each too small for more than a core. As
+    many parts take as many times the memory of one, however many points there are.
+
+    Args:
+        function: of a point: a method of an equinox module, or an ``eqx.Partial``, compiles once
+            for all its parameters.
+        x: (..., d). Traced or on several devices, it is one call.
+        floats: as for ``over_points``.
+    """
+    n, d = math.prod(x.shape[:-1]), x.shape[-1]
+    parts = min(_cores(), n // _block(floats))
+    if x.ndim == 1 or parts < 2 or not all(map(_is_of_one_cpu, jax.tree.leaves((function, x)))):
+        return _compiled(function, x, floats)
+    # Parts of one shape, so one compilation, the last one filled up with the last point.
+    rows = -(-n // parts)
+    flat = np.pad(np.asarray(x).reshape(n, d), ((0, -n % rows), (0, 0)), mode="edge")
+
+    def found(part: np.ndarray) -> Any:
+        return jax.tree.map(np.asarray, _compiled(function, jnp.asarray(part), floats))
+
+    with ThreadPoolExecutor(parts) as pool:
+        pieces = list(pool.map(found, flat.reshape(-1, rows, d)))
+
+    def joined(*arrays: np.ndarray) -> Array:
+        whole = np.concatenate(arrays)[:n]
+        return jnp.asarray(whole.reshape(x.shape[:-1] + whole.shape[1:]))
+
+    return jax.tree.map(joined, *pieces)
+
+
+@eqx.filter_jit
+def _compiled(function: Callable[[Point], Any], x: Batch, floats: int) -> Any:
+    return over_points(function, x, floats=floats)
+
+
+def _block(floats: int) -> int:
+    """How many points are taken at once."""
+    return max(1, _BLOCK_FLOATS.get(jax.default_backend(), _BLOCK_FLOATS_ELSEWHERE) // floats)
+
+
+def _cores() -> int:
+    """Those that this process may run on."""
+    affinity = getattr(os, "sched_getaffinity", None)
+    return (os.cpu_count() or 1) if affinity is None else len(affinity(0))
+
+
+def _is_of_one_cpu(leaf: Any) -> bool:
+    """False where a thread could not take it over, or other devices are at work on it."""
+    if isinstance(leaf, jax.core.Tracer):
+        return False
+    devices = leaf.devices() if isinstance(leaf, jax.Array) else jax.devices()[:1]
+    return [device.platform for device in devices] == ["cpu"]

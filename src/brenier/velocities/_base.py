@@ -8,7 +8,7 @@ from jax.typing import ArrayLike
 
 from brenier._types import Batch, BatchLike, Point, Scalar
 from brenier.maps._base import working_floats
-from brenier.numerics._points import as_points, over_points
+from brenier.numerics._points import as_points, on_all_cores
 
 
 class AbstractVelocity(eqx.Module):
@@ -30,9 +30,5 @@ class AbstractVelocity(eqx.Module):
     def __call__(self, time: ArrayLike, x: BatchLike) -> Batch:
         """v(t, x) over leading axes: (..., d) to (..., d), at one time."""
         points = as_points("x", x, self.dimension)
-        return _over_leading_axes(self, jnp.asarray(time, points.dtype), points)
-
-
-@eqx.filter_jit
-def _over_leading_axes(velocity: AbstractVelocity, time: Scalar, x: Batch) -> Batch:
-    return over_points(lambda y: velocity.at(time, y), x, floats=working_floats(velocity.dimension))
+        velocity = eqx.Partial(self.at, jnp.asarray(time, points.dtype))
+        return on_all_cores(velocity, points, floats=working_floats(self.dimension))

@@ -11,9 +11,9 @@ from jax.typing import ArrayLike
 
 from brenier._checks import check_at_least, check_points, check_positive
 from brenier._solution import Result, Solution
-from brenier._types import Array, BatchLike, Bool, Float, Int, Point, Points, Scalar
+from brenier._types import Array, BatchLike, Bool, Float, Int, Point, Scalar
 from brenier.maps._base import AbstractMap
-from brenier.numerics._points import as_points, over_points
+from brenier.numerics._points import as_points, on_all_cores
 from brenier.velocities._base import AbstractVelocity
 
 # What one point needs while it is integrated: the stages of an eighth-order step.
@@ -101,7 +101,9 @@ class FlowMap(AbstractMap):
         ).any():
             raise ValueError(f"times: got {moments.tolist()}; wants times in order from "
                              f"{float(self.start)} to {float(self.stop)}.")
-        return _path(self, points, jnp.asarray(moments, points.dtype))
+        along = eqx.Partial(_along, self, jnp.asarray(moments, points.dtype))
+        floats = working_floats(self.dimension) + self.dimension * moments.size
+        return on_all_cores(along, points, floats=floats)
 
     def solve(self, x: BatchLike, *, throw: bool = True) -> Solution:
         """T(x) as a ``Solution``, for points (n, d): a failed one is told, not raised in the jit.
@@ -113,7 +115,9 @@ class FlowMap(AbstractMap):
             ValueError: x is not (n, d) and finite, or the velocity is NaN where a point starts.
             SolveError: a point failed, and ``throw`` is true.
         """
-        end = _solve(self, jnp.asarray(check_points("x", x, dimension=self.dimension)))
+        points = jnp.asarray(check_points("x", x, dimension=self.dimension))
+        floats = working_floats(self.dimension)
+        end: End = on_all_cores(eqx.Partial(integrate, self), points, floats=floats)
         failed = np.asarray(~end.reached)
         if failed.any():
             _check_velocity(self, np.asarray(x)[failed])
@@ -217,16 +221,7 @@ class _WithTangents(AbstractVelocity):
         return jnp.concatenate([value, moved.ravel()])
 
 
-@eqx.filter_jit
-def _solve(flow: FlowMap, x: Points) -> End:
-    return over_points(lambda y: integrate(flow, y), x, floats=working_floats(flow.dimension))
-
-
-@eqx.filter_jit
-def _path(flow: FlowMap, x: Array, times: Float[Array, "k"]) -> Array:
-    def along(y: Point) -> Array:
-        way = integrate(flow, y, times)
-        return eqx.error_if(way.point, ~way.reached,
-                            "x: a path did not reach its tolerance; wants a larger tolerance.")
-
-    return over_points(along, x, floats=working_floats(flow.dimension) + x.shape[-1] * times.size)
+def _along(flow: FlowMap, times: Float[Array, "k"], x: Point) -> Float[Array, "k d"]:
+    way = integrate(flow, x, times)
+    return eqx.error_if(way.point, ~way.reached,
+                        "x: a path did not reach its tolerance; wants a larger tolerance.")

@@ -11,7 +11,7 @@ import numpy as np
 from brenier._checks import check_at_least, check_key, check_points
 from brenier._types import Array, BatchLike, Float, Int, Key, Point, Scalar, Weights
 from brenier.measures import StandardNormal
-from brenier.numerics._points import over_points
+from brenier.numerics._points import on_all_cores
 from brenier.velocities._base import AbstractVelocity
 from brenier.velocities._ddim import DDIM
 from brenier.velocities._diffusion import AbstractDiffusionVelocity
@@ -235,7 +235,10 @@ def bits_per_dimension(
         check_at_least("probes", probes, 1)
         frame = jax.random.rademacher(probe_key, (probes, model.dimension), x.dtype)
     scale = 1.0 if probes is None else 1.0 / probes
-    traces = scale * _traces(flow.velocity, path[:, :-1], jnp.asarray(nodes, x.dtype), frame)
+    times = jnp.broadcast_to(jnp.asarray(nodes, x.dtype), path.shape[:1] + nodes.shape)
+    packed = jnp.concatenate([path[:, :-1], times[..., None]], axis=-1)
+    floats = working_floats(model.dimension) * len(frame)
+    traces = scale * on_all_cores(eqx.Partial(_trace, flow.velocity, frame), packed, floats=floats)
     volume = traces @ jnp.asarray(weights, x.dtype)
     log_density = StandardNormal(model.dimension).log_density(path[:, -1]) + volume
     nats = jnp.log(0.5 * (model.levels - 1)) - log_density / model.dimension
@@ -251,20 +254,12 @@ def _chebyshev_rule(start: float, stop: float) -> tuple[np.ndarray, np.ndarray]:
     return start + half * (1.0 - np.cos(angles)), half * 2.0 / _NODES * (1.0 - 2.0 * sums)
 
 
-@eqx.filter_jit
-def _traces(
-    velocity: AbstractVelocity, path: Float[Array, "n k d"], times: Float[Array, "k"],
-    frame: Float[Array, "m d"],
-) -> Float[Array, "n k"]:
-    """Σ_m ⟨u_m, Dv u_m⟩ at every node of every path, one (path, node) at a time."""
-
-    def trace(packed: Point) -> Scalar:
-        _, push = jax.linearize(lambda y: velocity.at(packed[-1], y), packed[:-1])
-        return jnp.sum(frame * jax.vmap(push)(frame))
-
-    along = jnp.broadcast_to(times, path.shape[:2])[..., None]
-    packed = jnp.concatenate([path, along], axis=-1)
-    return over_points(trace, packed, floats=working_floats(path.shape[-1]) * frame.shape[0])
+def _trace(
+    velocity: AbstractVelocity, frame: Float[Array, "m d"], packed: Float[Array, "_"]
+) -> Scalar:
+    """Σ_m ⟨u_m, Dv u_m⟩ at a point and its time, the last entry."""
+    _, push = jax.linearize(lambda y: velocity.at(packed[-1], y), packed[:-1])
+    return jnp.sum(frame * jax.vmap(push)(frame))
 
 
 def dequantisation(levels: int, key: Key, x: Float[Array, "n d"]) -> Float[Array, "n d"]:
