@@ -1,31 +1,51 @@
-"""The closed form of a network's derivatives against differentiating twice."""
+"""The closed forms of derivatives against differentiating the value twice."""
+
+import dataclasses
 
 import equinox as eqx
 import jax
 import numpy as np
 import pytest
 
-from brenier.potentials import ICNN, LogSumExp, expand
+from brenier.numerics import conjugate
+from brenier.potentials import ICNN, AbstractPotential, LogSumExp, Preconditioned
 
 
-@pytest.mark.parametrize(("dimension", "widths", "activation", "pieces"), [
-    (1, (3,), "softplus", 0), (3, (5, 4, 2), "squareplus", 6),
-])
-def test_layers_give_what_jax_gives(dimension, widths, activation, pieces):
-    potential = ICNN.identity(
+def _network(dimension: int, widths: tuple[int, ...], activation: str, pieces: int) -> ICNN:
+    return ICNN.identity(
         jax.random.key(0), dimension, widths, activation=activation, share=0.4, sharpness=3.0,
         pieces=pieces,
     )
-    x = jax.random.normal(jax.random.key(1), (20, dimension))
-    value, gradient, hessian = eqx.filter_jit(expand)(potential, x)
+
+
+def _in_coordinates(potential: AbstractPotential) -> Preconditioned:
+    random = np.random.default_rng(0)
+    mixed = random.normal(size=(3, 3))
+    covariance = mixed @ mixed.T + np.eye(3)
+    linear = Preconditioned.gaussian(random.normal(size=3), np.eye(3), np.ones(3), covariance)
+    return dataclasses.replace(linear, potential=potential)
+
+
+@pytest.mark.parametrize("potential", [
+    _network(1, (3,), "softplus", 0), _network(3, (5, 4, 2), "squareplus", 6),
+    LogSumExp.identity(jax.random.key(0), 2, 4),
+    _in_coordinates(_network(3, (5, 4), "softplus", 6)),
+], ids=["one layer", "layers and pieces", "differentiated", "in coordinates"])  # fmt: skip
+def test_expansion_is_what_jax_gives(potential):
+    x = jax.random.normal(jax.random.key(1), (20, potential.dimension))
+    found = eqx.filter_jit(lambda phi: jax.vmap(phi.expansion)(x))(potential)
     # Sums of some tens of terms of size one, in double precision.
-    np.testing.assert_allclose(value, eqx.filter_jit(potential)(x), atol=1e-13)
-    np.testing.assert_allclose(gradient, eqx.filter_jit(potential.gradient)(x), atol=1e-13)
-    np.testing.assert_allclose(hessian, eqx.filter_jit(potential.hessian)(x), atol=1e-12)
+    np.testing.assert_allclose(found.value, jax.vmap(potential.value)(x), rtol=1e-13, atol=1e-13)
+    gradient = jax.vmap(jax.grad(potential.value))(x)
+    np.testing.assert_allclose(found.gradient, gradient, rtol=1e-13, atol=1e-13)
+    hessian = jax.vmap(jax.hessian(potential.value))(x)
+    np.testing.assert_allclose(found.hessian, hessian, rtol=1e-12, atol=1e-12)
+    np.testing.assert_allclose(potential.hessian(x), hessian, rtol=1e-12, atol=1e-12)
 
 
-def test_other_potentials_are_differentiated():
-    potential = LogSumExp.identity(jax.random.key(0), 2, 4)
-    x = jax.random.normal(jax.random.key(1), (3, 2))
-    hessian = eqx.filter_jit(potential.hessian)(x)
-    np.testing.assert_allclose(eqx.filter_jit(expand)(potential, x)[2], hessian, rtol=1e-12)
+def test_conjugate_is_the_same_by_either_hessian():
+    potential = _in_coordinates(_network(3, (5, 4), "squareplus", 6))
+    y = 2.0 * jax.random.normal(jax.random.key(1), (20, 3))
+    found, expected = potential.conjugate(y), conjugate(potential.value, y)
+    np.testing.assert_allclose(found.point, expected.point, rtol=1e-8, atol=1e-8)
+    assert float(found.residual.max()) < 1e-9

@@ -10,7 +10,7 @@ from sklearn.covariance import oas
 from brenier._types import Key, Matrix, Point, Points, Scalar
 from brenier.certify._line_potential import LinePotential
 from brenier.maps import AffineMap, GradientMap
-from brenier.numerics import conjugate, conjugate_upper_bound
+from brenier.numerics import conjugate_upper_bound
 from brenier.potentials import (
     ICNN,
     AbstractPotential,
@@ -118,7 +118,7 @@ def fenchel_young(
     if isinstance(potential, LinePotential):
         return potential.gaps(x[:, 0], y[:, 0])
     xs, ys = jnp.asarray(x), jnp.asarray(y)
-    result = conjugate(potential.value, ys, xs, tolerance=1e-9, max_iterations=100)
+    result = potential.conjugate(ys, xs, tolerance=1e-9, max_iterations=100)
     upper = conjugate_upper_bound(result, potential.strong_convexity())
     return np.asarray(jnp.maximum(potential(xs) + upper - jnp.sum(xs * ys, axis=1), 0.0))
 

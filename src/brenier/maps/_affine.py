@@ -45,7 +45,7 @@ class AffineMap(AbstractMap):
         return self.offset.shape[-1]
 
     def apply(self, x: Point) -> Point:
-        return self.matrix @ x + self.offset
+        return x @ self.matrix.T + self.offset
 
     def inverse(self) -> "AffineMap":
         """x ↦ A⁻¹(x − b); a ``ValueError`` where A is singular to working precision."""

@@ -6,9 +6,8 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
-from brenier._types import Point
+from brenier._types import Matrix, Point
 from brenier.maps._base import AbstractMap
-from brenier.numerics._conjugate import conjugate
 from brenier.numerics._determinants import spd_solve
 from brenier.potentials import AbstractPotential
 
@@ -35,6 +34,9 @@ class GradientMap(AbstractMap):
 
     def apply(self, x: Point) -> Point:
         return jax.grad(self.potential.value)(x)
+
+    def point_jacobian(self, x: Point) -> Matrix:
+        return self.potential.point_hessian(x)
 
     def inverse(self) -> "ConjugateMap":
         """∇φ*, exact to the tolerance of the conjugate's solver."""
@@ -78,7 +80,7 @@ def _conjugate_point(potential: AbstractPotential, y: Point) -> Point:
     guesses = jnp.stack([y, y / jnp.where(modulus > 0, modulus, 1.0), jnp.zeros_like(y)])
     heights = guesses @ y - jax.vmap(potential.value)(guesses)
     best = guesses[jnp.argmax(jnp.where(jnp.isnan(heights), -jnp.inf, heights))]
-    return conjugate(potential.value, y[None], best[None], tolerance=_TOLERANCE).point[0]
+    return potential.conjugate(y[None], best[None], tolerance=_TOLERANCE).point[0]
 
 
 @_conjugate_point.def_jvp
@@ -92,4 +94,4 @@ def _(primals, tangents):
     )
     if drift is not None:
         right = right - drift
-    return x, spd_solve(jax.hessian(potential.value)(x), right)
+    return x, spd_solve(potential.point_hessian(x), right)

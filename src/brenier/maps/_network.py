@@ -55,8 +55,8 @@ class ResidualNetwork(AbstractMap):
         sigma = _ACTIVATIONS[self.activation]
         z = x
         for weight, bias in zip(self.weights[:-1], self.biases[:-1], strict=True):
-            z = sigma(weight @ z + bias)
-        return x + self.weights[-1] @ z + self.biases[-1]
+            z = sigma(z @ weight.T + bias)
+        return x + z @ self.weights[-1].T + self.biases[-1]
 
     def inverse(self) -> NoReturn:
         raise ValueError(

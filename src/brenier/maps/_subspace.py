@@ -72,7 +72,7 @@ class SubspaceMap(AbstractMap):
         return self.centre.shape[-1]
 
     def apply(self, x: Point) -> Point:
-        u = self.basis.T @ (x - self.centre)
+        u = (x - self.centre) @ self.basis
         return x + self.shift + self.basis @ (self.map.apply(u) - u)
 
     def inverse(self) -> "SubspaceMap":

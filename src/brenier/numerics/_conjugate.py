@@ -45,8 +45,8 @@ class _Iterate(NamedTuple):
 @eqx.filter_jit
 def conjugate(
     value: Callable[[Point], Scalar], y: Points, init: Points | None = None, *,
-    tolerance: float = 1e-10, max_iterations: int = 1000,
-    method: str | None = None,
+    hessian: Callable[[Point], Matrix] | None = None, tolerance: float = 1e-10,
+    max_iterations: int = 1000, method: str | None = None,
 ) -> Conjugate:
     """φ*(y) = max_x ⟨x, y⟩ − φ(x) of a convex φ, and the maximiser ∇φ*(y) = (∇φ)⁻¹(y).
 
@@ -60,6 +60,7 @@ def conjugate(
             compiles once for all parameters.
         y: where (n, d).
         init: starting points (n, d); y itself where None (right for φ ≈ ½‖x‖²).
+        hessian: D²φ at one point (d, d), where there is a shorter way to it than jax's.
         tolerance: on ‖y − ∇φ(x)‖ / (1 + ‖y‖); no lower than 32 units of rounding.
         max_iterations: where a point stops anyway.
         method: "newton", "lbfgs", or None to choose by the dimension.
@@ -78,7 +79,8 @@ def conjugate(
     block = max(1, _BLOCK_FLOATS // floats)
 
     def one(point: Point, start: Point) -> Conjugate:
-        return _maximise(value, point, start, tolerance, max_iterations, newton)
+        second = (jax.hessian(value) if hessian is None else hessian) if newton else None
+        return _maximise(value, second, point, start, tolerance, max_iterations)
 
     tiles = cut_tiles(y, block), cut_tiles(y if init is None else init, block)
     blocks = jax.lax.map(lambda tile: jax.vmap(one)(*tile), tiles)
@@ -104,10 +106,10 @@ def conjugate_upper_bound(
 
 
 def _maximise(
-    value: Callable[[Point], Scalar], y: Point, init: Point, tolerance: float,
-    max_iterations: int, newton: bool,
+    value: Callable[[Point], Scalar], hessian: Callable[[Point], Matrix] | None, y: Point,
+    init: Point, tolerance: float, max_iterations: int,
 ) -> Conjugate:
-    """One point: minimise ψ(x) = φ(x) − ⟨x, y⟩."""
+    """One point: minimise ψ(x) = φ(x) − ⟨x, y⟩, by Newton's method where D²φ is given."""
 
     def objective(x):
         return value(x) - x @ y
@@ -121,9 +123,9 @@ def _maximise(
 
     def iterate(now):
         direction = (
-            -spd_solve(_ridged(jax.hessian(value)(now.point)), now.gradient)
-            if newton
-            else _two_loops(now.gradient, *now.memory)
+            _two_loops(now.gradient, *now.memory)
+            if hessian is None
+            else -spd_solve(_ridged(hessian(now.point)), now.gradient)
         )
         slope = direction @ now.gradient
         # Where the model is of no use: steepest descent.
@@ -140,12 +142,12 @@ def _maximise(
         stuck = length <= _SHORTEST
         point = jnp.where(stuck, now.point, now.point + length * direction)
         new_value, gradient = evaluate(point)
-        memory = now.memory if newton else _remember(
+        memory = now.memory if hessian is not None else _remember(
             now.memory, point - now.point, gradient - now.gradient
         )
         return _Iterate(point, new_value, gradient, now.iterations + 1, stuck, memory)
 
-    empty = jnp.zeros((0 if newton else _MEMORY, y.shape[0]), y.dtype)
+    empty = jnp.zeros((_MEMORY if hessian is None else 0, y.shape[0]), y.dtype)
     start = _Iterate(
         init, *evaluate(init), jnp.asarray(0, jnp.int32), jnp.asarray(False), (empty, empty)
     )

@@ -2,7 +2,6 @@
 
 from brenier.potentials._base import AbstractPotential
 from brenier.potentials._entropic_grid import EntropicGridPotential
-from brenier.potentials._expansion import expand
 from brenier.potentials._icnn import ICNN
 from brenier.potentials._max_affine import LogSumExp, MaxAffine, SoftMaximum
 from brenier.potentials._preconditioned import Preconditioned
@@ -19,6 +18,5 @@ __all__ = [
     "Quadratic",
     "SemiDualFit",
     "SoftMaximum",
-    "expand",
     "minimise_semi_dual",
 ]

@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 
 from brenier._types import Array, Float, Key, Point, Scalar
-from brenier.potentials._base import AbstractPotential
+from brenier.potentials._base import AbstractPotential, Expansion
 
 
 def _identity_pieces(
@@ -48,7 +48,7 @@ class MaxAffine(AbstractPotential):
         return self.slopes.shape[-1]
 
     def value(self, x: Point) -> Scalar:
-        affine = self.slopes @ x + self.offsets
+        affine = x @ self.slopes.T + self.offsets
         return jnp.max(affine) + 0.5 * jnp.exp(self.log_modulus) * (x @ x)
 
     def strong_convexity(self) -> Scalar:
@@ -91,7 +91,7 @@ class LogSumExp(AbstractPotential):
 
     def value(self, x: Point) -> Scalar:
         temperature = jnp.exp(self.log_temperature)
-        affine = self.slopes @ x + self.offsets
+        affine = x @ self.slopes.T + self.offsets
         soft = temperature * jax.nn.logsumexp(affine / temperature)
         return soft + 0.5 * jnp.exp(self.log_modulus) * (x @ x)
 
@@ -136,7 +136,16 @@ class SoftMaximum(AbstractPotential):
         return self.slopes.shape[-1]
 
     def value(self, x: Point) -> Scalar:
-        return jnp.exp(self.log_gain) * jax.nn.logsumexp(self.slopes @ x + self.offsets)
+        return jnp.exp(self.log_gain) * jax.nn.logsumexp(x @ self.slopes.T + self.offsets)
+
+    def expansion(self, x: Point) -> Expansion:
+        """The Hessian is g times the covariance of the slopes under the softmax."""
+        heights, gain = x @ self.slopes.T + self.offsets, jnp.exp(self.log_gain)
+        chances = jax.nn.softmax(heights)
+        mean = chances @ self.slopes
+        squares = jnp.einsum("ki,kj->kij", self.slopes, self.slopes)
+        covariance = jnp.tensordot(chances, squares, axes=1) - jnp.outer(mean, mean)
+        return Expansion(gain * jax.nn.logsumexp(heights), gain * mean, gain * covariance)
 
     def strong_convexity(self) -> Scalar:
         return jnp.zeros((), self.offsets.dtype)

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from brenier._types import Array, Float, Int, Points, Scalar
-from brenier.numerics._conjugate import conjugate, conjugate_upper_bound
+from brenier.numerics._conjugate import conjugate_upper_bound
 from brenier.numerics._marquardt import (
     adapt_damping,
     flatten,
@@ -80,9 +80,8 @@ def minimise_semi_dual(
 
     def objective(flat: Array, points: Points) -> tuple[Scalar, Points]:
         phi = rebuild(flat)
-        result = conjugate(
-            phi.value, y, points,
-            tolerance=_CONJUGATE_TOLERANCE, max_iterations=_CONJUGATE_STEPS,
+        result = phi.conjugate(
+            y, points, tolerance=_CONJUGATE_TOLERANCE, max_iterations=_CONJUGATE_STEPS
         )
         upper = conjugate_upper_bound(result, phi.strong_convexity())
         value = jnp.mean(phi(x)) + jnp.mean(upper)
