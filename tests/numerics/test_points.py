@@ -1,6 +1,7 @@
 """A function of a point over many points: block by block, and a part of them on each core."""
 
 import threading
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -71,3 +72,21 @@ def test_an_error_on_one_core_is_raised(monkeypatch):
 
     with pytest.raises(RuntimeError, match="wants less"):
         on_all_cores(checked, jnp.arange(20.0).reshape(10, 2), floats=_FLOATS)
+
+
+@pytest.mark.parametrize("function", [
+    jnp.linalg.cholesky, jnp.linalg.inv, jnp.linalg.eigh, jnp.linalg.svd, jnp.linalg.qr,
+    jnp.linalg.slogdet, jnp.fft.fft,
+])  # fmt: skip
+def test_what_could_wait_for_ever_is_one_call(monkeypatch, function):
+    monkeypatch.setattr(_points, "_cores", lambda: 2)
+    # Two such programs at once have been seen to hang.
+    monkeypatch.setattr(_points, "ThreadPoolExecutor", None)
+    scale = jnp.ones(())
+
+    def of_a_matrix(scale: jax.Array, x: jax.Array) -> Any:
+        return function(scale * (jnp.outer(x, x) + jnp.eye(4)))
+
+    on_all_cores(eqx.Partial(of_a_matrix, scale), jnp.ones((10, 4)), floats=_FLOATS)
+    with pytest.raises(TypeError):
+        on_all_cores(eqx.Partial(_both, scale), jnp.ones((10, 4)), floats=_FLOATS)

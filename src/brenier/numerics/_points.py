@@ -1,7 +1,9 @@
 """Arrays that users hand in, and one function of a point over many points in bounded memory."""
 
+import functools
 import math
 import os
+import re
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -15,6 +17,10 @@ from jax.typing import ArrayLike
 from brenier._checks import as_float_array
 from brenier._types import Array, Batch, Point
 
+# Two programs that factorise matrices or transform at the same time can wait for each other's
+# threads for ever (jaxlib 0.10, CPU).
+_BLOCKING = re.compile(r" = (cholesky|triangular_solve|lu|eig|geqr|qr|householder|svd|schur"
+                       r"|hessenberg|tridiagonal|fft|ffi_call)")  # fmt: skip
 # Numbers held at once by one block of points. On a CPU a block that stays in the cache is two to
 # five times faster than all points at once; an accelerator wants as many as its memory takes.
 _BLOCK_FLOATS = {"cpu": 2**18}
@@ -75,12 +81,14 @@ def on_all_cores(function: Callable[[Point], Any], x: Batch, *, floats: int) -> 
     Args:
         function: of a point: a method of an equinox module, or an ``eqx.Partial``, compiles once
             for all its parameters.
-        x: (..., d). Traced or on several devices, it is one call.
+        x: (..., d). Traced, on several devices, or of a function with factorisations past closed
+            forms, it is one call.
         floats: as for ``over_points``.
     """
     n, d = math.prod(x.shape[:-1]), x.shape[-1]
     parts = min(_cores(), n // _block(floats))
-    if x.ndim == 1 or parts < 2 or not all(map(_is_of_one_cpu, jax.tree.leaves((function, x)))):
+    alone = x.ndim == 1 or parts < 2 or not all(map(_is_of_one_cpu, jax.tree.leaves((function, x))))
+    if alone or _is_blocking(function, jax.ShapeDtypeStruct((d,), x.dtype)):
         return _compiled(function, x, floats)
     # Parts of one shape, so one compilation, the last one filled up with the last point.
     rows = -(-n // parts)
@@ -102,6 +110,23 @@ def on_all_cores(function: Callable[[Point], Any], x: Batch, *, floats: int) -> 
 @eqx.filter_jit
 def _compiled(function: Callable[[Point], Any], x: Batch, floats: int) -> Any:
     return over_points(function, x, floats=floats)
+
+
+def _is_blocking(function: Callable[[Point], Any], point: jax.ShapeDtypeStruct) -> bool:
+    """Whether the program has primitives of ``_BLOCKING``; traced once for all parameters."""
+    leaves, structure = jax.tree.flatten(function)
+    kinds = (jax.ShapeDtypeStruct(leaf.shape, leaf.dtype)
+             if isinstance(leaf, jax.Array | np.ndarray) else leaf for leaf in leaves)
+    return _blocking_program(structure, tuple(kinds), point)
+
+
+@functools.lru_cache(maxsize=256)
+def _blocking_program(
+    structure: jax.tree_util.PyTreeDef, kinds: tuple[Any, ...], point: jax.ShapeDtypeStruct
+) -> bool:
+    function = jax.tree.unflatten(structure, kinds)
+    jaxpr = eqx.filter_make_jaxpr(lambda f, x: f(x))(function, point)[0]
+    return _BLOCKING.search(str(jaxpr)) is not None
 
 
 def _block(floats: int) -> int:
