@@ -18,10 +18,7 @@ Model = Annotated[Path, typer.Argument(help="A model folder that ddpm train wrot
 Images = Annotated[
     Path, typer.Argument(help="A folder of pictures, an .npy file, or an IDX file (.gz or not).")
 ]
-Steps = Annotated[
-    int | None, typer.Option(help="DDIM steps; by default the adaptive flow.", min=1)
-]
-DDIMSteps = Annotated[int, typer.Option(help="DDIM steps; 0: the adaptive flow.", min=0)]
+Steps = Annotated[int, typer.Option(help="DDIM steps; 0: the adaptive flow.", min=0)]
 Tolerance = Annotated[float, typer.Option(help="Of the adaptive flow.")]
 Label = Annotated[int | None, typer.Option(help="The class to condition on.", min=0)]
 Labels = Annotated[
@@ -86,7 +83,7 @@ def encode(
     model: Model,
     images: Images,
     out: Annotated[Path, typer.Option("--out", "-o", help="The codes to write (.npy).")],
-    steps: Steps = None,
+    steps: Steps = 0,
     tolerance: Tolerance = 1e-6,
     label: Label = None,
     strict: Strict = False,
@@ -111,7 +108,7 @@ def decode(
     ],
     codes: Annotated[Path | None, typer.Argument(help="An .npy file (n, d).")] = None,
     n: Count = 16,
-    steps: Steps = None,
+    steps: Steps = 0,
     tolerance: Tolerance = 1e-6,
     label: Label = None,
     seed: Seed = 0,
@@ -130,7 +127,7 @@ def pair(
     models: Annotated[list[Path], typer.Argument(help="Two model folders or more.")],
     out: Grid,
     n: Count = 16,
-    steps: DDIMSteps = 50,
+    steps: Steps = 50,
     tolerance: Tolerance = 1e-6,
     seed: Seed = 0,
     json: Json = False,
@@ -139,7 +136,7 @@ def pair(
     from brenier.cli._ddpm_maps import run_pair
 
     with progress_bar() as progress:
-        result, rows = run_pair(models, out, n, steps or None, tolerance, seed, progress)
+        result, rows = run_pair(models, out, n, steps, tolerance, seed, progress)
     announce(result, "Pair", rows, json)
 
 
@@ -149,7 +146,7 @@ def labels(
     out: Grid,
     labels: Annotated[str, typer.Option(help="The classes, as in 3,5,8.")],
     n: Count = 16,
-    steps: DDIMSteps = 50,
+    steps: Steps = 50,
     tolerance: Tolerance = 1e-6,
     seed: Seed = 0,
     json: Json = False,
@@ -158,9 +155,7 @@ def labels(
     from brenier.cli._ddpm_maps import run_labels
 
     with progress_bar() as progress:
-        result, rows = run_labels(
-            model, out, labels, n, steps or None, tolerance, seed, progress
-        )
+        result, rows = run_labels(model, out, labels, n, steps, tolerance, seed, progress)
     announce(result, "Labels", rows, json)
 
 
@@ -170,7 +165,7 @@ def audit(
     images: Images,
     label_file: Labels = None,
     classes: Classes = None,
-    steps: DDIMSteps = 100,
+    steps: Steps = 100,
     tolerance: Tolerance = 1e-6,
     strict: Strict = False,
     limit: Limit = 500,
@@ -194,7 +189,7 @@ def audit(
     from brenier.cli._ddpm_train import ImageChoice
 
     choice = ImageChoice(images, label_file, classes, None, None, None, strict)
-    settings = AuditChoice(steps or None, tolerance, limit, level, budget, bits, jacobians, seed)
+    settings = AuditChoice(steps, tolerance, limit, level, budget, bits, jacobians, seed)
     with progress_bar() as progress:
         result, rows = run_encoder_audit(model, choice, report, settings, progress)
     announce(result, "Audit of the encoder", rows, json)

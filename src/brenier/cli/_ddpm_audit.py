@@ -29,7 +29,7 @@ _BACK = 16
 class AuditChoice:
     """What a user may set about the audit of an encoder."""
 
-    steps: int | None = 100
+    steps: int = 100
     tolerance: float = 1e-6
     limit: int | None = 500
     level: float = 0.95

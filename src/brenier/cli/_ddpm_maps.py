@@ -25,7 +25,7 @@ _COLUMNS, _MOST = 12, 100
 
 
 def run_encode(
-    folder: Path, images: Path, out: Path, steps: int | None, tolerance: float, label: int | None,
+    folder: Path, images: Path, out: Path, steps: int, tolerance: float, label: int | None,
     strict: bool, limit: int | None, progress: ProgressReport,
 ) -> tuple[dict[str, Any], dict[str, str]]:  # fmt: skip
     """Write the codes of images; the result, and its rows for people."""
@@ -62,7 +62,7 @@ def run_encode(
 
 
 def run_decode(
-    folder: Path, codes: Path | None, out: Path, n: int, steps: int | None, tolerance: float,
+    folder: Path, codes: Path | None, out: Path, n: int, steps: int, tolerance: float,
     label: int | None, seed: int, progress: ProgressReport,
 ) -> tuple[dict[str, Any], dict[str, str]]:  # fmt: skip
     """Write the images of codes; the result, and its rows for people."""
@@ -94,7 +94,7 @@ def run_decode(
 
 
 def run_pair(
-    folders: Sequence[Path], out: Path, n: int, steps: int | None, tolerance: float, seed: int,
+    folders: Sequence[Path], out: Path, n: int, steps: int, tolerance: float, seed: int,
     progress: ProgressReport,
 ) -> tuple[dict[str, Any], dict[str, str]]:  # fmt: skip
     """Draw the same codes decoded by several models (KRCO22, Figure 4)."""
@@ -117,7 +117,7 @@ def run_pair(
 
 
 def run_labels(
-    folder: Path, out: Path, labels: str, n: int, steps: int | None, tolerance: float, seed: int,
+    folder: Path, out: Path, labels: str, n: int, steps: int, tolerance: float, seed: int,
     progress: ProgressReport,
 ) -> tuple[dict[str, Any], dict[str, str]]:  # fmt: skip
     """Draw the same codes decoded under several labels (KRCO22, Figure 5)."""
@@ -138,22 +138,22 @@ def run_labels(
 
 
 def encoded(
-    model: ImageModel, x: np.ndarray, steps: int | None, tolerance: float,
+    model: ImageModel, x: np.ndarray, steps: int, tolerance: float,
     progress: ProgressReport, label: str = "encoding",
 ) -> np.ndarray:  # fmt: skip
-    """Codes of points, by DDIM steps or the adaptive flow, in the precision that it needs."""
-    if steps is not None:
+    """Codes of points, by DDIM steps or (0) the adaptive flow, in the precision that it needs."""
+    if steps:
         return transport_points(model.ddim_encoder(steps), x, progress, label, most=_BLOCK)
     flow = model.encoder(tolerance=tolerance)
     return transport_points(flow, _precise(x, tolerance), progress, label, most=_BLOCK)
 
 
 def decoded(
-    model: ImageModel, codes: np.ndarray, steps: int | None, tolerance: float,
+    model: ImageModel, codes: np.ndarray, steps: int, tolerance: float,
     progress: ProgressReport, label: str = "decoding",
 ) -> np.ndarray:  # fmt: skip
     """Points of codes, as ``encoded``."""
-    if steps is not None:
+    if steps:
         z = codes.astype(np.float32)
         return transport_points(model.ddim_decoder(steps), z, progress, label, most=_BLOCK)
     flow = model.encoder(tolerance=tolerance).inverse()
@@ -171,9 +171,9 @@ def random_codes(model: ImageModel, n: int, seed: int) -> np.ndarray:
     return np.asarray(drawn)
 
 
-def how(steps: int | None, tolerance: float) -> str:
+def how(steps: int, tolerance: float) -> str:
     """How maps are computed, for people."""
-    return f"flow at tolerance {tolerance:g}" if steps is None else f"{steps} DDIM steps"
+    return f"{steps} DDIM steps" if steps else f"flow at tolerance {tolerance:g}"
 
 
 def check_array_file(path: Path, *others: str, only: bool = False) -> None:
