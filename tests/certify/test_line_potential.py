@@ -1,7 +1,7 @@
 import jax
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from brenier import audit
@@ -13,6 +13,7 @@ _VALUES = st.lists(st.integers(-20, 20), min_size=2, max_size=12)
 
 @settings(deadline=None, max_examples=50)
 @given(_VALUES, _VALUES, st.integers(0, 2**31))
+@example([0, 11], [-11, -12], 0)  # so flat beyond its knots that slopes in sight are far off
 def test_the_gap_is_the_value_of_the_conjugate_pair(xs, ys, seed):
     """Against φ* by the supremum over a fine grid; ties, kinks and flat pieces included."""
     n = min(len(xs), len(ys))
@@ -21,8 +22,12 @@ def test_the_gap_is_the_value_of_the_conjugate_pair(xs, ys, seed):
     x, y = random.uniform(-25, 25, size=(2, 40))
     gaps = potential.gaps(x, y)
     assert (gaps >= 0).all()
+    # Far enough beyond the first and the last knot for every slope in sight.
+    low, high = potential.x[[0, -1]] + np.array([-60.0, 60.0]) / np.array(potential.slopes)
+    ends = -400.0, 400.0
+    ranges = [np.linspace(*pair, 20_001) for pair in ((low, ends[0]), ends, (ends[1], high))]
     # The knots are where the integrand bends: with them the trapezoid rule is exact.
-    grid = np.unique(np.concatenate([np.linspace(-400, 400, 20_001), x, potential.x]))
+    grid = np.unique(np.concatenate([*ranges, x, potential.x]))
     slopes = potential.gradient(grid[:, None])[:, 0]
     assert (np.diff(slopes) >= -1e-9).all()
     # Jumps of φ' lie at knots; the midpoint of each interval is inside a straight piece.

@@ -8,7 +8,14 @@ import numpy as np
 import pytest
 
 from brenier.numerics import conjugate
-from brenier.potentials import ICNN, AbstractPotential, LogSumExp, Preconditioned
+from brenier.potentials import (
+    ICNN,
+    AbstractPotential,
+    LogSumExp,
+    Preconditioned,
+    conjugate_points,
+    expansion,
+)
 
 
 def _network(dimension: int, widths: tuple[int, ...], activation: str, pieces: int) -> ICNN:
@@ -33,19 +40,18 @@ def _in_coordinates(potential: AbstractPotential) -> Preconditioned:
 ], ids=["one layer", "layers and pieces", "differentiated", "in coordinates"])  # fmt: skip
 def test_expansion_is_what_jax_gives(potential):
     x = jax.random.normal(jax.random.key(1), (20, potential.dimension))
-    found = eqx.filter_jit(lambda phi: jax.vmap(phi.expansion)(x))(potential)
+    found = eqx.filter_jit(lambda phi: jax.vmap(lambda point: expansion(phi, point))(x))(potential)
     # Sums of some tens of terms of size one, in double precision.
     np.testing.assert_allclose(found.value, jax.vmap(potential.value)(x), rtol=1e-13, atol=1e-13)
     gradient = jax.vmap(jax.grad(potential.value))(x)
     np.testing.assert_allclose(found.gradient, gradient, rtol=1e-13, atol=1e-13)
     hessian = jax.vmap(jax.hessian(potential.value))(x)
     np.testing.assert_allclose(found.hessian, hessian, rtol=1e-12, atol=1e-12)
-    np.testing.assert_allclose(potential.hessian(x), hessian, rtol=1e-12, atol=1e-12)
 
 
 def test_conjugate_is_the_same_by_either_hessian():
     potential = _in_coordinates(_network(3, (5, 4), "squareplus", 6))
     y = 2.0 * jax.random.normal(jax.random.key(1), (20, 3))
-    found, expected = potential.conjugate(y), conjugate(potential.value, y)
+    found, expected = conjugate_points(potential, y), conjugate(potential.value, y)
     np.testing.assert_allclose(found.point, expected.point, rtol=1e-8, atol=1e-8)
     assert float(found.residual.max()) < 1e-9

@@ -17,6 +17,7 @@ from brenier.potentials import (
     LogSumExp,
     Preconditioned,
     Quadratic,
+    conjugate_points,
     minimise_semi_dual,
 )
 
@@ -118,7 +119,7 @@ def fenchel_young(
     if isinstance(potential, LinePotential):
         return potential.gaps(x[:, 0], y[:, 0])
     xs, ys = jnp.asarray(x), jnp.asarray(y)
-    result = potential.conjugate(ys, xs, tolerance=1e-9, max_iterations=100)
+    result = conjugate_points(potential, ys, xs, tolerance=1e-9, max_iterations=100)
     upper = conjugate_upper_bound(result, potential.strong_convexity())
     return np.asarray(jnp.maximum(potential(xs) + upper - jnp.sum(xs * ys, axis=1), 0.0))
 

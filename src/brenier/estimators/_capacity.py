@@ -8,7 +8,7 @@ import jax.numpy as jnp
 
 from brenier._types import Array, Float
 from brenier.numerics import conjugate_upper_bound
-from brenier.potentials import AbstractPotential
+from brenier.potentials import AbstractPotential, conjugate_points
 
 # The best of some twenty looks at the same points seems better than it is, by about one error.
 _ERRORS = 2.0
@@ -30,7 +30,7 @@ class Gain(NamedTuple):
 def _gains(
     potential: AbstractPotential, u: Float[Array, "n d"], v: Float[Array, "m d"]
 ) -> tuple[jax.Array, jax.Array]:
-    result = potential.conjugate(v, v, tolerance=1e-5, max_iterations=50)
+    result = conjugate_points(potential, v, v, tolerance=1e-5, max_iterations=50)
     upper = conjugate_upper_bound(result, potential.strong_convexity())
     return (
         0.5 * jnp.sum(u * u, axis=1) - potential(u), 0.5 * jnp.sum(v * v, axis=1) - upper,

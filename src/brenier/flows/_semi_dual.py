@@ -14,7 +14,7 @@ from brenier.maps import AbstractMap, GradientMap
 from brenier.measures import AbstractMeasure, Empirical
 from brenier.numerics import conjugate_upper_bound
 from brenier.numerics._determinants import spd_solve
-from brenier.potentials import AbstractPotential
+from brenier.potentials import AbstractPotential, conjugate_points, expansion
 
 # Up to here a Hessian per point costs less than the conjugate gradients that replace it.
 _HESSIAN_DIMENSION = 16
@@ -209,7 +209,7 @@ class HeldOutDual(eqx.Module):
         own = jnp.sum(y * y, axis=1) - potential(y)
         other = jnp.sum(y * nearest, axis=1) - potential(nearest)
         start = jnp.where((own > other)[:, None], y, nearest)
-        result = potential.conjugate(y, start, tolerance=1e-5, max_iterations=50)
+        result = conjugate_points(potential, y, start, tolerance=1e-5, max_iterations=50)
         upper = conjugate_upper_bound(result, potential.strong_convexity())
         return jnp.mean(heights) + jnp.mean(upper)
 
@@ -261,7 +261,7 @@ def _direction(
 ) -> tuple[Float[Array, "n"], Points, Points]:
     """φ(x), r = y − ∇φ(x) and D²φ(x)⁻¹ r: exact in few dimensions, by CG in many."""
     if x.shape[1] <= _HESSIAN_DIMENSION:
-        value, gradient, hessian = jax.vmap(potential.expansion)(x)
+        value, gradient, hessian = jax.vmap(expansion, in_axes=(None, 0))(potential, x)
         return value, y - gradient, jax.vmap(spd_solve)(hessian, y - gradient)
     value, gradient = jax.vmap(jax.value_and_grad(potential.value))(x)
     residual = y - gradient

@@ -6,10 +6,10 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
-from brenier._types import Matrix, Point
+from brenier._types import Point
 from brenier.maps._base import AbstractMap
 from brenier.numerics._determinants import spd_solve
-from brenier.potentials import AbstractPotential
+from brenier.potentials import AbstractPotential, conjugate_points, expansion
 
 # On ‖y − ∇φ(x)‖ / (1 + ‖y‖).
 _TOLERANCE = 1e-12
@@ -34,9 +34,6 @@ class GradientMap(AbstractMap):
 
     def apply(self, x: Point) -> Point:
         return jax.grad(self.potential.value)(x)
-
-    def point_jacobian(self, x: Point) -> Matrix:
-        return self.potential.point_hessian(x)
 
     def inverse(self) -> "ConjugateMap":
         """∇φ*, exact to the tolerance of the conjugate's solver."""
@@ -80,7 +77,7 @@ def _conjugate_point(potential: AbstractPotential, y: Point) -> Point:
     guesses = jnp.stack([y, y / jnp.where(modulus > 0, modulus, 1.0), jnp.zeros_like(y)])
     heights = guesses @ y - jax.vmap(potential.value)(guesses)
     best = guesses[jnp.argmax(jnp.where(jnp.isnan(heights), -jnp.inf, heights))]
-    return potential.conjugate(y[None], best[None], tolerance=_TOLERANCE).point[0]
+    return conjugate_points(potential, y[None], best[None], tolerance=_TOLERANCE).point[0]
 
 
 @_conjugate_point.def_jvp
@@ -94,4 +91,4 @@ def _(primals, tangents):
     )
     if drift is not None:
         right = right - drift
-    return x, spd_solve(potential.point_hessian(x), right)
+    return x, spd_solve(expansion(potential, x).hessian, right)

@@ -2,6 +2,7 @@
 
 from brenier.potentials._base import AbstractPotential
 from brenier.potentials._entropic_grid import EntropicGridPotential
+from brenier.potentials._expansion import Expansion, conjugate_points, expansion
 from brenier.potentials._icnn import ICNN
 from brenier.potentials._max_affine import LogSumExp, MaxAffine, SoftMaximum
 from brenier.potentials._preconditioned import Preconditioned
@@ -12,11 +13,14 @@ __all__ = [
     "ICNN",
     "AbstractPotential",
     "EntropicGridPotential",
+    "Expansion",
     "LogSumExp",
     "MaxAffine",
     "Preconditioned",
     "Quadratic",
     "SemiDualFit",
     "SoftMaximum",
+    "conjugate_points",
+    "expansion",
     "minimise_semi_dual",
 ]

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 
 from brenier._types import Array, Float, Key, Point, Scalar
-from brenier.potentials._base import AbstractPotential, Expansion
+from brenier.potentials._base import AbstractPotential
 from brenier.potentials._max_affine import SoftMaximum
 
 ACTIVATIONS = {
@@ -109,52 +109,9 @@ class ICNN(AbstractPotential):
         smooth = jax.nn.softplus(self.output) @ z + quadratic + self.linear @ x
         return smooth if self.maximum is None else smooth + self.maximum.value(x)
 
-    def expansion(self, x: Point) -> Expansion:
-        """By the chain rule through the layers, the Hessian in less than half of jax's time.
-
-        That of the layers is Σ_k J_kᵀ diag(λ_k σ''(t_k)) J_k with J_k = ∂t_k/∂x carried forwards
-        and λ_k = ∂φ/∂z_k backwards.
-        """
-        weights = [jax.nn.softplus(raw) for raw in self.hidden]
-        z, slope, bend = self._bent(x @ self.inputs[0].T + self.biases[0])
-        # J_kᵀ, whose products over many points are products of matrices.
-        columns = self.inputs[0].T
-        layers = [(columns, slope, bend)]
-        for weight, skip, bias in zip(weights, self.inputs[1:], self.biases[1:], strict=True):
-            columns = (columns * slope) @ weight.T + skip.T
-            z, slope, bend = self._bent(z @ weight.T + x @ skip.T + bias)
-            layers.append((columns, slope, bend))
-        output, skip = jax.nn.softplus(self.output), x @ self.factor.T
-        modulus = self.strong_convexity()
-        value = output @ z + self.linear @ x + 0.5 * (skip @ skip) + 0.5 * modulus * (x @ x)
-        gradient = skip @ self.factor + modulus * x + self.linear
-        hessian = self.factor.T @ self.factor + modulus * jnp.eye(len(x), dtype=x.dtype)
-        adjoint = output
-        for k, (columns, slope, bend) in reversed(list(enumerate(layers))):
-            curvature = adjoint * bend
-            gradient = gradient + (adjoint * slope) @ self.inputs[k]
-            if k > 0:
-                hessian = hessian + (columns * curvature) @ columns.T
-                adjoint = (adjoint * slope) @ weights[k - 1]
-            else:  # its Jacobian is the same everywhere: so are the squares, of all points at once
-                squares = jnp.einsum("ih,jh->hij", columns, columns)
-                hessian = hessian + jnp.tensordot(curvature, squares, axes=1)
-        if self.maximum is None:
-            return Expansion(value, gradient, hessian)
-        layers_and_maximum = zip((value, gradient, hessian), self.maximum.expansion(x), strict=True)
-        return Expansion(*(own + added for own, added in layers_and_maximum))
-
-    def _bent(self, t: Float[Array, "h"]) -> tuple[Array, Array, Array]:
-        """σ, σ' and σ'' at t."""
-        sigma, ones = ACTIVATIONS[self.activation], jnp.ones_like(t)
-
-        def slope(t: Array) -> Array:
-            return jax.jvp(sigma, (t,), (ones,))[1]
-
-        return sigma(t), *jax.jvp(slope, (t,), (ones,))
-
     def strong_convexity(self) -> Scalar:
         return self.floor + jnp.exp(self.log_modulus)
+
 
 
 def _inverse_softplus(value: float | Array) -> Array:

@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 
 from brenier._types import Array, Float, Key, Point, Scalar
-from brenier.potentials._base import AbstractPotential, Expansion
+from brenier.potentials._base import AbstractPotential
 
 
 def _identity_pieces(
@@ -137,15 +137,6 @@ class SoftMaximum(AbstractPotential):
 
     def value(self, x: Point) -> Scalar:
         return jnp.exp(self.log_gain) * jax.nn.logsumexp(x @ self.slopes.T + self.offsets)
-
-    def expansion(self, x: Point) -> Expansion:
-        """The Hessian is g times the covariance of the slopes under the softmax."""
-        heights, gain = x @ self.slopes.T + self.offsets, jnp.exp(self.log_gain)
-        chances = jax.nn.softmax(heights)
-        mean = chances @ self.slopes
-        squares = jnp.einsum("ki,kj->kij", self.slopes, self.slopes)
-        covariance = jnp.tensordot(chances, squares, axes=1) - jnp.outer(mean, mean)
-        return Expansion(gain * jax.nn.logsumexp(heights), gain * mean, gain * covariance)
 
     def strong_convexity(self) -> Scalar:
         return jnp.zeros((), self.offsets.dtype)

@@ -5,7 +5,7 @@ from jax.typing import ArrayLike
 
 from brenier._types import Array, Float, Matrix, Point, Scalar
 from brenier.numerics._spd import gaussian_map_matrix, sqrtm_spd
-from brenier.potentials._base import AbstractPotential, Expansion
+from brenier.potentials._base import AbstractPotential
 from brenier.potentials._quadratic import Quadratic
 
 
@@ -54,14 +54,6 @@ class Preconditioned(AbstractPotential):
 
     def value(self, x: Point) -> Scalar:
         return self.scale**2 * self.potential.value(self.encode_source(x)) + self.target_shift @ x
-
-    def expansion(self, x: Point) -> Expansion:
-        inner = self.potential.expansion(self.encode_source(x))
-        return Expansion(
-            self.scale**2 * inner.value + self.target_shift @ x,
-            self.target_shift + self.scale * inner.gradient @ self.matrix,
-            self.matrix.T @ inner.hessian @ self.matrix,
-        )
 
     def strong_convexity(self) -> Scalar:
         smallest = jnp.linalg.eigvalsh(self.matrix.T @ self.matrix)[0]

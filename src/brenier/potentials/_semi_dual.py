@@ -18,6 +18,7 @@ from brenier.numerics._marquardt import (
     scaled_solve,
 )
 from brenier.potentials._base import AbstractPotential
+from brenier.potentials._expansion import conjugate_points
 
 # Past these the curvature is not formed, and its system solved by conjugate gradients.
 _DENSE_PARAMETERS, _DENSE_ENTRIES = 1000, 2**26
@@ -80,8 +81,8 @@ def minimise_semi_dual(
 
     def objective(flat: Array, points: Points) -> tuple[Scalar, Points]:
         phi = rebuild(flat)
-        result = phi.conjugate(
-            y, points, tolerance=_CONJUGATE_TOLERANCE, max_iterations=_CONJUGATE_STEPS
+        result = conjugate_points(
+            phi, y, points, tolerance=_CONJUGATE_TOLERANCE, max_iterations=_CONJUGATE_STEPS
         )
         upper = conjugate_upper_bound(result, phi.strong_convexity())
         value = jnp.mean(phi(x)) + jnp.mean(upper)

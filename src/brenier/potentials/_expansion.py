@@ -1,0 +1,123 @@
+"""Value, gradient and Hessian of a potential at a point, by a closed form where there is one."""
+
+import functools
+from typing import NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+
+from brenier._types import Array, Float, Matrix, Point, Points, Scalar
+from brenier.numerics._conjugate import Conjugate, conjugate
+from brenier.potentials._base import AbstractPotential
+from brenier.potentials._icnn import ACTIVATIONS, ICNN
+from brenier.potentials._max_affine import SoftMaximum
+from brenier.potentials._preconditioned import Preconditioned
+
+
+class Expansion(NamedTuple):
+    """φ(x), ∇φ(x) and D²φ(x)."""
+
+    value: Scalar
+    gradient: Point
+    hessian: Matrix
+
+
+@functools.singledispatch
+def expansion(potential: AbstractPotential, x: Point) -> Expansion:
+    """φ(x), ∇φ(x) and D²φ(x) at one point (d,); of a class without a closed form, by jax.
+
+    >>> phi = ICNN.identity(jax.random.key(0), 2, (8, 4))
+    >>> bool(jnp.allclose(expansion(phi, jnp.ones(2)).hessian, phi.hessian(jnp.ones(2))))
+    True
+    """
+    value, gradient = jax.value_and_grad(potential.value)(x)
+    return Expansion(value, gradient, jax.hessian(potential.value)(x))
+
+
+def conjugate_points(
+    potential: AbstractPotential, y: Points, init: Points | None = None, *,
+    tolerance: float = 1e-10, max_iterations: int = 1000,
+) -> Conjugate:
+    """φ*(y) and ∇φ*(y) at points (n, d): ``numerics.conjugate`` with the shortest way to D²φ.
+
+    >>> phi = ICNN.identity(jax.random.key(0), 2, (8, 4))
+    >>> float(conjugate_points(phi, jnp.ones((1, 2))).residual[0]) < 1e-9
+    True
+    """
+    return conjugate(
+        potential.value, y, init, hessian=eqx.Partial(_hessian, potential), tolerance=tolerance,
+        max_iterations=max_iterations,
+    )
+
+
+def _hessian(potential: AbstractPotential, x: Point) -> Matrix:
+    return expansion(potential, x).hessian
+
+
+@expansion.register
+def _(phi: Preconditioned, x: Point) -> Expansion:
+    inner = expansion(phi.potential, phi.encode_source(x))
+    return Expansion(
+        phi.scale**2 * inner.value + phi.target_shift @ x,
+        phi.target_shift + phi.scale * inner.gradient @ phi.matrix,
+        phi.matrix.T @ inner.hessian @ phi.matrix,
+    )
+
+
+@expansion.register
+def _(phi: SoftMaximum, x: Point) -> Expansion:
+    """The Hessian is g times the covariance of the slopes under the softmax."""
+    heights, gain = x @ phi.slopes.T + phi.offsets, jnp.exp(phi.log_gain)
+    chances = jax.nn.softmax(heights)
+    mean = chances @ phi.slopes
+    squares = jnp.einsum("ki,kj->kij", phi.slopes, phi.slopes)
+    covariance = jnp.tensordot(chances, squares, axes=1) - jnp.outer(mean, mean)
+    return Expansion(gain * jax.nn.logsumexp(heights), gain * mean, gain * covariance)
+
+
+@expansion.register
+def _(phi: ICNN, x: Point) -> Expansion:
+    """By the chain rule through the layers, the Hessian in less than half of jax's time.
+
+    That of the layers is Σ_k J_kᵀ diag(λ_k σ''(t_k)) J_k with J_k = ∂t_k/∂x carried forwards
+    and λ_k = ∂φ/∂z_k backwards.
+    """
+    weights = [jax.nn.softplus(raw) for raw in phi.hidden]
+    z, slope, bend = _bent(phi, x @ phi.inputs[0].T + phi.biases[0])
+    # J_kᵀ, whose products over many points are products of matrices.
+    columns = phi.inputs[0].T
+    layers = [(columns, slope, bend)]
+    for weight, skip, bias in zip(weights, phi.inputs[1:], phi.biases[1:], strict=True):
+        columns = (columns * slope) @ weight.T + skip.T
+        z, slope, bend = _bent(phi, z @ weight.T + x @ skip.T + bias)
+        layers.append((columns, slope, bend))
+    output, skip = jax.nn.softplus(phi.output), x @ phi.factor.T
+    modulus = phi.strong_convexity()
+    value = output @ z + phi.linear @ x + 0.5 * (skip @ skip) + 0.5 * modulus * (x @ x)
+    gradient = skip @ phi.factor + modulus * x + phi.linear
+    hessian = phi.factor.T @ phi.factor + modulus * jnp.eye(len(x), dtype=x.dtype)
+    adjoint = output
+    for k, (columns, slope, bend) in reversed(list(enumerate(layers))):
+        curvature = adjoint * bend
+        gradient = gradient + (adjoint * slope) @ phi.inputs[k]
+        if k > 0:
+            hessian = hessian + (columns * curvature) @ columns.T
+            adjoint = (adjoint * slope) @ weights[k - 1]
+        else:  # its Jacobian is the same everywhere: so are the squares, of all points at once
+            squares = jnp.einsum("ih,jh->hij", columns, columns)
+            hessian = hessian + jnp.tensordot(curvature, squares, axes=1)
+    if phi.maximum is None:
+        return Expansion(value, gradient, hessian)
+    layers_and_maximum = zip((value, gradient, hessian), expansion(phi.maximum, x), strict=True)
+    return Expansion(*(own + added for own, added in layers_and_maximum))
+
+
+def _bent(phi: ICNN, t: Float[Array, "h"]) -> tuple[Array, Array, Array]:
+    """σ, σ' and σ'' at t."""
+    sigma, ones = ACTIVATIONS[phi.activation], jnp.ones_like(t)
+
+    def slope(t: Array) -> Array:
+        return jax.jvp(sigma, (t,), (ones,))[1]
+
+    return sigma(t), *jax.jvp(slope, (t,), (ones,))
