@@ -22,4 +22,5 @@ def test_the_dual_decides_where_images_cannot(clouds):
     """Overshooting by a third is seen, by a thousandth not; a failed look counts for nothing."""
     far, near, right = _stretch(1.3), _stretch(1.001), _stretch(1.0)
     looks = [Look(right, 1.0), Look(near, 0.9), Look(far, 0.5), Look(_stretch(2.0), np.nan)]
-    assert best_stop(looks, *clouds) is near
+    assert best_stop(looks, *clouds) is looks[1]
+    assert best_stop(looks[3:], *clouds) is None

@@ -191,8 +191,9 @@ class MongeMap(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
                 metric=HeldOutDual(u_held, v_held), callback=tell, throw=False,
             )
         potential, stats = solution.map.potential, solution.stats
-        if any(np.isfinite(look.dual) for look in looks):
-            potential = best_stop(looks, u_held, v_held)
+        kept = best_stop(looks, u_held, v_held)
+        if kept is not None:
+            potential, stats = kept.potential, {**stats, "best_metric": kept.dual}
         if self.method is None and not follows_density:
             gain = gain_over_gaussian(potential, u_held, v_held)
             stats = {**stats, "gain": gain.value, "gain_stderr": gain.stderr}

@@ -42,7 +42,7 @@ class _Distances(NamedTuple):
 
 def best_stop(
     looks: Sequence[Look], u: Float[Array, "n d"], v: Float[Array, "m d"]
-) -> AbstractPotential:
+) -> Look | None:
     """The look of the lowest dual among those whose images of u (n, d) are as near to v as any.
 
     The dual alone hardly sees that a map overshoots: J(φ) − J* holds the error of ∇φ divided by how
@@ -50,14 +50,19 @@ def best_stop(
     it; on the same points they are compared to within a standard error of the difference, that of
     their influence functions (Székely and Rizzo, 2013).
 
+    None where no look has a finite dual.
+
     >>> from brenier.potentials import Quadratic
     >>> u, v = np.random.default_rng(0).normal(size=(2, 500, 2))
     >>> right, zero = Quadratic.identity(2), jnp.zeros(2)
     >>> too_long = Quadratic.from_matrix(1.5 * jnp.eye(2), zero)
-    >>> best_stop([Look(right, 1.0), Look(too_long, 0.9)], jnp.asarray(u), jnp.asarray(v)) is right
+    >>> looks = [Look(right, 1.0), Look(too_long, 0.9)]
+    >>> best_stop(looks, jnp.asarray(u), jnp.asarray(v)) is looks[0]
     True
     """
     seen = [look for look in looks if np.isfinite(look.dual)]
+    if not seen:
+        return None
     u, v = u[:_COMPARED], v[:_COMPARED]
     distances = [_distances(look.potential, u, v) for look in seen]
     heights = [float(jnp.mean(2.0 * own.to_target - own.to_images)) for own in distances]
@@ -68,7 +73,7 @@ def best_stop(
         return excess <= _ERRORS * error
 
     near = [look for look, own in zip(seen, distances, strict=True) if is_as_near(own)]
-    return min(near, key=lambda look: look.dual).potential
+    return min(near, key=lambda look: look.dual)
 
 
 @eqx.filter_jit

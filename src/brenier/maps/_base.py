@@ -12,6 +12,9 @@ from brenier._types import Array, Batch, BatchLike, BatchScalar, Float, Matrix, 
 from brenier.numerics._determinants import spd_log_det
 from brenier.numerics._points import as_points, on_all_cores
 
+# Numbers per dimension that one point takes, about, in maps and velocities that are no networks.
+_HELD = 16
+
 
 class AbstractMap(eqx.Module):
     """A map T: R^d → R^d. ``T(x)`` takes (d,), (n, d) or any leading axes, NumPy or JAX.
@@ -26,7 +29,7 @@ class AbstractMap(eqx.Module):
     """
 
     symmetric: ClassVar[bool] = False
-    held: ClassVar[int] = 16
+    held: ClassVar[int] = _HELD
 
     @property
     @abc.abstractmethod
@@ -68,6 +71,6 @@ class AbstractMap(eqx.Module):
         return on_all_cores(function, as_points("x", x, self.dimension), floats=floats)
 
 
-def working_floats(dimension: int, held: int = 16) -> int:
+def working_floats(dimension: int, held: int = _HELD) -> int:
     """About what one point needs while a map is evaluated; times d for its Jacobian."""
     return 1024 + held * dimension
