@@ -53,6 +53,14 @@ def test_two_cores_work_at_once(monkeypatch):
     np.testing.assert_array_equal(on_all_cores(through_the_host, x, floats=_FLOATS), x)
 
 
+def test_threads_of_a_worker_are_limited_as_elsewhere(monkeypatch):
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    everything = _points._cores()
+    for limit, cores in (("1", 1), ("0", 1), ("100000", everything), ("4,2", everything)):
+        monkeypatch.setenv("OMP_NUM_THREADS", limit)
+        assert _points._cores() == cores
+
+
 def test_traced_points_are_one_call(monkeypatch):
     monkeypatch.setattr(_points, "_cores", lambda: 4)
     x = jnp.asarray(np.random.default_rng(1).normal(size=(2**14, 2)))

@@ -135,9 +135,11 @@ def _block(floats: int) -> int:
 
 
 def _cores() -> int:
-    """Those that this process may run on."""
+    """Those that this process may run on, ``OMP_NUM_THREADS`` at most: one, in worker processes."""
     affinity = getattr(os, "sched_getaffinity", None)
-    return (os.cpu_count() or 1) if affinity is None else len(affinity(0))
+    cores = (os.cpu_count() or 1) if affinity is None else len(affinity(0))
+    limit = os.environ.get("OMP_NUM_THREADS", "")
+    return min(cores, max(1, int(limit))) if limit.isdigit() else cores
 
 
 def _is_of_one_cpu(leaf: Any) -> bool:
