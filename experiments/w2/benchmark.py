@@ -4,7 +4,8 @@
 
 With ``--data``, the pairs of those files (``x_train``, ``y_train``, ``x_test``, ``t_test``; the
 Wasserstein-2 benchmark of Korotin et al., 2021); without, random convex maps of the problem bank
-in d = 2, 8, 32 and 128, 16,384 points a side, a sample a seed. The truth is asked after the fit alone.
+in d = 2, 8, 32 and 128, 16,384 points a side, a sample a seed. The truth is asked after the fit
+alone.
 
 A peer gets the seconds that ours took on the same points, one after the other, each in a process
 of its own. One that is not installed is listed as absent. Minutes a pair and seed: what is done is
