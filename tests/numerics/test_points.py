@@ -34,7 +34,7 @@ def test_parts_on_cores_are_the_whole(monkeypatch, cores, shape):
     assert jax.tree.map(jnp.shape, found) == jax.tree.map(jnp.shape, whole)
 
 
-@pytest.mark.skipif(_points._cores() < 2, reason="one core")
+@pytest.mark.skipif(_points._cores() < 2, reason="one core, or OMP_NUM_THREADS=1")
 def test_two_cores_work_at_once(monkeypatch):
     monkeypatch.setattr(_points, "_cores", lambda: 2)
     # Neither passes before both have come; not the first time, when one compiles for both.

@@ -60,15 +60,19 @@ class AbstractMap(eqx.Module):
 
     def jacobian(self, x: BatchLike) -> Float[Array, "*batch d d"]:
         """DT over leading axes: (..., d) to (..., d, d), entry (i, j) = ∂T_i/∂x_j."""
-        return self._of_jacobians(self.point_jacobian, x)
+        return over_jacobians(self, self.point_jacobian, x)
 
     def log_det(self, x: BatchLike) -> BatchScalar:
         """log|det DT| over leading axes: (..., d) to (...)."""
-        return self._of_jacobians(self.point_log_det, x)
+        return over_jacobians(self, self.point_log_det, x)
 
-    def _of_jacobians(self, function: Callable[[Point], Array], x: BatchLike) -> Array:
-        floats = self.dimension * working_floats(self.dimension, self.held)
-        return on_all_cores(function, as_points("x", x, self.dimension), floats=floats)
+
+def over_jacobians(
+    map: AbstractMap, function: Callable[[Point], Array], x: BatchLike
+) -> Array:
+    """A function of a point that takes the Jacobian of the map there, over leading axes."""
+    floats = map.dimension * working_floats(map.dimension, map.held)
+    return on_all_cores(function, as_points("x", x, map.dimension), floats=floats)
 
 
 def working_floats(dimension: int, held: int = _HELD) -> int:

@@ -1,15 +1,12 @@
 """The image of a measure under a map."""
 
-from collections.abc import Callable
-
 import jax
 import jax.numpy as jnp
 
-from brenier._types import Array, Batch, BatchLike, BatchScalar, Key, Point, Points, Scalar
-from brenier.maps._base import AbstractMap, working_floats
+from brenier._types import Batch, BatchLike, BatchScalar, Key, Point, Points, Scalar
+from brenier.maps._base import AbstractMap, over_jacobians
 from brenier.measures import AbstractMeasure, require_density
 from brenier.numerics._determinants import spd_solve
-from brenier.numerics._points import as_points, on_all_cores
 
 _FORWARD = 3
 
@@ -58,16 +55,12 @@ class Pushforward(AbstractMeasure):
     def log_density_at(self, x: BatchLike) -> BatchScalar:
         """log T#ρ(T(x)) = log ρ(x) − log|det DT(x)| over leading axes, without inversion."""
         require_density("source", self.source)
-        return self._of_jacobians(self._log_density_at, x)
+        return over_jacobians(self.map, self._log_density_at, x)
 
     def score_at(self, x: BatchLike) -> Batch:
         """∇log T#ρ at T(x): (DT(x))⁻ᵀ ∇_x[log ρ(x) − log|det DT(x)|] over leading axes (1.9)."""
         require_density("source", self.source)
-        return self._of_jacobians(self._score_at, x)
-
-    def _of_jacobians(self, function: Callable[[Point], Array], x: BatchLike) -> Array:
-        floats = self.dimension * working_floats(self.dimension)
-        return on_all_cores(function, as_points("x", x, self.dimension), floats=floats)
+        return over_jacobians(self.map, self._score_at, x)
 
     def _log_density_at(self, x: Point) -> Scalar:
         return self.source.point_log_density(x) - self.map.point_log_det(x)

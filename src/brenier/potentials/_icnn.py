@@ -113,6 +113,5 @@ class ICNN(AbstractPotential):
         return self.floor + jnp.exp(self.log_modulus)
 
 
-
 def _inverse_softplus(value: float | Array) -> Array:
     return jnp.log(jnp.expm1(jnp.asarray(value)))
