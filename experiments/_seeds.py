@@ -1,4 +1,4 @@
-"""Many seeds on all cores: one process a core, blocks of seeds vmapped in each."""
+"""Many seeds on all cores: one process a core, results kept between runs."""
 
 import functools
 import hashlib
@@ -6,7 +6,7 @@ import json
 import multiprocessing
 import os
 from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -14,10 +14,13 @@ from typing import Any
 import brenier
 from brenier.cli import begin_worker
 from brenier.io import atomic_write
+from brenier.numerics._points import cores
 
 # Threads would be lighter, but two XLA programs that factorise matrices at the same time can wait
 # for each other's pool threads for ever (jaxlib 0.10, CPU). One thread of XLA a process, then.
 _ONE_THREAD = {"XLA_FLAGS": "--xla_cpu_multi_thread_eigen=false", "OMP_NUM_THREADS": "1"}
+# Seconds between two looks at what the workers say.
+_PATIENCE = 0.5
 
 
 def map_blocks(
@@ -25,44 +28,71 @@ def map_blocks(
     blocks: list[tuple],
     tick: Callable[[int], None],
     kept: Path | None = None,
+    tell: Callable[[str], None] | None = None,
 ) -> list[Any]:
     """``[work(*block) for block in blocks]``, over all cores; ``tick`` is told how many are done.
 
     ``work`` is a module-level function; a block that raises stops the lot with its exception. With
     a folder ``kept``, each result (JSON's own types, then) is written there at once, and a later
-    call with the same block, by the same code, reads it: a run that was stopped goes on.
+    call with the same block, by the same code, reads it: a run that was stopped goes on. With
+    ``tell``, ``work`` gets one more argument, a function of a message that ``tell`` is told.
     """
     done: dict[int, Any] = {}
+    places: dict[int, Path] = {}
     if kept is not None:
         kept.mkdir(parents=True, exist_ok=True)
-        places = [kept / _file_name(work, block) for block in blocks]
-        there = [i for i, place in enumerate(places) if place.exists()]
-        done = {i: json.loads(places[i].read_text()) for i in there}
+        places = {i: kept / _file_name(work, block) for i, block in enumerate(blocks)}
+        done = {i: json.loads(place.read_text()) for i, place in places.items() if place.exists()}
     pending = [i for i in range(len(blocks)) if i not in done]
     tick(len(done))
-    with (
-        _environment(_ONE_THREAD),
-        ProcessPoolExecutor(
-            max(1, min(os.cpu_count() or 1, len(pending))),
+    with _environment(_ONE_THREAD), _messages(tell) as (end, hear):
+        pool = ProcessPoolExecutor(
+            max(1, min(cores(), len(pending))),
             mp_context=multiprocessing.get_context("spawn"),
             initializer=begin_worker,
-        ) as pool,
-    ):
-        futures = {pool.submit(work, *blocks[i]): i for i in pending}
+        )
         try:
-            for future in as_completed(futures):
-                index = futures[future]
-                done[index] = future.result()
-                if kept is not None:
-                    with atomic_write(places[index]) as handle:
-                        # A NumPy number is written as the plain one.
-                        text = json.dumps(done[index], default=lambda number: number.item())
-                        handle.write(text.encode())
-                tick(len(done))
-        except BaseException:
+            running = {pool.submit(work, *blocks[i], *end): i for i in pending}
+            while running:
+                for future in wait(running, _PATIENCE, FIRST_COMPLETED).done:
+                    index = running.pop(future)
+                    if index in places:
+                        done[index] = kept_result(places[index], future.result)
+                    else:
+                        done[index] = future.result()
+                    tick(len(done))
+                hear()
+        finally:
             pool.shutdown(wait=False, cancel_futures=True)
-            raise
     return [done[i] for i in range(len(blocks))]
+
+
+def kept_result(place: Path, compute: Callable[[], Any]) -> Any:
+    """What ``compute`` gives (JSON's own types), from the file ``place`` where that is there."""
+    if not place.exists():
+        # A NumPy number is written as the plain one.
+        text = json.dumps(compute(), default=lambda number: number.item())
+        with atomic_write(place) as handle:
+            handle.write(text.encode())
+    return json.loads(place.read_text())
+
+
+@contextmanager
+def _messages(
+    tell: Callable[[str], None] | None,
+) -> Iterator[tuple[tuple[Callable[[str], None], ...], Callable[[], None]]]:
+    """What workers get to speak into, none without ``tell``; and what passes on what they said."""
+    if tell is None:
+        yield (), lambda: None
+        return
+    with multiprocessing.get_context("spawn").Manager() as manager:
+        queue = manager.Queue()
+
+        def hear() -> None:
+            while not queue.empty():
+                tell(queue.get())
+
+        yield (queue.put,), hear
 
 
 def _file_name(work: Callable[..., Any], block: tuple) -> str:

@@ -36,6 +36,7 @@ from brenier.measures import Empirical, StandardNormal
 from brenier.report import image_grid_figure, png_bytes
 from brenier.velocities import AtomsVelocity, FlowMap, HyperbolicClock, ImageModel, UNet
 
+from .._seeds import map_blocks
 from ._image_measures import accuracies, bits, largest_error, likeness
 
 _DOMAINS = {"low": range(5), "high": range(5, 10)}
@@ -79,53 +80,73 @@ def main(
         if place is not None and place.is_dir() and any(p.is_dir() for p in place.iterdir()):
             report[place.name] = _closed_form(place, out, seed, progress)
             continue
-        images = _digits() if place is None else read_images(place)
-        name = "digits" if place is None else place.name
-        runs = [
-            _trained(images, out / f"{name}-{own}", own, progress)
-            for own in range(seed, seed + (1 if seeds is None else seeds))
-        ]
-        report[name] = {"runs": runs, "seeds": len(runs), **_over_seeds(runs)}
+        runs = _trained(place, out, range(seed, seed + (1 if seeds is None else seeds)), progress)
+        report[_name(place)] = {"runs": runs, "seeds": len(runs), **_over_seeds(runs)}
     return report
 
 
-def _trained(images: ImageSet, out: Path, seed: int, progress: _Report) -> dict[str, Any]:
-    """One seed: two models, their encoders, their samples, their pairs."""
-    out.mkdir(parents=True, exist_ok=True)
-    found: dict[str, Any] = {"seed": seed}
-    pairs: list[np.ndarray] = []
-    grid: list[tuple[str, np.ndarray]] = []
-    for name, classes in _DOMAINS.items():
-        own = images.of_classes(list(classes))
-        scale = _SCALES.get(own.pixels.shape[1])
-        if scale is None:
-            raise ValueError(f"--data: got images of height {own.pixels.shape[1]} in {own.file}; "
-                             f"wants one of {sorted(_SCALES)}.")
-        order = np.random.default_rng(seed).permutation(len(own.pixels))
-        held, kept = order[: scale.validation], order[scale.validation :]
-        # As many images on both sides: one compilation serves both.
-        kept = kept[: min(len(kept), _smallest(images) - scale.validation)]
-        model, stats = _fitted(own.pixels[kept], own.levels, scale, out / f"{name}.checkpoint",
-                               seed, name, progress)  # fmt: skip
-        # The same codes for both models: each one's samples, and the pairs.
-        progress(0, 0, f"{name}: sampling")
-        samples = _moved(model.ddim_decoder(_SAMPLE_STEPS), _codes(model, _SAMPLES, seed))
-        pairs.append(samples)
-        grid.append((name, model.images(samples[:16])))
-        clouds = {key: model.points(own.pixels[rows]) for key, rows in
-                  (("held", held), ("kept", kept))}  # fmt: skip
-        found[name] = {
-            **stats, **_measured(model, clouds["held"], clouds["kept"], seed, name, progress),
-            **likeness(samples, clouds["held"], clouds["kept"], seed),
-        }  # fmt: skip
-    found["pairs"] = paired_closer(*pairs, seed=seed)
-    (out / "pairs.png").write_bytes(png_bytes(image_grid_figure(grid)))
-    return found
+def _trained(
+    place: Path | None, out: Path, seeds: range, progress: _Report
+) -> list[dict[str, Any]]:
+    """Every seed: two models, their encoders, their samples, their pairs."""
+    blocks = [(place, out, own, domain) for own in seeds for domain in _DOMAINS]
+    done = 0
+
+    def tick(now: int) -> None:
+        nonlocal done
+        done = now
+        progress(done, len(blocks), f"{_name(place)}: models measured")
+
+    parts = map_blocks(
+        _domain, blocks, tick, out / "domains", lambda message: progress(done, len(blocks), message)
+    )
+    runs = []
+    for own in seeds:
+        found = {name: parts.pop(0) for name in _DOMAINS}
+        samples = {name: np.array(part.pop("samples"), np.float32) for name, part in found.items()}
+        pairs = paired_closer(*(x.reshape(len(x), -1) for x in samples.values()), seed=own)
+        runs.append({"seed": own, **found, "pairs": pairs})
+        grid = [(name, np.clip(0.5 * x[:16] + 0.5, 0.0, 1.0)) for name, x in samples.items()]
+        (_folder(place, out, own) / "pairs.png").write_bytes(png_bytes(image_grid_figure(grid)))
+    return runs
+
+
+def _domain(
+    place: Path | None, out: Path, seed: int, name: str, tell: Callable[[str], None]
+) -> dict[str, Any]:
+    """One seed's model of one domain: its encoder, and its samples of codes that domains share."""
+    images = _digits() if place is None else read_images(place)
+    own = images.of_classes(list(_DOMAINS[name]))
+    scale = _SCALES.get(own.pixels.shape[1])
+    if scale is None:
+        raise ValueError(f"--data: got images of height {own.pixels.shape[1]} in {own.file}; "
+                         f"wants one of {sorted(_SCALES)}.")
+
+    def say(message: str) -> None:
+        tell(f"{_name(place)}, seed {seed}, {name}: {message}")
+
+    order = np.random.default_rng(seed).permutation(len(own.pixels))
+    held, kept = order[: scale.validation], order[scale.validation :]
+    # As many images in each domain.
+    kept = kept[: min(len(kept), _smallest(images) - scale.validation)]
+    folder = _folder(place, out, seed)
+    folder.mkdir(parents=True, exist_ok=True)
+    model, stats = _fitted(
+        own.pixels[kept], own.levels, scale, folder / f"{name}.checkpoint", seed, say
+    )
+    say("sampling")
+    samples = _moved(model.ddim_decoder(_SAMPLE_STEPS), _codes(model, _SAMPLES, seed))
+    x, training = (model.points(own.pixels[rows]) for rows in (held, kept))
+    return {
+        **stats, **_measured(model, x, training, seed, say),
+        **likeness(samples, x, training, seed),
+        "samples": samples.reshape(-1, *model.shape).tolist(),
+    }  # fmt: skip
 
 
 def _fitted(
-    pixels: np.ndarray, levels: int, scale: _Scale, path: Path, seed: int, name: str,
-    progress: _Report,
+    pixels: np.ndarray, levels: int, scale: _Scale, path: Path, seed: int,
+    say: Callable[[str], None],
 ) -> tuple[ImageModel, dict[str, Any]]:  # fmt: skip
     key = jax.random.key(seed)
     height, width, channels = pixels.shape[1:]
@@ -135,7 +156,7 @@ def _fitted(
     )  # fmt: skip
 
     def told(now: Progress) -> None:
-        progress(now.step, now.steps, f"{name}: held-out loss {now.metric:.4f}")
+        say(f"step {now.step} of {now.steps}, held-out loss {now.metric:.4f}")
 
     solution = fit_images(
         pixels, key=key, network=network, levels=levels, callback=told,
@@ -149,15 +170,15 @@ def _fitted(
 
 
 def _measured(
-    model: ImageModel, x: np.ndarray, kept: np.ndarray, seed: int, name: str, progress: _Report
+    model: ImageModel, x: np.ndarray, kept: np.ndarray, seed: int, say: Callable[[str], None]
 ) -> dict[str, Any]:
     """The encoder on held-out images x, beside the training images kept."""
-    progress(0, 0, f"{name}: encoding")
+    say("encoding")
     codes = _moved(model.ddim_encoder(_DDIM_STEPS), x)
     back = _moved(model.ddim_decoder(_DDIM_STEPS), codes[:_BACK])
-    progress(0, 0, f"{name}: auditing")
+    say("auditing")
     found = _audited(x.astype(np.float64), codes.astype(np.float64), seed)
-    progress(0, 0, f"{name}: adaptive flow and likelihoods")
+    say("adaptive flow and likelihoods")
     return {
         **found, "round_trip_error": largest_error(back, x[:_BACK]),
         **accuracies(model, x), **bits(model, x, kept, seed),
@@ -302,6 +323,14 @@ def _codes(model: ImageModel, n: int, seed: int) -> np.ndarray:
 def _smallest(images: ImageSet) -> int:
     """Images of the smaller domain."""
     return min(len(images.of_classes(list(classes)).pixels) for classes in _DOMAINS.values())
+
+
+def _name(place: Path | None) -> str:
+    return "digits" if place is None else place.name
+
+
+def _folder(place: Path | None, out: Path, seed: int) -> Path:
+    return out / f"{_name(place)}-{seed}"
 
 
 def _digits() -> ImageSet:

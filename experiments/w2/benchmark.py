@@ -12,7 +12,6 @@ of its own. One that is not installed is listed as absent. Minutes a pair and se
 kept under ``rows`` in the folder, and a run that was stopped goes on where it was.
 """
 
-import json
 import multiprocessing
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
@@ -22,10 +21,9 @@ from typing import Any
 import numpy as np
 
 from brenier.cli import begin_worker
-from brenier.io import atomic_write
 from brenier.report import new_figure, png_bytes
 
-from .._seeds import code_digest
+from .._seeds import code_digest, kept_result
 from ._methods import METHODS, absent, measured
 from ._pairs import name_of
 
@@ -68,11 +66,7 @@ def _kept(
     """A method's row, from the folder where the same code has written it before."""
     folder.mkdir(exist_ok=True)
     place = folder / f"{name_of(what)}-{seed}-{name}-{code_digest()[:16]}.json"
-    if not place.exists():
-        row = _apart(name, what, seed, seconds)
-        with atomic_write(place) as handle:
-            handle.write(json.dumps(row).encode())
-    return json.loads(place.read_text())
+    return kept_result(place, lambda: _apart(name, what, seed, seconds))
 
 
 def _apart(name: str, what: Path | int, seed: int, seconds: float | None) -> dict[str, Any]:

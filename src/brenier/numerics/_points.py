@@ -86,7 +86,7 @@ def on_all_cores(function: Callable[[Point], Any], x: Batch, *, floats: int) -> 
         floats: as for ``over_points``.
     """
     n, d = math.prod(x.shape[:-1]), x.shape[-1]
-    parts = min(_cores(), n // _block(floats))
+    parts = min(cores(), n // _block(floats))
     alone = x.ndim == 1 or parts < 2 or not all(map(_is_of_one_cpu, jax.tree.leaves((function, x))))
     if alone or _is_blocking(function, jax.ShapeDtypeStruct((d,), x.dtype)):
         return _compiled(function, x, floats)
@@ -134,7 +134,7 @@ def _block(floats: int) -> int:
     return max(1, _BLOCK_FLOATS.get(jax.default_backend(), _BLOCK_FLOATS_ELSEWHERE) // floats)
 
 
-def _cores() -> int:
+def cores() -> int:
     """Those that this process may run on, ``OMP_NUM_THREADS`` at most: one, in worker processes."""
     affinity = getattr(os, "sched_getaffinity", None)
     cores = (os.cpu_count() or 1) if affinity is None else len(affinity(0))
