@@ -17,8 +17,12 @@ from brenier.io import atomic_write
 from brenier.numerics._points import cores
 
 # Threads would be lighter, but two XLA programs that factorise matrices at the same time can wait
-# for each other's pool threads for ever (jaxlib 0.10, CPU). One thread of XLA a process, then.
-_ONE_THREAD = {"XLA_FLAGS": "--xla_cpu_multi_thread_eigen=false", "OMP_NUM_THREADS": "1"}
+# for each other's pool threads for ever (jaxlib 0.10, CPU). One thread of XLA a process, then; and
+# where there is a GPU, no process takes its memory beforehand.
+_WORKER = {
+    "XLA_FLAGS": "--xla_cpu_multi_thread_eigen=false", "OMP_NUM_THREADS": "1",
+    "XLA_PYTHON_CLIENT_PREALLOCATE": "false",
+}  # fmt: skip
 # Seconds between two looks at what the workers say.
 _PATIENCE = 0.5
 
@@ -45,11 +49,10 @@ def map_blocks(
         done = {i: json.loads(place.read_text()) for i, place in places.items() if place.exists()}
     pending = [i for i in range(len(blocks)) if i not in done]
     tick(len(done))
-    with _environment(_ONE_THREAD), _messages(tell) as (end, hear):
+    workers = max(1, min(cores(), len(pending)))
+    with _environment(_WORKER), _messages(tell) as (end, hear):
         pool = ProcessPoolExecutor(
-            max(1, min(cores(), len(pending))),
-            mp_context=multiprocessing.get_context("spawn"),
-            initializer=begin_worker,
+            workers, multiprocessing.get_context("spawn"), initializer=begin_worker
         )
         try:
             running = {pool.submit(work, *blocks[i], *end): i for i in pending}

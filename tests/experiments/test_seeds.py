@@ -3,14 +3,27 @@
 import importlib
 import subprocess
 import sys
+import time
 
 import pytest
 
 from brenier.cli import register_experiments
+from brenier.numerics._points import cores
 
 
 def _squares(first, last):
     return [k**2 for k in range(first, last)]
+
+
+def _meet(folder, name, other, tell):
+    """Wait until the other block is at work too; the seconds allow for a process that starts."""
+    (folder / name).touch()
+    tell(f"{name} waits")
+    end = time.monotonic() + 60.0
+    while not (folder / other).exists():
+        assert time.monotonic() < end
+        time.sleep(0.05)
+    return name
 
 
 # Processes start for some seconds.
@@ -43,3 +56,14 @@ def test_workers_begin_whatever_the_main_program_is():
     )
     run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert run.stdout.strip() == "[10, 20]", run.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(cores() < 2, reason="one core")
+def test_blocks_are_at_work_at_once_and_tell(tmp_path):
+    register_experiments()
+    seeds = importlib.import_module("brenier._experiments._seeds")
+    told = []
+    blocks = [(tmp_path, "one", "two"), (tmp_path, "two", "one")]
+    assert seeds.map_blocks(_meet, blocks, lambda done: None, tell=told.append) == ["one", "two"]
+    assert sorted(told) == ["one waits", "two waits"]
