@@ -4,6 +4,7 @@ import dataclasses
 
 import equinox as eqx
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -13,6 +14,7 @@ from brenier.potentials import (
     AbstractPotential,
     LogSumExp,
     Preconditioned,
+    Quadratic,
     conjugate_points,
     expansion,
 )
@@ -55,3 +57,21 @@ def test_conjugate_is_the_same_by_either_hessian():
     found, expected = conjugate_points(potential, y), conjugate(potential.value, y)
     np.testing.assert_allclose(found.point, expected.point, rtol=1e-8, atol=1e-8)
     assert float(found.residual.max()) < 1e-9
+
+
+def test_the_gaussian_map_is_inverted_by_its_guess():
+    random = np.random.default_rng(3)
+    matrix = jnp.asarray(random.normal(size=(3, 3)))
+    shifts = jnp.asarray(1e3 * random.normal(size=(2, 3)))
+    phi = Preconditioned(Quadratic.identity(3), matrix, *shifts, jnp.array(7.0))
+    x = shifts[0] + jnp.asarray(random.normal(size=(5, 3)))
+    found = conjugate_points(phi, phi.gradient(x), tolerance=1e-9)
+    assert int(jnp.max(found.iterations)) == 0
+    np.testing.assert_allclose(found.point, x, rtol=1e-9)
+
+
+def test_coordinates_without_an_inverse_leave_a_guess():
+    phi = Preconditioned(Quadratic.identity(2), jnp.diag(jnp.array([1.0, 0.0])), jnp.zeros(2),
+                         jnp.zeros(2), jnp.array(1.0))  # fmt: skip
+    found = conjugate_points(phi, jnp.array([[3.0, 0.0]]))
+    np.testing.assert_allclose(phi.gradient(found.point), [[3.0, 0.0]], atol=1e-9)

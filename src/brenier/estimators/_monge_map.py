@@ -40,6 +40,8 @@ _DRAWN = 16_384
 _STEPS_A_POINT, _FEWEST_STEPS, _MOST_STEPS = 0.25, 1000, 5000
 # Points a step: half of them where there are few, so that a step is not the same each time.
 _BATCH, _LEAST_BATCH = 1024, 64
+# Coordinates a step, at most: past 128 dimensions a step costs no more than there.
+_BATCH_FLOATS = 2**17
 # How sharply the units bend at the start, over d: in few dimensions they can tell fine details.
 _SHARPNESS, _LEAST_SHARPNESS, _MOST_SHARPNESS = 20.0, 2.0, 10.0
 # In the plane more of them than the map has bends cost accuracy.
@@ -152,7 +154,7 @@ class MongeMap(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         cloud = _drawn(Y, draw_key) if isinstance(Y, AbstractMeasure) else aligned("Y", Y, names)
         goal = sampled("Y", cloud, x.shape[1], seed + 1)
         y = goal.points
-        dtype = np.result_type(x, y)
+        d, dtype = x.shape[1], np.result_type(x, y)
         coordinates = Preconditioned.gaussian(
             source.mean, source.covariance, goal.mean, goal.covariance
         )
@@ -161,7 +163,7 @@ class MongeMap(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
             # None can be held out to tell whether a map that bends is better.
             linear = GradientMap(_cast(coordinates, dtype))
             return self._keep(linear, Solution(linear, Result.successful, {"steps": 0}), names)
-        method = self.method or _default_method(follows_density, min(len(x), len(y)))
+        method = self.method or _default_method(follows_density, min(len(x), len(y)), d)
         # The semi-dual averages over thousands of steps: single precision is enough, and faster.
         working = jnp.float32 if isinstance(method, SemiDual) else jnp.float64
         u, u_held = _split(split_keys[0], coordinates.encode_source(jnp.asarray(x)).astype(working))
@@ -169,7 +171,6 @@ class MongeMap(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         target: AbstractMeasure = Empirical(v)
         if follows_density and not isinstance(method, SemiDual):
             target = Pushforward(Y, _target_encoder(coordinates))
-        d = x.shape[1]
         pieces = self.pieces
         if pieces is None:
             pieces = int(np.clip(_PIECES_A_DIMENSION * d, _FEWEST_PIECES, _MOST_PIECES))
@@ -290,11 +291,12 @@ class MongeMap(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         return check_points(name, points, dimension=self.n_features_in_)
 
 
-def _default_method(follows_density: bool, points: int) -> AbstractMethod:
+def _default_method(follows_density: bool, points: int, dimension: int) -> AbstractMethod:
     if follows_density:
         return ConstrainedDrift(step_size=0.4, final_step_size=0.05, steps=40, particles=512)
     steps = int(np.clip(_STEPS_A_POINT * points, _FEWEST_STEPS, _MOST_STEPS))
-    return SemiDual(steps=steps, batch=int(np.clip(points // 2, _LEAST_BATCH, _BATCH)))
+    most = max(_LEAST_BATCH, min(_BATCH, _BATCH_FLOATS // dimension))
+    return SemiDual(steps=steps, batch=int(np.clip(points // 2, _LEAST_BATCH, most)))
 
 
 def _drawn(measure: AbstractMeasure, key: Key) -> np.ndarray:

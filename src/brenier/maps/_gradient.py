@@ -71,13 +71,8 @@ class ConjugateMap(AbstractMap):
 
 @eqx.filter_custom_jvp
 def _conjugate_point(potential: AbstractPotential, y: Point) -> Point:
-    """argmax_x ⟨x, y⟩ − φ(x), started at the best of three guesses."""
-    modulus = potential.strong_convexity()
-    # φ ≈ ½‖x‖² near the identity; (m/2)‖x‖² far out, where the rest of φ has flattened.
-    guesses = jnp.stack([y, y / jnp.where(modulus > 0, modulus, 1.0), jnp.zeros_like(y)])
-    heights = guesses @ y - jax.vmap(potential.value)(guesses)
-    best = guesses[jnp.argmax(jnp.where(jnp.isnan(heights), -jnp.inf, heights))]
-    return conjugate_points(potential, y[None], best[None], tolerance=_TOLERANCE).point[0]
+    """argmax_x ⟨x, y⟩ − φ(x)."""
+    return conjugate_points(potential, y[None], tolerance=_TOLERANCE).point[0]
 
 
 @_conjugate_point.def_jvp

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 
 from brenier._types import Array, Float, Matrix, Point, Points, Scalar
 from brenier.numerics._conjugate import Conjugate, conjugate
+from brenier.numerics._determinants import spd_solve
 from brenier.potentials._base import AbstractPotential
 from brenier.potentials._icnn import ACTIVATIONS, ICNN
 from brenier.potentials._max_affine import SoftMaximum
@@ -41,10 +42,15 @@ def conjugate_points(
 ) -> Conjugate:
     """φ*(y) and ∇φ*(y) at points (n, d): ``numerics.conjugate`` with the shortest way to D²φ.
 
+    From ``init``; where None, from the best of some guesses: the points of the Gaussian map's
+    inverse for a ``Preconditioned`` one.
+
     >>> phi = ICNN.identity(jax.random.key(0), 2, (8, 4))
     >>> float(conjugate_points(phi, jnp.ones((1, 2))).residual[0]) < 1e-9
     True
     """
+    if init is None:
+        init = jax.vmap(_best_guess, in_axes=(None, 0))(potential, y)
     return conjugate(
         potential.value, y, init, hessian=eqx.Partial(_hessian, potential), tolerance=tolerance,
         max_iterations=max_iterations,
@@ -53,6 +59,30 @@ def conjugate_points(
 
 def _hessian(potential: AbstractPotential, x: Point) -> Matrix:
     return expansion(potential, x).hessian
+
+
+def _best_guess(potential: AbstractPotential, y: Point) -> Point:
+    guesses = _guesses(potential, y)
+    heights = guesses @ y - jax.vmap(potential.value)(guesses)
+    return guesses[jnp.argmax(jnp.where(jnp.isnan(heights), -jnp.inf, heights))]
+
+
+@functools.singledispatch
+def _guesses(potential: AbstractPotential, y: Point) -> Points:
+    """Points (k, d) near the maximiser of ⟨·, y⟩ − φ."""
+    modulus = potential.strong_convexity()
+    # φ ≈ ½‖x‖² near the identity; (m/2)‖x‖² far out, where the rest of φ has flattened.
+    return jnp.stack([y, y / jnp.where(modulus > 0, modulus, 1.0), jnp.zeros_like(y)])
+
+
+@_guesses.register
+def _(phi: Preconditioned, y: Point) -> Points:
+    """Those of ψ, at its own y; and y itself, should M have no inverse."""
+    square = phi.matrix.T @ phi.matrix
+    inner = phi.matrix @ spd_solve(square, y - phi.target_shift) / phi.scale
+    outer = phi.scale * _guesses(phi.potential, inner) @ phi.matrix
+    x = phi.source_shift + jax.vmap(spd_solve, in_axes=(None, 0))(square, outer)
+    return jnp.concatenate([x, y[None]])
 
 
 @expansion.register
