@@ -201,8 +201,12 @@ class HeldOutDual(eqx.Module):
     def __call__(self, map: AbstractMap) -> Scalar:
         if not isinstance(map, GradientMap):
             raise ValueError(f"map: got {type(map).__name__}; wants a GradientMap.")
-        potential, y = map.potential, self.y
-        heights = potential(self.x)
+        heights, conjugates = self.terms(map.potential)
+        return jnp.mean(heights) + jnp.mean(conjugates)
+
+    def terms(self, potential: AbstractPotential) -> tuple[Float[Array, "n"], Float[Array, "m"]]:
+        """φ(x_i) and bounds on φ*(y_j) from above, whose means add up to J."""
+        y, heights = self.y, potential(self.x)
         # The best of some x is a good start in few dimensions, y itself in many.
         some = slice(None, _STARTS)
         nearest = self.x[some][jnp.argmax(y @ self.x[some].T - heights[some], axis=1)]
@@ -210,8 +214,7 @@ class HeldOutDual(eqx.Module):
         other = jnp.sum(y * nearest, axis=1) - potential(nearest)
         start = jnp.where((own > other)[:, None], y, nearest)
         result = conjugate_points(potential, y, start, tolerance=1e-5, max_iterations=50)
-        upper = conjugate_upper_bound(result, potential.strong_convexity())
-        return jnp.mean(heights) + jnp.mean(upper)
+        return heights, conjugate_upper_bound(result, potential.strong_convexity())
 
 
 def _parameters(potential: AbstractPotential) -> AbstractPotential:

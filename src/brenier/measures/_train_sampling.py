@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jax.scipy.special import ndtr
 
 from brenier._types import Array, Float, Point, Points, Scalar
-from brenier.numerics._points import over_points
+from brenier.numerics._points import on_all_cores
 
 # Steps of Newton's method, safeguarded by bisection, for one conditional quantile: it begins within
 # half a width of the Gaussians, where the distribution function is all but a line.
@@ -17,7 +17,6 @@ _QUANTILE_STEPS = 7
 _NEAR = 40
 
 
-@eqx.filter_jit
 def sample_train(
     cores: tuple[Float[Array, "_ _ _"], ...], centres: tuple[Float[Array, "_"], ...],
     widths: Float[Array, "_"], levels: Points,
@@ -27,22 +26,21 @@ def sample_train(
     ahead = [jnp.ones(1, levels.dtype)]
     for core in cores[:0:-1]:
         ahead.append(jnp.sum(core, axis=1) @ ahead[-1])
-    ahead.reverse()
-
-    def draw(level: Point) -> Point:
-        state, places = jnp.ones(1, level.dtype), []
-        parts = zip(cores, centres, widths, ahead, level, strict=True)
-        for core, y, s, rest, part in parts:
-            given = jnp.einsum("a,ajb->jb", state, core)
-            place = _quantile(given @ rest, y, s, part)
-            state = jnp.exp(-0.5 * jnp.square((place - y) / s)) @ given
-            # Only its direction counts.
-            state = state / jnp.linalg.norm(state)
-            places.append(place)
-        return jnp.stack(places)
-
+    axes = tuple(zip(cores, centres, widths, reversed(ahead), strict=True))
     widest = max(core.size // core.shape[0] for core in cores)
-    return over_points(draw, levels, floats=1024 + 4 * widest)
+    return on_all_cores(eqx.Partial(_draw, axes), levels, floats=1024 + 4 * widest)
+
+
+def _draw(axes: tuple[tuple[Array, Array, Array, Array], ...], level: Point) -> Point:
+    state, places = jnp.ones(1, level.dtype), []
+    for (core, y, s, rest), part in zip(axes, level, strict=True):
+        given = jnp.einsum("a,ajb->jb", state, core)
+        place = _quantile(given @ rest, y, s, part)
+        state = jnp.exp(-0.5 * jnp.square((place - y) / s)) @ given
+        # Only its direction counts.
+        state = state / jnp.linalg.norm(state)
+        places.append(place)
+    return jnp.stack(places)
 
 
 def _quantile(

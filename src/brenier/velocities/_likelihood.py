@@ -8,7 +8,7 @@ import numpy as np
 from brenier._checks import check_at_least, check_key, check_points
 from brenier._types import Array, BatchLike, Float, Key, Point, Scalar, Weights
 from brenier.measures import AbstractMeasure, require_density
-from brenier.numerics._points import over_points
+from brenier.numerics._points import on_all_cores
 from brenier.velocities._base import AbstractVelocity
 from brenier.velocities._flow_map import End, FlowMap, integrate, working_floats
 
@@ -82,15 +82,16 @@ class _WithDivergence(AbstractVelocity):
         return jnp.append(value, trace)
 
 
-@eqx.filter_jit
 def _with_divergence(flow: FlowMap, x: Array, signs: Array | None) -> End:
-    d = x.shape[1]
-    probes = 0 if signs is None else signs.shape[1]
-
-    def one(packed: Point) -> End:
-        own = packed[d:].reshape(probes, d) if probes else None
-        both = flow.along(_WithDivergence(flow.velocity, own))
-        return integrate(both, jnp.append(packed[:d], 0.0))
-
     packed = x if signs is None else jnp.concatenate([x, signs.reshape(len(x), -1)], axis=1)
-    return over_points(one, packed, floats=working_floats(d) * (1 + d if signs is None else probes))
+    products = x.shape[1] if signs is None else signs.shape[1]
+    floats = working_floats(x.shape[1]) * (1 + products)
+    return on_all_cores(eqx.Partial(_end_with_divergence, flow), packed, floats=floats)
+
+
+def _end_with_divergence(flow: FlowMap, packed: Point) -> End:
+    """Of a point, with its probes behind it where it has any."""
+    d = flow.dimension
+    signs = packed[d:].reshape(-1, d) if packed.size > d else None
+    both = flow.along(_WithDivergence(flow.velocity, signs))
+    return integrate(both, jnp.append(packed[:d], 0.0))
