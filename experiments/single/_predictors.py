@@ -1,7 +1,5 @@
 """What predicts treated cells from control cells: ours, and what it is compared with."""
 
-import importlib.metadata
-import importlib.util
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -12,6 +10,7 @@ from brenier import MongeMap
 from brenier.maps import AffineMap, SubspaceMap
 from brenier.numerics import gaussian_map_matrix
 
+from .._ott import neural_dual, ott_version
 from . import _cells as cells
 
 # OTT-JAX's dual is given its library's defaults, but for the number of steps: past some hundreds
@@ -20,13 +19,6 @@ _STEPS, _BATCH = 1000, 256
 
 # What moves points of R^k, learned from two clouds.
 Learner = Callable[[np.ndarray, np.ndarray, int], Callable[[np.ndarray], np.ndarray]]
-
-
-def ott_version() -> str | None:
-    """The version of OTT-JAX, or None where it is not installed."""
-    if importlib.util.find_spec("ott") is None:
-        return None
-    return importlib.metadata.version("ott-jax")
 
 
 def predictions(
@@ -64,16 +56,8 @@ def _gaussian(x: np.ndarray, y: np.ndarray, seed: int) -> Callable[[np.ndarray],
 
 
 def _expectile_dual(x: np.ndarray, y: np.ndarray, seed: int) -> Callable[[np.ndarray], np.ndarray]:
-    """OTT-JAX's ``ExpectileNeuralDual`` (ENOT) with its defaults."""
-    from ott.neural.methods.expectile_neural_dual import ExpectileNeuralDual
-
-    def batches(points: np.ndarray, stream: int) -> Iterator[jnp.ndarray]:
-        random = np.random.default_rng([seed, stream])
-        while True:
-            yield jnp.asarray(points[random.integers(len(points), size=_BATCH)], jnp.float32)
-
-    solver = ExpectileNeuralDual(x.shape[1], num_train_iters=_STEPS, valid_freq=10**9)
-    potentials = solver(*(batches(points, i) for i, points in enumerate((x, y, x, y))))
+    """OTT-JAX's neural dual."""
+    potentials = neural_dual(x, y, seed, steps=_STEPS, batch=_BATCH)
     return lambda points: np.asarray(
         potentials.transport(jnp.asarray(points, jnp.float32)), np.float64
     )

@@ -21,6 +21,7 @@ import numpy as np
 from brenier.estimators import principal_components
 from brenier.io import cells_of
 
+from .._ott import ott_version
 from . import _cells as cells
 from . import _figures as figures
 from . import _predictors as predictors
@@ -68,7 +69,7 @@ def main(
         "types_won": sum(table["best"] == "ours" for table in tables.values()),
         "types": len(tables),
         "seeds": len(own),
-        "ott_jax": predictors.ott_version() or "absent",
+        "ott_jax": ott_version() or "absent",
     }
 
 

@@ -1,9 +1,8 @@
 """What is compared: each a function from a pair, a seed and seconds to its errors and its cost."""
 
 import dataclasses
-import importlib.util
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ from brenier.cli._apart import peak_mib
 from brenier.flows import Progress
 from brenier.maps import EntropicMap, GradientMap
 
+from .._ott import neural_dual, ott_version
 from ._pairs import Pair, errors, gaussian_map, pair
 
 _ENOT_BATCH = 1024
@@ -34,7 +34,7 @@ def measured(name: str, what: Path | int, seed: int, seconds: float | None) -> d
 
 def absent(name: str) -> str | None:
     """Why a method cannot be run here; None where it can."""
-    if name == "ott_enot" and importlib.util.find_spec("ott") is None:
+    if name == "ott_enot" and ott_version() is None:
         return "ott-jax is not installed (the extra bench brings it)"
     return None
 
@@ -67,21 +67,12 @@ def _ours(own: Pair, seed: int, seconds: float | None) -> dict[str, Any]:
 
 
 def _ott_enot(own: Pair, seed: int, seconds: float | None) -> dict[str, Any]:
-    """OTT-JAX's ``ExpectileNeuralDual`` with its defaults, for as many seconds as ours took."""
-    from ott.neural.methods.expectile_neural_dual import ExpectileNeuralDual
-
+    """OTT-JAX's neural dual, for as many seconds as ours took."""
     assert seconds is not None
-
-    def batches(points: np.ndarray, stream: int) -> Iterator[jnp.ndarray]:
-        random = np.random.default_rng([seed, stream])
-        while True:
-            yield jnp.asarray(points[random.integers(len(points), size=_ENOT_BATCH)], jnp.float32)
 
     def solve(steps: int) -> tuple[Any, float]:
         started = time.perf_counter()
-        solver = ExpectileNeuralDual(own.x.shape[1], num_train_iters=steps, valid_freq=10**9)
-        clouds = (own.x, own.y, own.x, own.y)
-        potentials = solver(*(batches(cloud, stream) for stream, cloud in enumerate(clouds)))
+        potentials = neural_dual(own.x, own.y, seed, steps=steps, batch=_ENOT_BATCH)
         return potentials, time.perf_counter() - started
 
     # Two short runs tell the time of compilation from that of a step; what is done once a process
