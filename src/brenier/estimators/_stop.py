@@ -13,8 +13,8 @@ from brenier.potentials import AbstractPotential
 
 # Points a side that the images are compared on: all pairs of them for every look.
 _COMPARED = 4096
-# A look whose images are further off than the nearest ones by so many errors is not kept.
-_ERRORS = 2.0
+# A look whose images are further off than the nearest ones by more errors is not kept.
+_ERRORS = 1.0
 
 
 class Look(NamedTuple):
