@@ -63,7 +63,7 @@ class MongeMap(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
     points in the units of the data. From samples an input-convex network minimises the semi-dual
     (``SemiDual``); to a measure with a density it follows the Wasserstein gradient flow of KL
     (``ConstrainedDrift``). Points held out choose where to stop: the lowest dual value among the
-    maps whose images are as near to the target, in energy distance, as those of any.
+    maps whose images are as large as the target, within two standard errors.
 
     Not for a matching of a few points (``scipy.optimize.linear_sum_assignment``), nor for columns
     that are categories.
