@@ -182,7 +182,17 @@ def test_a_cloud_as_a_measure_and_a_density():
     moved = MongeMap(method=drift, widths=(4,), random_state=0).fit(_X, target).transform(_X)
     # Started at the Gaussian map, which is the answer for moments.
     np.testing.assert_allclose(moved.mean(axis=0), target.mean, atol=0.3)
-    assert isinstance(_default_method(True, 100), ConstrainedDrift)
+    assert isinstance(_default_method(True, 100, 2), ConstrainedDrift)
+
+
+@pytest.mark.parametrize(
+    ("points", "dimension", "batch"),
+    [(100, 2, 64), (1000, 2, 500), (10**5, 128, 1024), (10**5, 512, 256), (10**5, 10**5, 64)],
+)
+def test_a_batch_has_few_coordinates(points, dimension, batch):
+    method = _default_method(False, points, dimension)
+    assert isinstance(method, SemiDual)
+    assert method.batch == batch
 
 
 def test_a_fit_that_diverges_warns_and_keeps_the_best_map():
