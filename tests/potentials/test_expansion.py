@@ -43,12 +43,15 @@ def _in_coordinates(potential: AbstractPotential) -> Preconditioned:
 def test_expansion_is_what_jax_gives(potential):
     x = jax.random.normal(jax.random.key(1), (20, potential.dimension))
     found = eqx.filter_jit(lambda phi: jax.vmap(lambda point: expansion(phi, point))(x))(potential)
+    expected = eqx.filter_jit(
+        lambda phi: (
+            jax.vmap(phi.value)(x), jax.vmap(jax.grad(phi.value))(x),
+            jax.vmap(jax.hessian(phi.value))(x),
+        )
+    )(potential)  # fmt: skip
     # Sums of some tens of terms of size one, in double precision.
-    np.testing.assert_allclose(found.value, jax.vmap(potential.value)(x), rtol=1e-13, atol=1e-13)
-    gradient = jax.vmap(jax.grad(potential.value))(x)
-    np.testing.assert_allclose(found.gradient, gradient, rtol=1e-13, atol=1e-13)
-    hessian = jax.vmap(jax.hessian(potential.value))(x)
-    np.testing.assert_allclose(found.hessian, hessian, rtol=1e-12, atol=1e-12)
+    for own, theirs, error in zip(found, expected, (1e-13, 1e-13, 1e-12), strict=True):
+        np.testing.assert_allclose(own, theirs, rtol=error, atol=error)
 
 
 def test_conjugate_is_the_same_by_either_hessian():

@@ -35,6 +35,7 @@ def gain_over_gaussian(
     Gaussian unless it is better by more than the points could tell by chance (Breiman et al.,
     1984, section 3.4.3: the simplest rule within the error of the best).
 
+    >>> import jax
     >>> from brenier.potentials import Quadratic
     >>> u = jax.random.normal(jax.random.key(0), (50, 2))
     >>> gain_over_gaussian(Quadratic.identity(2), u, u).clear

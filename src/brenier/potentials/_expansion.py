@@ -36,6 +36,7 @@ def expansion(potential: AbstractPotential, x: Point) -> Expansion:
     return Expansion(value, gradient, jax.hessian(potential.value)(x))
 
 
+@eqx.filter_jit
 def conjugate_points(
     potential: AbstractPotential, y: Points, init: Points | None = None, *,
     tolerance: float = 1e-10, max_iterations: int = 1000,
