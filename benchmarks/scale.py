@@ -57,12 +57,13 @@ def row(n: int, d: int, seed: int, h5ad: bool = False) -> dict[str, Any]:
 def _write(path: Path, n: int, d: int, seed: int, *, bent: bool, genes: bool) -> None:
     random = np.random.default_rng(seed)
     file = np.lib.format.open_memmap(path, mode="w+", dtype=np.float32, shape=(n, d))
+    frame = _frame(d)
     for start in range(0, n, _BLOCK):
         count = min(_BLOCK, n - start)
         x = random.standard_normal((count, _LATENT if genes else d))
         x = _bend(x) if bent else x
         if genes:
-            x = x @ _frame(d) + 0.01 * random.standard_normal((count, d))
+            x = x @ frame + 0.01 * random.standard_normal((count, d))
         file[start : start + _BLOCK] = x
     file.flush()
 
@@ -79,7 +80,7 @@ def _bend(x: np.ndarray) -> np.ndarray:
 
 
 def _frame(d: int) -> np.ndarray:
-    """Orthonormal rows (10, d), always the same."""
+    """Orthonormal rows (10, d), always the same; d of them where there are no more."""
     return np.linalg.qr(np.random.default_rng(0).standard_normal((d, _LATENT)))[0].T
 
 
@@ -96,8 +97,9 @@ def _measure(folder: Path, seed: int) -> dict[str, Any]:
     some, others = (np.array(z.X[:1000] if h5ad else z[:1000]) for z in (x, y))
     truth = _bend(some)
     if h5ad:
-        inside = some @ _frame(x.shape[1]).T
-        truth = some + (_bend(inside) - inside) @ _frame(x.shape[1])
+        frame = _frame(x.shape[1])
+        inside = some @ frame.T
+        truth = some + (_bend(inside) - inside) @ frame
     error = np.sum((estimator.transform(some) - truth) ** 2, axis=1).mean()
     return {
         "seconds": fitted, "peak_mib": peak_mib(), "floor_mib": floor,

@@ -1,4 +1,4 @@
-"""Every call in the tests is checked against its shape annotations."""
+"""Every call in the tests is checked against its shape annotations; old programs are let go."""
 
 from collections.abc import Iterator
 from pathlib import Path

@@ -121,7 +121,7 @@ def test_extrapolation_of_an_exact_power_law():
     assert np.isnan(_extrapolated(growth[:2]))
 
 
-@pytest.mark.parametrize("d", [2, pytest.param(7, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("d", [2, 7])
 def test_one_image_beyond_all_others_does_not_spoil_the_upper_bound(d):
     # Two modes, each squeezed a hundredfold: nearly affine potentials fit, with a tiny modulus.
     random = np.random.default_rng(0)
