@@ -28,6 +28,7 @@ doctest: setup
 	$(BIN)/python -m pytest -n 2 --doctest-modules src/brenier
 
 lint: setup
+	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports

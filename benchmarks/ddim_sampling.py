@@ -38,10 +38,12 @@ def main(
     rates["diffusers"] = None if theirs is None else _rate(theirs[0], count)
     ratio = None if theirs is None else rates["brenier"] / rates["diffusers"]
     return {
-        "images_per_second": rates, "ratio": ratio, "batches": count,
+        "images_per_second": rates,
+        "ratio": ratio,
+        "batches": count,
         "backend": jax.default_backend(),
         "parameters": {"brenier": parameters, "diffusers": None if theirs is None else theirs[1]},
-    }  # fmt: skip
+    }
 
 
 def _ours(seed: int) -> tuple[Callable[[], Any], int]:
@@ -62,11 +64,21 @@ def _theirs(seed: int) -> tuple[Callable[[], Any], int] | None:
     torch.manual_seed(seed)
     place = "cuda" if jax.default_backend() == "gpu" else "cpu"
     levels = len(_MULTIPLIERS)
-    network = diffusers.UNet2DModel(
-        sample_size=_SIDE, in_channels=1, out_channels=1, layers_per_block=1, norm_num_groups=4,
-        block_out_channels=tuple(_WIDTH * m for m in _MULTIPLIERS), attention_head_dim=None,
-        down_block_types=("DownBlock2D",) * levels, up_block_types=("UpBlock2D",) * levels,
-    ).to(place).eval()  # fmt: skip
+    network = (
+        diffusers.UNet2DModel(
+            sample_size=_SIDE,
+            in_channels=1,
+            out_channels=1,
+            layers_per_block=1,
+            norm_num_groups=4,
+            block_out_channels=tuple(_WIDTH * m for m in _MULTIPLIERS),
+            attention_head_dim=None,
+            down_block_types=("DownBlock2D",) * levels,
+            up_block_types=("UpBlock2D",) * levels,
+        )
+        .to(place)
+        .eval()
+    )
     scheduler = diffusers.DDIMScheduler(clip_sample=False)
 
     def sample() -> Any:

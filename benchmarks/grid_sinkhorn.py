@@ -38,8 +38,13 @@ def main(
     ours = _ours(a, b, side)
     progress(1, 2, "ott")
     theirs = _ott(a, b, side)
-    return {"nodes": _NODES, "epsilon": _EPSILON, "ours": ours, "ott": theirs,
-            "ott_over_ours": theirs["seconds"] / ours["seconds"]}  # fmt: skip
+    return {
+        "nodes": _NODES,
+        "epsilon": _EPSILON,
+        "ours": ours,
+        "ott": theirs,
+        "ott_over_ours": theirs["seconds"] / ours["seconds"],
+    }
 
 
 def _ours(a: jax.Array, b: jax.Array, side: np.ndarray) -> dict[str, float]:
@@ -47,8 +52,15 @@ def _ours(a: jax.Array, b: jax.Array, side: np.ndarray) -> dict[str, float]:
     zero, blocks = jnp.zeros_like(a), 1
 
     def run():
-        return grid_sinkhorn(zero, jnp.log(a), jnp.log(b), (gap, gap), epsilon=_EPSILON,
-                             sweeps=_SWEEPS, blocks=blocks)  # fmt: skip
+        return grid_sinkhorn(
+            zero,
+            jnp.log(a),
+            jnp.log(b),
+            (gap, gap),
+            epsilon=_EPSILON,
+            sweeps=_SWEEPS,
+            blocks=blocks,
+        )
 
     while float(run().steepest) > steepest_allowed(a.dtype):
         blocks *= 4
@@ -67,7 +79,10 @@ def _ott(a: jax.Array, b: jax.Array, side: np.ndarray) -> dict[str, float]:
         geometry = grid.Grid(x=places, epsilon=2.0 * _EPSILON)
         problem = linear_problem.LinearProblem(geometry, a.ravel(), b.ravel())
         solver = sinkhorn.Sinkhorn(
-            lse_mode=True, threshold=0.0, min_iterations=_SWEEPS, max_iterations=_SWEEPS,
+            lse_mode=True,
+            threshold=0.0,
+            min_iterations=_SWEEPS,
+            max_iterations=_SWEEPS,
             inner_iterations=_SWEEPS,
         )
         return solver(problem).errors

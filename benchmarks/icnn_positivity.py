@@ -32,9 +32,12 @@ _POSITIVE: dict[str, tuple[Callable[[Array], Array], Callable[[Array], Array]]] 
     "exp": (jnp.exp, jnp.log),
 }
 _METHOD = ConstrainedDrift(
-    step_size=0.3, final_step_size=0.1, steps=20, particles=100,
+    step_size=0.3,
+    final_step_size=0.1,
+    steps=20,
+    particles=100,
     oracle=NaturalGradient(steps=2, damping=0.05),
-)  # fmt: skip
+)
 _EVALUATION = 10_000
 
 
@@ -50,9 +53,7 @@ class _Network(AbstractPotential):
     def near_identity(cls, key: Key, positive: str) -> "_Network":
         start = ICNN.identity(key, 2, (20, 20), share=0.85, scale=2.5, sharpness=5.0)
         inverse = _POSITIVE[positive][1]
-        hidden, output = (
-            inverse(jax.nn.softplus(raw)) for raw in (start.hidden[0], start.output)
-        )
+        hidden, output = (inverse(jax.nn.softplus(raw)) for raw in (start.hidden[0], start.output))
         return cls(start, hidden, output, positive)
 
     @property
@@ -85,8 +86,7 @@ def main(
             advance(_METHOD, state, problem.source, problem.target, _METHOD.steps)
         )
         x, y = (
-            m.sample(k, _EVALUATION)
-            for m, k in ((problem.source, x_key), (problem.target, y_key))
+            m.sample(k, _EVALUATION) for m, k in ((problem.source, x_key), (problem.target, y_key))
         )
         return energy_distance_squared(map(x).astype(jnp.float32), y.astype(jnp.float32))
 
@@ -97,7 +97,9 @@ def main(
         found = np.asarray(jax.lax.map(lambda key, name=name: run(key, name), keys))
         good = found[np.isfinite(found)]
         report[name] = {
-            "mean": float(good.mean()), "median": float(np.median(good)),
-            "max": float(good.max()), "failed": int(count - len(good)),
-        }  # fmt: skip
+            "mean": float(good.mean()),
+            "median": float(np.median(good)),
+            "max": float(good.max()),
+            "failed": int(count - len(good)),
+        }
     return {"seeds": count, "variants": report}

@@ -52,14 +52,23 @@ def main(
 
 
 def measure(
-    progress: ProgressReport, *, n: int = 20_000, dimension: int = 3, ratio: float = 0.05,
-    runs: int = 2, seed: int = 0, dtypes: tuple[str, ...] = ("float32", "float64"),
+    progress: ProgressReport,
+    *,
+    n: int = 20_000,
+    dimension: int = 3,
+    ratio: float = 0.05,
+    runs: int = 2,
+    seed: int = 0,
+    dtypes: tuple[str, ...] = ("float32", "float64"),
 ) -> dict[str, Any]:
     """Seconds, iterations and error of each, in both precisions, and the ratios."""
     report: dict[str, Any] = {
-        "n": n, "dimension": dimension, "epsilon_over_mean_cost": ratio,
-        "cores": os.cpu_count(), "load_before": os.getloadavg(),
-    }  # fmt: skip
+        "n": n,
+        "dimension": dimension,
+        "epsilon_over_mean_cost": ratio,
+        "cores": os.cpu_count(),
+        "load_before": os.getloadavg(),
+    }
     for i, dtype in enumerate(dtypes):
         progress(i, len(dtypes), dtype)
         report[dtype] = _measured(n, dimension, ratio, runs, seed, dtype)
@@ -80,8 +89,20 @@ def _measured(
         tried[batch, momentum] = took, int(count)
     best = min(tried, key=lambda setting: tried[setting][0])
     theirs = _ott(x, y, epsilon, *best)
-    size = ["--n", str(n), "--dimension", str(dimension), "--ratio", str(ratio),
-            "--seed", str(seed), "--dtypes", dtype, "--batch", str(best[0])]  # fmt: skip
+    size = [
+        "--n",
+        str(n),
+        "--dimension",
+        str(dimension),
+        "--ratio",
+        str(ratio),
+        "--seed",
+        str(seed),
+        "--dtypes",
+        dtype,
+        "--batch",
+        str(best[0]),
+    ]
     memory = {name: run_apart(__file__, ["--peak", name, *size]) for name in _PEAKS}
     seconds: dict[str, list[float]] = {"ott": [], "ours": []}
     (f, g, iterations), took = _timed(theirs)
@@ -101,23 +122,33 @@ def _measured(
     pot_total = pot * plain
     return {
         "ours": {
-            "seconds": least["ours"], "iterations": int(result.iterations),
+            "seconds": least["ours"],
+            "iterations": int(result.iterations),
             "error": _error(x, y, result.f, result.g, epsilon),
-            "converged": bool(result.converged), **memory["ours"],
+            "converged": bool(result.converged),
+            **memory["ours"],
         },
         "ott": {
-            "seconds": least["ott"], "iterations": int(iterations), "error": error,
-            "batch": best[0], "momentum": best[1],
-            "tried": {f"{b}, {'momentum' if m else 'plain'}": value
-                      for (b, m), value in tried.items()},
+            "seconds": least["ott"],
+            "iterations": int(iterations),
+            "error": error,
+            "batch": best[0],
+            "momentum": best[1],
+            "tried": {
+                f"{b}, {'momentum' if m else 'plain'}": value for (b, m), value in tried.items()
+            },
             **memory["ott"],
         },
-        "pot": {"seconds_per_iteration": pot, "iterations": plain, "seconds": pot_total,
-                **memory["pot"]},
+        "pot": {
+            "seconds_per_iteration": pot,
+            "iterations": plain,
+            "seconds": pot_total,
+            **memory["pot"],
+        },
         "ott_over_ours": least["ott"] / least["ours"],
         "pot_over_ours": pot_total / least["ours"],
         "better_over_ours": min(least["ott"], pot_total) / least["ours"],
-    }  # fmt: skip
+    }
 
 
 def _clouds(n: int, dimension: int, dtype: str, seed: int) -> tuple[jax.Array, jax.Array, float]:
@@ -146,9 +177,10 @@ def _ott(
     def run(x, y):
         geometry = pointcloud.PointCloud(x, y, epsilon=2.0 * epsilon, batch_size=batch)
         solver = ott_sinkhorn.Sinkhorn(
-            threshold=_TOLERANCE, max_iterations=most,
+            threshold=_TOLERANCE,
+            max_iterations=most,
             momentum=acceleration.Momentum(start=_MOMENTUM_FROM if momentum else 0),
-        )  # fmt: skip
+        )
         out = solver(linear_problem.LinearProblem(geometry))
         # Potentials of the squared distance, weights inside.
         return 0.5 * out.f, 0.5 * out.g, out.n_iters
@@ -181,8 +213,10 @@ def _pot(x: jax.Array, y: jax.Array, epsilon: float) -> float:
 def _error(x: jax.Array, y: jax.Array, f: jax.Array, g: jax.Array, epsilon: float) -> float:
     """The L1 error of both marginals of a plan exp((f + g − c)/ε)/nm, whoever made it."""
     x, y, f, g = (jnp.asarray(value, jnp.float64) for value in (x, y, f, g))
-    gaps = (f - entropic_potential(x, y, g, epsilon=epsilon),
-            g - entropic_potential(y, x, f, epsilon=epsilon))  # fmt: skip
+    gaps = (
+        f - entropic_potential(x, y, g, epsilon=epsilon),
+        g - entropic_potential(y, x, f, epsilon=epsilon),
+    )
     return float(sum(jnp.mean(jnp.abs(jnp.expm1(gap / epsilon))) for gap in gaps))
 
 

@@ -102,10 +102,13 @@ def _measure(folder: Path, seed: int) -> dict[str, Any]:
         truth = some + (_bend(inside) - inside) @ frame
     error = np.sum((estimator.transform(some) - truth) ** 2, axis=1).mean()
     return {
-        "seconds": fitted, "peak_mib": peak_mib(), "floor_mib": floor,
+        "seconds": fitted,
+        "peak_mib": peak_mib(),
+        "floor_mib": floor,
         "file_mib": sum(path.stat().st_size for path in folder.iterdir()) / 2**20,
-        "steps": stats["steps"], "l2_uvp": float(100.0 * error / others.var(axis=0).sum()),
-    }  # fmt: skip
+        "steps": stats["steps"],
+        "l2_uvp": float(100.0 * error / others.var(axis=0).sum()),
+    }
 
 
 def _opened(path: Path, h5ad: bool) -> Any:

@@ -48,10 +48,17 @@ def large(
     before = peak_mib()
     result, seconds = timed(lambda: sinkhorn(x, y, epsilon=ratio * spread, tolerance=tolerance))
     return {
-        "n": n, "dimension": dimension, "dtype": dtype, "epsilon_over_mean_cost": ratio,
-        "tolerance": tolerance, "seconds": seconds, "iterations": int(result.iterations),
-        "marginal_error": float(result.error), "converged": bool(result.converged),
-        "peak_memory_mib": peak_mib(), "peak_memory_before_mib": before,
+        "n": n,
+        "dimension": dimension,
+        "dtype": dtype,
+        "epsilon_over_mean_cost": ratio,
+        "tolerance": tolerance,
+        "seconds": seconds,
+        "iterations": int(result.iterations),
+        "marginal_error": float(result.error),
+        "converged": bool(result.converged),
+        "peak_memory_mib": peak_mib(),
+        "peak_memory_before_mib": before,
         "kernel_matrix_mib": n * n * x.itemsize / 2**20,
     }
 
@@ -66,8 +73,15 @@ def against_pot(
     def pot() -> np.ndarray:
         # The cost matrix is part of the job, ours starts from points too. POT measures L2 errors.
         cost = 0.5 * ot.dist(x, y)
-        return ot.sinkhorn(weights, weights, cost, epsilon, method="sinkhorn",
-                           stopThr=tolerance / np.sqrt(n), numItermax=10_000)
+        return ot.sinkhorn(
+            weights,
+            weights,
+            cost,
+            epsilon,
+            method="sinkhorn",
+            stopThr=tolerance / np.sqrt(n),
+            numItermax=10_000,
+        )
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -80,15 +94,27 @@ def against_pot(
     _, first_seconds = timed(ours)
     result, seconds = timed(ours)
     return {
-        "n": n, "pot_seconds": pot_seconds, "pot_error": pot_error, "seconds": seconds,
-        "first_call_seconds": first_seconds, "iterations": int(result.iterations),
-        "marginal_error": float(result.error), "ratio": pot_seconds / seconds,
+        "n": n,
+        "pot_seconds": pot_seconds,
+        "pot_error": pot_error,
+        "seconds": seconds,
+        "first_call_seconds": first_seconds,
+        "iterations": int(result.iterations),
+        "marginal_error": float(result.error),
+        "ratio": pot_seconds / seconds,
     }
 
 
 def measure(
-    progress: ProgressReport, *, n: int = 20_000, pot_n: int = 2000, dimension: int = 3,
-    ratio: float = 0.05, tolerance: float = 1e-3, dtype: str = "float64", seed: int = 0,
+    progress: ProgressReport,
+    *,
+    n: int = 20_000,
+    pot_n: int = 2000,
+    dimension: int = 3,
+    ratio: float = 0.05,
+    tolerance: float = 1e-3,
+    dtype: str = "float64",
+    seed: int = 0,
 ) -> dict[str, Any]:
     """Both measurements; the large one first, before POT's matrices raise the peak of memory."""
     progress(0, 2, f"{n} x {n}, streamed")

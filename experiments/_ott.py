@@ -17,9 +17,7 @@ def ott_version() -> str | None:
     return importlib.metadata.version("ott-jax")
 
 
-def neural_dual(
-    x: np.ndarray, y: np.ndarray, seed: int, *, steps: int, batch: int
-) -> Any:
+def neural_dual(x: np.ndarray, y: np.ndarray, seed: int, *, steps: int, batch: int) -> Any:
     """Potentials of ``ExpectileNeuralDual`` (ENOT) with its defaults."""
     # It has a progress bar and no argument for that.
     os.environ.setdefault("TQDM_DISABLE", "1")

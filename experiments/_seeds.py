@@ -20,9 +20,10 @@ from brenier.numerics._points import cores
 # for each other's pool threads for ever (jaxlib 0.10, CPU). One thread of XLA a process, then; and
 # where there is a GPU, no process takes its memory beforehand.
 _WORKER = {
-    "XLA_FLAGS": "--xla_cpu_multi_thread_eigen=false", "OMP_NUM_THREADS": "1",
+    "XLA_FLAGS": "--xla_cpu_multi_thread_eigen=false",
+    "OMP_NUM_THREADS": "1",
     "XLA_PYTHON_CLIENT_PREALLOCATE": "false",
-}  # fmt: skip
+}
 # Seconds between two looks at what the workers say.
 _PATIENCE = 0.5
 

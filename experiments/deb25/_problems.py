@@ -38,8 +38,13 @@ W2D = (0.10832, 0.32378, 1.65217, -1.04488, 0.12508)
 
 def row(name, value, reference, tolerance):
     """One line of a table of references."""
-    return {"name": name, "value": float(value), "reference": float(reference),
-            "difference": abs(float(value) - float(reference)), "tolerance": tolerance}  # fmt: skip
+    return {
+        "name": name,
+        "value": float(value),
+        "reference": float(reference),
+        "difference": abs(float(value) - float(reference)),
+        "tolerance": tolerance,
+    }
 
 
 class Line:

@@ -61,10 +61,18 @@ def trained_velocity(steps: int, width: int) -> Sampler:
         mean, scale = data.mean(axis=0), np.sqrt(data.var(axis=0).mean())
         keys = jax.random.split(jax.random.key(seed), 2)
         points = jnp.asarray((data - mean) / scale, jnp.float32)
-        noise = Gaussian(jnp.zeros(data.shape[1], jnp.float32),
-                         jnp.eye(data.shape[1], dtype=jnp.float32))
-        fitted = fit_velocity(noise, points, key=keys[0], coupling="independent", steps=steps,
-                              width=width, samples=20_000)
+        noise = Gaussian(
+            jnp.zeros(data.shape[1], jnp.float32), jnp.eye(data.shape[1], dtype=jnp.float32)
+        )
+        fitted = fit_velocity(
+            noise,
+            points,
+            key=keys[0],
+            coupling="independent",
+            steps=steps,
+            width=width,
+            samples=20_000,
+        )
         return mean + scale * np.asarray(fitted.map(noise.sample(keys[1], count)), np.float64)
 
     return sample

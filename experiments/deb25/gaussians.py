@@ -49,8 +49,7 @@ def main(
     out.mkdir(parents=True, exist_ok=True)
     (out / "gaussians.png").write_bytes(_figure())
     outside = [line["name"] for line in rows if not line["difference"] <= line["tolerance"]]
-    return {"values": rows, "measured": measured, "outside": outside,
-            "outside_count": len(outside)}  # fmt: skip
+    return {"values": rows, "measured": measured, "outside": outside, "outside_count": len(outside)}
 
 
 def _pair(d: int, seed: int) -> tuple[Gaussian, Gaussian]:
@@ -75,8 +74,9 @@ def _contraction():
             for k in (count, count + 1)
         ]
         # κ = √(FG) = 2.
-        rows.append(row(f"contraction.{eps:g}", gaps[1] / gaps[0],
-                        np.exp(-4.0 * np.arcsinh(eps)), 1e-4))
+        rows.append(
+            row(f"contraction.{eps:g}", gaps[1] / gaps[0], np.exp(-4.0 * np.arcsinh(eps)), 1e-4)
+        )
         far = gaussian_sinkhorn_flow(source, target, 100 * count, epsilon=eps).matrix[0, 0]
         rows.append(row(f"fixed_point.{eps:g}", far, fixed, 1e-14))
     return rows, {}
@@ -91,15 +91,24 @@ def _three_dimensions():
     closed = gaussian_sinkhorn_flow(source, target, 5, epsilon=0.1)
     x = jnp.array([1.0, -1.0, 0.5])
     difference = float(jnp.abs(solution.map(x) - closed(x)).max())
-    return [row("grid3d.map", difference, 0.0, 1e-6),
-            row("grid3d.mass", solution.stats["masses"][0], 1.0, 1e-12)], {}
+    return [
+        row("grid3d.map", difference, 0.0, 1e-6),
+        row("grid3d.mass", solution.stats["masses"][0], 1.0, 1e-12),
+    ], {}
 
 
 def _matrix_error(d: int, steps: int, time: float, method: ParabolicMongeAmpere) -> float:
     source, target = _pair(d, d)
     start = GradientMap(Quadratic.identity(d))
-    end = solve(source, target, method=method, initial=start, key=_KEY, blocks=1,
-                metric=lambda map: -jnp.sum((map.potential.matrix - jnp.eye(d)) ** 2))  # fmt: skip
+    end = solve(
+        source,
+        target,
+        method=method,
+        initial=start,
+        key=_KEY,
+        blocks=1,
+        metric=lambda map: -jnp.sum((map.potential.matrix - jnp.eye(d)) ** 2),
+    )
     exact = gaussian_parabolic_flow(source, target, time).matrix
     return float(jnp.abs(end.map.potential.matrix - exact).max())
 
@@ -132,8 +141,11 @@ def _figure() -> bytes:
         rho = flow_measure(gaussian_parabolic_flow(source, target, t), target)
         curve = np.asarray(rho.factor) @ circle + np.asarray(rho.mean)[:, None]
         shade = 0.8 * np.exp(-t)
-        axes.plot(*curve, color=(0.14 + 0.6 * shade, 0.44 + 0.3 * shade, 0.64 + 0.1 * shade),
-                  label=f"t = {t:g}")
+        axes.plot(
+            *curve,
+            color=(0.14 + 0.6 * shade, 0.44 + 0.3 * shade, 0.64 + 0.1 * shade),
+            label=f"t = {t:g}",
+        )
     curve = np.asarray(source.factor) @ circle
     axes.plot(*curve, ":", color="#c0392b", label="e⁻ᶠ")
     axes.set_aspect("equal")

@@ -55,9 +55,7 @@ def main(
     total, done = count * (len(modes) + len(digits)) + 1, 0
     tables: dict[str, Any] = {}
     pictures: dict[str, dict[str, np.ndarray]] = {}
-    for problem, methods, draw in (
-        ("modes", modes, _draw_modes), ("digits", digits, _draw_digits)
-    ):  # fmt: skip
+    for problem, methods, draw in (("modes", modes, _draw_modes), ("digits", digits, _draw_digits)):
         rows: dict[str, list[dict[str, float]]] = {name: [] for name in methods}
         pictures[problem] = {}
         for turn in range(count):
@@ -78,9 +76,7 @@ def main(
     (out / "modes.png").write_bytes(_scatter(pictures["modes"], tables["modes"]))
     (out / "digits.png").write_bytes(_images(pictures["digits"]))
     (out / "epsilon.png").write_bytes(_curves(sizes))
-    return {
-        **tables, "epsilon": sizes, "seeds": count,
-    }
+    return {**tables, "epsilon": sizes, "seeds": count}
 
 
 def _modes_methods() -> dict[str, Sampler]:
@@ -147,10 +143,11 @@ def _summary(found: list[dict[str, float]]) -> dict[str, float | None]:
     energies = np.array([row["energy"] for row in found])
     error = float(energies.std(ddof=1) / np.sqrt(len(energies))) if len(energies) > 1 else None
     return {
-        "energy": float(energies.mean()), "energy_error": error,
+        "energy": float(energies.mean()),
+        "energy_error": error,
         "nearest": float(np.mean([row["nearest"] for row in found])),
         "seconds": float(np.mean([row["seconds"] for row in found])),
-    }  # fmt: skip
+    }
 
 
 def _epsilons(seed: int, count: int) -> dict[str, Any]:
@@ -173,8 +170,12 @@ def _epsilons(seed: int, count: int) -> dict[str, Any]:
                 potential = None
                 for j in reversed(range(len(_RATIOS))):
                     solution = sample_sinkhorn_flow(
-                        source, data, epsilon=_RATIOS[j] * default_flow_epsilon(data),
-                        debias=debias, potential=potential, throw=False,
+                        source,
+                        data,
+                        epsilon=_RATIOS[j] * default_flow_epsilon(data),
+                        debias=debias,
+                        potential=potential,
+                        throw=False,
                     )
                     potential = solution.stats["potential"]
                     made = np.asarray(solution.map(latent))
@@ -192,8 +193,16 @@ def _epsilons(seed: int, count: int) -> dict[str, Any]:
 
 
 def _scatter(made: dict[str, np.ndarray], table: dict[str, Any]) -> bytes:
-    shown = ("data", "gaussian", "kernel density", "diffusion of atoms", "trained velocity",
-             "isotropic", "mixture", "isotropic, distilled")  # fmt: skip
+    shown = (
+        "data",
+        "gaussian",
+        "kernel density",
+        "diffusion of atoms",
+        "trained velocity",
+        "isotropic",
+        "mixture",
+        "isotropic, distilled",
+    )
     figure = new_figure(9.6, 5.1)
     for axes, name in zip(figure.subplots(2, 4).flat, shown, strict=True):
         points = made[name][:_DATA]
@@ -210,11 +219,21 @@ def _scatter(made: dict[str, np.ndarray], table: dict[str, Any]) -> bytes:
 
 
 def _images(made: dict[str, np.ndarray]) -> bytes:
-    shown = ("data", "gaussian", "kernel density", "diffusion of atoms", "trained velocity",
-             "isotropic", "mixture", "isotropic, distilled")  # fmt: skip
-    return png_bytes(image_grid_figure([
-        (name, np.clip(made[name][:_SHOWN], 0.0, 1.0).reshape(-1, 8, 8, 1)) for name in shown
-    ]))  # fmt: skip
+    shown = (
+        "data",
+        "gaussian",
+        "kernel density",
+        "diffusion of atoms",
+        "trained velocity",
+        "isotropic",
+        "mixture",
+        "isotropic, distilled",
+    )
+    return png_bytes(
+        image_grid_figure(
+            [(name, np.clip(made[name][:_SHOWN], 0.0, 1.0).reshape(-1, 8, 8, 1)) for name in shown]
+        )
+    )
 
 
 def _curves(sizes: dict[str, Any]) -> bytes:

@@ -50,8 +50,12 @@ def main(
     start_key, noise_key = jax.random.split(key)
     start = line.target.sample(start_key, _PARTICLES)
     end = mckean_vlasov(
-        start, potential_path(line.grid, potentials), jnp.asarray(times[1:]), line.source,
-        line.target, noise_key,
+        start,
+        potential_path(line.grid, potentials),
+        jnp.asarray(times[1:]),
+        line.source,
+        line.target,
+        noise_key,
     )
     law = _law(line, potentials[-1])
     noise = _NOISE / np.sqrt(_PARTICLES)
@@ -64,15 +68,20 @@ def main(
     out.mkdir(parents=True, exist_ok=True)
     (out / "diffusion.png").write_bytes(_figure(line, np.asarray(end)[:, 0], potentials, curves))
     return {
-        "particles": _PARTICLES, "steps": _STEPS, "distance": distance, "noise": noise,
-        "over_noise": distance / noise, "without_divergence": without,
-        "weak_order": order, "weak_errors": errors, "rates": rates,
-    }  # fmt: skip
+        "particles": _PARTICLES,
+        "steps": _STEPS,
+        "distance": distance,
+        "noise": noise,
+        "over_noise": distance / noise,
+        "without_divergence": without,
+        "weak_order": order,
+        "weak_errors": errors,
+        "rates": rates,
+    }
 
 
 def _law(line: Line, p: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """x and the distribution function of ρ_t there, G(S_t(x))."""
-
 
     weights, means = np.asarray(line.target.weights), np.asarray(line.target.means)[:, 0]
     scales = np.asarray(line.target.factors)[:, 0, 0]
@@ -81,7 +90,6 @@ def _law(line: Line, p: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _kolmogorov(sample: np.ndarray, law: tuple[np.ndarray, np.ndarray]) -> float:
-
 
     z = np.sort(sample)
     levels = PchipInterpolator(*law)(np.clip(z, law[0][0], law[0][-1]))
@@ -101,8 +109,11 @@ def _without_divergence(line, potentials, times, start, key) -> np.ndarray:
             noise = jax.random.normal(key, z.shape)
             return z - length * mobility * z + jnp.sqrt(2.0 * mobility * length) * noise, None
 
-        items = (jnp.asarray(second[:-1]), jnp.diff(jnp.asarray(times)),
-                 jax.random.split(key, len(times) - 1))
+        items = (
+            jnp.asarray(second[:-1]),
+            jnp.diff(jnp.asarray(times)),
+            jax.random.split(key, len(times) - 1),
+        )
         return jax.lax.scan(step, z, items)[0]
 
     return np.asarray(run(start[:, 0]))
@@ -148,8 +159,14 @@ def _figure(
 ) -> bytes:
     figure = new_figure(8.4, 3.2)
     left, right = figure.subplots(1, 2)
-    left.hist(sample, bins=160, range=(-4, 4), density=True, color="#d4d6da",
-              label=f"{sample.size:,} particles")
+    left.hist(
+        sample,
+        bins=160,
+        range=(-4, 4),
+        density=True,
+        color="#d4d6da",
+        label=f"{sample.size:,} particles",
+    )
     x, levels = _law(line, potentials[-1])
     left.plot(x, np.gradient(levels, x), color="#c0392b", label="ρ of the flow")
     left.plot(line.x, line.density, ":", color="#222222", label="e⁻ᶠ")

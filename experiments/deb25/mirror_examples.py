@@ -53,17 +53,26 @@ def main(
     out.mkdir(parents=True, exist_ok=True)
     (out / "mirror_flows.png").write_bytes(_figure(curves))
     outside = [line["name"] for line in rows if not line["difference"] <= line["tolerance"]]
-    return {"values": rows, "outside": outside, "outside_count": len(outside),
-            "divergences": divergences}  # fmt: skip
+    return {
+        "values": rows,
+        "outside": outside,
+        "outside_count": len(outside),
+        "divergences": divergences,
+    }
 
 
 def _deviation(source, target, steps, time) -> float:
     """The standard deviation of ρ_t by the mirror flow of affine maps, from ρ_0 = e^{−g}."""
-    method = MirrorFlow(
-        step_size=time / steps, steps=steps, scheme="rk4", points=_Y, damping=1e-14
+    method = MirrorFlow(step_size=time / steps, steps=steps, scheme="rk4", points=_Y, damping=1e-14)
+    end = solve(
+        source,
+        target,
+        method=method,
+        initial=AffineMap.identity(1),
+        key=_KEY,
+        blocks=1,
+        metric=lambda map: -jnp.abs(map.matrix[0, 0] - 1.0),
     )
-    end = solve(source, target, method=method, initial=AffineMap.identity(1), key=_KEY, blocks=1,
-                metric=lambda map: -jnp.abs(map.matrix[0, 0] - 1.0))  # fmt: skip
     return float(end.map.matrix[0, 0] * source.factor[0, 0])
 
 
@@ -112,14 +121,20 @@ def _example_two() -> list[dict[str, Any]]:
         rows.append(row(f"example2.{eta:g}", _deviation(base, normal, 100, 0.5), wanted, 1e-8))
         # Rates of |1 − σ²|: 2/η by the mirror, 2 by Fokker-Planck.
         late = np.array([3.0, 3.5, 4.0]) * eta
-        deviation = np.array([
-            1.0 / float(gaussian_parabolic_flow(normal, base, t).matrix[0, 0]) * eta for t in late
-        ])
+        deviation = np.array(
+            [1.0 / float(gaussian_parabolic_flow(normal, base, t).matrix[0, 0]) * eta for t in late]
+        )
         rate = exponential_rate(late, np.abs(1.0 - deviation**2))[0]
         rows.append(row(f"example2.{eta:g}.rate", rate, 2.0 / eta, 0.01))
         planck = 1.0 - (1.0 - eta**2) * np.exp(-2.0 * late)
-        rows.append(row(f"example2.{eta:g}.rate_of_fokker_planck",
-                        exponential_rate(late, np.abs(1.0 - planck))[0], 2.0, 0.01))
+        rows.append(
+            row(
+                f"example2.{eta:g}.rate_of_fokker_planck",
+                exponential_rate(late, np.abs(1.0 - planck))[0],
+                2.0,
+                0.01,
+            )
+        )
     return rows
 
 
@@ -134,8 +149,15 @@ def _example_three() -> list[dict[str, Any]]:
     method = MirrorFlow(
         step_size=0.005, steps=100, scheme="rk4", points=source.sample(_KEY, 24), damping=1e-14
     )
-    end = solve(source, target, method=method, initial=start, key=_KEY, blocks=1,
-                metric=lambda map: -jnp.sum((map.matrix - start.matrix) ** 2)).map  # fmt: skip
+    end = solve(
+        source,
+        target,
+        method=method,
+        initial=start,
+        key=_KEY,
+        blocks=1,
+        metric=lambda map: -jnp.sum((map.matrix - start.matrix) ** 2),
+    ).map
     covariance = np.asarray(end.matrix @ source.covariance @ end.matrix.T)
     found = np.sqrt(np.diag(turn.T @ covariance @ turn))
     phase = 0.5 / np.sqrt(s * theta)
@@ -150,9 +172,9 @@ def _example_three() -> list[dict[str, Any]]:
         f, g = (Gaussian(np.zeros(1), np.array([[v]])) for v in (s[k], theta[k]))
         late = np.array([3.0, 3.5, 4.0]) * np.sqrt(s[k] * theta[k])
         first = np.array([[theta[k] ** 0.5]])
-        slopes = np.array([
-            float(gaussian_parabolic_flow(f, g, t, matrix=first).matrix[0, 0]) for t in late
-        ])  # fmt: skip
+        slopes = np.array(
+            [float(gaussian_parabolic_flow(f, g, t, matrix=first).matrix[0, 0]) for t in late]
+        )
         gap = np.abs(s[k] - theta[k] / slopes**2)
         rate = exponential_rate(late, gap)[0]
         rows.append(row(f"example3.{k}.rate", rate, 2.0 / np.sqrt(s[k] * theta[k]), 0.02))
@@ -198,22 +220,29 @@ def _energy() -> list[dict[str, Any]]:
     source = Gaussian.standard(1)
     x = np.array([0.0, 0.5, 1.5])
     found = solve_ivp(
-        lambda _, s: 2.0 * (norm.cdf(x, 1.0, 0.7) - norm.cdf(s)), (0.0, 150.0), x, rtol=1e-10,
+        lambda _, s: 2.0 * (norm.cdf(x, 1.0, 0.7) - norm.cdf(s)),
+        (0.0, 150.0),
+        x,
+        rtol=1e-10,
         atol=1e-12,
     ).y[:, -1]
-    rows = [
-        row(f"energy.decoupled.{x[k]:g}", found[k], (x[k] - 1.0) / 0.7, 1e-8) for k in range(3)
-    ]
+    rows = [row(f"energy.decoupled.{x[k]:g}", found[k], (x[k] - 1.0) / 0.7, 1e-8) for k in range(3)]
     levels = (np.arange(400) + 0.5) / 400
     cloud = Empirical(1.0 + 0.7 * norm.ppf(levels)[:, None])
     method = MirrorFlow(
-        functional=MMD(), step_size=0.1, steps=500, scheme="euler",
+        functional=MMD(),
+        step_size=0.1,
+        steps=500,
+        scheme="euler",
         points=jnp.asarray(norm.ppf(levels)[:, None]),
-    )  # fmt: skip
+    )
     end = solve(source, cloud, method=method, initial=AffineMap.identity(1), key=_KEY, blocks=1).map
     # Both clouds are of one shape: the end is exact, up to the tail of the exponential.
-    return [*rows, row("energy.particles.slope", end.matrix[0, 0], 0.7, 1e-3),
-            row("energy.particles.shift", end.offset[0], 1.0, 1e-3)]
+    return [
+        *rows,
+        row("energy.particles.slope", end.matrix[0, 0], 0.7, 1e-3),
+        row("energy.particles.shift", end.offset[0], 1.0, 1e-3),
+    ]
 
 
 def _divergences() -> tuple[dict[str, Any], dict[str, Any]]:
@@ -228,20 +257,20 @@ def _divergences() -> tuple[dict[str, Any], dict[str, Any]]:
 
     curves, measured = {}, {}
     for name in _DIVERGENCES:
-        stats = divergence_flow(
-            source, target, circle, 240, divergence=name, epsilon=0.05
-        ).stats
+        stats = divergence_flow(source, target, circle, 240, divergence=name, epsilon=0.05).stats
         curves[name] = (stats["times"], stats["kl"])
         late = slice(120, 200)
         rate = exponential_rate(stats["times"][late], stats["kl"][late])[0]
-        coarse = divergence_flow(source, target, circle, 240, divergence=name, epsilon=0.05,
-                                 step_size=0.2, throw=False)  # fmt: skip
+        coarse = divergence_flow(
+            source, target, circle, 240, divergence=name, epsilon=0.05, step_size=0.2, throw=False
+        )
         first = next(k for k, kl in enumerate(stats["kl"]) if kl < 0.1 * stats["kl"][0])
         measured[name] = {
-            "rate_of_kl": rate, "time_to_a_tenth": stats["times"][first],
+            "rate_of_kl": rate,
+            "time_to_a_tenth": stats["times"][first],
             "kl_at_1": stats["kl"][20],
             "settles_at_four_epsilon": bool(coarse.stats["kl"][-1] < 1e-6),
-        }  # fmt: skip
+        }
     return curves, measured
 
 

@@ -66,15 +66,23 @@ def main(
         extra |= more
     outside = [line["name"] for line in rows if not line["difference"] <= line["tolerance"]]
     return {
-        "values": rows, "measured": extra, "seconds_of": seconds,
-        "outside": outside, "outside_count": len(outside),
-    }  # fmt: skip
+        "values": rows,
+        "measured": extra,
+        "seconds_of": seconds,
+        "outside": outside,
+        "outside_count": len(outside),
+    }
 
 
 def _gaussians():
     source, target = Gaussian.standard(1), Gaussian(jnp.zeros(1), 0.25 * jnp.eye(1))
-    flow = dict(zip((0.25, 0.5, 1.0, 2.0),
-                    (0.6397654222, 0.5472429749, 0.5061427155, 0.5001118334), strict=True))
+    flow = dict(
+        zip(
+            (0.25, 0.5, 1.0, 2.0),
+            (0.6397654222, 0.5472429749, 0.5061427155, 0.5001118334),
+            strict=True,
+        )
+    )
     grid = Box([-7.0], [7.0], [141])
     integrated = parabolic_flow(source, target, grid, list(flow), tolerance=1e-11).stats
     rows = []
@@ -95,9 +103,11 @@ def _gaussians():
     one, other = (Gaussian(np.zeros(2), np.linalg.inv(m)) for m in (f, g))
     matrix = gaussian_parabolic_flow(one, other, 1.0).matrix
     for name, entry, value in zip(
-        ("xx", "xy", "yy"), (matrix[0, 0], matrix[0, 1], matrix[1, 1]),
-        (0.673060909, 0.496118864, 1.836602425), strict=True,
-    ):  # fmt: skip
+        ("xx", "xy", "yy"),
+        (matrix[0, 0], matrix[0, 1], matrix[1, 1]),
+        (0.673060909, 0.496118864, 1.836602425),
+        strict=True,
+    ):
         rows.append(row(f"g2.{name}", entry, value, 1e-9))
     return rows, {}
 
@@ -137,8 +147,9 @@ def _line_sinkhorn():
     p = parabolic_flow(line.source, line.target, line.grid, 1.0).stats["potentials"][0]
     rows, measured = [], {}
     for name, half_shift, references in (
-        ("natural", False, P1_NATURAL), ("half_shift", True, P1_HALF_SHIFT)
-    ):  # fmt: skip
+        ("natural", False, P1_NATURAL),
+        ("half_shift", True, P1_HALF_SHIFT),
+    ):
         errors = _sinkhorn_errors(line, p, half_shift)
         rows += [
             row(f"p1.{name}.{eps}", error, reference, _SHOWN)
@@ -154,11 +165,13 @@ def _corrector():
     line = Line(561)
     half = 0.25 * line.x**2
     ends = [
-        line.slope(parabolic_flow(
-            line.source, line.target, line.grid, 1.0, initial=sign * _DELTA * half
-        ).stats["potentials"][0])
+        line.slope(
+            parabolic_flow(
+                line.source, line.target, line.grid, 1.0, initial=sign * _DELTA * half
+            ).stats["potentials"][0]
+        )
         for sign in (-1.0, 0.0, 1.0)
-    ]  # fmt: skip
+    ]
     corrector = (ends[2] - ends[0]) / (2.0 * _DELTA) - 0.5 * line.x
     spline = np.interp(_PLACES, line.x, corrector)
     rows = [
@@ -173,11 +186,13 @@ def _corrector():
     first, second = [], []
     for eps in EPSILONS:
         natural, half_shift = (
-            line.slope(sinkhorn_flow(
-                line.source, line.target, line.grid, 1.0, epsilon=eps, half_shift=shift
-            ).stats["potentials"][0])
+            line.slope(
+                sinkhorn_flow(
+                    line.source, line.target, line.grid, 1.0, epsilon=eps, half_shift=shift
+                ).stats["potentials"][0]
+            )
             for shift in (False, True)
-        )  # fmt: skip
+        )
         gap = (natural - ends[1]) / eps - corrector
         for where in (calm, middle):
             first.append(float(np.abs(gap[where]).max() / eps))
@@ -212,9 +227,7 @@ def _torus():
     # The second run is the one that counts: the first compiles.
     for _ in range(2):
         started = time.perf_counter()
-        annealed = annealed_sinkhorn(
-            plane.source, plane.target, plane.grid, tolerance=1e-6
-        ).stats
+        annealed = annealed_sinkhorn(plane.source, plane.target, plane.grid, tolerance=1e-6).stats
         measured["t2_annealed_seconds"] = time.perf_counter() - started
     move = plane.displacement(annealed["potential"])
     found = (*move[0, 0], annealed["cost"])

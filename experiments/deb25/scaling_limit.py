@@ -67,7 +67,11 @@ def _line() -> dict[str, list[float]]:
     for eps in EPSILONS:
         for name in ("natural", "half_shift"):
             stats = sinkhorn_flow(
-                line.source, line.target, line.grid, _TIME, epsilon=eps,
+                line.source,
+                line.target,
+                line.grid,
+                _TIME,
+                epsilon=eps,
                 half_shift=name == "half_shift",
             ).stats
             gap = line.slope(stats["potentials"][0]) - slope
@@ -87,9 +91,9 @@ def _wasserstein(x: np.ndarray, first: np.ndarray, second: np.ndarray) -> float:
     levels = (np.arange(20_000) + 0.5) / 20_000
     # Masses are centred at their nodes: half of each lies to either side.
     parts = [
-        np.interp(levels, np.cumsum(m) - 0.5 * m, x) for m in (first / first.sum(),
-                                                              second / second.sum())
-    ]  # fmt: skip
+        np.interp(levels, np.cumsum(m) - 0.5 * m, x)
+        for m in (first / first.sum(), second / second.sum())
+    ]
     return float(np.sqrt(np.mean((parts[0] - parts[1]) ** 2)))
 
 
@@ -102,7 +106,11 @@ def _torus() -> dict[str, list[float]]:
     for eps in EPSILONS:
         for name in ("natural", "half_shift"):
             stats = sinkhorn_flow(
-                plane.source, plane.target, plane.grid, _TIME, epsilon=eps,
+                plane.source,
+                plane.target,
+                plane.grid,
+                _TIME,
+                epsilon=eps,
                 half_shift=name == "half_shift",
             ).stats
             move = plane.displacement(stats["potentials"][0])
@@ -150,8 +158,14 @@ def _figure(tables: dict[str, dict[str, list[float]]]) -> bytes:
             axes.loglog(EPSILONS, errors, "o-", color=colour, label=_LABELS[start])
             slope = 1 if start == "natural" else 2
             guide = [errors[-1] * (eps / EPSILONS[-1]) ** slope for eps in EPSILONS]
-            axes.loglog(EPSILONS, guide, ":", color="#222222", lw=0.8,
-                        label="slopes 1 and 2" if slope == 1 else None)
+            axes.loglog(
+                EPSILONS,
+                guide,
+                ":",
+                color="#222222",
+                lw=0.8,
+                label="slopes 1 and 2" if slope == 1 else None,
+            )
         axes.set_title(titles[name])
         axes.set_xlabel("ε")
         axes.set_xticks(EPSILONS, [f"{eps:g}" for eps in EPSILONS])

@@ -93,30 +93,53 @@ _METHODS = {
         EuclideanDescent(name="sgd", learning_rate=1e-3, steps=3000, particles=100), _icnn
     ),
     "explicit_natural": _Entry(
-        ConstrainedDrift(step_size=0.3, final_step_size=0.1, steps=20, particles=100,
-                         oracle=NaturalGradient(steps=2, damping=0.05)),
+        ConstrainedDrift(
+            step_size=0.3,
+            final_step_size=0.1,
+            steps=20,
+            particles=100,
+            oracle=NaturalGradient(steps=2, damping=0.05),
+        ),
         _icnn,
     ),
     "explicit_natural_lse": _Entry(
-        ConstrainedDrift(step_size=0.27, final_step_size=0.05, steps=20, particles=200,
-                         oracle=NaturalGradient(steps=2, damping=0.4)),
+        ConstrainedDrift(
+            step_size=0.27,
+            final_step_size=0.05,
+            steps=20,
+            particles=200,
+            oracle=NaturalGradient(steps=2, damping=0.4),
+        ),
         _log_sum_exp(3.0, 1.0),
     ),
     "kl_newton_lse": _Entry(
-        KLNewton(steps=50, damping=1.0, curvature_particles=180), _log_sum_exp(3.0, 0.55, 40),
+        KLNewton(steps=50, damping=1.0, curvature_particles=180),
+        _log_sum_exp(3.0, 0.55, 40),
         points=(1000,),
     ),
     "mmd_natural_lse": _Entry(
-        ConstrainedDrift(functional=MMD(), step_size=2.0, final_step_size=0.5, steps=20,
-                         particles=200, oracle=NaturalGradient(steps=2, damping=0.4)),
+        ConstrainedDrift(
+            functional=MMD(),
+            step_size=2.0,
+            final_step_size=0.5,
+            steps=20,
+            particles=200,
+            oracle=NaturalGradient(steps=2, damping=0.4),
+        ),
         _log_sum_exp(3.0, 1.0),
     ),
     "sinkhorn_natural_lse": _Entry(
-        ConstrainedDrift(functional=SinkhornDivergence(0.1), step_size=1.0, final_step_size=0.2,
-                         steps=20, particles=200, oracle=NaturalGradient(steps=2, damping=0.4)),
+        ConstrainedDrift(
+            functional=SinkhornDivergence(0.1),
+            step_size=1.0,
+            final_step_size=0.2,
+            steps=20,
+            particles=200,
+            oracle=NaturalGradient(steps=2, damping=0.4),
+        ),
         _log_sum_exp(3.0, 1.0),
     ),
-}  # fmt: skip
+}
 
 
 def main(
@@ -170,10 +193,9 @@ def _block(
     keys = jax.random.wrap_key_data(jnp.asarray(key_data))
     entry = _METHODS[name]
     clouds = [
-        jnp.stack([
-            quasi_sample(_SOURCE, size, seed=1000 * seed + first + i)
-            for i in range(len(keys))
-        ])
+        jnp.stack(
+            [quasi_sample(_SOURCE, size, seed=1000 * seed + first + i) for i in range(len(keys))]
+        )
         for size in entry.points
     ]
     maps, mmd = _compiled(name)(keys, clouds)
@@ -187,10 +209,16 @@ def _compiled(name: str) -> Callable[..., tuple[AbstractMap, jax.Array]]:
     def run(key: jax.Array, clouds: list[jax.Array]) -> tuple[AbstractMap, Any]:
         start_key, run_key, x_key, y_key = jax.random.split(key, 4)
         map = entry.start(start_key)
-        methods = [entry.method] if not clouds else [
-            eqx.tree_at(lambda m: m.points, entry.method, points, is_leaf=lambda leaf: leaf is None)
-            for points in clouds
-        ]
+        methods = (
+            [entry.method]
+            if not clouds
+            else [
+                eqx.tree_at(
+                    lambda m: m.points, entry.method, points, is_leaf=lambda leaf: leaf is None
+                )
+                for points in clouds
+            ]
+        )
         for method in methods:
             state = method.init(_SOURCE, _TARGET, map, run_key)
             map = method.current_map(advance(method, state, _SOURCE, _TARGET, method.steps))
@@ -199,14 +227,10 @@ def _compiled(name: str) -> Callable[..., tuple[AbstractMap, jax.Array]]:
     fit = eqx.filter_jit(eqx.filter_vmap(run))
     # In float32 the distance errs by 1e-8 and costs half.
     measure = eqx.filter_jit(
-        lambda map, x, y: energy_distance_squared(
-            map(x).astype(jnp.float32), y.astype(jnp.float32)
-        )
+        lambda map, x, y: energy_distance_squared(map(x).astype(jnp.float32), y.astype(jnp.float32))
     )
 
-    def fit_and_measure(
-        keys: jax.Array, clouds: list[jax.Array]
-    ) -> tuple[AbstractMap, jax.Array]:
+    def fit_and_measure(keys: jax.Array, clouds: list[jax.Array]) -> tuple[AbstractMap, jax.Array]:
         maps, (x, y) = fit(keys, clouds)
         return maps, jnp.stack([measure(_one(maps, i), x[i], y[i]) for i in range(len(x))])
 
@@ -237,9 +261,7 @@ def _summary(mmd: np.ndarray) -> dict[str, Any]:
     }
 
 
-def _mean_uvp(
-    maps: AbstractMap, x: jax.Array, truth: jax.Array, mmd: np.ndarray
-) -> float | None:
+def _mean_uvp(maps: AbstractMap, x: jax.Array, truth: jax.Array, mmd: np.ndarray) -> float | None:
     good = np.flatnonzero(np.isfinite(mmd))
     values = [float(l2_uvp(_one(maps, int(i))(x), truth)) for i in good]
     return float(np.mean(values)) if values else None

@@ -28,8 +28,11 @@ class ToMongeMap(NamedTuple):
 
 
 def to_monge_map(
-    log_density: Callable[[jnp.ndarray], jnp.ndarray], map: Callable[[np.ndarray], np.ndarray],
-    lower: np.ndarray, upper: np.ndarray, squared_spacing: float,
+    log_density: Callable[[jnp.ndarray], jnp.ndarray],
+    map: Callable[[np.ndarray], np.ndarray],
+    lower: np.ndarray,
+    upper: np.ndarray,
+    squared_spacing: float,
 ) -> ToMongeMap:
     """From lattices on the box of squared spacings s, s/2, s/4, extrapolated in their powers.
 
@@ -53,7 +56,9 @@ def to_monge_map(
 
 
 def _lattice(
-    log_density: Callable[[jnp.ndarray], jnp.ndarray], lower: np.ndarray, upper: np.ndarray,
+    log_density: Callable[[jnp.ndarray], jnp.ndarray],
+    lower: np.ndarray,
+    upper: np.ndarray,
     squared_spacing: float,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Nodes (n, 2) and their masses, which sum to 1."""

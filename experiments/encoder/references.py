@@ -44,10 +44,15 @@ def main(
     for index, part in enumerate((_gaussians, _three_diracs, _mixture)):
         progress(index, 5, part.__name__.removeprefix("_"))
         rows += [
-            {"name": name, "value": value, "reference": reference,
-             "difference": abs(value - reference), "tolerance": tolerance}
+            {
+                "name": name,
+                "value": value,
+                "reference": reference,
+                "difference": abs(value - reference),
+                "tolerance": tolerance,
+            }
             for name, (value, reference, tolerance) in part(seed).items()
-        ]  # fmt: skip
+        ]
     progress(3, 5, "counterexample")
     rows += [{**row, "name": f"counterexample.{row['name']}"} for row in reference_rows()]
     progress(4, 5, "assignment test")
@@ -101,9 +106,12 @@ def _mixture(seed: int) -> dict[str, tuple[float, float, float]]:
     ratio = jnp.sum(skew**2, axis=(1, 2)) / jnp.sum(jacobian**2, axis=(1, 2))
     means, spreads = np.asarray(source.means), np.linalg.norm(np.asarray(source.factors), axis=2)
     beside = to_monge_map(
-        source.log_density, lambda y: np.asarray(encoder(jnp.asarray(y))),
-        (means - 7.0 * spreads).min(axis=0), (means + 7.0 * spreads).max(axis=0), _SQUARED_SPACING,
-    )  # fmt: skip
+        source.log_density,
+        lambda y: np.asarray(encoder(jnp.asarray(y))),
+        (means - 7.0 * spreads).min(axis=0),
+        (means + 7.0 * spreads).max(axis=0),
+        _SQUARED_SPACING,
+    )
     optimal = beside.optimal_cost
     return {
         "mixture.cost": (cost, 3.93907501073, 1e-7),
@@ -131,11 +139,16 @@ def _assignment_power(seed: int, count: int) -> list[dict[str, Any]]:
             own = float(np.trace(costs) / n)
             gaps.append((own - float(costs[np.arange(n), columns].mean())) / own)
             moved.append(int((columns != np.arange(n)).sum()))
-        table.append({
-            "pairs": n, "repetitions": repetitions, "median_gap": float(np.median(gaps)),
-            "largest_gap": max(gaps), "median_points_moved": float(np.median(moved)),
-            "repetitions_without_information": int((np.asarray(moved) == 0).sum()),
-        })  # fmt: skip
+        table.append(
+            {
+                "pairs": n,
+                "repetitions": repetitions,
+                "median_gap": float(np.median(gaps)),
+                "largest_gap": max(gaps),
+                "median_points_moved": float(np.median(moved)),
+                "repetitions_without_information": int((np.asarray(moved) == 0).sum()),
+            }
+        )
     return table
 
 

@@ -51,10 +51,14 @@ def main(
             seconds[f"{name}_{run}"] = time.perf_counter() - started
         differences[name] = {key: abs(value - other) for key, (value, other) in found.items()}
         rows += [
-            {"name": f"{name}.{key}", "value": value, "reference": reference,
-             "difference": differences[name][key]}
+            {
+                "name": f"{name}.{key}",
+                "value": value,
+                "reference": reference,
+                "difference": differences[name][key],
+            }
             for key, (value, reference) in found.items()
-        ]  # fmt: skip
+        ]
     out.mkdir(parents=True, exist_ok=True)
     (out / "three_diracs.png").write_bytes(_figure())
     return {"values": rows, "differences": differences, "seconds_of": seconds}
@@ -110,10 +114,12 @@ def _plane(seed: int) -> dict[str, tuple[float, float]]:
     solution = solve_monge_ampere(source, target, Box.around(source, [192, 192]))
     centre, side = (np.asarray(solution.map(np.array(x))) for x in ((0.0, 0.0), (1.25, -1.25)))
     return {
-        "centre_x": (float(centre[0]), 0.10832), "centre_y": (float(centre[1]), 0.32378),
-        "side_x": (float(side[0]), 1.65217), "side_y": (float(side[1]), -1.04488),
+        "centre_x": (float(centre[0]), 0.10832),
+        "centre_y": (float(centre[1]), 0.32378),
+        "side_x": (float(side[0]), 1.65217),
+        "side_y": (float(side[1]), -1.04488),
         "cost": (solution.stats["cost"], 0.12508),
-    }  # fmt: skip
+    }
 
 
 def _line(seed: int) -> dict[str, tuple[float, float]]:

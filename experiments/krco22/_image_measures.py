@@ -36,35 +36,40 @@ def accuracies(model: ImageModel, x: np.ndarray) -> dict[str, Any]:
         "flow_round_trip_error": largest_error(back, x.astype(np.float64)),
         "ddim_errors": dict(zip(map(str, _LADDER), errors, strict=True)),
         "ddim_order": float(np.log(errors[-2] / errors[-1]) / np.log(_LADDER[-1] / _LADDER[-2])),
-    }  # fmt: skip
+    }
 
 
-def bits(
-    model: ImageModel, x: np.ndarray, kept: np.ndarray, seed: int
-) -> dict[str, float]:
+def bits(model: ImageModel, x: np.ndarray, kept: np.ndarray, seed: int) -> dict[str, float]:
     """Bits per dimension of held-out images: the model's, and a Gaussian's fitted to training."""
     x = x[:_FEW]
     d, key = model.dimension, jax.random.key(seed)
-    own = np.asarray(bits_per_dimension(
-        model, x.astype(np.float32), key=key, tolerance=_BITS_TOLERANCE,
-        probes=None if d <= _TRACE_DIMENSION else _PROBES,
-    ))  # fmt: skip
+    own = np.asarray(
+        bits_per_dimension(
+            model,
+            x.astype(np.float32),
+            key=key,
+            tolerance=_BITS_TOLERANCE,
+            probes=None if d <= _TRACE_DIMENSION else _PROBES,
+        )
+    )
     # Both see noise uniform over one grey level, whose variance is a third of its half squared.
     half = 1.0 / (model.levels - 1)
-    normal = Gaussian(kept.mean(axis=0, dtype=np.float64),
-                      np.cov(kept.T.astype(np.float64)) + half**2 / 3.0 * np.eye(d))  # fmt: skip
+    normal = Gaussian(
+        kept.mean(axis=0, dtype=np.float64),
+        np.cov(kept.T.astype(np.float64)) + half**2 / 3.0 * np.eye(d),
+    )
     noise = np.random.default_rng(seed).uniform(-half, half, x.shape)
     log_density = np.asarray(normal.log_density(jnp.asarray(x + noise)))
     theirs = (np.log(0.5 / half) - log_density / d) / np.log(2.0)
     return {
-        "bits": float(own.mean()), "bits_stderr": float(own.std(ddof=1) / np.sqrt(len(own))),
-        "bits_gaussian": float(theirs.mean()), "bits_saved": float(theirs.mean() - own.mean()),
-    }  # fmt: skip
+        "bits": float(own.mean()),
+        "bits_stderr": float(own.std(ddof=1) / np.sqrt(len(own))),
+        "bits_gaussian": float(theirs.mean()),
+        "bits_saved": float(theirs.mean() - own.mean()),
+    }
 
 
-def likeness(
-    samples: np.ndarray, x: np.ndarray, kept: np.ndarray, seed: int
-) -> dict[str, float]:
+def likeness(samples: np.ndarray, x: np.ndarray, kept: np.ndarray, seed: int) -> dict[str, float]:
     """How far from held-out images x are samples, training images, and draws of a Gaussian?
 
     The training images are the best that can be had; the Gaussian is fitted to them. Squared energy
@@ -83,14 +88,20 @@ def likeness(
     ]
     own, best, worst = (-energy_score(cloud, x) for cloud in (samples, kept[:n], normal))
     error = float(np.std(drawn, ddof=1))
-    near = {"": _nearest(samples, x), "_training": _nearest(kept[:n], x),
-            "_gaussian": _nearest(normal, x)}  # fmt: skip
+    near = {
+        "": _nearest(samples, x),
+        "_training": _nearest(kept[:n], x),
+        "_gaussian": _nearest(normal, x),
+    }
     return {
-        "energy_distance": own, "energy_distance_stderr": error, "energy_in_errors": own / error,
-        "energy_distance_training": best, "energy_distance_gaussian": worst,
+        "energy_distance": own,
+        "energy_distance_stderr": error,
+        "energy_in_errors": own / error,
+        "energy_distance_training": best,
+        "energy_distance_gaussian": worst,
         **{f"nearest{name}": share for name, share in near.items()},
         "nearest_over_gaussian": (near[""] - 0.5) / (near["_gaussian"] - 0.5),
-    }  # fmt: skip
+    }
 
 
 def _nearest(a: np.ndarray, b: np.ndarray) -> float:

@@ -22,8 +22,13 @@ def draw_density(axes: Any, law: TensorTrain, reach: float) -> None:
     """ρ, as an image."""
     side = np.linspace(-reach, reach, _PIXELS)
     points = np.stack(np.meshgrid(side, side), axis=-1)
-    axes.imshow(np.exp(np.asarray(law.log_density(points))), origin="lower", cmap="Blues",
-                extent=(-reach, reach, -reach, reach), interpolation="bilinear")
+    axes.imshow(
+        np.exp(np.asarray(law.log_density(points))),
+        origin="lower",
+        cmap="Blues",
+        extent=(-reach, reach, -reach, reach),
+        interpolation="bilinear",
+    )
     square(axes, reach)
 
 

@@ -48,8 +48,9 @@ def main(
         a = float(np.exp(-t))
         exact = Gaussian(a * _MEAN, a * a * _COVARIANCE + (1.0 - a * a) * np.eye(2))
         y = exact.sample(jax.random.key(seed + 1), _POINTS)
-        errors.append(float(jnp.abs(jnp.exp(later.log_density(y))
-                                    - jnp.exp(exact.log_density(y))).max()))
+        errors.append(
+            float(jnp.abs(jnp.exp(later.log_density(y)) - jnp.exp(exact.log_density(y))).max())
+        )
     progress(2, 3, "encoder")
     way = paths(law, x)
     exact_images = (x - _MEAN) @ inverse_sqrtm_spd(jnp.asarray(_COVARIANCE))

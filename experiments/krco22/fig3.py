@@ -51,8 +51,11 @@ def main(
         draw_paths(axes[row, 1], np.asarray(paths(law, jnp.asarray(x[:_DRAWN]))))
         square(axes[row, 1], _REACH)
         draw_images((axes[row, 2], axes[row, 3]), x, z, _REACH)
-    for panel, title in zip(axes[0], ("density", "trajectories of the probability flow",
-                                      "samples", "their codes, same colours"), strict=True):
+    for panel, title in zip(
+        axes[0],
+        ("density", "trajectories of the probability flow", "samples", "their codes, same colours"),
+        strict=True,
+    ):
         panel.set_title(title, fontsize=10)
     out.mkdir(parents=True, exist_ok=True)
     with atomic_write(out / "fig3.png") as handle:

@@ -121,8 +121,10 @@ def _domain(
     own = images.of_classes(list(_DOMAINS[name]))
     scale = _SCALES.get(own.pixels.shape[1])
     if scale is None:
-        raise ValueError(f"--data: got images of height {own.pixels.shape[1]} in {own.file}; "
-                         f"wants one of {sorted(_SCALES)}.")
+        raise ValueError(
+            f"--data: got images of height {own.pixels.shape[1]} in {own.file}; "
+            f"wants one of {sorted(_SCALES)}."
+        )
 
     def say(message: str) -> None:
         tell(f"{_name(place)}, seed {seed}, {name}: {message}")
@@ -140,35 +142,49 @@ def _domain(
     samples = _moved(model.ddim_decoder(_SAMPLE_STEPS), _codes(model, _SAMPLES, seed))
     x, training = (model.points(own.pixels[rows]) for rows in (held, kept))
     return {
-        **stats, **_measured(model, x, training, seed, say),
+        **stats,
+        **_measured(model, x, training, seed, say),
         **likeness(samples, x, training, seed),
         "samples": samples.reshape(-1, *model.shape).tolist(),
-    }  # fmt: skip
+    }
 
 
 def _fitted(
-    pixels: np.ndarray, levels: int, scale: _Scale, path: Path, seed: int,
+    pixels: np.ndarray,
+    levels: int,
+    scale: _Scale,
+    path: Path,
+    seed: int,
     say: Callable[[str], None],
-) -> tuple[ImageModel, dict[str, Any]]:  # fmt: skip
+) -> tuple[ImageModel, dict[str, Any]]:
     key = jax.random.key(seed)
     height, width, channels = pixels.shape[1:]
     network = UNet.random(
-        jax.random.fold_in(key, 1), (height, width, channels), width=scale.width,
-        multipliers=scale.multipliers, attention=scale.attention,
-    )  # fmt: skip
+        jax.random.fold_in(key, 1),
+        (height, width, channels),
+        width=scale.width,
+        multipliers=scale.multipliers,
+        attention=scale.attention,
+    )
 
     def told(now: Progress) -> None:
         say(f"step {now.step} of {now.steps}, held-out loss {now.metric:.4f}")
 
     solution = fit_images(
-        pixels, key=key, network=network, levels=levels, callback=told,
-        method=DDPM(steps=scale.steps, batch=scale.batch), blocks=_CHECKS,
+        pixels,
+        key=key,
+        network=network,
+        levels=levels,
+        callback=told,
+        method=DDPM(steps=scale.steps, batch=scale.batch),
+        blocks=_CHECKS,
         checkpoint=Checkpoint(path, every=1),
-    )  # fmt: skip
+    )
     return image_model(solution.map), {
-        "images": len(pixels), "held_out_loss": solution.stats["best_metric"],
+        "images": len(pixels),
+        "held_out_loss": solution.stats["best_metric"],
         "training_seconds": solution.stats["seconds"],
-    }  # fmt: skip
+    }
 
 
 def _measured(
@@ -182,24 +198,33 @@ def _measured(
     found = _audited(x.astype(np.float64), codes.astype(np.float64), seed)
     say("adaptive flow and likelihoods")
     return {
-        **found, "round_trip_error": largest_error(back, x[:_BACK]),
-        **accuracies(model, x), **bits(model, x, kept, seed),
-    }  # fmt: skip
+        **found,
+        "round_trip_error": largest_error(back, x[:_BACK]),
+        **accuracies(model, x),
+        **bits(model, x, kept, seed),
+    }
 
 
 def _audited(x: np.ndarray, codes: np.ndarray, seed: int) -> dict[str, Any]:
     test = assignment_test(x, codes)
     certificate = audit_pairs(
-        x, codes, StandardNormal(x.shape[1]), key=jax.random.key(seed), level=_LEVEL,
-        samples=len(x), budget=_BUDGET,
-    )  # fmt: skip
+        x,
+        codes,
+        StandardNormal(x.shape[1]),
+        key=jax.random.key(seed),
+        level=_LEVEL,
+        samples=len(x),
+        budget=_BUDGET,
+    )
     d = certificate.defect
     return {
         "assignment": dataclasses.asdict(test),
-        "defect_lower": d.lower, "defect_upper": d.upper,
-        "relative_lower": d.relative_lower, "relative_upper": d.relative_upper,
+        "defect_lower": d.lower,
+        "defect_upper": d.upper,
+        "relative_lower": d.relative_lower,
+        "relative_upper": d.relative_upper,
         "verdict": certificate.verdict.optimality,
-    }  # fmt: skip
+    }
 
 
 @dataclasses.dataclass(frozen=True)
@@ -262,9 +287,11 @@ def _closed_form(place: Path, out: Path, seed: int, progress: _Report) -> dict[s
         fresh = model.signal * (picked + _BLUR * random.normal(size=picked.shape))
         drawn = _audited(fresh, np.asarray(model.encoder(jnp.asarray(fresh))), seed)
         found[name] = {
-            "images": len(atoms), "assignment": dataclasses.asdict(test), "draws": drawn,
+            "images": len(atoms),
+            "assignment": dataclasses.asdict(test),
+            "draws": drawn,
             "round_trip_error": largest_error(back, x),
-        }  # fmt: skip
+        }
         decoded[name] = model.decode(codes)
     out.mkdir(parents=True, exist_ok=True)
     grid = [
@@ -274,7 +301,8 @@ def _closed_form(place: Path, out: Path, seed: int, progress: _Report) -> dict[s
     (out / f"{place.name}-pairs.png").write_bytes(png_bytes(image_grid_figure(grid)))
     found["pairs"] = {
         f"{first} and {second}": paired_closer(decoded[first], decoded[second], seed=seed)
-        for i, first in enumerate(names) for second in names[i + 1 :]
+        for i, first in enumerate(names)
+        for second in names[i + 1 :]
     }
     return found
 
@@ -287,11 +315,24 @@ def _over_seeds(runs: list[dict[str, Any]]) -> dict[str, Any]:
         "paired_over_random": lambda run: run["pairs"]["paired"] / run["pairs"]["random"],
     }
     for name in _DOMAINS:
-        for key in ("energy_distance", "energy_distance_training", "energy_distance_gaussian",
-                    "energy_in_errors", "nearest", "nearest_training", "nearest_gaussian",
-                    "nearest_over_gaussian", "relative_lower", "relative_upper",
-                    "round_trip_error", "flow_round_trip_error", "ddim_order", "bits",
-                    "bits_gaussian", "bits_saved"):  # fmt: skip
+        for key in (
+            "energy_distance",
+            "energy_distance_training",
+            "energy_distance_gaussian",
+            "energy_in_errors",
+            "nearest",
+            "nearest_training",
+            "nearest_gaussian",
+            "nearest_over_gaussian",
+            "relative_lower",
+            "relative_upper",
+            "round_trip_error",
+            "flow_round_trip_error",
+            "ddim_order",
+            "bits",
+            "bits_gaussian",
+            "bits_saved",
+        ):
             picks[f"{name}_{key}"] = _picker(name, key)
         for key in ("relative_error", "points_moved"):
             picks[f"{name}_{key}"] = _picker(name, "assignment", key)
@@ -312,8 +353,9 @@ def _picker(*path: str) -> Callable[[dict[str, Any]], float]:
 def _moved(map: Any, x: np.ndarray) -> np.ndarray:
     """The map of many points, some at a time; of one shape of block."""
     filled = np.concatenate([x, np.repeat(x[-1:], -len(x) % _BLOCK, axis=0)])
-    parts = [np.asarray(map(jnp.asarray(filled[i : i + _BLOCK])))
-             for i in range(0, len(filled), _BLOCK)]  # fmt: skip
+    parts = [
+        np.asarray(map(jnp.asarray(filled[i : i + _BLOCK]))) for i in range(0, len(filled), _BLOCK)
+    ]
     return np.concatenate(parts)[: len(x)]
 
 

@@ -49,8 +49,9 @@ def main(
     count = 100 if seeds is None else seeds
     blocks = [
         (dimension, seed + first, min(_BLOCK, count - first))
-        for dimension in SETTINGS for first in range(0, count, _BLOCK)
-    ]  # fmt: skip
+        for dimension in SETTINGS
+        for first in range(0, count, _BLOCK)
+    ]
     parts = map_blocks(
         _block, blocks, lambda done: progress(done, len(blocks), "densities"), out / "blocks"
     )
@@ -90,9 +91,14 @@ def _case(seed: int, dimension: int) -> dict[str, Any]:
     solved = time.perf_counter() - began
     row = {"ranks": list(law.ranks), "solve_seconds": solved, **_assignment(x[:_SAMPLES], z)}
     certificate = brenier.audit(
-        blocks, x, Gaussian.standard(dimension), key=keys[1], jacobian=blocks.jacobian,
-        samples=_AUDITED, budget=_BUDGET,
-    )  # fmt: skip
+        blocks,
+        x,
+        Gaussian.standard(dimension),
+        key=keys[1],
+        jacobian=blocks.jacobian,
+        samples=_AUDITED,
+        budget=_BUDGET,
+    )
     defect, ring, asymmetry = certificate.defect, certificate.ring, certificate.asymmetry
     row |= {
         "cost": certificate.cost.value,
@@ -103,8 +109,9 @@ def _case(seed: int, dimension: int) -> dict[str, Any]:
         "asymmetry_max": asymmetry.max if asymmetry else None,
         "ring_points": ring.k if ring else None,
         "ring_proves": ring.proven if ring else False,
-        "optimality": certificate.verdict.optimality, "target": certificate.verdict.target,
-    }  # fmt: skip
+        "optimality": certificate.verdict.optimality,
+        "target": certificate.verdict.target,
+    }
     if function is not None and dimension == 2:
         row |= _truth(function, blocks)
     return row
@@ -117,8 +124,10 @@ def _assignment(x: np.ndarray, z: np.ndarray) -> dict[str, Any]:
     mates[plan.rows] = plan.columns
     # Both costs by one formula, so that they are equal where no point moves.
     cost, best = (float(np.mean(np.sum((x - images) ** 2, axis=1))) for images in (z, z[mates]))
-    return {"assignment_error": (cost - best) / best,
-            "points_moved": int(np.sum(mates != np.arange(len(x))))}
+    return {
+        "assignment_error": (cost - best) / best,
+        "points_moved": int(np.sum(mates != np.arange(len(x)))),
+    }
 
 
 def _truth(function: QuarticMixture, blocks: Blocks) -> dict[str, float]:
@@ -133,11 +142,13 @@ def _truth(function: QuarticMixture, blocks: Blocks) -> dict[str, float]:
         lambda y: _log_values(function, y), blocks, -corner, corner, area / _NODES
     )
     return {
-        "mean_cost": beside.cost, "monge_cost": beside.optimal_cost,
+        "mean_cost": beside.cost,
+        "monge_cost": beside.optimal_cost,
         "relative_gap": (beside.cost - beside.optimal_cost) / beside.optimal_cost,
         "relative_gap_error": beside.error / beside.optimal_cost,
-        "l2_to_monge": float(np.sqrt(beside.distance)), "l2_uvp": beside.l2_uvp,
-    }  # fmt: skip
+        "l2_to_monge": float(np.sqrt(beside.distance)),
+        "l2_uvp": beside.l2_uvp,
+    }
 
 
 @eqx.filter_jit
@@ -148,9 +159,10 @@ def _log_values(function: QuarticMixture, points: jax.Array) -> jax.Array:
 def _summary(rows: list[dict[str, Any]]) -> dict[str, Any]:
     solved = [row for row in rows if row["failed"] is None]
     summary: dict[str, Any] = {
-        "solved": len(solved), "failed": len(rows) - len(solved),
+        "solved": len(solved),
+        "failed": len(rows) - len(solved),
         "failures": {str(row["seed"]): row["failed"] for row in rows if row["failed"]},
-    }  # fmt: skip
+    }
     if not solved:
         return summary
     summary |= {
@@ -164,14 +176,17 @@ def _summary(rows: list[dict[str, Any]]) -> dict[str, Any]:
             "median": float(np.median([row["relative_defect"][1] for row in solved])),
             "max": float(np.max([row["relative_defect"][1] for row in solved])),
         },
-        "solve_seconds": _range(solved, "solve_seconds"), "seconds": _range(solved, "seconds"),
+        "solve_seconds": _range(solved, "solve_seconds"),
+        "seconds": _range(solved, "seconds"),
     }
     compared = [row for row in solved if "l2_uvp" in row]
     if compared:
-        summary |= {name: _range(compared, name) for name in ("relative_gap", "l2_uvp",
-                                                              "l2_to_monge")}
+        summary |= {
+            name: _range(compared, name) for name in ("relative_gap", "l2_uvp", "l2_to_monge")
+        }
         summary["gap_within_bounds"] = sum(
-            row["relative_defect"][0] - row["relative_gap_error"] <= row["relative_gap"]
+            row["relative_defect"][0] - row["relative_gap_error"]
+            <= row["relative_gap"]
             <= row["relative_defect"][1] + row["relative_gap_error"]
             for row in compared
         )
@@ -180,8 +195,11 @@ def _summary(rows: list[dict[str, Any]]) -> dict[str, Any]:
 
 def _range(rows: list[dict[str, Any]], name: str) -> dict[str, float]:
     values = [row[name] for row in rows]
-    return {"min": float(np.min(values)), "median": float(np.median(values)),
-            "max": float(np.max(values))}
+    return {
+        "min": float(np.min(values)),
+        "median": float(np.median(values)),
+        "max": float(np.max(values)),
+    }
 
 
 def _figure(rows: list[dict[str, Any]]) -> bytes:
@@ -196,12 +214,21 @@ def _figure(rows: list[dict[str, Any]]) -> bytes:
     random = np.random.default_rng(0)
     for panel, (label, name, title) in zip(axes, titles, strict=True):
         known = [row for row in solved if row.get(name) is not None]
-        shown = [dimension for dimension in SETTINGS
-                 if any(row["dimension"] == dimension for row in known)]
+        shown = [
+            dimension
+            for dimension in SETTINGS
+            if any(row["dimension"] == dimension for row in known)
+        ]
         for place, dimension in enumerate(shown):
             values = [row[name] for row in known if row["dimension"] == dimension]
-            panel.scatter(place + random.uniform(-0.15, 0.15, len(values)), values, s=16,
-                          alpha=0.7, color="#2471a3", linewidths=0)
+            panel.scatter(
+                place + random.uniform(-0.15, 0.15, len(values)),
+                values,
+                s=16,
+                alpha=0.7,
+                color="#2471a3",
+                linewidths=0,
+            )
         panel.set_xticks(range(len(shown)), [f"d = {dimension}" for dimension in shown])
         panel.set_xlim(-0.6, max(len(shown), 1) - 0.4)
         panel.set_ylabel(label)

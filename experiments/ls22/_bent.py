@@ -117,9 +117,7 @@ def second_order(
     """
     grid = Torus([-half_width] * 2, [half_width] * 2, [nodes] * 2)
     nodes_of_grid = jnp.asarray(grid.points().reshape(-1, 2))
-    generator = jax.jit(jax.vmap(
-        lambda y: jnp.trace(jax.hessian(bump)(y)) - y @ jax.grad(bump)(y)
-    ))
+    generator = jax.jit(jax.vmap(lambda y: jnp.trace(jax.hessian(bump)(y)) - y @ jax.grad(bump)(y)))
     waves = np.fft.fft2(np.asarray(generator(nodes_of_grid)).reshape(grid.shape)) / nodes**2
     k = 2.0 * np.pi * np.fft.fftfreq(nodes, grid.spacing[0])
 
@@ -129,8 +127,9 @@ def second_order(
         one, two = (damped * np.exp(1j * k * (a[:, None] * z + half_width)) for z in x)
 
         def sums(p, q):
-            return np.einsum("mi,ij,mj->m", one * (1j * k) ** p, waves, two * (1j * k) ** q,
-                             optimize=True).real
+            return np.einsum(
+                "mi,ij,mj->m", one * (1j * k) ** p, waves, two * (1j * k) ** q, optimize=True
+            ).real
 
         return a * (sums(2, 0) - sums(0, 2)), a * sums(1, 1)
 

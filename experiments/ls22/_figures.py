@@ -19,9 +19,13 @@ def asymmetry_figure(flow: RatioVelocity, times: tuple[float, ...]) -> bytes:
         values = bent.asymmetry(bent.encoder(flow, time, tolerance=1e-7), x.reshape(-1, 2))
         limit = np.abs(values).max()
         image = axis.imshow(
-            values.reshape(61, 61).T, origin="lower", extent=(-4, 4, -4, 4), cmap="RdBu_r",
-            vmin=-limit, vmax=limit,
-        )  # fmt: skip
+            values.reshape(61, 61).T,
+            origin="lower",
+            extent=(-4, 4, -4, 4),
+            cmap="RdBu_r",
+            vmin=-limit,
+            vmax=limit,
+        )
         axis.plot([0.0, 2.4], [0.0, -0.75], "k+", markersize=6)
         axis.set_title(f"t = {time:g}", fontsize=10)
         figure.colorbar(image, ax=axis, shrink=0.8, format="%.2g")

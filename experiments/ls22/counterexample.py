@@ -55,17 +55,31 @@ def main(
     steps = ("commutator", "table", "refinement", "cost", "rings", "small", "formula", "audits")
     results: dict[str, Any] = {}
     seconds: dict[str, float] = {}
-    for index, (name, work) in enumerate(zip(steps, (
-        lambda: _commutator(), lambda: _asymmetries(flow), lambda: _refinement(u),
-        lambda: _costs(u, encoder), lambda: _rings(encoder), lambda: _small(),
-        lambda: _formula(), lambda: _audits(u, flow, seed, out),
-    ), strict=True)):  # fmt: skip
+    for index, (name, work) in enumerate(
+        zip(
+            steps,
+            (
+                lambda: _commutator(),
+                lambda: _asymmetries(flow),
+                lambda: _refinement(u),
+                lambda: _costs(u, encoder),
+                lambda: _rings(encoder),
+                lambda: _small(),
+                lambda: _formula(),
+                lambda: _audits(u, flow, seed, out),
+            ),
+            strict=True,
+        )
+    ):
         progress(index, len(steps), name)
         started = clock.perf_counter()
         results[name] = work()
         seconds[name] = clock.perf_counter() - started
-    values = [row for part in ("commutator", "table", "cost", "rings", "small")
-              for row in results[part].pop("values")]
+    values = [
+        row
+        for part in ("commutator", "table", "cost", "rings", "small")
+        for row in results[part].pop("values")
+    ]
     (out / "asymmetry.png").write_bytes(asymmetry_figure(flow, _TIMES))
     (out / "rings.png").write_bytes(ring_figure(results["rings"]["savings"], _RINGS))
     (out / "second_order.png").write_bytes(order_figure(results["formula"]))
@@ -73,7 +87,8 @@ def main(
         "values": values,
         "differences": {row["name"]: row["difference"] for row in values},
         "within": all(row["difference"] <= row["tolerance"] for row in values),
-        **results, "seconds_of": seconds,
+        **results,
+        "seconds_of": seconds,
     }
 
 
@@ -92,12 +107,18 @@ def _name(time: float) -> str:
 
 
 def _row(name: str, value: float, reference: float, tolerance: float) -> dict[str, Any]:
-    return {"name": name, "value": float(value), "reference": float(reference),
-            "difference": abs(float(value) - float(reference)), "tolerance": tolerance}
+    return {
+        "name": name,
+        "value": float(value),
+        "reference": float(reference),
+        "difference": abs(float(value) - float(reference)),
+        "tolerance": tolerance,
+    }
 
 
 def _commutator() -> dict[str, Any]:
     """[D²(log det D²u − |∇u|²/2), D²u] at 0 over ε², as ε falls: [[0, 24], [−24, 0]] + O(ε)."""
+
     def entry(size: float) -> np.ndarray:
         u = bent.BentPotential(bent.paper_bump, jnp.asarray(size))
 
@@ -114,11 +135,14 @@ def _commutator() -> dict[str, Any]:
     even = {size: 0.5 * (entry(size) + entry(-size)) for size in (0.02, 0.01)}
     limit = (4.0 * even[0.01] - even[0.02]) / 3.0
     return {
-        "over_eps2": found, "limit": limit.tolist(),
-        "values": [_row("commutator_12", limit[0, 1], 24.0, 1e-4),
-                   _row("commutator_21", limit[1, 0], -24.0, 1e-4),
-                   _row("commutator_11", limit[0, 0], 0.0, 1e-9)],
-    }  # fmt: skip
+        "over_eps2": found,
+        "limit": limit.tolist(),
+        "values": [
+            _row("commutator_12", limit[0, 1], 24.0, 1e-4),
+            _row("commutator_21", limit[1, 0], -24.0, 1e-4),
+            _row("commutator_11", limit[0, 0], 0.0, 1e-9),
+        ],
+    }
 
 
 def _asymmetries(flow: Any) -> dict[str, Any]:
@@ -134,22 +158,41 @@ def _refinement(u: bent.BentPotential) -> dict[str, Any]:
     """The asymmetries at t = 0 by other grids, tolerances, and a tensor train: what holds."""
     rows = []
     for half_width, nodes, tolerance in (
-        (10.0, 80, 1e-11), (10.0, 96, 1e-11), (10.0, 112, 1e-11), (10.0, 128, 1e-11),
-        (14.0, 224, 1e-12), (12.0, 160, 1e-12), (12.0, 160, 1e-11), (12.0, 160, 1e-8),
+        (10.0, 80, 1e-11),
+        (10.0, 96, 1e-11),
+        (10.0, 112, 1e-11),
+        (10.0, 128, 1e-11),
+        (14.0, 224, 1e-12),
+        (12.0, 160, 1e-12),
+        (12.0, 160, 1e-11),
+        (12.0, 160, 1e-8),
         (12.0, 160, 1e-5),
-    ):  # fmt: skip
+    ):
         flow = bent.velocity(u, half_width=half_width, nodes=nodes)
         found = bent.asymmetry(bent.encoder(flow, 0.0, tolerance=tolerance), _PLACES)
-        rows.append({"half_width": half_width, "nodes": nodes, "tolerance": tolerance,
-                     "origin": float(found[0]), "side": float(found[1])})
+        rows.append(
+            {
+                "half_width": half_width,
+                "nodes": nodes,
+                "tolerance": tolerance,
+                "origin": float(found[0]),
+                "side": float(found[1]),
+            }
+        )
     fine = [row for row in rows if row["nodes"] >= 160 and row["tolerance"] <= 1e-11]
     spread = max(abs(row[key] - fine[0][key]) for row in fine for key in ("origin", "side"))
     train = bent.asymmetry(bent.train_encoder(u), _PLACES)
     apart = max(abs(train[i] - fine[0][key]) for i, key in enumerate(("origin", "side")))
-    return {"runs": rows, "spread_of_fine": spread,
-            "asymmetry_over_spread": min(fine[0]["origin"], fine[0]["side"]) / spread,
-            "tensor_train": {"origin": float(train[0]), "side": float(train[1]),
-                             "difference": float(apart)}}
+    return {
+        "runs": rows,
+        "spread_of_fine": spread,
+        "asymmetry_over_spread": min(fine[0]["origin"], fine[0]["side"]) / spread,
+        "tensor_train": {
+            "origin": float(train[0]),
+            "side": float(train[1]),
+            "difference": float(apart),
+        },
+    }
 
 
 def _costs(u: bent.BentPotential, encoder: FlowMap) -> dict[str, Any]:
@@ -213,8 +256,11 @@ def _small() -> dict[str, Any]:
     row, power = np.array(found), 2.0
     while row.size > 1:
         row, power = (power * row[1:] - row[:-1]) / (power - 1.0), 2.0 * power
-    return {"sizes": sizes, "over_eps2": found,
-            "values": [_row("asymmetry_over_eps2", row[0], _LIMIT, 1e-5)]}
+    return {
+        "sizes": sizes,
+        "over_eps2": found,
+        "values": [_row("asymmetry_over_eps2", row[0], _LIMIT, 1e-5)],
+    }
 
 
 def _formula() -> dict[str, Any]:
@@ -226,20 +272,23 @@ def _formula() -> dict[str, Any]:
         even = {}
         for size in (0.02, 0.01):
             pair = [
-                bent.asymmetry(bent.encoder(bent.velocity(
-                    bent.BentPotential(bump, jnp.asarray(signed))), 0.0), places)
+                bent.asymmetry(
+                    bent.encoder(bent.velocity(bent.BentPotential(bump, jnp.asarray(signed))), 0.0),
+                    places,
+                )
                 for signed in (size, -size)
-            ]  # fmt: skip
+            ]
             even[size] = 0.5 * (pair[0] + pair[1]) / size**2
         limit = (4.0 * even[0.01] - even[0.02]) / 3.0
         report[name] = {
-            "formula": formula.tolist(), "encoder": limit.tolist(),
+            "formula": formula.tolist(),
+            "encoder": limit.tolist(),
             "difference": float(np.abs(limit - formula).max()),
             # 4 where the error is O(ε²), as it should be.
             "ratio_of_errors": float(
                 np.abs(even[0.02] - formula).max() / np.abs(even[0.01] - formula).max()
             ),
-        }  # fmt: skip
+        }
     return report
 
 
@@ -263,16 +312,25 @@ def _audits(u: bent.BentPotential, flow: Any, seed: int, out: Path) -> dict[str,
             certificate.to_html(out / "encoder.html")
             report["bent_t0"]["gap"] = _gap(u, cloud, np.asarray(map(cloud)))
     gaussian = Gaussian(np.array([0.5, -1.0]), np.array([[2.0, 0.9], [0.9, 0.7]]))
-    radial = GaussianMixture(np.array([0.5, 0.5]), np.zeros((2, 2)),
-                             np.array([4.0, 16.0])[:, None, None] * np.eye(2))
+    radial = GaussianMixture(
+        np.array([0.5, 0.5]), np.zeros((2, 2)), np.array([4.0, 16.0])[:, None, None] * np.eye(2)
+    )
     optimal: dict[str, Gaussian | GaussianMixture] = {
-        "gaussian": gaussian, "radial": radial, "separable": _product_mixture(),
-    }  # fmt: skip
+        "gaussian": gaussian,
+        "radial": radial,
+        "separable": _product_mixture(),
+    }
     for (name, source), key in zip(optimal.items(), keys[5:], strict=True):
-        report[name] = _summary(brenier.audit(
-            FlowMap(MixtureVelocity(source), 1.0, 0.0, tolerance=1e-10), source,
-            Gaussian.standard(2), key=key, samples=2 * _AUDITED, budget=5.0,
-        ))  # fmt: skip
+        report[name] = _summary(
+            brenier.audit(
+                FlowMap(MixtureVelocity(source), 1.0, 0.0, tolerance=1e-10),
+                source,
+                Gaussian.standard(2),
+                key=key,
+                samples=2 * _AUDITED,
+                budget=5.0,
+            )
+        )
     return report
 
 
@@ -288,8 +346,12 @@ def _gap(u: bent.BentPotential, x: np.ndarray, images: np.ndarray) -> dict[str, 
     found = brenier.numerics.conjugate(u.value, jnp.asarray(images), tolerance=1e-13)
     terms = 2.0 * (np.asarray(u(jnp.asarray(x)) + found.value) - np.sum(x * images, axis=1))
     error = float(terms.std(ddof=1) / np.sqrt(len(terms)))
-    return {"mean": float(terms.mean()), "stderr": error, "in_stderr": float(terms.mean()) / error,
-            "min": float(terms.min())}
+    return {
+        "mean": float(terms.mean()),
+        "stderr": error,
+        "in_stderr": float(terms.mean()) / error,
+        "min": float(terms.min()),
+    }
 
 
 def _summary(certificate: Any) -> dict[str, Any]:
@@ -299,11 +361,17 @@ def _summary(certificate: Any) -> dict[str, Any]:
         "reason": certificate.verdict.optimality_reason,
         "target": certificate.verdict.target,
         "cost": certificate.cost.value,
-        "lower": defect.lower, "upper": defect.upper, "points_moved": defect.points_moved,
+        "lower": defect.lower,
+        "upper": defect.upper,
+        "points_moved": defect.points_moved,
         "relative_upper": defect.relative_upper,
         "asymmetry_max": certificate.asymmetry.max,
-        "ring": None if ring is None else {
-            "k": ring.k, "proven": ring.proven, "relative_saving": ring.relative_saving,
+        "ring": None
+        if ring is None
+        else {
+            "k": ring.k,
+            "proven": ring.proven,
+            "relative_saving": ring.relative_saving,
             "saving_over_noise": ring.saving / ring.noise if ring.noise > 0 else None,
         },
-    }  # fmt: skip
+    }

@@ -57,9 +57,12 @@ def borders(source: Empirical, decoder: AtomsDecoder) -> list[Border]:
 
 
 def _border(
-    decoder: AtomsDecoder, first: np.ndarray, second: np.ndarray, others: np.ndarray,
+    decoder: AtomsDecoder,
+    first: np.ndarray,
+    second: np.ndarray,
+    others: np.ndarray,
     which: tuple[int, int],
-) -> Border:  # fmt: skip
+) -> Border:
     """The curve that ends in the saddle of two atoms, the first one on its left."""
     length = np.linalg.norm(second - first)
     along = np.array([first[1] - second[1], second[0] - first[0]]) / length
@@ -74,9 +77,12 @@ def _border(
     noise = min(_NOISE * length, _APART * np.sqrt(cuts.min(initial=np.inf)), _MOST_NOISE)
     end = np.arccosh(1.0 / noise)
     back = FlowMap(
-        HyperbolicClock(decoder.velocity), end, 0.0,
-        tolerance=decoder.flow.tolerance, max_steps=_MOST_STEPS,
-    )  # fmt: skip
+        HyperbolicClock(decoder.velocity),
+        end,
+        0.0,
+        tolerance=decoder.flow.tolerance,
+        max_steps=_MOST_STEPS,
+    )
     # Backward, distances grow by 1/noise: beyond this all is out of sight.
     far = _OUT * noise
     limits = [_REACH * min([side * r for r in reaches if side * r > 0] + [far]) for side in (-1, 1)]

@@ -69,9 +69,11 @@ def cut(
     parts = (first, heights[line] * mass)
     moments = [np.bincount(decoded, part, minlength=count) for part in parts]
     return Cut(
-        np.bincount(decoded, mass, minlength=count), np.stack(moments, axis=1),
-        float(mass[decoded != assigned].sum()), len(missed) == 0,
-    )  # fmt: skip
+        np.bincount(decoded, mass, minlength=count),
+        np.stack(moments, axis=1),
+        float(mass[decoded != assigned].sum()),
+        len(missed) == 0,
+    )
 
 
 def _halved(

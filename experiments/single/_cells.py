@@ -34,18 +34,26 @@ def tasks(path: Path, seeds: list[int]) -> Iterator[Task]:
     cells = read_cells(path)
     for column, values in (("condition", ("control", "ifnb")), ("cell_type", ())):
         if column not in cells.obs or not set(values) <= set(cells.obs[column]):
-            raise ValueError(f"--data: got {path} without a column {column!r} {list(values)} in "
-                             "obs; wants kang_ifnb_pbmc.h5ad.")
+            raise ValueError(
+                f"--data: got {path} without a column {column!r} {list(values)} in "
+                "obs; wants kang_ifnb_pbmc.h5ad."
+            )
     kind = np.asarray(cells.obs["cell_type"].astype(str))
-    sides = [np.flatnonzero(np.asarray(cells.obs["condition"] == value))
-             for value in ("control", "ifnb")]  # fmt: skip
+    sides = [
+        np.flatnonzero(np.asarray(cells.obs["condition"] == value)) for value in ("control", "ifnb")
+    ]
     names, counts = np.unique(kind, return_counts=True)
     largest = [str(name) for name in names[np.argsort(-counts, kind="stable")][:TYPES]]
     for seed in seeds:
         random = np.random.default_rng(seed)
         mixed = [random.permutation(side) for side in sides]
-        yield _task("held out", seed, cells, [m[HELD_OUT:][:TRAINED] for m in mixed],
-                    [m[:HELD_OUT] for m in mixed])  # fmt: skip
+        yield _task(
+            "held out",
+            seed,
+            cells,
+            [m[HELD_OUT:][:TRAINED] for m in mixed],
+            [m[:HELD_OUT] for m in mixed],
+        )
         for name in largest:
             others = [random.permutation(side[kind[side] != name])[:TRAINED] for side in sides]
             yield _task(name, seed, cells, others, [side[kind[side] == name] for side in sides])
@@ -78,12 +86,13 @@ class Measures:
         between, first, second = distances(x, y), distances(x, x), distances(y, y)
         width = 2.0 * float(np.median(second[~np.eye(len(second), dtype=bool)])) ** 2
         kernels = [np.exp(-(d**2) / width) for d in (between, first, second)]
-        moments = [(side[:, self.genes].mean(axis=0), side[:, self.genes].var(axis=0))
-                   for side in (predicted, self.observed)]  # fmt: skip
+        moments = [
+            (side[:, self.genes].mean(axis=0), side[:, self.genes].var(axis=0))
+            for side in (predicted, self.observed)
+        ]
         return {
             "energy": 2.0 * between.mean() - _off_diagonal(first) - _off_diagonal(second),
-            "mmd": _off_diagonal(kernels[1]) + _off_diagonal(kernels[2])
-            - 2.0 * kernels[0].mean(),
+            "mmd": _off_diagonal(kernels[1]) + _off_diagonal(kernels[2]) - 2.0 * kernels[0].mean(),
             "r2_mean": _r2(moments[0][0], moments[1][0]),
             "r2_variance": _r2(moments[0][1], moments[1][1]),
         }

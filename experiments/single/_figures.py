@@ -7,9 +7,7 @@ import numpy as np
 from brenier.report import BLUE, GREEN, INK, RED, new_figure, png_bytes
 
 _OCHRE, _PURPLE = "#b9770e", "#7d3c98"
-_COLOURS = {
-    "identity": _OCHRE, "mean shift": _PURPLE, "gaussian": GREEN, "ott": RED, "ours": BLUE,
-}  # fmt: skip
+_COLOURS = {"identity": _OCHRE, "mean shift": _PURPLE, "gaussian": GREEN, "ott": RED, "ours": BLUE}
 
 
 def clouds_figure(clouds: dict[str, np.ndarray]) -> bytes:
@@ -46,10 +44,17 @@ def types_figure(tables: dict[str, Any]) -> bytes:
         if "(" not in method:
             filled = _colour(method)
         axis.errorbar(
-            values, range(len(names)), xerr=errors, fmt="D" if method == "ours" else "o",
-            color=_colour(method), markerfacecolor=filled, markersize=6, linewidth=1.0,
-            label=method, zorder=3 if method == "ours" else 2,
-        )  # fmt: skip
+            values,
+            range(len(names)),
+            xerr=errors,
+            fmt="D" if method == "ours" else "o",
+            color=_colour(method),
+            markerfacecolor=filled,
+            markersize=6,
+            linewidth=1.0,
+            label=method,
+            zorder=3 if method == "ours" else 2,
+        )
     axis.set_xscale("symlog", linthresh=0.1)
     axis.axvline(0.0, color="0.85", linewidth=0.8)
     axis.set_yticks(range(len(names)), names, fontsize=9)

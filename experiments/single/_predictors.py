@@ -42,8 +42,9 @@ def predictions(
         for k in (cells.SPACE, inner):
             part = basis[:, :k]
             across = shift - part @ (part.T @ shift)
-            first, second = (np.asarray(side.X @ part) - centre @ part
-                             for side in (task.control, task.treated))  # fmt: skip
+            first, second = (
+                np.asarray(side.X @ part) - centre @ part for side in (task.control, task.treated)
+            )
             move = learner(first, second, task.seed)
             frame = SubspaceMap(AffineMap.identity(k), part, centre, across)
             yield f"{name} ({k})", frame.of_rows(x, move(frame.coordinates(x)))

@@ -30,9 +30,12 @@ _METRICS = ("energy", "mmd", "r2_mean", "r2_variance")
 
 
 def main(
-    out: Path, seed: int, seeds: int | None, data: list[Path] | None,
+    out: Path,
+    seed: int,
+    seeds: int | None,
+    data: list[Path] | None,
     progress: Callable[[int, int, str], None],
-) -> dict[str, Any]:  # fmt: skip
+) -> dict[str, Any]:
     """Every method on every task: means and standard errors over seeds, and who was best."""
     if not data or len(data) != 1:
         raise ValueError(f"--data: got {len(data or [])} files; wants one, kang_ifnb_pbmc.h5ad.")
@@ -43,14 +46,18 @@ def main(
     for done, task in enumerate(cells.tasks(data[0], own)):
         progress(done, total, f"seed {task.seed}, {task.name}")
         frame = principal_components(
-            cells_of(task.control, "control"), cells_of(task.treated, "treated"), cells.SPACE,
-            False, task.seed,
-        )  # fmt: skip
+            cells_of(task.control, "control"),
+            cells_of(task.treated, "treated"),
+            cells.SPACE,
+            False,
+            task.seed,
+        )
         assert frame is not None  # there are more genes than components
         measures = cells.Measures(
-            task.test_treated.X.toarray(), frame.basis,
+            task.test_treated.X.toarray(),
+            frame.basis,
             cells.differential(task.control.X, task.treated.X),
-        )  # fmt: skip
+        )
         shown = {}
         for name, predicted in predictors.predictions(task, frame.basis, frame.centre):
             found.setdefault(task.name, {}).setdefault(name, []).append(measures.of(predicted))
@@ -75,8 +82,10 @@ def main(
 
 def _table(methods: dict[str, list[dict[str, float]]]) -> dict[str, Any]:
     """Mean and standard error of every measure, and of ours less each other's energy distance."""
-    values = {name: {metric: np.array([run[metric] for run in runs]) for metric in _METRICS}
-              for name, runs in methods.items()}  # fmt: skip
+    values = {
+        name: {metric: np.array([run[metric] for run in runs]) for metric in _METRICS}
+        for name, runs in methods.items()
+    }
     energies = {name: float(measured["energy"].mean()) for name, measured in values.items()}
     ours = values["ours"]["energy"]
     return {

@@ -59,11 +59,14 @@ def _ours(own: Pair, seed: int, seconds: float | None) -> dict[str, Any]:
         path.append([metric, float(brenier.problems.l2_uvp(moved, truth))])
     best = min(error for _, error in path)
     return {
-        **found, "seconds": spent, "failed": estimator.solution_.result.failed,
+        **found,
+        "seconds": spent,
+        "failed": estimator.solution_.result.failed,
         # The stop by held-out points, against the best stop of all, which needs the truth.
-        "l2_uvp_best_stop": best, "over_best_stop": found["l2_uvp"] / best,
+        "l2_uvp_best_stop": best,
+        "over_best_stop": found["l2_uvp"] / best,
         "held_out_dual_and_l2_uvp": path,
-    }  # fmt: skip
+    }
 
 
 def _ott_enot(own: Pair, seed: int, seconds: float | None) -> dict[str, Any]:
@@ -111,5 +114,8 @@ def _entropic(own: Pair, seed: int, seconds: float | None) -> dict[str, Any]:
 
 
 METHODS: dict[str, Callable[[Pair, int, float | None], dict[str, Any]]] = {
-    "brenier": _ours, "ott_enot": _ott_enot, "linear": _linear, "entropic": _entropic,
-}  # fmt: skip
+    "brenier": _ours,
+    "ott_enot": _ott_enot,
+    "linear": _linear,
+    "entropic": _entropic,
+}

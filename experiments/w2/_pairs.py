@@ -64,9 +64,11 @@ def _of_bank(dimension: int, seed: int) -> Pair:
     assert problem.map is not None
     x_test = problem.source.sample(keys[2], TEST)
     clouds = (
-        problem.source.sample(keys[0], TRAIN), problem.target.sample(keys[1], TRAIN),
-        x_test, problem.map(x_test),
-    )  # fmt: skip
+        problem.source.sample(keys[0], TRAIN),
+        problem.target.sample(keys[1], TRAIN),
+        x_test,
+        problem.map(x_test),
+    )
     return Pair(problem.name, *(np.asarray(cloud) for cloud in clouds))
 
 

@@ -32,7 +32,10 @@ _OURS = "brenier"
 
 
 def main(
-    out: Path, seed: int, seeds: int | None, data: list[Path] | None,
+    out: Path,
+    seed: int,
+    seeds: int | None,
+    data: list[Path] | None,
     progress: Callable[[int, int, str], None],
 ) -> dict[str, Any]:
     """Every pair: the means over seeds of L2-UVP (5.9), cosine, seconds and MiB, and the peers'."""
@@ -53,7 +56,8 @@ def main(
                     seconds = rows[name][-1]["seconds"]
         peers = {
             name: _means(rows[name]) if rows[name] else {"absent": absent(name)}
-            for name in METHODS if name != _OURS
+            for name in METHODS
+            if name != _OURS
         }
         pairs[name_of(what)] = {**_means(rows[_OURS]), "peers": peers}
     (out / "w2_benchmark.png").write_bytes(_figure(pairs))
@@ -93,10 +97,16 @@ def _figure(pairs: dict[str, dict[str, Any]]) -> bytes:
     """L2-UVP of every method, pair by pair."""
     figure = new_figure(6.0, 3.5)
     axes = figure.subplots()
-    labels = {_OURS: "MongeMap", "ott_enot": "OTT-JAX ENOT", "linear": "Gaussian map",
-              "entropic": "entropic map"}  # fmt: skip
-    rows = {name: [row if name == _OURS else row["peers"][name] for row in pairs.values()]
-            for name in METHODS}  # fmt: skip
+    labels = {
+        _OURS: "MongeMap",
+        "ott_enot": "OTT-JAX ENOT",
+        "linear": "Gaussian map",
+        "entropic": "entropic map",
+    }
+    rows = {
+        name: [row if name == _OURS else row["peers"][name] for row in pairs.values()]
+        for name in METHODS
+    }
     present = [name for name in METHODS if "l2_uvp" in rows[name][0]]
     places, width = np.arange(len(pairs)), 0.8 / len(present)
     for index, name in enumerate(present):

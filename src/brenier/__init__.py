@@ -9,9 +9,19 @@ import jax
 jax.config.update("jax_enable_x64", True)
 
 _ROOMS = (
-    "certify", "exact", "flows", "functionals", "io", "maps", "measures", "numerics",
-    "potentials", "problems", "report", "velocities",
-)  # fmt: skip
+    "certify",
+    "exact",
+    "flows",
+    "functionals",
+    "io",
+    "maps",
+    "measures",
+    "numerics",
+    "potentials",
+    "problems",
+    "report",
+    "velocities",
+)
 # What stands on the public face, and the room where it lives; fetched when first asked for.
 _FACE = {
     "Certificate": "certify",

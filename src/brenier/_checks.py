@@ -16,17 +16,21 @@ def as_float_array(name: str, value: Any) -> np.ndarray:
     try:
         array = np.asarray(value)
     except ValueError as error:
-        raise ValueError(f"{name}: got rows that make no array ({error}); wants rows of one "
-                         "length.") from None
+        raise ValueError(
+            f"{name}: got rows that make no array ({error}); wants rows of one length."
+        ) from None
     if array.dtype == object:
         try:
             array = array.astype(np.float64)
         except (TypeError, ValueError) as error:
-            raise ValueError(f"{name}: got entries that are not numbers ({error}); "
-                             "wants a numeric array.") from None
+            raise ValueError(
+                f"{name}: got entries that are not numbers ({error}); wants a numeric array."
+            ) from None
     if array.dtype.kind in "iub":
-        if array.size and array.dtype.kind != "b" and (
-            int(array.max()) > _EXACT_INTEGER or int(array.min()) < -_EXACT_INTEGER
+        if (
+            array.size
+            and array.dtype.kind != "b"
+            and (int(array.max()) > _EXACT_INTEGER or int(array.min()) < -_EXACT_INTEGER)
         ):
             raise ValueError(
                 f"{name}: got {array.dtype} integers beyond 2**53, which float64 cannot hold "
@@ -91,8 +95,10 @@ def check_weights(name: str, value: Any, n: int) -> np.ndarray:
     if weights.shape != (n,):
         raise ValueError(f"{name}: got shape {weights.shape}; wants ({n},).")
     if not np.isfinite(weights).all() or (weights < 0).any() or weights.sum() <= 0:
-        raise ValueError(f"{name}: got negative, infinite or all-zero weights; wants weights >= 0 "
-                         "with a positive sum.")
+        raise ValueError(
+            f"{name}: got negative, infinite or all-zero weights; wants weights >= 0 "
+            "with a positive sum."
+        )
     return weights / weights.sum()
 
 

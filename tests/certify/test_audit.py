@@ -59,8 +59,9 @@ def test_optimal_maps(map):
 def test_a_gradient_of_a_convex_function_has_no_defect_at_all():
     problem = separable(2)
     assert isinstance(problem.map, GradientMap)
-    certificate = audit(problem.map, problem.source, problem.target, key=_KEY,
-                        truth=problem.map, **_SMALL)
+    certificate = audit(
+        problem.map, problem.source, problem.target, key=_KEY, truth=problem.map, **_SMALL
+    )
     assert certificate.defect.upper == 0.0
     assert certificate.verdict.optimality == "optimal"
     assert certificate.truth.l2_uvp == 0.0
@@ -161,18 +162,35 @@ def test_pairs_that_do_not_match():
 
 def _bounds(lower, upper, **changes):
     values = {
-        "lower": lower, "upper": upper, "level": 0.95, "relative_lower": lower,
-        "relative_upper": upper, "variance_share_lower": lower, "variance_share_upper": upper,
-        "matched": lower, "matched_stderr": 0.01, "gap": upper, "gap_stderr": 0.01,
-        "potential": "", "n": 100, "points_moved": 0, "growth": (), "estimate": 0.0,
-    }  # fmt: skip
+        "lower": lower,
+        "upper": upper,
+        "level": 0.95,
+        "relative_lower": lower,
+        "relative_upper": upper,
+        "variance_share_lower": lower,
+        "variance_share_upper": upper,
+        "matched": lower,
+        "matched_stderr": 0.01,
+        "gap": upper,
+        "gap_stderr": 0.01,
+        "potential": "",
+        "n": 100,
+        "points_moved": 0,
+        "growth": (),
+        "estimate": 0.0,
+    }
     return Defect(**{**values, **changes})
 
 
 @pytest.mark.parametrize(
     ("lower", "upper", "expected"),
-    [(0.0, 0.009, "optimal"), (0.0, 0.02, "undecided"), (0.1, 0.2, "not optimal"),
-     (0.001, 0.005, "not optimal"), (0.0, math.inf, "undecided")],
+    [
+        (0.0, 0.009, "optimal"),
+        (0.0, 0.02, "undecided"),
+        (0.1, 0.2, "not optimal"),
+        (0.001, 0.005, "not optimal"),
+        (0.0, math.inf, "undecided"),
+    ],
 )
 def test_verdicts(lower, upper, expected):
     assert verdict(_bounds(lower, upper), 1.0, None, None, tolerance=0.01).optimality == expected

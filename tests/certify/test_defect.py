@@ -35,9 +35,7 @@ def test_few_points_are_assigned_exactly():
     x, y = _pairs(250)
     permutation = cheaper_permutation(x, y, x, 1, np.random.default_rng(0))
     rows, columns = linear_sum_assignment(x @ y.T, maximize=True)
-    np.testing.assert_allclose(
-        np.sum(x * y[permutation]), np.sum(x[rows] * y[columns]), rtol=1e-12
-    )
+    np.testing.assert_allclose(np.sum(x * y[permutation]), np.sum(x[rows] * y[columns]), rtol=1e-12)
 
 
 def test_many_points_come_close_to_the_exact_assignment():
@@ -107,9 +105,7 @@ def test_fenchel_young_gaps_are_above_zero_and_exact_for_a_quadratic():
 
 def test_the_bound_of_a_mean_is_above_it_as_often_as_it_says():
     random = np.random.default_rng(0)
-    above = [
-        _mean_below(random.exponential(size=200), 0.95, random) > 1.0 for _ in range(300)
-    ]
+    above = [_mean_below(random.exponential(size=200), 0.95, random) > 1.0 for _ in range(300)]
     # 97.5 % is promised; 4 standard errors of 300 repetitions are 3.6 %.
     assert np.mean(above) > 0.975 - 0.036
     assert np.mean(above) < 1.0

@@ -46,9 +46,14 @@ def test_points_on_the_curve_have_no_gap():
     np.testing.assert_allclose(potential.gradient(x[:, None])[:, 0], np.sinh(x), rtol=1e-12)
 
 
-@pytest.mark.parametrize("map", [
-    np.sinh, np.floor, *(pytest.param(f, marks=pytest.mark.slow) for f in (lambda x: x**3, np.exp))
-])
+@pytest.mark.parametrize(
+    "map",
+    [
+        np.sinh,
+        np.floor,
+        *(pytest.param(f, marks=pytest.mark.slow) for f in (lambda x: x**3, np.exp)),
+    ],
+)
 def test_heavy_tails_on_the_line_are_optimal(map):
     certificate = audit(map, Gaussian.standard(1), key=jax.random.key(1), budget=0.1)
     assert certificate.verdict.optimality == "optimal"
@@ -57,9 +62,7 @@ def test_heavy_tails_on_the_line_are_optimal(map):
 
 def test_a_decreasing_map_with_heavy_tails_is_bounded_closely():
     """−x³: x³ is optimal, so that D = 4 E X⁴ = 12; E X⁴ of 13,000 points has 2.8 % of deviation."""
-    certificate = audit(
-        lambda x: -(x**3), Gaussian.standard(1), key=jax.random.key(0), budget=0.1
-    )
+    certificate = audit(lambda x: -(x**3), Gaussian.standard(1), key=jax.random.key(0), budget=0.1)
     defect = certificate.defect
     assert defect.lower < 12.0 < defect.upper
     assert defect.upper - defect.lower < 0.15 * 12.0

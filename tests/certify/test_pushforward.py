@@ -64,8 +64,12 @@ def test_the_stein_kernel_is_that_of_automatic_differentiation(monkeypatch):
         along = s @ jax.grad(kernel, argnums=1)(a, b) + t @ jax.grad(kernel)(a, b)
         return kernel(a, b) * (s @ t) + along + mixed
 
-    expected = np.array([[stein(a, b, s, t) for b, t in zip(x, score, strict=True)]
-                         for a, s in zip(x, score, strict=True)])  # fmt: skip
+    expected = np.array(
+        [
+            [stein(a, b, s, t) for b, t in zip(x, score, strict=True)]
+            for a, s in zip(x, score, strict=True)
+        ]
+    )
     np.fill_diagonal(expected, 0.0)
     seen = []
     monkeypatch.setattr(np, "fill_diagonal", lambda matrix, _: seen.append(matrix))

@@ -33,9 +33,15 @@ def _run(capsys, *arguments):
 
 def test_a_map_file_with_its_target_and_a_report(files, capsys):
     code, out, _ = _run(
-        capsys, files / "map.brenier", files / "x.csv", files / "y.csv",
-        "--report", files / "out.html", "--json", "-",
-    )  # fmt: skip
+        capsys,
+        files / "map.brenier",
+        files / "x.csv",
+        files / "y.csv",
+        "--report",
+        files / "out.html",
+        "--json",
+        "-",
+    )
     assert code == 0
     fields = json.loads(out)
     assert fields["verdict"]["optimality"] == "optimal"

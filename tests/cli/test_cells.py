@@ -35,8 +35,23 @@ def home(tmp_path_factory):
     with contextlib.chdir(folder), pytest.MonkeyPatch.context() as patch:
         patch.setattr(cells_module, "fitted", few_steps)
         with contextlib.redirect_stdout(output):
-            assert main(["fit", "c.h5ad", "-o", "m.brenier", *BOTH, "--layer", "logged",
-                         "--components", "3", "--json"]) == 0  # fmt: skip
+            assert (
+                main(
+                    [
+                        "fit",
+                        "c.h5ad",
+                        "-o",
+                        "m.brenier",
+                        *BOTH,
+                        "--layer",
+                        "logged",
+                        "--components",
+                        "3",
+                        "--json",
+                    ]
+                )
+                == 0
+            )
     return folder, cells, json.loads(output.getvalue())
 
 
@@ -57,8 +72,10 @@ def test_a_file_past_memory_is_fitted_from_the_disk(home, capsys, monkeypatch):
     found = {}
     for name, most in (("memory", 2**30), ("disk", 0)):
         monkeypatch.setattr(cells_module, "_IN_MEMORY", most)
-        assert main(["fit", "c.h5ad", "-o", f"{name}.brenier", *BOTH, "--components", "3",
-                     "--json"]) == 0  # fmt: skip
+        assert (
+            main(["fit", "c.h5ad", "-o", f"{name}.brenier", *BOTH, "--components", "3", "--json"])
+            == 0
+        )
         found[name] = json.loads(capsys.readouterr().out)
     for key in ("components", "source_cells", "target_cells"):
         assert found["disk"][key] == found["memory"][key]
@@ -79,8 +96,18 @@ def test_transport_writes_a_layer_with_provenance_and_moves_back(home, capsys, m
     assert result["cost"] == pytest.approx(np.mean(np.sum((moved - logged) ** 2, axis=1)), rel=1e-3)
     told = out.uns["brenier"]["transported"]
     assert (told["from"], told["value"], told["map"]) == ("logged", "control", "m.brenier")
-    command = ["transport", "m.brenier", "o.h5ad", "-o", "b.h5ad", "--layer", "transported",
-               "--into", "back", "--inverse"]  # fmt: skip
+    command = [
+        "transport",
+        "m.brenier",
+        "o.h5ad",
+        "-o",
+        "b.h5ad",
+        "--layer",
+        "transported",
+        "--into",
+        "back",
+        "--inverse",
+    ]
     assert main(command) == 0
     back = anndata.read_h5ad("b.h5ad")
     np.testing.assert_allclose(back.layers["back"], logged, atol=1e-4)
@@ -98,22 +125,32 @@ def test_audit_looks_at_the_components(home, capsys, monkeypatch):
 
 REFUSED = {
     "no condition": (["fit", "c.h5ad", "-o", "n.brenier"], "wants --condition COLUMN"),
-    "column": (["fit", "c.h5ad", "-o", "n.brenier", "--condition", "x", *BOTH[2:]],
-               "no column 'x' in obs; wants one of ['condition']"),
-    "value": (["fit", "c.h5ad", "-o", "n.brenier", *BOTH[:4], "--target", "x"],
-              "'condition' is 'x'; wants one of ['control', 'ifnb']"),
+    "column": (
+        ["fit", "c.h5ad", "-o", "n.brenier", "--condition", "x", *BOTH[2:]],
+        "no column 'x' in obs; wants one of ['condition']",
+    ),
+    "value": (
+        ["fit", "c.h5ad", "-o", "n.brenier", *BOTH[:4], "--target", "x"],
+        "'condition' is 'x'; wants one of ['control', 'ifnb']",
+    ),
     "layer": (["fit", "c.h5ad", "-o", "n.brenier", *BOTH, "--layer", "x"], "no layer 'x'"),
     "obsm": (["fit", "c.h5ad", "-o", "n.brenier", *BOTH, "--obsm", "x"], "no obsm 'x'"),
     "a table beside": (["fit", "c.h5ad", "x.csv", "-o", "n.brenier"], "x.csv: got a table beside"),
-    "options of cells": (["fit", "x.csv", "y.csv", "-o", "n.brenier", "--layer", "z"],
-                         "x.csv: got --layer, which are for cells"),
-    "value alone": (["transport", "m.brenier", "c.h5ad", "-o", "n.h5ad", "--source", "control"],
-                    "wants --condition COLUMN, one of ['condition']"),
+    "options of cells": (
+        ["fit", "x.csv", "y.csv", "-o", "n.brenier", "--layer", "z"],
+        "x.csv: got --layer, which are for cells",
+    ),
+    "value alone": (
+        ["transport", "m.brenier", "c.h5ad", "-o", "n.h5ad", "--source", "control"],
+        "wants --condition COLUMN, one of ['condition']",
+    ),
     "ending": (["transport", "m.brenier", "c.h5ad", "-o", "n.csv"], "n.csv: got the ending '.csv'"),
-    "genes": (["transport", "m.brenier", "few.h5ad", "-o", "n.h5ad", "--layer", "logged"],
-              "few.h5ad: got no column for ['24']; wants the 25 of m.brenier"),
+    "genes": (
+        ["transport", "m.brenier", "few.h5ad", "-o", "n.h5ad", "--layer", "logged"],
+        "few.h5ad: got no column for ['24']; wants the 25 of m.brenier",
+    ),
     "no target": (["fit", "x.csv", "-o", "n.brenier"], "TARGET: got no file"),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("case", REFUSED)

@@ -92,15 +92,28 @@ REFUSED = {
     "colours": (["train", "images.npy", "-o", "new", "--colours", "red"], "wants grey or rgb"),
     "prediction": (["train", "images.npy", "-o", "new", "--prediction", "x"], "--prediction: got"),
     "schedule": (["train", "images.npy", "-o", "new", "--schedule", "x"], "--schedule: got 'x'"),
-    "large labels": (["train", "images.npy", "-o", "new", "--label-file", "large.npy",
-                      "--conditional", "--batch", "3"], "got labels up to 900 for 6 images"),
-    "wide grid": (["pair", "model", "model", "-n", "500", "-o", "g.png"],
-                  "-n: got 500 images"),
-    "wide labels": (["labels", "model", "--labels", "0", "-n", "500", "-o", "g.png"],
-                    "-n: got 500"),
+    "large labels": (
+        [
+            "train",
+            "images.npy",
+            "-o",
+            "new",
+            "--label-file",
+            "large.npy",
+            "--conditional",
+            "--batch",
+            "3",
+        ],
+        "got labels up to 900 for 6 images",
+    ),
+    "wide grid": (["pair", "model", "model", "-n", "500", "-o", "g.png"], "-n: got 500 images"),
+    "wide labels": (
+        ["labels", "model", "--labels", "0", "-n", "500", "-o", "g.png"],
+        "-n: got 500",
+    ),
     "long grid": (["decode", "model", "-n", "5000", "-o", "g.png"], "wants at most 1200"),
     "label file": (["train", "images.npy", "-o", "new", "--label-file", "wide.npy"], "labels of"),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("case", REFUSED)
@@ -124,8 +137,10 @@ def test_train_and_audit(home, capsys, monkeypatch):
     result = _result(capsys)
     assert result["steps"] == 4
     assert sorted(path.name for path in (home / "trained").iterdir()) == [
-        "config.json", "samples.png", "weights.safetensors",
-    ]  # fmt: skip
+        "config.json",
+        "samples.png",
+        "weights.safetensors",
+    ]
     command = ["ddpm", "audit", "trained", "many.npy", "--steps", "4", "--budget", "0.1"]
     assert main([*command, "--bits", "2", "--jacobians", "1", "--report", "a.html", "--json"]) == 0
     result = _result(capsys)

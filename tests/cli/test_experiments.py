@@ -9,7 +9,7 @@ import pytest
 
 from brenier.cli import _experiments, main
 
-EXPERIMENT = '''
+EXPERIMENT = """
 from ._common import WORD
 
 def main(out, seed, seeds, data, progress):
@@ -17,7 +17,7 @@ def main(out, seed, seeds, data, progress):
     progress(1, 2, "half way")
     (out / "figure.txt").write_text(WORD)
     return {"seeds": seeds, "nested": {"mean": float("nan"), "files": data}}
-'''
+"""
 
 
 @pytest.fixture
@@ -48,8 +48,11 @@ def test_an_experiment_runs_and_its_result_is_kept(experiments, capsys):
     assert captured.err == "chatter\n"
     assert result.pop("seconds") >= 0
     assert result == {
-        "name": "paper26-fig1", "seed": 4, "seeds": 9, "nested": {"mean": None, "files": ["d.csv"]},
-    }  # fmt: skip
+        "name": "paper26-fig1",
+        "seed": 4,
+        "seeds": 9,
+        "nested": {"mean": None, "files": ["d.csv"]},
+    }
     assert (experiments / "here" / "figure.txt").read_text() == "drawn"
     assert json.loads((experiments / "here" / "result.json").read_text())["seeds"] == 9
 

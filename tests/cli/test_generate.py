@@ -60,7 +60,7 @@ REFUSED = {
     "folder": (["data.csv", "-n", "5", "-o", "no/o.npy"], "no/o.npy: got a folder that"),
     "flat": (["flat.npy", "-n", "5", "-o", "o.npy"], "flat.npy: got constant columns [1]"),
     "map folder": (["data.csv", "-n", "5", "-o", "o.npy", "--save-map", "no/m"], "got a folder"),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("case", REFUSED)

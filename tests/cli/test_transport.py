@@ -136,7 +136,7 @@ REFUSED = {
     "not a picture's": (["map.brenier", "new.npy", "-o", "o.png"], "points that are not a pic"),
     "no output": (["map.brenier", "new.npy"], "Missing option"),
     "unknown option": (["map.brenier", "new.npy", "-o", "o.npy", "--fast"], "No such option"),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("case", REFUSED)

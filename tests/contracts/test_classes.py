@@ -24,8 +24,11 @@ def _modules():
 
 def _classes():
     found = {
-        value for module in _modules() for value in vars(module).values()
-        if inspect.isclass(value) and issubclass(value, eqx.Module)
+        value
+        for module in _modules()
+        for value in vars(module).values()
+        if inspect.isclass(value)
+        and issubclass(value, eqx.Module)
         and value.__module__.startswith("brenier.")
     }
     return sorted(found, key=lambda cls: cls.__qualname__)
@@ -62,9 +65,18 @@ def test_no_super_no_hasattr_and_no_long_files(path):
     assert text.count("\n") <= 400
     tree = ast.parse(text)
     # An exception is built by its base class: there is no other way.
-    errors = [node for node in ast.walk(tree) if isinstance(node, ast.ClassDef)
-              and any(getattr(base, "id", "").endswith("Error") for base in node.bases)]
+    errors = [
+        node
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ClassDef)
+        and any(getattr(base, "id", "").endswith("Error") for base in node.bases)
+    ]
     allowed = {id(node) for error in errors for node in ast.walk(error)}
-    called = {node.func.id for node in ast.walk(tree) if isinstance(node, ast.Call)
-              and isinstance(node.func, ast.Name) and id(node) not in allowed}
+    called = {
+        node.func.id
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Name)
+        and id(node) not in allowed
+    }
     assert not called & {"super", "hasattr"}

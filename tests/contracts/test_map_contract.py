@@ -27,25 +27,31 @@ PHI = LogSumExp.identity(KEY, 2, 8, temperature=0.3)
 TURN = AffineMap(np.array([[0.5, -1.0], [2.0, 0.1]]), np.array([1.0, 0.0]))
 NETWORK = ResidualNetwork(
     (jax.random.normal(KEY, (5, 2)), 0.1 * jax.random.normal(KEY, (2, 5))),
-    (jnp.ones(5), jnp.ones(2)), "gelu",
+    (jnp.ones(5), jnp.ones(2)),
+    "gelu",
 )
 TILTED = MixtureVelocity(Gaussian(np.array([0.5, -0.5]), np.array([[1.0, 0.4], [0.4, 0.6]])))
 MAPS = {
     "affine": TURN,
     "gradient": GradientMap(PHI),
     "icnn": GradientMap(ICNN.identity(KEY, 2, (6, 4))),
-    "preconditioned": GradientMap(Preconditioned(
-        PHI, TURN.matrix, jnp.ones(2), -jnp.ones(2), jnp.array(2.0))),
+    "preconditioned": GradientMap(
+        Preconditioned(PHI, TURN.matrix, jnp.ones(2), -jnp.ones(2), jnp.array(2.0))
+    ),
     "conjugate": ConjugateMap(PHI),
     "composition": Composition((TURN, GradientMap(PHI))),
     "subspace": SubspaceMap(
-        AffineMap(2.0 * np.eye(1), np.ones(1)), np.array([[0.6], [0.8]]), np.ones(2),
-        np.array([0.8, -0.6])),
+        AffineMap(2.0 * np.eye(1), np.ones(1)),
+        np.array([[0.6], [0.8]]),
+        np.ones(2),
+        np.array([0.8, -0.6]),
+    ),
     "entropic": EntropicMap(PHI.slopes, np.zeros(8), 0.5),
     "debiased": DebiasedMap(
         GradientMap(PHI),
-        GaussianMixture(np.full(2, 0.5), np.array([[-1.0, 0.0], [1.0, 0.5]]),
-                        np.tile(np.eye(2), (2, 1, 1))),
+        GaussianMixture(
+            np.full(2, 0.5), np.array([[-1.0, 0.0], [1.0, 0.5]]), np.tile(np.eye(2), (2, 1, 1))
+        ),
         jnp.array(0.2),
     ),
     "network": NETWORK,
@@ -53,8 +59,9 @@ MAPS = {
     "ddim": DDIM(ExactNoise(TILTED), jnp.array([1.0, 0.7, 0.3]), 2),
     "monotone": MonotoneMap(
         Gaussian(np.array([0.3]), np.array([[1.5]])),
-        GaussianMixture(np.array([1.0, 2.0]) / 3.0, np.array([[-2.0], [1.0]]),
-                        np.array([[[0.5]], [[2.0]]])),
+        GaussianMixture(
+            np.array([1.0, 2.0]) / 3.0, np.array([[-2.0], [1.0]]), np.array([[[0.5]], [[2.0]]])
+        ),
     ),
 }
 # One of each kind, because solvers compile long: others are tested in their rooms.
@@ -63,7 +70,7 @@ X = jax.random.normal(jax.random.key(1), (6, 2))
 
 
 def _points(T):
-    return X[:, :T.dimension]
+    return X[:, : T.dimension]
 
 
 @eqx.filter_jit

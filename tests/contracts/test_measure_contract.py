@@ -23,8 +23,11 @@ KEY = jax.random.key(0)
 GAUSSIAN = Gaussian(np.array([0.5, -0.5]), np.array([[1.0, 0.4], [0.4, 0.6]]))
 MEASURES = {
     "gaussian": GAUSSIAN,
-    "mixture": GaussianMixture(np.array([0.25, 0.75]), np.array([[1.0, 1.0], [-1.0, 0.0]]),
-                               np.stack([0.3 * np.eye(2), np.eye(2)])),
+    "mixture": GaussianMixture(
+        np.array([0.25, 0.75]),
+        np.array([[1.0, 1.0], [-1.0, 0.0]]),
+        np.stack([0.3 * np.eye(2), np.eye(2)]),
+    ),
     "gibbs": Gibbs(lambda x: 0.25 * jnp.sum(x**4) + 0.5 * x[0] * x[1], dimension=2),
     "pushforward": Pushforward(GAUSSIAN, GradientMap(LogSumExp.identity(KEY, 2, 6))),
     # Its walls lie half way between the nodes of the grid below, whose rule is then exact but for
@@ -32,7 +35,8 @@ MEASURES = {
     "uniform": Uniform(np.array([-1.1, -0.5]), np.array([1.1, 2.5])),
     "standard": StandardNormal(2),
     "tensor-train": TensorTrain.from_log_density(
-        lambda x: -0.5 * x @ x - 0.1 * jnp.square(x[0] * x[1]), [-8.0] * 2, [8.0] * 2, [80] * 2),
+        lambda x: -0.5 * x @ x - 0.1 * jnp.square(x[0] * x[1]), [-8.0] * 2, [8.0] * 2, [80] * 2
+    ),
     "empirical": Empirical(np.array([[0.0, 1.0], [2.0, 3.0]])),
 }
 N = 4000
@@ -70,8 +74,10 @@ def test_score_is_the_gradient_of_the_log_density(name):
     measure = MEASURES[name]
     x = measure.sample(KEY, N)[:3]
     h = 1e-5
-    slopes = [(measure.log_density(x + step) - measure.log_density(x - step)) / (2 * h)
-              for step in h * np.eye(2)]
+    slopes = [
+        (measure.log_density(x + step) - measure.log_density(x - step)) / (2 * h)
+        for step in h * np.eye(2)
+    ]
     # Central differences: h² times third derivatives, and rounding over h.
     np.testing.assert_allclose(measure.score(x), np.stack(slopes, axis=1), rtol=1e-6, atol=1e-7)
 
@@ -91,11 +97,15 @@ def test_shapes_keys_and_repr(name):
 
 def test_any_leading_axes():
     x = jax.random.normal(KEY, (6, 2))
-    np.testing.assert_allclose(GAUSSIAN.log_density(x.reshape(3, 2, 2)).ravel(),
-                               GAUSSIAN.log_density(x), rtol=1e-12)
+    np.testing.assert_allclose(
+        GAUSSIAN.log_density(x.reshape(3, 2, 2)).ravel(), GAUSSIAN.log_density(x), rtol=1e-12
+    )
     assert GAUSSIAN.score(x.reshape(3, 2, 2)).shape == (3, 2, 2)
-    np.testing.assert_allclose(GAUSSIAN.log_density(np.asarray(x)),
-                               [GAUSSIAN.log_density(point) for point in x], rtol=1e-12)
+    np.testing.assert_allclose(
+        GAUSSIAN.log_density(np.asarray(x)),
+        [GAUSSIAN.log_density(point) for point in x],
+        rtol=1e-12,
+    )
 
 
 def test_without_a_density_it_says_so():

@@ -81,8 +81,10 @@ def _check_convex(phi, seed):
 def test_convex_for_every_parameter(name, seed, scale):
     leaves, structure = jax.tree.flatten(POTENTIALS[name])
     keys = jax.random.split(jax.random.key(seed), len(leaves))
-    moved = [jnp.asarray(leaf + scale * jax.random.normal(key, leaf.shape))
-             for leaf, key in zip(leaves, keys, strict=True)]
+    moved = [
+        jnp.asarray(leaf + scale * jax.random.normal(key, leaf.shape))
+        for leaf, key in zip(leaves, keys, strict=True)
+    ]
     _check_convex(jax.tree.unflatten(structure, moved), seed)
 
 

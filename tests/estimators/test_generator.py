@@ -18,7 +18,8 @@ from brenier.maps import DebiasedMap, GradientMap
 from brenier.measures import GaussianMixture
 
 _LAW = GaussianMixture(
-    np.full(4, 0.25), 1.5 * np.array([[-1, -1], [-1, 1], [1, -1], [1, 1]]),
+    np.full(4, 0.25),
+    1.5 * np.array([[-1, -1], [-1, 1], [1, -1], [1, 1]]),
     np.tile(0.25 * np.eye(2), (4, 1, 1)),
 )
 _X = np.asarray(_LAW.sample(jax.random.key(0), 400))
@@ -134,8 +135,9 @@ def test_cross_validation_chooses_among_sources():
 @pytest.mark.slow
 def test_cross_validation_of_epsilon(fitted):
     told = []
-    chosen = Generator(epsilon="cv", folds=2, random_state=0,
-                       callback=lambda *step: told.append(step)).fit(_X[:120])  # fmt: skip
+    chosen = Generator(
+        epsilon="cv", folds=2, random_state=0, callback=lambda *step: told.append(step)
+    ).fit(_X[:120])
     table = chosen.cv_results_
     assert table["epsilon_ratio"] == [8.0, 4.0, 2.0, 1.0, 0.5, 0.25]
     ratio = table["epsilon_ratio"][int(np.argmax(table["mean_score"]))]

@@ -161,8 +161,10 @@ def test_duplicates_and_collinear_columns():
 def test_learns_a_known_map_with_its_defaults():
     problem = random_convex(2)
     keys = jax.random.split(jax.random.key(0), 3)
-    x, y = (np.asarray(measure.sample(key, 2000)) for measure, key in
-            ((problem.source, keys[0]), (problem.target, keys[1])))
+    x, y = (
+        np.asarray(measure.sample(key, 2000))
+        for measure, key in ((problem.source, keys[0]), (problem.target, keys[1]))
+    )
     estimator = MongeMap(random_state=0).fit(x, y)
     test = problem.source.sample(keys[2], 2000)
     truth = problem.map(test)

@@ -29,8 +29,13 @@ def _check(solution, x, y, a, b):
 
 
 @settings(max_examples=25, deadline=None)
-@given(seed=st.integers(0, 2**31), n=st.integers(1, 15), m=st.integers(1, 15),
-       ties=st.booleans(), uniform=st.booleans())
+@given(
+    seed=st.integers(0, 2**31),
+    n=st.integers(1, 15),
+    m=st.integers(1, 15),
+    ties=st.booleans(),
+    uniform=st.booleans(),
+)
 def test_optimality_is_proved_by_the_duals(seed, n, m, ties, uniform):
     rng = np.random.default_rng(seed)
     x, y = rng.normal(size=(n, 2)), rng.normal(size=(m, 2))
@@ -41,7 +46,8 @@ def test_optimality_is_proved_by_the_duals(seed, n, m, ties, uniform):
     solution = solve_assignment(x, y, a, b)
     _check(solution, x, y, a, b)
     assert solution.stats["cost"] == pytest.approx(
-        ot.emd2(a, b, cdist(x, y, "sqeuclidean")), abs=1e-10)
+        ot.emd2(a, b, cdist(x, y, "sqeuclidean")), abs=1e-10
+    )
 
 
 @pytest.mark.parametrize("size", [60, 400])
@@ -107,15 +113,18 @@ def test_the_network_simplex_cut_short_is_no_success(monkeypatch):
     assert solution.stats["dual"] < solve_assignment(x, y).stats["cost"]
 
 
-@pytest.mark.parametrize(("arguments", "message"), [
-    ((np.full((2, 2), np.nan), np.ones((2, 2))), "source: .* NaN or infinite"),
-    ((np.ones((2, 2)), np.ones((2, 3))), "target: got dimension 3; wants dimension 2"),
-    ((np.ones((0, 2)), np.ones((2, 2))), r"source: got shape \(0, 2\)"),
-    ((np.ones(3), np.ones((2, 1))), r"source: got shape \(3,\); wants \(n, d\)"),
-    ((np.ones((2, 2)), np.ones((2, 2)), np.array([1.0, -1.0])), "source_weights: got negative"),
-    ((np.ones((2, 2)), np.ones((2, 2)), None, np.ones(3)), r"target_weights: got shape \(3,\)"),
-    ((np.ones((7000, 1)), np.ones((7000, 1))), "source: got 7,000 points .*EntropicMap"),
-])
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((np.full((2, 2), np.nan), np.ones((2, 2))), "source: .* NaN or infinite"),
+        ((np.ones((2, 2)), np.ones((2, 3))), "target: got dimension 3; wants dimension 2"),
+        ((np.ones((0, 2)), np.ones((2, 2))), r"source: got shape \(0, 2\)"),
+        ((np.ones(3), np.ones((2, 1))), r"source: got shape \(3,\); wants \(n, d\)"),
+        ((np.ones((2, 2)), np.ones((2, 2)), np.array([1.0, -1.0])), "source_weights: got negative"),
+        ((np.ones((2, 2)), np.ones((2, 2)), None, np.ones(3)), r"target_weights: got shape \(3,\)"),
+        ((np.ones((7000, 1)), np.ones((7000, 1))), "source: got 7,000 points .*EntropicMap"),
+    ],
+)
 def test_bad_input(arguments, message):
     with pytest.raises(ValueError, match=message):
         solve_assignment(*arguments)

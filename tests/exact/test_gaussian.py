@@ -37,8 +37,9 @@ def test_near_covariances_cost_no_digits():
     Q, h = _rotation(4), 1e-6
     roots = np.array([1.0, 2.0, 3.0, 4.0])
     source, target = ((Q * r) @ Q.T for r in (roots, (1.0 + h) * roots))
-    solution = solve_gaussian(Gaussian(np.zeros(4), source @ source),
-                              Gaussian(np.zeros(4), target @ target))
+    solution = solve_gaussian(
+        Gaussian(np.zeros(4), source @ source), Gaussian(np.zeros(4), target @ target)
+    )
     # |(1 + h) S^{1/2} − S^{1/2}|²; covariances carry rounding of 1e-16, which is 1e-10 of h.
     assert solution.stats["cost"] == pytest.approx(h**2 * 30.0, rel=1e-8)
 
@@ -50,8 +51,9 @@ def test_nearly_singular_gaussians_cost_no_digits():
     target = Gaussian(np.zeros(2), np.eye(2))
     expected = (1.0 - 1e-7) ** 2
     assert solve_gaussian(source, target).stats["cost"] == pytest.approx(expected, rel=1e-14)
-    np.testing.assert_allclose(solve_gaussian(source, target).map.matrix, np.diag([1.0, 1e7]),
-                               rtol=1e-12)
+    np.testing.assert_allclose(
+        solve_gaussian(source, target).map.matrix, np.diag([1.0, 1e7]), rtol=1e-12
+    )
 
 
 def test_singular_moments():
@@ -73,16 +75,19 @@ def test_float32_measures_are_solved_in_float64():
     assert solve_gaussian(source, Gaussian.standard(2)).map.matrix.dtype == jnp.float64
 
 
-@pytest.mark.parametrize(("target", "message"), [
-    (Gaussian.standard(3), "target: got dimension 3; wants dimension 2"),
-    (Empirical(np.zeros((3, 2))), "target: got Empirical; wants a Gaussian"),
-    (np.zeros((2, 2)), "target: got ndarray; wants a Gaussian"),
-    ((np.zeros(2), np.eye(3)), "target covariance: got dimension 3"),
-    ((np.array([np.nan, 0.0]), np.eye(2)), "target mean: "),
-    ((np.zeros(2), np.full((2, 2), np.inf)), "target covariance: .* NaN or infinite"),
-    ((np.zeros(2), np.diag([1.0, -1.0])), "target covariance: got an eigenvalue of -1"),
-    ((np.zeros(2), np.array([[1.0, 0.5], [0.0, 1.0]])), "target covariance: .* not symmetric"),
-])
+@pytest.mark.parametrize(
+    ("target", "message"),
+    [
+        (Gaussian.standard(3), "target: got dimension 3; wants dimension 2"),
+        (Empirical(np.zeros((3, 2))), "target: got Empirical; wants a Gaussian"),
+        (np.zeros((2, 2)), "target: got ndarray; wants a Gaussian"),
+        ((np.zeros(2), np.eye(3)), "target covariance: got dimension 3"),
+        ((np.array([np.nan, 0.0]), np.eye(2)), "target mean: "),
+        ((np.zeros(2), np.full((2, 2), np.inf)), "target covariance: .* NaN or infinite"),
+        ((np.zeros(2), np.diag([1.0, -1.0])), "target covariance: got an eigenvalue of -1"),
+        ((np.zeros(2), np.array([[1.0, 0.5], [0.0, 1.0]])), "target covariance: .* not symmetric"),
+    ],
+)
 def test_bad_input(target, message):
     with pytest.raises(ValueError, match=message):
         solve_gaussian(Gaussian.standard(2), target)

@@ -11,8 +11,9 @@ from brenier.exact import MonotoneMap, solve_line
 from brenier.measures import Empirical, Gaussian, GaussianMixture, Gibbs, Uniform
 
 RNG = np.random.default_rng(0)
-SPLIT = GaussianMixture(np.array([0.3, 0.7]), np.array([[-10.0], [10.0]]),
-                        np.array([[[1.0]], [[0.25]]]))
+SPLIT = GaussianMixture(
+    np.array([0.3, 0.7]), np.array([[-10.0], [10.0]]), np.array([[[1.0]], [[0.25]]])
+)
 
 
 def _normal(mean, scale):
@@ -81,31 +82,38 @@ def test_a_gap_in_the_target():
     w *= np.exp(np.asarray(SPLIT.log_density(y)))
     x = np.asarray(solution.map.inverse()(y))
     image = np.asarray(solution.map(x))
-    np.testing.assert_allclose(0.3 * stats.norm.cdf(image, -10.0, 1.0)
-                               + 0.7 * stats.norm.cdf(image, 10.0, 0.5), stats.norm.cdf(x),
-                               rtol=1e-12)
+    np.testing.assert_allclose(
+        0.3 * stats.norm.cdf(image, -10.0, 1.0) + 0.7 * stats.norm.cdf(image, 10.0, 0.5),
+        stats.norm.cdf(x),
+        rtol=1e-12,
+    )
     cost = w @ np.square(x - y)[:, 0]
     assert solution.stats["cost"] == pytest.approx(cost, rel=1e-12)
 
 
-@pytest.mark.parametrize(("source", "target", "cost"), [
-    # E(X − 2X)² = E X² = 3 + 9.
-    (stats.gamma(3.0), stats.gamma(3.0, scale=2.0), 12.0),
-    # E X² + 1/3 − 2 E[X (1 − e^{−X})].
-    (stats.expon(), Uniform.unit(1), 2.0 + 1.0 / 3.0 - 1.5),
-    (Uniform(np.array([-1.0]), np.array([1.0])), Uniform(np.array([1.0]), np.array([7.0])),
-     16.0 + 4.0 / 3.0),
-])
+@pytest.mark.parametrize(
+    ("source", "target", "cost"),
+    [
+        # E(X − 2X)² = E X² = 3 + 9.
+        (stats.gamma(3.0), stats.gamma(3.0, scale=2.0), 12.0),
+        # E X² + 1/3 − 2 E[X (1 − e^{−X})].
+        (stats.expon(), Uniform.unit(1), 2.0 + 1.0 / 3.0 - 1.5),
+        (
+            Uniform(np.array([-1.0]), np.array([1.0])),
+            Uniform(np.array([1.0]), np.array([7.0])),
+            16.0 + 4.0 / 3.0,
+        ),
+    ],
+)
 def test_known_costs(source, target, cost):
     solution = solve_line(source, target)
     assert solution.stats["cost"] == pytest.approx(cost, rel=1e-12)
     assert abs(solution.stats["cost"] - cost) <= max(solution.stats["cost_error"], 1e-14)
 
 
-@pytest.mark.parametrize(("law", "same"), [
-    (_normal(1.0, 2.0), stats.norm(1.0, 2.0)),
-    (Uniform.unit(1), stats.uniform()),
-])
+@pytest.mark.parametrize(
+    ("law", "same"), [(_normal(1.0, 2.0), stats.norm(1.0, 2.0)), (Uniform.unit(1), stats.uniform())]
+)
 def test_samples_against_a_law_in_closed_form_and_by_quadrature(law, same):
     x, a = RNG.normal(size=40), RNG.dirichlet(np.ones(40))
     closed = solve_line(Empirical(x[:, None], a), law).stats["cost"]
@@ -124,7 +132,8 @@ def test_derivatives_follow_the_densities():
     x = np.array([-1.0])
     y = float(T(x)[0])
     assert float(T.jacobian(x)[0, 0]) == pytest.approx(
-        stats.norm.pdf(-1.0) / stats.gamma(3.0).pdf(y), rel=1e-12)
+        stats.norm.pdf(-1.0) / stats.gamma(3.0).pdf(y), rel=1e-12
+    )
     assert isinstance(T, MonotoneMap)
 
 
@@ -141,18 +150,29 @@ def test_a_monotone_map_wants_atoms_in_order():
         MonotoneMap(Gaussian.standard(2), Gaussian.standard(1))
 
 
-@pytest.mark.parametrize(("source", "arguments", "message"), [
-    (np.array([0.0, np.nan]), {}, "source: .* NaN or infinite"),
-    (np.zeros((3, 2)), {}, "source: got dimension 2; wants dimension 1"),
-    (np.zeros(0), {}, r"source: got shape \(0, 1\)"),
-    (np.zeros(2), {"source_weights": np.array([1.0, -1.0])}, "source_weights: "),
-    (np.zeros(2), {"source_weights": np.ones(3)}, r"source_weights: got shape \(3,\)"),
-    (Gaussian.standard(2), {}, "source: got dimension 2"),
-    (Gaussian.standard(1), {"source_weights": np.ones(1)}, "source_weights: got weights beside"),
-    (Empirical(np.zeros((1, 1))), {"source_weights": np.ones(1)}, "source_weights: got weights"),
-    (Gibbs(lambda x: jnp.sum(x**2), 1), {}, "source: got Gibbs, whose distribution function"),
-    ("normal", {}, "source: "),
-])
+@pytest.mark.parametrize(
+    ("source", "arguments", "message"),
+    [
+        (np.array([0.0, np.nan]), {}, "source: .* NaN or infinite"),
+        (np.zeros((3, 2)), {}, "source: got dimension 2; wants dimension 1"),
+        (np.zeros(0), {}, r"source: got shape \(0, 1\)"),
+        (np.zeros(2), {"source_weights": np.array([1.0, -1.0])}, "source_weights: "),
+        (np.zeros(2), {"source_weights": np.ones(3)}, r"source_weights: got shape \(3,\)"),
+        (Gaussian.standard(2), {}, "source: got dimension 2"),
+        (
+            Gaussian.standard(1),
+            {"source_weights": np.ones(1)},
+            "source_weights: got weights beside",
+        ),
+        (
+            Empirical(np.zeros((1, 1))),
+            {"source_weights": np.ones(1)},
+            "source_weights: got weights",
+        ),
+        (Gibbs(lambda x: jnp.sum(x**2), 1), {}, "source: got Gibbs, whose distribution function"),
+        ("normal", {}, "source: "),
+    ],
+)
 def test_bad_input(source, arguments, message):
     with pytest.raises(ValueError, match=message):
         solve_line(source, np.array([0.0, 1.0]), **arguments)

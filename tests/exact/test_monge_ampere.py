@@ -55,13 +55,16 @@ def test_between_gaussians_the_map_is_affine(shift):
 def test_on_the_line_it_is_the_monotone_rearrangement():
     f = Gaussian.standard(1)
     g = GaussianMixture(
-        np.array([0.35, 0.65]), np.array([[-1.2], [0.8]]), np.array([[[0.36]], [[0.25]]]))
+        np.array([0.35, 0.65]), np.array([[-1.2], [0.8]]), np.array([[[0.36]], [[0.25]]])
+    )
     solution = solve_monge_ampere(f, g, Box.around(f, [384]))
 
     def rearranged(x):
         return brentq(
             lambda y: 0.35 * norm.cdf(y, -1.2, 0.6) + 0.65 * norm.cdf(y, 0.8, 0.5) - norm.cdf(x),
-            -20.0, 20.0, xtol=1e-13,
+            -20.0,
+            20.0,
+            xtol=1e-13,
         )
 
     x = np.linspace(-2.5, 2.5, 11)[:, None]
@@ -186,7 +189,8 @@ def test_the_map_of_the_torus_is_periodic_and_invertible(torus_solution):
 def test_moving_both_densities_moves_the_map(torus_solution):
     shift = jnp.array([1.0, 2.5])
     moved = solve_monge_ampere(
-        lambda x: _wavy(x - shift), lambda y: _peaked(y - shift), _torus(64)).map
+        lambda x: _wavy(x - shift), lambda y: _peaked(y - shift), _torus(64)
+    ).map
     x = np.random.default_rng(0).uniform(0.0, TAU, (20, 2))
     # Two grids whose nodes differ: each errs by 1e-5 or so.
     np.testing.assert_allclose(moved(x + shift), torus_solution.map(x) + shift, atol=5e-5)
@@ -205,12 +209,16 @@ def test_products_in_three_dimensions_are_three_lines():
     amplitudes, phases = np.array([0.3, 0.5, -0.4]), np.array([0.0, 1.0, 2.0])
 
     def line(i):
-        return (lambda x: jnp.log(1 + amplitudes[i] * jnp.cos(x[0] - phases[i])),
-                lambda y: 0.6 * jnp.sin(y[0] + phases[i]))
+        return (
+            lambda x: jnp.log(1 + amplitudes[i] * jnp.cos(x[0] - phases[i])),
+            lambda y: 0.6 * jnp.sin(y[0] + phases[i]),
+        )
 
     cube = solve_monge_ampere(
         lambda x: jnp.sum(jnp.log(1 + amplitudes * jnp.cos(x - phases))),
-        lambda y: jnp.sum(0.6 * jnp.sin(y + phases)), _torus(16, 3))
+        lambda y: jnp.sum(0.6 * jnp.sin(y + phases)),
+        _torus(16, 3),
+    )
     x = np.random.default_rng(0).uniform(0.0, TAU, (10, 3))
     lines = [solve_monge_ampere(*line(i), _torus(16, 1)) for i in range(3)]
     apart = np.concatenate([lines[i].map(x[:, i : i + 1]) for i in range(3)], axis=1)
@@ -267,34 +275,45 @@ NARROW = Gaussian(np.zeros(2), 1e-3 * np.eye(2))
 PLANE = Box([-6.0, -6.0], [6.0, 6.0], [24, 24])
 
 
-@pytest.mark.parametrize(("source", "target", "grid", "message"), [
-    (Empirical(np.eye(2)), NORMAL, PLANE, "source: got Empirical, which has no density"),
-    (NORMAL, Empirical(np.eye(2)), PLANE, "target: got Empirical, which has no density"),
-    (NORMAL, Gaussian.standard(3), PLANE, "target: got dimension 3; wants that of the grid, 2"),
-    (Gaussian.standard(1), NORMAL, PLANE, "source: got dimension 1; wants that of the grid, 2"),
-    (np.ones((24, 23)), NORMAL, PLANE, r"source: got shape \(24, 23\)"),
-    (np.zeros((24, 24)), NORMAL, PLANE, "source: got values that are not all finite and above 0"),
-    (NORMAL, np.ones((24, 24)), PLANE, "target: got an array of values on a Box"),
-    (np.ones((24, 24)), NORMAL, PLANE, "grid: got a box at whose border along axis 0"),
-    (NARROW, NORMAL, PLANE, "grid: got 24 nodes along axis 0.*so about"),
-    (lambda x: jnp.log(x[0]), NORMAL, PLANE, "source: got a log-density that is not finite"),
-    (NORMAL, lambda x: x, PLANE, r"target: got a function with values of shape \(2,\)"),
-    (_wavy, NORMAL, _torus(24), "target: got a log-density that differs by .* a periodic one"),
-    (NORMAL, _wavy, _torus(24), "source: got a log-density that differs by"),
-])
+@pytest.mark.parametrize(
+    ("source", "target", "grid", "message"),
+    [
+        (Empirical(np.eye(2)), NORMAL, PLANE, "source: got Empirical, which has no density"),
+        (NORMAL, Empirical(np.eye(2)), PLANE, "target: got Empirical, which has no density"),
+        (NORMAL, Gaussian.standard(3), PLANE, "target: got dimension 3; wants that of the grid, 2"),
+        (Gaussian.standard(1), NORMAL, PLANE, "source: got dimension 1; wants that of the grid, 2"),
+        (np.ones((24, 23)), NORMAL, PLANE, r"source: got shape \(24, 23\)"),
+        (
+            np.zeros((24, 24)),
+            NORMAL,
+            PLANE,
+            "source: got values that are not all finite and above 0",
+        ),
+        (NORMAL, np.ones((24, 24)), PLANE, "target: got an array of values on a Box"),
+        (np.ones((24, 24)), NORMAL, PLANE, "grid: got a box at whose border along axis 0"),
+        (NARROW, NORMAL, PLANE, "grid: got 24 nodes along axis 0.*so about"),
+        (lambda x: jnp.log(x[0]), NORMAL, PLANE, "source: got a log-density that is not finite"),
+        (NORMAL, lambda x: x, PLANE, r"target: got a function with values of shape \(2,\)"),
+        (_wavy, NORMAL, _torus(24), "target: got a log-density that differs by .* a periodic one"),
+        (NORMAL, _wavy, _torus(24), "source: got a log-density that differs by"),
+    ],
+)
 def test_bad_densities(source, target, grid, message):
     with pytest.raises(ValueError, match=message):
         solve_monge_ampere(source, target, grid)
 
 
-@pytest.mark.parametrize(("make", "message"), [
-    (lambda: Torus([0.0], [1.0], [4]), "shape: got 4"),
-    (lambda: Torus([0.0] * 4, [1.0] * 4, [16] * 4), "shape: got 4 axes"),
-    (lambda: Box([0.0, 0.0], [1.0], [16, 16]), r"upper: got \[1.0\]; wants 2 finite numbers"),
-    (lambda: Box([0.0], [-1.0], [16]), "upper: got .* wants numbers above lower"),
-    (lambda: Box.around(Empirical(np.eye(2)), [16, 16]), "measure: got Empirical"),
-    (lambda: GridPotential.from_grid(PLANE, np.zeros((3, 3))), r"p: got shape \(3, 3\)"),
-])
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: Torus([0.0], [1.0], [4]), "shape: got 4"),
+        (lambda: Torus([0.0] * 4, [1.0] * 4, [16] * 4), "shape: got 4 axes"),
+        (lambda: Box([0.0, 0.0], [1.0], [16, 16]), r"upper: got \[1.0\]; wants 2 finite numbers"),
+        (lambda: Box([0.0], [-1.0], [16]), "upper: got .* wants numbers above lower"),
+        (lambda: Box.around(Empirical(np.eye(2)), [16, 16]), "measure: got Empirical"),
+        (lambda: GridPotential.from_grid(PLANE, np.zeros((3, 3))), r"p: got shape \(3, 3\)"),
+    ],
+)
 def test_bad_grids(make, message):
     with pytest.raises(ValueError, match=message):
         make()

@@ -21,8 +21,11 @@ from brenier.measures import Empirical, Gaussian, GaussianMixture, Uniform
 
 RNG = np.random.default_rng(0)
 THREE = np.array([[0.0, 0.0], [2.0, 0.0], [0.5, 1.5]])
-MIXTURE = GaussianMixture(np.array([0.3, 0.7]), np.array([[-10.0, 0.0], [10.0, 5.0]]),
-                          np.array([np.eye(2), [[0.5, 0.1], [0.1, 0.7]]]))
+MIXTURE = GaussianMixture(
+    np.array([0.3, 0.7]),
+    np.array([[-10.0, 0.0], [10.0, 5.0]]),
+    np.array([np.eye(2), [[0.5, 0.1], [0.1, 0.7]]]),
+)
 
 
 def test_three_points_from_a_gaussian():
@@ -86,8 +89,9 @@ def test_masses_sum_to_one_and_their_derivative_is_the_graph(seed, n, grid):
     factor = np.array([[0.8, 0.0], [0.3, 1.1]])
 
     def gaussian(b):
-        return gaussian_integrals(laguerre_edges(points, b), n, np.ones(1), np.zeros((1, 2)),
-                                  factor[None])
+        return gaussian_integrals(
+            laguerre_edges(points, b), n, np.ones(1), np.zeros((1, 2)), factor[None]
+        )
 
     def box(b):
         return box_integrals(laguerre_edges(points, b), points, b, lower, upper)
@@ -101,11 +105,13 @@ def test_masses_sum_to_one_and_their_derivative_is_the_graph(seed, n, grid):
         if grid:  # an edge in a wall has a derivative on one side only
             continue
         h = 1e-6
-        change = (integrals(offsets + h * direction).masses
-                  - integrals(offsets - h * direction).masses) / (2.0 * h)
+        change = (
+            integrals(offsets + h * direction).masses - integrals(offsets - h * direction).masses
+        ) / (2.0 * h)
         flow = cells.conductance * (direction[cells.near] - direction[cells.far])
-        exact = (np.bincount(cells.near, flow, minlength=n)
-                 - np.bincount(cells.far, flow, minlength=n))
+        exact = np.bincount(cells.near, flow, minlength=n) - np.bincount(
+            cells.far, flow, minlength=n
+        )
         # Central differences: h times jumps of the second derivative, and rounding over h.
         np.testing.assert_allclose(change, exact, atol=1e-4)
 
@@ -146,22 +152,26 @@ def test_a_mixture_with_a_gap():
 def test_points_in_a_subspace_are_a_problem_there():
     frame = np.linalg.qr(RNG.normal(size=(60, 2)))[0]
     high = solve_semi_discrete(Gaussian.standard(60), THREE @ frame.T + 1.0)
-    flat = solve_semi_discrete(
-        Gaussian(-frame.T @ np.ones(60), np.eye(2)), THREE).stats["cost"]
+    flat = solve_semi_discrete(Gaussian(-frame.T @ np.ones(60), np.eye(2)), THREE).stats["cost"]
     # What is left of the shift by (1, …, 1), and 58 variances.
     rest = 58.0 + 60.0 - float(np.sum((frame.T @ np.ones(60)) ** 2))
     assert high.stats["cost"] == pytest.approx(flat + rest, rel=1e-13)
     two = solve_semi_discrete(Gaussian.standard(3), np.array([[1.0, 0, 0], [-1.0, 0, 0]]))
     assert two.stats["cost"] == pytest.approx(4.0 - 2.0 * np.sqrt(2.0 / np.pi), rel=1e-14)
-    np.testing.assert_allclose(np.abs(two.stats["barycentres"]),
-                               [[np.sqrt(2.0 / np.pi), 0, 0]] * 2, atol=1e-14)
+    np.testing.assert_allclose(
+        np.abs(two.stats["barycentres"]), [[np.sqrt(2.0 / np.pi), 0, 0]] * 2, atol=1e-14
+    )
 
 
-@pytest.mark.parametrize("source", [
-    Uniform.unit(1),
-    GaussianMixture(np.array([0.3, 0.7]), np.array([[-10.0], [10.0]]),
-                    np.array([[[1.0]], [[0.25]]])),
-])
+@pytest.mark.parametrize(
+    "source",
+    [
+        Uniform.unit(1),
+        GaussianMixture(
+            np.array([0.3, 0.7]), np.array([[-10.0], [10.0]]), np.array([[[1.0]], [[0.25]]])
+        ),
+    ],
+)
 def test_on_the_line_it_agrees_with_the_line(source):
     y, w = RNG.normal(size=(30, 1)), RNG.dirichlet(np.ones(30))
     solution = solve_semi_discrete(source, y, w)
@@ -243,18 +253,25 @@ def test_saving_the_map(tmp_path):
     np.testing.assert_array_equal(brenier.load(tmp_path / "cells.brenier")(x), solution.map(x))
 
 
-@pytest.mark.parametrize(("source", "arguments", "message"), [
-    (Gaussian.standard(2), {"points": np.array([[0.0, np.nan]])}, "points: .* NaN or infinite"),
-    (Gaussian.standard(3), {"points": THREE}, "points: got dimension 2; wants dimension 3"),
-    (Gaussian.standard(2), {"points": np.zeros((0, 2))}, r"points: got shape \(0, 2\)"),
-    (Gaussian.standard(2), {"points": THREE[[0, 1, 0]]}, "points: got row 2 equal to row 0"),
-    (Gaussian.standard(2), {"points": THREE, "weights": -np.ones(3)}, "weights: got negative"),
-    (Gaussian.standard(2), {"points": THREE, "weights": np.ones(2)}, r"weights: got shape \(2,\)"),
-    (Gaussian.standard(2), {"points": THREE, "tolerance": 0.0}, "tolerance: got 0"),
-    (Gaussian.standard(2), {"points": THREE, "max_iterations": 0}, "max_iterations: got 0"),
-    (Empirical(THREE), {"points": THREE}, "source: got Empirical; wants a Gaussian"),
-    (Gaussian.standard(3), {"points": RNG.normal(size=(4001, 3))}, "points: got 4,001 points"),
-])
+@pytest.mark.parametrize(
+    ("source", "arguments", "message"),
+    [
+        (Gaussian.standard(2), {"points": np.array([[0.0, np.nan]])}, "points: .* NaN or infinite"),
+        (Gaussian.standard(3), {"points": THREE}, "points: got dimension 2; wants dimension 3"),
+        (Gaussian.standard(2), {"points": np.zeros((0, 2))}, r"points: got shape \(0, 2\)"),
+        (Gaussian.standard(2), {"points": THREE[[0, 1, 0]]}, "points: got row 2 equal to row 0"),
+        (Gaussian.standard(2), {"points": THREE, "weights": -np.ones(3)}, "weights: got negative"),
+        (
+            Gaussian.standard(2),
+            {"points": THREE, "weights": np.ones(2)},
+            r"weights: got shape \(2,\)",
+        ),
+        (Gaussian.standard(2), {"points": THREE, "tolerance": 0.0}, "tolerance: got 0"),
+        (Gaussian.standard(2), {"points": THREE, "max_iterations": 0}, "max_iterations: got 0"),
+        (Empirical(THREE), {"points": THREE}, "source: got Empirical; wants a Gaussian"),
+        (Gaussian.standard(3), {"points": RNG.normal(size=(4001, 3))}, "points: got 4,001 points"),
+    ],
+)
 def test_bad_input(source, arguments, message):
     with pytest.raises(ValueError, match=message):
         solve_semi_discrete(source, **arguments)

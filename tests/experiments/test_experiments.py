@@ -10,21 +10,33 @@ from brenier.cli import main
 
 _FOLDER = Path(__file__).parents[2] / "experiments"
 _SEEDS = {
-    "dlv26/affine": "1", "dlv26/fig2": "10", "exact/references": "1", "audit/calibration": "5",
-    "encoder/references": "2", "krco22/thm31": "2", "pey24/tessellation": "1",
+    "dlv26/affine": "1",
+    "dlv26/fig2": "10",
+    "exact/references": "1",
+    "audit/calibration": "5",
+    "encoder/references": "2",
+    "krco22/thm31": "2",
+    "pey24/tessellation": "1",
     "ls22/counterexample": "1",
-    "krco22/table1": "2", "krco22/fig1": "1", "krco22/fig3": "2",
-    "deb25/gaussians": "1", "deb25/mckean_vlasov": "1", "deb25/mirror_examples": "1",
-    "deb25/generator": "1", "deb25/references": "1", "deb25/scaling_limit": "1",
+    "krco22/table1": "2",
+    "krco22/fig1": "1",
+    "krco22/fig3": "2",
+    "deb25/gaussians": "1",
+    "deb25/mckean_vlasov": "1",
+    "deb25/mirror_examples": "1",
+    "deb25/generator": "1",
+    "deb25/references": "1",
+    "deb25/scaling_limit": "1",
     "krco22/images": "1",
-    "single/cell": "1", "w2/benchmark": "1",
-}  # fmt: skip
+    "single/cell": "1",
+    "w2/benchmark": "1",
+}
 # Those that read data, which a fresh clone does not have.
 _SHARED = Path(__file__).parents[3] / "shared" / "data"
 _DATA = {
     "single/cell": (_SHARED / "kang_ifnb_pbmc.h5ad",),
     "w2/benchmark": (_SHARED / "w2bench_D2.npz", _SHARED / "w2bench_D16.npz"),
-}  # fmt: skip
+}
 
 
 @pytest.mark.slow

@@ -62,8 +62,9 @@ def test_a_run_stopped_by_ctrl_c_resumes_in_the_same_bits(whole, tmp_path):
 
 def test_the_held_out_loss_of_the_true_predictor():
     """For X = 0 the best v is −(√(1−a²)) 0 + a Z = x a / √(1−a²), with loss 0."""
-    model = ImageModel(lambda a, image, label: a * image / jnp.sqrt(1.0 - a**2), (8, 8, 1), "v",
-                       CosineSchedule())  # fmt: skip
+    model = ImageModel(
+        lambda a, image, label: a * image / jnp.sqrt(1.0 - a**2), (8, 8, 1), "v", CosineSchedule()
+    )
     metric = HeldOutDenoising(jnp.zeros((16, 64), jnp.float32), None, KEY)
     # float32 rounding, amplified by a / √(1−a²), up to 200 or so.
     assert float(metric(model.encoder())) < 1e-8
@@ -93,9 +94,10 @@ def test_only_encoders_of_image_models_are_trained():
         image_model(AffineMap(np.eye(2), np.zeros(2)))
 
 
-@pytest.mark.parametrize("changes", [
-    {"steps": 0}, {"rate": 0.0}, {"averaging": 1.0}, {"weight_decay": -1.0}, {"warmup": 1.0},
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "changes",
+    [{"steps": 0}, {"rate": 0.0}, {"averaging": 1.0}, {"weight_decay": -1.0}, {"warmup": 1.0}],
+)
 def test_settings_are_checked(changes):
     name = next(iter(changes))
     with pytest.raises(ValueError, match=f"{name}: got"):

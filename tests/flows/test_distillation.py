@@ -16,8 +16,7 @@ KEY = jax.random.key(0)
 @pytest.mark.slow
 def test_learns_a_map_that_bends():
     phi = LogSumExp(
-        jnp.array([[-1.5, 0.0], [1.5, 0.0], [0.0, 1.5]]), jnp.zeros(3), jnp.log(0.5),
-        jnp.log(0.3),
+        jnp.array([[-1.5, 0.0], [1.5, 0.0], [0.0, 1.5]]), jnp.zeros(3), jnp.log(0.5), jnp.log(0.3)
     )
     source = Gaussian.standard(2)
     solution = distil(GradientMap(phi), source, key=KEY, widths=(32,), steps=600, points=4096)

@@ -37,9 +37,13 @@ def _run(method, map, source=_AFFINE.source, target=_AFFINE.target):
 
 def _exact(scheme, step_size, steps, inner=8):
     return ConstrainedDrift(
-        functional=KL(ExactScore()), scheme=scheme, step_size=step_size, steps=steps,
-        oracle=NaturalGradient(steps=inner, damping=1e-8), points=_POINTS,
-    )  # fmt: skip
+        functional=KL(ExactScore()),
+        scheme=scheme,
+        step_size=step_size,
+        steps=steps,
+        oracle=NaturalGradient(steps=inner, damping=1e-8),
+        points=_POINTS,
+    )
 
 
 def _matrix(method):
@@ -79,9 +83,13 @@ def test_wasserstein_natural_gradient_follows_the_ornstein_uhlenbeck_flow():
     errors = []
     for tau in (0.02, 0.01):
         method = WassersteinNatural(
-            functional=KL(ExactScore()), step_size=tau, steps=round(0.5 / tau), bumps=0,
-            points=_POINTS, damping=1e-12,
-        )  # fmt: skip
+            functional=KL(ExactScore()),
+            step_size=tau,
+            steps=round(0.5 / tau),
+            bumps=0,
+            points=_POINTS,
+            damping=1e-12,
+        )
         a = _matrix(method)
         errors.append(np.abs(a @ _S @ a - (np.eye(2) + np.exp(-1.0) * (_S - np.eye(2)))).max())
     assert errors[1] < 0.005
@@ -132,13 +140,17 @@ def test_the_dual_form_gives_the_same_step():
 @pytest.mark.parametrize(
     "method",
     [
-        pytest.param(ConstrainedDrift(scheme="implicit", steps=4, particles=60),
-                     marks=pytest.mark.slow),
+        pytest.param(
+            ConstrainedDrift(scheme="implicit", steps=4, particles=60), marks=pytest.mark.slow
+        ),
         ConstrainedDrift(steps=3, particles=60, oracle=FirstOrder(30, 0.05)),
-        pytest.param(ConstrainedDrift(functional=MMD(), step_size=2.0, steps=6, particles=60),
-                     marks=pytest.mark.slow),
-        pytest.param(EuclideanDescent(learning_rate=0.02, steps=60, particles=60),
-                     marks=pytest.mark.slow),
+        pytest.param(
+            ConstrainedDrift(functional=MMD(), step_size=2.0, steps=6, particles=60),
+            marks=pytest.mark.slow,
+        ),
+        pytest.param(
+            EuclideanDescent(learning_rate=0.02, steps=60, particles=60), marks=pytest.mark.slow
+        ),
     ],
     ids=["implicit", "first-order", "mmd", "adam"],
 )

@@ -83,17 +83,16 @@ def test_a_map_that_bends_follows_the_parabolic_flow():
     y = np.linspace(-1.8, 1.5, 9)
     wanted = np.interp(y, x + grid.derivatives(0).first @ p, x)
     end = _run(MirrorFlow(steps=10, points=quasi_sample(g, 256, seed=0)), g, f, start).map
-    gap, way = (
-        np.abs(np.asarray(T(y[:, None]))[:, 0] - wanted).max() for T in (end, start)
-    )
+    gap, way = (np.abs(np.asarray(T(y[:, None]))[:, 0] - wanted).max() for T in (end, start))
     # What eight units cannot follow: 5 % of the way was measured.
     assert gap < 0.1 * way
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("family", "divergence"), [
-    ("network", "kl"), ("network", "reverse_kl"), ("log-sum-exp", "chi2"),
-])
+@pytest.mark.parametrize(
+    ("family", "divergence"),
+    [("network", "kl"), ("network", "reverse_kl"), ("log-sum-exp", "chi2")],
+)
 def test_maps_that_bend_arrive_with_the_defaults(family, divergence):
     """By "adaptive" and its ridge; the explicit schemes at the same τ, or a slight ridge, do not.
 
@@ -106,8 +105,13 @@ def test_maps_that_bend_arrive_with_the_defaults(family, divergence):
         return KL(ExactScore()).value(Moving.pushed(map, TWO_MODES, held), f, KEY)
 
     functional = PowerDivergence.named(divergence)
-    wanted = {"key": KEY, "initial": GradientMap(FAMILIES[family]()), "metric": entropy,
-              "blocks": 4, "throw": False}
+    wanted = {
+        "key": KEY,
+        "initial": GradientMap(FAMILIES[family]()),
+        "metric": entropy,
+        "blocks": 4,
+        "throw": False,
+    }
     solution = solve(TWO_MODES, f, method=MirrorFlow(functional, steps=40), **wanted)
     assert solution.result is Result.successful
     history = solution.stats["history"]
@@ -135,8 +139,16 @@ def test_sub_steps_keep_to_their_tolerance_or_say_that_they_cannot():
     assert errors[0] < 10 * 1e-4
     assert errors[1] < 100 * 1e-7
     method = MirrorFlow(steps=1, points=Y, tolerance=1e-300)
-    solution = solve(base, normal, method=method, initial=start, key=KEY, blocks=1, throw=False,
-                     metric=lambda map: map.matrix[0, 0])
+    solution = solve(
+        base,
+        normal,
+        method=method,
+        initial=start,
+        key=KEY,
+        blocks=1,
+        throw=False,
+        metric=lambda map: map.matrix[0, 0],
+    )
     assert solution.result is Result.diverged
     assert float(solution.map.matrix[0, 0]) == 1.0
 
@@ -219,13 +231,21 @@ def test_other_divergences_arrive_where_kl_does():
         # One fixed point for all, up to a constant: KL with τ = ε is Sinkhorn to rounding.
         gap = (p - p.mean()) - (limit - limit.mean())
         assert np.abs(gap).max() < (1e-12 if divergence == "kl" else 1e-3)
-    wild = divergence_flow(source, target, grid, 200, divergence="kl", epsilon=0.1, step_size=0.4,
-                           throw=False)
+    wild = divergence_flow(
+        source, target, grid, 200, divergence="kl", epsilon=0.1, step_size=0.4, throw=False
+    )
     assert wild.result is Result.diverged
     # Nine deviations apart: χ² throws the potential out at once; no word of grids.
     far = Gaussian(np.array([9.0]), np.eye(1))
-    lost = divergence_flow(Gaussian(np.zeros(1), 0.25 * np.eye(1)), far, Box([-4.0], [4.0], [161]),
-                           3, divergence="chi2", epsilon=0.1, throw=False)
+    lost = divergence_flow(
+        Gaussian(np.zeros(1), 0.25 * np.eye(1)),
+        far,
+        Box([-4.0], [4.0], [161]),
+        3,
+        divergence="chi2",
+        epsilon=0.1,
+        throw=False,
+    )
     assert lost.result is Result.diverged
     with pytest.raises(ValueError, match="divergence: got 'total_variation'"):
         divergence_flow(source, target, grid, 1, divergence="total_variation", epsilon=0.1)

@@ -46,8 +46,9 @@ def test_gaussians_obey_the_matrix_equation():
     # Reference values of MATH_4, G2; and no digits are lost at large times.
     np.testing.assert_allclose(
         gaussian_parabolic_flow(*PAIR, 1.0).matrix,
-        [[0.673060909, 0.496118864], [0.496118864, 1.836602425]], atol=1e-9,
-    )  # fmt: skip
+        [[0.673060909, 0.496118864], [0.496118864, 1.836602425]],
+        atol=1e-9,
+    )
     end = gaussian_parabolic_flow(*PAIR, 500.0)
     np.testing.assert_allclose(end.matrix @ G @ end.matrix, F, atol=1e-13)
     rho = flow_measure(end, PAIR[1])
@@ -60,8 +61,10 @@ def test_sinkhorn_between_gaussians_contracts_at_its_rate_towards_its_fixed_poin
     source, target = NORMAL, Gaussian(np.zeros(1), np.array([[0.25]]))
     fixed = -0.5 * eps * f + np.sqrt(0.25 * eps**2 * f**2 + f / g)
     theta = 2.0 * np.arcsinh(0.5 * eps * np.sqrt(f * g))
-    gaps = [float(gaussian_sinkhorn_flow(source, target, k, epsilon=eps).matrix[0, 0]) - fixed
-            for k in (30, 31)]
+    gaps = [
+        float(gaussian_sinkhorn_flow(source, target, k, epsilon=eps).matrix[0, 0]) - fixed
+        for k in (30, 31)
+    ]
     assert gaps[1] / gaps[0] == pytest.approx(np.exp(-2 * theta), abs=1e-6)
 
 
@@ -132,8 +135,14 @@ def test_parametrised_potentials_follow_the_flow_at_second_order():
     errors = []
     for steps in (5, 10):
         method = ParabolicMongeAmpere(step_size=0.5 / steps, steps=steps, particles=40)
-        end = solve(*PAIR, method=method, initial=start, key=KEY, blocks=1,
-                    metric=lambda map: -jnp.trace(map.potential.matrix))
+        end = solve(
+            *PAIR,
+            method=method,
+            initial=start,
+            key=KEY,
+            blocks=1,
+            metric=lambda map: -jnp.trace(map.potential.matrix),
+        )
         errors.append(float(jnp.abs(end.map.potential.matrix - exact).max()))
     assert np.log2(errors[0] / errors[1]) == pytest.approx(2.0, abs=0.5)
 
@@ -144,7 +153,8 @@ def test_nonlinear_families_follow_the_flow_on_the_line(family):
     """Against the one-dimensional integrator, from the same start, towards two modes."""
     phi = (
         LogSumExp.identity(KEY, 1, 16, temperature=0.5, strong_convexity=0.2)
-        if family == "log-sum-exp" else ICNN.identity(KEY, 1, (16, 16))
+        if family == "log-sum-exp"
+        else ICNN.identity(KEY, 1, (16, 16))
     )
     target = GaussianMixture(
         np.array([0.35, 0.65]), np.array([[-1.2], [0.8]]), np.array([[[0.36]], [[0.25]]])
@@ -190,8 +200,15 @@ def test_beyond_twenty_dimensions_by_stochastic_determinants():
     source, target = Gaussian.standard(d), Gaussian(np.zeros(d), np.diag(deviations**2))
     method = ParabolicMongeAmpere(step_size=0.1, steps=5, particles=700, probes=2)
     start = GradientMap(Quadratic.identity(d))
-    end = brenier.solve(source, target, method=method, initial=start, key=KEY, blocks=1,
-                        metric=lambda map: -jnp.sum((map.potential.matrix - jnp.eye(d)) ** 2))
+    end = brenier.solve(
+        source,
+        target,
+        method=method,
+        initial=start,
+        key=KEY,
+        blocks=1,
+        metric=lambda map: -jnp.sum((map.potential.matrix - jnp.eye(d)) ** 2),
+    )
     flow = gaussian_parabolic_flow(source, target, 0.5).matrix
     # A Hessian that is the same everywhere leaves no noise: 0.1² times a fraction of a unit.
     np.testing.assert_allclose(end.map.potential.matrix, flow, atol=0.01)

@@ -20,9 +20,9 @@ from brenier.problems import l2_uvp, separable
 _KEYS = jax.random.split(jax.random.key(0), 4)
 
 
-@pytest.mark.parametrize(("dimension", "sharpness"), [
-    (2, 20.0), pytest.param(17, 5.0, marks=pytest.mark.slow),
-])
+@pytest.mark.parametrize(
+    ("dimension", "sharpness"), [(2, 20.0), pytest.param(17, 5.0, marks=pytest.mark.slow)]
+)
 @pytest.mark.slow
 def test_newton_steps_climb_to_the_conjugates(dimension, sharpness):
     # Sharp bends: from far away Newton needs its damping. 17: conjugate gradients, no Hessian.
@@ -72,8 +72,15 @@ def test_learns_a_known_map():
     y = Empirical(problem.target.sample(_KEYS[1], 3000))
     start = GradientMap(ICNN.identity(_KEYS[2], 2, (32,), activation="squareplus"))
     held = HeldOutDual(problem.source.sample(_KEYS[2], 500), problem.target.sample(_KEYS[3], 500))
-    solution = solve(x, y, method=SemiDual(steps=400, batch=128, rate=0.03), initial=start,
-                     key=_KEYS[3], metric=held, blocks=4)
+    solution = solve(
+        x,
+        y,
+        method=SemiDual(steps=400, batch=128, rate=0.03),
+        initial=start,
+        key=_KEYS[3],
+        metric=held,
+        blocks=4,
+    )
     test = problem.source.sample(jax.random.key(9), 2000)
     truth = problem.map(test)
     slope = np.cov(test.T, truth.T)[2:, :2] @ np.linalg.inv(np.cov(test.T))
@@ -118,8 +125,14 @@ def test_an_interrupted_run_ends_in_the_same_bits(tmp_path):
     start = GradientMap(ICNN.identity(_KEYS[2], 2, (4,)))
     # Three blocks; the bases of the optimiser are refreshed in the second.
     run = functools.partial(
-        solve, cloud, cloud, method=SemiDual(steps=12, batch=20), initial=start, key=_KEYS[3],
-        metric=lambda map: jnp.mean(map(cloud.points) ** 2), blocks=3,
+        solve,
+        cloud,
+        cloud,
+        method=SemiDual(steps=12, batch=20),
+        initial=start,
+        key=_KEYS[3],
+        metric=lambda map: jnp.mean(map(cloud.points) ** 2),
+        blocks=3,
     )
 
     def interrupt(now):

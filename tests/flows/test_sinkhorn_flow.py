@@ -57,11 +57,16 @@ def test_orders_of_both_starts():
     exact = float(flow.matrix[0, 0]) * x + float(flow.offset[0])
     for half, wanted in ((False, 1.0), (True, 2.0)):
         errors = [
-            np.abs(_slope(sinkhorn_flow(
-                NORMAL, NARROW, BOX, 0.8, epsilon=eps, half_shift=half, throw=False
-            )) - exact).max()
+            np.abs(
+                _slope(
+                    sinkhorn_flow(
+                        NORMAL, NARROW, BOX, 0.8, epsilon=eps, half_shift=half, throw=False
+                    )
+                )
+                - exact
+            ).max()
             for eps in (0.05, 0.025)
-        ]  # fmt: skip
+        ]
         assert np.log2(errors[0] / errors[1]) == pytest.approx(wanted, abs=0.15)
 
 
@@ -107,8 +112,9 @@ def test_the_map_of_the_plan_is_its_conditional_mean():
     near = gap - TURN * np.round(gap / TURN)
     mean = x + (plan * near).sum(axis=1) / plan.sum(axis=1)
     np.testing.assert_allclose(solution.map(x[:, None])[:, 0], mean, atol=1e-10)
-    np.testing.assert_allclose(solution.map(x[:, None] + TURN), solution.map(x[:, None]) + TURN,
-                               atol=1e-12)
+    np.testing.assert_allclose(
+        solution.map(x[:, None] + TURN), solution.map(x[:, None]) + TURN, atol=1e-12
+    )
 
 
 def test_annealed_sinkhorn_finds_the_monge_map():

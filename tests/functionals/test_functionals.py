@@ -55,15 +55,18 @@ TARGETS = {
 
 
 # Above d = 8 distances are computed another way.
-@pytest.mark.parametrize(("name", "target", "dimension"), [
-    ("energy distance", "gaussian", 2),
-    ("energy distance", "atoms", 12),
-    ("gaussian kernel", "atoms", 2),
-    ("laplace kernel", "gaussian", 12),
-    ("sinkhorn", "atoms", 2),
-    ("potential", "gaussian", 2),
-    ("interaction", "gaussian", 2),
-])
+@pytest.mark.parametrize(
+    ("name", "target", "dimension"),
+    [
+        ("energy distance", "gaussian", 2),
+        ("energy distance", "atoms", 12),
+        ("gaussian kernel", "atoms", 2),
+        ("laplace kernel", "gaussian", 12),
+        ("sinkhorn", "atoms", 2),
+        ("potential", "gaussian", 2),
+        ("interaction", "gaussian", 2),
+    ],
+)
 def test_gradient_is_the_derivative_of_the_value(name, target, dimension, rng):
     functional, target = FUNCTIONALS[name], TARGETS[target](dimension)
     y = rng.normal(size=(25, dimension)) + 0.3
@@ -72,21 +75,26 @@ def test_gradient_is_the_derivative_of_the_value(name, target, dimension, rng):
 
     @jax.jit
     def look(y):
-        values = jax.lax.map(lambda z: functional.value(Moving(z), target, KEY),
-                             jnp.stack([y + h * v, y - h * v]))
+        values = jax.lax.map(
+            lambda z: functional.value(Moving(z), target, KEY), jnp.stack([y + h * v, y - h * v])
+        )
         return values, functional.gradient(Moving(y), target, KEY)
 
     (above, below), gradient = look(jnp.asarray(y))
     # n ∂F/∂y_i = ∇_W F(y_i); central differences err by h² times third derivatives: 1e-6 at most.
-    np.testing.assert_allclose(np.mean(np.sum(gradient * v, axis=1)), (above - below) / (2 * h),
-                               rtol=2e-6, atol=1e-8)
+    np.testing.assert_allclose(
+        np.mean(np.sum(gradient * v, axis=1)), (above - below) / (2 * h), rtol=2e-6, atol=1e-8
+    )
 
 
-@pytest.mark.parametrize(("kernel", "profile"), [
-    (Energy(), lambda r: -r),
-    (GaussianKernel(0.5), lambda r: np.exp(-2.0 * r**2)),
-    (LaplaceKernel(0.5), lambda r: np.exp(-2.0 * r)),
-])
+@pytest.mark.parametrize(
+    ("kernel", "profile"),
+    [
+        (Energy(), lambda r: -r),
+        (GaussianKernel(0.5), lambda r: np.exp(-2.0 * r**2)),
+        (LaplaceKernel(0.5), lambda r: np.exp(-2.0 * r)),
+    ],
+)
 def test_mmd_is_the_double_sum_over_weighted_atoms(kernel, profile, rng):
     x, y = rng.normal(size=(6, 3)), rng.normal(size=(9, 3))
     b = rng.uniform(size=9)
@@ -116,8 +124,9 @@ def test_tiles_give_what_the_whole_matrix_gives(rng):
     b = jnp.full(2300, 1 / 2300)
     for kernel in (Energy(), GaussianKernel(0.3)):
         parts = [kernel.mean_gradient(rows, y, b) for rows in jnp.split(x, 2)]
-        np.testing.assert_allclose(kernel.mean_gradient(x, y, b), jnp.concatenate(parts),
-                                   rtol=1e-10, atol=1e-13)
+        np.testing.assert_allclose(
+            kernel.mean_gradient(x, y, b), jnp.concatenate(parts), rtol=1e-10, atol=1e-13
+        )
 
 
 def test_sinkhorn_divergence_of_a_translate_is_half_its_square(rng):
@@ -148,8 +157,9 @@ def test_interaction_of_two_particles_in_closed_form():
     pair, target = np.array([[0.0, 0.0], [2.0, 0.0]]), Gaussian.standard(2)
     repulsion = InteractionEnergy(lambda z: -jnp.log(jnp.linalg.norm(z)))
     np.testing.assert_allclose(_value(repulsion, pair, target), -0.5 * np.log(2.0))
-    np.testing.assert_allclose(_gradient(repulsion, pair, target), [[0.5, 0.0], [-0.5, 0.0]],
-                               atol=1e-15)
+    np.testing.assert_allclose(
+        _gradient(repulsion, pair, target), [[0.5, 0.0], [-0.5, 0.0]], atol=1e-15
+    )
 
 
 def test_the_target_points_of_an_evaluation(rng):
@@ -168,13 +178,16 @@ def test_the_target_points_of_an_evaluation(rng):
     assert draw_target(Gaussian.standard(2), 8, 5, KEY)[0].shape == (8, 2)
 
 
-@pytest.mark.parametrize(("make", "message"), [
-    (lambda: GaussianKernel(0.0), r"bandwidth: got 0\.0"),
-    (lambda: LaplaceKernel(-1.0), r"bandwidth: got -1\.0"),
-    (lambda: MMD(target_size=0), "target_size: got 0"),
-    (lambda: SinkhornDivergence(0.0), r"epsilon: got 0\.0"),
-    (lambda: SinkhornDivergence(tolerance=-1.0), r"tolerance: got -1\.0"),
-])
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: GaussianKernel(0.0), r"bandwidth: got 0\.0"),
+        (lambda: LaplaceKernel(-1.0), r"bandwidth: got -1\.0"),
+        (lambda: MMD(target_size=0), "target_size: got 0"),
+        (lambda: SinkhornDivergence(0.0), r"epsilon: got 0\.0"),
+        (lambda: SinkhornDivergence(tolerance=-1.0), r"tolerance: got -1\.0"),
+    ],
+)
 def test_bad_configuration(make, message):
     with pytest.raises(ValueError, match=message):
         make()

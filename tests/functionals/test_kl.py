@@ -57,8 +57,10 @@ def test_exact_gradient_of_a_bent_map_is_the_derivative_of_the_value():
     def value(step):
         moved = GradientMap(
             LogSumExp(
-                potential.slopes.at[0].add(step * bump), potential.offsets,
-                potential.log_temperature, potential.log_modulus,
+                potential.slopes.at[0].add(step * bump),
+                potential.offsets,
+                potential.log_temperature,
+                potential.log_modulus,
             )
         )
         moving = Moving.pushed(moved, source, x)

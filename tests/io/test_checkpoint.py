@@ -27,8 +27,13 @@ def _state(seed=0, widths=(4, 4), dtype=jnp.float64, floor=1e-3):
     key = jax.random.key(seed, impl="rbg")
     potential = ICNN.identity(jax.random.key(seed), 2, widths, floor=floor)
     return _State(
-        GradientMap(potential), key, jax.random.PRNGKey(seed), jnp.asarray(7, jnp.int32),
-        (jnp.array([0.1 + seed, jnp.nan, -0.0], dtype),), np.arange(3), 0.1 + seed,
+        GradientMap(potential),
+        key,
+        jax.random.PRNGKey(seed),
+        jnp.asarray(7, jnp.int32),
+        (jnp.array([0.1 + seed, jnp.nan, -0.0], dtype),),
+        np.arange(3),
+        0.1 + seed,
         jnp.broadcast_to(1.0 + seed, (2,)),
     )
 

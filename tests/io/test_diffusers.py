@@ -51,10 +51,15 @@ def test_a_small_model_of_diffusers_predicts_and_samples_alike(prediction, tmp_p
     torch = pytest.importorskip("torch")
     torch.manual_seed(0)
     network = diffusers.UNet2DModel(
-        sample_size=8, in_channels=1, out_channels=1, layers_per_block=1, norm_num_groups=4,
-        block_out_channels=(8, 8), down_block_types=("DownBlock2D",) * 2,
+        sample_size=8,
+        in_channels=1,
+        out_channels=1,
+        layers_per_block=1,
+        norm_num_groups=4,
+        block_out_channels=(8, 8),
+        down_block_types=("DownBlock2D",) * 2,
         up_block_types=("UpBlock2D",) * 2,
-    ).eval()  # fmt: skip
+    ).eval()
     scheduler = diffusers.DDIMScheduler(
         beta_schedule="linear", clip_sample=False, prediction_type=prediction
     )

@@ -73,9 +73,13 @@ def test_a_full_disk_is_said_and_loses_nothing(tmp_path):
     np.save(tmp_path / "new.npy", np.ones((5000, 2)))
     (tmp_path / "out.npy").write_text("before")
     run = subprocess.run(
-        [sys.executable, "-c", _FULL], cwd=tmp_path, env=_environment(), check=True, text=True,
+        [sys.executable, "-c", _FULL],
+        cwd=tmp_path,
+        env=_environment(),
+        check=True,
+        text=True,
         capture_output=True,
-    )  # fmt: skip
+    )
     said, kept, code = run.stdout.strip().split("\n")
     assert "run: could not save a checkpoint (File too large); the checkpoint before it is" in said
     assert kept == "True"
@@ -118,16 +122,18 @@ brenier.save(sys.argv[2], solution.map)
 def test_ten_times_killed_at_random_moments_ends_in_the_same_map(tmp_path):
     """SIGKILL asks nobody: what is on the disk then is all there is."""
     environment = {
-        **_environment(), "JAX_COMPILATION_CACHE_DIR": str(tmp_path / "cache"),
+        **_environment(),
+        "JAX_COMPILATION_CACHE_DIR": str(tmp_path / "cache"),
         "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0.1",
-    }  # fmt: skip
+    }
     (tmp_path / "fit.py").write_text(_FIT)
 
     def command(name):
         return [sys.executable, "fit.py", f"{name}.checkpoint", f"{name}.brenier"]
 
-    subprocess.run(command("whole"), cwd=tmp_path, env=environment, check=True,
-                   stdout=subprocess.DEVNULL)  # fmt: skip
+    subprocess.run(
+        command("whole"), cwd=tmp_path, env=environment, check=True, stdout=subprocess.DEVNULL
+    )
     moments = random.Random(0)
     reached = []
     for _ in range(10):
@@ -141,8 +147,9 @@ def test_ten_times_killed_at_random_moments_ends_in_the_same_map(tmp_path):
             lines += process.stdout.readlines()
         reached.append(int(lines[-1]))
     assert reached == sorted(reached)  # no run falls behind the one before it
-    subprocess.run(command("killed"), cwd=tmp_path, env=environment, check=True,
-                   stdout=subprocess.DEVNULL)  # fmt: skip
+    subprocess.run(
+        command("killed"), cwd=tmp_path, env=environment, check=True, stdout=subprocess.DEVNULL
+    )
     first, second = ((tmp_path / f"{name}.brenier").read_bytes() for name in ("whole", "killed"))
     assert first == second
     parts = [file.name for file in tmp_path.iterdir() if file.suffix == ".part"]

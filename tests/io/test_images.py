@@ -126,7 +126,7 @@ DAMAGED = {
     "d-idx3-ubyte.gz": (b"\x1f\x8b none", "a damaged .gz"),
     "e.npy": (b"no array", "a damaged .npy"),
     "f.txt": (b"text", "got the ending '.txt'"),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("name", DAMAGED)
@@ -142,8 +142,12 @@ def test_damaged_files_are_told_apart(name, tmp_path):
 
 @pytest.mark.parametrize(
     ("labels", "phrase"),
-    [([1, 2], "labels of shape"), ([0, 1, -1], "got the label -1"), ([0, 1, 0.5], "wants one int"),
-     ([0, 1, 2**40], "wants integers from 0 up, below 2")],
+    [
+        ([1, 2], "labels of shape"),
+        ([0, 1, -1], "got the label -1"),
+        ([0, 1, 0.5], "wants one int"),
+        ([0, 1, 2**40], "wants integers from 0 up, below 2"),
+    ],
 )
 def test_labels_that_cannot_be(labels, phrase, folder, tmp_path):
     np.save(tmp_path / "labels.npy", np.array(labels))

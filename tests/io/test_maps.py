@@ -84,9 +84,12 @@ def _examples():
     train = TensorTrain.from_grid(np.exp(-0.5 * np.add.outer(y**2, y**2)), [-7, -7], [7, 7])
     noise = ExactNoise(MixtureVelocity(gaussian))
     velocities = (
-        HyperbolicClock(AtomsVelocity(Empirical(points))), TensorTrainVelocity(train),
-        NoiseVelocity(noise, 2), ProbabilityFlow(gaussian, LinearSchedule()),
-        ProbabilityFlow(gaussian, CosineSchedule()), ProbabilityFlow(gaussian, ConstantSchedule()),
+        HyperbolicClock(AtomsVelocity(Empirical(points))),
+        TensorTrainVelocity(train),
+        NoiseVelocity(noise, 2),
+        ProbabilityFlow(gaussian, LinearSchedule()),
+        ProbabilityFlow(gaussian, CosineSchedule()),
+        ProbabilityFlow(gaussian, ConstantSchedule()),
         ProbabilityFlow(gaussian, RateSchedule(jax.nn.softplus, 1.0)),
     )
     return [
@@ -136,11 +139,24 @@ def _kinds(module):
 _WITHOUT = {"ScoreVelocity"}
 # Dearer to make: saved and loaded in tests/velocities.
 _ELSEWHERE = {
-    "DacorognaMoserVelocity", "FokkerPlanckVelocity", "MatchingVelocity", "McCannVelocity",
-    "NetworkVelocity", "RatioVelocity", "RescaledDiffusionVelocity", "ImageModel", "ImageVelocity",
-    "UNet", "UNetSettings", "UNetStep", "Attention", "Convolution", "Dense", "GroupNorm",
+    "DacorognaMoserVelocity",
+    "FokkerPlanckVelocity",
+    "MatchingVelocity",
+    "McCannVelocity",
+    "NetworkVelocity",
+    "RatioVelocity",
+    "RescaledDiffusionVelocity",
+    "ImageModel",
+    "ImageVelocity",
+    "UNet",
+    "UNetSettings",
+    "UNetStep",
+    "Attention",
+    "Convolution",
+    "Dense",
+    "GroupNorm",
     "ResidualBlock",
-}  # fmt: skip
+}
 
 
 def _classes(value):

@@ -10,8 +10,16 @@ from safetensors.numpy import load_file, save_file
 from brenier.io import check_model_folder, load_model, read_model_config, save_model
 from brenier.velocities import CosineSchedule, ImageModel, LinearSchedule, UNet
 
-NET = UNet.random(jax.random.key(0), (8, 12, 3), width=4, multipliers=(1, 2), attention=(4,),
-                  heads=2, dropout=0.1, classes=3)  # fmt: skip
+NET = UNet.random(
+    jax.random.key(0),
+    (8, 12, 3),
+    width=4,
+    multipliers=(1, 2),
+    attention=(4,),
+    heads=2,
+    dropout=0.1,
+    classes=3,
+)
 MODEL = ImageModel(NET, (8, 12, 3), "epsilon", LinearSchedule(0.2, 10.0), 17, 3)
 
 
@@ -63,7 +71,7 @@ BROKEN = {
     "no network": (_drop_network, "a configuration without 'network'"),
     "other weights": (_drop_weight, "got nothing as stem.kernel"),
     "a schedule of code": (lambda f: _changed(f, schedule={"function": "os.system"}), "os.system"),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("case", BROKEN)

@@ -43,7 +43,9 @@ def test_csv_keeps_its_header_and_every_bit(names, tmp_path):
         st.text(st.characters(categories=("L",)), min_size=1, max_size=8).filter(
             lambda word: word.lower() not in ("nan", "inf", "infinity")
         ),
-        min_size=2, max_size=2, unique=True,
+        min_size=2,
+        max_size=2,
+        unique=True,
     ),
 )
 def test_any_csv_survives(rows, names, tmp_path_factory):
@@ -90,12 +92,17 @@ def _pixels(shape, top=255, dtype=np.uint8):
 @pytest.mark.parametrize(
     ("pixels", "ending"),
     [
-        (_pixels((4, 5, 3)), "png"), (_pixels((4, 5, 3)), "webp"), (_pixels((4, 5, 3)), "bmp"),
-        (_pixels((4, 5, 3)), "tiff"), (_pixels((4, 5)), "png"), (_pixels((4, 5, 4)), "png"),
-        (_pixels((4, 5, 2)), "png"), (_pixels((4, 5), 65535, np.uint16), "png"),
+        (_pixels((4, 5, 3)), "png"),
+        (_pixels((4, 5, 3)), "webp"),
+        (_pixels((4, 5, 3)), "bmp"),
+        (_pixels((4, 5, 3)), "tiff"),
+        (_pixels((4, 5)), "png"),
+        (_pixels((4, 5, 4)), "png"),
+        (_pixels((4, 5, 2)), "png"),
+        (_pixels((4, 5), 65535, np.uint16), "png"),
     ],
     ids=["rgb", "webp", "bmp", "tiff", "grey", "rgba", "grey-alpha", "grey16"],
-)  # fmt: skip
+)
 def test_pictures_come_back_pixel_for_pixel(pixels, ending, tmp_path):
     path, again = tmp_path / f"a.{ending}", tmp_path / f"b.{ending}"
     Image.fromarray(pixels).save(path, lossless=True)
@@ -186,11 +193,13 @@ BAD = {
     "parquet words": ("a.parquet", _frame(a=["x", "y"]), "column 'a': got entries of type .*str"),
     "parquet missing": ("a.parquet", _frame(a=[1.0, None]), "NaN or infinite"),
     "parquet dates": (
-        "a.parquet", _frame(a=pd.to_datetime(["2020-01-01"])), "column 'a': got .* timestamp",
+        "a.parquet",
+        _frame(a=pd.to_datetime(["2020-01-01"])),
+        "column 'a': got .* timestamp",
     ),
     "not a picture": ("a.png", _bytes(b"hello"), "no readable picture"),
     "truncated picture": ("a.jpg", _bytes(b"\xff\xd8\xff\xe0\x00\x10JFIF"), "no readable picture"),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("case", BAD)

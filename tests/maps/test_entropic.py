@@ -28,7 +28,10 @@ def test_between_gaussians_in_closed_form():
     grid = np.linspace(-1.0, 1.0, 151)[:, None]
     s1, s2, epsilon = 1.0, 4.0, 0.5
     T = EntropicMap.from_samples(
-        7.0 * grid, 14.0 * grid + 3.0, epsilon=epsilon, tolerance=1e-12,
+        7.0 * grid,
+        14.0 * grid + 3.0,
+        epsilon=epsilon,
+        tolerance=1e-12,
         source_weights=np.exp(-0.5 * (7.0 * grid[:, 0]) ** 2 / s1),
         target_weights=np.exp(-0.5 * (14.0 * grid[:, 0]) ** 2 / s2),
     )
@@ -78,21 +81,27 @@ def test_what_does_not_converge_raises_or_returns():
     np.testing.assert_array_equal(last(X), caught.value.solution.map(X))
 
 
-@pytest.mark.parametrize(("arguments", "message"), [
-    ((X, Y[:, :1]), "target: got dimension 1; wants dimension 2"),
-    ((X, np.full((3, 2), np.nan)), "target: got 6 NaN or infinite entries"),
-    ((X[:, 0], Y), r"source: got shape \(60,\); wants \(n, d\)"),
-])
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((X, Y[:, :1]), "target: got dimension 1; wants dimension 2"),
+        ((X, np.full((3, 2), np.nan)), "target: got 6 NaN or infinite entries"),
+        ((X[:, 0], Y), r"source: got shape \(60,\); wants \(n, d\)"),
+    ],
+)
 def test_bad_points(arguments, message):
     with pytest.raises(ValueError, match=message):
         EntropicMap.from_samples(*arguments)
 
 
-@pytest.mark.parametrize(("options", "message"), [
-    ({"epsilon": 0.0}, "epsilon: got 0.0; wants a finite number above 0"),
-    ({"source_weights": np.ones(3)}, r"source_weights: got shape \(3,\); wants \(60,\)"),
-    ({"max_iterations": 0}, "max_iterations: got 0; wants an integer of at least 1"),
-])
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"epsilon": 0.0}, "epsilon: got 0.0; wants a finite number above 0"),
+        ({"source_weights": np.ones(3)}, r"source_weights: got shape \(3,\); wants \(60,\)"),
+        ({"max_iterations": 0}, "max_iterations: got 0; wants an integer of at least 1"),
+    ],
+)
 def test_bad_options(options, message):
     with pytest.raises(ValueError, match=message):
         EntropicMap.from_samples(X, Y, **options)

@@ -12,8 +12,13 @@ BENT = LogSumExp.identity(KEY, 2, 30, scale=2.0, temperature=0.1, strong_convexi
 # a centre 3e4 away, where a start at 0 or at y is hopeless.
 POTENTIALS = {
     "plain": Preconditioned(BENT, jnp.eye(2), jnp.zeros(2), jnp.zeros(2), jnp.array(1.0)),
-    "far": Preconditioned(BENT, 1e-2 * jnp.array([[1.0, 0.5], [0.0, 2.0]]),
-                          jnp.array([3e4, -1e4]), jnp.array([5.0, 6.0]), jnp.array(20.0)),
+    "far": Preconditioned(
+        BENT,
+        1e-2 * jnp.array([[1.0, 0.5], [0.0, 2.0]]),
+        jnp.array([3e4, -1e4]),
+        jnp.array([5.0, 6.0]),
+        jnp.array(20.0),
+    ),
 }
 
 
@@ -39,8 +44,9 @@ def test_quadratic_conjugate_is_the_inverse_matrix():
     y = jnp.array([[3.0, 4.0], [0.0, 0.0]])
     exact = np.linalg.solve(matrix, (y - jnp.array([1.0, -1.0])).T).T
     np.testing.assert_allclose(T(y), exact, atol=1e-14)
-    np.testing.assert_allclose(T.jacobian(y), np.broadcast_to(np.linalg.inv(matrix), (2, 2, 2)),
-                               atol=1e-14)
+    np.testing.assert_allclose(
+        T.jacobian(y), np.broadcast_to(np.linalg.inv(matrix), (2, 2, 2)), atol=1e-14
+    )
     np.testing.assert_allclose(T.log_det(y), -np.log(1.75), atol=1e-14)
 
 

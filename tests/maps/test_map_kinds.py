@@ -33,18 +33,27 @@ def test_residual_network_starts_at_the_identity_and_can_leave_it():
     network = ResidualNetwork.identity(jax.random.key(0), 3, (8, 16), activation="tanh")
     x = jax.random.normal(jax.random.key(1), (5, 3))
     np.testing.assert_array_equal(network(x), x)
-    slope = jax.grad(lambda w: jnp.sum(
-        ResidualNetwork((*network.weights[:-1], w), network.biases, "tanh")(x) ** 2))
+    slope = jax.grad(
+        lambda w: jnp.sum(
+            ResidualNetwork((*network.weights[:-1], w), network.biases, "tanh")(x) ** 2
+        )
+    )
     assert float(jnp.abs(slope(network.weights[-1])).max()) > 0.01
 
 
-@pytest.mark.parametrize(("make", "message"), [
-    (lambda: AffineMap(np.eye(3), np.zeros(2)), r"matrix: got shape \(3, 3\); wants \(2, 2\)"),
-    (lambda: AffineMap(np.full((1, 1), np.nan), np.zeros(1)), "matrix: got NaN"),
-    (lambda: AffineMap(np.ones((2, 2)), np.zeros(2)).inverse(), "matrix: got a singular matrix"),
-    (lambda: TURN(np.zeros((4, 3))), r"x: got shape \(4, 3\); wants \(..., 2\)"),
-    (lambda: TURN.log_det(np.zeros(3)), r"x: got shape \(3,\); wants \(..., 2\)"),
-])
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: AffineMap(np.eye(3), np.zeros(2)), r"matrix: got shape \(3, 3\); wants \(2, 2\)"),
+        (lambda: AffineMap(np.full((1, 1), np.nan), np.zeros(1)), "matrix: got NaN"),
+        (
+            lambda: AffineMap(np.ones((2, 2)), np.zeros(2)).inverse(),
+            "matrix: got a singular matrix",
+        ),
+        (lambda: TURN(np.zeros((4, 3))), r"x: got shape \(4, 3\); wants \(..., 2\)"),
+        (lambda: TURN.log_det(np.zeros(3)), r"x: got shape \(3,\); wants \(..., 2\)"),
+    ],
+)
 def test_bad_input(make, message):
     with pytest.raises(ValueError, match=message):
         make()

@@ -13,8 +13,11 @@ from brenier.problems._convex import SeparablePotential
 KEY = jax.random.key(0)
 # Both sides of the switches to LAPACK and to reverse mode, above d = 3.
 DIMENSIONS = (2, 4)
-MIXTURE = GaussianMixture(np.array([0.4, 0.6]), np.array([[1.0, 1.0], [-1.0, 0.0]]),
-                          np.stack([np.eye(2), 0.5 * np.eye(2)]))
+MIXTURE = GaussianMixture(
+    np.array([0.4, 0.6]),
+    np.array([[1.0, 1.0], [-1.0, 0.0]]),
+    np.stack([np.eye(2), 0.5 * np.eye(2)]),
+)
 BENT = Pushforward(MIXTURE, GradientMap(LogSumExp.identity(KEY, 2, 12, temperature=0.3)))
 
 

@@ -35,12 +35,15 @@ def test_integers_and_data_frames_values_become_floats():
     assert Empirical(np.arange(6).reshape(3, 2)).points.dtype == np.float64
 
 
-@pytest.mark.parametrize(("points", "weights", "message"), [
-    (np.zeros(3), None, r"points: got shape \(3,\)"),
-    (np.array([[np.nan, 0.0]]), None, "points: .* NaN or infinite"),
-    (POINTS, np.ones(2), r"weights: got shape \(2,\)"),
-    (POINTS, np.array([1.0, -1.0, 1.0]), "weights: got negative"),
-])
+@pytest.mark.parametrize(
+    ("points", "weights", "message"),
+    [
+        (np.zeros(3), None, r"points: got shape \(3,\)"),
+        (np.array([[np.nan, 0.0]]), None, "points: .* NaN or infinite"),
+        (POINTS, np.ones(2), r"weights: got shape \(2,\)"),
+        (POINTS, np.array([1.0, -1.0, 1.0]), "weights: got negative"),
+    ],
+)
 def test_bad_atoms(points, weights, message):
     with pytest.raises(ValueError, match=message):
         Empirical(points, weights)

@@ -9,7 +9,8 @@ from brenier import Result
 from brenier.measures import GaussianMixture, TensorTrain, solve_fokker_planck
 
 MIXTURE = GaussianMixture(
-    np.array([0.5, 0.5]), np.array([[-1.5, 0.5], [1.2, 1.0]]),
+    np.array([0.5, 0.5]),
+    np.array([[-1.5, 0.5], [1.2, 1.0]]),
     np.array([[[0.4, 0.2], [0.2, 0.5]], [[0.3, 0.0], [0.0, 0.6]]]),
 )
 LOWER, UPPER = [-8.0] * 2, [8.0] * 2
@@ -26,8 +27,9 @@ def test_second_order_in_the_step(law, drift):
     x = exact.sample(jax.random.key(0), 200)
     errors = []
     for steps in (2, 4, 8):
-        solution = solve_fokker_planck(law, 0.4, steps=steps, lower=LOWER, upper=UPPER,
-                                       shape=[72] * 2, drift=drift)
+        solution = solve_fokker_planck(
+            law, 0.4, steps=steps, lower=LOWER, upper=UPPER, shape=[72] * 2, drift=drift
+        )
         # Both halves of a step keep the mass but for the rounding and for what the paths err.
         assert abs(solution.stats["mass"] - 1.0).max() < 1e-6
         gap = np.exp(solution.map.log_density(x)) - np.exp(exact.log_density(x))
@@ -38,8 +40,12 @@ def test_second_order_in_the_step(law, drift):
 
 @pytest.mark.slow
 def test_the_cross_convects_as_the_stretch_does(law):
-    ends = [solve_fokker_planck(law, 0.1, steps=1, lower=LOWER, upper=UPPER, shape=[60] * 2,
-                                drift=drift, tolerance=1e-6).map for drift in (None, jnp.negative)]
+    ends = [
+        solve_fokker_planck(
+            law, 0.1, steps=1, lower=LOWER, upper=UPPER, shape=[60] * 2, drift=drift, tolerance=1e-6
+        ).map
+        for drift in (None, jnp.negative)
+    ]
     x = law.sample(jax.random.key(1), 50)
     np.testing.assert_allclose(*(np.exp(end.log_density(x)) for end in ends), atol=1e-5)
 
@@ -54,8 +60,16 @@ def test_a_general_drift_goes_to_its_gibbs_measure(law):
     x = goal.sample(jax.random.key(0), 200)
     errors = []
     for steps in (20, 40):
-        end = solve_fokker_planck(law, 3.0, steps=steps, lower=lower, upper=upper, shape=[60] * 2,
-                                  drift=lambda x: -jax.grad(potential)(x), tolerance=1e-7).map
+        end = solve_fokker_planck(
+            law,
+            3.0,
+            steps=steps,
+            lower=lower,
+            upper=upper,
+            shape=[60] * 2,
+            drift=lambda x: -jax.grad(potential)(x),
+            tolerance=1e-7,
+        ).map
         errors.append(np.abs(np.exp(end.log_density(x)) - np.exp(goal.log_density(x))).max())
     # What is left is the splitting's own error in the stationary law.
     assert errors[1] < 0.01

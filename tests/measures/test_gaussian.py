@@ -19,8 +19,9 @@ X = np.random.default_rng(0).normal(size=(3, 4, 2)) * 3.0
 def test_densities_agree_with_scipy():
     gaussian = stats.multivariate_normal(MEAN, COVARIANCE).logpdf(X)
     np.testing.assert_allclose(GAUSSIAN.log_density(X), gaussian, rtol=1e-12)
-    parts = [stats.multivariate_normal(m, c).pdf(X)
-             for m, c in zip(MEANS, COVARIANCES, strict=True)]
+    parts = [
+        stats.multivariate_normal(m, c).pdf(X) for m, c in zip(MEANS, COVARIANCES, strict=True)
+    ]
     mixture = np.log(np.tensordot(WEIGHTS, parts, 1))
     np.testing.assert_allclose(MIXTURE.log_density(X), mixture, rtol=1e-12)
 
@@ -40,8 +41,9 @@ def test_mixture_score_far_from_every_mode_does_not_underflow():
 def test_moments_of_the_mixture_are_exact():
     # Against the average over the law of the label, by hand.
     mean = WEIGHTS @ MEANS
-    second = sum(w * (c + np.outer(m, m))
-                 for w, m, c in zip(WEIGHTS, MEANS, COVARIANCES, strict=True))
+    second = sum(
+        w * (c + np.outer(m, m)) for w, m, c in zip(WEIGHTS, MEANS, COVARIANCES, strict=True)
+    )
     np.testing.assert_allclose(MIXTURE.mean, mean, rtol=1e-12)
     np.testing.assert_allclose(MIXTURE.covariance, second - np.outer(mean, mean), rtol=1e-12)
     np.testing.assert_allclose(GAUSSIAN.covariance, COVARIANCE, rtol=1e-12)
@@ -61,30 +63,42 @@ def test_dtype_follows_the_input():
 
 def test_it_can_be_made_inside_a_compiled_function():
     score = jax.jit(lambda c, x: Gaussian(jnp.zeros(2), c).score(x))
-    np.testing.assert_allclose(score(jnp.asarray(COVARIANCE), jnp.asarray(COVARIANCE[0])),
-                               [-1.0, 0.0], atol=1e-12)
+    np.testing.assert_allclose(
+        score(jnp.asarray(COVARIANCE), jnp.asarray(COVARIANCE[0])), [-1.0, 0.0], atol=1e-12
+    )
 
 
-@pytest.mark.parametrize(("mean", "covariance", "message"), [
-    (np.zeros(2), np.eye(3), r"covariance: got shape \(3, 3\)"),
-    (np.zeros(2), np.array([[1.0, 2.0], [2.0, 1.0]]), "covariance: .* not positive definite"),
-    (np.zeros(2), np.array([[1.0, 0.5], [0.0, 1.0]]), "covariance: .* not symmetric"),
-    (np.zeros(1), np.array([[np.nan]]), "covariance: .* NaN or infinite"),
-    (np.zeros((1, 1)), np.eye(1), r"mean: got shape \(1, 1\)"),
-    (np.array([np.inf]), np.eye(1), "mean: .* NaN or infinite"),
-])
+@pytest.mark.parametrize(
+    ("mean", "covariance", "message"),
+    [
+        (np.zeros(2), np.eye(3), r"covariance: got shape \(3, 3\)"),
+        (np.zeros(2), np.array([[1.0, 2.0], [2.0, 1.0]]), "covariance: .* not positive definite"),
+        (np.zeros(2), np.array([[1.0, 0.5], [0.0, 1.0]]), "covariance: .* not symmetric"),
+        (np.zeros(1), np.array([[np.nan]]), "covariance: .* NaN or infinite"),
+        (np.zeros((1, 1)), np.eye(1), r"mean: got shape \(1, 1\)"),
+        (np.array([np.inf]), np.eye(1), "mean: .* NaN or infinite"),
+    ],
+)
 def test_bad_gaussians(mean, covariance, message):
     with pytest.raises(ValueError, match=message):
         Gaussian(mean, covariance)
 
 
-@pytest.mark.parametrize(("weights", "means", "covariances", "message"), [
-    (np.array([1.0, -1.0]), MEANS, COVARIANCES, "weights: "),
-    (np.ones(3), MEANS, COVARIANCES, r"weights: got shape \(3,\)"),
-    (5.0 * WEIGHTS, MEANS, COVARIANCES, "weights: got weights that sum to 5; wants .* sum to 1"),
-    (WEIGHTS, MEANS, COVARIANCES[:, :1, :1], r"covariances: got shape \(2, 1, 1\)"),
-    (WEIGHTS, MEANS * np.nan, COVARIANCES, "means: .* NaN or infinite"),
-])
+@pytest.mark.parametrize(
+    ("weights", "means", "covariances", "message"),
+    [
+        (np.array([1.0, -1.0]), MEANS, COVARIANCES, "weights: "),
+        (np.ones(3), MEANS, COVARIANCES, r"weights: got shape \(3,\)"),
+        (
+            5.0 * WEIGHTS,
+            MEANS,
+            COVARIANCES,
+            "weights: got weights that sum to 5; wants .* sum to 1",
+        ),
+        (WEIGHTS, MEANS, COVARIANCES[:, :1, :1], r"covariances: got shape \(2, 1, 1\)"),
+        (WEIGHTS, MEANS * np.nan, COVARIANCES, "means: .* NaN or infinite"),
+    ],
+)
 def test_bad_mixtures(weights, means, covariances, message):
     with pytest.raises(ValueError, match=message):
         GaussianMixture(weights, means, covariances)

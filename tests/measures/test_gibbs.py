@@ -28,9 +28,11 @@ def test_scales_apart_by_a_million_and_a_far_mean():
 
 def test_few_chains_start_where_they_are_told():
     # Two wells 40 apart: no chain crosses, so all stay in the well of the start.
-    nu = Gibbs(lambda x: -jnp.logaddexp(-0.5 * jnp.sum((x - 20.0) ** 2),
-                                        -0.5 * jnp.sum((x + 20.0) ** 2)),
-               dimension=1, start=Gaussian(jnp.array([20.0]), jnp.eye(1)))
+    nu = Gibbs(
+        lambda x: -jnp.logaddexp(-0.5 * jnp.sum((x - 20.0) ** 2), -0.5 * jnp.sum((x + 20.0) ** 2)),
+        dimension=1,
+        start=Gaussian(jnp.array([20.0]), jnp.eye(1)),
+    )
     x = np.concatenate([nu.sample(jax.random.key(seed), 20) for seed in range(20)])
     assert stats.kstest(x[:, 0] - 20.0, "norm").pvalue > LEVEL
     assert len(np.unique(x)) == len(x)
@@ -41,12 +43,15 @@ def test_log_density_is_minus_the_potential():
     assert float(nu.log_density(jnp.array([1.0, 2.0]))) == -17.0
 
 
-@pytest.mark.parametrize(("arguments", "message"), [
-    ({"potential": jnp.sum, "dimension": 0}, "dimension: got 0"),
-    ({"potential": jnp.square, "dimension": 2}, r"potential: got values of shape \(2,\)"),
-    ({"potential": jnp.sum, "dimension": 2, "start": Gaussian.standard(3)}, "start: got dim"),
-    ({"potential": jnp.sum, "dimension": 2, "warmup": 1}, "warmup: got 1"),
-])
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"potential": jnp.sum, "dimension": 0}, "dimension: got 0"),
+        ({"potential": jnp.square, "dimension": 2}, r"potential: got values of shape \(2,\)"),
+        ({"potential": jnp.sum, "dimension": 2, "start": Gaussian.standard(3)}, "start: got dim"),
+        ({"potential": jnp.sum, "dimension": 2, "warmup": 1}, "warmup: got 1"),
+    ],
+)
 def test_bad_arguments(arguments, message):
     with pytest.raises(ValueError, match=message):
         Gibbs(**arguments)

@@ -9,7 +9,8 @@ from scipy.stats import kstest, norm
 from brenier.measures import GaussianMixture, TensorTrain
 
 MIXTURE = GaussianMixture(
-    np.array([0.5, 0.3, 0.2]), np.array([[-1.5, 0.5], [1.2, 1.0], [0.3, -1.4]]),
+    np.array([0.5, 0.3, 0.2]),
+    np.array([[-1.5, 0.5], [1.2, 1.0], [0.3, -1.4]]),
     np.array([[[0.4, 0.2], [0.2, 0.5]], [[0.3, 0.0], [0.0, 0.6]], [[0.7, -0.3], [-0.3, 0.4]]]),
 )
 LOWER, UPPER = [-8.0, -7.0], [8.0, 7.0]
@@ -20,8 +21,9 @@ OTHER = np.exp(-np.add.outer((Y - 1.0) ** 2, (Y + 1.0) ** 2))
 
 @pytest.fixture(scope="module")
 def law():
-    return TensorTrain.from_log_density(MIXTURE.point_log_density, LOWER, UPPER, [120, 110],
-                                        tolerance=1e-12)
+    return TensorTrain.from_log_density(
+        MIXTURE.point_log_density, LOWER, UPPER, [120, 110], tolerance=1e-12
+    )
 
 
 def test_density_and_score_between_the_nodes(law):
@@ -52,8 +54,9 @@ def test_padding_changes_nothing(law):
     assert {core.shape[1] for core in filled.cores} == {80}
     assert filled.ranks[0] % 8 == 0
     np.testing.assert_allclose(filled.log_density(x), law.log_density(x), atol=1e-9)
-    np.testing.assert_allclose(filled.sample(jax.random.key(0), 50),
-                               law.sample(jax.random.key(0), 50), atol=1e-8)
+    np.testing.assert_allclose(
+        filled.sample(jax.random.key(0), 50), law.sample(jax.random.key(0), 50), atol=1e-8
+    )
 
 
 def test_samples_follow_the_marginal_and_the_conditional(law):
@@ -77,21 +80,26 @@ def test_samples_follow_the_marginal_and_the_conditional(law):
 @pytest.mark.parametrize("signal", [1.0, 0.95, 0.4, 0.0])
 def test_diffused_law_is_exact(law, signal):
     covariances = MIXTURE.factors @ jnp.swapaxes(MIXTURE.factors, 1, 2)
-    later = GaussianMixture(MIXTURE.weights, signal * MIXTURE.means,
-                            signal**2 * covariances + (1.0 - signal**2) * jnp.eye(2))
+    later = GaussianMixture(
+        MIXTURE.weights,
+        signal * MIXTURE.means,
+        signal**2 * covariances + (1.0 - signal**2) * jnp.eye(2),
+    )
     x = later.sample(jax.random.key(2), 200)
     found = law.diffused(signal)
     assert found.ranks <= law.ranks
-    np.testing.assert_allclose(np.exp(found.log_density(x)), np.exp(later.log_density(x)),
-                               atol=1e-11)
+    np.testing.assert_allclose(
+        np.exp(found.log_density(x)), np.exp(later.log_density(x)), atol=1e-11
+    )
 
 
 def test_ranks_fall_as_the_reference_says():
     # MATH_3, "TT ranks fall along the flow": our seed 0 in the plane.
     from brenier.problems import quartic_mixture
 
-    law = TensorTrain.from_log_density(quartic_mixture(0, 2), [-8.0] * 2, [8.0] * 2, [250] * 2,
-                                       tolerance=1e-12)
+    law = TensorTrain.from_log_density(
+        quartic_mixture(0, 2), [-8.0] * 2, [8.0] * 2, [250] * 2, tolerance=1e-12
+    )
     ranks = [law.diffused(float(np.exp(-t))).ranks[0] for t in (0.05, 0.3, 1.0, 3.0)]
     np.testing.assert_allclose([law.ranks[0], *ranks], [29, 23, 15, 8, 4], atol=1)
 
@@ -108,21 +116,32 @@ def test_three_axes_by_cross_are_those_by_svd(monkeypatch):
     monkeypatch.setattr(_train_values, "_ALL_NODES", 0)
     cross = TensorTrain.from_log_density(log_density, [-7.0] * 3, corner, shape, tolerance=1e-5)
     x = jax.random.normal(jax.random.key(3), (50, 3))
-    np.testing.assert_allclose(np.exp(cross.log_density(x)), np.exp(whole.log_density(x)),
-                               atol=1e-6)
+    np.testing.assert_allclose(
+        np.exp(cross.log_density(x)), np.exp(whole.log_density(x)), atol=1e-6
+    )
     assert max(cross.ranks) <= max(whole.ranks) + 3
     with pytest.raises(ValueError, match="max_rank: got 2; wants at least"):
-        TensorTrain.from_log_density(log_density, [-7.0] * 3, corner, shape, tolerance=1e-5,
-                                     max_rank=2)
+        TensorTrain.from_log_density(
+            log_density, [-7.0] * 3, corner, shape, tolerance=1e-5, max_rank=2
+        )
 
 
-@pytest.mark.parametrize(("change", "message"), [
-    (lambda p: np.where(p == p.max(), np.nan, p), "values: got 1 NaN or infinite entries"),
-    (lambda p: p - 1e-3, "values: got a negative density"),
-    (lambda p: 0.0 * p, r"density: got an integral of 0 over the box"),
-    (lambda p: p + 1e-3, "lower: got a border of axis 0 where the density has not decayed: about"),
-    (lambda p: (p > 0.1) * 1.0, "shape: got 50 nodes along axis 0, where the density is too rough"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda p: np.where(p == p.max(), np.nan, p), "values: got 1 NaN or infinite entries"),
+        (lambda p: p - 1e-3, "values: got a negative density"),
+        (lambda p: 0.0 * p, r"density: got an integral of 0 over the box"),
+        (
+            lambda p: p + 1e-3,
+            "lower: got a border of axis 0 where the density has not decayed: about",
+        ),
+        (
+            lambda p: (p > 0.1) * 1.0,
+            "shape: got 50 nodes along axis 0, where the density is too rough",
+        ),
+    ],
+)
 def test_what_is_no_density_on_its_grid_is_refused(change, message):
     with pytest.raises(ValueError, match=message):
         TensorTrain.from_grid(change(BELL), [-7.0] * 2, [7.0] * 2)

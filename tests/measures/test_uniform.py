@@ -25,11 +25,14 @@ def test_samples_stay_in_the_box_and_keep_its_dtype():
     assert single.sample(jax.random.key(0), 2).dtype == jnp.float32
 
 
-@pytest.mark.parametrize("measure", [
-    BOX,
-    Gaussian(np.array([1.0, -1.0]), np.array([[2.0, 0.6], [0.6, 0.5]])),
-    GaussianMixture(np.array([0.25, 0.75]), np.array([[0.0], [4.0]]), np.ones((2, 1, 1))),
-])
+@pytest.mark.parametrize(
+    "measure",
+    [
+        BOX,
+        Gaussian(np.array([1.0, -1.0]), np.array([[2.0, 0.6], [0.6, 0.5]])),
+        GaussianMixture(np.array([0.25, 0.75]), np.array([[0.0], [4.0]]), np.ones((2, 1, 1))),
+    ],
+)
 def test_quasi_random_points_have_the_moments(measure):
     x = np.asarray(quasi_sample(measure, 4096, seed=0))
     assert x.shape == (4096, measure.dimension)
@@ -39,13 +42,16 @@ def test_quasi_random_points_have_the_moments(measure):
     np.testing.assert_allclose(covariance, measure.covariance, atol=1e-2)
 
 
-@pytest.mark.parametrize(("lower", "upper", "message"), [
-    (np.zeros(2), np.ones(3), r"upper: got shape \(3,\) beside a lower of shape \(2,\)"),
-    (np.zeros(2), np.array([1.0, 0.0]), "upper: got a corner that is not above lower"),
-    (np.zeros(0), np.zeros(0), "upper: got shape"),
-    (np.array([np.nan]), np.ones(1), "lower: got NaN"),
-    (np.zeros(1), np.array([np.inf]), "upper: got NaN or infinite"),
-])
+@pytest.mark.parametrize(
+    ("lower", "upper", "message"),
+    [
+        (np.zeros(2), np.ones(3), r"upper: got shape \(3,\) beside a lower of shape \(2,\)"),
+        (np.zeros(2), np.array([1.0, 0.0]), "upper: got a corner that is not above lower"),
+        (np.zeros(0), np.zeros(0), "upper: got shape"),
+        (np.array([np.nan]), np.ones(1), "lower: got NaN"),
+        (np.zeros(1), np.array([np.inf]), "upper: got NaN or infinite"),
+    ],
+)
 def test_bad_boxes(lower, upper, message):
     with pytest.raises(ValueError, match=message):
         Uniform(lower, upper)

@@ -35,10 +35,12 @@ def test_errors_fall_geometrically():
     for count in (16, 32, 64):
         y = chebyshev_nodes(count, -4.0, 4.0)
         f = np.exp(-y * y)
-        errors.append([
-            np.abs(chebyshev_derivative(y) @ f + 2.0 * y * f).max(),
-            abs(chebyshev_weights(y) @ f - np.sqrt(np.pi) * erf(4.0)),
-        ])
+        errors.append(
+            [
+                np.abs(chebyshev_derivative(y) @ f + 2.0 * y * f).max(),
+                abs(chebyshev_weights(y) @ f - np.sqrt(np.pi) * erf(4.0)),
+            ]
+        )
     errors = np.array(errors)
     assert (errors[1] < 1e-2 * errors[0]).all()
     assert (errors[2] < 1e-9).all()

@@ -84,14 +84,18 @@ def test_high_dimension_by_default_without_hessians():
     np.testing.assert_allclose(result.point, jnp.arcsinh(y / scale) / scale, atol=3e-7)
 
 
-@pytest.mark.parametrize(("value", "method"), [
-    (lambda x: jnp.sum(jnp.abs(x)), "newton"),
-    (lambda x: jnp.sum(jnp.abs(x)), "lbfgs"),
-    (lambda x: jax.nn.logsumexp(3.0 * x), "newton"),
-    (lambda x: jnp.sum(x) * 0.0, "newton"),
-    (lambda x: jnp.sum(jnp.exp(100.0 * x)), "lbfgs"),
-    (lambda x: jnp.sum(jnp.where(x > 0, -jnp.log(x), jnp.inf)), "newton"),
-], ids=["kink", "kink by L-BFGS", "out of reach", "flat", "overflow", "outside the domain"])
+@pytest.mark.parametrize(
+    ("value", "method"),
+    [
+        (lambda x: jnp.sum(jnp.abs(x)), "newton"),
+        (lambda x: jnp.sum(jnp.abs(x)), "lbfgs"),
+        (lambda x: jax.nn.logsumexp(3.0 * x), "newton"),
+        (lambda x: jnp.sum(x) * 0.0, "newton"),
+        (lambda x: jnp.sum(jnp.exp(100.0 * x)), "lbfgs"),
+        (lambda x: jnp.sum(jnp.where(x > 0, -jnp.log(x), jnp.inf)), "newton"),
+    ],
+    ids=["kink", "kink by L-BFGS", "out of reach", "flat", "overflow", "outside the domain"],
+)
 def test_what_has_no_maximiser_stays_finite_and_says_so(value, method):
     y = jnp.array([[2.0, -3.0], [0.5, 4.0]])
     result = conjugate(value, y, 10.0 * y, max_iterations=30, method=method)

@@ -17,8 +17,12 @@ def test_log_det_solve_and_their_derivatives_agree_with_numpy(d):
     @jax.jit
     def look(matrix):
         slope = jax.grad(spd_log_det)
-        return spd_log_det(matrix), slope(matrix), jax.jvp(slope, (matrix,), (tangent,))[1], (
-            spd_solve(matrix, jnp.asarray(right)))
+        return (
+            spd_log_det(matrix),
+            slope(matrix),
+            jax.jvp(slope, (matrix,), (tangent,))[1],
+            (spd_solve(matrix, jnp.asarray(right))),
+        )
 
     value, slope, curvature, solution = look(jnp.asarray(matrix))
     np.testing.assert_allclose(value, np.linalg.slogdet(matrix)[1], rtol=1e-12, atol=1e-14)

@@ -66,8 +66,13 @@ def _compared(text, devices):
 
 @pytest.mark.slow
 def test_four_devices():
-    run = subprocess.run([sys.executable, "-c", _WORK], env=_environment(4), check=True,
-                         capture_output=True, text=True)  # fmt: skip
+    run = subprocess.run(
+        [sys.executable, "-c", _WORK],
+        env=_environment(4),
+        check=True,
+        capture_output=True,
+        text=True,
+    )
     _compared(run.stdout, 4)
 
 
@@ -77,10 +82,14 @@ def test_two_processes():
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     runs = [
-        subprocess.Popen([sys.executable, "-c", _WORK, str(port), str(i)], env=_environment(1),
-                         stdout=subprocess.PIPE, text=True)
+        subprocess.Popen(
+            [sys.executable, "-c", _WORK, str(port), str(i)],
+            env=_environment(1),
+            stdout=subprocess.PIPE,
+            text=True,
+        )
         for i in range(2)
-    ]  # fmt: skip
+    ]
     try:
         outputs = [run.communicate(timeout=900)[0] for run in runs]
     finally:

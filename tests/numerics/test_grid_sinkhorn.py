@@ -18,9 +18,9 @@ def _plain(values, epsilon):
     return logsumexp(total, axis=(2, 3))
 
 
-@pytest.mark.parametrize(("epsilon", "blocks", "size"), [
-    (0.5, 1, 30.0), (1e-3, 4, 900.0), (1e-4, 12, 1e5),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("epsilon", "blocks", "size"), [(0.5, 1, 30.0), (1e-3, 4, 900.0), (1e-4, 12, 1e5)]
+)
 def test_a_soft_convolution_is_a_log_sum_exp(epsilon, blocks, size):
     values = size * np.random.default_rng(0).uniform(-0.5, 0.5, (9, 12))
     found = soft_convolution(jnp.asarray(values), GAPS, epsilon=epsilon, blocks=blocks)

@@ -48,10 +48,17 @@ def test_energy_distance_is_a_squared_distance(numbers):
     assert value == pytest.approx(float(energy_distance_squared(y, x)), abs=1e-10)
 
 
-@pytest.mark.parametrize("cloud", [
-    RNG.standard_normal((101, 2)), RNG.standard_cauchy((101, 1)), RNG.standard_normal((2, 3)),
-    1e-150 * RNG.standard_normal((101, 2)), 1e20 * RNG.standard_normal((101, 12)),
-], ids=["normal", "heavy tails", "two points", "tiny", "huge"])
+@pytest.mark.parametrize(
+    "cloud",
+    [
+        RNG.standard_normal((101, 2)),
+        RNG.standard_cauchy((101, 1)),
+        RNG.standard_normal((2, 3)),
+        1e-150 * RNG.standard_normal((101, 2)),
+        1e20 * RNG.standard_normal((101, 12)),
+    ],
+    ids=["normal", "heavy tails", "two points", "tiny", "huge"],
+)
 def test_median_to_the_promised_accuracy(cloud):
     np.testing.assert_allclose(
         median_squared_distance(cloud), np.median(pdist(cloud, "sqeuclidean")), rtol=1e-3

@@ -82,10 +82,18 @@ def test_an_error_on_one_core_is_raised(monkeypatch):
         on_all_cores(checked, jnp.arange(20.0).reshape(10, 2), floats=_FLOATS)
 
 
-@pytest.mark.parametrize("function", [
-    jnp.linalg.cholesky, jnp.linalg.inv, jnp.linalg.eigh, jnp.linalg.svd, jnp.linalg.qr,
-    jnp.linalg.slogdet, jnp.fft.fft,
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "function",
+    [
+        jnp.linalg.cholesky,
+        jnp.linalg.inv,
+        jnp.linalg.eigh,
+        jnp.linalg.svd,
+        jnp.linalg.qr,
+        jnp.linalg.slogdet,
+        jnp.fft.fft,
+    ],
+)
 def test_what_could_wait_for_ever_is_one_call(monkeypatch, function):
     monkeypatch.setattr(_points, "cores", lambda: 2)
     # Two such programs at once have been seen to hang.

@@ -25,8 +25,9 @@ def test_potential_gives_the_plan_of_pot():
     transport = self_transport(X, W, epsilon=2.0, tolerance=1e-13)
     plan = _plan(X, W, np.asarray(transport.potential), 2.0)
     np.testing.assert_allclose(plan.sum(1), W, rtol=1e-11)  # what the tolerance asks for
-    pot = ot.sinkhorn(W, W, 0.5 * ot.dist(X, X), 2.0, method="sinkhorn_log",
-                      stopThr=1e-13, numItermax=5000)
+    pot = ot.sinkhorn(
+        W, W, 0.5 * ot.dist(X, X), 2.0, method="sinkhorn_log", stopThr=1e-13, numItermax=5000
+    )
     np.testing.assert_allclose(plan, pot, atol=1e-12)
     np.testing.assert_allclose(transport.barycentres, plan @ X / W[:, None], rtol=1e-10)
     # The rate is 1/3 per iteration whatever ε: 13 decimals take 28, and a few to get there.
@@ -66,8 +67,9 @@ def test_score_of_a_gaussian_in_closed_form():
 def test_vmap_is_a_loop():
     clouds = jnp.asarray(RNG.standard_normal((3, 40, 2)) * np.array([1.0, 5.0, 0.2])[:, None, None])
     together = jax.vmap(self_entropic_score)(clouds)
-    np.testing.assert_allclose(together, jnp.stack([self_entropic_score(x) for x in clouds]),
-                               rtol=1e-10, atol=1e-10)
+    np.testing.assert_allclose(
+        together, jnp.stack([self_entropic_score(x) for x in clouds]), rtol=1e-10, atol=1e-10
+    )
 
 
 def test_default_epsilon_and_degenerate_clouds():

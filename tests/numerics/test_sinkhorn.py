@@ -75,8 +75,9 @@ def test_clouds_far_apart_cost_no_digits():
 def test_small_epsilon_meets_the_linear_programme():
     exact = ot.emd2(UNIFORM_A, UNIFORM_B, COST)
     epsilon = 2e-3 * COST.mean()
-    result = _solve(a=UNIFORM_A, b=UNIFORM_B, epsilon=epsilon, tolerance=1e-4,
-                    max_iterations=20_000)
+    result = _solve(
+        a=UNIFORM_A, b=UNIFORM_B, epsilon=epsilon, tolerance=1e-4, max_iterations=20_000
+    )
     assert bool(result.converged)
     dual = float(result.f.mean() + result.g.mean())
     # The relative entropy of a plan to the product lies between 0 and log n; the marginals' error

@@ -37,8 +37,10 @@ def test_roots_multiply_back(source):
 
 
 def test_bures_in_closed_form():
-    naive = np.trace(S) + np.trace(C) - 2 * np.trace(
-        sqrtm(sqrtm(np.asarray(S)) @ np.asarray(C) @ sqrtm(np.asarray(S))).real
+    naive = (
+        np.trace(S)
+        + np.trace(C)
+        - 2 * np.trace(sqrtm(sqrtm(np.asarray(S)) @ np.asarray(C) @ sqrtm(np.asarray(S))).real)
     )
     np.testing.assert_allclose(bures_squared(S, C), naive, rtol=1e-12)
     # Scaling by (1 + h)² moves each root by h of itself: h² tr S, of which the usual formula

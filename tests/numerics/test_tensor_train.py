@@ -21,8 +21,9 @@ RANDOM = np.random.default_rng(0)
 
 def _train(*shape, rank=3):
     ranks = [1, *[rank] * (len(shape) - 1), 1]
-    return tuple(RANDOM.normal(size=(a, n, b)) for a, n, b in zip(ranks, shape, ranks[1:],
-                                                                  strict=False))
+    return tuple(
+        RANDOM.normal(size=(a, n, b)) for a, n, b in zip(ranks, shape, ranks[1:], strict=False)
+    )
 
 
 def test_cores_of_an_array_and_back():

@@ -22,7 +22,12 @@ from brenier.potentials import (
 
 def _network(dimension: int, widths: tuple[int, ...], activation: str, pieces: int) -> ICNN:
     return ICNN.identity(
-        jax.random.key(0), dimension, widths, activation=activation, share=0.4, sharpness=3.0,
+        jax.random.key(0),
+        dimension,
+        widths,
+        activation=activation,
+        share=0.4,
+        sharpness=3.0,
         pieces=pieces,
     )
 
@@ -35,20 +40,26 @@ def _in_coordinates(potential: AbstractPotential) -> Preconditioned:
     return dataclasses.replace(linear, potential=potential)
 
 
-@pytest.mark.parametrize("potential", [
-    _network(1, (3,), "softplus", 0), _network(3, (5, 4, 2), "squareplus", 6),
-    LogSumExp.identity(jax.random.key(0), 2, 4),
-    _in_coordinates(_network(3, (5, 4), "softplus", 6)),
-], ids=["one layer", "layers and pieces", "differentiated", "in coordinates"])  # fmt: skip
+@pytest.mark.parametrize(
+    "potential",
+    [
+        _network(1, (3,), "softplus", 0),
+        _network(3, (5, 4, 2), "squareplus", 6),
+        LogSumExp.identity(jax.random.key(0), 2, 4),
+        _in_coordinates(_network(3, (5, 4), "softplus", 6)),
+    ],
+    ids=["one layer", "layers and pieces", "differentiated", "in coordinates"],
+)
 def test_expansion_is_what_jax_gives(potential):
     x = jax.random.normal(jax.random.key(1), (20, potential.dimension))
     found = eqx.filter_jit(lambda phi: jax.vmap(lambda point: expansion(phi, point))(x))(potential)
     expected = eqx.filter_jit(
         lambda phi: (
-            jax.vmap(phi.value)(x), jax.vmap(jax.grad(phi.value))(x),
+            jax.vmap(phi.value)(x),
+            jax.vmap(jax.grad(phi.value))(x),
             jax.vmap(jax.hessian(phi.value))(x),
         )
-    )(potential)  # fmt: skip
+    )(potential)
     # Sums of some tens of terms of size one, in double precision.
     for own, theirs, error in zip(found, expected, (1e-13, 1e-13, 1e-12), strict=True):
         np.testing.assert_allclose(own, theirs, rtol=error, atol=error)
@@ -74,7 +85,12 @@ def test_the_gaussian_map_is_inverted_by_its_guess():
 
 
 def test_coordinates_without_an_inverse_leave_a_guess():
-    phi = Preconditioned(Quadratic.identity(2), jnp.diag(jnp.array([1.0, 0.0])), jnp.zeros(2),
-                         jnp.zeros(2), jnp.array(1.0))  # fmt: skip
+    phi = Preconditioned(
+        Quadratic.identity(2),
+        jnp.diag(jnp.array([1.0, 0.0])),
+        jnp.zeros(2),
+        jnp.zeros(2),
+        jnp.array(1.0),
+    )
     found = conjugate_points(phi, jnp.array([[3.0, 0.0]]))
     np.testing.assert_allclose(phi.gradient(found.point), [[3.0, 0.0]], atol=1e-9)

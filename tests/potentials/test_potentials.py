@@ -42,15 +42,18 @@ def test_log_sum_exp_and_its_limit():
     assert float(gap.max()) <= 1e-6 * np.log(4.0)
 
 
-@pytest.mark.parametrize(("phi", "error"), [
-    # Relative L² distance of ∇φ to the identity on N(0, I); an anchor's cell for the first two.
-    (lambda d: LogSumExp.identity(KEY, d, 200, scale=1.5), 0.35),
-    (lambda d: MaxAffine.identity(KEY, d, 200, scale=1.5), 0.5),
-    (lambda d: ICNN.identity(KEY, d, (64, 64)), 0.15),
-    (lambda d: ICNN.identity(KEY, d, (16,), activation="squareplus"), 0.15),
-    (lambda d: ICNN.identity(KEY, d, (16,), pieces=20, sharpness=2.0), 0.15),
-    (lambda d: Quadratic.identity(d, floor=0.5), 1e-15),
-])
+@pytest.mark.parametrize(
+    ("phi", "error"),
+    [
+        # Relative L² distance of ∇φ to the identity on N(0, I); an anchor's cell for the first two.
+        (lambda d: LogSumExp.identity(KEY, d, 200, scale=1.5), 0.35),
+        (lambda d: MaxAffine.identity(KEY, d, 200, scale=1.5), 0.5),
+        (lambda d: ICNN.identity(KEY, d, (64, 64)), 0.15),
+        (lambda d: ICNN.identity(KEY, d, (16,), activation="squareplus"), 0.15),
+        (lambda d: ICNN.identity(KEY, d, (16,), pieces=20, sharpness=2.0), 0.15),
+        (lambda d: Quadratic.identity(d, floor=0.5), 1e-15),
+    ],
+)
 def test_starts_near_the_identity(phi, error):
     image = _gradient(phi(3), X)
     assert float(jnp.linalg.norm(image - X) / jnp.linalg.norm(X)) <= error
@@ -79,20 +82,34 @@ def test_preconditioned_gradient_in_its_coordinates():
     psi = LogSumExp.identity(KEY, 2, 8)
     phi = Preconditioned(psi, M, jnp.array([5.0, 1.0]), jnp.array([-3.0, 2.0]), jnp.array(4.0))
     x = jax.random.normal(KEY, (6, 2))
-    np.testing.assert_allclose(phi.encode_target(_gradient(phi, x)),
-                               _gradient(psi, phi.encode_source(x)), rtol=1e-12, atol=1e-12)
+    np.testing.assert_allclose(
+        phi.encode_target(_gradient(phi, x)),
+        _gradient(psi, phi.encode_source(x)),
+        rtol=1e-12,
+        atol=1e-12,
+    )
     smallest = np.linalg.eigvalsh(np.asarray(M.T @ M))[0]
-    np.testing.assert_allclose(phi.strong_convexity(), smallest * psi.strong_convexity(),
-                               rtol=1e-12)
+    np.testing.assert_allclose(
+        phi.strong_convexity(), smallest * psi.strong_convexity(), rtol=1e-12
+    )
 
 
-@pytest.mark.parametrize(("make", "message"), [
-    (lambda: LogSumExp.identity(KEY, 2, 5, strong_convexity=0.0), r"strong_convexity: got 0\.0"),
-    (lambda: MaxAffine.identity(KEY, 2, 5, strong_convexity=1.0), r"strong_convexity: got 1\.0"),
-    (lambda: ICNN.identity(KEY, 2, ()), r"widths: got \(\)"),
-    (lambda: ICNN.identity(KEY, 2, pieces=-1), "pieces: got -1"),
-    (lambda: Quadratic(jnp.eye(2), jnp.zeros(2), -1.0), r"floor: got -1\.0"),
-])
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (
+            lambda: LogSumExp.identity(KEY, 2, 5, strong_convexity=0.0),
+            r"strong_convexity: got 0\.0",
+        ),
+        (
+            lambda: MaxAffine.identity(KEY, 2, 5, strong_convexity=1.0),
+            r"strong_convexity: got 1\.0",
+        ),
+        (lambda: ICNN.identity(KEY, 2, ()), r"widths: got \(\)"),
+        (lambda: ICNN.identity(KEY, 2, pieces=-1), "pieces: got -1"),
+        (lambda: Quadratic(jnp.eye(2), jnp.zeros(2), -1.0), r"floor: got -1\.0"),
+    ],
+)
 def test_bad_arguments(make, message):
     with pytest.raises(ValueError, match=message):
         make()

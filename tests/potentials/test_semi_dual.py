@@ -49,9 +49,13 @@ def test_conjugate_gradients_take_the_same_step(monkeypatch):
     dense, model = module._newton_step(flat, rebuild, _X[:20], slope, damping)
     # Exact scales in place of probed ones, so that the two steps solve the same system.
     monkeypatch.setattr(module, "_DENSE_PARAMETERS", 0)
-    monkeypatch.setattr(module, "probed_squares", lambda transposed, residual: jnp.sum(
-        jax.vmap(transposed)(jnp.eye(residual.size).reshape(-1, *residual.shape)) ** 2, axis=0
-    ))
+    monkeypatch.setattr(
+        module,
+        "probed_squares",
+        lambda transposed, residual: jnp.sum(
+            jax.vmap(transposed)(jnp.eye(residual.size).reshape(-1, *residual.shape)) ** 2, axis=0
+        ),
+    )
     sparse, other = module._newton_step(flat, rebuild, _X[:20], slope, damping)
     np.testing.assert_allclose(sparse, dense, atol=5e-3 * float(jnp.abs(dense).max()))
     np.testing.assert_allclose(other, model, rtol=5e-3)

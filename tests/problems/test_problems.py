@@ -33,10 +33,12 @@ def test_affine_drift_solves_its_equation():
     times = [row[0] for row in AFFINE_DRIFT[:-1]]
     path = solve_ivp(velocity, (0.0, 4.0), np.eye(2).ravel(), t_eval=times, rtol=1e-11, atol=1e-12)
     # The table has eight decimals.
-    np.testing.assert_allclose(path.y[[0, 1, 3]].T, [row[1:] for row in AFFINE_DRIFT[:-1]],
-                               atol=1e-8)
-    np.testing.assert_allclose(affine().map.matrix[jnp.triu_indices(2)], AFFINE_DRIFT[-1][1:],
-                               atol=1e-8)
+    np.testing.assert_allclose(
+        path.y[[0, 1, 3]].T, [row[1:] for row in AFFINE_DRIFT[:-1]], atol=1e-8
+    )
+    np.testing.assert_allclose(
+        affine().map.matrix[jnp.triu_indices(2)], AFFINE_DRIFT[-1][1:], atol=1e-8
+    )
     np.testing.assert_allclose(affine().source.covariance, S, rtol=1e-12)
 
 

@@ -28,17 +28,39 @@ from brenier.report import certificate_page
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 EVIL = "<script>alert(1)</script>"
 DEFECT = Defect(
-    lower=0.15, upper=0.19, level=0.95, relative_lower=0.5, relative_upper=0.73,
-    variance_share_lower=0.07, variance_share_upper=0.1, matched=0.16, matched_stderr=0.005,
-    gap=0.18, gap_stderr=0.006, potential="log-sum-exp, 60 pieces", n=200, points_moved=190,
-    growth=(Growth(12, 16, 0.07), Growth(50, 4, 0.13), Growth(200, 1, 0.16)), estimate=0.185,
-)  # fmt: skip
+    lower=0.15,
+    upper=0.19,
+    level=0.95,
+    relative_lower=0.5,
+    relative_upper=0.73,
+    variance_share_lower=0.07,
+    variance_share_upper=0.1,
+    matched=0.16,
+    matched_stderr=0.005,
+    gap=0.18,
+    gap_stderr=0.006,
+    potential="log-sum-exp, 60 pieces",
+    n=200,
+    points_moved=190,
+    growth=(Growth(12, 16, 0.07), Growth(50, 4, 0.13), Growth(200, 1, 0.16)),
+    estimate=0.185,
+)
 PUSHFORWARD = Pushforward(0.001, 0.0005, 0.002, 0.6, 0.04, 0.05, math.nan, math.nan, math.nan, 200)
 NOTHING = dataclasses.replace(
-    DEFECT, lower=0.0, upper=2e-16, relative_lower=0.0, relative_upper=0.0, matched=0.0,
-    matched_stderr=0.0, gap=1e-16, gap_stderr=1e-17, points_moved=0, growth=(Growth(40, 1, 0.0),),
-    estimate=math.nan, n=40,
-)  # fmt: skip
+    DEFECT,
+    lower=0.0,
+    upper=2e-16,
+    relative_lower=0.0,
+    relative_upper=0.0,
+    matched=0.0,
+    matched_stderr=0.0,
+    gap=1e-16,
+    gap_stderr=1e-17,
+    points_moved=0,
+    growth=(Growth(40, 1, 0.0),),
+    estimate=math.nan,
+    n=40,
+)
 
 
 def certificate(d: int = 3, n: int = 200) -> Certificate:
@@ -53,18 +75,30 @@ def certificate(d: int = 3, n: int = 200) -> Certificate:
     ring = np.zeros((12, d))
     ring[:, : min(d, 2)] = np.hstack([np.cos(theta), np.sin(theta)])[:, : min(d, 2)]
     return Certificate(
-        cost=Cost(0.45, 0.01), defect=DEFECT,
-        asymmetry=Asymmetry(0.2, 0.3, tuple(x[0].tolist()), (0.2, 0.28, 0.3), 0.0, n, 1e-5, 1e-10,
-                            x, values),
+        cost=Cost(0.45, 0.01),
+        defect=DEFECT,
+        asymmetry=Asymmetry(
+            0.2, 0.3, tuple(x[0].tolist()), (0.2, 0.28, 0.3), 0.0, n, 1e-5, 1e-10, x, values
+        ),
         monotonicity=Monotonicity(0.9, 0.0, 1e-4, 1000, 190),
-        ring=Ring(12, 10.0, 1e-5, 2e-4, 1e-16, True, tuple([0.0] * d), 1.0, ring,
-                  np.roll(ring, 1, axis=0)),
-        pushforward=PUSHFORWARD, truth=None,
+        ring=Ring(
+            12, 10.0, 1e-5, 2e-4, 1e-16, True, tuple([0.0] * d), 1.0, ring, np.roll(ring, 1, axis=0)
+        ),
+        pushforward=PUSHFORWARD,
+        truth=None,
         verdict=Verdict("not optimal", "reached", "a ring says so", "no difference found"),
-        how={"map": "function", "dimension": d, "source_points": n, "target_points": n,
-             "key": [0, 7], "tolerance": 0.01, "seconds": 1.5, "versions": {"brenier": "0.1.0"}},
+        how={
+            "map": "function",
+            "dimension": d,
+            "source_points": n,
+            "target_points": n,
+            "key": [0, 7],
+            "tolerance": 0.01,
+            "seconds": 1.5,
+            "versions": {"brenier": "0.1.0"},
+        },
         samples={"x": x, "tx": tx, "y": random.normal(size=(n, d))},
-    )  # fmt: skip
+    )
 
 
 def without_map(d: int = 2) -> Certificate:
@@ -74,9 +108,11 @@ def without_map(d: int = 2) -> Certificate:
 def without_target() -> Certificate:
     whole = certificate(2)
     return dataclasses.replace(
-        whole, pushforward=None, verdict=Verdict("undecided", None, "who knows", None),
+        whole,
+        pushforward=None,
+        verdict=Verdict("undecided", None, "who knows", None),
         samples={name: whole.samples[name] for name in ("x", "tx")},
-    )  # fmt: skip
+    )
 
 
 def unbounded() -> Certificate:
@@ -92,13 +128,22 @@ def upper_bound_above_the_cost() -> Certificate:
 def identity(d: int = 2) -> Certificate:
     small = certificate(d, n=40)
     return dataclasses.replace(
-        small, cost=Cost(0.0, 0.0), defect=NOTHING, ring=None,
+        small,
+        cost=Cost(0.0, 0.0),
+        defect=NOTHING,
+        ring=None,
         asymmetry=dataclasses.replace(
-            small.asymmetry, mean=0.0, max=0.0, quantiles=(0.0, 0.0, 0.0), step=0.0, error=0.0,
-            values=np.zeros(40)),
+            small.asymmetry,
+            mean=0.0,
+            max=0.0,
+            quantiles=(0.0, 0.0, 0.0),
+            step=0.0,
+            error=0.0,
+            values=np.zeros(40),
+        ),
         verdict=Verdict("optimal", "not reached", "nothing is cheaper", "they differ"),
         samples={**small.samples, "tx": small.samples["x"]},
-    )  # fmt: skip
+    )
 
 
 def constant() -> Certificate:
@@ -178,11 +223,24 @@ def test_every_case_builds_valid_figures_and_loads_nothing(name):
 
 def test_the_verdicts_come_first_in_words():
     text = read(certificate_page(certificate())).text
-    places = [text.index(word) for word in (
-        "Not optimal", "A ring says so.", "Reached", "No difference found.", "How far from optimal",
-        "The map", "Asymmetry", "Source, image, target", "Growth", "in numbers", "The ring",
-        "How it was computed", "Definitions",
-    )]  # fmt: skip
+    places = [
+        text.index(word)
+        for word in (
+            "Not optimal",
+            "A ring says so.",
+            "Reached",
+            "No difference found.",
+            "How far from optimal",
+            "The map",
+            "Asymmetry",
+            "Source, image, target",
+            "Growth",
+            "in numbers",
+            "The ring",
+            "How it was computed",
+            "Definitions",
+        )
+    ]
     assert places == sorted(places)
     assert "estimate and bounds nothing" in text
     undecided = read(certificate_page(without_target())).text
@@ -198,9 +256,11 @@ def test_text_from_outside_is_escaped(d):
     whole = certificate(d)
     how = {**whole.how, "map": EVIL, "names": [EVIL] * d, "files": {EVIL: EVIL}, EVIL: [EVIL]}
     whole = dataclasses.replace(
-        whole, how=how, verdict=Verdict(EVIL, EVIL, EVIL, EVIL),
+        whole,
+        how=how,
+        verdict=Verdict(EVIL, EVIL, EVIL, EVIL),
         defect=dataclasses.replace(DEFECT, potential=EVIL),
-    )  # fmt: skip
+    )
     page = certificate_page(whole)
     assert EVIL not in page
     assert read(page).scripts == 3
@@ -210,9 +270,9 @@ def test_text_from_outside_is_escaped(d):
 
 def test_the_interval_is_relative_where_it_can_be():
     bars = {
-        name: specs(certificate_page(CASES[name]()))["interval"] for name in
-        ("plane", "unbounded", "above the cost", "identity")
-    }  # fmt: skip
+        name: specs(certificate_page(CASES[name]()))["interval"]
+        for name in ("plane", "unbounded", "above the cost", "identity")
+    }
     assert bars["plane"]["data"][0]["x"] == [50.0, 73.0]
     matched = bars["plane"]["data"][1]["x"][0]
     assert matched == pytest.approx(100 * 0.16 / (0.45 - 0.16))
@@ -272,12 +332,28 @@ def test_a_browser_draws_it_offline_without_an_error(name, tmp_path):
     path = tmp_path / "page.html"
     path.write_text(page.replace("</body>", probe), encoding="utf-8")
     ran = subprocess.run(
-        [CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic",
-         "--no-first-run", "--disable-background-networking", "--disable-component-update",
-         "--disable-sync", f"--user-data-dir={tmp_path / 'profile'}", "--enable-logging=stderr",
-         "--v=0", "--virtual-time-budget=4000", "--dump-dom", path.as_uri()],
-        capture_output=True, text=True, timeout=120, check=True,
-    )  # fmt: skip
+        [
+            CHROMIUM,
+            "--headless",
+            "--no-sandbox",
+            "--disable-gpu",
+            "--disable-quic",
+            "--no-first-run",
+            "--disable-background-networking",
+            "--disable-component-update",
+            "--disable-sync",
+            f"--user-data-dir={tmp_path / 'profile'}",
+            "--enable-logging=stderr",
+            "--v=0",
+            "--virtual-time-budget=4000",
+            "--dump-dom",
+            path.as_uri(),
+        ],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=True,
+    )
     # The page forbids every request to the outside: one would be an error here, as any other.
     assert "connect-src" not in page[:1000]
     assert "default-src 'none'" in page[:1000]

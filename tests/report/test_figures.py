@@ -40,9 +40,9 @@ def test_the_same_data_draw_the_same_bytes_and_pyplot_is_not_touched():
     colours = RANDOM.uniform(size=(9000, 3))
     first, second = (png_bytes(palette_figure([("p", colours)], columns=1)) for _ in range(2))
     assert first == second
-    assert "matplotlib.pyplot" not in sys.modules or not sys.modules[
-        "matplotlib.pyplot"
-    ].get_fignums()
+    assert (
+        "matplotlib.pyplot" not in sys.modules or not sys.modules["matplotlib.pyplot"].get_fignums()
+    )
 
 
 def test_a_table_shows_every_row():

@@ -49,8 +49,10 @@ def test_its_order_is_two_with_slopes_at_the_border_and_high_without():
     x = np.array([[0.2, 0.4], [1.3, 0.7]])
 
     def velocities(density, grids):
-        return [np.asarray(DacorognaMoserVelocity.between(density, _flat, grid)(0.5, x))
-                for grid in grids]
+        return [
+            np.asarray(DacorognaMoserVelocity.between(density, _flat, grid)(0.5, x))
+            for grid in grids
+        ]
 
     def errors(values):
         return [np.abs(value - values[-1]).max() for value in values[:-1]]
@@ -90,8 +92,10 @@ def test_the_continuity_equation_holds(waves):
 
 @pytest.mark.slow
 def test_moments_between_gaussians():
-    source, target = Gaussian(np.zeros(2), 0.6 * np.eye(2)), Gaussian(
-        np.array([0.4, -0.2]), np.array([[0.9, 0.3], [0.3, 0.7]]))
+    source, target = (
+        Gaussian(np.zeros(2), 0.6 * np.eye(2)),
+        Gaussian(np.array([0.4, -0.2]), np.array([[0.9, 0.3], [0.3, 0.7]])),
+    )
     velocity = DacorognaMoserVelocity.between(source, target, Box([-2.5] * 2, [2.5] * 2, [64, 64]))
     x = source.sample(jax.random.key(0), 2000)
     x = x[jnp.all(jnp.abs(x) < 2.5, axis=1)]

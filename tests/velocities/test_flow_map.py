@@ -12,7 +12,8 @@ from brenier.measures import Gaussian, GaussianMixture
 from brenier.velocities import AbstractVelocity, FlowMap, MixtureVelocity, log_likelihood
 
 MIXTURE = GaussianMixture(
-    np.array([0.4, 0.6]), np.array([[1.5, 0.0], [-1.0, 0.5]]),
+    np.array([0.4, 0.6]),
+    np.array([[1.5, 0.0], [-1.0, 0.5]]),
     np.array([[[0.3, 0.1], [0.1, 0.2]], [[0.5, 0.0], [0.0, 0.1]]]),
 )
 ENCODER = FlowMap(MixtureVelocity(MIXTURE), 1.0, 0.0, tolerance=1e-10)
@@ -105,10 +106,13 @@ def test_a_point_that_explodes_is_told():
         T(x)
 
 
-@pytest.mark.parametrize(("arguments", "wanted"), [
-    ((jnp.nan, 0.0), r"start: got nan; wants a finite time"),
-    ((0.0, np.inf), r"stop: got inf; wants a finite time"),
-])
+@pytest.mark.parametrize(
+    ("arguments", "wanted"),
+    [
+        ((jnp.nan, 0.0), r"start: got nan; wants a finite time"),
+        ((0.0, np.inf), r"stop: got inf; wants a finite time"),
+    ],
+)
 def test_times_are_checked(arguments, wanted):
     with pytest.raises(ValueError, match=wanted):
         FlowMap(Explosion(), *arguments)

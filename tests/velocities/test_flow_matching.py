@@ -19,7 +19,8 @@ from brenier.velocities import (
 
 NORMAL = Gaussian.standard(2)
 MIXTURE = GaussianMixture(
-    np.array([0.3, 0.7]), np.array([[-1.0, 0.5], [1.5, 0.0]]),
+    np.array([0.3, 0.7]),
+    np.array([[-1.0, 0.5], [1.5, 0.0]]),
     np.array([[[0.5, 0.2], [0.2, 0.3]], [[1.0, -0.6], [-0.6, 0.5]]]),
 )
 NARROW = Gaussian(np.array([0.0, 2.0]), np.array([[1e-6, 0.0], [0.0, 2.0]]))
@@ -37,8 +38,9 @@ def test_from_a_gaussian_it_is_the_diffusion_in_another_clock(target):
         np.testing.assert_allclose(matching(s, Z), v, rtol=1e-10, atol=1e-12 * np.abs(v).max())
 
 
-@pytest.mark.parametrize(("source", "target"), [(MIXTURE, NARROW), (MIXTURE, ATOMS),
-                                                (ATOMS, MIXTURE)])
+@pytest.mark.parametrize(
+    ("source", "target"), [(MIXTURE, NARROW), (MIXTURE, ATOMS), (ATOMS, MIXTURE)]
+)
 def test_it_is_the_conditional_mean(source, target):
     """E[(X − Z) k(x_s)] = E[v_s(x_s) k(x_s)] for smooth k, on a large sample."""
     n, keys = 50_000, jax.random.split(jax.random.key(1))

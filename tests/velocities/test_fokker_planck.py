@@ -27,13 +27,15 @@ def _law(t):
     """The Ornstein-Uhlenbeck law of START: its mean and covariance."""
     decay = np.exp(-t)
     return decay * np.asarray(START.mean), np.eye(2) + decay**2 * (
-        np.asarray(START.covariance) - np.eye(2))
+        np.asarray(START.covariance) - np.eye(2)
+    )
 
 
 @pytest.fixture(scope="module")
 def bowls():
-    return {n: FokkerPlanckVelocity.towards(START, _bowl, _box(n), TIME, moments=24)
-            for n in (33, 65)}
+    return {
+        n: FokkerPlanckVelocity.towards(START, _bowl, _box(n), TIME, moments=24) for n in (33, 65)
+    }
 
 
 def _errors(velocity):
@@ -69,8 +71,9 @@ def test_mass_is_conserved_and_entropy_falls(bowls):
     pi /= grid.integral(pi)
     entropies = []
     for t in (0.0, 0.1, 0.2, TIME):
-        look = jnp.vectorize(lambda x, t=t: velocity.log_relative_density(jnp.asarray(t), x),
-                             signature="(d)->()")
+        look = jnp.vectorize(
+            lambda x, t=t: velocity.log_relative_density(jnp.asarray(t), x), signature="(d)->()"
+        )
         logs = np.asarray(jax.jit(look)(nodes))
         # To rounding at the moments solved for; between them by interpolation in time.
         assert grid.integral(np.exp(logs) * pi) == pytest.approx(1.0, abs=1e-7)
@@ -95,12 +98,16 @@ def test_the_target_does_not_move():
 
 @pytest.mark.slow
 def test_the_heat_flow_of_a_mixture():
-    mixture = GaussianMixture(np.array([0.4, 0.6]), np.array([[-1.0, 0.0], [0.8, 0.5]]),
-                              np.stack([0.4 * np.eye(2), 0.5 * np.eye(2)]))
+    mixture = GaussianMixture(
+        np.array([0.4, 0.6]),
+        np.array([[-1.0, 0.0], [0.8, 0.5]]),
+        np.stack([0.4 * np.eye(2), 0.5 * np.eye(2)]),
+    )
     box = Box([-7.0] * 2, [7.0] * 2, [85, 85])
     velocity = FokkerPlanckVelocity.towards(mixture, lambda x: 0.0 * x[0], box, 0.3, moments=16)
-    later = GaussianMixture(mixture.weights, mixture.means,
-                            np.stack([(0.4 + 0.6) * np.eye(2), (0.5 + 0.6) * np.eye(2)]))
+    later = GaussianMixture(
+        mixture.weights, mixture.means, np.stack([(0.4 + 0.6) * np.eye(2), (0.5 + 0.6) * np.eye(2)])
+    )
     np.testing.assert_allclose(velocity(0.3, X), -np.asarray(later.score(X)), atol=5e-3)
 
 

@@ -25,7 +25,8 @@ from brenier.velocities import (
 
 NORMAL = Gaussian.standard(2)
 MIXTURE = GaussianMixture(
-    np.array([0.3, 0.7]), np.array([[-1.0, 0.5], [1.5, 0.0]]),
+    np.array([0.3, 0.7]),
+    np.array([[-1.0, 0.5], [1.5, 0.0]]),
     np.array([[[0.5, 0.2], [0.2, 0.3]], [[1.0, -0.6], [-0.6, 0.5]]]),
 )
 BOX = Box([-4.0] * 2, [4.0] * 2, [20, 20])
@@ -33,18 +34,24 @@ VELOCITIES = {
     "matching": MatchingVelocity(NORMAL, MIXTURE),
     "matching-atoms": MatchingVelocity(MIXTURE, Empirical(np.array([[0.0, 1.0], [2.0, 3.0]]))),
     "rescaled": RescaledDiffusionVelocity(MixtureVelocity(MIXTURE)),
-    "mccann": McCannVelocity(GradientMap(
-        Quadratic.from_matrix(jnp.array([[2.0, 0.5], [0.5, 1.0]]), jnp.ones(2)))),
+    "mccann": McCannVelocity(
+        GradientMap(Quadratic.from_matrix(jnp.array([[2.0, 0.5], [0.5, 1.0]]), jnp.ones(2)))
+    ),
     "network": NetworkVelocity(
-        eqx.nn.MLP(5, 2, 6, 1, jax.nn.silu, key=jax.random.key(0)), jnp.zeros(2), jnp.ones(())),
+        eqx.nn.MLP(5, 2, 6, 1, jax.nn.silu, key=jax.random.key(0)), jnp.zeros(2), jnp.ones(())
+    ),
     "ratio": RatioVelocity.from_ratio(
-        lambda x: 1.0 + x[0] * jnp.exp(-(x @ x)), Torus([-8.0] * 2, [8.0] * 2, [48, 48])),
+        lambda x: 1.0 + x[0] * jnp.exp(-(x @ x)), Torus([-8.0] * 2, [8.0] * 2, [48, 48])
+    ),
     "moser": DacorognaMoserVelocity.between(
-        lambda x: jnp.cos(x[0]), lambda x: jnp.sin(x[1]),
-        Torus([0.0, 0.0], [2 * np.pi, 2 * np.pi], [16, 16])),
+        lambda x: jnp.cos(x[0]),
+        lambda x: jnp.sin(x[1]),
+        Torus([0.0, 0.0], [2 * np.pi, 2 * np.pi], [16, 16]),
+    ),
     "fokker-planck": FokkerPlanckVelocity.towards(
-        Gaussian(np.zeros(2), 0.6 * np.eye(2)), lambda x: 0.5 * (x @ x), BOX, 0.5, moments=12),
-}  # fmt: skip
+        Gaussian(np.zeros(2), 0.6 * np.eye(2)), lambda x: 0.5 * (x @ x), BOX, 0.5, moments=12
+    ),
+}
 X = jax.random.normal(jax.random.key(1), (3, 2))
 TIME = 0.4
 
@@ -58,17 +65,19 @@ def _look(v, time, x):
 LONG = ("mccann", "fokker-planck", "moser")
 
 
-@pytest.mark.parametrize("name", [
-    pytest.param(name, marks=pytest.mark.slow) if name in LONG else name for name in VELOCITIES
-])
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, marks=pytest.mark.slow) if name in LONG else name for name in VELOCITIES],
+)
 def test_a_velocity_is_smooth_saved_and_takes_batches(name, tmp_path):
     v, time = VELOCITIES[name], jnp.asarray(TIME)
     values, slopes = map(np.asarray, _look(v, time, X))
     assert values.shape == (3, 2)
     assert v.dimension == 2
     h = 1e-5
-    columns = [(_look(v, time, X + e)[0] - _look(v, time, X - e)[0]) / (2 * h)
-               for e in h * np.eye(2)]
+    columns = [
+        (_look(v, time, X + e)[0] - _look(v, time, X - e)[0]) / (2 * h) for e in h * np.eye(2)
+    ]
     # Central differences: h² times third derivatives, and rounding over h.
     np.testing.assert_allclose(slopes, np.stack(columns, axis=-1), rtol=1e-5, atol=1e-6)
     brenier.save(tmp_path / "flow.brenier", FlowMap(v, 0.0, TIME))

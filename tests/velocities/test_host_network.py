@@ -19,8 +19,9 @@ def _normal(signals, images, labels):
 def test_ddim_through_the_host_is_ddim_in_jax():
     x = np.random.default_rng(0).normal(size=(5, 4))
     host = ImageModel(HostNetwork(_normal), SHAPE, "epsilon", LinearSchedule())
-    jaxy = ImageModel(lambda a, image, label: jnp.sqrt(1.0 - a**2) * image, SHAPE, "epsilon",
-                      LinearSchedule())  # fmt: skip
+    jaxy = ImageModel(
+        lambda a, image, label: jnp.sqrt(1.0 - a**2) * image, SHAPE, "epsilon", LinearSchedule()
+    )
     np.testing.assert_allclose(host.ddim_encoder(5)(x), jaxy.ddim_encoder(5)(x), rtol=1e-12)
 
 

@@ -71,12 +71,14 @@ def test_epsilon_and_v_are_one_model():
     both = [model(a, x) for model in MODELS.values()]
     np.testing.assert_allclose(both[0], both[1], rtol=1e-12)
     velocities = [ImageVelocity(model) for model in MODELS.values()]
-    np.testing.assert_allclose(velocities[0].at(a, x), velocities[1].at(a, x), rtol=1e-10,
-                               atol=1e-14)  # fmt: skip
+    np.testing.assert_allclose(
+        velocities[0].at(a, x), velocities[1].at(a, x), rtol=1e-10, atol=1e-14
+    )
     # The library's own velocity of a predictor says the same.
     other = NoiseVelocity(MODELS["v"], 4)
-    np.testing.assert_allclose(posterior_mean(velocities[1], a, x), posterior_mean(other, a, x),
-                               rtol=1e-10, atol=1e-14)  # fmt: skip
+    np.testing.assert_allclose(
+        posterior_mean(velocities[1], a, x), posterior_mean(other, a, x), rtol=1e-10, atol=1e-14
+    )
 
 
 @pytest.mark.parametrize("probes", [None, 2])

@@ -18,13 +18,24 @@ X = np.asarray(SOURCE.sample(jax.random.key(9), 1000))
 
 
 def _uvp(images, truth):
-    return float(np.mean(np.sum((np.asarray(images) - np.asarray(truth)) ** 2, axis=1))
-                 / np.trace(TARGET.covariance))
+    return float(
+        np.mean(np.sum((np.asarray(images) - np.asarray(truth)) ** 2, axis=1))
+        / np.trace(TARGET.covariance)
+    )
 
 
 def _fitted(coupling):
-    return fit_velocity(SOURCE, TARGET, key=KEY, coupling=coupling, steps=1500, width=48, depth=2,
-                        samples=1500, rounds=4)
+    return fit_velocity(
+        SOURCE,
+        TARGET,
+        key=KEY,
+        coupling=coupling,
+        steps=1500,
+        width=48,
+        depth=2,
+        samples=1500,
+        rounds=4,
+    )
 
 
 @pytest.mark.slow
@@ -43,8 +54,17 @@ def test_the_coupling_decides_the_map(coupling):
 def test_the_same_key_gives_the_same_velocity_and_it_is_saved(tmp_path):
     cloud = Empirical(X[:50], np.arange(1.0, 51.0))
     first, second = (
-        fit_velocity(cloud, X[50:120].astype(np.float64), key=KEY, steps=20, samples=64, width=8,
-                     depth=1, rounds=1) for _ in range(2)
+        fit_velocity(
+            cloud,
+            X[50:120].astype(np.float64),
+            key=KEY,
+            steps=20,
+            samples=64,
+            width=8,
+            depth=1,
+            rounds=1,
+        )
+        for _ in range(2)
     )
     brenier.save(tmp_path / "flow.brenier", first.map)
     loaded = brenier.load(tmp_path / "flow.brenier")
@@ -57,8 +77,9 @@ def test_the_same_key_gives_the_same_velocity_and_it_is_saved(tmp_path):
 def test_couplings_cost_less_the_more_is_paired():
     x, y = X[:300], np.asarray(TARGET.sample(KEY, 300))
     costs = [
-        fit_velocity(x, y, key=KEY, coupling=coupling, steps=1, batch=batch, samples=300, width=1,
-                     depth=1).stats["pair_cost"]
+        fit_velocity(
+            x, y, key=KEY, coupling=coupling, steps=1, batch=batch, samples=300, width=1, depth=1
+        ).stats["pair_cost"]
         for coupling, batch in (("independent", 32), ("minibatch", 32), ("exact", 32))
     ]
     assert costs[0] > costs[1] > 0.9 * costs[2]
@@ -74,6 +95,7 @@ def test_bad_settings_and_a_loss_that_runs_away():
         fit_velocity(X, np.zeros((5, 3)), key=KEY)
     with pytest.raises(ValueError, match="steps: got 0"):
         fit_velocity(X, X, key=KEY, steps=0)
-    lost = fit_velocity(X, X, key=KEY, steps=30, rate=1e200, width=8, depth=1, samples=64,
-                        rounds=1, throw=False)
+    lost = fit_velocity(
+        X, X, key=KEY, steps=30, rate=1e200, width=8, depth=1, samples=64, rounds=1, throw=False
+    )
     assert lost.result is brenier.Result.diverged

@@ -24,7 +24,8 @@ from brenier.velocities import (
 )
 
 MIXTURE = GaussianMixture(
-    np.array([0.4, 0.6]), np.array([[1.5, 0.0], [-1.0, 0.5]]),
+    np.array([0.4, 0.6]),
+    np.array([[1.5, 0.0], [-1.0, 0.5]]),
     np.array([[[0.3, 0.1], [0.1, 0.2]], [[0.5, 0.0], [0.0, 0.1]]]),
 )
 V = MixtureVelocity(MIXTURE)
@@ -53,8 +54,9 @@ def test_tweedie():
     mean = jax.vmap(lambda x: velocities.posterior_mean(V, a, x))(X)
     noise = jax.vmap(lambda x: velocities.noise(V, a, x))(X)
     np.testing.assert_allclose(a * mean + jnp.sqrt(1 - a**2) * noise, X, atol=1e-12)
-    np.testing.assert_allclose(noise, -jnp.sqrt(1 - a**2) * _diffused(-np.log(0.6)).score(X),
-                               atol=1e-12)
+    np.testing.assert_allclose(
+        noise, -jnp.sqrt(1 - a**2) * _diffused(-np.log(0.6)).score(X), atol=1e-12
+    )
 
 
 def test_atoms_are_mixtures_of_little_width():
@@ -113,9 +115,11 @@ def test_a_user_score_and_a_noise_predictor():
 
 
 SCHEDULES = {
-    "constant": ConstantSchedule(1.5, 4.0), "linear": LinearSchedule(), "cosine": CosineSchedule(),
+    "constant": ConstantSchedule(1.5, 4.0),
+    "linear": LinearSchedule(),
+    "cosine": CosineSchedule(),
     "rate": RateSchedule(lambda t: 0.1 + 19.9 * t, 1.0),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("name", SCHEDULES)
@@ -179,19 +183,31 @@ def test_a_negative_time():
         ProbabilityFlow(MIXTURE)(-0.1, X)
 
 
-@pytest.mark.parametrize(("make", "wanted"), [
-    (lambda: ProbabilityFlow(Uniform.unit(2)), "source: got Uniform, whose score"),
-    (lambda: ProbabilityFlow(MIXTURE).encoder(-1.0), r"start: got -1.0; wants a time in \[0, inf"),
-    (lambda: ProbabilityFlow(MIXTURE).encoder(1.0, 0.5), "stop: got 0.5; wants a time from 1.0 on"),
-    (lambda: ProbabilityFlow(MIXTURE, LinearSchedule()).encoder(0.0, 2.0), "stop: got 2.0; wants"),
-    (lambda: DDIM(ExactNoise(V), np.array([1.0, 0.5, 0.7]), 2), "all falling or all rising"),
-    (lambda: DDIM(ExactNoise(V), np.array([0.0, 0.5]), 2), "got signal level 0 at the start"),
-    (lambda: ConstantSchedule().levels(3), "which has no last time"),
-    (lambda: RateSchedule(lambda t: t - 1.0, 2.0), "rates β"),
-    (lambda: LinearSchedule(first=-1.0), "first: got -1.0"),
-    (lambda: CosineSchedule(floor=2.0), "floor: got 2.0"),
-    (lambda: ScoreVelocity(jnp.sin, 0), "dimension: got 0"),
-])
+@pytest.mark.parametrize(
+    ("make", "wanted"),
+    [
+        (lambda: ProbabilityFlow(Uniform.unit(2)), "source: got Uniform, whose score"),
+        (
+            lambda: ProbabilityFlow(MIXTURE).encoder(-1.0),
+            r"start: got -1.0; wants a time in \[0, inf",
+        ),
+        (
+            lambda: ProbabilityFlow(MIXTURE).encoder(1.0, 0.5),
+            "stop: got 0.5; wants a time from 1.0 on",
+        ),
+        (
+            lambda: ProbabilityFlow(MIXTURE, LinearSchedule()).encoder(0.0, 2.0),
+            "stop: got 2.0; wants",
+        ),
+        (lambda: DDIM(ExactNoise(V), np.array([1.0, 0.5, 0.7]), 2), "all falling or all rising"),
+        (lambda: DDIM(ExactNoise(V), np.array([0.0, 0.5]), 2), "got signal level 0 at the start"),
+        (lambda: ConstantSchedule().levels(3), "which has no last time"),
+        (lambda: RateSchedule(lambda t: t - 1.0, 2.0), "rates β"),
+        (lambda: LinearSchedule(first=-1.0), "first: got -1.0"),
+        (lambda: CosineSchedule(floor=2.0), "floor: got 2.0"),
+        (lambda: ScoreVelocity(jnp.sin, 0), "dimension: got 0"),
+    ],
+)
 def test_bad_input(make, wanted):
     with pytest.raises(ValueError, match=wanted):
         make()

@@ -12,7 +12,8 @@ from brenier.velocities import FlowMap, MixtureVelocity, RatioVelocity
 NORMAL = Gaussian.standard(2)
 # One component is γ itself, the other narrower: f tends to the weight of the first.
 MIXTURE = GaussianMixture(
-    np.array([0.6, 0.4]), np.array([[0.0, 0.0], [0.7, -0.5]]),
+    np.array([0.6, 0.4]),
+    np.array([[0.0, 0.0], [0.7, -0.5]]),
     np.array([[[1.0, 0.0], [0.0, 1.0]], [[0.5, 0.2], [0.2, 0.3]]]),
 )
 X = 1.2 * jax.random.normal(jax.random.key(0), (20, 2))
@@ -54,12 +55,15 @@ def test_it_converges_faster_than_any_power(fine):
 
 def test_the_ratio_is_that_of_the_diffused_mixture(fine):
     a = 0.8
-    later = GaussianMixture(MIXTURE.weights, a * MIXTURE.means,
-                            a**2 * (MIXTURE.factors @ MIXTURE.factors.swapaxes(1, 2))
-                            + (1 - a**2) * np.eye(2))
+    later = GaussianMixture(
+        MIXTURE.weights,
+        a * MIXTURE.means,
+        a**2 * (MIXTURE.factors @ MIXTURE.factors.swapaxes(1, 2)) + (1 - a**2) * np.eye(2),
+    )
     ratios = jax.jit(jax.vmap(lambda x: fine.ratio(jnp.asarray(a), x)))(X)
-    np.testing.assert_allclose(ratios, jnp.exp(later.log_density(X) - NORMAL.log_density(X)),
-                               rtol=1e-11)
+    np.testing.assert_allclose(
+        ratios, jnp.exp(later.log_density(X) - NORMAL.log_density(X)), rtol=1e-11
+    )
 
 
 def test_what_is_no_ratio_says_so():

@@ -10,11 +10,13 @@ from brenier.measures import GaussianMixture, TensorTrain
 from brenier.velocities import FlowMap, MixtureVelocity, TensorTrainVelocity, train_encoder
 
 MIXTURE = GaussianMixture(
-    np.array([0.5, 0.3, 0.2]), np.array([[-1.5, 0.5], [1.2, 1.0], [0.3, -1.4]]),
+    np.array([0.5, 0.3, 0.2]),
+    np.array([[-1.5, 0.5], [1.2, 1.0], [0.3, -1.4]]),
     np.array([[[0.4, 0.2], [0.2, 0.5]], [[0.3, 0.0], [0.0, 0.6]], [[0.7, -0.3], [-0.3, 0.4]]]),
 )
-LAW = TensorTrain.from_log_density(MIXTURE.point_log_density, [-8.0] * 2, [8.0] * 2, [120] * 2,
-                                   tolerance=1e-12)
+LAW = TensorTrain.from_log_density(
+    MIXTURE.point_log_density, [-8.0] * 2, [8.0] * 2, [120] * 2, tolerance=1e-12
+)
 X = MIXTURE.sample(jax.random.key(0), 200)
 
 

@@ -21,8 +21,16 @@ def shaken(net, by):
 @pytest.fixture(scope="module")
 def net():
     """Everything at once: two resolutions, attention, classes, dropout, sides that differ."""
-    net = UNet.random(KEY, (8, 12, 2), width=4, multipliers=(1, 2), attention=(4,), heads=2,
-                      dropout=0.5, classes=3)  # fmt: skip
+    net = UNet.random(
+        KEY,
+        (8, 12, 2),
+        width=4,
+        multipliers=(1, 2),
+        attention=(4,),
+        heads=2,
+        dropout=0.5,
+        classes=3,
+    )
     return shaken(net, 0.1)
 
 
@@ -54,8 +62,11 @@ def test_a_new_network_is_zero():
 def direct(x, kernel):
     """A convolution as the sum over its nine shifts, in NumPy."""
     padded = np.pad(x, ((1, 1), (1, 1), (0, 0)))
-    return sum(padded[r : r + x.shape[0], s : s + x.shape[1]] @ kernel[r, s]
-               for r in range(3) for s in range(3))  # fmt: skip
+    return sum(
+        padded[r : r + x.shape[0], s : s + x.shape[1]] @ kernel[r, s]
+        for r in range(3)
+        for s in range(3)
+    )
 
 
 @pytest.mark.parametrize(("width", "tolerance"), [(12, 1e-13), (15, 1e-13), (15, 1e-5)])

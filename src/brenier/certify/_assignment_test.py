@@ -106,9 +106,9 @@ def paired_closer(
     random = np.random.default_rng(seed)
     rows = np.arange(len(x))
     paired = float(distances[rows, rows].mean())
-    others = np.array([
-        distances[rows, random.permutation(len(x))].mean() for _ in range(permutations)
-    ])  # fmt: skip
+    others = np.array(
+        [distances[rows, random.permutation(len(x))].mean() for _ in range(permutations)]
+    )
     centred = [cloud - cloud.mean(axis=0) for cloud in (x, y)]
     norms = [float(np.linalg.norm(cloud)) for cloud in centred]
     product = float(np.sum(centred[0] * centred[1]))

@@ -138,8 +138,9 @@ def audit_pairs(
     if truth is not None:
         true = check_points("truth", truth, dimension=first.shape[1]).astype(np.float64)
         if len(true) != len(first):
-            raise ValueError(f"truth: got {len(true)} images of {len(first)} points; wants one "
-                             "for each.")
+            raise ValueError(
+                f"truth: got {len(true)} images of {len(first)} points; wants one for each."
+            )
     if len(first) > samples:
         rows = np.asarray(jax.random.permutation(keys[0], len(first)))[:samples]
         first, second, true = first[rows], second[rows], None if true is None else true[rows]
@@ -179,12 +180,19 @@ class _Seen:
 
 
 def _certificate(
-    x: np.ndarray, tx: np.ndarray, true: np.ndarray | None, target: Any, keys: Sequence[Key],
-    settings: _Settings, seen: _Seen,
-) -> Certificate:  # fmt: skip
+    x: np.ndarray,
+    tx: np.ndarray,
+    true: np.ndarray | None,
+    target: Any,
+    keys: Sequence[Key],
+    settings: _Settings,
+    seen: _Seen,
+) -> Certificate:
     random = np.random.default_rng(np.asarray(jax.random.key_data(keys[0])).ravel())
-    y = None if target is None else _points(
-        "target", target, keys[1], settings.samples, dimension=x.shape[1]
+    y = (
+        None
+        if target is None
+        else _points("target", target, keys[1], settings.samples, dimension=x.shape[1])
     )
     squares = np.sum((x - tx) ** 2, axis=1)
     cost = Cost(float(squares.mean()), float(squares.std(ddof=1) / np.sqrt(len(x))))
@@ -195,21 +203,38 @@ def _certificate(
     tests = None
     if y is not None:
         tests = pushforward_tests(
-            tx, y, random, level=settings.level, kl=seen.entropy,
+            tx,
+            y,
+            random,
+            level=settings.level,
+            kl=seen.entropy,
             target=target if isinstance(target, AbstractMeasure) else None,
         )
     return Certificate(
-        cost=cost, defect=defect, asymmetry=seen.asymmetry, monotonicity=pairs, ring=seen.ring,
-        pushforward=tests, truth=None if true is None else _truth(x, tx, true),
+        cost=cost,
+        defect=defect,
+        asymmetry=seen.asymmetry,
+        monotonicity=pairs,
+        ring=seen.ring,
+        pushforward=tests,
+        truth=None if true is None else _truth(x, tx, true),
         verdict=verdict(defect, cost.value, seen.ring, tests, tolerance=settings.tolerance),
         how=_how(seen.subject, x, y, settings),
-        samples={"x": x[:_PICTURED], "tx": tx[:_PICTURED],
-                 **({} if y is None else {"y": y[:_PICTURED]})},
-    )  # fmt: skip
+        samples={
+            "x": x[:_PICTURED],
+            "tx": tx[:_PICTURED],
+            **({} if y is None else {"y": y[:_PICTURED]}),
+        },
+    )
 
 
 def _points(
-    name: str, value: Any, key: Key, samples: int, *, dimension: int | None = None,
+    name: str,
+    value: Any,
+    key: Key,
+    samples: int,
+    *,
+    dimension: int | None = None,
     min_points: int = 2,
 ) -> np.ndarray:
     """Float64 points of a measure or an array, as many as ``samples``, in random order."""
@@ -227,9 +252,7 @@ def _truth(x: np.ndarray, tx: np.ndarray, true: np.ndarray) -> Truth:
     return Truth(float(l2_uvp(images, wanted)), float(cosine_similarity(points, images, wanted)))
 
 
-def _how(
-    subject: str, x: np.ndarray, y: np.ndarray | None, settings: _Settings
-) -> dict[str, Any]:
+def _how(subject: str, x: np.ndarray, y: np.ndarray | None, settings: _Settings) -> dict[str, Any]:
     return {
         "map": subject,
         "dimension": x.shape[1],
@@ -240,10 +263,12 @@ def _how(
         "budget": settings.budget,
         "lower_bound": "cheaper permutation of all pairs (5.2); normal bound, deviation of the gap",
         "upper_bound": "Fenchel-Young gap of a convex potential (5.3), (5.4) on pairs that it was "
-                       "not fitted on; BCa bootstrap of the mean",
+        "not fitted on; BCa bootstrap of the mean",
         "seconds": time.perf_counter() - settings.started,
         "versions": {
-            "brenier": version("brenier"), "jax": jax.__version__, "numpy": np.__version__,
+            "brenier": version("brenier"),
+            "jax": jax.__version__,
+            "numpy": np.__version__,
             "python": platform.python_version(),
         },
-    }  # fmt: skip
+    }

@@ -39,8 +39,8 @@ class BlackBox:
             raise ValueError(f"map: got {type(map).__name__}; wants a callable (n, d) -> (n, d).")
         self.map = map
         self._evaluate = _torch_module(map) if _is_torch_module(map) else map
-        self._jacobian = map.jacobian if jacobian is None and isinstance(map, AbstractMap) else (
-            jacobian
+        self._jacobian = (
+            map.jacobian if jacobian is None and isinstance(map, AbstractMap) else (jacobian)
         )
         self.precision = float(np.finfo(np.float64).eps)
 
@@ -85,8 +85,9 @@ class BlackBox:
         if self._jacobian is not None:
             value = np.asarray(self._jacobian(x), dtype=np.float64)
             if value.shape != (*x.shape, x.shape[1]):
-                raise ValueError(f"jacobian: got shape {value.shape}; wants "
-                                 f"{(*x.shape, x.shape[1])}.")
+                raise ValueError(
+                    f"jacobian: got shape {value.shape}; wants {(*x.shape, x.shape[1])}."
+                )
             return value, Differences(0.0, 0.0)
         columns, differences = self.along(x, np.eye(x.shape[1]))
         return columns.swapaxes(1, 2), differences

@@ -101,23 +101,42 @@ class Certificate:
         d, level = self.defect, f"{100 * self.defect.level:g} %"
         rows = [
             ("Is it optimal?", self.verdict.optimality, self.verdict.optimality_reason),
-            ("Does it reach the target?", self.verdict.target or "not asked",
-             self.verdict.target_reason or "no target was given"),
+            (
+                "Does it reach the target?",
+                self.verdict.target or "not asked",
+                self.verdict.target_reason or "no target was given",
+            ),
             ("cost E‖X − T(X)‖²", f"{self.cost.value:.6g}", f"± {self.cost.stderr:.2g}"),
             ("defect, W₂² below the cost by", f"{d.lower:.4g} to {d.upper:.4g}", f"at {level}"),
-            ("  relative to W₂²", f"{_percent(d.relative_lower)} to {_percent(d.relative_upper)}",
-             f"upper bound: {d.potential}"),
-            ("  cheaper permutation of pairs", f"{d.matched:.4g}",
-             f"{d.points_moved:,} of {d.n:,} points moved"),
-        ]  # fmt: skip
+            (
+                "  relative to W₂²",
+                f"{_percent(d.relative_lower)} to {_percent(d.relative_upper)}",
+                f"upper bound: {d.potential}",
+            ),
+            (
+                "  cheaper permutation of pairs",
+                f"{d.matched:.4g}",
+                f"{d.points_moved:,} of {d.n:,} points moved",
+            ),
+        ]
         if self.asymmetry is not None:
             a = self.asymmetry
             how = "exact Jacobians" if a.step == 0 else f"differences, error {a.error:.1g}"
-            rows.append(("asymmetry of DT, mean (largest)", f"{a.mean:.3g} ({a.max:.3g})",
-                         f"{a.n:,} points, {how}"))  # fmt: skip
+            rows.append(
+                (
+                    "asymmetry of DT, mean (largest)",
+                    f"{a.mean:.3g} ({a.max:.3g})",
+                    f"{a.n:,} points, {how}",
+                )
+            )
         m = self.monotonicity
-        rows.append(("pairs that would rather swap", _percent(m.violated_share),
-                     f"of {m.pairs:,}; at most {_percent(m.violated_upper)}"))  # fmt: skip
+        rows.append(
+            (
+                "pairs that would rather swap",
+                _percent(m.violated_share),
+                f"of {m.pairs:,}; at most {_percent(m.violated_upper)}",
+            )
+        )
         if self.ring is not None:
             r = self.ring
             found = "proves it is not optimal" if r.proven else "proves nothing"
@@ -125,18 +144,29 @@ class Certificate:
         if self.pushforward is not None:
             p = self.pushforward
             rows += [
-                ("energy distance to the target", f"{p.energy_distance:.3g}",
-                 f"p = {p.p_value:.3g}, effect {p.effect:.2g}"),
-                ("sliced W₂ to the target", f"{p.sliced_w2:.3g}",
-                 f"two target samples: {p.sliced_w2_floor:.3g}"),
-            ]  # fmt: skip
+                (
+                    "energy distance to the target",
+                    f"{p.energy_distance:.3g}",
+                    f"p = {p.p_value:.3g}, effect {p.effect:.2g}",
+                ),
+                (
+                    "sliced W₂ to the target",
+                    f"{p.sliced_w2:.3g}",
+                    f"two target samples: {p.sliced_w2_floor:.3g}",
+                ),
+            ]
             if not math.isnan(p.stein_p_value):
                 rows.append(("Stein test of the density", f"p = {p.stein_p_value:.3g}", ""))
             if not math.isnan(p.kl):
                 rows.append(("KL(T#μ | ν)", f"{p.kl:.3g}", f"± {p.kl_stderr:.1g}"))
         if self.truth is not None:
-            rows.append(("L2-UVP to the true map", f"{self.truth.l2_uvp:.3g} %",
-                         f"cosine {self.truth.cosine:.4g}"))  # fmt: skip
+            rows.append(
+                (
+                    "L2-UVP to the true map",
+                    f"{self.truth.l2_uvp:.3g} %",
+                    f"cosine {self.truth.cosine:.4g}",
+                )
+            )
         return rows
 
     def __str__(self) -> str:

@@ -69,7 +69,12 @@ class Defect:
 
 
 def defect_bounds(
-    x: np.ndarray, tx: np.ndarray, key: Key, *, level: float, budget: float,
+    x: np.ndarray,
+    tx: np.ndarray,
+    key: Key,
+    *,
+    level: float,
+    budget: float,
     own: AbstractPotential | None = None,
 ) -> Defect:
     """MATH_5 (5.1) to (5.4) from pairs (x_i, T(x_i)), float64 of shape (n, d).
@@ -115,15 +120,23 @@ def defect_bounds(
     if lower <= _ROUNDING * cost:
         lower = 0.0
     return Defect(
-        lower=lower, upper=upper, level=level,
+        lower=lower,
+        upper=upper,
+        level=level,
         relative_lower=_ratio(lower, cost - lower),
         relative_upper=0.0 if upper <= _ROUNDING * variance else _ratio(upper, cost - upper),
-        variance_share_lower=_ratio(lower, variance), variance_share_upper=_ratio(upper, variance),
-        matched=matched, matched_stderr=stderr,
-        gap=float(gaps.mean()), gap_stderr=float(deviation / np.sqrt(len(gaps))),
-        potential=name, n=n, points_moved=moved, growth=tuple(growth),
+        variance_share_lower=_ratio(lower, variance),
+        variance_share_upper=_ratio(upper, variance),
+        matched=matched,
+        matched_stderr=stderr,
+        gap=float(gaps.mean()),
+        gap_stderr=float(deviation / np.sqrt(len(gaps))),
+        potential=name,
+        n=n,
+        points_moved=moved,
+        growth=tuple(growth),
         estimate=_extrapolated(growth),
-    )  # fmt: skip
+    )
 
 
 def _picked(
@@ -148,10 +161,14 @@ def _mean_below(values: np.ndarray, level: float, random: np.random.Generator) -
     if deviation <= 1e-14 * abs(mean):
         return mean
     block = max(1, _BLOCK_FLOATS // n)
-    means = np.sort(np.concatenate([
-        values[random.integers(n, size=(min(block, _RESAMPLES - start), n))].mean(axis=1)
-        for start in range(0, _RESAMPLES, block)
-    ]))  # fmt: skip
+    means = np.sort(
+        np.concatenate(
+            [
+                values[random.integers(n, size=(min(block, _RESAMPLES - start), n))].mean(axis=1)
+                for start in range(0, _RESAMPLES, block)
+            ]
+        )
+    )
     # Efron (1987): the bias of the median, and the acceleration, a sixth of the mean's skewness.
     share = np.clip(np.mean(means < mean), 1.0 / _RESAMPLES, 1.0 - 1.0 / _RESAMPLES)
     bias = ndtri(share)

@@ -53,9 +53,7 @@ def cheaper_permutation(
     return permutation
 
 
-def _median_splits(
-    a: np.ndarray, y: np.ndarray, random: np.random.Generator
-) -> np.ndarray:
+def _median_splits(a: np.ndarray, y: np.ndarray, random: np.random.Generator) -> np.ndarray:
     """Both clouds cut at the medians of common random directions, the leaves assigned exactly."""
     permutation = np.empty(len(a), dtype=np.int64)
     stack = [(np.arange(len(a)), np.arange(len(a)))]

@@ -46,8 +46,13 @@ class Pushforward:
 
 
 def pushforward_tests(
-    tx: np.ndarray, y: np.ndarray, random: np.random.Generator, *, level: float,
-    target: AbstractMeasure | None = None, kl: tuple[float, float] = (np.nan, np.nan),
+    tx: np.ndarray,
+    y: np.ndarray,
+    random: np.random.Generator,
+    *,
+    level: float,
+    target: AbstractMeasure | None = None,
+    kl: tuple[float, float] = (np.nan, np.nan),
 ) -> Pushforward:
     """Tests of images tx (n, d) against y (m, d), and against ``target`` where it has a score."""
     first, second = (_some(cloud, _TESTED, random) for cloud in (tx, y))
@@ -61,11 +66,16 @@ def pushforward_tests(
         stein = _stein_p_value(first, np.asarray(target.score(first)), random)
     return Pushforward(
         energy_distance=float(energy_distance_squared(jnp.asarray(many), jnp.asarray(others))),
-        effect=effect, effect_upper=effect + spread, p_value=p_value,
+        effect=effect,
+        effect_upper=effect + spread,
+        p_value=p_value,
         sliced_w2=_sliced(many, others, seed),
         sliced_w2_floor=_sliced(shuffled[:half], shuffled[half:], seed) if half else float("nan"),
-        stein_p_value=stein, kl=kl[0], kl_stderr=kl[1], tested=min(len(first), len(second)),
-    )  # fmt: skip
+        stein_p_value=stein,
+        kl=kl[0],
+        kl_stderr=kl[1],
+        tested=min(len(first), len(second)),
+    )
 
 
 def relative_entropy(

@@ -14,7 +14,11 @@ _SMALL_EFFECT = 0.002
 
 
 def verdict(
-    defect: Defect, cost: float, ring: Ring | None, pushforward: Pushforward | None, *,
+    defect: Defect,
+    cost: float,
+    ring: Ring | None,
+    pushforward: Pushforward | None,
+    *,
     tolerance: float,
 ) -> Verdict:
     """Optimal within ``tolerance`` of W₂², not optimal, or undecided; and apart: the target."""

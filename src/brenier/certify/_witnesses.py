@@ -124,13 +124,18 @@ def jacobian_asymmetry(map: BlackBox, x: np.ndarray) -> Asymmetry:
     values = np.divide(skew, size, out=np.zeros(n), where=size > 0)
     worst = int(np.argmax(values))
     return Asymmetry(
-        mean=float(values.mean()), max=float(values[worst]),
+        mean=float(values.mean()),
+        max=float(values[worst]),
         argmax=tuple(float(v) for v in points[worst]),
         quantiles=tuple(float(q) for q in np.quantile(values, _QUANTILES)),
         # What differences cannot tell from 0 is not called negative.
         negative_share=float(np.mean(lowest < -differences.error)),
-        n=n, step=differences.step, error=differences.error, points=points, values=values,
-    )  # fmt: skip
+        n=n,
+        step=differences.step,
+        error=differences.error,
+        points=points,
+        values=values,
+    )
 
 
 def monotonicity(
@@ -149,7 +154,8 @@ def monotonicity(
         min=float(ratios.min()) if len(ratios) else float("nan"),
         violated_share=violated / max(len(ratios), 1),
         violated_upper=float(beta.ppf(level, violated + 1, max(len(ratios) - violated, 1))),
-        pairs=len(ratios), points_moved=points_moved,
+        pairs=len(ratios),
+        points_moved=points_moved,
     )
 
 
@@ -192,10 +198,17 @@ def ring_test(map: BlackBox, x: np.ndarray, asymmetry: Asymmetry) -> Ring:
     cost = float(np.sum((points - images) ** 2))
     noise = _ring_noise(points - centre, images, map.precision)
     return Ring(
-        k=k, threshold=float(threshold), relative_saving=saving / cost if cost > 0 else 0.0,
-        saving=saving, noise=noise, proven=saving > _NOISE_MARGIN * noise,
-        centre=tuple(float(c) for c in centre), radius=radius, points=points, images=images,
-    )  # fmt: skip
+        k=k,
+        threshold=float(threshold),
+        relative_saving=saving / cost if cost > 0 else 0.0,
+        saving=saving,
+        noise=noise,
+        proven=saving > _NOISE_MARGIN * noise,
+        centre=tuple(float(c) for c in centre),
+        radius=radius,
+        points=points,
+        images=images,
+    )
 
 
 def _ring_noise(around: np.ndarray, images: np.ndarray, precision: float) -> float:

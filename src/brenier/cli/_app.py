@@ -16,8 +16,10 @@ _SYSTEM_FAULTS = (errno.ENOSPC, errno.EIO, errno.ENOMEM, errno.EDQUOT, errno.EFB
 
 app = typer.Typer(
     help="Learn, compute and certify optimal transport (Monge) maps.",
-    no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False,
-)  # fmt: skip
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object, and nothing else.")]
 Seed = Annotated[int, typer.Option(help="The seed of all randomness.", min=0)]
@@ -129,9 +131,7 @@ def generate(
     source: Annotated[
         str, typer.Option(help="isotropic, covariance, mixture, or cv: the best on held-out data.")
     ] = "isotropic",
-    epsilon: Annotated[
-        str, typer.Option(help="The smoothing: a number, rule, or cv.")
-    ] = "rule",
+    epsilon: Annotated[str, typer.Option(help="The smoothing: a number, rule, or cv.")] = "rule",
     scaling: Annotated[
         str, typer.Option(help="Of the columns: columns, whitened, or none (one unit, as pixels).")
     ] = "columns",
@@ -146,9 +146,12 @@ def generate(
     from brenier.cli._generate import run_generate
 
     settings = {
-        "source": source, "epsilon": epsilon if epsilon in ("rule", "cv") else _number(epsilon),
-        "scaling": scaling, "distill": distill, "random_state": seed,
-    }  # fmt: skip
+        "source": source,
+        "epsilon": epsilon if epsilon in ("rule", "cv") else _number(epsilon),
+        "scaling": scaling,
+        "distill": distill,
+        "random_state": seed,
+    }
     with progress_bar() as progress:
         result, rows = run_generate(data, count, out, settings, save_map, progress)
     announce(result, "Generate", rows, json)

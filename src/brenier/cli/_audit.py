@@ -44,8 +44,10 @@ def run_audit(
     if pairs is not None:
         certificate, names, files = _of_pairs(pairs, target, map_file, settings)
     elif map_file is None or source is None:
-        raise ValueError("MAP SOURCE: got one of them missing; wants a map file and a file of "
-                         "fresh source points, or --pairs.")
+        raise ValueError(
+            "MAP SOURCE: got one of them missing; wants a map file and a file of "
+            "fresh source points, or --pairs."
+        )
     else:
         certificate, names, files = _of_map(map_file, source, target, settings, choice)
     certificate = dataclasses.replace(
@@ -78,12 +80,18 @@ def _of_map(
             check_points(
                 file, read_points(file).aligned(names, map_file).values, dimension=map.dimension
             )
-            for file in (source, target) if file is not None
-        ]  # fmt: skip
+            for file in (source, target)
+            if file is not None
+        ]
     certificate = audit(
-        map, *clouds, key=jax.random.key(settings.seed), level=settings.level,
-        tolerance=settings.tolerance, samples=settings.samples, budget=settings.budget,
-    )  # fmt: skip
+        map,
+        *clouds,
+        key=jax.random.key(settings.seed),
+        level=settings.level,
+        tolerance=settings.tolerance,
+        samples=settings.samples,
+        budget=settings.budget,
+    )
     files = {"map": map_file, "source": source}
     return certificate, names, files if target is None else {**files, "target": target}
 
@@ -96,12 +104,19 @@ def _of_pairs(
     x, tx, names = _read_pairs(pairs)
     y = None
     if target is not None:
-        y = check_points(target, read_points(target).aligned(names, pairs).values,
-                         dimension=x.shape[1])  # fmt: skip
+        y = check_points(
+            target, read_points(target).aligned(names, pairs).values, dimension=x.shape[1]
+        )
     certificate = audit_pairs(
-        x, tx, y, key=jax.random.key(settings.seed), level=settings.level,
-        tolerance=settings.tolerance, samples=settings.samples, budget=settings.budget,
-    )  # fmt: skip
+        x,
+        tx,
+        y,
+        key=jax.random.key(settings.seed),
+        level=settings.level,
+        tolerance=settings.tolerance,
+        samples=settings.samples,
+        budget=settings.budget,
+    )
     files = {"pairs": pairs}
     return certificate, names, files if target is None else {**files, "target": target}
 
@@ -111,12 +126,15 @@ def _read_pairs(spec: str) -> tuple[np.ndarray, np.ndarray, Sequence[str] | None
     file, _, keys = spec.partition(".npz")
     first, comma, second = keys.removeprefix(":").partition(",")
     if not spec.endswith(".npz") and not comma:
-        raise ValueError(f"--pairs: got {spec}; wants file.npz with arrays x and tx, or "
-                         "file.npz:NAME,NAME.")
+        raise ValueError(
+            f"--pairs: got {spec}; wants file.npz with arrays x and tx, or file.npz:NAME,NAME."
+        )
     first, second = (first, second.removeprefix(":")) if comma else ("x", "tx")
     tables = [read_points(f"{file}.npz:{key}") for key in (first, second)]
     x, tx = (table.values for table in tables)
     if x.shape != tx.shape:
-        raise ValueError(f"--pairs: got {first} of shape {x.shape} and {second} of shape "
-                         f"{tx.shape}; wants equal shapes, row by row.")
+        raise ValueError(
+            f"--pairs: got {first} of shape {x.shape} and {second} of shape "
+            f"{tx.shape}; wants equal shapes, row by row."
+        )
     return x, tx, tables[0].names

@@ -66,8 +66,10 @@ class Choice:
     def refused(self, path: str) -> None:
         """A ``ValueError`` where options of cells were used on a file of something else."""
         if self.given():
-            raise ValueError(f"{path}: got {', '.join(self.given())}, which are for cells; wants "
-                             "an .h5ad file, or none of them.")
+            raise ValueError(
+                f"{path}: got {', '.join(self.given())}, which are for cells; wants "
+                "an .h5ad file, or none of them."
+            )
 
 
 def is_cells_file(path: str | None) -> bool:
@@ -87,8 +89,11 @@ def run_fit_cells(
     about = {
         "source": {"file": source, "value": choice.source},
         "target": {"file": target or source, "value": choice.target},
-        "condition": choice.condition, "layer": choice.layer, "obsm": choice.obsm, "seed": seed,
-    }  # fmt: skip
+        "condition": choice.condition,
+        "layer": choice.layer,
+        "obsm": choice.obsm,
+        "seed": seed,
+    }
     save(out, map, names=x.names, about=about)
     estimator.solution_.checked(throw=True)  # after saving: the best map seen is worth keeping
     inner, (u, v) = _seen(map, x, y)
@@ -96,18 +101,27 @@ def run_fit_cells(
     measured = measure(u, transport_points(inner, u, progress), v, seed)
     seconds = time.perf_counter() - started
     result = {
-        "file": out, "class": type(map).__name__, "dimension": map.dimension,
-        "components": inner.dimension, "source_cells": len(u), "target_cells": len(v),
-        "layer": choice.layer, "obsm": choice.obsm, "seed": seed,
-        "result": estimator.solution_.result.name, **measured, "seconds": seconds,
-    }  # fmt: skip
+        "file": out,
+        "class": type(map).__name__,
+        "dimension": map.dimension,
+        "components": inner.dimension,
+        "source_cells": len(u),
+        "target_cells": len(v),
+        "layer": choice.layer,
+        "obsm": choice.obsm,
+        "seed": seed,
+        "result": estimator.solution_.result.name,
+        **measured,
+        "seconds": seconds,
+    }
     where = f" in {inner.dimension} principal components" * (inner is not map)
     rows = {
         "source": f"{len(u):,} cells of {x.label}, {map.dimension:,} columns",
         "target": f"{len(v):,} cells of {y.label}",
         **{f"{name}{where}": value for name, value in measure_rows(measured).items()},
-        "seconds": f"{seconds:.1f}", "map": out,
-    }  # fmt: skip
+        "seconds": f"{seconds:.1f}",
+        "map": out,
+    }
     return result, rows
 
 
@@ -123,37 +137,52 @@ def run_transport_cells(
     rows = _rows(cells, new, choice.condition, choice.source)
     points = cells_of(cells, new, choice.layer, choice.obsm, rows).aligned(names, map_file)
     if points.values.shape[1] != map.dimension:
-        raise ValueError(f"{new}: got dimension {points.values.shape[1]}; wants dimension "
-                         f"{map.dimension}, that of {map_file}.")
+        raise ValueError(
+            f"{new}: got dimension {points.values.shape[1]}; wants dimension "
+            f"{map.dimension}, that of {map_file}."
+        )
     moved, cost = _moved(map.inverse() if inverse else map, points, progress)
     kept = cells if rows is None else cells[rows]
-    kept = (kept if choice.obsm is not None or points.names == tuple(cells.var_names)
-            else kept[:, list(points.names)]).copy()  # fmt: skip
+    kept = (
+        kept
+        if choice.obsm is not None or points.names == tuple(cells.var_names)
+        else kept[:, list(points.names)]
+    ).copy()
     into = choice.into or (_INTO if choice.obsm is None else f"{choice.obsm}_{_INTO}")
     (kept.layers if choice.obsm is None else kept.obsm)[into] = moved
     provenance = {
-        "map": map_file, "map_sha256": hashlib.sha256(Path(map_file).read_bytes()).hexdigest(),
-        "brenier_version": importlib.metadata.version("brenier"), "inverse": inverse,
-        "from": choice.obsm or choice.layer or "X", "file": new,
-        "condition": choice.condition or "", "value": choice.source or "",
-    }  # fmt: skip
+        "map": map_file,
+        "map_sha256": hashlib.sha256(Path(map_file).read_bytes()).hexdigest(),
+        "brenier_version": importlib.metadata.version("brenier"),
+        "inverse": inverse,
+        "from": choice.obsm or choice.layer or "X",
+        "file": new,
+        "condition": choice.condition or "",
+        "value": choice.source or "",
+    }
     earlier = kept.uns.get("brenier", {})
     kept.uns["brenier"] = {**earlier, into: provenance}
     write_cells(out, kept)
     seconds = time.perf_counter() - started
     result = {
-        "file": out, "cells": len(moved), "dimension": map.dimension, "into": into,
-        "left_out": cells.n_vars - kept.n_vars, "inverse": inverse, "cost": cost,
+        "file": out,
+        "cells": len(moved),
+        "dimension": map.dimension,
+        "into": into,
+        "left_out": cells.n_vars - kept.n_vars,
+        "inverse": inverse,
+        "cost": cost,
         "seconds": seconds,
-    }  # fmt: skip
+    }
     rows_for_people = {
         "cells": f"{len(moved):,} of {cells.n_obs:,}, {map.dimension:,} columns",
         "direction": "target to source" if inverse else "source to target",
         "mean squared displacement": f"{cost:.6g}",
         "into": f"{'layers' if choice.obsm is None else 'obsm'}[{into!r}]",
         "genes left out": f"{cells.n_vars - kept.n_vars:,}, which the map does not know",
-        "seconds": f"{seconds:.1f}", "file": out,
-    }  # fmt: skip
+        "seconds": f"{seconds:.1f}",
+        "file": out,
+    }
     return result, rows_for_people
 
 
@@ -170,18 +199,23 @@ def audited_cells(
     groups = [part.aligned(names, map_file) for part in (x, y) if part is not None]
     for part in groups:
         if part.values.shape[1] != map.dimension:
-            raise ValueError(f"{part.label}: got dimension {part.values.shape[1]}; wants dimension "
-                             f"{map.dimension}, that of {map_file}.")
+            raise ValueError(
+                f"{part.label}: got dimension {part.values.shape[1]}; wants dimension "
+                f"{map.dimension}, that of {map_file}."
+            )
     inner, clouds = _seen(map, *groups)
     return inner, clouds
 
 
 def _groups(source: str, target: str | None, choice: Choice) -> tuple[Cells, Cells]:
     """Source and target cells: two values of a column of one file, or of two files."""
-    if target is None and (choice.condition is None or choice.source is None
-                           or choice.target is None):  # fmt: skip
-        raise ValueError(f"{source}: got one file of cells and {choice.given() or 'no options'}; "
-                         "wants --condition COLUMN --source VALUE --target VALUE, or two files.")
+    if target is None and (
+        choice.condition is None or choice.source is None or choice.target is None
+    ):
+        raise ValueError(
+            f"{source}: got one file of cells and {choice.given() or 'no options'}; "
+            "wants --condition COLUMN --source VALUE --target VALUE, or two files."
+        )
     if target is not None and not is_cells_file(target):
         raise ValueError(f"{target}: got a table beside the cells of {source}; wants .h5ad.")
     x = _group(source, choice.source, choice)
@@ -200,8 +234,10 @@ def _rows(cells: Any, path: str, condition: str | None, value: str | None) -> np
     if value is None:
         return None
     if condition is None:
-        raise ValueError(f"{path}: got the value {value!r} without a column; wants --condition "
-                         f"COLUMN, one of {list(cells.obs.columns)}.")
+        raise ValueError(
+            f"{path}: got the value {value!r} without a column; wants --condition "
+            f"COLUMN, one of {list(cells.obs.columns)}."
+        )
     return rows_of_condition(cells, path, condition, value)
 
 
@@ -220,9 +256,7 @@ def _seen(map: AbstractMap, *groups: Cells) -> tuple[AbstractMap, list[np.ndarra
     return map, [_array(group.in_memory().values) for group in groups]
 
 
-def _moved(
-    map: AbstractMap, points: Cells, progress: ProgressReport
-) -> tuple[np.ndarray, float]:
+def _moved(map: AbstractMap, points: Cells, progress: ProgressReport) -> tuple[np.ndarray, float]:
     if not isinstance(map, SubspaceMap):
         x = _array(points.values)
         moved = transport_points(map, x, progress)

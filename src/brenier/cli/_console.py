@@ -30,13 +30,19 @@ def progress_bar() -> Iterator[ProgressReport]:
     """A bar on stderr while the block runs; silent where stderr is no terminal."""
     console = Console(stderr=True)
     columns = (
-        SpinnerColumn(), TextColumn("{task.description}"), BarColumn(),
-        TaskProgressColumn(), TimeElapsedColumn(),
-    )  # fmt: skip
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TaskProgressColumn(),
+        TimeElapsedColumn(),
+    )
     with Progress(
-        *columns, console=console, transient=True, redirect_stdout=False,
+        *columns,
+        console=console,
+        transient=True,
+        redirect_stdout=False,
         disable=not console.is_terminal,
-    ) as bar:  # fmt: skip
+    ) as bar:
         task = bar.add_task("starting", total=None)
 
         def report(done: int, total: int, label: str) -> None:
@@ -46,9 +52,7 @@ def progress_bar() -> Iterator[ProgressReport]:
         yield report
 
 
-def announce(
-    result: Mapping[str, Any], title: str, rows: Mapping[str, str], as_json: bool
-) -> None:
+def announce(result: Mapping[str, Any], title: str, rows: Mapping[str, str], as_json: bool) -> None:
     """Print a result: ``rows`` as a table for people, or all of it as one JSON object."""
     if as_json:
         print(json_text(result))

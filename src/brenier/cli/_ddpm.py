@@ -9,9 +9,10 @@ from brenier.cli._app import Json, OutFolder, Seed, app
 from brenier.cli._console import announce, progress_bar
 
 ddpm = typer.Typer(
-    help="Image diffusion models: train, encode, decode, pair, audit.", no_args_is_help=True,
+    help="Image diffusion models: train, encode, decode, pair, audit.",
+    no_args_is_help=True,
     add_completion=False,
-)  # fmt: skip
+)
 app.add_typer(ddpm, name="ddpm")
 
 Model = Annotated[Path, typer.Argument(help="A model folder that ddpm train wrote.")]
@@ -70,9 +71,22 @@ def train(
 
     choice = ImageChoice(images, label_file, classes, size, colours, levels, strict)
     settings = Training(
-        steps, batch, rate, weight_decay, width, multipliers, blocks, attention, heads, dropout,
-        prediction, schedule, checks, seed, conditional,
-    )  # fmt: skip
+        steps,
+        batch,
+        rate,
+        weight_decay,
+        width,
+        multipliers,
+        blocks,
+        attention,
+        heads,
+        dropout,
+        prediction,
+        schedule,
+        checks,
+        seed,
+        conditional,
+    )
     with progress_bar() as progress:
         result, rows = run_train(choice, out, settings, progress)
     announce(result, "Training", rows, json)

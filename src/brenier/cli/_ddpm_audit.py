@@ -40,9 +40,12 @@ class AuditChoice:
 
 
 def run_encoder_audit(
-    folder: Path, choice: ImageChoice, report: Path | None, settings: AuditChoice,
+    folder: Path,
+    choice: ImageChoice,
+    report: Path | None,
+    settings: AuditChoice,
     progress: ProgressReport,
-) -> tuple[dict[str, Any], dict[str, str]]:  # fmt: skip
+) -> tuple[dict[str, Any], dict[str, str]]:
     """Encode held-out images and audit the pairs; the result, and its rows for people."""
     if report is not None:
         check_folder(report)
@@ -51,9 +54,12 @@ def run_encoder_audit(
 
 
 def audit_model(
-    model: ImageModel, images: ImageSet, report: Path | None, settings: AuditChoice,
+    model: ImageModel,
+    images: ImageSet,
+    report: Path | None,
+    settings: AuditChoice,
     progress: ProgressReport,
-) -> tuple[dict[str, Any], dict[str, str]]:  # fmt: skip
+) -> tuple[dict[str, Any], dict[str, str]]:
     """``run_encoder_audit`` of a model and images in memory."""
     started = time.perf_counter()
     key = jax.random.key(settings.seed)
@@ -65,17 +71,23 @@ def audit_model(
     progress(0, 0, "assigning and bounding")
     test = assignment_test(x, codes)
     certificate = audit_pairs(
-        x, codes, StandardNormal(model.dimension), key=key, level=settings.level,
-        samples=max(len(x), 40), budget=settings.budget,
-    )  # fmt: skip
+        x,
+        codes,
+        StandardNormal(model.dimension),
+        key=key,
+        level=settings.level,
+        samples=max(len(x), 40),
+        budget=settings.budget,
+    )
     result: dict[str, Any] = {
-        "images": len(x), "dimension": model.dimension,
+        "images": len(x),
+        "dimension": model.dimension,
         "method": how(settings.steps, settings.tolerance),
         "round_trip_error": round_trip(x[few], back),
         "assignment": dataclasses.asdict(test),
         "certificate": certificate.to_dict(),
         "skipped": [list(item) for item in images.skipped],
-    }  # fmt: skip
+    }
     d = certificate.defect
     rows = {
         "images": f"{len(x):,} from {images.file}, d = {model.dimension}",
@@ -86,8 +98,7 @@ def audit_model(
         "cost of the best assignment": f"{test.optimal:.8g}",
         "  relative difference": f"{test.relative_error:.3g}, {test.points_moved} of {test.n} "
         "points moved" + ("" if test.points_moved else ": the test has seen nothing"),
-        "defect, W₂² below the cost by": f"{d.lower:.4g} to {d.upper:.4g} at "
-        f"{100 * d.level:g} %",
+        "defect, W₂² below the cost by": f"{d.lower:.4g} to {d.upper:.4g} at {100 * d.level:g} %",
         "  relative to W₂²": f"{100 * d.relative_lower:.3g} % to {100 * d.relative_upper:.3g} %",
         "Is it optimal?": certificate.verdict.optimality,
         "Are the codes N(0, I)?": f"{certificate.verdict.target}",
@@ -124,10 +135,20 @@ def likelihood(
     progress(0, 0, "likelihoods")
     probes = None if model.dimension <= _TRACE_DIMENSION else _PROBES
     x = model.points(images.pixels[: settings.bits].astype(np.float32))
-    values = np.asarray(bits_per_dimension(
-        model, x, key=jax.random.fold_in(jax.random.key(settings.seed), 1), probes=probes,
-        tolerance=_BITS_TOLERANCE,
-    ))  # fmt: skip
+    values = np.asarray(
+        bits_per_dimension(
+            model,
+            x,
+            key=jax.random.fold_in(jax.random.key(settings.seed), 1),
+            probes=probes,
+            tolerance=_BITS_TOLERANCE,
+        )
+    )
     spread = float(values.std(ddof=1) / np.sqrt(len(values))) if len(values) > 1 else float("nan")
-    return {"mean": float(values.mean()), "stderr": spread, "images": len(values),
-            "probes": probes, "tolerance": _BITS_TOLERANCE}  # fmt: skip
+    return {
+        "mean": float(values.mean()),
+        "stderr": spread,
+        "images": len(values),
+        "probes": probes,
+        "tolerance": _BITS_TOLERANCE,
+    }

@@ -48,8 +48,12 @@ def run_ddpm_demo(
         audited, own = audit_model(model, held, out / f"{name}-audit.html", _AUDIT, told)
         models.append((name, model))
         result[name] = {"training": trained, "audit": audited}
-        for key in ("  relative difference", "  relative to W₂²", "bits per dimension",
-                    "round trip, relative error"):  # fmt: skip
+        for key in (
+            "  relative difference",
+            "  relative to W₂²",
+            "bits per dimension",
+            "round trip, relative error",
+        ):
             rows[f"{name}: {key.strip()}"] = own[key]
     codes = random_codes(models[0][1], max(_PAIRS, _COLUMNS), seed)
     points = [decoded(model, codes, _STEPS, 1e-3, progress, "pairing") for _, model in models]

@@ -25,9 +25,16 @@ _COLUMNS, _MOST = 12, 100
 
 
 def run_encode(
-    folder: Path, images: Path, out: Path, steps: int, tolerance: float, label: int | None,
-    strict: bool, limit: int | None, progress: ProgressReport,
-) -> tuple[dict[str, Any], dict[str, str]]:  # fmt: skip
+    folder: Path,
+    images: Path,
+    out: Path,
+    steps: int,
+    tolerance: float,
+    label: int | None,
+    strict: bool,
+    limit: int | None,
+    progress: ProgressReport,
+) -> tuple[dict[str, Any], dict[str, str]]:
     """Write the codes of images; the result, and its rows for people."""
     started = time.perf_counter()
     check_array_file(out)
@@ -42,12 +49,18 @@ def run_encode(
         np.save(handle, codes, allow_pickle=False)
     seconds = time.perf_counter() - started
     result = {
-        "file": str(out), "images": len(x), "dimension": model.dimension,
-        "method": how(steps, tolerance), "round_trip_error": error,
-        "cost": mean_cost(x.astype(np.float64), codes), "code_mean": float(codes.mean()),
-        "code_deviation": float(codes.std()), "notes": list(found.notes),
-        "skipped": [list(item) for item in found.skipped], "seconds": seconds,
-    }  # fmt: skip
+        "file": str(out),
+        "images": len(x),
+        "dimension": model.dimension,
+        "method": how(steps, tolerance),
+        "round_trip_error": error,
+        "cost": mean_cost(x.astype(np.float64), codes),
+        "code_mean": float(codes.mean()),
+        "code_deviation": float(codes.std()),
+        "notes": list(found.notes),
+        "skipped": [list(item) for item in found.skipped],
+        "seconds": seconds,
+    }
     rows = {
         "images": f"{len(x):,} from {images}",
         **image_rows(found),
@@ -62,9 +75,16 @@ def run_encode(
 
 
 def run_decode(
-    folder: Path, codes: Path | None, out: Path, n: int, steps: int, tolerance: float,
-    label: int | None, seed: int, progress: ProgressReport,
-) -> tuple[dict[str, Any], dict[str, str]]:  # fmt: skip
+    folder: Path,
+    codes: Path | None,
+    out: Path,
+    n: int,
+    steps: int,
+    tolerance: float,
+    label: int | None,
+    seed: int,
+    progress: ProgressReport,
+) -> tuple[dict[str, Any], dict[str, str]]:
     """Write the images of codes; the result, and its rows for people."""
     started = time.perf_counter()
     check_array_file(out, ".png")
@@ -86,17 +106,31 @@ def run_decode(
         with atomic_write(out) as handle:
             np.save(handle, images, allow_pickle=False)
     seconds = time.perf_counter() - started
-    result = {"file": str(out), "images": len(images), "method": how(steps, tolerance),
-              "seed": seed, "seconds": seconds}  # fmt: skip
-    rows = {"images": f"{len(images):,}", "method": how(steps, tolerance),
-            "seconds": f"{seconds:.1f}", "file": str(out)}  # fmt: skip
+    result = {
+        "file": str(out),
+        "images": len(images),
+        "method": how(steps, tolerance),
+        "seed": seed,
+        "seconds": seconds,
+    }
+    rows = {
+        "images": f"{len(images):,}",
+        "method": how(steps, tolerance),
+        "seconds": f"{seconds:.1f}",
+        "file": str(out),
+    }
     return result, rows
 
 
 def run_pair(
-    folders: Sequence[Path], out: Path, n: int, steps: int, tolerance: float, seed: int,
+    folders: Sequence[Path],
+    out: Path,
+    n: int,
+    steps: int,
+    tolerance: float,
+    seed: int,
     progress: ProgressReport,
-) -> tuple[dict[str, Any], dict[str, str]]:  # fmt: skip
+) -> tuple[dict[str, Any], dict[str, str]]:
     """Draw the same codes decoded by several models (KRCO22, Figure 4)."""
     started = time.perf_counter()
     if len(folders) < 2:
@@ -106,8 +140,10 @@ def run_pair(
     models = [load_model(folder) for folder in folders]
     for folder, model in zip(folders, models, strict=True):
         if model.shape != models[0].shape:
-            raise ValueError(f"{folder}: got images of shape {model.shape}; wants "
-                             f"{models[0].shape}, those of {folders[0]}.")
+            raise ValueError(
+                f"{folder}: got images of shape {model.shape}; wants "
+                f"{models[0].shape}, those of {folders[0]}."
+            )
     codes = random_codes(models[0], n, seed)
     rows_of = [
         (folder.name, model.images(decoded(model, codes, steps, tolerance, progress, folder.name)))
@@ -117,9 +153,15 @@ def run_pair(
 
 
 def run_labels(
-    folder: Path, out: Path, labels: str, n: int, steps: int, tolerance: float, seed: int,
+    folder: Path,
+    out: Path,
+    labels: str,
+    n: int,
+    steps: int,
+    tolerance: float,
+    seed: int,
     progress: ProgressReport,
-) -> tuple[dict[str, Any], dict[str, str]]:  # fmt: skip
+) -> tuple[dict[str, Any], dict[str, str]]:
     """Draw the same codes decoded under several labels (KRCO22, Figure 5)."""
     started = time.perf_counter()
     check_array_file(out, ".png", only=True)
@@ -138,9 +180,13 @@ def run_labels(
 
 
 def encoded(
-    model: ImageModel, x: np.ndarray, steps: int, tolerance: float,
-    progress: ProgressReport, label: str = "encoding",
-) -> np.ndarray:  # fmt: skip
+    model: ImageModel,
+    x: np.ndarray,
+    steps: int,
+    tolerance: float,
+    progress: ProgressReport,
+    label: str = "encoding",
+) -> np.ndarray:
     """Codes of points, by DDIM steps or (0) the adaptive flow, in the precision that it needs."""
     if steps:
         return transport_points(model.ddim_encoder(steps), x, progress, label, most=_BLOCK)
@@ -149,9 +195,13 @@ def encoded(
 
 
 def decoded(
-    model: ImageModel, codes: np.ndarray, steps: int, tolerance: float,
-    progress: ProgressReport, label: str = "decoding",
-) -> np.ndarray:  # fmt: skip
+    model: ImageModel,
+    codes: np.ndarray,
+    steps: int,
+    tolerance: float,
+    progress: ProgressReport,
+    label: str = "decoding",
+) -> np.ndarray:
     """Points of codes, as ``encoded``."""
     if steps:
         z = codes.astype(np.float32)
@@ -191,8 +241,10 @@ def check_array_file(path: Path, *others: str, only: bool = False) -> None:
 def _check_count(name: str, n: int, most: int) -> None:
     """Raise, before any work, for more images than a picture can show."""
     if n > most:
-        raise ValueError(f"{name}: got {n} images; wants at most {most} in a picture (decode to "
-                         ".npy takes any number).")
+        raise ValueError(
+            f"{name}: got {n} images; wants at most {most} in a picture (decode to "
+            ".npy takes any number)."
+        )
 
 
 def write_grid(path: Path, rows: Sequence[tuple[str, np.ndarray]]) -> None:
@@ -207,10 +259,21 @@ def _drawn(
     write_grid(out, rows_of)
     seconds = time.perf_counter() - started
     names, n = [name for name, _ in rows_of], len(rows_of[0][1])
-    result = {"file": str(out), "rows": names, "codes": n, "method": method, "seed": seed,
-              "seconds": seconds}  # fmt: skip
-    return result, {"rows": ", ".join(names), "columns": f"{n} codes", "method": method,
-                    "seconds": f"{seconds:.1f}", "file": str(out)}  # fmt: skip
+    result = {
+        "file": str(out),
+        "rows": names,
+        "codes": n,
+        "method": method,
+        "seed": seed,
+        "seconds": seconds,
+    }
+    return result, {
+        "rows": ", ".join(names),
+        "columns": f"{n} codes",
+        "method": method,
+        "seconds": f"{seconds:.1f}",
+        "file": str(out),
+    }
 
 
 def _precise(x: np.ndarray, tolerance: float) -> np.ndarray:

@@ -54,9 +54,13 @@ class ImageChoice:
             size, levels = (height, width), model.levels
             colours = {1: "grey", 3: "rgb"}.get(channels)
         found = read_images(
-            self.images, labels=self.label_file, size=size, levels=levels, strict=self.strict,
+            self.images,
+            labels=self.label_file,
+            size=size,
+            levels=levels,
+            strict=self.strict,
             colours=cast(Literal["grey", "rgb"] | None, colours),
-        )  # fmt: skip
+        )
         if self.classes is not None:
             found = found.of_classes(integers("--classes", self.classes))
         if limit is not None and limit < len(found.pixels):
@@ -108,26 +112,41 @@ def train_on(
     labels = None
     if settings.conditional:
         if images.labels is None:
-            raise ValueError(f"{images.file}: got images without labels beside --conditional; "
-                             "wants a label for each (--label-file, or a folder a class).")
+            raise ValueError(
+                f"{images.file}: got images without labels beside --conditional; "
+                "wants a label for each (--label-file, or a folder a class)."
+            )
         labels = images.labels
         if labels.max() >= len(labels):
-            raise ValueError(f"{images.file}: got labels up to {labels.max()} for {len(labels)} "
-                             "images; wants classes that count up from 0 (--conditional).")
-    for name, value, known in (("--prediction", settings.prediction, ("v", "epsilon")),
-                               ("--schedule", settings.schedule, ("cosine", "linear"))):
+            raise ValueError(
+                f"{images.file}: got labels up to {labels.max()} for {len(labels)} "
+                "images; wants classes that count up from 0 (--conditional)."
+            )
+    for name, value, known in (
+        ("--prediction", settings.prediction, ("v", "epsilon")),
+        ("--schedule", settings.schedule, ("cosine", "linear")),
+    ):
         if value not in known:
             raise ValueError(f"{name}: got {value!r}; wants {' or '.join(known)}.")
     key = jax.random.key(settings.seed)
     height, width, channels = images.pixels.shape[1:]
     network = UNet.random(
-        jax.random.fold_in(key, 1), (height, width, channels), width=settings.width,
-        multipliers=integers("--multipliers", settings.multipliers), blocks=settings.blocks,
-        attention=integers("--attention", settings.attention), heads=settings.heads,
-        dropout=settings.dropout, classes=0 if labels is None else int(labels.max()) + 1,
-    )  # fmt: skip
-    method = DDPM(steps=settings.steps, batch=settings.batch, rate=settings.rate,
-                  weight_decay=settings.weight_decay)  # fmt: skip
+        jax.random.fold_in(key, 1),
+        (height, width, channels),
+        width=settings.width,
+        multipliers=integers("--multipliers", settings.multipliers),
+        blocks=settings.blocks,
+        attention=integers("--attention", settings.attention),
+        heads=settings.heads,
+        dropout=settings.dropout,
+        classes=0 if labels is None else int(labels.max()) + 1,
+    )
+    method = DDPM(
+        steps=settings.steps,
+        batch=settings.batch,
+        rate=settings.rate,
+        weight_decay=settings.weight_decay,
+    )
     _check_batch(len(images.pixels), settings.batch)
     out.mkdir(parents=True, exist_ok=True)
     checkpoint = Checkpoint(out / "training.checkpoint", every=1)
@@ -140,19 +159,32 @@ def train_on(
 
     progress(0, settings.steps, "compiling")
     solution = fit_images(
-        images.pixels, labels, key=key, method=method, network=network,
+        images.pixels,
+        labels,
+        key=key,
+        method=method,
+        network=network,
         prediction=cast(Literal["epsilon", "v"], settings.prediction),
-        schedule=cast(Literal["cosine", "linear"], settings.schedule), levels=images.levels,
-        held_out=_HELD_OUT, blocks=settings.checks, callback=told, checkpoint=checkpoint,
+        schedule=cast(Literal["cosine", "linear"], settings.schedule),
+        levels=images.levels,
+        held_out=_HELD_OUT,
+        blocks=settings.checks,
+        callback=told,
+        checkpoint=checkpoint,
         throw=False,
-    )  # fmt: skip
+    )
     model = image_model(solution.map)
     stats = solution.stats
     about = {
-        "images": images.file, "count": len(images.pixels), "seed": settings.seed,
-        "steps": stats["steps"], "batch": settings.batch, "held_out_loss": stats["best_metric"],
-        "result": solution.result.name, "notes": list(images.notes),
-    }  # fmt: skip
+        "images": images.file,
+        "count": len(images.pixels),
+        "seed": settings.seed,
+        "steps": stats["steps"],
+        "batch": settings.batch,
+        "held_out_loss": stats["best_metric"],
+        "result": solution.result.name,
+        "notes": list(images.notes),
+    }
     if solution.result.name == "interrupted":
         saved = (out / "training.checkpoint").exists()
         raise StoppedError("The same command goes on from the last check." if saved else "")
@@ -163,12 +195,17 @@ def train_on(
         draw_samples(model, out / "samples.png", settings.seed)
     seconds = time.perf_counter() - started
     result = {
-        "folder": str(out), **about, "history": stats["history"], "shape": list(model.shape),
-        "classes": model.classes, "parameters": sum(
+        "folder": str(out),
+        **about,
+        "history": stats["history"],
+        "shape": list(model.shape),
+        "classes": model.classes,
+        "parameters": sum(
             leaf.size for leaf in jax.tree.leaves(model.network) if isinstance(leaf, jax.Array)
         ),
-        "skipped": [list(item) for item in images.skipped], "seconds": seconds,
-    }  # fmt: skip
+        "skipped": [list(item) for item in images.skipped],
+        "seconds": seconds,
+    }
     rows = {
         "images": f"{len(images.pixels):,} of {height} x {width} x {channels} from {images.file}",
         **image_rows(images),
@@ -184,8 +221,10 @@ def _check_batch(images: int, batch: int) -> None:
     """Before a folder is made: as ``fit_images`` will see it."""
     kept = images - max(1, int(_HELD_OUT * images))
     if kept < batch:
-        raise ValueError(f"IMAGES: got {images}, of which {kept} to train on, fewer than a batch "
-                         f"of {batch}; wants more, or a smaller --batch.")
+        raise ValueError(
+            f"IMAGES: got {images}, of which {kept} to train on, fewer than a batch "
+            f"of {batch}; wants more, or a smaller --batch."
+        )
 
 
 def image_rows(images: ImageSet) -> dict[str, str]:
@@ -200,9 +239,7 @@ def image_rows(images: ImageSet) -> dict[str, str]:
 def draw_samples(model: ImageModel, path: Path, seed: int) -> None:
     """A grid of samples, the same codes every time."""
     rows, columns = _GRID
-    codes = jax.random.normal(
-        jax.random.key(seed), (rows * columns, model.dimension), np.float32
-    )
+    codes = jax.random.normal(jax.random.key(seed), (rows * columns, model.dimension), np.float32)
     images = model.images(model.ddim_decoder(_GRID_STEPS)(codes))
     grid = [("", images[i * columns : (i + 1) * columns]) for i in range(rows)]
     with atomic_write(path) as handle:

@@ -43,18 +43,22 @@ def run_demo(
     progress(0, 0, "measuring")
     measured = measure(x, forth, y, seed)
     progress(0, 0, "drawing")
-    pictures = picture_figure([
-        ("Source", source),
-        ("Target", target),
-        ("Source, transported", forth.reshape(source.shape)),
-        ("Target, transported back", back.reshape(target.shape)),
-    ])
-    palettes = palette_figure([
-        ("Source", x),
-        ("Source, transported", forth),
-        ("Target", y),
-        ("Target, transported back", back),
-    ])
+    pictures = picture_figure(
+        [
+            ("Source", source),
+            ("Target", target),
+            ("Source, transported", forth.reshape(source.shape)),
+            ("Target, transported back", back.reshape(target.shape)),
+        ]
+    )
+    palettes = palette_figure(
+        [
+            ("Source", x),
+            ("Source, transported", forth),
+            ("Target", y),
+            ("Target, transported back", back),
+        ]
+    )
     files = [out / name for name in ("demo.png", "palettes.png", "map.brenier", "summary.json")]
     picture_file, palette_file, map_file, summary_file = files
     _write(picture_file, png_bytes(pictures))

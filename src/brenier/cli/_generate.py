@@ -9,14 +9,7 @@ import numpy as np
 
 from brenier._checks import check_at_least, check_points
 from brenier.cli._console import ProgressReport
-from brenier.io import (
-    Table,
-    check_folder,
-    check_output,
-    read_points,
-    save,
-    write_points,
-)
+from brenier.io import Table, check_folder, check_output, read_points, save, write_points
 from brenier.numerics import energy_distance_squared
 
 # Points generated at a time: enough to keep the cores busy, few enough for the bar to move.
@@ -26,7 +19,11 @@ _MEASURED = 10_000
 
 
 def run_generate(
-    data: str, count: int, out: str, settings: dict[str, Any], map_file: str | None,
+    data: str,
+    count: int,
+    out: str,
+    settings: dict[str, Any],
+    map_file: str | None,
     progress: ProgressReport,
 ) -> tuple[dict[str, Any], dict[str, str]]:
     """Fit a generator to a file, sample from it; the result, and its rows for people."""

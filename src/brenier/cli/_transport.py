@@ -145,8 +145,12 @@ def fitted(
 
 
 def transport_points(
-    map: AbstractMap, points: np.ndarray, progress: ProgressReport, label: str = "transporting",
-    *, most: int = _BLOCK,
+    map: AbstractMap,
+    points: np.ndarray,
+    progress: ProgressReport,
+    label: str = "transporting",
+    *,
+    most: int = _BLOCK,
 ) -> np.ndarray:
     """The map at every point, in the dtype of the points; one compilation whatever their number.
 

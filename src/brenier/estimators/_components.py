@@ -55,8 +55,9 @@ def opened(name: str, value: Any, layer: str | None, obsm: str | None) -> Any:
         return cells_of(value, name, layer, obsm)
     for key in (layer, obsm):
         if key is not None and not isinstance(value, Cells | AbstractMeasure):
-            raise ValueError(f"{name}: got {type(value).__name__} beside the key {key!r}; wants "
-                             "an AnnData.")
+            raise ValueError(
+                f"{name}: got {type(value).__name__} beside the key {key!r}; wants an AnnData."
+            )
     return value
 
 
@@ -75,8 +76,9 @@ def principal_components(
     if wanted is not None:
         check_at_least("components", wanted, 1)
     if isinstance(y, AbstractMeasure):
-        raise ValueError(f"Y: got the measure {type(y).__name__} for principal components; wants "
-                         "points.")
+        raise ValueError(
+            f"Y: got the measure {type(y).__name__} for principal components; wants points."
+        )
     names = x.names if isinstance(x, Cells) else column_names(x)
     first = x if isinstance(x, Cells) else Cells(check_points("X", x, min_points=2), "X", ())
     if isinstance(y, Cells):
@@ -92,8 +94,10 @@ def principal_components(
             raise ValueError(f"{name}: got {count} points; wants at least 2.")
     n += m
     if wanted is not None and wanted > min(d, n - 1):
-        raise ValueError(f"components: got {wanted}; wants at most {min(d, n - 1)}, with {n} "
-                         f"points in dimension {d}.")
+        raise ValueError(
+            f"components: got {wanted}; wants at most {min(d, n - 1)}, with {n} "
+            f"points in dimension {d}."
+        )
     k = wanted or min(GENE_COMPONENTS, n - 1)
     if k >= d:
         return None
@@ -109,9 +113,7 @@ def dense(value: Any) -> Any:
     return pd.DataFrame(matrix, columns=list(value.names))
 
 
-def _fitted(
-    x: Cells, y: Cells, k: int, names: tuple[str, ...] | None, seed: int
-) -> Components:
+def _fitted(x: Cells, y: Cells, k: int, names: tuple[str, ...] | None, seed: int) -> Components:
     from scipy import sparse
     from sklearn.decomposition import PCA
 
@@ -119,9 +121,9 @@ def _fitted(
     some, others = (_some(cells, random) for cells in (x, y))
     together: Any = (
         sparse.vstack([sparse.csr_matrix(some), sparse.csr_matrix(others)], format="csr")
-        if sparse.issparse(some) else np.concatenate([some, others if isinstance(others, np.ndarray)
-                                                      else others.toarray()])
-    ).astype(np.float64)  # fmt: skip
+        if sparse.issparse(some)
+        else np.concatenate([some, others if isinstance(others, np.ndarray) else others.toarray()])
+    ).astype(np.float64)
     # Lanczos: the sparse matrix is multiplied, never centred or made dense.
     solver = "arpack" if k < min(together.shape) else "full"
     pca = PCA(k, svd_solver=solver, random_state=seed).fit(together)
@@ -129,7 +131,12 @@ def _fitted(
     (first, mean), (second, other) = (_projected(cells, basis, centre) for cells in (x, y))
     apart = other - mean
     return Components(
-        basis, centre, apart - basis @ (basis.T @ apart), first, second, names,
+        basis,
+        centre,
+        apart - basis @ (basis.T @ apart),
+        first,
+        second,
+        names,
         float(np.sum(pca.explained_variance_ratio_)),
     )
 

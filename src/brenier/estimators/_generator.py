@@ -126,8 +126,9 @@ class Generator(BaseEstimator):
         names = column_names(X)
         x = checked("X", X, None)
         if self.components is not None and self.components > len(x):
-            raise ValueError(f"components: got {self.components}; wants at most {len(x)}, the "
-                             "number of points.")
+            raise ValueError(
+                f"components: got {self.components}; wants at most {len(x)}, the number of points."
+            )
         coordinates = Coordinates.of(x, self.scaling)
         z = coordinates.encode(x)
         with stages(self.verbose, self.callback) as told:
@@ -136,7 +137,12 @@ class Generator(BaseEstimator):
             law = fitted_source(choice.source, z, self.components, seed)
             epsilon = choice.epsilon or choice.ratio * default_flow_epsilon(z)
             solution = sample_sinkhorn_flow(
-                law, z, epsilon=epsilon, time=choice.time, debias=self.debias, seed=seed,
+                law,
+                z,
+                epsilon=epsilon,
+                time=choice.time,
+                debias=self.debias,
+                seed=seed,
                 throw=False,
             )
             source = coordinates.source(law, x.dtype)
@@ -162,7 +168,8 @@ class Generator(BaseEstimator):
             warnings.warn(
                 f"Sinkhorn stopped at a marginal error of {solution.stats['error']:.2g} after "
                 f"{solution.stats['iterations']} iterations; take a larger epsilon.",
-                ConvergenceWarning, stacklevel=2,
+                ConvergenceWarning,
+                stacklevel=2,
             )
         if self.distill and self.distillation_.result.failed:
             warnings.warn(self.distillation_.result.value, ConvergenceWarning, stacklevel=2)
@@ -248,8 +255,9 @@ class Generator(BaseEstimator):
             check_at_least("components", self.components, 1)
         check_at_least("folds", self.folds, 2)
         if not isinstance(self.widths, Sequence) or not self.widths or min(self.widths) < 1:
-            raise ValueError(f"widths: got {self.widths}; wants at least one positive width, as "
-                             "(128, 64).")
+            raise ValueError(
+                f"widths: got {self.widths}; wants at least one positive width, as (128, 64)."
+            )
 
     def _forget(self) -> None:
         """Drop what an earlier fit left and this one may not set."""

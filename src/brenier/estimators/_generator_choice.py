@@ -44,9 +44,7 @@ class Choice:
     table: dict[str, list[Any]] | None = None
 
 
-def choose(
-    z: np.ndarray, setting: Setting, told: Callable[[int, int, str], None]
-) -> Choice:
+def choose(z: np.ndarray, setting: Setting, told: Callable[[int, int, str], None]) -> Choice:
     """The candidate of the best mean held-out score over the folds; the first where there is one.
 
     Raises:
@@ -57,8 +55,10 @@ def choose(
         return candidates[0]
     size = len(z) // setting.folds
     if size < 2 or len(z) - size < 2:
-        raise ValueError(f"X: got {len(z)} points; wants at least {2 * setting.folds} for "
-                         f"{setting.folds} folds (or no 'cv').")
+        raise ValueError(
+            f"X: got {len(z)} points; wants at least {2 * setting.folds} for "
+            f"{setting.folds} folds (or no 'cv')."
+        )
     # Folds of one size, so that each shape is compiled once.
     order = np.random.default_rng(setting.seed).permutation(len(z))[: size * setting.folds]
     scores = np.empty((len(candidates), setting.folds))
@@ -119,8 +119,14 @@ def _fold_scores(
         if (choice.source, choice.time) != last:
             potential, last = None, (choice.source, choice.time)
         solution = sample_sinkhorn_flow(
-            law, train, epsilon=choice.epsilon or choice.ratio * rule, time=choice.time,
-            debias=setting.debias, potential=potential, seed=setting.seed, throw=False,
+            law,
+            train,
+            epsilon=choice.epsilon or choice.ratio * rule,
+            time=choice.time,
+            debias=setting.debias,
+            potential=potential,
+            seed=setting.seed,
+            throw=False,
         )
         potential = solution.stats["potential"]
         latent = law.sample(jax.random.key(setting.seed), _PUSHED).astype(train.dtype)

@@ -175,7 +175,11 @@ class MongeMap(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         if pieces is None:
             pieces = int(np.clip(_PIECES_A_DIMENSION * d, _FEWEST_PIECES, _MOST_PIECES))
         network = ICNN.identity(
-            start_key, d, self.widths, activation="squareplus", pieces=pieces,
+            start_key,
+            d,
+            self.widths,
+            activation="squareplus",
+            pieces=pieces,
             sharpness=float(np.clip(_SHARPNESS / d, _LEAST_SHARPNESS, _MOST_SHARPNESS)),
         )
         start = _cast(network, working)
@@ -188,8 +192,14 @@ class MongeMap(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
                 watch(progress)
 
             solution = solve(
-                Empirical(u), target, method=method, initial=GradientMap(start), key=run_key,
-                metric=HeldOutDual(u_held, v_held), callback=tell, throw=False,
+                Empirical(u),
+                target,
+                method=method,
+                initial=GradientMap(start),
+                key=run_key,
+                metric=HeldOutDual(u_held, v_held),
+                callback=tell,
+                throw=False,
             )
         potential, stats = solution.map.potential, solution.stats
         kept = best_stop(looks, u_held, v_held)

@@ -22,9 +22,7 @@ class Look(NamedTuple):
     dual: float
 
 
-def best_stop(
-    looks: Sequence[Look], u: Float[Array, "n d"], v: Float[Array, "m d"]
-) -> Look | None:
+def best_stop(looks: Sequence[Look], u: Float[Array, "n d"], v: Float[Array, "m d"]) -> Look | None:
     """The look of the lowest dual among those whose images of u (n, d) are as large as v (m, d).
 
     The dual alone hardly sees that a map learns points by heart: J(φ) − J* holds the error of ∇φ

@@ -20,7 +20,9 @@ def watched(
 
         def watch(progress: Progress) -> None:
             bar.update(
-                task, completed=progress.step, total=progress.steps,
+                task,
+                completed=progress.step,
+                total=progress.steps,
                 description=f"fitting, held-out dual {progress.metric:.5f}",
             )
             if callback is not None:

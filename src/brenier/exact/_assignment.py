@@ -25,8 +25,12 @@ _NO_MASS = 1e-15
 
 
 def solve_assignment(
-    source: Any, target: Any, source_weights: Any = None, target_weights: Any = None,
-    *, throw: bool = True,
+    source: Any,
+    target: Any,
+    source_weights: Any = None,
+    target_weights: Any = None,
+    *,
+    throw: bool = True,
 ) -> Solution:
     """The optimal plan between two clouds for the cost |x − y|², its duals, and the map they give.
 
@@ -88,9 +92,13 @@ def solve_assignment(
     duals = potentials(cost, plan, start)
     source_potential, target_potential = _extended(x, y, rows, columns, duals.target)
     offsets = 0.5 * (duals.target - np.sum(np.square(y[columns]), axis=1)) - y[columns] @ x_mean
-    transport = GradientMap(MaxAffine(
-        jnp.asarray(points[columns]), jnp.asarray(offsets - offsets.max()), jnp.asarray(-jnp.inf)
-    ))
+    transport = GradientMap(
+        MaxAffine(
+            jnp.asarray(points[columns]),
+            jnp.asarray(offsets - offsets.max()),
+            jnp.asarray(-jnp.inf),
+        )
+    )
     moved = float(shift @ shift)
     # |x − y|² is that of the centred points, plus what depends on x alone and on y alone.
     source_potential += moved + 2.0 * x @ shift
@@ -98,9 +106,11 @@ def solve_assignment(
     stats = {
         "cost": moved + float(np.sum(plan.mass * cost[plan.rows, plan.columns])),
         "dual": moved + float(a[rows] @ duals.source + b[columns] @ duals.target),
-        "violation": duals.violation, "slackness": duals.slackness,
+        "violation": duals.violation,
+        "slackness": duals.slackness,
         "plan": Plan(rows[plan.rows], columns[plan.columns], plan.mass),
-        "source_potential": source_potential, "target_potential": target_potential,
+        "source_potential": source_potential,
+        "target_potential": target_potential,
         "seconds": time.perf_counter() - began,
     }
     result = Result.successful if duals.converged else Result.not_converged

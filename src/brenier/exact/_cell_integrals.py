@@ -52,9 +52,9 @@ def gaussian_integrals(
         flux = _radial_flux(height, stop) - _radial_flux(height, start)
         mass = _exchange(edges, n, flux) + _arcs(edges, direction, n)
         line = np.exp(-0.5 * height**2) / math.sqrt(2.0 * math.pi) * _interval_mass(start, stop)
-        centre = np.stack([
-            -_exchange(edges, n, normal[:, axis] * line) for axis in range(2)
-        ], axis=1)
+        centre = np.stack(
+            [-_exchange(edges, n, normal[:, axis] * line) for axis in range(2)], axis=1
+        )
         masses += weight * mass
         moments += weight * (mass[:, None] * mean + centre @ factor.T)
         conductance += weight * line / (np.abs(np.linalg.det(factor)) * speed * edges.gap)
@@ -73,9 +73,13 @@ def box_integrals(
     # 1 = div(x/2) and x = ∇(|x|²/2), about the centre of the box.
     masses = _exchange(inside, n, 0.5 * height * length)
     squares = _mean_square(inside.at(inside.start) - centre, inside.at(inside.stop) - centre)
-    moments = np.stack([
-        _exchange(inside, n, 0.5 * squares * length * inside.normal[:, axis]) for axis in range(2)
-    ], axis=1)
+    moments = np.stack(
+        [
+            _exchange(inside, n, 0.5 * squares * length * inside.normal[:, axis])
+            for axis in range(2)
+        ],
+        axis=1,
+    )
     for wall in cut_walls(inside, points, offsets, lower, upper):
         out = wall.side - centre[wall.axis]
         length_wall = wall.stop - wall.start
@@ -83,11 +87,17 @@ def box_integrals(
         # The mean of s² over an interval.
         mean_square = out**2 + (places**2).sum(axis=1) / 3.0 + places.prod(axis=1) / 3.0
         np.add.at(masses, wall.owner, 0.5 * abs(out) * length_wall)
-        np.add.at(moments[:, wall.axis], wall.owner,
-                  0.5 * math.copysign(1.0, out) * mean_square * length_wall)
+        np.add.at(
+            moments[:, wall.axis],
+            wall.owner,
+            0.5 * math.copysign(1.0, out) * mean_square * length_wall,
+        )
     masses, moments = masses / area, moments / area
     return CellIntegrals(
-        masses, moments + masses[:, None] * centre, inside.near, inside.far,
+        masses,
+        moments + masses[:, None] * centre,
+        inside.near,
+        inside.far,
         length / (area * inside.gap),
     )
 
@@ -132,5 +142,6 @@ def _arcs(edges: Edges, direction: np.ndarray, n: int) -> np.ndarray:
 def _mean_square(start: np.ndarray, stop: np.ndarray) -> np.ndarray:
     """The mean of |x|² along segments (Simpson's rule, exact)."""
     middle = 0.5 * (start + stop)
-    return (np.sum(start**2, axis=1) + 4.0 * np.sum(middle**2, axis=1)
-            + np.sum(stop**2, axis=1)) / 6.0
+    return (
+        np.sum(start**2, axis=1) + 4.0 * np.sum(middle**2, axis=1) + np.sum(stop**2, axis=1)
+    ) / 6.0

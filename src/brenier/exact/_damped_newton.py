@@ -74,8 +74,10 @@ def newton_step(cells: CellIntegrals, gradient: np.ndarray) -> np.ndarray:
     degrees = np.bincount(rows, values, minlength=n)
     everyone = np.arange(n)
     laplacian = coo_array(
-        (np.concatenate([degrees, -values]),
-         (np.concatenate([everyone, rows]), np.concatenate([everyone, columns]))),
+        (
+            np.concatenate([degrees, -values]),
+            (np.concatenate([everyone, rows]), np.concatenate([everyone, columns])),
+        ),
         shape=(n, n),
     ).tocsc()[1:, 1:]
     try:

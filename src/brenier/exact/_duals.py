@@ -92,9 +92,13 @@ def _centred(
     slack -= g
     rows, columns = np.nonzero(slack <= _TIGHT * _UNIT * float(cost.max()))
     tight = coo_array(
-        (np.ones(len(rows) + 2 * len(plan.rows)),
-         (np.concatenate([rows, plan.rows, n + plan.columns]),
-          np.concatenate([n + columns, n + plan.columns, plan.rows]))),
+        (
+            np.ones(len(rows) + 2 * len(plan.rows)),
+            (
+                np.concatenate([rows, plan.rows, n + plan.columns]),
+                np.concatenate([n + columns, n + plan.columns, plan.rows]),
+            ),
+        ),
         shape=(n + m, n + m),
     )
     # Tight around a cycle: another plan costs the same, and nothing in it can move alone.
@@ -120,10 +124,15 @@ def _with_margin(room: np.ndarray, shift: np.ndarray) -> np.ndarray:
         margin = 0.125 * margin
         moved, active, work = shift, np.arange(len(shift)), 0
         while work < _MARGIN_WORK * len(shift):
-            least = np.min(np.stack([
-                np.min(room[rows] + moved[rows, None], axis=0)
-                for rows in np.array_split(active, -(-len(active) // _BLOCK))
-            ]), axis=0)
+            least = np.min(
+                np.stack(
+                    [
+                        np.min(room[rows] + moved[rows, None], axis=0)
+                        for rows in np.array_split(active, -(-len(active) // _BLOCK))
+                    ]
+                ),
+                axis=0,
+            )
             before = moved
             moved = np.minimum(moved, least - margin)
             work += len(active)

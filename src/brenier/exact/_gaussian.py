@@ -69,13 +69,19 @@ def solve_gaussian(source: Any, target: Any) -> Solution:
     if np.linalg.norm(present - np.eye(len(present))) > 0.5 and (
         missed > _COVERED * np.linalg.norm(y.root)
     ):
-        raise ValueError("source: got a singular covariance, from which no map reaches the target "
-                         "(mass would have to split); wants a source that covers the target's "
-                         "directions (swap source and target, or add noise to the source).")
+        raise ValueError(
+            "source: got a singular covariance, from which no map reaches the target "
+            "(mass would have to split); wants a source that covers the target's "
+            "directions (swap source and target, or add noise to the source)."
+        )
     mean_cost = float(np.sum(np.square(x.mean - y.mean)))
     bures = float(np.sum(np.square(x.root - y.root @ (left @ right))))
-    stats = {"cost": mean_cost + bures, "mean_cost": mean_cost, "bures": bures,
-             "seconds": time.perf_counter() - began}
+    stats = {
+        "cost": mean_cost + bures,
+        "mean_cost": mean_cost,
+        "bures": bures,
+        "seconds": time.perf_counter() - began,
+    }
     return Solution(AffineMap(matrix, y.mean - matrix @ x.mean), Result.successful, stats)
 
 
@@ -85,8 +91,9 @@ def _read(name: str, law: Any) -> _Normal:
         inverse = solve_triangular(root, np.eye(len(root)), lower=True)
         return _Normal(np.asarray(law.mean, np.float64), root, inverse)
     if isinstance(law, AbstractMeasure) or not isinstance(law, tuple | list) or len(law) != 2:
-        raise ValueError(f"{name}: got {type(law).__name__}; wants a Gaussian, or a pair "
-                         "(mean, covariance).")
+        raise ValueError(
+            f"{name}: got {type(law).__name__}; wants a Gaussian, or a pair (mean, covariance)."
+        )
     mean = as_float_array(f"{name} mean", law[0]).astype(np.float64)
     if mean.ndim != 1 or not np.isfinite(mean).all():
         raise ValueError(f"{name} mean: got shape {mean.shape}; wants finite numbers (d,).")
@@ -98,13 +105,17 @@ def _factored(name: str, mean: np.ndarray, covariance: np.ndarray) -> _Normal:
     d = len(mean)
     size = np.abs(covariance).max()
     if covariance.shape != (d, d) or np.abs(covariance - covariance.T).max() > 1e-6 * size:
-        raise ValueError(f"{name} covariance: got shape {covariance.shape}, or a matrix that is "
-                         f"not symmetric; wants ({d}, {d}), symmetric positive semidefinite.")
+        raise ValueError(
+            f"{name} covariance: got shape {covariance.shape}, or a matrix that is "
+            f"not symmetric; wants ({d}, {d}), symmetric positive semidefinite."
+        )
     values, vectors = np.linalg.eigh(0.5 * (covariance + covariance.T))
     rounding = 4.0 * d * np.finfo(float).eps * values[-1]
     if values[0] < -1e-6 * size:
-        raise ValueError(f"{name} covariance: got an eigenvalue of {values[0]:.3g}; "
-                         "wants symmetric positive semidefinite.")
+        raise ValueError(
+            f"{name} covariance: got an eigenvalue of {values[0]:.3g}; "
+            "wants symmetric positive semidefinite."
+        )
     present = values > rounding
     roots = np.sqrt(np.where(present, values, 0.0))
     inverses = np.where(present, 1.0 / np.where(present, roots, 1.0), 0.0)

@@ -58,13 +58,16 @@ def as_measure(
     if isinstance(density, AbstractMeasure):
         require_density(name, density)
         if density.dimension != dimension:
-            raise ValueError(f"{name}: got dimension {density.dimension}; wants that of the grid, "
-                             f"{dimension}.")
+            raise ValueError(
+                f"{name}: got dimension {density.dimension}; wants that of the grid, {dimension}."
+            )
         return density
     shape = jax.eval_shape(density, jax.ShapeDtypeStruct((dimension,), float)).shape
     if shape != ():
-        raise ValueError(f"{name}: got a function with values of shape {shape}; wants a "
-                         "log-density, one number at one point.")
+        raise ValueError(
+            f"{name}: got a function with values of shape {shape}; wants a "
+            "log-density, one number at one point."
+        )
     return Gibbs(eqx.Partial(_negative, density), dimension)
 
 
@@ -82,16 +85,21 @@ def log_values(name: str, density: Density, grid: AbstractGrid) -> Float[np.ndar
     else:
         array = as_float_array(name, density).astype(np.float64)
         if array.shape != grid.shape:
-            raise ValueError(f"{name}: got shape {array.shape}; wants that of the grid, "
-                             f"{grid.shape}.")
+            raise ValueError(
+                f"{name}: got shape {array.shape}; wants that of the grid, {grid.shape}."
+            )
         if not (np.isfinite(array).all() and (array > 0).all()):
-            raise ValueError(f"{name}: got values that are not all finite and above 0; wants a "
-                             "positive density at every node.")
+            raise ValueError(
+                f"{name}: got values that are not all finite and above 0; wants a "
+                "positive density at every node."
+            )
         values = np.log(array)
     if not np.isfinite(values).all():
         node = grid.points()[tuple(np.argwhere(~np.isfinite(values))[0])].tolist()
-        raise ValueError(f"{name}: got a log-density that is not finite, first at {node}; wants a "
-                         "positive density on the whole grid.")
+        raise ValueError(
+            f"{name}: got a log-density that is not finite, first at {node}; wants a "
+            "positive density on the whole grid."
+        )
     _check_resolved(name, values, grid)
     return values
 
@@ -104,8 +112,10 @@ def _check_periodic(name: str, density: AbstractMeasure, grid: AbstractGrid) -> 
         here, there = (density_and_score(density, x)[0] for x in (face, face + period))
         gap = float(np.abs(there - here).max())
         if not gap <= _PERIODIC:
-            raise ValueError(f"{name}: got a log-density that differs by {gap:.3g} across the "
-                             f"period of axis {axis}; wants a periodic one.")
+            raise ValueError(
+                f"{name}: got a log-density that differs by {gap:.3g} across the "
+                f"period of axis {axis}; wants a periodic one."
+            )
 
 
 def _check_resolved(name: str, values: Float[np.ndarray, "*shape"], grid: AbstractGrid) -> None:
@@ -114,8 +124,10 @@ def _check_resolved(name: str, values: Float[np.ndarray, "*shape"], grid: Abstra
         if grid.periodic:
             lines = np.concatenate([lines, lines[:2]])
         elif max(lines[0].max(), lines[-1].max()) > values.max() + math.log(_BORDER):
-            raise ValueError(f"grid: got a box at whose border along axis {axis} the density of "
-                             f"{name} is above {_BORDER} of its maximum; wants a larger box.")
+            raise ValueError(
+                f"grid: got a box at whose border along axis {axis} the density of "
+                f"{name} is above {_BORDER} of its maximum; wants a larger box."
+            )
         bend = float(np.abs(np.diff(lines, 2, axis=0)).max())
         if bend > _ROUGHEST:
             wish = math.ceil(grid.shape[axis] * math.sqrt(bend / _ROUGHEST))

@@ -20,15 +20,20 @@ _OVERSAMPLING = 2
 def _pieces() -> Float[np.ndarray, "_ _"]:
     """Row m: the powers of t in what coefficient j + m weighs at (j + t) h, in integers exact."""
     k = _DEGREE
-    return np.array([
+    return np.array(
         [
-            math.comb(k, r) * sum(
-                (-1) ** s * math.comb(k + 1, s) * (k - m - s) ** (k - r) for s in range(k - m + 1)
-            ) / math.factorial(k)
-            for r in range(k + 1)
+            [
+                math.comb(k, r)
+                * sum(
+                    (-1) ** s * math.comb(k + 1, s) * (k - m - s) ** (k - r)
+                    for s in range(k - m + 1)
+                )
+                / math.factorial(k)
+                for r in range(k + 1)
+            ]
+            for m in range(k + 1)
         ]
-        for m in range(k + 1)
-    ])
+    )
 
 
 _PIECES = _pieces()
@@ -83,8 +88,9 @@ class GridPotential(AbstractPotential):
             values = np.moveaxis(p, axis, 0)
             found = _periodic_spline(values) if grid.periodic else _spline(values)
             p = np.moveaxis(found, 0, axis)
-        return cls(jnp.asarray(p), jnp.asarray(grid.lower), jnp.asarray(grid.spacing),
-                   grid.periodic)
+        return cls(
+            jnp.asarray(p), jnp.asarray(grid.lower), jnp.asarray(grid.spacing), grid.periodic
+        )
 
     @property
     def dimension(self) -> int:

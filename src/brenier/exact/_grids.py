@@ -80,9 +80,7 @@ class AbstractGrid(eqx.Module):
     def spacing(self) -> tuple[float, ...]:
         """The distance of neighbouring nodes, axis by axis."""
         intervals = [n if self.periodic else n - 1 for n in self.shape]
-        return tuple(
-            (b - a) / n for a, b, n in zip(self.lower, self.upper, intervals, strict=True)
-        )
+        return tuple((b - a) / n for a, b, n in zip(self.lower, self.upper, intervals, strict=True))
 
     def points(self) -> Float[np.ndarray, "*shape d"]:
         """The coordinates of all nodes."""
@@ -205,8 +203,10 @@ class Box(AbstractGrid):
         elif isinstance(measure, GaussianMixture):
             means, factors = measure.means, measure.factors
         else:
-            raise ValueError(f"measure: got {type(measure).__name__}; wants a Gaussian or a "
-                             "GaussianMixture (of others, give the corners of the box).")
+            raise ValueError(
+                f"measure: got {type(measure).__name__}; wants a Gaussian or a "
+                "GaussianMixture (of others, give the corners of the box)."
+            )
         reach = deviations * np.linalg.norm(np.asarray(factors), axis=2)
         lower = np.min(np.asarray(means) - reach, axis=0)
         upper = np.max(np.asarray(means) + reach, axis=0)
@@ -278,8 +278,10 @@ def _checked(
     for name, corner in (("lower", lower), ("upper", upper)):
         numbers = tuple(float(number) for number in corner)
         if len(numbers) != len(sizes) or not np.isfinite(numbers).all():
-            raise ValueError(f"{name}: got {list(corner)}; wants {len(sizes)} finite numbers, one "
-                             "for each entry of shape.")
+            raise ValueError(
+                f"{name}: got {list(corner)}; wants {len(sizes)} finite numbers, one "
+                "for each entry of shape."
+            )
         corners.append(numbers)
     if any(a >= b for a, b in zip(*corners, strict=True)):
         raise ValueError(f"upper: got {list(upper)}; wants numbers above lower, {list(lower)}.")

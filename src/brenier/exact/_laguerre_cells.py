@@ -37,12 +37,16 @@ def laguerre_cells(
     held = transport.map if isinstance(transport, Solution) else transport
     potential = held.potential if isinstance(held, GradientMap) else held
     if not isinstance(potential, MaxAffine) or potential.dimension != 2:
-        raise ValueError(f"transport: got {type(potential).__name__}; wants a MaxAffine potential "
-                         "in the plane, its GradientMap, or a Solution that holds it.")
+        raise ValueError(
+            f"transport: got {type(potential).__name__}; wants a MaxAffine potential "
+            "in the plane, its GradientMap, or a Solution that holds it."
+        )
     box = Uniform(lower, upper)
     if box.dimension != 2:
         raise ValueError(f"lower: got dimension {box.dimension}; wants corners (2,).")
     return cell_polygons(
-        np.asarray(potential.slopes, np.float64), np.asarray(potential.offsets, np.float64),
-        np.asarray(box.lower), np.asarray(box.upper),
+        np.asarray(potential.slopes, np.float64),
+        np.asarray(potential.offsets, np.float64),
+        np.asarray(box.lower),
+        np.asarray(box.upper),
     )

@@ -48,8 +48,10 @@ def log_tails(law: Law, x: Scalar) -> tuple[Scalar, Scalar]:
     atoms are interpolated: an atom is then sent to the median of its share of the target.
     """
     if isinstance(law, ScipyLaw):
-        return (_scipy_log_tail(law.distribution, False, x),
-                _scipy_log_tail(law.distribution, True, x))
+        return (
+            _scipy_log_tail(law.distribution, False, x),
+            _scipy_log_tail(law.distribution, True, x),
+        )
     if isinstance(law, Empirical):
         mass = atom_weights(law)
         level = jnp.interp(x, law.points[:, 0], jnp.cumsum(mass) - 0.5 * mass)
@@ -59,8 +61,7 @@ def log_tails(law: Law, x: Scalar) -> tuple[Scalar, Scalar]:
         above = jnp.clip((law.upper[0] - x) / (law.upper[0] - law.lower[0]), 0.0, 1.0)
         return jnp.log(below), jnp.log(above)
     log_weights, means, scales = normal_parts(law)
-    return (_log_cdf(x, log_weights, means, scales),
-            _log_cdf(-x, log_weights, -means, scales))
+    return (_log_cdf(x, log_weights, means, scales), _log_cdf(-x, log_weights, -means, scales))
 
 
 def tail_point(law: Law, level: Scalar, upper: Bool[Array, ""]) -> Scalar:
@@ -69,8 +70,11 @@ def tail_point(law: Law, level: Scalar, upper: Bool[Array, ""]) -> Scalar:
     Give the smaller of the two tails: the larger does not tell points apart.
     """
     if isinstance(law, ScipyLaw):
-        return jnp.where(upper, _scipy_point(law.distribution, True, level),
-                         _scipy_point(law.distribution, False, level))
+        return jnp.where(
+            upper,
+            _scipy_point(law.distribution, True, level),
+            _scipy_point(law.distribution, False, level),
+        )
     if isinstance(law, Empirical):
         below = jnp.where(upper, -jnp.expm1(level), jnp.exp(level))
         row = jnp.searchsorted(jnp.cumsum(atom_weights(law)), below)
@@ -127,7 +131,9 @@ def _normal_point(level: Scalar) -> Scalar:
 
 @jax.custom_jvp
 def _mixture_point(
-    log_weights: Float[Array, "k"], means: Float[Array, "k"], scales: Float[Array, "k"],
+    log_weights: Float[Array, "k"],
+    means: Float[Array, "k"],
+    scales: Float[Array, "k"],
     level: Scalar,
 ) -> Scalar:
     """x with log Σ_k w_k Φ((x − m_k)/s_k) = level: Newton's method inside a shrinking bracket."""

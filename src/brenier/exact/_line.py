@@ -37,7 +37,11 @@ class _Atoms(NamedTuple):
 
 
 def solve_line(
-    source: Any, target: Any, *, source_weights: Any = None, target_weights: Any = None,
+    source: Any,
+    target: Any,
+    *,
+    source_weights: Any = None,
+    target_weights: Any = None,
     throw: bool = True,
 ) -> Solution:
     """The monotone map T = G⁻¹ ∘ F between two laws on the line, and W₂² = ∫ (F⁻¹ − G⁻¹)² du.
@@ -93,21 +97,27 @@ def solve_line(
 def _read(name: str, law: Any, weights: Any) -> "_Atoms | Law":
     if isinstance(law, Empirical):
         if weights is not None:
-            raise ValueError(f"{name}_weights: got weights beside an Empirical measure, which has "
-                             "its own; wants None.")
+            raise ValueError(
+                f"{name}_weights: got weights beside an Empirical measure, which has "
+                "its own; wants None."
+            )
         return _atoms(name, np.asarray(law.points), law.weights)
     known = isinstance(law, AbstractMeasure | Distribution)
     if known and weights is not None:
-        raise ValueError(f"{name}_weights: got weights beside a {type(law).__name__}; wants None "
-                         "(weights belong to a sample).")
+        raise ValueError(
+            f"{name}_weights: got weights beside a {type(law).__name__}; wants None "
+            "(weights belong to a sample)."
+        )
     if isinstance(law, Gaussian | GaussianMixture | Uniform):
         if law.dimension != 1:
             raise ValueError(f"{name}: got dimension {law.dimension}; wants a law on the line.")
         return jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.float64), law)
     if isinstance(law, AbstractMeasure):
-        raise ValueError(f"{name}: got {type(law).__name__}, whose distribution function is not "
-                         "known; wants a sample of it, or a Gaussian, GaussianMixture, Uniform or "
-                         "frozen SciPy distribution.")
+        raise ValueError(
+            f"{name}: got {type(law).__name__}, whose distribution function is not "
+            "known; wants a sample of it, or a Gaussian, GaussianMixture, Uniform or "
+            "frozen SciPy distribution."
+        )
     if isinstance(law, Distribution):
         return ScipyLaw(law)
     values = as_float_array(name, law)
@@ -164,8 +174,11 @@ def _cost_of_atoms(atoms: _Atoms, law: Law) -> tuple[float, float]:
     assert isinstance(law, Gaussian | GaussianMixture)
     log_weights, means, scales = (np.asarray(part) for part in normal_parts(law))
     cost = sum(
-        math.exp(log_weight) * scale**2 * _normal_squares(
-            np.append(-np.inf, (cuts - mean) / scale), np.append((cuts - mean) / scale, np.inf),
+        math.exp(log_weight)
+        * scale**2
+        * _normal_squares(
+            np.append(-np.inf, (cuts - mean) / scale),
+            np.append((cuts - mean) / scale, np.inf),
             (atoms.points - mean) / scale,
         )
         for log_weight, mean, scale in zip(log_weights, means, scales, strict=True)
@@ -204,14 +217,16 @@ def _cost_by_levels(atoms: _Atoms, law: Law) -> tuple[float, float]:
 
 def _cost_of_densities(x: Law, y: Law) -> tuple[float, float]:
     """∫ (F⁻¹ − G⁻¹)² du over u = Φ(t), adaptively: a gap in a law is a jump of its quantiles."""
+
     def square(t):
         t = t[:, 0]
         return np.square(_normal_scores(x, t) - _normal_scores(y, t)) * _normal_density(t)
 
     end = np.array([_FARTHEST])
     cuts = [np.array([t]) for t in (-10.0, -5.0, -2.0, 0.0, 2.0, 5.0, 10.0)]
-    found = cubature(square, -end, end, points=cuts, rtol=_RELATIVE, atol=1e-300,
-                     max_subdivisions=20_000)
+    found = cubature(
+        square, -end, end, points=cuts, rtol=_RELATIVE, atol=1e-300, max_subdivisions=20_000
+    )
     # What the integrand still is at the ends: not small where a law has no variance.
     beyond = square(np.stack([-end, end]))
     return float(found.estimate), float(found.error + beyond.sum())

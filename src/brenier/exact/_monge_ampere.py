@@ -40,8 +40,13 @@ class _Level(NamedTuple):
 
 
 def solve_monge_ampere(
-    source: Density, target: Density, grid: AbstractGrid, *,
-    tolerance: float = 1e-9, max_iterations: int = 100, throw: bool = True,
+    source: Density,
+    target: Density,
+    grid: AbstractGrid,
+    *,
+    tolerance: float = 1e-9,
+    max_iterations: int = 100,
+    throw: bool = True,
 ) -> Solution:
     """T = ∇φ, φ = ½‖x‖² + p, of log det D²φ + log g(∇φ) = log f + c: from density f to density g.
 
@@ -138,8 +143,12 @@ def solve_monge_ampere(
 
 
 def _solve(
-    grid: AbstractGrid, log_f: np.ndarray, target: AbstractMeasure, start: _Level | None,
-    tolerance: float, max_iterations: int,
+    grid: AbstractGrid,
+    log_f: np.ndarray,
+    target: AbstractMeasure,
+    start: _Level | None,
+    tolerance: float,
+    max_iterations: int,
 ) -> _Level:
     log_f = log_f - log_integral(grid, log_f)
     shift = 0.0
@@ -159,8 +168,10 @@ def _solve(
     if now is None:
         now = equation.evaluate(np.zeros(grid.shape))
     if now is None:
-        raise ValueError("target: got a log-density that is not finite at the nodes of the grid; "
-                         "wants a positive density there.")
+        raise ValueError(
+            "target: got a log-density that is not finite at the nodes of the grid; "
+            "wants a positive density there."
+        )
     run = equation.solve(now, tolerance, max_iterations)
     cost = float(np.sum(equation.weights * np.sum(run.end.displacement**2, axis=-1)))
     return _Level(grid, equation, run, cost)
@@ -199,7 +210,9 @@ def _target(target: Density, grid: AbstractGrid) -> AbstractMeasure:
             log_values("target", target, grid)
         return as_measure("target", target, grid.dimension)
     if not grid.periodic:
-        raise ValueError("target: got an array of values on a Box, where the map may leave the "
-                         "grid; wants a measure or a log-density as a function.")
+        raise ValueError(
+            "target: got an array of values on a Box, where the map may leave the "
+            "grid; wants a measure or a log-density as a function."
+        )
     spline = GridPotential.from_grid(grid, log_values("target", target, grid))
     return as_measure("target", spline.displacement_potential, grid.dimension)

@@ -94,7 +94,8 @@ def factorised(operator: Linearised) -> Preconditioner:
     here, here_2 = (sp.identity(n, format="csr") for n in operator.grid.shape)
     M, b = operator.inverse, operator.drift
     matrix = (
-        _rows(b[..., 0]) @ sp.kron(one[0], here_2) + _rows(b[..., 1]) @ sp.kron(here, two[0])
+        _rows(b[..., 0]) @ sp.kron(one[0], here_2)
+        + _rows(b[..., 1]) @ sp.kron(here, two[0])
         + _rows(M[..., 0, 0]) @ sp.kron(one[1], here_2)
         + _rows(M[..., 1, 1]) @ sp.kron(here, two[1])
         + _rows(2.0 * M[..., 0, 1]) @ sp.kron(one[2], two[2])

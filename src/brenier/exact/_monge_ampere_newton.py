@@ -10,12 +10,7 @@ from scipy.sparse.linalg import LinearOperator, gmres
 
 from brenier._types import Float
 from brenier.exact._grids import AbstractGrid, along
-from brenier.exact._monge_ampere_linear import (
-    Linearised,
-    Preconditioner,
-    factorised,
-    separable,
-)
+from brenier.exact._monge_ampere_linear import Linearised, Preconditioner, factorised, separable
 
 # A step keeps this share of the smallest eigenvalue of D²φ, and lowers the residual a little.
 _KEPT, _ARMIJO, _SHORTEST = 0.1, 1e-4, 1e-3
@@ -96,15 +91,21 @@ class MongeAmpere:
         if smallest <= 0.0:
             return None
         displacement = np.stack(
-            [along(first, p, i) for i, (first, _, _) in enumerate(self.derivatives)], axis=-1)
+            [along(first, p, i) for i, (first, _, _) in enumerate(self.derivatives)], axis=-1
+        )
         log_g, drift = self.log_target((self.points + displacement).reshape(-1, d))
         residual = np.log(eigenvalues).sum(axis=-1) + log_g.reshape(p.shape) - self.log_source
         constant = float(np.sum(self.weights * residual))
         if not (math.isfinite(constant) and np.isfinite(drift).all()):
             return None
         return Iterate(
-            p, displacement, np.linalg.inv(hessian), drift.reshape(displacement.shape),
-            residual - constant, constant, smallest,
+            p,
+            displacement,
+            np.linalg.inv(hessian),
+            drift.reshape(displacement.shape),
+            residual - constant,
+            constant,
+            smallest,
         )
 
     def divergence(self, now: Iterate) -> float:
@@ -113,10 +114,12 @@ class MongeAmpere:
         No equation was solved there. ∞ where φ folds.
         """
         grid, d = self.grid, self.grid.dimension
-        middles = [grid.nodes(i)[: None if grid.periodic else -1] + 0.5 * grid.spacing[i]
-                   for i in range(d)]
-        matrices = [[grid.interpolation(i, middles[i], order) for order in range(3)]
-                    for i in range(d)]
+        middles = [
+            grid.nodes(i)[: None if grid.periodic else -1] + 0.5 * grid.spacing[i] for i in range(d)
+        ]
+        matrices = [
+            [grid.interpolation(i, middles[i], order) for order in range(3)] for i in range(d)
+        ]
 
         def at_middles(values: np.ndarray, orders: np.ndarray) -> np.ndarray:
             for i, order in enumerate(orders):
@@ -126,8 +129,12 @@ class MongeAmpere:
         unit = np.eye(d, dtype=int)
         gradient = np.stack([at_middles(now.potential, unit[i]) for i in range(d)], axis=-1)
         hessian = np.eye(d) + np.stack(
-            [np.stack([at_middles(now.potential, unit[i] + unit[j]) for j in range(d)], axis=-1)
-             for i in range(d)], axis=-1)
+            [
+                np.stack([at_middles(now.potential, unit[i] + unit[j]) for j in range(d)], axis=-1)
+                for i in range(d)
+            ],
+            axis=-1,
+        )
         if np.linalg.eigvalsh(hessian).min() <= 0.0:
             return math.inf
         points = np.stack(np.meshgrid(*middles, indexing="ij"), axis=-1) + gradient
@@ -152,7 +159,8 @@ class MongeAmpere:
             equation.log_source = self.log_source + (1.0 - goal) * start.residual
             steps = min(_STEPS, max_iterations + 1 - len(history))
             end, errors, count = equation._newton(
-                now, tolerance if goal == 1.0 else _ON_THE_WAY, steps)
+                now, tolerance if goal == 1.0 else _ON_THE_WAY, steps
+            )
             history += errors
             linear += count
             if end is None:
@@ -198,7 +206,8 @@ class MongeAmpere:
         while length > _SHORTEST:
             then = self.evaluate(now.potential + length * direction)
             if (
-                then is not None and then.smallest > _KEPT * now.smallest
+                then is not None
+                and then.smallest > _KEPT * now.smallest
                 and np.linalg.norm(then.residual) <= (1.0 - _ARMIJO * length) * size
             ):
                 return then, iterations
@@ -239,8 +248,13 @@ class MongeAmpere:
         accuracy = min(_LOOSE, max(_TIGHT, float(np.sqrt(np.mean(right**2)))))
         limit = min(_MOST_ITERATIONS[self.grid.dimension], size)
         solution, failed = gmres(
-            LinearOperator((size, size), product, dtype=np.float64), right, rtol=accuracy,
-            restart=limit, maxiter=1, callback=counted, callback_type="pr_norm",
+            LinearOperator((size, size), product, dtype=np.float64),
+            right,
+            rtol=accuracy,
+            restart=limit,
+            maxiter=1,
+            callback=counted,
+            callback_type="pr_norm",
         )
         q = preconditioner.inverse(solution.reshape(shape))
         return q - preconditioner.mean(q), count[0], failed == 0

@@ -41,11 +41,14 @@ class MonotoneMap(AbstractMap):
             if not isinstance(law, ScipyLaw) and law.dimension != 1:
                 raise ValueError(f"{name}: got dimension {law.dimension}; wants a law on the line.")
             if (
-                isinstance(law, Empirical) and not isinstance(law.points, jax.core.Tracer)
+                isinstance(law, Empirical)
+                and not isinstance(law.points, jax.core.Tracer)
                 and not (np.diff(np.asarray(law.points)[:, 0]) > 0).all()
             ):
-                raise ValueError(f"{name}: got atoms that are not in order, or not distinct; wants "
-                                 "them sorted (solve_line does so).")
+                raise ValueError(
+                    f"{name}: got atoms that are not in order, or not distinct; wants "
+                    "them sorted (solve_line does so)."
+                )
 
     @property
     def dimension(self) -> int:

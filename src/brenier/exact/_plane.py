@@ -18,9 +18,7 @@ _POOR = 1e-4
 _HOMOTOPY = 0.25
 
 
-def starting_offsets(
-    law: GaussianMixture | Uniform, y: np.ndarray, w: np.ndarray
-) -> np.ndarray:
+def starting_offsets(law: GaussianMixture | Uniform, y: np.ndarray, w: np.ndarray) -> np.ndarray:
     """Tangents of a quadratic at y's places under the map between Gaussians of the same moments.
 
     The cell of each point then holds its place; all places are drawn into the bulk of the source.
@@ -38,7 +36,11 @@ def starting_offsets(
 
 
 def solve_plane(
-    law: GaussianMixture | Uniform, y: np.ndarray, w: np.ndarray, *, tolerance: float,
+    law: GaussianMixture | Uniform,
+    y: np.ndarray,
+    w: np.ndarray,
+    *,
+    tolerance: float,
     max_iterations: int,
 ) -> NewtonState:
     """Offsets for points y (n, 2) of weights w, by Newton's method on exact masses.
@@ -54,7 +56,9 @@ def solve_plane(
     while True:
         last = share == 0.0
         state = damped_newton(
-            partial(_cells, law, y, share), w, offsets,
+            partial(_cells, law, y, share),
+            w,
+            offsets,
             tolerance=tolerance if last else 0.1 * float(w.min()),
             max_iterations=max_iterations - iterations,
         )
@@ -71,9 +75,7 @@ def _cells(
     edges = laguerre_edges(y, offsets)
     if isinstance(law, Uniform):
         return box_integrals(edges, y, offsets, np.asarray(law.lower), np.asarray(law.upper))
-    weights, means, factors = (
-        np.asarray(part) for part in (law.weights, law.means, law.factors)
-    )
+    weights, means, factors = (np.asarray(part) for part in (law.weights, law.means, law.factors))
     if share > 0:
         broad = np.linalg.cholesky(np.asarray(law.covariance))
         weights = np.append((1.0 - share) * weights, share)

@@ -60,10 +60,16 @@ def laguerre_edges(points: np.ndarray, offsets: np.ndarray) -> Edges:
     first, second = b - a, c - a
     area = first[:, 0] * second[:, 1] - first[:, 1] * second[:, 0]
     rise = offsets[triangles[:, :1]] - offsets[triangles[:, 1:]]
-    vertices = np.stack([
-        rise[:, 0] * second[:, 1] - rise[:, 1] * first[:, 1],
-        rise[:, 1] * first[:, 0] - rise[:, 0] * second[:, 0],
-    ], axis=1) / area[:, None]
+    vertices = (
+        np.stack(
+            [
+                rise[:, 0] * second[:, 1] - rise[:, 1] * first[:, 1],
+                rise[:, 1] * first[:, 0] - rise[:, 0] * second[:, 0],
+            ],
+            axis=1,
+        )
+        / area[:, None]
+    )
     return _sides(points, offsets, triangles, vertices)
 
 
@@ -94,9 +100,7 @@ def _sides(
     head = triangles[:, [1, 2, 0]].ravel(order="F")
     vertex = np.tile(vertices, (3, 1))
     forward = tail < head
-    keys, side = np.unique(
-        np.where(forward, tail * n + head, head * n + tail), return_inverse=True
-    )
+    keys, side = np.unique(np.where(forward, tail * n + head, head * n + tail), return_inverse=True)
     edges = _between(points, offsets, keys // n, keys % n)
     along = np.sum(vertex * edges.direction[side], axis=1)
     # The triangle to the left of the side from near to far is the end of the edge along u.
@@ -140,9 +144,7 @@ def clip_to_box(edges: Edges, lower: np.ndarray, upper: np.ndarray) -> Edges:
     return edges._replace(start=start, stop=stop)
 
 
-def _inside(
-    edges: Edges, lower: np.ndarray, upper: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
+def _inside(edges: Edges, lower: np.ndarray, upper: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     start, stop = edges.start, edges.stop
     for axis in range(2):
         slope = edges.direction[:, axis]

@@ -30,8 +30,15 @@ class QuasiCells(NamedTuple):
 
 
 def solve_quasi(
-    source: GaussianMixture | Uniform, points: np.ndarray, weights: np.ndarray,
-    offsets: np.ndarray, *, samples: int, seed: int, tolerance: float, max_iterations: int,
+    source: GaussianMixture | Uniform,
+    points: np.ndarray,
+    weights: np.ndarray,
+    offsets: np.ndarray,
+    *,
+    samples: int,
+    seed: int,
+    tolerance: float,
+    max_iterations: int,
 ) -> QuasiCells:
     """Offsets for centred points (n, r), annealed, on ``samples`` points of a centred source.
 
@@ -48,7 +55,9 @@ def solve_quasi(
         epsilon = max(_COOLING * epsilon, coldest)
         arrived = epsilon <= coldest
         state = damped_newton(
-            partial(_soft_cells, x, points, epsilon), weights, offsets,
+            partial(_soft_cells, x, points, epsilon),
+            weights,
+            offsets,
             tolerance=tolerance if arrived else 0.1 * float(weights.min()),
             max_iterations=max_iterations - iterations,
         )
@@ -87,7 +96,10 @@ def _soft_cells(
 
 
 def _hard_cells(
-    source: GaussianMixture | Uniform, points: np.ndarray, offsets: np.ndarray, samples: int,
+    source: GaussianMixture | Uniform,
+    points: np.ndarray,
+    offsets: np.ndarray,
+    samples: int,
     seeds: np.ndarray,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Masses (k, n) and moments (k, n, r) on an independent set of points for each seed."""

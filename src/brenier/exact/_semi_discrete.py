@@ -35,8 +35,15 @@ class _Found(NamedTuple):
 
 
 def solve_semi_discrete(
-    source: AbstractMeasure, points: Any, weights: Any = None, *, tolerance: float = 1e-10,
-    max_iterations: int = 500, samples: int = 2**14, seed: int = 0, throw: bool = True,
+    source: AbstractMeasure,
+    points: Any,
+    weights: Any = None,
+    *,
+    tolerance: float = 1e-10,
+    max_iterations: int = 500,
+    samples: int = 2**14,
+    seed: int = 0,
+    throw: bool = True,
 ) -> Solution:
     """The Monge map from a density onto Σ_j w_j δ_{y_j}: T = ∇φ, φ(x) = max_j ⟨x, y_j⟩ + b_j, with
 
@@ -97,16 +104,18 @@ def solve_semi_discrete(
         found = _by_cells(reduced, flat, w, tolerance, max_iterations)
     else:
         found = _by_quasi_random(reduced, flat, w, tolerance, max_iterations, samples, seed)
-    spread = float(np.trace(law.covariance)) + float(w @ np.sum((y - y_mean)**2, axis=1))
+    spread = float(np.trace(law.covariance)) + float(w @ np.sum((y - y_mean) ** 2, axis=1))
     moved = float(np.sum(np.square(x_mean - y_mean)))
     missing = float(np.abs(found.masses - w).sum())
-    cost = moved + spread - 2.0 * float(
-        np.sum(found.moments * flat) + (found.masses - w) @ found.offsets
+    cost = (
+        moved
+        + spread
+        - 2.0 * float(np.sum(found.moments * flat) + (found.masses - w) @ found.offsets)
     )
     offsets = found.offsets - y @ x_mean
-    transport = GradientMap(MaxAffine(
-        jnp.asarray(y), jnp.asarray(offsets - offsets.max()), jnp.asarray(-jnp.inf)
-    ))
+    transport = GradientMap(
+        MaxAffine(jnp.asarray(y), jnp.asarray(offsets - offsets.max()), jnp.asarray(-jnp.inf))
+    )
     rounding = 8.0 * np.finfo(float).eps * (moved + spread)
     exact_error = 0.0 if found.error else missing * float(np.ptp(found.offsets))
     full_masses = np.zeros(len(kept))
@@ -115,9 +124,13 @@ def solve_semi_discrete(
     shares = np.where(found.masses > 0, found.masses, np.nan)
     barycentres[kept] = x_mean + (found.moments / shares[:, None]) @ axes.T
     stats = {
-        "cost": cost, "cost_error": found.error + exact_error + rounding,
-        "masses": full_masses, "mass_error": missing, "barycentres": barycentres,
-        "method": found.method, "iterations": found.iterations,
+        "cost": cost,
+        "cost_error": found.error + exact_error + rounding,
+        "masses": full_masses,
+        "mass_error": missing,
+        "barycentres": barycentres,
+        "method": found.method,
+        "iterations": found.iterations,
         "seconds": time.perf_counter() - began,
     }
     result = Result.successful if found.converged else Result.not_converged
@@ -133,11 +146,14 @@ def _read_source(source: AbstractMeasure) -> GaussianMixture | Uniform:
     elif isinstance(source, GaussianMixture):
         means, roots, weights = source.means, source.factors, source.weights
     else:
-        raise ValueError(f"source: got {type(source).__name__}; wants a Gaussian, GaussianMixture "
-                         "or Uniform measure (between samples: solve_assignment).")
+        raise ValueError(
+            f"source: got {type(source).__name__}; wants a Gaussian, GaussianMixture "
+            "or Uniform measure (between samples: solve_assignment)."
+        )
     factors = np.asarray(roots, np.float64)
     return GaussianMixture(
-        np.asarray(weights, np.float64), np.asarray(means, np.float64),
+        np.asarray(weights, np.float64),
+        np.asarray(means, np.float64),
         factors @ np.swapaxes(factors, 1, 2),
     )
 
@@ -152,8 +168,10 @@ def _read_target(
     _, first, which = np.unique(y, axis=0, return_index=True, return_inverse=True)
     if len(first) < n:
         row = int(np.flatnonzero(first[which.ravel()] != np.arange(n))[0])
-        raise ValueError(f"points: got row {row} equal to row {int(first[which.ravel()][row])}; "
-                         "wants distinct points (merge them, and add their weights).")
+        raise ValueError(
+            f"points: got row {row} equal to row {int(first[which.ravel()][row])}; "
+            "wants distinct points (merge them, and add their weights)."
+        )
     kept = w > 0
     return y[kept], w[kept].astype(np.float64), kept
 
@@ -201,8 +219,9 @@ def _by_quantiles(
         bell = np.exp(-0.5 * z**2) / np.sqrt(2.0 * np.pi)
         bells = -np.diff(np.concatenate([ends, bell, ends]), axis=0)
         mass = parts @ np.asarray(law.weights)
-        moment = (parts * np.asarray(law.means)[:, 0]
-                  + bells * np.asarray(law.factors)[:, 0, 0]) @ np.asarray(law.weights)
+        moment = (
+            parts * np.asarray(law.means)[:, 0] + bells * np.asarray(law.factors)[:, 0, 0]
+        ) @ np.asarray(law.weights)
     offsets, masses, moments = np.empty(len(w)), np.empty(len(w)), np.empty((len(w), 1))
     offsets[order], masses[order], moments[order, 0] = heights, mass, moment
     done = float(np.abs(masses - w).sum()) <= tolerance
@@ -210,31 +229,56 @@ def _by_quantiles(
 
 
 def _by_cells(
-    law: GaussianMixture | Uniform, y: np.ndarray, w: np.ndarray, tolerance: float,
+    law: GaussianMixture | Uniform,
+    y: np.ndarray,
+    w: np.ndarray,
+    tolerance: float,
     max_iterations: int,
 ) -> _Found:
     """In the plane: Newton's method on exact masses."""
     state = solve_plane(law, y, w, tolerance=tolerance, max_iterations=max_iterations)
     return _Found(
-        state.offsets, state.cells.masses, state.cells.moments, state.iterations, "cells",
+        state.offsets,
+        state.cells.masses,
+        state.cells.moments,
+        state.iterations,
+        "cells",
         state.error <= tolerance,
     )
 
 
 def _by_quasi_random(
-    law: GaussianMixture | Uniform, y: np.ndarray, w: np.ndarray, tolerance: float,
-    max_iterations: int, samples: int, seed: int,
+    law: GaussianMixture | Uniform,
+    y: np.ndarray,
+    w: np.ndarray,
+    tolerance: float,
+    max_iterations: int,
+    samples: int,
+    seed: int,
 ) -> _Found:
     """Beyond the plane: softened cells on quasi-random points."""
     if len(y) > _MOST_POINTS:
-        raise ValueError(f"points: got {len(y):,} points in dimension {y.shape[1]}; wants at most "
-                         f"{_MOST_POINTS:,} beyond the plane (take maps.EntropicMap instead).")
+        raise ValueError(
+            f"points: got {len(y):,} points in dimension {y.shape[1]}; wants at most "
+            f"{_MOST_POINTS:,} beyond the plane (take maps.EntropicMap instead)."
+        )
     found = solve_quasi(
-        law, y, w, starting_offsets(law, y, w), samples=samples, seed=seed, tolerance=tolerance,
+        law,
+        y,
+        w,
+        starting_offsets(law, y, w),
+        samples=samples,
+        seed=seed,
+        tolerance=tolerance,
         max_iterations=max_iterations,
     )
     noise = 2.0 * float(np.std(found.duals, ddof=1)) / np.sqrt(len(found.duals))
     return _Found(
-        found.state.offsets, found.masses, found.moments, found.state.iterations,
-        "quasi-random points", found.state.error <= tolerance, 2.0 * noise + found.gap,
+        found.state.offsets,
+        found.masses,
+        found.moments,
+        found.state.iterations,
+        "quasi-random points",
+        found.state.error <= tolerance,
+        2.0 * noise + found.gap,
     )

@@ -1,12 +1,6 @@
 """Evolutions of a map: constrained drift and its baselines, behind one driver."""
 
-from brenier.flows._ddpm import (
-    DDPM,
-    HeldOutDenoising,
-    denoising_loss,
-    fit_images,
-    image_model,
-)
+from brenier.flows._ddpm import DDPM, HeldOutDenoising, denoising_loss, fit_images, image_model
 from brenier.flows._distillation import distil
 from brenier.flows._divergences import divergence_flow
 from brenier.flows._drift import ConstrainedDrift, EuclideanDescent

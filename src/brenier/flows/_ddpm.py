@@ -34,8 +34,9 @@ _UNLABELLED = 0.1
 _HELD_OUT_LEVELS = 4
 _HELD_OUT_IMAGES = 512
 SCHEDULES: dict[str, Callable[[], AbstractSchedule]] = {
-    "cosine": CosineSchedule, "linear": LinearSchedule,
-}  # fmt: skip
+    "cosine": CosineSchedule,
+    "linear": LinearSchedule,
+}
 
 
 class DDPMState(eqx.Module):
@@ -101,24 +102,29 @@ class DDPM(AbstractMethod[DDPMState]):
     ) -> DDPMState:
         model = image_model(initial)
         if not isinstance(source, Empirical) or source.weights is not None:
-            raise ValueError(f"source: got {type(source).__name__}; wants an Empirical of images "
-                             "without weights.")
+            raise ValueError(
+                f"source: got {type(source).__name__}; wants an Empirical of images "
+                "without weights."
+            )
         if source.size < self.batch:
-            raise ValueError(f"source: got {source.size} images, fewer than a batch of "
-                             f"{self.batch}; wants more images or a smaller batch.")
+            raise ValueError(
+                f"source: got {source.size} images, fewer than a batch of "
+                f"{self.batch}; wants more images or a smaller batch."
+            )
         if model.classes and (self.labels is None or self.labels.shape != (source.size,)):
-            raise ValueError("labels: got none, or not one for each image; wants "
-                             f"({source.size},), for a model of {model.classes} classes.")
+            raise ValueError(
+                "labels: got none, or not one for each image; wants "
+                f"({source.size},), for a model of {model.classes} classes."
+            )
         if not isinstance(model.network, UNet):
-            raise ValueError(f"initial: got a {type(model.network).__name__} as the network; "
-                             "wants a UNet.")
+            raise ValueError(
+                f"initial: got a {type(model.network).__name__} as the network; wants a UNet."
+            )
         optimiser = self._optimiser().init(eqx.filter(model.network, eqx.is_array))
         assert isinstance(initial, FlowMap)  # image_model has seen it
         return DDPMState(model.network, initial, optimiser, jnp.asarray(0), key)
 
-    def step(
-        self, state: DDPMState, source: AbstractMeasure, target: AbstractMeasure
-    ) -> DDPMState:
+    def step(self, state: DDPMState, source: AbstractMeasure, target: AbstractMeasure) -> DDPMState:
         assert isinstance(source, Empirical)  # init has seen it
         model = image_model(state.encoder)
         key, row_key, grey_key, loss_key, label_key = jax.random.split(state.key, 5)
@@ -143,8 +149,9 @@ class DDPM(AbstractMethod[DDPMState]):
         decay = decay.astype(jnp.float32)
         average = jax.tree.map(
             lambda old, new: decay * old + (1.0 - decay) * new if eqx.is_array(old) else old,
-            model.network, network,
-        )  # fmt: skip
+            model.network,
+            network,
+        )
         encoder = eqx.tree_at(lambda map: image_model(map).network, state.encoder, average)
         return DDPMState(network, encoder, optimiser, state.step + 1, key)
 
@@ -155,8 +162,9 @@ class DDPM(AbstractMethod[DDPMState]):
         rate = optax.warmup_cosine_decay_schedule(
             0.0, self.rate, max(1, int(self.warmup * self.steps)), self.steps, 0.02 * self.rate
         )
-        return optax.chain(optax.clip_by_global_norm(self.clip),
-                           optax.adamw(rate, weight_decay=self.weight_decay))  # fmt: skip
+        return optax.chain(
+            optax.clip_by_global_norm(self.clip), optax.adamw(rate, weight_decay=self.weight_decay)
+        )
 
 
 def image_model(map: AbstractMap) -> ImageModel:
@@ -165,16 +173,17 @@ def image_model(map: AbstractMap) -> ImageModel:
     Raises:
         ValueError: another map.
     """
-    if isinstance(map, FlowMap) and isinstance(map.velocity, HyperbolicClock) and (
-        isinstance(map.velocity.velocity, ImageVelocity)
+    if (
+        isinstance(map, FlowMap)
+        and isinstance(map.velocity, HyperbolicClock)
+        and (isinstance(map.velocity.velocity, ImageVelocity))
     ):
         return map.velocity.velocity.model
     raise ValueError(f"initial: got {type(map).__name__}; wants the encoder of an ImageModel.")
 
 
 def denoising_loss(
-    model: ImageModel, x: Points, labels: Int[Array, "n"] | None, key: Key, *,
-    dropout: bool = False,
+    model: ImageModel, x: Points, labels: Int[Array, "n"] | None, key: Key, *, dropout: bool = False
 ) -> Scalar:
     """Mean squared error of what the network predicts, per dimension, one noise level an image."""
     level_key, noise_key, drop_key = jax.random.split(key, 3)
@@ -271,8 +280,9 @@ def fit_images(
     if pixels.ndim != 4 or not len(pixels):
         raise ValueError(f"images: got shape {pixels.shape}; wants (n, height, width, channels).")
     if not (np.isfinite(pixels).all() and pixels.min() >= 0.0 and pixels.max() <= 1.0):
-        raise ValueError("images: got values outside of [0, 1], or NaN; wants grey levels in "
-                         "[0, 1].")
+        raise ValueError(
+            "images: got values outside of [0, 1], or NaN; wants grey levels in [0, 1]."
+        )
     shape = (pixels.shape[1], pixels.shape[2], pixels.shape[3])
     classes = network.settings.classes if network is not None else 0
     known = None if labels is None else _checked_labels(labels, len(pixels), classes)
@@ -280,8 +290,10 @@ def fit_images(
         classes = 0 if known is None else int(known.max()) + 1
         network = UNet.random(jax.random.fold_in(key, 1), shape, classes=classes)
     if network.settings.shape != shape:
-        raise ValueError(f"network: got one for images of shape {network.settings.shape}; wants "
-                         f"{shape}, the images'.")
+        raise ValueError(
+            f"network: got one for images of shape {network.settings.shape}; wants "
+            f"{shape}, the images'."
+        )
     if schedule not in SCHEDULES:
         raise ValueError(f"schedule: got {schedule!r}; wants one of {list(SCHEDULES)}.")
     if not 0.0 < held_out < 1.0:
@@ -292,8 +304,10 @@ def fit_images(
     kept_out = max(1, min(_HELD_OUT_IMAGES, int(held_out * len(pixels))))
     rows = {"test": order[:kept_out], "train": order[kept_out:]}
     if len(rows["train"]) < method.batch:
-        raise ValueError(f"images: got {len(pixels)}, of which {len(rows['train'])} to train on, "
-                         f"fewer than a batch of {method.batch}; wants more, or a smaller batch.")
+        raise ValueError(
+            f"images: got {len(pixels)}, of which {len(rows['train'])} to train on, "
+            f"fewer than a batch of {method.batch}; wants more, or a smaller batch."
+        )
     points = model.points(pixels.astype(np.float32))
     own = {name: None if known is None else jnp.asarray(known[at]) for name, at in rows.items()}
     method = eqx.tree_at(
@@ -303,17 +317,26 @@ def fit_images(
         jnp.asarray(points[rows["test"]]), own["test"], jax.random.fold_in(key, 3)
     )
     return solve(
-        Empirical(points[rows["train"]]), StandardNormal(model.dimension), method=method,
-        initial=model.encoder(), key=key, metric=metric, blocks=blocks, callback=callback,
-        checkpoint=checkpoint, throw=throw,
-    )  # fmt: skip
+        Empirical(points[rows["train"]]),
+        StandardNormal(model.dimension),
+        method=method,
+        initial=model.encoder(),
+        key=key,
+        metric=metric,
+        blocks=blocks,
+        callback=callback,
+        checkpoint=checkpoint,
+        throw=throw,
+    )
 
 
 def _checked_labels(labels: Any, n: int, classes: int) -> np.ndarray:
     given = np.asarray(labels)
     if given.shape != (n,) or given.dtype.kind not in "iu":
-        raise ValueError(f"labels: got shape {given.shape} of {given.dtype}; wants ({n},) "
-                         "integers, one for each image.")
+        raise ValueError(
+            f"labels: got shape {given.shape} of {given.dtype}; wants ({n},) "
+            "integers, one for each image."
+        )
     if given.min() < 0 or (classes and given.max() >= classes):
         wants = f"0 to {classes - 1}" if classes else "0 and up"
         raise ValueError(f"labels: got {given.min()} to {given.max()}; wants {wants}.")

@@ -23,8 +23,15 @@ _MEASURED = 4096
 
 
 def distil(
-    map: AbstractMap, source: AbstractMeasure, *, key: Key, widths: tuple[int, ...] = (128, 64),
-    steps: int = 3000, batch: int = 256, points: int = 16_384, rate: float = 5e-3,
+    map: AbstractMap,
+    source: AbstractMeasure,
+    *,
+    key: Key,
+    widths: tuple[int, ...] = (128, 64),
+    steps: int = 3000,
+    batch: int = 256,
+    points: int = 16_384,
+    rate: float = 5e-3,
     throw: bool = True,
 ) -> Solution:
     """min_θ E‖∇φ_θ(X) − T(X)‖², X ∼ source: T as the gradient of an input-convex network φ_θ.
@@ -63,8 +70,10 @@ def distil(
     began = time.perf_counter()
     check_key("key", key)
     if map.dimension != source.dimension:
-        raise ValueError(f"map: got dimension {map.dimension}; wants dimension "
-                         f"{source.dimension}, that of the source.")
+        raise ValueError(
+            f"map: got dimension {map.dimension}; wants dimension "
+            f"{source.dimension}, that of the source."
+        )
     for name, value in (("steps", steps), ("batch", batch)):
         check_at_least(name, value, 1)
     check_at_least("points", points, 2)

@@ -27,10 +27,18 @@ from brenier.maps import GradientMap
 
 @threadpool_limits.wrap(limits=1, user_api="blas")
 def divergence_flow(
-    source: Density, target: Density, grid: AbstractGrid, steps: int, *,
-    divergence: str, epsilon: float, step_size: float | None = None, initial: Any = None,
+    source: Density,
+    target: Density,
+    grid: AbstractGrid,
+    steps: int,
+    *,
+    divergence: str,
+    epsilon: float,
+    step_size: float | None = None,
+    initial: Any = None,
     target_grid: AbstractGrid | None = None,
-    callback: Callable[[Progress], None] | None = None, throw: bool = True,
+    callback: Callable[[Progress], None] | None = None,
+    throw: bool = True,
 ) -> Solution:
     """∂_tφ = h'(ρ_t/e^{−f}): the mirror flow of ∫h(ρ/e^{−f})e^{−f} with the mirror ½W₂²(·, e^{−g}).
 
@@ -73,8 +81,10 @@ def divergence_flow(
     """
     started = time.perf_counter()
     if divergence not in POWERS:
-        raise ValueError(f"divergence: got {divergence!r}; wants one of {sorted(POWERS)} (others, "
-                         "such as total variation, have no Wasserstein gradient to follow).")
+        raise ValueError(
+            f"divergence: got {divergence!r}; wants one of {sorted(POWERS)} (others, "
+            "such as total variation, have no Wasserstein gradient to follow)."
+        )
     check_at_least("steps", steps, 1)
     check_positive("epsilon", epsilon)
     tau = epsilon if step_size is None else check_positive("step_size", step_size)

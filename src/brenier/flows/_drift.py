@@ -191,9 +191,7 @@ class EuclideanDescent(AbstractMethod[EuclideanState]):
     ) -> EuclideanState:
         key, draw_key, gradient_key = jax.random.split(state.key, 3)
         x = source.sample(draw_key, self.particles)
-        field = self.functional.gradient(
-            Moving.pushed(state.map, source, x), target, gradient_key
-        )
+        field = self.functional.gradient(Moving.pushed(state.map, source, x), target, gradient_key)
         gradient = parameter_gradient(state.map, x, field)
         rule = optimiser(self.name, self.learning_rate)
         updates, memory = rule.update(gradient, state.memory)

@@ -15,8 +15,13 @@ from brenier.numerics._points import as_array
 
 
 def euclidean_mirror_flow(
-    objective: Callable[[Point], Scalar], mirror: Callable[[Point], Scalar], start: Any,
-    times: Any, *, tolerance: float = 1e-11, max_steps: int = 10_000,
+    objective: Callable[[Point], Scalar],
+    mirror: Callable[[Point], Scalar],
+    start: Any,
+    times: Any,
+    *,
+    tolerance: float = 1e-11,
+    max_steps: int = 10_000,
 ) -> Float[Array, "k d"]:
     """d/dt ∇u(Z) = −∇F(Z), so Z' = −(D²u(Z))⁻¹∇F(Z), at increasing times.
 
@@ -49,12 +54,16 @@ def euclidean_mirror_flow(
         raise ValueError(f"times: got {moments.tolist()}; wants increasing times above 0.")
     least = float(jnp.linalg.eigvalsh(jax.hessian(mirror)(z0))[0])
     if not least > 0.0:
-        raise ValueError(f"mirror: got a function whose Hessian at the start has the eigenvalue "
-                         f"{least:.3g}; wants a strictly convex one.")
+        raise ValueError(
+            f"mirror: got a function whose Hessian at the start has the eigenvalue "
+            f"{least:.3g}; wants a strictly convex one."
+        )
     points, reached = _flow(objective, mirror, z0, jnp.asarray(moments), tolerance, max_steps)
     if not bool(reached):
-        raise RuntimeError("euclidean_mirror_flow: the integration did not reach the last time; "
-                           "the flow may end before it, where D²u is singular. Take earlier times.")
+        raise RuntimeError(
+            "euclidean_mirror_flow: the integration did not reach the last time; "
+            "the flow may end before it, where D²u is singular. Take earlier times."
+        )
     return points
 
 
@@ -64,9 +73,16 @@ def _flow(objective, mirror, start, times, tolerance, max_steps):
         return -jnp.linalg.solve(jax.hessian(mirror)(z), jax.grad(objective)(z))
 
     solution = diffrax.diffeqsolve(
-        diffrax.ODETerm(velocity), diffrax.Dopri8(), jnp.zeros(()), times[-1], None, start,
-        saveat=diffrax.SaveAt(ts=times), max_steps=max_steps, throw=False,
+        diffrax.ODETerm(velocity),
+        diffrax.Dopri8(),
+        jnp.zeros(()),
+        times[-1],
+        None,
+        start,
+        saveat=diffrax.SaveAt(ts=times),
+        max_steps=max_steps,
+        throw=False,
         stepsize_controller=diffrax.PIDController(rtol=tolerance, atol=tolerance),
-    )  # fmt: skip
+    )
     reached = (solution.result == diffrax.RESULTS.successful) & jnp.isfinite(solution.ys).all()
     return solution.ys, reached

@@ -82,8 +82,12 @@ def _conjugate_gradients(
     scale = marquardt_scale(squares)
     ridge = damping * jnp.sum(squares * scale**2) / residual.size
     delta = -scaled_conjugate_gradients(
-        lambda v: transposed(push(v))[0], transposed(residual)[0], scale, ridge,
-        tolerance=1e-4, max_steps=_CG_STEPS,
+        lambda v: transposed(push(v))[0],
+        transposed(residual)[0],
+        scale,
+        ridge,
+        tolerance=1e-4,
+        max_steps=_CG_STEPS,
     )
     after = push(delta) + residual
     return delta, 0.5 * (jnp.sum(residual**2) - jnp.sum(after**2))

@@ -16,8 +16,12 @@ from brenier.numerics._points import as_array
 
 
 def gaussian_parabolic_flow(
-    source: Gaussian, target: Gaussian, time: float, *,
-    matrix: ArrayLike | None = None, shift: ArrayLike | None = None,
+    source: Gaussian,
+    target: Gaussian,
+    time: float,
+    *,
+    matrix: ArrayLike | None = None,
+    shift: ArrayLike | None = None,
 ) -> AffineMap:
     """∇φ_t(x) = A x + b of the flow (4.1) between Gaussians: A' = F − AGA, F and G the precisions.
 
@@ -71,8 +75,13 @@ def _flow(
 
 
 def gaussian_sinkhorn_flow(
-    source: Gaussian, target: Gaussian, sweeps: int, *, epsilon: float,
-    matrix: ArrayLike | None = None, shift: ArrayLike | None = None,
+    source: Gaussian,
+    target: Gaussian,
+    sweeps: int,
+    *,
+    epsilon: float,
+    matrix: ArrayLike | None = None,
+    shift: ArrayLike | None = None,
 ) -> AffineMap:
     """∇φ_k(x) = A x + b after k sweeps of (4.3): A⁺ = ((A + εF)⁻¹ + εG)⁻¹.
 
@@ -142,8 +151,12 @@ def _start(
 def _check_pair(source: Gaussian, target: Gaussian) -> None:
     for name, measure in (("source", source), ("target", target)):
         if not isinstance(measure, Gaussian):
-            raise ValueError(f"{name}: got {type(measure).__name__}; wants a Gaussian (of others "
-                             "take parabolic_flow or sinkhorn_flow, on a grid).")
+            raise ValueError(
+                f"{name}: got {type(measure).__name__}; wants a Gaussian (of others "
+                "take parabolic_flow or sinkhorn_flow, on a grid)."
+            )
     if source.dimension != target.dimension:
-        raise ValueError(f"target: got dimension {target.dimension}; wants {source.dimension}, "
-                         "that of the source.")
+        raise ValueError(
+            f"target: got dimension {target.dimension}; wants {source.dimension}, "
+            "that of the source."
+        )

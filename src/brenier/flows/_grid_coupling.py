@@ -50,8 +50,10 @@ class GridCoupling(eqx.Module):
         """
         n, m = self.log_first.size, self.log_second.size
         if n * m > _MOST_ENTRIES:
-            raise ValueError(f"matrix: got {n} times {m} nodes; wants at most {_MOST_ENTRIES} "
-                             "entries (its marginals need no matrix).")
+            raise ValueError(
+                f"matrix: got {n} times {m} nodes; wants at most {_MOST_ENTRIES} "
+                "entries (its marginals need no matrix)."
+            )
         kernel = jnp.zeros((1, 1))
         for gap in _kernels(self.gaps, self.epsilon):
             rows, columns = kernel.shape[0] * gap.shape[1], kernel.shape[1] * gap.shape[0]
@@ -59,7 +61,5 @@ class GridCoupling(eqx.Module):
         return jnp.exp(self.log_first.reshape(-1, 1) + kernel + self.log_second.reshape(1, -1))
 
 
-def _kernels(
-    gaps: Sequence[Gaps], epsilon: Scalar
-) -> list[Float[Array, "_ _"]]:
+def _kernels(gaps: Sequence[Gaps], epsilon: Scalar) -> list[Float[Array, "_ _"]]:
     return [logsumexp(-0.5 * gap / epsilon, axis=0) for gap in gaps]

@@ -68,9 +68,11 @@ def read_problem(
         check_grid("target_grid", target_grid)
     there = _target_grid(target, grid) if target_grid is None else target_grid
     if there.dimension != grid.dimension or there.periodic != grid.periodic:
-        raise ValueError(f"target_grid: got a {type(there).__name__} of dimension "
-                         f"{there.dimension}; wants a {type(grid).__name__} of dimension "
-                         f"{grid.dimension}, like the source's.")
+        raise ValueError(
+            f"target_grid: got a {type(there).__name__} of dimension "
+            f"{there.dimension}; wants a {type(grid).__name__} of dimension "
+            f"{grid.dimension}, like the source's."
+        )
     if grid.periodic and (grid.lower, grid.upper) != (there.lower, there.upper):
         raise ValueError("target_grid: got another torus than the source's; wants the same.")
     if not grid.periodic and any(
@@ -95,11 +97,12 @@ def read_problem(
         values.append(log_density - log_mass)
     gaps = tuple(
         squared_gaps(
-            grid.nodes(axis), there.nodes(axis),
+            grid.nodes(axis),
+            there.nodes(axis),
             grid.upper[axis] - grid.lower[axis] if grid.periodic else None,
         )
         for axis in range(grid.dimension)
-    )  # fmt: skip
+    )
     slopes = tuple(grid.derivatives(axis).first for axis in range(grid.dimension))
     return GridProblem(grid, there, values[0], values[1], gaps, slopes)
 
@@ -110,8 +113,10 @@ def check_epsilon(name: str, epsilon: float, problem: GridProblem) -> None:
     if not (math.isfinite(epsilon) and epsilon >= least * (1.0 - 1e-9)):
         finer = math.inf if not epsilon > 0 else math.sqrt(least / epsilon)
         wish = "" if finer == math.inf else f", or a grid {finer:.2g} times as fine"
-        raise ValueError(f"{name}: got {epsilon:g}, too small for the grid, whose squared spacing "
-                         f"is {least:.4g}; wants at least that{wish}.")
+        raise ValueError(
+            f"{name}: got {epsilon:g}, too small for the grid, whose squared spacing "
+            f"is {least:.4g}; wants at least that{wish}."
+        )
 
 
 def covered(problem: GridProblem, p: Float[np.ndarray, "*n"]) -> bool:
@@ -149,8 +154,10 @@ def initial_values(initial: Any, grid: AbstractGrid) -> Float[np.ndarray, "*n"]:
         return np.zeros(grid.shape)
     values = np.asarray(initial, np.float64)
     if values.shape != grid.shape or not np.isfinite(values).all():
-        raise ValueError(f"initial: got shape {values.shape}; wants finite values of φ − ½‖x‖² at "
-                         f"the nodes, {grid.shape}.")
+        raise ValueError(
+            f"initial: got shape {values.shape}; wants finite values of φ − ½‖x‖² at "
+            f"the nodes, {grid.shape}."
+        )
     return values
 
 
@@ -165,8 +172,10 @@ def check_times(times: Any) -> Float[np.ndarray, "k"]:
     moments = np.atleast_1d(as_float_array("times", times))
     increasing = moments.ndim == 1 and moments.size and (np.diff(moments, prepend=0.0) > 0).all()
     if not increasing or not np.isfinite(moments).all():
-        raise ValueError(f"times: got {np.asarray(times).tolist()}; wants finite times above 0, in "
-                         "increasing order.")
+        raise ValueError(
+            f"times: got {np.asarray(times).tolist()}; wants finite times above 0, in "
+            "increasing order."
+        )
     return moments
 
 

@@ -20,8 +20,13 @@ _FORWARD = 3
 
 @eqx.filter_jit
 def mckean_vlasov(
-    start: Points, potentials: AbstractPotential, times: Float[Array, "k"],
-    source: AbstractMeasure, target: AbstractMeasure, key: Key, *,
+    start: Points,
+    potentials: AbstractPotential,
+    times: Float[Array, "k"],
+    source: AbstractMeasure,
+    target: AbstractMeasure,
+    key: Key,
+    *,
     functional: AbstractFunctional | None = None,
 ) -> Points:
     """dZ = [−M∇(δF/δρ)(Z) − ∇g(∇u_t(Z))]dt + √(2M) dB, M = (D²u_t)⁻¹, ∇u_t#law(Z_t) = e^{−g}.
@@ -90,9 +95,7 @@ def mckean_vlasov(
     return jax.lax.scan(step, start, (frozen, steps, keys))[0]
 
 
-def potential_path(
-    grid: AbstractGrid, values: Float[np.ndarray, "k *n"]
-) -> GridPotential:
+def potential_path(grid: AbstractGrid, values: Float[np.ndarray, "k *n"]) -> GridPotential:
     """φ − ½‖x‖² at the nodes for several times, as splines stacked along the first axis.
 
     >>> from brenier.exact import Box
@@ -105,8 +108,14 @@ def potential_path(
 
 
 def _move(
-    z: Point, noise: Point, force: Point, potential: AbstractPotential, source: AbstractMeasure,
-    target: AbstractMeasure, length: Scalar, kl: bool,
+    z: Point,
+    noise: Point,
+    force: Point,
+    potential: AbstractPotential,
+    source: AbstractMeasure,
+    target: AbstractMeasure,
+    length: Scalar,
+    kl: bool,
 ) -> Point:
     """One step of Euler and Maruyama for one particle."""
     # In few dimensions two forward sweeps are several times as quick as one of each kind.

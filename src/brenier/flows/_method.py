@@ -29,9 +29,7 @@ class AbstractMethod(eqx.Module, Generic[State]):
         """The state before the first step, started at the map ``initial``."""
 
     @abc.abstractmethod
-    def step(
-        self, state: State, source: AbstractMeasure, target: AbstractMeasure
-    ) -> State:
+    def step(self, state: State, source: AbstractMeasure, target: AbstractMeasure) -> State:
         """One (outer) step."""
 
     @abc.abstractmethod

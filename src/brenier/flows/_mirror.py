@@ -47,8 +47,12 @@ _AFFINE_RIDGE, _RIDGE = 1e-12, 1e-2
 
 
 def mirror_velocity(
-    map: AbstractMap, functional: AbstractFunctional, source: AbstractMeasure,
-    target: AbstractMeasure, points: Points, key: Key,
+    map: AbstractMap,
+    functional: AbstractFunctional,
+    source: AbstractMeasure,
+    target: AbstractMeasure,
+    points: Points,
+    key: Key,
 ) -> Points:
     """v(T(y)) = −(D²u)⁻¹∇_W F(ρ) = −DT(y) ∇_W F(ρ)(T(y)) at ρ = T#e^{−g}, T = ∇u* (4.8).
 
@@ -268,16 +272,24 @@ def _spread(points: Points) -> Scalar:
 def check_functional(functional: object) -> None:
     """A ``ValueError`` where there is no Wasserstein gradient to follow."""
     if isinstance(functional, type) and issubclass(functional, AbstractFunctional):
-        raise ValueError(f"functional: got the class {functional.__name__}; wants one made of it, "
-                         f"{functional.__name__}(...).")
+        raise ValueError(
+            f"functional: got the class {functional.__name__}; wants one made of it, "
+            f"{functional.__name__}(...)."
+        )
     if not isinstance(functional, AbstractFunctional):
-        raise ValueError(f"functional: got {type(functional).__name__}, which has no Wasserstein "
-                         "gradient; wants one of brenier.functionals (KL, MMD, ...).")
+        raise ValueError(
+            f"functional: got {type(functional).__name__}, which has no Wasserstein "
+            "gradient; wants one of brenier.functionals (KL, MMD, ...)."
+        )
 
 
 def _descent(
-    map: AbstractMap, functional: AbstractFunctional, source: AbstractMeasure,
-    target: AbstractMeasure, y: Points, key: Key,
+    map: AbstractMap,
+    functional: AbstractFunctional,
+    source: AbstractMeasure,
+    target: AbstractMeasure,
+    y: Points,
+    key: Key,
 ) -> Float[Array, "n d"]:
     """DT(y) ∇_W F(T#e^{−g})(T(y)) at each particle."""
     gradient = functional.gradient(Moving.pushed(map, source, y), target, key)

@@ -48,10 +48,17 @@ class _Path(NamedTuple):
 
 @threadpool_limits.wrap(limits=1, user_api="blas")
 def parabolic_flow(
-    source: Density, target: Density, grid: AbstractGrid, times: Any, *,
-    tolerance: float = 1e-9, epsilon: float | None = None, initial: Any = None,
+    source: Density,
+    target: Density,
+    grid: AbstractGrid,
+    times: Any,
+    *,
+    tolerance: float = 1e-9,
+    epsilon: float | None = None,
+    initial: Any = None,
     target_grid: AbstractGrid | None = None,
-    callback: Callable[[Progress], None] | None = None, throw: bool = True,
+    callback: Callable[[Progress], None] | None = None,
+    throw: bool = True,
 ) -> Solution:
     """∂_tφ = f − g(∇φ) + log det D²φ: the flow of potentials that Sinkhorn discretises (4.1).
 
@@ -100,8 +107,10 @@ def parabolic_flow(
     check_grid("grid", grid)
     if grid.dimension == 1:
         if target_grid is not None or epsilon is not None:
-            raise ValueError("target_grid, epsilon: got one on the line, where the equation itself "
-                             "is integrated; wants None.")
+            raise ValueError(
+                "target_grid, epsilon: got one on the line, where the equation itself "
+                "is integrated; wants None."
+            )
         problem, path = _on_the_line(source, target, grid, moments, tolerance, initial)
     else:
         problem = read_problem(source, target, grid, target_grid)
@@ -145,8 +154,10 @@ def exponential_rate(times: Any, values: Any) -> tuple[float, float]:
     """
     moments, heights = np.asarray(times, np.float64), np.asarray(values, np.float64)
     if moments.ndim != 1 or moments.shape != heights.shape or moments.size < 3:
-        raise ValueError(f"values: got shapes {moments.shape} and {heights.shape}; wants at least "
-                         "three values, one for each time.")
+        raise ValueError(
+            f"values: got shapes {moments.shape} and {heights.shape}; wants at least "
+            "three values, one for each time."
+        )
     if not (np.isfinite(heights).all() and (heights > 0).all()):
         raise ValueError("values: got values that are not all finite and above 0.")
     centred, logs = moments - moments.mean(), np.log(heights)
@@ -157,18 +168,26 @@ def exponential_rate(times: Any, values: Any) -> tuple[float, float]:
 
 
 def _on_the_line(
-    source: Density, target: Density, grid: AbstractGrid, times: Float[np.ndarray, "k"],
-    tolerance: float, initial: Any,
+    source: Density,
+    target: Density,
+    grid: AbstractGrid,
+    times: Float[np.ndarray, "k"],
+    tolerance: float,
+    initial: Any,
 ) -> tuple[GridProblem, _Path]:
     if isinstance(target, np.ndarray | jax.Array):
-        raise ValueError("target: got values at nodes, on the line, where the target is asked for "
-                         "between them; wants a measure or a log-density as a function.")
+        raise ValueError(
+            "target: got values at nodes, on the line, where the target is asked for "
+            "between them; wants a measure or a log-density as a function."
+        )
     measure = as_measure("target", target, 1)
     # Where the flow starts, at the identity, the target is asked for on the source's grid.
     values = density_and_score(measure, grid.points())[0]
     if not np.isfinite(values).all():
-        raise ValueError("target: got a log-density that is not finite on the grid, all of which "
-                         "the flow visits; wants a positive density there.")
+        raise ValueError(
+            "target: got a log-density that is not finite on the grid, all of which "
+            "the flow visits; wants a positive density there."
+        )
     log_source = log_values("source", source, grid)
     normalised = log_source - log_integral(grid, log_source)
     mass = log_integral(grid, log_values("target", target, grid))
@@ -181,7 +200,9 @@ def _on_the_line(
 
 
 def _extrapolated(
-    problem: GridProblem, times: Float[np.ndarray, "k"], epsilon: float,
+    problem: GridProblem,
+    times: Float[np.ndarray, "k"],
+    epsilon: float,
     start: Float[np.ndarray, "*n"],
 ) -> _Path:
     """Half-shift Sinkhorn with 4ε, 2ε and ε, each stretch of time an integer number of sweeps."""
@@ -217,9 +238,11 @@ def _extrapolated(
         check_covered(problem, best[-1])
     shape = (reached, *problem.grid.shape)
     return _Path(
-        np.stack(best) if best else np.zeros(shape), np.stack(logs) if logs else np.zeros(shape),
-        errors, work,
-    )  # fmt: skip
+        np.stack(best) if best else np.zeros(shape),
+        np.stack(logs) if logs else np.zeros(shape),
+        errors,
+        work,
+    )
 
 
 def _richardson(

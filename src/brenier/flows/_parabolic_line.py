@@ -27,7 +27,10 @@ class _Equation:
     """∂_t p = f − g(x + p') + log(1 + p''), with the grid's own derivatives."""
 
     def __init__(
-        self, grid: AbstractGrid, log_source: Float[np.ndarray, "n"], target: AbstractMeasure,
+        self,
+        grid: AbstractGrid,
+        log_source: Float[np.ndarray, "n"],
+        target: AbstractMeasure,
         log_target_mass: float,
     ):
         self.nodes, self.target, self.shift = grid.nodes(0), target, log_target_mass
@@ -63,8 +66,12 @@ def _density_and_score(
 
 
 def integrate_line(
-    grid: AbstractGrid, log_source: Float[np.ndarray, "n"], target: AbstractMeasure,
-    log_target_mass: float, start: Float[np.ndarray, "n"], times: Float[np.ndarray, "k"],
+    grid: AbstractGrid,
+    log_source: Float[np.ndarray, "n"],
+    target: AbstractMeasure,
+    log_target_mass: float,
+    start: Float[np.ndarray, "n"],
+    times: Float[np.ndarray, "k"],
     tolerance: float,
 ) -> LineFlow:
     """By Radau's method of order 5, which keeps to the tolerance at the steps that the flow asks
@@ -73,8 +80,14 @@ def integrate_line(
     """
     equation = _Equation(grid, log_source, target, log_target_mass)
     found = solve_ivp(
-        equation.rate, (0.0, times[-1]), start, method="Radau", t_eval=times,
-        jac=equation.jacobian, rtol=tolerance, atol=0.1 * tolerance,
+        equation.rate,
+        (0.0, times[-1]),
+        start,
+        method="Radau",
+        t_eval=times,
+        jac=equation.jacobian,
+        rtol=tolerance,
+        atol=0.1 * tolerance,
     )
     potentials = found.y.T
     rates = [equation.rate(0.0, p) for p in potentials]

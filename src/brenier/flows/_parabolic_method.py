@@ -96,8 +96,10 @@ class ParabolicMongeAmpere(AbstractMethod[ParabolicState]):
         require_density("source", source)
         require_density("target", target)
         if not isinstance(initial, GradientMap):
-            raise ValueError(f"initial: got {type(initial).__name__}; wants a GradientMap of a "
-                             "convex potential, which is what evolves.")
+            raise ValueError(
+                f"initial: got {type(initial).__name__}; wants a GradientMap of a "
+                "convex potential, which is what evolves."
+            )
         return ParabolicState(initial, jnp.asarray(0), key)
 
     def step(
@@ -117,9 +119,9 @@ class ParabolicMongeAmpere(AbstractMethod[ParabolicState]):
             potential = rebuild(flat)
             log_det = _log_det(potential, point, signs, self.lanczos)
             image = jax.grad(potential.value)(point)
-            return jnp.stack([
-                potential.value(point), target.point_log_density(image) + log_det - log_f
-            ])  # fmt: skip
+            return jnp.stack(
+                [potential.value(point), target.point_log_density(image) + log_det - log_f]
+            )
 
         over = partial(jax.vmap, in_axes=(None, 0, 0))
         start = over(height_and_ratio)(flat, x, log_source)
@@ -155,9 +157,7 @@ def _log_det(
     if probes is None:
         return spd_log_det(jax.hessian(potential.value)(x))
     gradient = jax.grad(potential.value)
-    return stochastic_log_det(
-        lambda v: jax.jvp(gradient, (x,), (v,))[1], probes, steps=lanczos
-    )
+    return stochastic_log_det(lambda v: jax.jvp(gradient, (x,), (v,))[1], probes, steps=lanczos)
 
 
 def _centred(values: Float[Array, "n *p"]) -> Float[Array, "n *p"]:

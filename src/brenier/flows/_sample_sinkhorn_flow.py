@@ -22,9 +22,18 @@ _LEAST_VARIANCE = 1e-12
 
 
 def sample_sinkhorn_flow(
-    source: AbstractMeasure, data: Any, *, epsilon: float, time: float | None = None,
-    debias: bool = True, particles: int | None = None, potential: Any = None,
-    tolerance: float = 1e-3, max_iterations: int = 2000, seed: int = 0, throw: bool = True,
+    source: AbstractMeasure,
+    data: Any,
+    *,
+    epsilon: float,
+    time: float | None = None,
+    debias: bool = True,
+    particles: int | None = None,
+    potential: Any = None,
+    tolerance: float = 1e-3,
+    max_iterations: int = 2000,
+    seed: int = 0,
+    throw: bool = True,
 ) -> Solution:
     """The map from a known e^{−f} onto data y_1, …, y_n, by Sinkhorn's flow at time t = kε.
 
@@ -75,8 +84,10 @@ def sample_sinkhorn_flow(
     Deb25; MATH_4 (4.3), (4.6).
     """
     if not isinstance(source, Gaussian | GaussianMixture):
-        raise ValueError(f"source: got {type(source).__name__}; wants a Gaussian or a "
-                         "GaussianMixture, whose density and quadrature are known.")
+        raise ValueError(
+            f"source: got {type(source).__name__}; wants a Gaussian or a "
+            "GaussianMixture, whose density and quadrature are known."
+        )
     checked = check_points("data", data, dimension=source.dimension)
     check_positive("epsilon", epsilon)
     check_positive("tolerance", tolerance)
@@ -89,8 +100,9 @@ def sample_sinkhorn_flow(
     shift = _half_shift_law(source, checked, epsilon) if debias else None
     if time is None:
         start = None if potential is None else jnp.asarray(potential, y.dtype)
-        plan = sinkhorn(x, y, epsilon=eps, tolerance=tolerance, max_iterations=max_iterations,
-                        g=start)  # fmt: skip
+        plan = sinkhorn(
+            x, y, epsilon=eps, tolerance=tolerance, max_iterations=max_iterations, g=start
+        )
         g, error, iterations = plan.g, float(plan.error), int(plan.iterations)
         converged = bool(plan.converged)
     else:
@@ -102,8 +114,12 @@ def sample_sinkhorn_flow(
             begin = -0.5 * eps * shift.log_density(x).astype(y.dtype)
         g, gap = _sweep(x, y, begin, eps, jnp.asarray(iterations))
         error = float(gap)
-    stats = {"error": error, "iterations": iterations, "epsilon": float(epsilon),
-             "potential": np.asarray(g)}  # fmt: skip
+    stats = {
+        "error": error,
+        "iterations": iterations,
+        "epsilon": float(epsilon),
+        "potential": np.asarray(g),
+    }
     map = _read_off(shift, y, g, eps)
     result = Result.successful if converged else Result.not_converged
     return Solution(map, result, stats).checked(throw)
@@ -124,8 +140,7 @@ def default_flow_epsilon(data: Any) -> float:
 
 @jax.jit
 def _sweep(
-    x: Points, y: Float[Array, "m d"], f: Float[Array, "n"], epsilon: Scalar,
-    sweeps: Int[Array, ""],
+    x: Points, y: Float[Array, "m d"], f: Float[Array, "n"], epsilon: Scalar, sweeps: Int[Array, ""]
 ) -> tuple[Float[Array, "m"], Scalar]:
     """Plain sweeps from f: g = T(f), f = T(g), …; the last g, and E|ρ_k/e^{−f} − 1| before it."""
 

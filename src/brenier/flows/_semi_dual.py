@@ -97,15 +97,22 @@ class SemiDual(AbstractMethod[SemiDualState]):
         self, source: AbstractMeasure, target: AbstractMeasure, initial: AbstractMap, key: Key
     ) -> SemiDualState:
         if not isinstance(target, Empirical):
-            raise ValueError(f"target: got {type(target).__name__}; wants an Empirical measure "
-                             "(draw one: Empirical(target.sample(key, n))).")
+            raise ValueError(
+                f"target: got {type(target).__name__}; wants an Empirical measure "
+                "(draw one: Empirical(target.sample(key, n)))."
+            )
         if not isinstance(initial, GradientMap):
             raise ValueError(f"initial: got {type(initial).__name__}; wants a GradientMap.")
         potential = initial.potential
         return SemiDualState(
-            potential, potential, jnp.asarray(0), self._optimiser().init(_parameters(potential)),
+            potential,
+            potential,
+            jnp.asarray(0),
+            self._optimiser().init(_parameters(potential)),
             # As a start, the potential is about ½‖x‖², its own conjugate.
-            target.points, jnp.arange(target.size), key,
+            target.points,
+            jnp.arange(target.size),
+            key,
         )
 
     def step(
@@ -133,8 +140,13 @@ class SemiDual(AbstractMethod[SemiDualState]):
         decay = jnp.minimum(self.averaging, (state.step + 1) / (state.step + 10)).astype(x.dtype)
         average = jax.tree.map(lambda a, b: decay * a + (1 - decay) * b, state.average, potential)
         return SemiDualState(
-            potential, average, state.step + 1, optimiser,
-            state.conjugates.at[rows].set(points), order, key,
+            potential,
+            average,
+            state.step + 1,
+            optimiser,
+            state.conjugates.at[rows].set(points),
+            order,
+            key,
         )
 
     def current_map(self, state: SemiDualState) -> GradientMap:

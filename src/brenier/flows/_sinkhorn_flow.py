@@ -32,10 +32,17 @@ _FINEST = 1.5
 # The matrices are small: threads of BLAS cost more than they bring, and much more when busy.
 @threadpool_limits.wrap(limits=1, user_api="blas")
 def sinkhorn_flow(
-    source: Density, target: Density, grid: AbstractGrid, times: Any, *,
-    epsilon: float, half_shift: bool = True, initial: Any = None,
+    source: Density,
+    target: Density,
+    grid: AbstractGrid,
+    times: Any,
+    *,
+    epsilon: float,
+    half_shift: bool = True,
+    initial: Any = None,
     target_grid: AbstractGrid | None = None,
-    callback: Callable[[Progress], None] | None = None, throw: bool = True,
+    callback: Callable[[Progress], None] | None = None,
+    throw: bool = True,
 ) -> Solution:
     """Sinkhorn's potentials φ_k at times t = k ε, from φ_0: (4.3) and its scaling limit (4.1).
 
@@ -93,8 +100,10 @@ def sinkhorn_flow(
     check_epsilon("epsilon", epsilon, problem)
     stretches = [whole_sweeps(t, epsilon) for t in np.diff(moments, prepend=0.0)]
     if not half_shift and any(abs(step - epsilon) > 1e-9 * epsilon for _, step in stretches):
-        raise ValueError(f"times: got {moments.tolist()}, which are not all multiples of epsilon = "
-                         f"{epsilon:g}; wants multiples (or half_shift=True, which adapts ε).")
+        raise ValueError(
+            f"times: got {moments.tolist()}, which are not all multiples of epsilon = "
+            f"{epsilon:g}; wants multiples (or half_shift=True, which adapts ε)."
+        )
     sweeper = Sweeper(problem, half_shift)
     p = initial_values(initial, grid)
     result = Result.successful
@@ -120,8 +129,13 @@ def sinkhorn_flow(
         "potentials": np.stack([run.p for run in runs]) if runs else np.zeros((0, *grid.shape)),
         "log_densities": np.stack(logs) if logs else np.zeros((0, *grid.shape)),
         "masses": [
-            float(np.sum(problem.source_masses / problem.source_masses.sum()
-                         * np.exp(sweeper.log_marginal(run) - problem.log_source)))
+            float(
+                np.sum(
+                    problem.source_masses
+                    / problem.source_masses.sum()
+                    * np.exp(sweeper.log_marginal(run) - problem.log_source)
+                )
+            )
             for run in runs
         ],
         "marginal_errors": [float(run.end.error) for run in runs],
@@ -129,7 +143,7 @@ def sinkhorn_flow(
         "sweeps": sweeper.sweeps,
         "blocks": sweeper.blocks,
         "seconds": time.perf_counter() - started,
-    }  # fmt: skip
+    }
     if not runs:
         return Solution(None, result, stats).checked(throw)
     check_covered(problem, runs[-1].p)
@@ -142,10 +156,17 @@ def sinkhorn_flow(
 
 @threadpool_limits.wrap(limits=1, user_api="blas")
 def annealed_sinkhorn(
-    source: Density, target: Density, grid: AbstractGrid, *,
-    epsilon: float | None = None, levels: int = 4, tolerance: float = 1e-6,
-    max_sweeps: int = 20_000, target_grid: AbstractGrid | None = None,
-    callback: Callable[[Progress], None] | None = None, throw: bool = True,
+    source: Density,
+    target: Density,
+    grid: AbstractGrid,
+    *,
+    epsilon: float | None = None,
+    levels: int = 4,
+    tolerance: float = 1e-6,
+    max_sweeps: int = 20_000,
+    target_grid: AbstractGrid | None = None,
+    callback: Callable[[Progress], None] | None = None,
+    throw: bool = True,
 ) -> Solution:
     """The Monge map as the limit t → ∞ of the half-shift flow, ε halved level by level.
 
@@ -248,8 +269,9 @@ def _coupling(sweeper: Sweeper, run: Run) -> GridCoupling:
     return GridCoupling(
         sweeper.log_source - run.end.before / run.epsilon,
         sweeper.log_target - run.end.w / run.epsilon,
-        sweeper.problem.gaps, jnp.asarray(run.epsilon),
-    )  # fmt: skip
+        sweeper.problem.gaps,
+        jnp.asarray(run.epsilon),
+    )
 
 
 def _entropic(sweeper: Sweeper, run: Run) -> EntropicGridPotential:
@@ -257,6 +279,8 @@ def _entropic(sweeper: Sweeper, run: Run) -> EntropicGridPotential:
     sides = tuple(jnp.asarray(there.nodes(axis)) for axis in range(there.dimension))
     periods = tuple(b - a for a, b in zip(there.lower, there.upper, strict=True))
     return EntropicGridPotential(
-        sweeper.log_target - run.end.w / run.epsilon, sides, jnp.asarray(run.epsilon),
+        sweeper.log_target - run.end.w / run.epsilon,
+        sides,
+        jnp.asarray(run.epsilon),
         periods if there.periodic else None,
-    )  # fmt: skip
+    )

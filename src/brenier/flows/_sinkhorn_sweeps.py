@@ -36,8 +36,14 @@ class Sweeper:
         u = jnp.asarray(p + epsilon * self.shift)
         while True:
             end = grid_sinkhorn(
-                u, self.log_source, self.log_target, self.problem.gaps, epsilon=epsilon,
-                sweeps=sweeps, tolerance=tolerance, blocks=self.blocks,
+                u,
+                self.log_source,
+                self.log_target,
+                self.problem.gaps,
+                epsilon=epsilon,
+                sweeps=sweeps,
+                tolerance=tolerance,
+                blocks=self.blocks,
             )
             most = max(*self.problem.grid.shape, *self.problem.target_grid.shape)
             # With one node to a block nothing falls: then it is the potential that is not finite.
@@ -51,7 +57,12 @@ class Sweeper:
         """log ρ_t at the end of a run, by one more sweep: of second order with the half-shift."""
         u = run.end.u
         after = grid_sinkhorn(
-            u, self.log_source, self.log_target, self.problem.gaps, epsilon=run.epsilon, sweeps=1,
+            u,
+            self.log_source,
+            self.log_target,
+            self.problem.gaps,
+            epsilon=run.epsilon,
+            sweeps=1,
             blocks=self.blocks,
         ).u
         return self.problem.log_source + np.asarray(after - run.end.before) / (2.0 * run.epsilon)
@@ -84,9 +95,7 @@ def whole_sweeps(duration: float, epsilon: float) -> tuple[int, float]:
     return count, duration / count
 
 
-def kl_from(
-    problem: GridProblem, log_density: Float[np.ndarray, "*n"] | Array
-) -> float:
+def kl_from(problem: GridProblem, log_density: Float[np.ndarray, "*n"] | Array) -> float:
     """KL(ρ | e^{−f}) over the nodes."""
     ratio = np.asarray(log_density) - problem.log_source
     return float(np.sum(problem.source_masses * np.exp(ratio) * ratio))

@@ -117,7 +117,9 @@ def _where_apart(squared: Array, function: Callable[[Array], Array]) -> Array:
 
 
 def _sum_over_pairs(
-    entry: Callable[[Array], Array], x: Float[Array, "n d"], y: Float[Array, "m d"],
+    entry: Callable[[Array], Array],
+    x: Float[Array, "n d"],
+    y: Float[Array, "m d"],
     values: Float[Array, "m k"],
 ) -> Float[Array, "n k"]:
     """Σ_j entry(‖x_i − y_j‖²) v_j, in memory O(n + m) plus a tile."""

@@ -29,7 +29,8 @@ def linearised_distance(first: AbstractMap, second: AbstractMap, points: Points)
     Deb25, "Recall Linearized OT"; MATH_4 (4.9).
     """
     if first.dimension != second.dimension:
-        raise ValueError(f"second: got dimension {second.dimension}; wants {first.dimension}, "
-                         "that of the first.")
+        raise ValueError(
+            f"second: got dimension {second.dimension}; wants {first.dimension}, that of the first."
+        )
     x = as_points("points", points, first.dimension)
     return jnp.sqrt(jnp.mean(jnp.sum((first(x) - second(x)) ** 2, axis=-1)))

@@ -55,8 +55,15 @@ class SinkhornDivergence(AbstractFunctional):
         x, a = moving.points, uniform_weights(moving.points)
         y, b = draw_target(target, self.target_size, x.shape[0], key)
         epsilon = self._epsilon(y)
-        across = sinkhorn(x, y, a, b, epsilon=epsilon, tolerance=self.tolerance,
-                          max_iterations=self.max_iterations)
+        across = sinkhorn(
+            x,
+            y,
+            a,
+            b,
+            epsilon=epsilon,
+            tolerance=self.tolerance,
+            max_iterations=self.max_iterations,
+        )
         of_x, of_y = self._itself(x, a, epsilon), self._itself(y, b, epsilon)
         return a @ (across.f - of_x.potential) + b @ (across.g - of_y.potential)
 
@@ -64,14 +71,26 @@ class SinkhornDivergence(AbstractFunctional):
         x, a = moving.points, uniform_weights(moving.points)
         y, b = draw_target(target, self.target_size, x.shape[0], key)
         epsilon = self._epsilon(y)
-        across = sinkhorn(x, y, a, b, epsilon=epsilon, tolerance=self.tolerance,
-                          max_iterations=self.max_iterations)
+        across = sinkhorn(
+            x,
+            y,
+            a,
+            b,
+            epsilon=epsilon,
+            tolerance=self.tolerance,
+            max_iterations=self.max_iterations,
+        )
         there = barycentric_projection(x, y, across.g, b, epsilon=epsilon)
         return self._itself(x, a, epsilon).barycentres - there
 
     def _itself(self, x: Points, weights: Weights, epsilon: Scalar) -> SelfTransport:
-        return self_transport(x, weights, epsilon=epsilon, tolerance=self.tolerance,
-                              max_iterations=self.max_iterations)
+        return self_transport(
+            x,
+            weights,
+            epsilon=epsilon,
+            tolerance=self.tolerance,
+            max_iterations=self.max_iterations,
+        )
 
     def _epsilon(self, y: Float[Array, "m d"]) -> Scalar:
         if self.epsilon is None:

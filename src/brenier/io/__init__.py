@@ -15,12 +15,7 @@ from brenier.io._checkpoint import Checkpoint
 from brenier.io._diffusers import load_diffusers
 from brenier.io._images import ImageSet, read_images
 from brenier.io._maps import load, read_manifest, save
-from brenier.io._model_folder import (
-    check_model_folder,
-    load_model,
-    read_model_config,
-    save_model,
-)
+from brenier.io._model_folder import check_model_folder, load_model, read_model_config, save_model
 from brenier.io._points import check_output, read_points, write_points
 from brenier.io._table import Picture, Table
 

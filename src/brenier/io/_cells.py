@@ -45,11 +45,16 @@ class Cells:
         where = {name: column for column, name in enumerate(self.names)}
         missing = [name for name in names if name not in where]
         if missing:
-            raise ValueError(f"{self.label}: got no column for {_listed(missing)}; wants the "
-                             f"{len(names)} of {wanted_by}.")
+            raise ValueError(
+                f"{self.label}: got no column for {_listed(missing)}; wants the "
+                f"{len(names)} of {wanted_by}."
+            )
         columns = [where[name] for name in names]
-        values = (self.values.with_columns(columns) if isinstance(self.values, BackedRows)
-                  else self.values[:, columns])  # fmt: skip
+        values = (
+            self.values.with_columns(columns)
+            if isinstance(self.values, BackedRows)
+            else self.values[:, columns]
+        )
         return replace(self, values=values, names=tuple(names))
 
     def blocks(self) -> Iterator[Any]:
@@ -81,15 +86,19 @@ def read_cells(path: str | os.PathLike[str], *, backed: bool = False) -> Any:
     try:
         import anndata
     except ImportError:
-        raise ValueError(f"{path}: got an .h5ad file, which needs anndata; wants it installed: "
-                         "pip install brenier[anndata].") from None
+        raise ValueError(
+            f"{path}: got an .h5ad file, which needs anndata; wants it installed: "
+            "pip install brenier[anndata]."
+        ) from None
     if not Path(path).is_file():
         raise ValueError(f"{path}: got no such file; wants an .h5ad file.")
     try:
         return anndata.read_h5ad(path, backed="r" if backed else None)
     except (OSError, KeyError, ValueError, TypeError, RuntimeError) as error:
-        raise ValueError(f"{path}: got no .h5ad file, or a damaged one ({error}); wants an "
-                         "AnnData written by write_h5ad.") from None
+        raise ValueError(
+            f"{path}: got no .h5ad file, or a damaged one ({error}); wants an "
+            "AnnData written by write_h5ad."
+        ) from None
 
 
 def write_cells(path: str | os.PathLike[str], cells: Any) -> None:
@@ -106,8 +115,9 @@ def write_cells(path: str | os.PathLike[str], cells: Any) -> None:
 def check_cells_output(path: str | os.PathLike[str]) -> None:
     """A ``ValueError``, before any work is done, where no AnnData can be written at ``path``."""
     if Path(path).suffix.lower() != ".h5ad":
-        raise ValueError(f"{path}: got the ending {Path(path).suffix!r}; wants .h5ad, since cells "
-                         "come from one.")
+        raise ValueError(
+            f"{path}: got the ending {Path(path).suffix!r}; wants .h5ad, since cells come from one."
+        )
     check_folder(path)
 
 
@@ -118,19 +128,25 @@ def rows_of_condition(cells: Any, label: str, condition: str, value: str) -> np.
         ValueError: no such column or value (those there are, are listed).
     """
     if condition not in cells.obs.columns:
-        raise ValueError(f"{label}: got no column {condition!r} in obs; wants one of "
-                         f"{_listed(list(cells.obs.columns))}.")
+        raise ValueError(
+            f"{label}: got no column {condition!r} in obs; wants one of "
+            f"{_listed(list(cells.obs.columns))}."
+        )
     column = cells.obs[condition]
     rows = np.flatnonzero(np.asarray(column.astype(str) == value) & ~np.asarray(column.isna()))
     if not rows.size:
         there = sorted(str(v) for v in column.dropna().unique())
-        raise ValueError(f"{label}: got no cell whose {condition!r} is {value!r}; wants one of "
-                         f"{_listed(there)}.")
+        raise ValueError(
+            f"{label}: got no cell whose {condition!r} is {value!r}; wants one of {_listed(there)}."
+        )
     return rows
 
 
 def cells_of(
-    cells: Any, label: str, layer: str | None = None, obsm: str | None = None,
+    cells: Any,
+    label: str,
+    layer: str | None = None,
+    obsm: str | None = None,
     rows: np.ndarray | None = None,
 ) -> Cells:
     """The cells of an AnnData as points: its ``X``, a layer of it, or an embedding in ``obsm``.
@@ -157,8 +173,7 @@ def cells_of(
         raise ValueError(f"layer: got {layer!r} beside obsm {obsm!r}; wants one of them.")
     for name, key, kept in (("layer", layer, cells.layers), ("obsm", obsm, cells.obsm)):
         if key is not None and key not in kept:
-            raise ValueError(f"{label}: got no {name} {key!r}; wants one of "
-                             f"{_listed(list(kept))}.")
+            raise ValueError(f"{label}: got no {name} {key!r}; wants one of {_listed(list(kept))}.")
     on_disk = cells.isbacked and layer is None and obsm is None
     if obsm is not None:
         values: Any = np.asarray(cells.obsm[obsm])
@@ -167,12 +182,16 @@ def cells_of(
         values = None if on_disk else cells.X if layer is None else cells.layers[layer]
         names = tuple(str(name) for name in cells.var_names)
         if values is None and not on_disk:
-            raise ValueError(f"{label}: got an AnnData without X; wants one, or a layer of "
-                             f"{_listed(list(cells.layers))}.")
+            raise ValueError(
+                f"{label}: got an AnnData without X; wants one, or a layer of "
+                f"{_listed(list(cells.layers))}."
+            )
     if len(set(names)) < len(names):
         double = sorted({name for name in names if names.count(name) > 1})
-        raise ValueError(f"{label}: got genes {_listed(double)} more than once; wants distinct "
-                         "names (cells.var_names_make_unique()).")
+        raise ValueError(
+            f"{label}: got genes {_listed(double)} more than once; wants distinct "
+            "names (cells.var_names_make_unique())."
+        )
     if on_disk:
         return Cells(_backed_rows(cells, label, rows), label, names)
     values = values if rows is None else values[rows]
@@ -186,8 +205,10 @@ def _backed_rows(cells: Any, label: str, rows: np.ndarray | None) -> BackedRows:
         # anndata takes no view of a view of a file.
         whole = read_cells(cells.filename, backed=True)
         if not whole.obs_names.is_unique:
-            raise ValueError(f"{label}: got a view of {cells.filename}, in which cells share a "
-                             "name; wants distinct ones (cells.obs_names_make_unique()).")
+            raise ValueError(
+                f"{label}: got a view of {cells.filename}, in which cells share a "
+                "name; wants distinct ones (cells.obs_names_make_unique())."
+            )
         every = whole.obs_names.get_indexer(cells.obs_names)
         columns = whole.var_names.get_indexer(cells.var_names)
         cells = whole
@@ -202,8 +223,10 @@ def _checked(label: str, values: Any) -> Any:
     if not sparse.issparse(values):
         return check_points(label, np.asarray(values))
     if 0 in values.shape:
-        raise ValueError(f"{label}: got {values.shape[0]} cells of {values.shape[1]} genes; wants "
-                         "at least one of each.")
+        raise ValueError(
+            f"{label}: got {values.shape[0]} cells of {values.shape[1]} genes; wants "
+            "at least one of each."
+        )
     rows = sparse.csr_matrix(values)
     # What is not stored is 0, which needs no looking at.
     stored = check_points(label, rows.data[:, None]) if rows.nnz else rows.data[:, None]

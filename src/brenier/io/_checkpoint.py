@@ -69,17 +69,20 @@ class Checkpoint:
         except OSError as error:
             kept = "the checkpoint before it is kept" if path.exists() else "none was before it"
             raise OSError(
-                error.errno, f"{path}: could not save a checkpoint ({error.strerror or error}); "
+                error.errno,
+                f"{path}: could not save a checkpoint ({error.strerror or error}); "
                 f"{kept}. Mend the cause and run again: the run goes on from there.",
-            ) from error  # fmt: skip
+            ) from error
 
     def load(self, template: State) -> State | None:
         """The saved state in the shape of ``template``, or None where nothing was saved yet."""
         path, previous = Path(self.path), self._beside("previous")
         check_folder(path)
         if not os.access(os.path.realpath(path.parent), os.W_OK):
-            raise ValueError(f"{path}: got a folder that cannot be written to; wants one where "
-                             "checkpoints can be kept.")
+            raise ValueError(
+                f"{path}: got a folder that cannot be written to; wants one where "
+                "checkpoints can be kept."
+            )
         if not path.exists():
             return None
         try:
@@ -93,8 +96,10 @@ class Checkpoint:
             _keep(previous, path)
             warnings.warn(
                 f"{error} The checkpoint before it, {previous}, is taken up; the damaged file is "
-                f"now {aside}.", RuntimeWarning, stacklevel=2,
-            )  # fmt: skip
+                f"now {aside}.",
+                RuntimeWarning,
+                stacklevel=2,
+            )
         return self._restored(template, *stored)
 
     def remove(self) -> None:

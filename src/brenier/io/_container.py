@@ -26,8 +26,15 @@ _END_OF_ZIP = b"PK\x05\x06"
 _END_SIZE = 22
 # What zipfile and struct raise on damaged headers; all of them mean the same to the user.
 _DAMAGE = (
-    zipfile.BadZipFile, RuntimeError, EOFError, OSError, OverflowError, ValueError, KeyError,
-    struct.error, IndexError,
+    zipfile.BadZipFile,
+    RuntimeError,
+    EOFError,
+    OSError,
+    OverflowError,
+    ValueError,
+    KeyError,
+    struct.error,
+    IndexError,
 )
 
 

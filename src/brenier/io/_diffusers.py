@@ -42,15 +42,19 @@ def load_diffusers(folder: str | os.PathLike[str]) -> ImageModel:
         raise ValueError(f"{network_home}: got a {config.get('_class_name')}; wants a UNet2DModel.")
     prediction = _PREDICTIONS.get(plan.get("prediction_type", "epsilon"))
     if prediction is None:
-        raise ValueError(f"{scheduler_home}: got the prediction {plan['prediction_type']!r}; wants "
-                         f"one of {sorted(_PREDICTIONS)}.")
+        raise ValueError(
+            f"{scheduler_home}: got the prediction {plan['prediction_type']!r}; wants "
+            f"one of {sorted(_PREDICTIONS)}."
+        )
     schedule, signals = _schedule(scheduler_home, plan)
     try:
         torch = importlib.import_module("torch")
         diffusers = importlib.import_module("diffusers")
     except ImportError as error:
-        raise ValueError(f"{folder}: got a diffusers model, and no {error.name} to run it; wants "
-                         "pip install 'brenier[diffusers]'.") from None
+        raise ValueError(
+            f"{folder}: got a diffusers model, and no {error.name} to run it; wants "
+            "pip install 'brenier[diffusers]'."
+        ) from None
     network = diffusers.UNet2DModel.from_pretrained(network_home, use_safetensors=True).eval()
 
     def evaluate(at: np.ndarray, images: np.ndarray, labels: np.ndarray | None) -> np.ndarray:
@@ -59,17 +63,20 @@ def load_diffusers(folder: str | os.PathLike[str]) -> ImageModel:
         batch = torch.from_numpy(np.array(images.transpose(0, 3, 1, 2), np.float32, order="C"))
         classes = None if labels is None else torch.from_numpy(np.array(labels, np.int64))
         with torch.no_grad():
-            found = network(batch, torch.from_numpy(np.array(steps, np.float32)),
-                            class_labels=classes).sample  # fmt: skip
+            found = network(
+                batch, torch.from_numpy(np.array(steps, np.float32)), class_labels=classes
+            ).sample
         return found.numpy().transpose(0, 2, 3, 1)
 
     size = config["sample_size"]
     height, width = (size, size) if isinstance(size, int) else (int(size[0]), int(size[1]))
     return ImageModel(
-        HostNetwork(evaluate), (height, width, config["in_channels"]),
-        cast(Literal["epsilon", "v"], prediction), schedule,
+        HostNetwork(evaluate),
+        (height, width, config["in_channels"]),
+        cast(Literal["epsilon", "v"], prediction),
+        schedule,
         classes=config.get("num_class_embeds") or 0,
-    )  # fmt: skip
+    )
 
 
 def _schedule(home: Path, plan: dict[str, Any]) -> tuple[AbstractSchedule, np.ndarray]:

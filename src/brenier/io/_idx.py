@@ -25,8 +25,9 @@ def read_idx(path: Path) -> np.ndarray:
         try:
             data = gzip.decompress(data)
         except (gzip.BadGzipFile, EOFError, zlib.error, struct.error) as error:
-            raise ValueError(f"{path}: got a damaged .gz file ({error}); wants an IDX file "
-                             "compressed by gzip.") from None
+            raise ValueError(
+                f"{path}: got a damaged .gz file ({error}); wants an IDX file compressed by gzip."
+            ) from None
     if len(data) < 4 or data[:2] != b"\0\0" or data[2] != _BYTES or data[3] < 1:
         raise ValueError(f"{path}: got a file that is no IDX of bytes; wants MNIST's format.")
     header = 4 + 4 * data[3]
@@ -34,6 +35,8 @@ def read_idx(path: Path) -> np.ndarray:
         raise ValueError(f"{path}: got a truncated header; wants the whole IDX file.")
     shape = struct.unpack(f">{data[3]}I", data[4:header])
     if len(data) - header != math.prod(shape):
-        raise ValueError(f"{path}: got {len(data) - header} bytes for shape {shape}; wants "
-                         f"{math.prod(shape)}: the whole IDX file.")
+        raise ValueError(
+            f"{path}: got {len(data) - header} bytes for shape {shape}; wants "
+            f"{math.prod(shape)}: the whole IDX file."
+        )
     return np.frombuffer(data, np.uint8, offset=header).reshape(shape)

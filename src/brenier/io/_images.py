@@ -51,20 +51,28 @@ class ImageSet:
         [4, 4]
         """
         if self.labels is None:
-            raise ValueError(f"{self.file}: got images without labels; wants labels to choose "
-                             "classes by (an IDX or .npy file of labels, or a folder a class).")
+            raise ValueError(
+                f"{self.file}: got images without labels; wants labels to choose "
+                "classes by (an IDX or .npy file of labels, or a folder a class)."
+            )
         missing = sorted(set(classes) - set(self.labels.tolist()))
         if missing or not classes:
-            raise ValueError(f"{self.file}: got no images of classes {missing}; wants some of "
-                             f"{sorted(set(self.labels.tolist()))}.")
+            raise ValueError(
+                f"{self.file}: got no images of classes {missing}; wants some of "
+                f"{sorted(set(self.labels.tolist()))}."
+            )
         kept = np.isin(self.labels, list(classes))
         return replace(self, pixels=self.pixels[kept], labels=self.labels[kept])
 
 
 def read_images(
-    spec: str | os.PathLike[str], *, labels: str | os.PathLike[str] | None = None,
-    size: tuple[int, int] | None = None, colours: Literal["grey", "rgb"] | None = None,
-    levels: int = 256, strict: bool = False,
+    spec: str | os.PathLike[str],
+    *,
+    labels: str | os.PathLike[str] | None = None,
+    size: tuple[int, int] | None = None,
+    colours: Literal["grey", "rgb"] | None = None,
+    levels: int = 256,
+    strict: bool = False,
 ) -> ImageSet:
     """The images at a path.
 
@@ -101,8 +109,9 @@ def read_images(
     if path.is_dir():
         idx = sorted(file for file in path.iterdir() if _IDX + "3" in file.name)
         if len(idx) > 1:
-            raise ValueError(f"{name}: got {len(idx)} IDX files of images; wants the name of one, "
-                             f"as {idx[0]}.")
+            raise ValueError(
+                f"{name}: got {len(idx)} IDX files of images; wants the name of one, as {idx[0]}."
+            )
         found = _from_idx(idx[0]) if idx else _from_folder(path, size, colours, strict)
     elif not path.exists():
         raise ValueError(f"{name}: got no such file or folder; wants images.")
@@ -111,8 +120,10 @@ def read_images(
     elif path.suffix == ".npy":
         found = _from_array(name, _array(path), levels)
     else:
-        raise ValueError(f"{name}: got the ending {path.suffix!r}; wants a folder of pictures, an "
-                         ".npy file, or an IDX file (-idx3-ubyte, .gz or not).")
+        raise ValueError(
+            f"{name}: got the ending {path.suffix!r}; wants a folder of pictures, an "
+            ".npy file, or an IDX file (-idx3-ubyte, .gz or not)."
+        )
     if labels is not None:
         given = Path(labels)
         values = read_idx(given) if _IDX in given.name else _array(given)
@@ -139,13 +150,16 @@ def _checked_labels(path: Path, values: np.ndarray, images: ImageSet) -> np.ndar
     )
     if values.shape != (n,) or not whole:
         lost = f" ({damaged} of {n + damaged} files could not be read: take them away)"
-        raise ValueError(f"{path}: got labels of shape {values.shape} and dtype {values.dtype} for "
-                         f"{n} images{lost if damaged else ''}; wants one integer for each.")
+        raise ValueError(
+            f"{path}: got labels of shape {values.shape} and dtype {values.dtype} for "
+            f"{n} images{lost if damaged else ''}; wants one integer for each."
+        )
     if values.min() < 0:
         raise ValueError(f"{path}: got the label {int(values.min())}; wants integers from 0 up.")
     if values.max() >= 2**31:
-        raise ValueError(f"{path}: got the label {int(values.max())}; wants integers from 0 up, "
-                         "below 2^31.")
+        raise ValueError(
+            f"{path}: got the label {int(values.max())}; wants integers from 0 up, below 2^31."
+        )
     return values.astype(np.int32)
 
 
@@ -153,13 +167,17 @@ def _from_array(name: str, values: np.ndarray, levels: int) -> ImageSet:
     if values.ndim == 3:
         values = values[..., None]
     if values.ndim != 4 or 0 in values.shape:
-        raise ValueError(f"{name}: got shape {values.shape}; wants (n, height, width) or (n, "
-                         "height, width, channels).")
+        raise ValueError(
+            f"{name}: got shape {values.shape}; wants (n, height, width) or (n, "
+            "height, width, channels)."
+        )
     top = float(levels - 1) if values.dtype.kind in "iu" else 1.0
     pixels = as_float_array(name, values) / top
     if not np.isfinite(pixels).all() or pixels.min() < 0.0 or pixels.max() > 1.0:
-        raise ValueError(f"{name}: got values from {values.min()} to {values.max()}; wants finite "
-                         f"ones from 0 to {top:g} (integers: below their count of grey levels).")
+        raise ValueError(
+            f"{name}: got values from {values.min()} to {values.max()}; wants finite "
+            f"ones from 0 to {top:g} (integers: below their count of grey levels)."
+        )
     return ImageSet(pixels.astype(np.float32), None, name, levels)
 
 
@@ -184,8 +202,10 @@ def _from_folder(
         listed = [(file, i) for i, home in enumerate(homes) for file in files(home)]
         classes = tuple(home.name for home in homes)
     if not listed:
-        raise ValueError(f"{folder}: got a folder without pictures; wants some of "
-                         f"{', '.join(sorted(PICTURE_FORMATS))}, or an IDX file.")
+        raise ValueError(
+            f"{folder}: got a folder without pictures; wants some of "
+            f"{', '.join(sorted(PICTURE_FORMATS))}, or an IDX file."
+        )
     pictures, skipped, kept, clear = [], [], [], 0
     for file, label in listed:
         try:
@@ -201,8 +221,10 @@ def _from_folder(
         pictures.append(table.values.reshape(shape).astype(np.float32))
         kept.append(label)
     if not pictures:
-        raise ValueError(f"{folder}: got {len(skipped)} pictures, none of which can be read (the "
-                         f"first: {skipped[0][1]}); wants pictures.")
+        raise ValueError(
+            f"{folder}: got {len(skipped)} pictures, none of which can be read (the "
+            f"first: {skipped[0][1]}); wants pictures."
+        )
     channels = _COLOURS[colours] if colours else max(picture.shape[2] for picture in pictures)
     notes = [f"{clear} of {len(pictures)} pictures lost their transparency"] if clear else []
     changed = sum(picture.shape[2] != channels for picture in pictures)
@@ -213,35 +235,42 @@ def _from_folder(
     sizes = Counter(picture.shape[:2] for picture in pictures)
     if size is None and len(sizes) > 1:
         some = ", ".join(f"{count} of {h} x {w}" for (h, w), count in sizes.most_common(3))
-        raise ValueError(f"{folder}: got pictures of {len(sizes)} sizes ({some}); wants one: say "
-                         "by size (--size) which to crop and resize them to.")
+        raise ValueError(
+            f"{folder}: got pictures of {len(sizes)} sizes ({some}); wants one: say "
+            "by size (--size) which to crop and resize them to."
+        )
     wanted = size or next(iter(sizes))
     changed = sum(count for own, count in sizes.items() if own != wanted)
     if changed:
-        notes.append(f"{changed} of {len(pictures)} pictures were cropped about the centre and "
-                     f"resized to {wanted[0]} x {wanted[1]}")
+        notes.append(
+            f"{changed} of {len(pictures)} pictures were cropped about the centre and "
+            f"resized to {wanted[0]} x {wanted[1]}"
+        )
         pictures = [_fitted(picture, wanted) for picture in pictures]
     labels = None if classes is None else np.asarray(kept, np.int32)
-    return ImageSet(np.stack(pictures), labels, str(folder), 256, classes, tuple(notes),
-                    tuple(skipped))  # fmt: skip
+    return ImageSet(
+        np.stack(pictures), labels, str(folder), 256, classes, tuple(notes), tuple(skipped)
+    )
 
 
-def _resized(
-    images: ImageSet, size: tuple[int, int] | None, colours: str | None
-) -> ImageSet:
+def _resized(images: ImageSet, size: tuple[int, int] | None, colours: str | None) -> ImageSet:
     """An array's images at the size and in the colours asked for."""
     pixels, notes = images.pixels, list(images.notes)
     n, height, width, channels = pixels.shape
     if colours is not None and channels != _COLOURS[colours]:
         if channels not in (1, 3):
-            raise ValueError(f"{images.file}: got {channels} channels, which are no colours; wants "
-                             "1 or 3 to convert.")
+            raise ValueError(
+                f"{images.file}: got {channels} channels, which are no colours; wants "
+                "1 or 3 to convert."
+            )
         pixels = np.stack([_recoloured(picture, _COLOURS[colours]) for picture in pixels])
         notes.append(f"{n} of {n} pictures were converted to {colours}")
     if size is not None and size != (height, width):
         pixels = np.stack([_fitted(picture, size) for picture in pixels])
-        notes.append(f"{n} of {n} pictures were cropped about the centre and resized to "
-                     f"{size[0]} x {size[1]}")
+        notes.append(
+            f"{n} of {n} pictures were cropped about the centre and resized to "
+            f"{size[0]} x {size[1]}"
+        )
     return replace(images, pixels=pixels, notes=tuple(notes))
 
 

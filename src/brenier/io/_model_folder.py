@@ -48,16 +48,23 @@ def save_model(
     home = Path(folder)
     check_model_folder(home)
     if not isinstance(model.network, UNet):
-        raise ValueError(f"model: got a {type(model.network).__name__} as its network; wants a "
-                         "UNet (of another one, keep the code that makes it).")
+        raise ValueError(
+            f"model: got a {type(model.network).__name__} as its network; wants a "
+            "UNet (of another one, keep the code that makes it)."
+        )
     home.mkdir(parents=True, exist_ok=True)
     config = {
-        "format": MODEL_FORMAT, "format_version": MODEL_VERSION,
+        "format": MODEL_FORMAT,
+        "format_version": MODEL_VERSION,
         "brenier_version": importlib.metadata.version("brenier"),
-        "shape": model.shape, "prediction": model.prediction, "levels": model.levels,
-        "classes": model.classes, "schedule": encode(model.schedule, "schedule", []),
-        "network": dataclasses.asdict(model.network.settings), "about": dict(about or {}),
-    }  # fmt: skip
+        "shape": model.shape,
+        "prediction": model.prediction,
+        "levels": model.levels,
+        "classes": model.classes,
+        "schedule": encode(model.schedule, "schedule", []),
+        "network": dataclasses.asdict(model.network.settings),
+        "about": dict(about or {}),
+    }
     weights = {name: np.asarray(leaf) for name, leaf in _named(model.network).items()}
     with atomic_write(home / _WEIGHTS) as handle:
         handle.write(save(weights, metadata={"format": MODEL_FORMAT}))
@@ -85,24 +92,31 @@ def load_model(folder: str | os.PathLike[str]) -> ImageModel:
         shape, classes, levels = tuple(config["shape"]), config["classes"], config["levels"]
         prediction = config["prediction"]
     except (KeyError, TypeError, AttributeError) as error:
-        raise ValueError(f"{home / _CONFIG}: got a configuration without {error}; wants the file "
-                         "as brenier wrote it.") from None
+        raise ValueError(
+            f"{home / _CONFIG}: got a configuration without {error}; wants the file "
+            "as brenier wrote it."
+        ) from None
     if not isinstance(schedule, AbstractSchedule):
-        raise ValueError(f"{home / _CONFIG}: got {type(schedule).__name__} as the schedule; wants "
-                         "a schedule of brenier.")
+        raise ValueError(
+            f"{home / _CONFIG}: got {type(schedule).__name__} as the schedule; wants "
+            "a schedule of brenier."
+        )
     if not (home / _WEIGHTS).is_file():
         raise ValueError(f"{home}: got a folder without {_WEIGHTS}; wants a model folder.")
     try:
         weights = load((home / _WEIGHTS).read_bytes())
     except SafetensorError as error:
-        raise ValueError(f"{home / _WEIGHTS}: got damaged weights ({error}); wants the file as it "
-                         "was written.") from None
+        raise ValueError(
+            f"{home / _WEIGHTS}: got damaged weights ({error}); wants the file as it was written."
+        ) from None
     wanted = {name: (tuple(leaf.shape), str(leaf.dtype)) for name, leaf in _named(skeleton).items()}
     got = {name: (leaf.shape, str(leaf.dtype)) for name, leaf in weights.items()}
     if got != wanted:
         name = min(set(got.items()) ^ set(wanted.items()))[0]
-        raise ValueError(f"{home / _WEIGHTS}: got {got.get(name, 'nothing')} as {name}; wants "
-                         f"{wanted.get(name, 'no such array')}, by {_CONFIG}.")
+        raise ValueError(
+            f"{home / _WEIGHTS}: got {got.get(name, 'nothing')} as {name}; wants "
+            f"{wanted.get(name, 'no such array')}, by {_CONFIG}."
+        )
     network = jax.tree.unflatten(
         jax.tree.structure(skeleton), [jnp.asarray(weights[name]) for name in _named(skeleton)]
     )
@@ -127,12 +141,16 @@ def read_model_config(folder: str | os.PathLike[str]) -> dict[str, Any]:
     if not isinstance(config, dict) or config.get("format") != MODEL_FORMAT:
         kind = config.get("_class_name") if isinstance(config, dict) else None
         hint = " (brenier.io.load_diffusers reads those of diffusers)" if kind else ""
-        raise ValueError(f"{folder}: got a folder of another format{hint}; wants one that brenier "
-                         "ddpm train wrote.")
+        raise ValueError(
+            f"{folder}: got a folder of another format{hint}; wants one that brenier "
+            "ddpm train wrote."
+        )
     if config.get("format_version") != MODEL_VERSION:
-        raise ValueError(f"{folder}: got a model of format {config.get('format_version')}, written "
-                         f"by brenier {config.get('brenier_version')}; this brenier reads format "
-                         f"{MODEL_VERSION}: upgrade brenier.")
+        raise ValueError(
+            f"{folder}: got a model of format {config.get('format_version')}, written "
+            f"by brenier {config.get('brenier_version')}; this brenier reads format "
+            f"{MODEL_VERSION}: upgrade brenier."
+        )
     return config
 
 

@@ -8,9 +8,14 @@ import numpy as np
 from brenier.io._table import Picture, Table
 
 PICTURE_FORMATS = {
-    ".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP", ".bmp": "BMP",
-    ".tif": "TIFF", ".tiff": "TIFF",
-}  # fmt: skip
+    ".png": "PNG",
+    ".jpg": "JPEG",
+    ".jpeg": "JPEG",
+    ".webp": "WEBP",
+    ".bmp": "BMP",
+    ".tif": "TIFF",
+    ".tiff": "TIFF",
+}
 _WITH_ALPHA = ("PNG", "WEBP", "TIFF")
 _WITH_16_BITS = ("PNG", "TIFF")
 # Lossless where the format can be; a JPEG keeps all of its colour.
@@ -38,8 +43,10 @@ def read_picture(name: str, path: Path) -> Table:
         picture = Picture(image.height, image.width, levels=65535)
         return Table(grey.reshape(-1, 1) / picture.levels, name, picture=picture)
     has_alpha = image.has_transparency_data
-    mode = ("LA" if has_alpha else "L") if image.mode in ("1", "L", "LA") else (
-        "RGBA" if has_alpha else "RGB"
+    mode = (
+        ("LA" if has_alpha else "L")
+        if image.mode in ("1", "L", "LA")
+        else ("RGBA" if has_alpha else "RGB")
     )
     pixels = np.asarray(image.convert(mode))
     pixels = pixels[..., None] if pixels.ndim == 2 else pixels

@@ -16,18 +16,34 @@ import numpy as np
 from brenier import exact, maps, measures, potentials, velocities
 from brenier.velocities._unet import NETWORK_PARTS
 
-_ROOMS: tuple[ModuleType, ...] = (
-    potentials, measures, maps, exact, velocities,
-)  # fmt: skip
+_ROOMS: tuple[ModuleType, ...] = (potentials, measures, maps, exact, velocities)
 _INTERFACES = (
-    potentials.AbstractPotential, measures.AbstractMeasure, maps.AbstractMap,
-    velocities.AbstractVelocity, velocities.AbstractSchedule, velocities.ExactNoise,
+    potentials.AbstractPotential,
+    measures.AbstractMeasure,
+    maps.AbstractMap,
+    velocities.AbstractVelocity,
+    velocities.AbstractSchedule,
+    velocities.ExactNoise,
     velocities.ImageModel,
 )
 _ACTIVATIONS = (
-    "celu", "elu", "gelu", "hard_tanh", "leaky_relu", "log_sigmoid", "mish", "relu", "relu6",
-    "selu", "sigmoid", "silu", "soft_sign", "softplus", "squareplus", "tanh",
-)  # fmt: skip
+    "celu",
+    "elu",
+    "gelu",
+    "hard_tanh",
+    "leaky_relu",
+    "log_sigmoid",
+    "mish",
+    "relu",
+    "relu6",
+    "selu",
+    "sigmoid",
+    "silu",
+    "soft_sign",
+    "softplus",
+    "squareplus",
+    "tanh",
+)
 
 
 @functools.cache

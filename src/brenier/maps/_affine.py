@@ -32,8 +32,9 @@ class AffineMap(AbstractMap):
         self.matrix, self.offset = as_array("matrix", matrix, 2), as_array("offset", offset, 1)
         (d,) = self.offset.shape
         if self.matrix.shape != (d, d):
-            raise ValueError(f"matrix: got shape {self.matrix.shape}; wants ({d}, {d}), "
-                             "as the offset.")
+            raise ValueError(
+                f"matrix: got shape {self.matrix.shape}; wants ({d}, {d}), as the offset."
+            )
 
     @classmethod
     def identity(cls, dimension: int) -> "AffineMap":

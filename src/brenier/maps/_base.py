@@ -67,9 +67,7 @@ class AbstractMap(eqx.Module):
         return over_jacobians(self, self.point_log_det, x)
 
 
-def over_jacobians(
-    map: AbstractMap, function: Callable[[Point], Array], x: BatchLike
-) -> Array:
+def over_jacobians(map: AbstractMap, function: Callable[[Point], Array], x: BatchLike) -> Array:
     """A function of a point that takes the Jacobian of the map there, over leading axes."""
     floats = map.dimension * working_floats(map.dimension, map.held)
     return on_all_cores(function, as_points("x", x, map.dimension), floats=floats)

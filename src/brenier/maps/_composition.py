@@ -24,8 +24,10 @@ class Composition(AbstractMap):
     def __check_init__(self):
         dimensions = {part.dimension for part in self.maps}
         if len(dimensions) != 1:
-            raise ValueError(f"maps: got maps of dimensions {sorted(dimensions)}; wants at least "
-                             "one map, all of one dimension.")
+            raise ValueError(
+                f"maps: got maps of dimensions {sorted(dimensions)}; wants at least "
+                "one map, all of one dimension."
+            )
 
     @property
     def dimension(self) -> int:

@@ -42,8 +42,10 @@ class DebiasedMap(AbstractMap):
     def __check_init__(self):
         require_density("source", self.source)
         if self.source.dimension != self.entropic.dimension:
-            raise ValueError(f"source: got dimension {self.source.dimension}; wants dimension "
-                             f"{self.entropic.dimension}, that of the map.")
+            raise ValueError(
+                f"source: got dimension {self.source.dimension}; wants dimension "
+                f"{self.entropic.dimension}, that of the map."
+            )
 
     @property
     def dimension(self) -> int:
@@ -54,6 +56,8 @@ class DebiasedMap(AbstractMap):
         return self.entropic.apply(x) - 0.5 * self.epsilon * score
 
     def inverse(self) -> AbstractMap:
-        raise ValueError("map: got a DebiasedMap of a source that is not Gaussian, which may fold; "
-                         "wants the gradient of a convex function (its ``entropic`` part, or a "
-                         "Gaussian source).")
+        raise ValueError(
+            "map: got a DebiasedMap of a source that is not Gaussian, which may fold; "
+            "wants the gradient of a convex function (its ``entropic`` part, or a "
+            "Gaussian source)."
+        )

@@ -47,14 +47,22 @@ class EntropicMap(AbstractMap):
         self.potential = as_array("potential", potential, 1)
         self.epsilon = as_array("epsilon", epsilon, 0).astype(self.points.dtype)
         if self.potential.shape != self.points.shape[:1]:
-            raise ValueError(f"potential: got shape {self.potential.shape}; wants one number for "
-                             f"each of {self.points.shape[0]} points.")
+            raise ValueError(
+                f"potential: got shape {self.potential.shape}; wants one number for "
+                f"each of {self.points.shape[0]} points."
+            )
 
     @classmethod
     def from_samples(
-        cls, source: ArrayLike, target: ArrayLike, *,
-        source_weights: ArrayLike | None = None, target_weights: ArrayLike | None = None,
-        epsilon: float | None = None, tolerance: float = 1e-4, max_iterations: int = 1000,
+        cls,
+        source: ArrayLike,
+        target: ArrayLike,
+        *,
+        source_weights: ArrayLike | None = None,
+        target_weights: ArrayLike | None = None,
+        epsilon: float | None = None,
+        tolerance: float = 1e-4,
+        max_iterations: int = 1000,
         throw: bool = True,
     ) -> "EntropicMap":
         """The map of the entropic plan between two clouds (n, d) and (m, d), weighted or not.
@@ -84,8 +92,13 @@ class EntropicMap(AbstractMap):
         points, log_b = jnp.asarray(y[b > 0], dtype), jnp.log(jnp.asarray(b[b > 0], dtype))
         eps = default_epsilon(points) if epsilon is None else jnp.asarray(epsilon, dtype)
         plan = sinkhorn(
-            jnp.asarray(x, dtype), points, jnp.asarray(a, dtype), jnp.exp(log_b),
-            epsilon=eps, tolerance=tolerance, max_iterations=max_iterations,
+            jnp.asarray(x, dtype),
+            points,
+            jnp.asarray(a, dtype),
+            jnp.exp(log_b),
+            epsilon=eps,
+            tolerance=tolerance,
+            max_iterations=max_iterations,
         )
         result = cls(points, plan.g + eps * log_b, eps)
         if throw and not bool(plan.converged):
@@ -107,9 +120,11 @@ class EntropicMap(AbstractMap):
     def inverse(self) -> ConjugateMap:
         """∇φ*, for points inside the convex hull of the y_j (T reaches no others)."""
         offsets = self.potential - 0.5 * jnp.sum(jnp.square(self.points), axis=1)
-        return ConjugateMap(LogSumExp(
-            self.points, offsets, jnp.log(self.epsilon), jnp.full_like(self.epsilon, -jnp.inf)
-        ))
+        return ConjugateMap(
+            LogSumExp(
+                self.points, offsets, jnp.log(self.epsilon), jnp.full_like(self.epsilon, -jnp.inf)
+            )
+        )
 
 
 def _weights(name: str, weights: ArrayLike | None, n: int) -> np.ndarray:

@@ -34,7 +34,11 @@ class ResidualNetwork(AbstractMap):
 
     @classmethod
     def identity(
-        cls, key: Key, dimension: int, widths: tuple[int, ...] = (64, 64), *,
+        cls,
+        key: Key,
+        dimension: int,
+        widths: tuple[int, ...] = (64, 64),
+        *,
         activation: Literal["gelu", "silu", "tanh"] = "silu",
     ) -> "ResidualNetwork":
         """Random hidden layers and a last layer of zeros: the identity map, ready to learn."""

@@ -34,8 +34,10 @@ class Pushforward(AbstractMeasure):
 
     def __check_init__(self):
         if self.source.dimension != self.map.dimension:
-            raise ValueError(f"map: got dimension {self.map.dimension}; wants dimension "
-                             f"{self.source.dimension}, that of the source.")
+            raise ValueError(
+                f"map: got dimension {self.map.dimension}; wants dimension "
+                f"{self.source.dimension}, that of the source."
+            )
 
     @property
     def dimension(self) -> int:

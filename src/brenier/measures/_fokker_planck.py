@@ -39,9 +39,17 @@ _FINER = 2
 
 
 def solve_fokker_planck(
-    source: TensorTrain, time: float, *, steps: int, lower: Corner, upper: Corner,
-    shape: Sequence[int], drift: Callable[[Point], Point] | None = None,
-    tolerance: float = 1e-8, max_rank: int = 60, throw: bool = True,
+    source: TensorTrain,
+    time: float,
+    *,
+    steps: int,
+    lower: Corner,
+    upper: Corner,
+    shape: Sequence[int],
+    drift: Callable[[Point], Point] | None = None,
+    tolerance: float = 1e-8,
+    max_rank: int = 60,
+    throw: bool = True,
 ) -> Solution:
     """The law at a time of dX = b(X) dt + √2 dW, by Strang splitting on Chebyshev grids.
 
@@ -88,17 +96,23 @@ def solve_fokker_planck(
     check_at_least("max_rank", max_rank, 1)
     step = time / check_at_least("steps", steps, 1)
     if len(box.shape) != source.dimension:
-        raise ValueError(f"shape: got {len(box.shape)} axes; wants {source.dimension}, the "
-                         "dimension of source.")
-    nodes = [chebyshev_nodes(n, low, high)
-             for low, high, n in zip(box.lower, box.upper, box.shape, strict=True)]
+        raise ValueError(
+            f"shape: got {len(box.shape)} axes; wants {source.dimension}, the dimension of source."
+        )
+    nodes = [
+        chebyshev_nodes(n, low, high)
+        for low, high, n in zip(box.lower, box.upper, box.shape, strict=True)
+    ]
     with threadpool_limits(1, user_api="blas"):
         heat = [heat_matrix(y, 0.5 * step) for y in nodes]
         weights = [chebyshev_weights(y)[None] for y in nodes]
-        cores = map_axes(tuple(np.asarray(core) for core in source.cores), [
-            gaussian_rows(y, np.asarray(middle), float(width))
-            for y, middle, width in zip(nodes, source.centres, source.widths, strict=True)
-        ])
+        cores = map_axes(
+            tuple(np.asarray(core) for core in source.cores),
+            [
+                gaussian_rows(y, np.asarray(middle), float(width))
+                for y, middle, width in zip(nodes, source.centres, source.widths, strict=True)
+            ],
+        )
         masses, ranks = [], []
         for _ in range(steps):
             cores = round_train(map_axes(cores, heat), tolerance)
@@ -116,10 +130,14 @@ def solve_fokker_planck(
             stats["seconds"] = clock.perf_counter() - started
             return Solution(None, Result.diverged, stats).checked(throw)
         law = TensorTrain.from_cores(
-            map_axes(cores, [chebyshev_rows(np.linspace(y[0], y[-1], _FINER * y.size), y)
-                             for y in nodes]),
-            box.lower, box.upper, tolerance=tolerance, max_rank=max_rank,
-        )  # fmt: skip
+            map_axes(
+                cores, [chebyshev_rows(np.linspace(y[0], y[-1], _FINER * y.size), y) for y in nodes]
+            ),
+            box.lower,
+            box.upper,
+            tolerance=tolerance,
+            max_rank=max_rank,
+        )
     stats["seconds"] = clock.perf_counter() - started
     return Solution(law, Result.successful, stats).checked(throw)
 
@@ -131,8 +149,12 @@ def _stretched(cores: Cores, nodes: Sequence[Float[np.ndarray, "_"]], step: floa
 
 
 def _convected(
-    cores: Cores, nodes: Sequence[Float[np.ndarray, "_"]], drift: Callable[[Point], Point],
-    step: float, tolerance: float, max_rank: int,
+    cores: Cores,
+    nodes: Sequence[Float[np.ndarray, "_"]],
+    drift: Callable[[Point], Point],
+    step: float,
+    tolerance: float,
+    max_rank: int,
 ) -> Cores:
     """ρ(x) ← ρ(X) exp(−∫ div b): X is where the characteristic that ends at x began."""
 
@@ -144,8 +166,10 @@ def _convected(
         back = in_blocks(lambda block: _characteristic_ends(drift, step, low, high, block), points)
         if not np.isfinite(back).all():
             row = int(np.flatnonzero(~np.isfinite(back).all(axis=1))[0])
-            raise ValueError(f"drift: got NaN or infinite values on the way to "
-                             f"{points[row].tolist()}; wants a finite drift.")
+            raise ValueError(
+                f"drift: got NaN or infinite values on the way to "
+                f"{points[row].tolist()}; wants a finite drift."
+            )
         rows = [chebyshev_rows(back[:, axis], y) for axis, y in enumerate(nodes)]
         inside = ((back[:, :-1] >= low) & (back[:, :-1] <= high)).all(axis=1)
         return contract_train(cores, rows) * np.exp(np.where(inside, -back[:, -1], 0.0))

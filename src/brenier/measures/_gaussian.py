@@ -100,8 +100,10 @@ class GaussianMixture(AbstractMeasure):
             raise ValueError("weights: got weights that are not positive; wants weights > 0.")
         total = float("nan") if traced else float(np.sum(np.asarray(positive, np.float64)))
         if abs(total - 1.0) > _WEIGHT_SLACK:
-            raise ValueError(f"weights: got weights that sum to {total:.9g}; wants weights that "
-                             "sum to 1 (divide them by their sum).")
+            raise ValueError(
+                f"weights: got weights that sum to {total:.9g}; wants weights that "
+                "sum to 1 (divide them by their sum)."
+            )
         self.log_weights = jnp.log(positive) - jnp.log(jnp.sum(positive))
         matrices = as_array("covariances", covariances, 3)
         self.factors = _cholesky("covariances", matrices, (k, d, d))
@@ -148,13 +150,17 @@ def _cholesky(name: str, matrices: Array, shape: tuple[int, ...]) -> Float[Array
     skew = np.abs(values - np.swapaxes(values, -1, -2)).max()
     # Covariances come out of sums in another order: allow the rounding of float32.
     if skew > 1e-6 * np.abs(values).max():
-        raise ValueError(f"{name}: got a matrix that is not symmetric (by {skew:.3g}); "
-                         "wants symmetric positive definite.")
+        raise ValueError(
+            f"{name}: got a matrix that is not symmetric (by {skew:.3g}); "
+            "wants symmetric positive definite."
+        )
     try:
         return jnp.asarray(np.linalg.cholesky(values))
     except np.linalg.LinAlgError:
-        raise ValueError(f"{name}: got a matrix that is not positive definite; "
-                         "wants symmetric positive definite.") from None
+        raise ValueError(
+            f"{name}: got a matrix that is not positive definite; "
+            "wants symmetric positive definite."
+        ) from None
 
 
 def _log_normal(x: Point, mean: Point, factor: Matrix) -> Scalar:

@@ -93,18 +93,29 @@ class TensorTrain(AbstractMeasure):
         ranks = [1, *(core.shape[2] for core in self.cores)]
         shapes = [(r, y.shape[0]) for r, y in zip(ranks, self.centres, strict=False)]
         if (
-            len(self.cores) != len(self.centres) or self.widths.shape != (len(self.cores),)
-            or ranks[-1] != 1 or [core.shape[:2] for core in self.cores] != shapes
-        ):  # fmt: skip
-            raise ValueError(f"cores: got shapes {[core.shape for core in self.cores]}, centres of "
-                             f"{[y.shape for y in self.centres]} and widths {self.widths.shape}; "
-                             "wants a chain (1, m_1, r_1), …, (r_{d-1}, m_d, 1) with centres (m_k,)"
-                             " and d widths.")
+            len(self.cores) != len(self.centres)
+            or self.widths.shape != (len(self.cores),)
+            or ranks[-1] != 1
+            or [core.shape[:2] for core in self.cores] != shapes
+        ):
+            raise ValueError(
+                f"cores: got shapes {[core.shape for core in self.cores]}, centres of "
+                f"{[y.shape for y in self.centres]} and widths {self.widths.shape}; "
+                "wants a chain (1, m_1, r_1), …, (r_{d-1}, m_d, 1) with centres (m_k,)"
+                " and d widths."
+            )
 
     @classmethod
     def from_density(
-        cls, density: Callable[[Point], Scalar], lower: Corner, upper: Corner,
-        shape: Sequence[int], *, tolerance: float = 1e-10, max_rank: int = 100, seed: int = 0,
+        cls,
+        density: Callable[[Point], Scalar],
+        lower: Corner,
+        upper: Corner,
+        shape: Sequence[int],
+        *,
+        tolerance: float = 1e-10,
+        max_rank: int = 100,
+        seed: int = 0,
     ) -> "TensorTrain":
         """From a density, normalised or not, as a JAX function of one point.
 
@@ -130,9 +141,15 @@ class TensorTrain(AbstractMeasure):
 
     @classmethod
     def from_log_density(
-        cls, log_density: Callable[[Point], Scalar], lower: Corner,
-        upper: Corner, shape: Sequence[int], *, tolerance: float = 1e-10,
-        max_rank: int = 100, seed: int = 0,
+        cls,
+        log_density: Callable[[Point], Scalar],
+        lower: Corner,
+        upper: Corner,
+        shape: Sequence[int],
+        *,
+        tolerance: float = 1e-10,
+        max_rank: int = 100,
+        seed: int = 0,
     ) -> "TensorTrain":
         """From log ρ up to a constant; otherwise as ``from_density``."""
         box = checked_box(lower, upper, shape)
@@ -144,8 +161,13 @@ class TensorTrain(AbstractMeasure):
 
     @classmethod
     def from_grid(
-        cls, values: Float[np.ndarray, "*shape"] | Float[Array, "*shape"], lower: Corner,
-        upper: Corner, *, tolerance: float = 1e-10, max_rank: int = 1000,
+        cls,
+        values: Float[np.ndarray, "*shape"] | Float[Array, "*shape"],
+        lower: Corner,
+        upper: Corner,
+        *,
+        tolerance: float = 1e-10,
+        max_rank: int = 1000,
     ) -> "TensorTrain":
         """From all values on an equispaced grid, both ends of each axis among its nodes.
 
@@ -160,19 +182,30 @@ class TensorTrain(AbstractMeasure):
         table = np.asarray(values, np.float64)
         checked_box(lower, upper, table.shape)
         if not np.isfinite(table).all():
-            raise ValueError(f"values: got {int((~np.isfinite(table)).sum())} NaN or infinite "
-                             "entries; wants finite values of a density.")
+            raise ValueError(
+                f"values: got {int((~np.isfinite(table)).sum())} NaN or infinite "
+                "entries; wants finite values of a density."
+            )
         if table.max() > 0 and table.min() < -tolerance * table.max():
-            raise ValueError(f"values: got a negative density, {table.min() / table.max():.3g} of "
-                             "its maximum; wants values >= 0.")
-        cores = train_from_array(table, tolerance) if table.any() else (np.zeros((1, n, 1))
-                                                                        for n in table.shape)
+            raise ValueError(
+                f"values: got a negative density, {table.min() / table.max():.3g} of "
+                "its maximum; wants values >= 0."
+            )
+        cores = (
+            train_from_array(table, tolerance)
+            if table.any()
+            else (np.zeros((1, n, 1)) for n in table.shape)
+        )
         return cls.from_cores(tuple(cores), lower, upper, tolerance=tolerance, max_rank=max_rank)
 
     @classmethod
     def from_cores(
-        cls, cores: Sequence[Float[np.ndarray, "_ _ _"] | Float[Array, "_ _ _"]],
-        lower: Corner, upper: Corner, *, tolerance: float = 1e-10,
+        cls,
+        cores: Sequence[Float[np.ndarray, "_ _ _"] | Float[Array, "_ _ _"]],
+        lower: Corner,
+        upper: Corner,
+        *,
+        tolerance: float = 1e-10,
         max_rank: int = 1000,
     ) -> "TensorTrain":
         """From a train of the values on an equispaced grid, both ends of each axis among its nodes.
@@ -185,8 +218,10 @@ class TensorTrain(AbstractMeasure):
         law = _fitted(values, nodes, tolerance)
         rank = max(law.ranks, default=1)
         if rank > max_rank:
-            raise ValueError(f"max_rank: got {max_rank}; wants at least {rank}, the rank of this "
-                             f"density at a tolerance of {tolerance:.3g}, or a larger tolerance.")
+            raise ValueError(
+                f"max_rank: got {max_rank}; wants at least {rank}, the rank of this "
+                f"density at a tolerance of {tolerance:.3g}, or a larger tolerance."
+            )
         return law
 
     @property
@@ -237,8 +272,9 @@ class TensorTrain(AbstractMeasure):
         """
         kept = [check_at_least("axes", axis, 0) for axis in axes]
         if not kept or sorted(set(kept)) != kept or kept[-1] >= self.dimension:
-            raise ValueError(f"axes: got {list(axes)}; wants increasing numbers below "
-                             f"{self.dimension}.")
+            raise ValueError(
+                f"axes: got {list(axes)}; wants increasing numbers below {self.dimension}."
+            )
         cores, carry = [], jnp.eye(1, dtype=self.widths.dtype)
         for axis, core in enumerate(self.cores):
             if axis in kept:
@@ -247,8 +283,12 @@ class TensorTrain(AbstractMeasure):
             else:
                 carry = carry @ jnp.sum(core, axis=1)
         cores[-1] = jnp.tensordot(cores[-1], carry, axes=1)
-        return TensorTrain(tuple(cores), tuple(self.centres[axis] for axis in kept),
-                           self.widths[jnp.asarray(kept)], self.tolerance)
+        return TensorTrain(
+            tuple(cores),
+            tuple(self.centres[axis] for axis in kept),
+            self.widths[jnp.asarray(kept)],
+            self.tolerance,
+        )
 
     def padded(self, rank: int, points: int) -> "TensorTrain":
         """The same law with inner ranks and lattices filled up with zeros to multiples of these.
@@ -291,12 +331,15 @@ class TensorTrain(AbstractMeasure):
         """
         if not 0.0 <= signal <= 1.0:
             raise ValueError(f"signal: got {signal}; wants a = e^-t in [0, 1] (t >= 0).")
-        wanted = self.tolerance if tolerance is None else float(check_positive("tolerance",
-                                                                               tolerance))
+        wanted = (
+            self.tolerance if tolerance is None else float(check_positive("tolerance", tolerance))
+        )
         rows, nodes = [], []
         for y, s in zip(self.centres, self.widths, strict=True):
-            centres, width = float(signal) * np.asarray(y), math.sqrt(
-                1.0 + float(signal) ** 2 * (float(s) ** 2 - 1.0))
+            centres, width = (
+                float(signal) * np.asarray(y),
+                math.sqrt(1.0 + float(signal) ** 2 * (float(s) ** 2 - 1.0)),
+            )
             # Beyond so many widths the Gaussians are below rounding.
             low, high = centres.min() - 8.5 * width, centres.max() + 8.5 * width
             grid = np.linspace(low, high, int((high - low) / width * _NODES_A_WIDTH) + 2)
@@ -340,16 +383,18 @@ def _fitted(
     return TensorTrain(
         tuple(jnp.asarray(core) for core in cores),
         tuple(jnp.asarray(lattice.centres) for lattice in lattices),
-        jnp.asarray([lattice.width for lattice in lattices]), tolerance,
-    )  # fmt: skip
+        jnp.asarray([lattice.width for lattice in lattices]),
+        tolerance,
+    )
 
 
 @eqx.filter_jit
 def _moments(law: TensorTrain) -> tuple[Point, Matrix]:
     d = law.dimension
     sums = [jnp.sum(core, axis=1) for core in law.cores]
-    firsts = [jnp.einsum("j,ajb->ab", y, core) for y, core in zip(law.centres, law.cores,
-                                                                  strict=True)]
+    firsts = [
+        jnp.einsum("j,ajb->ab", y, core) for y, core in zip(law.centres, law.cores, strict=True)
+    ]
 
     def moment(first: int | None, second: int | None) -> Scalar:
         state = jnp.ones(1, law.widths.dtype)

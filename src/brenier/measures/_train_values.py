@@ -51,8 +51,10 @@ def checked_box(lower: Corner, upper: Corner, shape: Sequence[int]) -> NodeBox:
     for name, corner in (("lower", lower), ("upper", upper)):
         numbers = tuple(float(number) for number in corner)
         if len(numbers) != len(sizes) or not sizes or not np.isfinite(numbers).all():
-            raise ValueError(f"{name}: got {list(corner)}; wants {max(len(sizes), 1)} finite "
-                             "numbers, one for each axis.")
+            raise ValueError(
+                f"{name}: got {list(corner)}; wants {max(len(sizes), 1)} finite "
+                "numbers, one for each axis."
+            )
         corners.append(numbers)
     if any(a >= b for a, b in zip(*corners, strict=True)):
         raise ValueError(f"upper: got {list(upper)}; wants numbers above lower, {list(lower)}.")
@@ -60,7 +62,11 @@ def checked_box(lower: Corner, upper: Corner, shape: Sequence[int]) -> NodeBox:
 
 
 def train_of_function(
-    name: str, density: Callable[[Point], Scalar], box: NodeBox, tolerance: float, max_rank: int,
+    name: str,
+    density: Callable[[Point], Scalar],
+    box: NodeBox,
+    tolerance: float,
+    max_rank: int,
     seed: int,
 ) -> Cores:
     """The train of a density's values at the nodes: all of them by SVD, or some by TT-cross."""
@@ -78,8 +84,10 @@ def train_of_function(
         cores = train_from_array(table, tolerance)
     rank = max(train_ranks(cores), default=1)
     if rank > max_rank:
-        raise ValueError(f"max_rank: got {max_rank}; wants at least {rank}, the rank of this "
-                         f"density at a tolerance of {tolerance:.3g}, or a larger tolerance.")
+        raise ValueError(
+            f"max_rank: got {max_rank}; wants at least {rank}, the rank of this "
+            f"density at a tolerance of {tolerance:.3g}, or a larger tolerance."
+        )
     return cores
 
 
@@ -100,8 +108,10 @@ def values_in_range(log_density: Callable[[Point], Scalar], box: NodeBox) -> Exp
     values = _values(log_density, points)
     if np.isnan(values).any() or np.isposinf(values).any():
         row = int(np.flatnonzero(np.isnan(values) | np.isposinf(values))[0])
-        raise ValueError(f"log_density: got {values[row]} at {points[row].tolist()}; wants numbers "
-                         "(or -inf where the density is 0).")
+        raise ValueError(
+            f"log_density: got {values[row]} at {points[row].tolist()}; wants numbers "
+            "(or -inf where the density is 0)."
+        )
     top = values.max()
     return Exponential(log_density, jnp.asarray(top if np.isfinite(top) else 0.0))
 
@@ -112,11 +122,15 @@ def checked_train(
     """The nodes of a train of a density's values; a ``ValueError`` where it is none."""
     ranks = [1, *(core.shape[-1] for core in values)]
     if (
-        not values or any(core.ndim != 3 for core in values) or ranks[-1] != 1
+        not values
+        or any(core.ndim != 3 for core in values)
+        or ranks[-1] != 1
         or [core.shape[0] for core in values] != ranks[:-1]
-    ):  # fmt: skip
-        raise ValueError(f"cores: got shapes {[core.shape for core in values]}; wants a chain "
-                         "(1, n_1, r_1), (r_1, n_2, r_2), …, (r_{d-1}, n_d, 1).")
+    ):
+        raise ValueError(
+            f"cores: got shapes {[core.shape for core in values]}; wants a chain "
+            "(1, n_1, r_1), (r_1, n_2, r_2), …, (r_{d-1}, n_d, 1)."
+        )
     box = checked_box(lower, upper, [core.shape[1] for core in values])
     bad = sum(int((~np.isfinite(core)).sum()) for core in values)
     if bad:
@@ -126,16 +140,20 @@ def checked_train(
     ones = [np.full((1, y.size), gap) for y, gap in zip(nodes, gaps, strict=True)]
     mass = float(contract_train(values, ones)[0])
     if not mass > 0.0 or not np.isfinite(mass):
-        raise ValueError(f"density: got an integral of {mass:.3g} over the box; wants a density "
-                         "with a finite integral above 0.")
+        raise ValueError(
+            f"density: got an integral of {mass:.3g} over the box; wants a density "
+            "with a finite integral above 0."
+        )
     for axis, gap in enumerate(gaps):
         rows = [np.broadcast_to(one, (nodes[axis].size, one.shape[1])) for one in ones]
         rows[axis] = np.eye(nodes[axis].size)
         marginal = contract_train(values, rows) / mass
         if marginal.min() < -max(1e3 * tolerance, 1e-9) * marginal.max():
-            raise ValueError(f"density: got a marginal along axis {axis} that is negative, "
-                             f"{marginal.min() / marginal.max():.3g} of its maximum; wants a "
-                             "density >= 0.")
+            raise ValueError(
+                f"density: got a marginal along axis {axis} that is negative, "
+                f"{marginal.min() / marginal.max():.3g} of its maximum; wants a "
+                "density >= 0."
+            )
         _check_border(marginal, gap, axis, tolerance)
     return nodes
 
@@ -162,8 +180,10 @@ def in_blocks(function: Callable[[Points], Array], points: np.ndarray) -> np.nda
     n = len(points)
     block = _BLOCKS[n > _BLOCKS[0]]
     filled = np.pad(points, ((0, -n % block), (0, 0)), mode="edge")
-    parts = [np.asarray(function(jnp.asarray(part)))
-             for part in filled.reshape(-1, block, points.shape[1])]
+    parts = [
+        np.asarray(function(jnp.asarray(part)))
+        for part in filled.reshape(-1, block, points.shape[1])
+    ]
     return np.concatenate(parts)[:n]
 
 
@@ -180,6 +200,8 @@ def _checked_values(name: str, values: np.ndarray, points: np.ndarray) -> np.nda
     wrong = ~np.isfinite(values) | (values < 0.0)
     if wrong.any():
         row = int(np.flatnonzero(wrong)[0])
-        raise ValueError(f"{name}: got a density of {values[row]} at {points[row].tolist()}; wants "
-                         "finite values >= 0.")
+        raise ValueError(
+            f"{name}: got a density of {values[row]} at {points[row].tolist()}; wants "
+            "finite values >= 0."
+        )
     return values

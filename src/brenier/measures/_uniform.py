@@ -38,12 +38,16 @@ class Uniform(AbstractMeasure):
     def __init__(self, lower: ArrayLike, upper: ArrayLike):
         self.lower, self.upper = as_array("lower", lower, 1), as_array("upper", upper, 1)
         if self.lower.shape != self.upper.shape or self.lower.size == 0:
-            raise ValueError(f"upper: got shape {self.upper.shape} beside a lower of shape "
-                             f"{self.lower.shape}; wants two corners of one dimension.")
+            raise ValueError(
+                f"upper: got shape {self.upper.shape} beside a lower of shape "
+                f"{self.lower.shape}; wants two corners of one dimension."
+            )
         traced = isinstance(self.upper - self.lower, jax.core.Tracer)
         if not traced and not (np.asarray(self.lower) < np.asarray(self.upper)).all():
-            raise ValueError("upper: got a corner that is not above lower in every coordinate; "
-                             "wants a box with a volume.")
+            raise ValueError(
+                "upper: got a corner that is not above lower in every coordinate; "
+                "wants a box with a volume."
+            )
 
     @classmethod
     def unit(cls, dimension: int) -> "Uniform":

@@ -26,12 +26,7 @@ from brenier.numerics._sinkhorn import (
     entropic_potential,
     sinkhorn,
 )
-from brenier.numerics._spd import (
-    bures_squared,
-    gaussian_map_matrix,
-    inverse_sqrtm_spd,
-    sqrtm_spd,
-)
+from brenier.numerics._spd import bures_squared, gaussian_map_matrix, inverse_sqrtm_spd, sqrtm_spd
 from brenier.numerics._stochastic_log_det import stochastic_log_det
 
 __all__ = [

@@ -44,9 +44,14 @@ class _Iterate(NamedTuple):
 
 @eqx.filter_jit
 def conjugate(
-    value: Callable[[Point], Scalar], y: Points, init: Points | None = None, *,
-    hessian: Callable[[Point], Matrix] | None = None, tolerance: float = 1e-10,
-    max_iterations: int = 1000, method: str | None = None,
+    value: Callable[[Point], Scalar],
+    y: Points,
+    init: Points | None = None,
+    *,
+    hessian: Callable[[Point], Matrix] | None = None,
+    tolerance: float = 1e-10,
+    max_iterations: int = 1000,
+    method: str | None = None,
 ) -> Conjugate:
     """φ*(y) = max_x ⟨x, y⟩ − φ(x) of a convex φ, and the maximiser ∇φ*(y) = (∇φ)⁻¹(y).
 
@@ -88,9 +93,7 @@ def conjugate(
     return jax.tree.map(lambda z: z.reshape(padded, *z.shape[2:])[: y.shape[0]], blocks)
 
 
-def conjugate_upper_bound(
-    result: Conjugate, strong_convexity: float | Scalar
-) -> Float[Array, "n"]:
+def conjugate_upper_bound(result: Conjugate, strong_convexity: float | Scalar) -> Float[Array, "n"]:
     """φ*(y) ≤ ⟨x̂, y⟩ − φ(x̂) + ‖y − ∇φ(x̂)‖²/(2m), rigorous for any x̂ if φ is m-strongly convex.
 
     An inexact conjugate makes it looser, never wrong. With m = 0 it is ∞ unless the residual is 0.
@@ -106,8 +109,12 @@ def conjugate_upper_bound(
 
 
 def _maximise(
-    value: Callable[[Point], Scalar], hessian: Callable[[Point], Matrix] | None, y: Point,
-    init: Point, tolerance: float, max_iterations: int,
+    value: Callable[[Point], Scalar],
+    hessian: Callable[[Point], Matrix] | None,
+    y: Point,
+    init: Point,
+    tolerance: float,
+    max_iterations: int,
 ) -> Conjugate:
     """One point: minimise ψ(x) = φ(x) − ⟨x, y⟩, by Newton's method where D²φ is given."""
 
@@ -142,8 +149,10 @@ def _maximise(
         stuck = length <= _SHORTEST
         point = jnp.where(stuck, now.point, now.point + length * direction)
         new_value, gradient = evaluate(point)
-        memory = now.memory if hessian is not None else _remember(
-            now.memory, point - now.point, gradient - now.gradient
+        memory = (
+            now.memory
+            if hessian is not None
+            else _remember(now.memory, point - now.point, gradient - now.gradient)
         )
         return _Iterate(point, new_value, gradient, now.iterations + 1, stuck, memory)
 
@@ -155,8 +164,10 @@ def _maximise(
     residual = jnp.linalg.norm(end.gradient)
     known = jnp.isfinite(residual) & jnp.isfinite(end.value)
     return Conjugate(
-        end.point, jnp.where(known, 0.0 - end.value, -jnp.inf),
-        jnp.where(known, residual, jnp.inf), end.iterations,
+        end.point,
+        jnp.where(known, 0.0 - end.value, -jnp.inf),
+        jnp.where(known, residual, jnp.inf),
+        end.iterations,
     )
 
 

@@ -38,8 +38,10 @@ def split_rows(tree: Tree, devices: Sequence[Any] | None = None) -> Tree:
     def place(leaf: Any) -> Any:
         rows = leaf.shape[0] if leaf.ndim else None
         if rows is not None and rows % count:
-            raise ValueError(f"tree: got an array of {rows} rows for {count} devices; wants a "
-                             f"multiple of {count} (leave out {rows % count}).")
+            raise ValueError(
+                f"tree: got an array of {rows} rows for {count} devices; wants a "
+                f"multiple of {count} (leave out {rows % count})."
+            )
         spec = PartitionSpec() if rows is None else PartitionSpec("rows")
         return _placed(leaf, NamedSharding(mesh, spec))
 

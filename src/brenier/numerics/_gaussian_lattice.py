@@ -115,7 +115,10 @@ def upsample(
 
 
 def _fit(
-    nodes: Float[np.ndarray, "n"], values: Float[np.ndarray, "n m"], low: float, high: float,
+    nodes: Float[np.ndarray, "n"],
+    values: Float[np.ndarray, "n m"],
+    low: float,
+    high: float,
     step: float,
 ) -> Lattice:
     count = int(np.ceil((high - low) / step)) + 1 + 2 * _MARGIN

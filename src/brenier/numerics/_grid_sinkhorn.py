@@ -64,8 +64,7 @@ def steepest_allowed(dtype: np.dtype) -> float:
 
 @partial(jax.jit, static_argnames=("blocks",))
 def soft_convolution(
-    values: Float[Array, "*n"], gaps: Sequence[Gaps], *,
-    epsilon: float | Scalar, blocks: int = 1,
+    values: Float[Array, "*n"], gaps: Sequence[Gaps], *, epsilon: float | Scalar, blocks: int = 1
 ) -> Float[Array, "*m"]:
     """log Σ_x exp(v(x) − ‖x − y‖²/(2ε)) at all nodes y of a tensor grid, in O(N^{d+1}).
 
@@ -89,9 +88,15 @@ def soft_convolution(
 
 @partial(jax.jit, static_argnames=("blocks",))
 def grid_sinkhorn(
-    u: Float[Array, "*n"], log_source: Float[Array, "*n"], log_target: Float[Array, "*m"],
-    gaps: tuple[Gaps, ...], *, epsilon: float | Scalar,
-    sweeps: int | Int[Array, ""], tolerance: float | Scalar = 0.0, blocks: int = 1,
+    u: Float[Array, "*n"],
+    log_source: Float[Array, "*n"],
+    log_target: Float[Array, "*m"],
+    gaps: tuple[Gaps, ...],
+    *,
+    epsilon: float | Scalar,
+    sweeps: int | Int[Array, ""],
+    tolerance: float | Scalar = 0.0,
+    blocks: int = 1,
 ) -> GridSinkhornResult:
     """Sweeps of (4.3) in heat form: w = ε log K_ε[e^{−u/ε} source], u = ε log K_ε[e^{−w/ε} target].
 
@@ -142,9 +147,7 @@ def grid_sinkhorn(
     return jax.lax.while_loop(going, sweep, start)
 
 
-def _axis_kernels(
-    gaps: Sequence[Gaps], epsilon: Scalar, blocks: int
-) -> list[_AxisKernel]:
+def _axis_kernels(gaps: Sequence[Gaps], epsilon: Scalar, blocks: int) -> list[_AxisKernel]:
     kernels = []
     for gap in gaps:
         exponents = -0.5 * gap.astype(epsilon.dtype) / epsilon

@@ -65,7 +65,10 @@ def hamiltonian_chains(
 
 
 def _transition(
-    derivative: Callable[[Points], tuple[Array, Array]], chains: _Chains, key: Key, step: Scalar,
+    derivative: Callable[[Points], tuple[Array, Array]],
+    chains: _Chains,
+    key: Key,
+    step: Scalar,
     metric: Matrix,
 ) -> tuple[_Chains, Scalar]:
     """One trajectory of every chain, and the mean acceptance; x = metric·q with q white."""
@@ -105,8 +108,9 @@ def _adapt(tuning: _Tuning, acceptance: Scalar, count: Array) -> _Tuning:
 
 def _next_window(tuning: _Tuning, points: Points) -> _Tuning:
     average = tuning.average
-    return _Tuning(_white(points), average, average, jnp.zeros_like(average),
-                   average + math.log(10.0))
+    return _Tuning(
+        _white(points), average, average, jnp.zeros_like(average), average + math.log(10.0)
+    )
 
 
 def _white(points: Points) -> Matrix:

@@ -52,20 +52,20 @@ def scaled_solve(
     return scale * solve_regularised(scaled, damping, scale * gradient)
 
 
-def probed_squares(
-    transposed: Callable[[Array], Array], residual: Array
-) -> Float[Array, "p"]:
+def probed_squares(transposed: Callable[[Array], Array], residual: Array) -> Float[Array, "p"]:
     """diag(AᵀA) from v ↦ Aᵀv alone, as E(Aᵀr)² over random signs r; shaped by ``residual``."""
-    probes = jax.random.rademacher(
-        jax.random.key(0), (_PROBES, *residual.shape), residual.dtype
-    )
+    probes = jax.random.rademacher(jax.random.key(0), (_PROBES, *residual.shape), residual.dtype)
     return jnp.mean(jax.lax.map(lambda r: transposed(r) ** 2, probes), axis=0)
 
 
 def scaled_conjugate_gradients(
     product: Callable[[Float[Array, "p"]], Float[Array, "p"]],
-    right: Float[Array, "p"], scale: Float[Array, "p"], ridge: Scalar, *,
-    tolerance: float, max_steps: int,
+    right: Float[Array, "p"],
+    scale: Float[Array, "p"],
+    ridge: Scalar,
+    *,
+    tolerance: float,
+    max_steps: int,
 ) -> Float[Array, "p"]:
     """``scaled_solve`` from v ↦ Gv alone: (G + ridge·D²)⁻¹b by conjugate gradients, D = 1/scale.
 

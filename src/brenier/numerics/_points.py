@@ -19,8 +19,10 @@ from brenier._types import Array, Batch, Point
 
 # Two programs that factorise matrices or transform at the same time can wait for each other's
 # threads for ever (jaxlib 0.10, CPU).
-_BLOCKING = re.compile(r" = (cholesky|triangular_solve|lu|eig|geqr|qr|householder|svd|schur"
-                       r"|hessenberg|tridiagonal|fft|ffi_call)")  # fmt: skip
+_BLOCKING = re.compile(
+    r" = (cholesky|triangular_solve|lu|eig|geqr|qr|householder|svd|schur"
+    r"|hessenberg|tridiagonal|fft|ffi_call)"
+)
 # Numbers held at once by one block of points. On a CPU a block that stays in the cache is two to
 # five times faster than all points at once; an accelerator wants as many as its memory takes.
 _BLOCK_FLOATS = {"cpu": 2**18}
@@ -115,8 +117,12 @@ def _compiled(function: Callable[[Point], Any], x: Batch, floats: int) -> Any:
 def _is_blocking(function: Callable[[Point], Any], point: jax.ShapeDtypeStruct) -> bool:
     """Whether the program has primitives of ``_BLOCKING``; traced once for all parameters."""
     leaves, structure = jax.tree.flatten(function)
-    kinds = (jax.ShapeDtypeStruct(leaf.shape, leaf.dtype)
-             if isinstance(leaf, jax.Array | np.ndarray) else leaf for leaf in leaves)
+    kinds = (
+        jax.ShapeDtypeStruct(leaf.shape, leaf.dtype)
+        if isinstance(leaf, jax.Array | np.ndarray)
+        else leaf
+        for leaf in leaves
+    )
     return _blocking_program(structure, tuple(kinds), point)
 
 

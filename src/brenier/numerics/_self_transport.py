@@ -31,8 +31,13 @@ class SelfTransport(NamedTuple):
 
 @partial(jax.jit, static_argnames=("max_iterations", "block"))
 def self_transport(
-    x: Points, weights: Weights | None = None, *, epsilon: float | Scalar,
-    tolerance: float | Scalar = 1e-6, max_iterations: int = 100, block: int | None = None,
+    x: Points,
+    weights: Weights | None = None,
+    *,
+    epsilon: float | Scalar,
+    tolerance: float | Scalar = 1e-6,
+    max_iterations: int = 100,
+    block: int | None = None,
 ) -> SelfTransport:
     """Entropic self-transport: f_i = −ε log Σ_j w_j exp((f_j − ½‖x_i − x_j‖²)/ε).
 
@@ -66,7 +71,9 @@ def self_transport(
         tiny = jnp.finfo(x.dtype).tiny
         u, residual, count = _solve(
             lambda u: jnp.log(jnp.maximum(kernel @ (w * jnp.exp(u)), tiny)),
-            w, tolerance, max_iterations,
+            w,
+            tolerance,
+            max_iterations,
         )
         mass = (w * jnp.exp(u))[:, None]
         sums = kernel @ jnp.concatenate([mass, mass * x], axis=1)
@@ -78,7 +85,9 @@ def self_transport(
         offsets = jnp.log(w) - half
         u, residual, count = _solve(
             lambda u: log_sum_exp(x, x, offsets + u, eps, tile=tile) - half,
-            w, tolerance, max_iterations,
+            w,
+            tolerance,
+            max_iterations,
         )
         means = soft_reduce(x, x, offsets + u, x, eps, tile=tile)[1]
     return SelfTransport(eps * u, means + centre, residual, count)
@@ -86,8 +95,13 @@ def self_transport(
 
 @partial(jax.jit, static_argnames=("max_iterations", "block"))
 def self_entropic_score(
-    x: Points, weights: Weights | None = None, *, epsilon: float | Scalar | None = None,
-    tolerance: float | Scalar = 1e-6, max_iterations: int = 100, block: int | None = None,
+    x: Points,
+    weights: Weights | None = None,
+    *,
+    epsilon: float | Scalar | None = None,
+    tolerance: float | Scalar = 1e-6,
+    max_iterations: int = 100,
+    block: int | None = None,
 ) -> Points:
     """Estimated score ∇log ρ at the particles x_i ∼ ρ: −(2/ε)(x_i − Σ_j π_ij x_j).
 
@@ -128,8 +142,10 @@ def default_epsilon(x: Points, ratio: float | Scalar = 0.05) -> Scalar:
 
 
 def _solve(
-    transform: Callable[[Array], Array], weights: Weights,
-    tolerance: float | Scalar, max_iterations: int,
+    transform: Callable[[Array], Array],
+    weights: Weights,
+    tolerance: float | Scalar,
+    max_iterations: int,
 ) -> tuple[Array, Scalar, Int[Array, ""]]:
     """u = f/ε with u + transform(u) = 0, its marginal error and the number of iterations."""
     floor = jnp.maximum(jnp.asarray(tolerance, weights.dtype), 16 * jnp.finfo(weights.dtype).eps)

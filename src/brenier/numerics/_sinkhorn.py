@@ -65,12 +65,18 @@ class _Descent(NamedTuple):
 
 @partial(jax.jit, static_argnames=("epsilon_scaling", "block"))
 def sinkhorn(
-    x: Float[Array, "n d"], y: Float[Array, "m d"],
-    a: Float[Array, "n"] | None = None, b: Float[Array, "m"] | None = None, *,
-    epsilon: float | Scalar, tolerance: float | Scalar = 1e-5,
+    x: Float[Array, "n d"],
+    y: Float[Array, "m d"],
+    a: Float[Array, "n"] | None = None,
+    b: Float[Array, "m"] | None = None,
+    *,
+    epsilon: float | Scalar,
+    tolerance: float | Scalar = 1e-5,
     max_iterations: int | Int[Array, ""] = 1000,
-    f: Float[Array, "n"] | None = None, g: Float[Array, "m"] | None = None,
-    epsilon_scaling: float = 0.25, block: int | None = None,
+    f: Float[Array, "n"] | None = None,
+    g: Float[Array, "m"] | None = None,
+    epsilon_scaling: float = 0.25,
+    block: int | None = None,
 ) -> SinkhornResult:
     """Entropic transport for the cost c = ½‖x − y‖²: f_i = −ε log Σ_j b_j exp((g_j − c_ij)/ε).
 
@@ -145,8 +151,12 @@ def sinkhorn(
 
 @jax.jit
 def entropic_potential(
-    z: Float[Array, "k d"], y: Float[Array, "m d"], g: Float[Array, "m"],
-    b: Float[Array, "m"] | None = None, *, epsilon: float | Scalar,
+    z: Float[Array, "k d"],
+    y: Float[Array, "m d"],
+    g: Float[Array, "m"],
+    b: Float[Array, "m"] | None = None,
+    *,
+    epsilon: float | Scalar,
 ) -> Float[Array, "k"]:
     """f(z) = −ε log Σ_j b_j exp((g_j − ½‖z − y_j‖²)/ε) at any points z, streamed.
 
@@ -163,8 +173,12 @@ def entropic_potential(
 
 @jax.jit
 def barycentric_projection(
-    z: Float[Array, "k d"], y: Float[Array, "m d"], g: Float[Array, "m"],
-    b: Float[Array, "m"] | None = None, *, epsilon: float | Scalar,
+    z: Float[Array, "k d"],
+    y: Float[Array, "m d"],
+    g: Float[Array, "m"],
+    b: Float[Array, "m"] | None = None,
+    *,
+    epsilon: float | Scalar,
 ) -> Float[Array, "k d"]:
     """T(z) = Σ_j p_j(z) y_j, p(z) ∝ b_j exp((g_j − ½‖z − y_j‖²)/ε), at any points z, streamed.
 
@@ -254,8 +268,11 @@ def _streamed(
 
 
 def _descend(
-    start: _State, make: Callable[[Array, Array, Array], tuple[_Transform, _Transform]],
-    a: Array, b: Array, descent: _Descent,
+    start: _State,
+    make: Callable[[Array, Array, Array], tuple[_Transform, _Transform]],
+    a: Array,
+    b: Array,
+    descent: _Descent,
 ) -> _State:
     """Relax level after level, ε falling by ``factor`` down to the last, there to the limit."""
 
@@ -266,7 +283,10 @@ def _descend(
         final = state.epsilon <= descent.epsilon
         left = descent.max_iterations - state.iterations
         end = _relax(
-            state, make(state.f, state.g, state.epsilon), a, b,
+            state,
+            make(state.f, state.g, state.epsilon),
+            a,
+            b,
             goal=jnp.where(final, descent.limit, _LEVEL_ERROR),
             budget=jnp.where(final, left, _LEVEL_ITERATIONS),
         )
@@ -282,8 +302,12 @@ def _descend(
 
 
 def _relax(
-    state: _State, transforms: tuple[_Transform, _Transform], a: Array, b: Array,
-    goal: Array, budget: Array,
+    state: _State,
+    transforms: tuple[_Transform, _Transform],
+    a: Array,
+    b: Array,
+    goal: Array,
+    budget: Array,
 ) -> _State:
     """Over-relaxed iterations at one ε, until the error, the budget or the drift ends them."""
     rows, columns = transforms
@@ -308,8 +332,9 @@ def _relax(
         following = _State(f, g, epsilon, relaxation, error, count)
         return following, g_target, jnp.where(fit, error, mark)
 
-    start = state._replace(error=jnp.full_like(state.error, jnp.inf),
-                           iterations=jnp.zeros_like(state.iterations))
+    start = state._replace(
+        error=jnp.full_like(state.error, jnp.inf), iterations=jnp.zeros_like(state.iterations)
+    )
     carry = start, columns(state.f, state.g), start.error
     return jax.lax.while_loop(going, iterate, carry)[0]
 

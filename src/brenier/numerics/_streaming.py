@@ -31,16 +31,25 @@ def squared_distances(x: Float[Array, "n d"], y: Float[Array, "m d"]) -> Float[A
 
 
 def log_sum_exp(
-    x: Float[Array, "n d"], y: Float[Array, "m d"], offsets: Float[Array, "m"], epsilon: Scalar,
-    *, tile: int = TILE,
+    x: Float[Array, "n d"],
+    y: Float[Array, "m d"],
+    offsets: Float[Array, "m"],
+    epsilon: Scalar,
+    *,
+    tile: int = TILE,
 ) -> Float[Array, "n"]:
     """log Σ_j exp(h_j + ⟨x_i, y_j⟩/ε) for each i, streamed."""
     return soft_reduce(x, y, offsets, jnp.zeros((y.shape[0], 0), y.dtype), epsilon, tile=tile)[0]
 
 
 def shifted_log_sum_exp(
-    x: Float[Array, "n d"], y: Float[Array, "m d"], shifts: Float[Array, "n"],
-    offsets: Float[Array, "m"], epsilon: Scalar, *, tile: int = TILE,
+    x: Float[Array, "n d"],
+    y: Float[Array, "m d"],
+    shifts: Float[Array, "n"],
+    offsets: Float[Array, "m"],
+    epsilon: Scalar,
+    *,
+    tile: int = TILE,
 ) -> Float[Array, "n"]:
     """log Σ_j exp(s_i + h_j + ⟨x_i, y_j⟩/ε), streamed: half the work of ``log_sum_exp``.
 
@@ -66,8 +75,13 @@ def shifted_log_sum_exp(
 
 
 def soft_reduce(
-    x: Float[Array, "n d"], y: Float[Array, "m d"], offsets: Float[Array, "m"],
-    values: Float[Array, "m k"], epsilon: Scalar, *, tile: int = TILE,
+    x: Float[Array, "n d"],
+    y: Float[Array, "m d"],
+    offsets: Float[Array, "m"],
+    values: Float[Array, "m k"],
+    epsilon: Scalar,
+    *,
+    tile: int = TILE,
 ) -> tuple[Float[Array, "n"], Float[Array, "n k"]]:
     """L_i = log Σ_j exp(s_ij) and Σ_j exp(s_ij − L_i) v_j, s_ij = h_j + ⟨x_i, y_j⟩/ε, streamed.
 
@@ -90,9 +104,7 @@ def soft_reduce(
             return (new_top, total, mean * rescale[:, None] + kernel @ v_tile), None
 
         side = x_tile.shape[0]
-        start = (
-            jnp.full(side, least), jnp.zeros(side, x.dtype), jnp.zeros((side, k), x.dtype)
-        )
+        start = (jnp.full(side, least), jnp.zeros(side, x.dtype), jnp.zeros((side, k), x.dtype))
         (top, total, mean), _ = jax.lax.scan(add, start, columns)
         return top + jnp.log(total), mean / total[:, None]
 

@@ -131,8 +131,13 @@ def train_to_array(cores: Cores) -> Float[np.ndarray, "*shape"]:
 
 
 def cross_train(
-    entries: Callable[[Int[np.ndarray, "p d"]], Float[np.ndarray, "p"]], shape: Sequence[int],
-    tolerance: float, max_rank: int, *, start: Cores | None = None, seed: int = 0,
+    entries: Callable[[Int[np.ndarray, "p d"]], Float[np.ndarray, "p"]],
+    shape: Sequence[int],
+    tolerance: float,
+    max_rank: int,
+    *,
+    start: Cores | None = None,
+    seed: int = 0,
 ) -> Cores:
     """Cores of an array given by its entries, from few of them (TT-cross of teneva).
 
@@ -156,9 +161,16 @@ def cross_train(
         return max(train_ranks(tuple(_train)), default=1) > 2 * max_rank
 
     found = teneva.cross(
-        entries, first, e=0.1 * tolerance, nswp=_SWEEPS, dr_min=1, dr_max=2, info=info,
-        cb=too_high, cache={},
-    )  # fmt: skip
+        entries,
+        first,
+        e=0.1 * tolerance,
+        nswp=_SWEEPS,
+        dr_min=1,
+        dr_max=2,
+        info=info,
+        cb=too_high,
+        cache={},
+    )
     cores = round_train(tuple(found), tolerance)
     rank = max(train_ranks(cores), default=1)
     if rank > max_rank or info["stop"] == "cb":

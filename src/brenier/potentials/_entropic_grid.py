@@ -38,8 +38,10 @@ class EntropicGridPotential(AbstractPotential):
     def __check_init__(self):
         wanted = tuple(side.shape[0] for side in self.nodes)
         if self.log_masses.shape != wanted:
-            raise ValueError(f"log_masses: got shape {self.log_masses.shape}; wants {wanted}, one "
-                             "number for each node.")
+            raise ValueError(
+                f"log_masses: got shape {self.log_masses.shape}; wants {wanted}, one "
+                "number for each node."
+            )
         if self.periods is not None and len(self.periods) != len(self.nodes):
             raise ValueError(f"periods: got {len(self.periods)}; wants {len(self.nodes)}.")
 

@@ -38,8 +38,12 @@ def expansion(potential: AbstractPotential, x: Point) -> Expansion:
 
 @eqx.filter_jit
 def conjugate_points(
-    potential: AbstractPotential, y: Points, init: Points | None = None, *,
-    tolerance: float = 1e-10, max_iterations: int = 1000,
+    potential: AbstractPotential,
+    y: Points,
+    init: Points | None = None,
+    *,
+    tolerance: float = 1e-10,
+    max_iterations: int = 1000,
 ) -> Conjugate:
     """φ*(y) and ∇φ*(y) at points (n, d): ``numerics.conjugate`` with the shortest way to D²φ.
 
@@ -53,7 +57,11 @@ def conjugate_points(
     if init is None:
         init = jax.vmap(_best_guess, in_axes=(None, 0))(potential, y)
     return conjugate(
-        potential.value, y, init, hessian=eqx.Partial(_hessian, potential), tolerance=tolerance,
+        potential.value,
+        y,
+        init,
+        hessian=eqx.Partial(_hessian, potential),
+        tolerance=tolerance,
         max_iterations=max_iterations,
     )
 

@@ -51,9 +51,17 @@ class ICNN(AbstractPotential):
 
     @classmethod
     def identity(
-        cls, key: Key, dimension: int, widths: Sequence[int] = (64, 64), *,
-        activation: Literal["softplus", "squareplus"] = "softplus", share: float = 0.1,
-        scale: float = 1.0, sharpness: float = 1.0, floor: float = 1e-3, pieces: int = 0,
+        cls,
+        key: Key,
+        dimension: int,
+        widths: Sequence[int] = (64, 64),
+        *,
+        activation: Literal["softplus", "squareplus"] = "softplus",
+        share: float = 0.1,
+        scale: float = 1.0,
+        sharpness: float = 1.0,
+        floor: float = 1e-3,
+        pieces: int = 0,
     ) -> "ICNN":
         """A random network whose gradient is about the identity on points of size ``scale``.
 
@@ -75,22 +83,32 @@ class ICNN(AbstractPotential):
             for k, h in zip(keys[len(widths) :], widths, strict=True)
         )
         hidden = tuple(
-            jnp.full((h1, h0), _inverse_softplus(1.0 / h0))
-            for h0, h1 in itertools.pairwise(widths)
+            jnp.full((h1, h0), _inverse_softplus(1.0 / h0)) for h0, h1 in itertools.pairwise(widths)
         )
         gain = share * (scale / sharpness) ** 2 * 4.0 * dimension / (len(widths) * widths[-1])
         output = jnp.full((widths[-1],), _inverse_softplus(gain))
         maximum = None
         if pieces:
             maximum = SoftMaximum.random(
-                jax.random.fold_in(key, 0), dimension, pieces, share=share, scale=scale,
+                jax.random.fold_in(key, 0),
+                dimension,
+                pieces,
+                share=share,
+                scale=scale,
                 sharpness=sharpness,
             )
         rest = 1.0 - share * (1 if maximum is None else 2) - floor
         return cls(
-            inputs, biases, hidden, output, jnp.zeros(dimension),
-            jnp.sqrt(0.5 * rest) * jnp.eye(dimension), jnp.log(jnp.asarray(0.5 * rest)),
-            activation, floor, maximum,
+            inputs,
+            biases,
+            hidden,
+            output,
+            jnp.zeros(dimension),
+            jnp.sqrt(0.5 * rest) * jnp.eye(dimension),
+            jnp.log(jnp.asarray(0.5 * rest)),
+            activation,
+            floor,
+            maximum,
         )
 
     @property

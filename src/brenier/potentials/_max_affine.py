@@ -37,7 +37,12 @@ class MaxAffine(AbstractPotential):
 
     @classmethod
     def identity(
-        cls, key: Key, dimension: int, pieces: int, *, scale: float = 1.0,
+        cls,
+        key: Key,
+        dimension: int,
+        pieces: int,
+        *,
+        scale: float = 1.0,
         strong_convexity: float = 0.1,
     ) -> "MaxAffine":
         """Tangents of ((1 − m)/2)‖x‖² at anchors N(0, scale²): the identity map, quantised."""
@@ -75,8 +80,14 @@ class LogSumExp(AbstractPotential):
 
     @classmethod
     def identity(
-        cls, key: Key, dimension: int, pieces: int, *, scale: float = 1.0,
-        temperature: float = 0.5, strong_convexity: float = 0.1,
+        cls,
+        key: Key,
+        dimension: int,
+        pieces: int,
+        *,
+        scale: float = 1.0,
+        temperature: float = 0.5,
+        strong_convexity: float = 0.1,
     ) -> "LogSumExp":
         """Smoothed tangents of ((1 − m)/2)‖x‖² at anchors N(0, scale²): about the identity map."""
         slopes, offsets, log_modulus = _identity_pieces(
@@ -118,7 +129,13 @@ class SoftMaximum(AbstractPotential):
 
     @classmethod
     def random(
-        cls, key: Key, dimension: int, pieces: int, *, share: float, scale: float = 1.0,
+        cls,
+        key: Key,
+        dimension: int,
+        pieces: int,
+        *,
+        share: float,
+        scale: float = 1.0,
         sharpness: float = 1.0,
     ) -> "SoftMaximum":
         """Gaussian pieces whose mean Hessian is at most ``share`` of I on points of ``scale``.

@@ -32,8 +32,11 @@ class Preconditioned(AbstractPotential):
 
     @classmethod
     def gaussian(
-        cls, source_mean: ArrayLike, source_covariance: ArrayLike,
-        target_mean: ArrayLike, target_covariance: ArrayLike,
+        cls,
+        source_mean: ArrayLike,
+        source_covariance: ArrayLike,
+        target_mean: ArrayLike,
+        target_covariance: ArrayLike,
     ) -> "Preconditioned":
         """The potential ½‖·‖² in coordinates of unit scale where the Gaussian map is the identity.
 
@@ -44,8 +47,11 @@ class Preconditioned(AbstractPotential):
         matrix = sqrtm_spd(gaussian_map_matrix(source, target))
         scale = jnp.sqrt(jnp.trace(matrix @ source @ matrix) / source.shape[0])
         return cls(
-            Quadratic.identity(source.shape[0]), matrix, jnp.asarray(source_mean),
-            jnp.asarray(target_mean), scale,
+            Quadratic.identity(source.shape[0]),
+            matrix,
+            jnp.asarray(source_mean),
+            jnp.asarray(target_mean),
+            scale,
         )
 
     @property

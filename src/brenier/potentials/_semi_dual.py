@@ -52,8 +52,13 @@ class _State(NamedTuple):
 
 @eqx.filter_jit
 def minimise_semi_dual(
-    potential: AbstractPotential, x: Points, y: Points, *,
-    start: Points | None = None, steps: int = 100, damping: float = 1.0,
+    potential: AbstractPotential,
+    x: Points,
+    y: Points,
+    *,
+    start: Points | None = None,
+    steps: int = 100,
+    damping: float = 1.0,
 ) -> SemiDualFit:
     """min over the parameters of J(φ) = mean φ(x_i) + mean φ*(y_j), whose minimiser transports.
 
@@ -111,17 +116,28 @@ def minimise_semi_dual(
         slope = gradient(kept, points)
         delta, curvature = _newton_step(kept, rebuild, points, slope, damping)
         return _State(
-            kept, points, jnp.where(better, value, state.value), damping, state.step + 1,
+            kept,
+            points,
+            jnp.where(better, value, state.value),
+            damping,
+            state.step + 1,
             jnp.where(idle, state.idle + 1, jnp.where(better, 0, state.idle)),
             # The model's fall: ⟨g, δ⟩ + ½⟨δ, Gδ⟩ < 0.
-            kept + delta, -(slope @ delta + 0.5 * curvature),
+            kept + delta,
+            -(slope @ delta + 0.5 * curvature),
         )
 
     spread = jnp.sum(jnp.var(y, axis=0))
     infinite, zero = jnp.asarray(jnp.inf, flat.dtype), jnp.asarray(0)
     first = _State(
-        flat, y if start is None else start, infinite, jnp.asarray(damping, flat.dtype),
-        zero, zero, flat, infinite,
+        flat,
+        y if start is None else start,
+        infinite,
+        jnp.asarray(damping, flat.dtype),
+        zero,
+        zero,
+        flat,
+        infinite,
     )
     last = jax.lax.while_loop(unfinished, iterate, first)
     return SemiDualFit(rebuild(last.flat), last.value, last.step - 1)

@@ -9,22 +9,24 @@ from brenier.problems._figure2 import figure2
 from brenier.problems._gaussian import affine, gaussian
 from brenier.problems._problem import Problem
 
-BANK: Mapping[str, Callable[[], Problem]] = MappingProxyType({
-    "affine": affine,
-    "gaussian-2": partial(gaussian, 2),
-    "gaussian-10": partial(gaussian, 10),
-    "gaussian-50": partial(gaussian, 50),
-    "figure2": figure2,
-    "radial-2": partial(radial, 2),
-    "radial-10": partial(radial, 10),
-    "separable-2": partial(separable, 2),
-    "separable-10": partial(separable, 10),
-    "convex-2": partial(random_convex, 2),
-    "convex-8": partial(random_convex, 8),
-    "convex-32": partial(random_convex, 32),
-    "convex-mixture-2": partial(random_convex, 2, source="mixture"),
-    "convex-mixture-8": partial(random_convex, 8, source="mixture"),
-})
+BANK: Mapping[str, Callable[[], Problem]] = MappingProxyType(
+    {
+        "affine": affine,
+        "gaussian-2": partial(gaussian, 2),
+        "gaussian-10": partial(gaussian, 10),
+        "gaussian-50": partial(gaussian, 50),
+        "figure2": figure2,
+        "radial-2": partial(radial, 2),
+        "radial-10": partial(radial, 10),
+        "separable-2": partial(separable, 2),
+        "separable-10": partial(separable, 10),
+        "convex-2": partial(random_convex, 2),
+        "convex-8": partial(random_convex, 8),
+        "convex-32": partial(random_convex, 32),
+        "convex-mixture-2": partial(random_convex, 2, source="mixture"),
+        "convex-mixture-8": partial(random_convex, 8, source="mixture"),
+    }
+)
 
 
 def problem(name: str) -> Problem:

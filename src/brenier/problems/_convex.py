@@ -29,8 +29,9 @@ class RadialPotential(AbstractPotential):
 
     def __check_init__(self):
         if not (self.core > 0 and self.swell > -self.core):
-            raise ValueError(f"swell: got {self.swell} with core {self.core}; wants "
-                             "core > 0 and swell > -core.")
+            raise ValueError(
+                f"swell: got {self.swell} with core {self.core}; wants core > 0 and swell > -core."
+            )
 
     @property
     def dimension(self) -> int:
@@ -82,8 +83,12 @@ def radial(dimension: int, *, swell: float = 2.0, core: float = 0.5) -> Problem:
     """
     check_at_least("dimension", dimension, 1)
     potential = RadialPotential(jnp.zeros(dimension), swell, core)
-    return known(f"radial-{dimension}", Gaussian.standard(dimension), potential,
-                 "closed form: a radial monotone map is the gradient of a convex function")
+    return known(
+        f"radial-{dimension}",
+        Gaussian.standard(dimension),
+        potential,
+        "closed form: a radial monotone map is the gradient of a convex function",
+    )
 
 
 def separable(dimension: int) -> Problem:
@@ -94,15 +99,16 @@ def separable(dimension: int) -> Problem:
     """
     check_at_least("dimension", dimension, 1)
     amplitudes = jnp.asarray(np.linspace(3.0, -0.7, dimension))
-    return known(f"separable-{dimension}", Gaussian.standard(dimension),
-                 SeparablePotential(amplitudes),
-                 "closed form: monotone maps of the axes are together the gradient of a convex "
-                 "function")
+    return known(
+        f"separable-{dimension}",
+        Gaussian.standard(dimension),
+        SeparablePotential(amplitudes),
+        "closed form: monotone maps of the axes are together the gradient of a convex function",
+    )
 
 
 def random_convex(
-    dimension: int, *, pieces: int | None = None,
-    source: str = "gaussian", seed: int = 0,
+    dimension: int, *, pieces: int | None = None, source: str = "gaussian", seed: int = 0
 ) -> Problem:
     """T* = ∇φ, φ a random log-sum-exp plus a quadratic: known answers in any dimension.
 
@@ -130,8 +136,12 @@ def random_convex(
     length = 2.0 * math.sqrt(dimension)
     slopes = length * _directions(rng, count, dimension)
     offsets = 0.5 * length * rng.normal(size=count)
-    potential = LogSumExp(jnp.asarray(slopes), jnp.asarray(offsets),
-                          jnp.asarray(math.log(0.3 * length)), jnp.asarray(math.log(0.5)))
+    potential = LogSumExp(
+        jnp.asarray(slopes),
+        jnp.asarray(offsets),
+        jnp.asarray(math.log(0.3 * length)),
+        jnp.asarray(math.log(0.5)),
+    )
     measure: AbstractMeasure = Gaussian.standard(dimension)
     if source == "mixture":
         covariances = np.tile(0.3 * np.eye(dimension), (3, 1, 1))
@@ -139,8 +149,12 @@ def random_convex(
             np.full(3, 1.0 / 3.0), 2.0 * _directions(rng, 3, dimension), covariances
         )
     name = f"convex-{dimension}" if source == "gaussian" else f"convex-mixture-{dimension}"
-    return known(name, measure, potential,
-                 "after Korotin et al. (2021), Do neural optimal transport solvers work?")
+    return known(
+        name,
+        measure,
+        potential,
+        "after Korotin et al. (2021), Do neural optimal transport solvers work?",
+    )
 
 
 def _directions(rng: np.random.Generator, count: int, dimension: int) -> np.ndarray:

@@ -44,8 +44,9 @@ class QuarticMixture(eqx.Module):
         """q_i(x)."""
         away = x - self.quadratic_centres
         squares = jnp.square(x - self.quartic_centres)
-        return (jnp.einsum("ki,kij,kj->k", away, self.quadratic, away)
-                + jnp.einsum("ki,kij,kj->k", squares, self.quartic, squares))
+        return jnp.einsum("ki,kij,kj->k", away, self.quadratic, away) + jnp.einsum(
+            "ki,kij,kj->k", squares, self.quartic, squares
+        )
 
 
 def quartic_mixture(seed: int, dimension: int) -> QuarticMixture:

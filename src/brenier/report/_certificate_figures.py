@@ -45,20 +45,34 @@ def interval_figure(defect: "Defect", cost: float, tolerance: float | None) -> S
         bound = 100.0 * tolerance if relative else tolerance * cost / (1.0 + tolerance)
     interval = (
         (100.0 * defect.relative_lower, 100.0 * defect.relative_upper)
-        if relative else (defect.lower, defect.upper)
-    )  # fmt: skip
+        if relative
+        else (defect.lower, defect.upper)
+    )
     unit = " %" if relative else ""
-    rows = [("permutation Δ<sub>n</sub>", "diamond", BLUE, defect.matched, defect.matched_stderr),
-            ("Fenchel–Young gap", "circle", RED, defect.gap, defect.gap_stderr)]  # fmt: skip
+    rows = [
+        ("permutation Δ<sub>n</sub>", "diamond", BLUE, defect.matched, defect.matched_stderr),
+        ("Fenchel–Young gap", "circle", RED, defect.gap, defect.gap_stderr),
+    ]
     ends = [*interval, *(place(m + s) for *_, m, s in rows), *([bound] if bound else [])]
     most = max([e for e in ends if math.isfinite(e)] + [1e-300])
     right = 1.08 * most if math.isfinite(interval[1]) else 1.5 * most
-    data: list[Spec] = [{
-        "type": "scatter", "x": [interval[0], min(interval[1], 0.97 * right)], "y": [2, 2],
-        "mode": "lines+markers", "line": {"width": 9, "color": INK}, "hoverinfo": "x",
-        "marker": {"size": 20, "color": INK, "line": {"width": 3, "color": INK}, "opacity": 1,
-                   "symbol": ["line-ns", "line-ns" if interval[1] <= right else "triangle-right"]},
-    }]  # fmt: skip
+    data: list[Spec] = [
+        {
+            "type": "scatter",
+            "x": [interval[0], min(interval[1], 0.97 * right)],
+            "y": [2, 2],
+            "mode": "lines+markers",
+            "line": {"width": 9, "color": INK},
+            "hoverinfo": "x",
+            "marker": {
+                "size": 20,
+                "color": INK,
+                "line": {"width": 3, "color": INK},
+                "opacity": 1,
+                "symbol": ["line-ns", "line-ns" if interval[1] <= right else "triangle-right"],
+            },
+        }
+    ]
     says = " to ".join(dict.fromkeys(map(_number, interval))) + unit
     if not math.isfinite(interval[1]):
         says = f"from {_number(interval[0])}{unit},<br>no upper bound"
@@ -67,13 +81,24 @@ def interval_figure(defect: "Defect", cost: float, tolerance: float | None) -> S
         centre, low, high = (place(v) for v in (mean, mean - stderr, mean + stderr))
         labels.append(f"{label}<br>{_number(centre)}{unit}")
         shown = min(centre, right)
-        data.append({
-            "type": "scatter", "x": [shown], "y": [row], "mode": "markers", "hoverinfo": "x",
-            "marker": {"size": 11, "color": ink, "symbol": symbol},
-            "error_x": {"type": "data", "symmetric": False, "color": ink, "thickness": 1.5,
-                        "array": [min(high, right) - shown],
-                        "arrayminus": [shown - min(low, right)]},
-        })  # fmt: skip
+        data.append(
+            {
+                "type": "scatter",
+                "x": [shown],
+                "y": [row],
+                "mode": "markers",
+                "hoverinfo": "x",
+                "marker": {"size": 11, "color": ink, "symbol": symbol},
+                "error_x": {
+                    "type": "data",
+                    "symmetric": False,
+                    "color": ink,
+                    "thickness": 1.5,
+                    "array": [min(high, right) - shown],
+                    "arrayminus": [shown - min(low, right)],
+                },
+            }
+        )
     shapes, notes = [_line(0.0, INK, "solid")], []
     if tolerance is not None and bound is not None:
         shapes.append(_line(bound, _GREY, "dash"))
@@ -81,9 +106,15 @@ def interval_figure(defect: "Defect", cost: float, tolerance: float | None) -> S
         notes.append(_mark(f"tolerance p = {_number(100.0 * tolerance)} %", bound, left))
     title = "D(T) relative to W₂², per cent" if relative else "D(T)"
     axis = _axis(title) | {"range": [-0.02 * right, right]}
-    rows_axis = {"range": [-0.5, 2.9], "fixedrange": True, "tickvals": [2, 1, 0],
-                 "ticktext": labels, "automargin": True, "showgrid": False,
-                 "zeroline": False}  # fmt: skip
+    rows_axis = {
+        "range": [-0.5, 2.9],
+        "fixedrange": True,
+        "tickvals": [2, 1, 0],
+        "ticktext": labels,
+        "automargin": True,
+        "showgrid": False,
+        "zeroline": False,
+    }
     layout = _layout(250, axis, rows_axis)
     layout |= {"showlegend": False, "shapes": shapes, "annotations": notes}
     return {"data": data, "layout": layout}
@@ -95,14 +126,26 @@ def map_figure(x: np.ndarray, tx: np.ndarray, views: Views) -> Spec:
         order = np.argsort(x[:, 0])
         ends = [float(x.min()), float(x.max())]
         data = [
-            {"type": "scatter", "x": ends, "y": ends, "mode": "lines", "name": "T(x) = x",
-             "line": {"color": _GREY, "width": 1, "dash": "dash"}, "hoverinfo": "skip"},
-            {"type": "scatter", "x": _short(x[order, 0]), "y": _short(tx[order, 0]),
-             "mode": "markers", "name": "T(x)", "marker": {"size": 4, "color": RED}},
-        ]  # fmt: skip
+            {
+                "type": "scatter",
+                "x": ends,
+                "y": ends,
+                "mode": "lines",
+                "name": "T(x) = x",
+                "line": {"color": _GREY, "width": 1, "dash": "dash"},
+                "hoverinfo": "skip",
+            },
+            {
+                "type": "scatter",
+                "x": _short(x[order, 0]),
+                "y": _short(tx[order, 0]),
+                "mode": "markers",
+                "name": "T(x)",
+                "marker": {"size": 4, "color": RED},
+            },
+        ]
         name = views.labels[0]
-        return {"data": data,
-                "layout": _layout(440, _axis(name), _axis(f"T: image of {name}"))}  # fmt: skip
+        return {"data": data, "layout": _layout(440, _axis(name), _axis(f"T: image of {name}"))}
     start, end = views(x), views(tx)
     scales = views.scales()
     chosen = spaced(start[:2] / scales, _ARROWS)
@@ -114,15 +157,26 @@ def map_figure(x: np.ndarray, tx: np.ndarray, views: Views) -> Spec:
     heads = np.zeros((len(chosen), 3))
     heads[:, 1] = np.minimum(600.0 * lengths, 8.0)
     data = [
-        _choosable(arrows, {
-            "mode": "lines+markers", "name": "T(x), image", "hoverinfo": "skip",
-            "line": {"color": "rgba(95, 107, 118, 0.55)", "width": 1},
-            "marker": {"symbol": "arrow", "angleref": "previous", "color": RED,
-                       "size": heads.ravel().round(1).tolist(), "opacity": 1},
-        }),
-        _choosable(start, {"mode": "markers", "name": "x, source",
-                           "marker": {"size": 4.5, "color": BLUE}}),
-    ]  # fmt: skip
+        _choosable(
+            arrows,
+            {
+                "mode": "lines+markers",
+                "name": "T(x), image",
+                "hoverinfo": "skip",
+                "line": {"color": "rgba(95, 107, 118, 0.55)", "width": 1},
+                "marker": {
+                    "symbol": "arrow",
+                    "angleref": "previous",
+                    "color": RED,
+                    "size": heads.ravel().round(1).tolist(),
+                    "opacity": 1,
+                },
+            },
+        ),
+        _choosable(
+            start, {"mode": "markers", "name": "x, source", "marker": {"size": 4.5, "color": BLUE}}
+        ),
+    ]
     return {"data": data, "layout": _plane_layout(views, 560)}
 
 
@@ -130,28 +184,55 @@ def asymmetry_figure(asymmetry: "Asymmetry", ring: "Ring | None", views: Views) 
     """Where DT is how asymmetric: its largest value marked, the ring drawn if it proves."""
     order = np.argsort(asymmetry.values[:_CLOUD])  # the darkest on top
     data = [
-        _choosable(views(asymmetry.points[order]), {
-            "mode": "markers", "name": "a(x)", "showlegend": False,
-            "marker": {
-                "size": 6, "color": _short(asymmetry.values[order]), "colorscale": _SCALE,
-                "cmin": 0.0, "cmax": max(asymmetry.max, 4.0 * asymmetry.error, _FLOOR),
-                "colorbar": {"title": {"text": "a(x)", "font": {"size": 13}}, "len": 0.9,
-                             "thickness": 12, "outlinewidth": 0, "exponentformat": "power"},
+        _choosable(
+            views(asymmetry.points[order]),
+            {
+                "mode": "markers",
+                "name": "a(x)",
+                "showlegend": False,
+                "marker": {
+                    "size": 6,
+                    "color": _short(asymmetry.values[order]),
+                    "colorscale": _SCALE,
+                    "cmin": 0.0,
+                    "cmax": max(asymmetry.max, 4.0 * asymmetry.error, _FLOOR),
+                    "colorbar": {
+                        "title": {"text": "a(x)", "font": {"size": 13}},
+                        "len": 0.9,
+                        "thickness": 12,
+                        "outlinewidth": 0,
+                        "exponentformat": "power",
+                    },
+                },
             },
-        }),
-        _choosable(views(np.array([asymmetry.argmax])), {
-            "mode": "markers", "name": f"largest, a = {asymmetry.max:.3g}",
-            "marker": {"size": 15, "color": RED, "symbol": "circle-open",
-                       "line": {"width": 3, "color": RED}},
-        }),
-    ]  # fmt: skip
+        ),
+        _choosable(
+            views(np.array([asymmetry.argmax])),
+            {
+                "mode": "markers",
+                "name": f"largest, a = {asymmetry.max:.3g}",
+                "marker": {
+                    "size": 15,
+                    "color": RED,
+                    "symbol": "circle-open",
+                    "line": {"width": 3, "color": RED},
+                },
+            },
+        ),
+    ]
     if ring is not None and ring.proven:
         every = max(1, ring.k // _RING_DRAWN)
         closed = np.concatenate([ring.points[::every], ring.points[:1]])
-        data.append(_choosable(views(closed), {
-            "mode": "lines", "name": f"ring of {ring.k:,} neighbours",
-            "line": {"width": 2, "color": RED},
-        }))  # fmt: skip
+        data.append(
+            _choosable(
+                views(closed),
+                {
+                    "mode": "lines",
+                    "name": f"ring of {ring.k:,} neighbours",
+                    "line": {"width": 2, "color": RED},
+                },
+            )
+        )
     return {"data": data, "layout": _plane_layout(views, 500)}
 
 
@@ -160,17 +241,30 @@ def asymmetry_histogram(asymmetry: "Asymmetry") -> Spec:
     right = 1.05 * max(asymmetry.max, 4.0 * asymmetry.error, _FLOOR)
     counts, edges = np.histogram(asymmetry.values, bins=_BINS, range=(0.0, right))
     centres = 0.5 * (edges[1:] + edges[:-1])
-    data = [{"type": "bar", "x": _short(centres), "y": (counts / counts.sum()).tolist(),
-             "width": float(edges[1]), "marker": {"color": BLUE, "opacity": 0.45},
-             "showlegend": False}]  # fmt: skip
+    data = [
+        {
+            "type": "bar",
+            "x": _short(centres),
+            "y": (counts / counts.sum()).tolist(),
+            "width": float(edges[1]),
+            "marker": {"color": BLUE, "opacity": 0.45},
+            "showlegend": False,
+        }
+    ]
     marks = [("mean", asymmetry.mean), *zip(_QUANTILES, asymmetry.quantiles, strict=True)]
     top = 1.08 * float((counts / counts.sum()).max())
     for (label, value), dash in zip(marks, ("solid", "dash", "dot", "dashdot"), strict=True):
-        data.append({
-            "type": "scatter", "mode": "lines", "x": [value, value], "y": [0.0, top],
-            "name": f"{label}: {value:.3g}", "hoverinfo": "name",
-            "line": {"color": RED if label == "mean" else INK, "width": 1.5, "dash": dash},
-        })  # fmt: skip
+        data.append(
+            {
+                "type": "scatter",
+                "mode": "lines",
+                "x": [value, value],
+                "y": [0.0, top],
+                "name": f"{label}: {value:.3g}",
+                "hoverinfo": "name",
+                "line": {"color": RED if label == "mean" else INK, "width": 1.5, "dash": dash},
+            }
+        )
     across = _axis("asymmetry a(x)") | {"range": [0.0, right]}
     layout = _layout(270, across, _axis("share of points") | {"range": [0.0, top]})
     return {"data": data, "layout": layout}
@@ -184,27 +278,52 @@ def ring_figure(ring: "Ring") -> Spec:
     every = np.unique(np.linspace(0, ring.k, _RING_ARROWS, endpoint=False).astype(int))
     shown = np.unique(np.linspace(0, ring.k, _RING_DRAWN, endpoint=False).astype(int))
     data: list[Spec] = []
-    for name, to, ink, dash in (("to its own image", t, _GREY, "solid"),
-                                ("to the next one's", np.roll(t, -1, axis=1), RED, "dot")):
+    for name, to, ink, dash in (
+        ("to its own image", t, _GREY, "solid"),
+        ("to the next one's", np.roll(t, -1, axis=1), RED, "dot"),
+    ):
         lines = np.stack([x[:, every], to[:, every], np.full((2, len(every)), np.nan)], axis=2)
         across, up = lines.reshape(2, -1)
-        data.append({"type": "scatter", "x": _short(across), "y": _short(up), "mode": "lines",
-                     "name": name, "line": {"color": ink, "width": 1.2, "dash": dash},
-                     "hoverinfo": "skip"})  # fmt: skip
+        data.append(
+            {
+                "type": "scatter",
+                "x": _short(across),
+                "y": _short(up),
+                "mode": "lines",
+                "name": name,
+                "line": {"color": ink, "width": 1.2, "dash": dash},
+                "hoverinfo": "skip",
+            }
+        )
     # An image can lie right on a point: it is drawn as a circle about it.
-    discs = (("x<sub>j</sub>", x, {"size": 5, "color": BLUE}),
-             ("T(x<sub>j</sub>)", t, {"size": 11, "color": RED, "symbol": "circle-open",
-                                      "line": {"width": 1.5}}))  # fmt: skip
+    discs = (
+        ("x<sub>j</sub>", x, {"size": 5, "color": BLUE}),
+        (
+            "T(x<sub>j</sub>)",
+            t,
+            {"size": 11, "color": RED, "symbol": "circle-open", "line": {"width": 1.5}},
+        ),
+    )
     for name, cloud, marker in discs:
-        data.append({"type": "scatter", "x": _short(cloud[0, shown]), "y": _short(cloud[1, shown]),
-                     "mode": "markers", "name": name, "marker": marker})
+        data.append(
+            {
+                "type": "scatter",
+                "x": _short(cloud[0, shown]),
+                "y": _short(cloud[1, shown]),
+                "mode": "markers",
+                "name": name,
+                "marker": marker,
+            }
+        )
     return {"data": data, "layout": _layout(420, _axis(""), _axis("") | {"scaleanchor": "x"})}
 
 
 def clouds_figure(samples: dict[str, np.ndarray], views: Views) -> Spec:
     """Source, images and target over each other, with their marginals."""
-    clouds = [("x, source", BLUE, "circle", samples["x"]),
-              ("T(x), image", RED, "circle", samples["tx"])]  # fmt: skip
+    clouds = [
+        ("x, source", BLUE, "circle", samples["x"]),
+        ("T(x), image", RED, "circle", samples["tx"]),
+    ]
     if "y" in samples:
         clouds.append(("y, target", INK, "circle-open", samples["y"]))
     seen = [(name, ink, symbol, views(points)) for name, ink, symbol, points in clouds]
@@ -212,10 +331,18 @@ def clouds_figure(samples: dict[str, np.ndarray], views: Views) -> Spec:
     data = []
     if not line:
         for name, ink, symbol, columns in seen:
-            data.append(_choosable(columns[:, :_CLOUD], {
-                "mode": "markers", "name": name, "legendgroup": name, "opacity": 0.55,
-                "marker": {"size": 4.5, "color": ink, "symbol": symbol},
-            }))  # fmt: skip
+            data.append(
+                _choosable(
+                    columns[:, :_CLOUD],
+                    {
+                        "mode": "markers",
+                        "name": name,
+                        "legendgroup": name,
+                        "opacity": 0.55,
+                        "marker": {"size": 4.5, "color": ink, "symbol": symbol},
+                    },
+                )
+            )
     steps = [_densities([columns[v] for *_, columns in seen]) for v in range(len(views.labels))]
     for side in ("x",) if line else ("x", "y"):
         for i, (name, ink, _, _) in enumerate(seen):
@@ -223,22 +350,35 @@ def clouds_figure(samples: dict[str, np.ndarray], views: Views) -> Spec:
                 {"x": edges, "y": heights[i]} if side == "x" else {"x": heights[i], "y": edges}
                 for edges, heights in steps
             ]
-            data.append({
-                "type": "scatter", **margins[0 if side == "x" else 1], "mode": "lines",
-                "name": name, "legendgroup": name, "showlegend": line, "hoverinfo": "skip",
-                "line": {"color": ink, "width": 1.5, "shape": "hv" if side == "x" else "vh",
-                         "dash": "dot" if name.startswith("y") else "solid"},
-                "meta": {"margins": margins, "side": side},
-                **({} if line else {"yaxis": "y2"} if side == "x" else {"xaxis": "x2"}),
-            })  # fmt: skip
+            data.append(
+                {
+                    "type": "scatter",
+                    **margins[0 if side == "x" else 1],
+                    "mode": "lines",
+                    "name": name,
+                    "legendgroup": name,
+                    "showlegend": line,
+                    "hoverinfo": "skip",
+                    "line": {
+                        "color": ink,
+                        "width": 1.5,
+                        "shape": "hv" if side == "x" else "vh",
+                        "dash": "dot" if name.startswith("y") else "solid",
+                    },
+                    "meta": {"margins": margins, "side": side},
+                    **({} if line else {"yaxis": "y2"} if side == "x" else {"xaxis": "x2"}),
+                }
+            )
     if line:
         up = _axis("density") | {"rangemode": "tozero"}
         return {"data": data, "layout": _layout(380, _axis(views.labels[0]), up)}
     layout = _plane_layout(views, 640)
     hidden = {"showticklabels": False, "showgrid": False, "rangemode": "tozero", "zeroline": False}
     layout["xaxis"]["domain"] = layout["yaxis"]["domain"] = [0.0, 0.8]
-    layout |= {"xaxis2": {**hidden, "domain": [0.82, 1.0]},
-               "yaxis2": {**hidden, "domain": [0.82, 1.0]}}  # fmt: skip
+    layout |= {
+        "xaxis2": {**hidden, "domain": [0.82, 1.0]},
+        "yaxis2": {**hidden, "domain": [0.82, 1.0]},
+    }
     return {"data": data, "layout": layout}
 
 
@@ -247,11 +387,17 @@ def growth_figure(defect: "Defect") -> Spec:
     sizes, means = [row.n for row in defect.growth], [row.mean for row in defect.growth]
     low, high = math.log10(sizes[0]) - 0.15, math.log10(sizes[-1]) + 0.35
     ends = [10**low, 10**high]
-    data = [{
-        "type": "scatter", "x": sizes, "y": means, "mode": "lines+markers",
-        "name": "Δ<sub>n</sub>, mean of the batches", "line": {"color": BLUE, "width": 2},
-        "marker": {"size": 9, "symbol": "diamond", "color": BLUE},
-    }]  # fmt: skip
+    data = [
+        {
+            "type": "scatter",
+            "x": sizes,
+            "y": means,
+            "mode": "lines+markers",
+            "name": "Δ<sub>n</sub>, mean of the batches",
+            "line": {"color": BLUE, "width": 2},
+            "marker": {"size": 9, "symbol": "diamond", "color": BLUE},
+        }
+    ]
     levels = [("certified lower bound", defect.lower, INK, "solid")]
     if not math.isnan(defect.estimate):
         levels.append(("extrapolated: an estimate, no bound", defect.estimate, RED, "dot"))
@@ -260,11 +406,23 @@ def growth_figure(defect: "Defect") -> Spec:
     if defect.upper <= 3.0 * top or (top == 0.0 and math.isfinite(defect.upper)):
         levels.append(("certified upper bound", defect.upper, INK, "dash"))
     for name, level, ink, dash in levels:
-        data.append({"type": "scatter", "x": ends, "y": [level, level], "mode": "lines",
-                     "name": name, "line": {"color": ink, "width": 1.5, "dash": dash}})
+        data.append(
+            {
+                "type": "scatter",
+                "x": ends,
+                "y": [level, level],
+                "mode": "lines",
+                "name": name,
+                "line": {"color": ink, "width": 1.5, "dash": dash},
+            }
+        )
     most = max([level for _, level, _, _ in levels] + means) or 1.0
-    across = _axis("pairs n") | {"type": "log", "range": [low, high], "tickvals": sizes,
-                                 "ticktext": [f"{n:,}" for n in sizes]}  # fmt: skip
+    across = _axis("pairs n") | {
+        "type": "log",
+        "range": [low, high],
+        "tickvals": sizes,
+        "ticktext": [f"{n:,}" for n in sizes],
+    }
     up = _axis("D(T)") | {"range": [-0.04 * most, 1.12 * most]}
     return {"data": data, "layout": _layout(360, across, up)}
 
@@ -315,22 +473,43 @@ def _number(value: float) -> str:
 
 
 def _axis(title: str) -> Spec:
-    return {"title": {"text": title, "font": {"size": 13}}, "gridcolor": _FAINT,
-            "zeroline": False, "linecolor": _GREY, "ticks": "outside", "tickcolor": _GREY,
-            "automargin": True, "exponentformat": "power"}  # fmt: skip
+    return {
+        "title": {"text": title, "font": {"size": 13}},
+        "gridcolor": _FAINT,
+        "zeroline": False,
+        "linecolor": _GREY,
+        "ticks": "outside",
+        "tickcolor": _GREY,
+        "automargin": True,
+        "exponentformat": "power",
+    }
 
 
 def _layout(height: int, xaxis: Spec, yaxis: Spec) -> Spec:
     return {
-        "height": height, "autosize": True, "margin": {"l": 56, "r": 16, "t": 34, "b": 48},
-        "font": {"family": "system-ui, -apple-system, 'Segoe UI', sans-serif", "size": 13,
-                 "color": INK},
-        "paper_bgcolor": "rgba(0,0,0,0)", "plot_bgcolor": "rgba(0,0,0,0)", "xaxis": xaxis,
-        "yaxis": yaxis, "hovermode": "closest", "dragmode": "pan",
+        "height": height,
+        "autosize": True,
+        "margin": {"l": 56, "r": 16, "t": 34, "b": 48},
+        "font": {
+            "family": "system-ui, -apple-system, 'Segoe UI', sans-serif",
+            "size": 13,
+            "color": INK,
+        },
+        "paper_bgcolor": "rgba(0,0,0,0)",
+        "plot_bgcolor": "rgba(0,0,0,0)",
+        "xaxis": xaxis,
+        "yaxis": yaxis,
+        "hovermode": "closest",
+        "dragmode": "pan",
         "modebar": {"bgcolor": "rgba(0,0,0,0)", "color": "#aab2b9", "activecolor": _GREY},
-        "legend": {"orientation": "h", "x": 0, "y": 1.01, "yanchor": "bottom",
-                   "itemsizing": "constant"},
-    }  # fmt: skip
+        "legend": {
+            "orientation": "h",
+            "x": 0,
+            "y": 1.01,
+            "yanchor": "bottom",
+            "itemsizing": "constant",
+        },
+    }
 
 
 def _plane_layout(views: Views, height: int) -> Spec:
@@ -343,12 +522,29 @@ def _plane_layout(views: Views, height: int) -> Spec:
 
 
 def _line(at: float, ink: str, dash: str) -> Spec:
-    return {"type": "line", "xref": "x", "yref": "paper", "x0": at, "x1": at, "y0": 0, "y1": 1,
-            "line": {"color": ink, "width": 1.3, "dash": dash}, "layer": "between"}  # fmt: skip
+    return {
+        "type": "line",
+        "xref": "x",
+        "yref": "paper",
+        "x0": at,
+        "x1": at,
+        "y0": 0,
+        "y1": 1,
+        "line": {"color": ink, "width": 1.3, "dash": dash},
+        "layer": "between",
+    }
 
 
 def _mark(text: str, at: float, left: bool) -> Spec:
     """Beside the upper end of a vertical line, on its left or its right."""
-    return {"text": text, "x": at, "yref": "paper", "y": 1.0, "yanchor": "top", "showarrow": False,
-            "xanchor": "right" if left else "left", "xshift": -5 if left else 5,
-            "font": {"size": 12}}  # fmt: skip
+    return {
+        "text": text,
+        "x": at,
+        "yref": "paper",
+        "y": 1.0,
+        "yanchor": "top",
+        "showarrow": False,
+        "xanchor": "right" if left else "left",
+        "xshift": -5 if left else 5,
+        "font": {"size": 12},
+    }

@@ -17,9 +17,14 @@ if TYPE_CHECKING:
 
 # Longer rings are not printed: their numbers would be the page.
 _RING_NUMBERS = 200_000
-_MARKS = {"optimal": ("good", "✓"), "reached": ("good", "✓"), "not optimal": ("bad", "✗"),
-          "not reached": ("bad", "✗"), "undecided": ("open", "?"),
-          "not asked": ("none", "–")}  # fmt: skip
+_MARKS = {
+    "optimal": ("good", "✓"),
+    "reached": ("good", "✓"),
+    "not optimal": ("bad", "✗"),
+    "not reached": ("bad", "✗"),
+    "undecided": ("open", "?"),
+    "not asked": ("none", "–"),
+}
 _SUBSCRIPTS = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
 # Question, formula, where it stands: the numbers are those of MATH_5.
 _DEFINITIONS = """
@@ -55,12 +60,21 @@ def certificate_page(certificate: "Certificate") -> str:
     style = here.joinpath("certificate.css").read_text(encoding="utf-8")
     script = here.joinpath("certificate.js").read_text(encoding="utf-8")
     numbered = _Figures(drawn, views)
-    body = "\n".join([
-        _head(certificate), _verdicts(certificate), _interval(certificate, numbered),
-        _map(certificate, numbered), _asymmetry(certificate, numbered),
-        _target(certificate, numbered), _growth(certificate, numbered), _table(certificate),
-        _ring(certificate, numbered), _how(certificate), _definitions(),
-    ])  # fmt: skip
+    body = "\n".join(
+        [
+            _head(certificate),
+            _verdicts(certificate),
+            _interval(certificate, numbered),
+            _map(certificate, numbered),
+            _asymmetry(certificate, numbered),
+            _target(certificate, numbered),
+            _growth(certificate, numbered),
+            _table(certificate),
+            _ring(certificate, numbered),
+            _how(certificate),
+            _definitions(),
+        ]
+    )
     data = json.dumps(drawn, allow_nan=False, separators=(",", ":")).replace("<", "\\u003c")
     return f"""<!DOCTYPE html>
 <html lang="en">
@@ -99,13 +113,19 @@ class _Figures:
         spec = self.drawn[name]
         choices = ""
         if spec["layout"].get("meta"):
-            choices = '<div class="choices">' + "".join(
-                f'<label>{label} <select data-axis="{axis}">' + "".join(
-                    f'<option value="{i}"{" selected" * (i == axis)}>{view}</option>'
-                    for i, view in enumerate(self.views.labels)
-                ) + "</select></label>"
-                for axis, label in enumerate(("horizontal", "vertical"))
-            ) + "</div>"  # fmt: skip
+            choices = (
+                '<div class="choices">'
+                + "".join(
+                    f'<label>{label} <select data-axis="{axis}">'
+                    + "".join(
+                        f'<option value="{i}"{" selected" * (i == axis)}>{view}</option>'
+                        for i, view in enumerate(self.views.labels)
+                    )
+                    + "</select></label>"
+                    for axis, label in enumerate(("horizontal", "vertical"))
+                )
+                + "</div>"
+            )
         height = spec["layout"]["height"]
         return (
             f'<figure>{choices}<div class="plot" data-figure="{name}" style="height:{height}px">'
@@ -127,17 +147,23 @@ def _title(c: "Certificate") -> str:
 
 
 def _head(c: "Certificate") -> str:
-    facts = [f"dimension {c.samples['x'].shape[1]:,}",
-             f"{_count(c.how.get('source_points', c.defect.n))} points of the source"]  # fmt: skip
+    facts = [
+        f"dimension {c.samples['x'].shape[1]:,}",
+        f"{_count(c.how.get('source_points', c.defect.n))} points of the source",
+    ]
     if c.how.get("target_points") is not None:
         facts.append(f"{_count(c.how['target_points'])} of the target")
     facts.append(f"intervals at {100 * c.defect.level:g} %")
     files = c.how.get("files")
     lines = []
     if isinstance(files, Mapping) and files:
-        lines = ['<p class="facts">' + "; ".join(
-            f"{_text(role)}: <code>{_text(name)}</code>" for role, name in files.items()
-        ) + "</p>"]  # fmt: skip
+        lines = [
+            '<p class="facts">'
+            + "; ".join(
+                f"{_text(role)}: <code>{_text(name)}</code>" for role, name in files.items()
+            )
+            + "</p>"
+        ]
     return (
         f'<header><p class="kind">Audit certificate</p><h1>{_title(c)}</h1>'
         f'<p class="facts">{" · ".join(facts)}</p>{"".join(lines)}</header>'
@@ -146,9 +172,14 @@ def _head(c: "Certificate") -> str:
 
 def _verdicts(c: "Certificate") -> str:
     v = c.verdict
-    asked = [("Is it optimal?", v.optimality, v.optimality_reason),
-             ("Does it reach the target?", v.target or "not asked",
-              v.target_reason or "no target was given")]  # fmt: skip
+    asked = [
+        ("Is it optimal?", v.optimality, v.optimality_reason),
+        (
+            "Does it reach the target?",
+            v.target or "not asked",
+            v.target_reason or "no target was given",
+        ),
+    ]
     cards = []
     for question, answer, reason in asked:
         kind, mark = _MARKS.get(answer, ("none", "–"))
@@ -162,19 +193,30 @@ def _verdicts(c: "Certificate") -> str:
 
 def _interval(c: "Certificate", figure: _Figures) -> str:
     tolerance = c.how.get("tolerance")
-    asked = "" if tolerance is None else (
-        f" Dashed: the tolerance p = {100 * tolerance:g} %; the map is called optimal where the "
-        "upper end lies left of it."
-    )  # fmt: skip
+    asked = (
+        ""
+        if tolerance is None
+        else (
+            f" Dashed: the tolerance p = {100 * tolerance:g} %; the map is called optimal where "
+            "the upper end lies left of it."
+        )
+    )
     side = 50 + 50 * c.defect.level
     none = "" if math.isfinite(c.defect.upper) else " No potential gave an upper bound."
-    return "<section><h2>How far from optimal</h2>" + figure("interval", (
-        "The defect D(T) = E‖X − T(X)‖² − W₂²(μ, T#μ), what T costs above the cheapest map to the "
-        f"same image. Bar: its interval; each end holds with probability {side:g} %.{none} "
-        "Diamond: the saving Δ<sub>n</sub> of a cheaper permutation (5.2). Disc: the "
-        "Fenchel–Young gap of a convex potential "
-        f"(5.3; here: {_text(c.defect.potential)}). Whiskers: one standard error.{asked}"
-    )) + "</section>"  # fmt: skip
+    return (
+        "<section><h2>How far from optimal</h2>"
+        + figure(
+            "interval",
+            (
+                "The defect D(T) = E‖X − T(X)‖² − W₂²(μ, T#μ), what T costs above the cheapest map to "
+                f"the same image. Bar: its interval; each end holds with probability {side:g} %.{none} "
+                "Diamond: the saving Δ<sub>n</sub> of a cheaper permutation (5.2). Disc: the "
+                "Fenchel–Young gap of a convex potential "
+                f"(5.3; here: {_text(c.defect.potential)}). Whiskers: one standard error.{asked}"
+            ),
+        )
+        + "</section>"
+    )
 
 
 def _map(c: "Certificate", figure: _Figures) -> str:
@@ -203,9 +245,11 @@ def _asymmetry(c: "Certificate", figure: _Figures) -> str:
             "<p>Only pairs (x, T(x)) were given and no map: there are no derivatives, so neither "
             "their asymmetry nor a ring of neighbours was looked at.</p></section>"
         )
-    how = "exact Jacobians" if a.step == 0 else (
-        f"central differences of step {a.step:.2g}, which err by about {a.error:.1g}"
-    )  # fmt: skip
+    how = (
+        "exact Jacobians"
+        if a.step == 0
+        else (f"central differences of step {a.step:.2g}, which err by about {a.error:.1g}")
+    )
     negative = (
         f"The symmetric part of DT has a negative eigenvalue at {100 * a.negative_share:.3g} % of "
         f"{a.n:,} points ({how})."
@@ -215,19 +259,25 @@ def _asymmetry(c: "Certificate", figure: _Figures) -> str:
             "<p>On the line every derivative is symmetric; there it is optimal to increase. "
             f"{negative}</p></section>"
         )
-    seen = "" if a.max > max(4.0 * a.error, 1e-12) else (
-        " Nowhere is a(x) above what rounding and differences could make of 0."
-    )  # fmt: skip
+    seen = (
+        ""
+        if a.max > max(4.0 * a.error, 1e-12)
+        else (" Nowhere is a(x) above what rounding and differences could make of 0.")
+    )
     ring = ""
     if c.ring is not None and c.ring.proven:
         ring = f" Within it, tiny: the ring of {c.ring.k:,} neighbours that is the proof below."
-    scatter = figure("asymmetry", (
-        "a(x) = ‖DT − DTᵀ‖<sub>F</sub> / (2‖DT‖<sub>F</sub>) (5.6), 0 everywhere for a Monge "
-        f"map. Circle: where it is largest.{ring}{seen}"
-    ))  # fmt: skip
-    histogram = figure("histogram", (
-        f"The same values at {a.n:,} points: mean, 50 %, 90 % and 99 % quantiles. {negative}"
-    ))
+    scatter = figure(
+        "asymmetry",
+        (
+            "a(x) = ‖DT − DTᵀ‖<sub>F</sub> / (2‖DT‖<sub>F</sub>) (5.6), 0 everywhere for a Monge "
+            f"map. Circle: where it is largest.{ring}{seen}"
+        ),
+    )
+    histogram = figure(
+        "histogram",
+        (f"The same values at {a.n:,} points: mean, 50 %, 90 % and 99 % quantiles. {negative}"),
+    )
     return f"{head}{scatter}{histogram}</section>"
 
 
@@ -246,13 +296,25 @@ def _target(c: "Certificate", figure: _Figures) -> str:
 
 def _growth(c: "Certificate", figure: _Figures) -> str:
     batches = ", ".join(f"{row.batches:,} × {row.n:,}" for row in c.defect.growth)
-    estimate = " No estimate could be extrapolated." if math.isnan(c.defect.estimate) else (
-        f" Its extrapolation to n → ∞, {c.defect.estimate:.4g}, is an estimate and bounds nothing."
-    )  # fmt: skip
-    return "<section><h2>Growth of the lower bound</h2>" + figure("growth", (
-        f"Δ<sub>n</sub> over batches of n pairs (batches × pairs: {batches}): E Δ<sub>n</sub> "
-        f"never exceeds D(T), and comes closer as n grows.{estimate}"
-    )) + "</section>"  # fmt: skip
+    estimate = (
+        " No estimate could be extrapolated."
+        if math.isnan(c.defect.estimate)
+        else (
+            f" Its extrapolation to n → ∞, {c.defect.estimate:.4g}, is an estimate "
+            "and bounds nothing."
+        )
+    )
+    return (
+        "<section><h2>Growth of the lower bound</h2>"
+        + figure(
+            "growth",
+            (
+                f"Δ<sub>n</sub> over batches of n pairs (batches × pairs: {batches}): E "
+                f"Δ<sub>n</sub> never exceeds D(T), and comes closer as n grows.{estimate}"
+            ),
+        )
+        + "</section>"
+    )
 
 
 def _table(c: "Certificate") -> str:
@@ -273,10 +335,11 @@ def _ring(c: "Certificate", figure: _Figures) -> str:
     head = "<section><h2>The ring: a proof to check by hand</h2>"
     if r is None:
         why = (
-            "No map was given to lay a ring with." if c.asymmetry is None else
-            "No ring was laid: the asymmetry is nowhere above what rounding and differences could "
-            "make of 0."
-        )  # fmt: skip
+            "No map was given to lay a ring with."
+            if c.asymmetry is None
+            else "No ring was laid: the asymmetry is nowhere above what rounding and differences "
+            "could make of 0."
+        )
         return f"{head}<p>{why}</p></section>"
     if not r.proven:
         return head + (
@@ -286,11 +349,14 @@ def _ring(c: "Certificate", figure: _Figures) -> str:
         )
     drawn = ""
     if "ring" in figure.drawn:
-        drawn = figure("ring", (
-            "The ring, and its images, in its plane; both about their means, which changes no "
-            "comparison. Discs: points; circles: images. Each point to its own image (grey) is "
-            "dearer in all than to the next one’s (dotted)."
-        ))  # fmt: skip
+        drawn = figure(
+            "ring",
+            (
+                "The ring, and its images, in its plane; both about their means, which changes no "
+                "comparison. Discs: points; circles: images. Each point to its own image (grey) is "
+                "dearer in all than to the next one’s (dotted)."
+            ),
+        )
     return f"{head}<p>{_sentence(r.proof())}</p>{drawn}{_ring_points(r)}</section>"
 
 
@@ -316,11 +382,17 @@ def _ring_points(r: "Ring") -> str:
 
 
 def _how(c: "Certificate") -> str:
-    labels = {"map": "map", "source_points": "points of the source",
-              "target_points": "points of the target", "key": "random key (JAX key data)",
-              "budget": "budget, seconds", "lower_bound": "lower bound",
-              "upper_bound": "upper bound", "seconds": "took, seconds",
-              "names": "columns"}  # fmt: skip
+    labels = {
+        "map": "map",
+        "source_points": "points of the source",
+        "target_points": "points of the target",
+        "key": "random key (JAX key data)",
+        "budget": "budget, seconds",
+        "lower_bound": "lower bound",
+        "upper_bound": "upper bound",
+        "seconds": "took, seconds",
+        "names": "columns",
+    }
     rows = "".join(
         f'<tr><th scope="row">{_text(labels.get(name, name))}</th><td>{_value(value)}</td></tr>'
         for name, value in c.how.items()

@@ -15,9 +15,7 @@ if TYPE_CHECKING:
 _GAP, _INCHES = 0.08, 0.62
 
 
-def image_grid_figure(
-    rows: Sequence[tuple[str, Float[np.ndarray, "n h w c"]]],
-) -> "Figure":
+def image_grid_figure(rows: Sequence[tuple[str, Float[np.ndarray, "n h w c"]]]) -> "Figure":
     """Rows of images in [0, 1], one under the other, each behind its name.
 
     Args:
@@ -31,8 +29,10 @@ def image_grid_figure(
     """
     shapes = {images.shape for _, images in rows}
     if len(shapes) != 1 or next(iter(shapes))[3] not in (1, 3):
-        raise ValueError(f"rows: got images of shapes {sorted(shapes)}; wants one shape (n, h, w, "
-                         "1 or 3) for all rows.")
+        raise ValueError(
+            f"rows: got images of shapes {sorted(shapes)}; wants one shape (n, h, w, "
+            "1 or 3) for all rows."
+        )
     n, height, width, channels = next(iter(shapes))
     # One canvas, so that a pixel of an image is a square of the picture.
     gap = max(1, round(_GAP * height))
@@ -46,12 +46,17 @@ def image_grid_figure(
     figure = new_figure(label + inches * canvas.shape[1], inches * canvas.shape[0] + 0.1)
     axes = figure.add_subplot()
     picture = np.clip(canvas, 0.0, 1.0)
-    axes.imshow(np.repeat(picture, 3, axis=2) if channels == 1 else picture,
-                interpolation="nearest")  # fmt: skip
+    axes.imshow(
+        np.repeat(picture, 3, axis=2) if channels == 1 else picture, interpolation="nearest"
+    )
     axes.set_anchor("E")
     axes.set_xticks([])
-    axes.set_yticks([i * (height + gap) + 0.5 * (height - 1) for i in range(len(rows))],
-                    [name for name, _ in rows], fontsize=9, color=INK)  # fmt: skip
+    axes.set_yticks(
+        [i * (height + gap) + 0.5 * (height - 1) for i in range(len(rows))],
+        [name for name, _ in rows],
+        fontsize=9,
+        color=INK,
+    )
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)
     return figure

@@ -16,9 +16,7 @@ _AXES = (("x", "red", RED), ("y", "green", GREEN), ("z", "blue", BLUE))
 _PALETTE_POINTS = 4000
 
 
-def picture_figure(
-    panels: Sequence[tuple[str, Float[np.ndarray, "height width 3"]]],
-) -> "Figure":
+def picture_figure(panels: Sequence[tuple[str, Float[np.ndarray, "height width 3"]]]) -> "Figure":
     """Pictures side by side, each under its title; colours are clipped to [0, 1].
 
     >>> picture_figure([("grey", np.full((2, 3, 3), 0.5))]).axes[0].get_title()

@@ -4,12 +4,7 @@ from brenier.velocities._atoms import AtomsDecoder, AtomsVelocity
 from brenier.velocities._base import AbstractVelocity
 from brenier.velocities._dacorogna_moser import DacorognaMoserVelocity
 from brenier.velocities._ddim import DDIM
-from brenier.velocities._diffusion import (
-    AbstractDiffusionVelocity,
-    noise,
-    posterior_mean,
-    score,
-)
+from brenier.velocities._diffusion import AbstractDiffusionVelocity, noise, posterior_mean, score
 from brenier.velocities._flow_map import FlowMap
 from brenier.velocities._flow_matching import (
     MatchingVelocity,

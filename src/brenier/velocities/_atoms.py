@@ -86,9 +86,7 @@ class AtomsDecoder(AbstractMap):
     def __init__(self, source: Empirical, *, tolerance: float = 1e-9):
         self.velocity = AtomsVelocity(source)
         end = np.log(2.0 / (_DECIDED * _least_distance(np.asarray(self.velocity.atoms))))
-        self.flow = FlowMap(
-            HyperbolicClock(self.velocity), 0.0, max(1.0, end), tolerance=tolerance
-        )
+        self.flow = FlowMap(HyperbolicClock(self.velocity), 0.0, max(1.0, end), tolerance=tolerance)
 
     @property
     def dimension(self) -> int:
@@ -98,8 +96,10 @@ class AtomsDecoder(AbstractMap):
         return posterior_mean(self.velocity, jnp.tanh(self.flow.stop), self.flow.apply(x))
 
     def inverse(self) -> "AbstractMap":
-        raise ValueError("map: got the decoder of atoms, which sends a cell to one point; wants a "
-                         "map that is one-to-one (ProbabilityFlow.encoder from a start above 0).")
+        raise ValueError(
+            "map: got the decoder of atoms, which sends a cell to one point; wants a "
+            "map that is one-to-one (ProbabilityFlow.encoder from a start above 0)."
+        )
 
     def labels(self, x: BatchLike) -> Int[np.ndarray, "*batch"]:
         """The index of the atom (among those of positive weight) that each x decodes to."""

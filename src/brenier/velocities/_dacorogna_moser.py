@@ -67,8 +67,10 @@ class DacorognaMoserVelocity(AbstractVelocity):
         """
         if grid.dimension != 2:
             raise ValueError(f"grid: got {grid.dimension} axes; wants 2.")
-        logs = [_log_density(name, density, grid)
-                for name, density in (("source", source), ("target", target))]
+        logs = [
+            _log_density(name, density, grid)
+            for name, density in (("source", source), ("target", target))
+        ]
         alpha, beta = (np.exp(values) for values in logs)
         whole, difference = _periodic(grid, alpha - beta)
         u = _poisson(whole, difference)
@@ -92,9 +94,7 @@ class DacorognaMoserVelocity(AbstractVelocity):
         second = self.log_target.displacement_potential(x)
         # Written for s = 0 and 1 as well, where a logarithm would be infinite.
         top = jax.lax.stop_gradient(jnp.maximum(first, second))
-        return top + jnp.log(
-            (1.0 - time) * jnp.exp(first - top) + time * jnp.exp(second - top)
-        )
+        return top + jnp.log((1.0 - time) * jnp.exp(first - top) + time * jnp.exp(second - top))
 
 
 def _log_density(
@@ -112,13 +112,16 @@ def _log_density(
     else:
         given = np.asarray(density, np.float64)
         if given.shape != grid.shape:
-            raise ValueError(f"{name}: got shape {given.shape}; wants that of the grid, "
-                             f"{grid.shape}.")
+            raise ValueError(
+                f"{name}: got shape {given.shape}; wants that of the grid, {grid.shape}."
+            )
         values = np.log(given, out=np.full(grid.shape, -np.inf), where=given > 0)
     if not np.isfinite(values).all():
-        raise ValueError(f"{name}: got a density that is not positive and finite at "
-                         f"{int(np.sum(~np.isfinite(values)))} nodes; wants one above 0 on the "
-                         "whole grid (a smaller box, or a little of the uniform density added).")
+        raise ValueError(
+            f"{name}: got a density that is not positive and finite at "
+            f"{int(np.sum(~np.isfinite(values)))} nodes; wants one above 0 on the "
+            "whole grid (a smaller box, or a little of the uniform density added)."
+        )
     values = values - values.max()
     return values - np.log(grid.integral(np.exp(values)))
 
@@ -138,8 +141,9 @@ def _periodic(
 
 def _poisson(grid: Torus, right: Float[np.ndarray, "n m"]) -> Float[np.ndarray, "n m"]:
     """Δu = right − mean, by Fourier series."""
-    numbers = [2.0 * np.pi * np.fft.fftfreq(n, h)
-               for n, h in zip(grid.shape, grid.spacing, strict=True)]
+    numbers = [
+        2.0 * np.pi * np.fft.fftfreq(n, h) for n, h in zip(grid.shape, grid.spacing, strict=True)
+    ]
     square = numbers[0][:, None] ** 2 + numbers[1][: grid.shape[1] // 2 + 1] ** 2
     waves = np.fft.rfft2(right)
     waves[0, 0], square[0, 0] = 0.0, 1.0
@@ -147,7 +151,10 @@ def _poisson(grid: Torus, right: Float[np.ndarray, "n m"]) -> Float[np.ndarray, 
 
 
 def _check_speed(
-    grid: AbstractGrid, whole: Torus, u: Float[np.ndarray, "_ _"], alpha: Float[np.ndarray, "n m"],
+    grid: AbstractGrid,
+    whole: Torus,
+    u: Float[np.ndarray, "_ _"],
+    alpha: Float[np.ndarray, "n m"],
     beta: Float[np.ndarray, "n m"],
 ) -> None:
     """A ``ValueError`` where both densities are next to nothing and mass must pass."""

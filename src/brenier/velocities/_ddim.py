@@ -57,11 +57,15 @@ class DDIM(AbstractMap):
         a = np.asarray(self.levels)
         steps = np.diff(a)
         if len(a) < 2 or a.min() < 0 or a.max() > 1 or not ((steps < 0).all() or (steps > 0).all()):
-            raise ValueError(f"levels: got {len(a)} signal levels from {a.min():g} to "
-                             f"{a.max():g}; wants at least 2 in [0, 1], all falling or all rising.")
+            raise ValueError(
+                f"levels: got {len(a)} signal levels from {a.min():g} to "
+                f"{a.max():g}; wants at least 2 in [0, 1], all falling or all rising."
+            )
         if (a[:-1] == 0).any():
-            raise ValueError("levels: got signal level 0 at the start, where nothing is left of "
-                             "the data to predict; wants a small first level (1e-3).")
+            raise ValueError(
+                "levels: got signal level 0 at the start, where nothing is left of "
+                "the data to predict; wants a small first level (1e-3)."
+            )
 
     @property
     def dimension(self) -> int:
@@ -78,8 +82,10 @@ class DDIM(AbstractMap):
         return jax.lax.scan(step, x, (levels[:-1], levels[1:]))[0]
 
     def inverse(self) -> AbstractMap:
-        raise ValueError("map: got DDIM, whose steps have no exact inverse; wants reversed() for "
-                         "the steps back, which meets it as the steps shrink.")
+        raise ValueError(
+            "map: got DDIM, whose steps have no exact inverse; wants reversed() for "
+            "the steps back, which meets it as the steps shrink."
+        )
 
     def reversed(self) -> "DDIM":
         """DDIM through the same levels the other way: the decoder of an encoder.

@@ -58,9 +58,14 @@ class FlowMap(AbstractMap):
     max_steps: int = eqx.field(static=True)
 
     def __init__(
-        self, velocity: AbstractVelocity, start: ArrayLike, stop: ArrayLike, *,
-        tolerance: float = 1e-9, max_steps: int = 4096,
-    ):  # fmt: skip
+        self,
+        velocity: AbstractVelocity,
+        start: ArrayLike,
+        stop: ArrayLike,
+        *,
+        tolerance: float = 1e-9,
+        max_steps: int = 4096,
+    ):
         self.velocity = velocity
         self.start, self.stop = _time("start", start), _time("stop", stop)
         self.tolerance = float(check_positive("tolerance", tolerance))
@@ -76,9 +81,8 @@ class FlowMap(AbstractMap):
     def inverse(self) -> "FlowMap":
         """The same flow from ``stop`` back to ``start``."""
         return FlowMap(
-            self.velocity, self.stop, self.start,
-            tolerance=self.tolerance, max_steps=self.max_steps,
-        )  # fmt: skip
+            self.velocity, self.stop, self.start, tolerance=self.tolerance, max_steps=self.max_steps
+        )
 
     def along(self, velocity: AbstractVelocity) -> "FlowMap":
         """The map of another velocity, between the same times and to the same tolerance."""
@@ -96,11 +100,14 @@ class FlowMap(AbstractMap):
         moments = np.asarray(times, float)
         ahead = float(np.sign(self.stop - self.start))
         bounded = moments.ndim == 1 and moments.size and np.isfinite(moments).all()
-        if not bounded or (
-            np.diff(np.concatenate([[self.start], moments, [self.stop]])) * ahead < 0
-        ).any():
-            raise ValueError(f"times: got {moments.tolist()}; wants times in order from "
-                             f"{float(self.start)} to {float(self.stop)}.")
+        if (
+            not bounded
+            or (np.diff(np.concatenate([[self.start], moments, [self.stop]])) * ahead < 0).any()
+        ):
+            raise ValueError(
+                f"times: got {moments.tolist()}; wants times in order from "
+                f"{float(self.start)} to {float(self.stop)}."
+            )
         along = eqx.Partial(_along, self, jnp.asarray(moments, points.dtype))
         floats = working_floats(self.dimension) + self.dimension * moments.size
         return on_all_cores(along, points, floats=floats)
@@ -122,9 +129,11 @@ class FlowMap(AbstractMap):
         if failed.any():
             _check_velocity(self, np.asarray(x)[failed])
         stats = {
-            "points": np.where(failed[:, None], np.nan, np.asarray(end.point)), "failed": failed,
-            "steps": np.asarray(end.steps), "tolerance": self.tolerance,
-        }  # fmt: skip
+            "points": np.where(failed[:, None], np.nan, np.asarray(end.point)),
+            "failed": failed,
+            "steps": np.asarray(end.steps),
+            "tolerance": self.tolerance,
+        }
         result = Result.not_converged if failed.any() else Result.successful
         return Solution(self, result, stats).checked(throw)
 
@@ -142,10 +151,17 @@ def integrate(flow: FlowMap, x: Point, times: Float[Array, "k"] | None = None) -
     save = diffrax.SaveAt(t1=True) if times is None else diffrax.SaveAt(ts=times)
     solution = diffrax.diffeqsolve(
         diffrax.ODETerm(lambda time, y, _: flow.velocity.at(jnp.asarray(time), y)),
-        diffrax.Dopri8(), flow.start.astype(x.dtype), flow.stop.astype(x.dtype), None, x,
-        saveat=save, max_steps=flow.max_steps, throw=False, adjoint=diffrax.ForwardMode(),
+        diffrax.Dopri8(),
+        flow.start.astype(x.dtype),
+        flow.stop.astype(x.dtype),
+        None,
+        x,
+        saveat=save,
+        max_steps=flow.max_steps,
+        throw=False,
+        adjoint=diffrax.ForwardMode(),
         stepsize_controller=diffrax.PIDController(rtol=flow.tolerance, atol=flow.tolerance),
-    )  # fmt: skip
+    )
     points = solution.ys[0] if times is None else solution.ys
     reached = (solution.result == diffrax.RESULTS.successful) & jnp.isfinite(points).all()
     return End(points, reached, solution.stats["num_steps"])
@@ -165,18 +181,21 @@ def _time(name: str, value: ArrayLike) -> Scalar:
 def _check_velocity(flow: FlowMap, x: np.ndarray) -> None:
     """A ``ValueError`` where points failed because there was no velocity to follow."""
     if not np.isfinite(np.asarray(flow.velocity(flow.start, x))).all():
-        raise ValueError(f"velocity: got NaN or infinity of {type(flow.velocity).__name__} at its "
-                         f"time {float(flow.start)}; wants a velocity that is finite at x.")
+        raise ValueError(
+            f"velocity: got NaN or infinity of {type(flow.velocity).__name__} at its "
+            f"time {float(flow.start)}; wants a velocity that is finite at x."
+        )
 
 
 @eqx.filter_custom_jvp
 def _end(flow: FlowMap, x: Point) -> Point:
     end = integrate(flow, x)
     return eqx.error_if(
-        end.point, ~end.reached,
+        end.point,
+        ~end.reached,
         "x: the integration of a point did not reach its tolerance; wants a larger tolerance or "
         "more steps (FlowMap.solve says which points fail).",
-    )  # fmt: skip
+    )
 
 
 @_end.def_jvp
@@ -184,8 +203,10 @@ def _(primals, tangents):
     flow, x = primals
     flow_dot, x_dot = tangents
     if any(leaf is not None for leaf in jax.tree.leaves(flow_dot)):
-        raise ValueError("flow: a FlowMap is differentiable in x, not in the velocity's parameters "
-                         "or the times; wants jax.lax.stop_gradient of the map.")
+        raise ValueError(
+            "flow: a FlowMap is differentiable in x, not in the velocity's parameters "
+            "or the times; wants jax.lax.stop_gradient of the map."
+        )
     d = x.shape[0]
     if d <= _WHOLE_JACOBIAN:
         end, columns = _with_tangents(flow, x, jnp.eye(d, dtype=x.dtype))
@@ -223,5 +244,6 @@ class _WithTangents(AbstractVelocity):
 
 def _along(flow: FlowMap, times: Float[Array, "k"], x: Point) -> Float[Array, "k d"]:
     way = integrate(flow, x, times)
-    return eqx.error_if(way.point, ~way.reached,
-                        "x: a path did not reach its tolerance; wants a larger tolerance.")
+    return eqx.error_if(
+        way.point, ~way.reached, "x: a path did not reach its tolerance; wants a larger tolerance."
+    )

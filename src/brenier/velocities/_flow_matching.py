@@ -63,11 +63,15 @@ class MatchingVelocity(AbstractVelocity):
     def __init__(self, source: AbstractMeasure, target: AbstractMeasure):
         first, second = _parts("source", source), _parts("target", target)
         if isinstance(source, Empirical) and isinstance(target, Empirical):
-            raise ValueError("target: got Empirical as is source; wants at most one measure of "
-                             "atoms (between two clouds, learn a velocity: fit_velocity).")
+            raise ValueError(
+                "target: got Empirical as is source; wants at most one measure of "
+                "atoms (between two clouds, learn a velocity: fit_velocity)."
+            )
         if source.dimension != target.dimension:
-            raise ValueError(f"target: got dimension {target.dimension}; wants "
-                             f"{source.dimension}, that of source.")
+            raise ValueError(
+                f"target: got dimension {target.dimension}; wants "
+                f"{source.dimension}, that of source."
+            )
         pair = jax.vmap(jax.vmap(_frame, in_axes=(None, 0)), in_axes=(0, None))
         frames, inverses, shares, others = pair(first.factors, second.factors)
         self.frames, self.inverses = frames, inverses
@@ -194,11 +198,14 @@ def _parts(name: str, measure: AbstractMeasure) -> _Parts:
         n, d = measure.points.shape
         weights = jnp.full(n, 1.0 / n) if measure.weights is None else measure.weights
         return _Parts(
-            jnp.log(weights.astype(measure.points.dtype)), measure.points,
+            jnp.log(weights.astype(measure.points.dtype)),
+            measure.points,
             jnp.zeros((1, d, d), measure.points.dtype),
-        )  # fmt: skip
-    raise ValueError(f"{name}: got {type(measure).__name__}; wants a Gaussian, a GaussianMixture "
-                     "or an Empirical measure (learn a velocity for others: fit_velocity).")
+        )
+    raise ValueError(
+        f"{name}: got {type(measure).__name__}; wants a Gaussian, a GaussianMixture "
+        "or an Empirical measure (learn a velocity for others: fit_velocity)."
+    )
 
 
 def _frame(

@@ -80,8 +80,9 @@ class FokkerPlanckVelocity(AbstractVelocity):
         [1.0, 0.0]
         """
         if not isinstance(grid, Box) or grid.dimension != 2:
-            raise ValueError(f"grid: got {type(grid).__name__} of {grid.dimension} axes; wants a "
-                             "Box of 2.")
+            raise ValueError(
+                f"grid: got {type(grid).__name__} of {grid.dimension} axes; wants a Box of 2."
+            )
         check_positive("duration", duration)
         check_at_least("moments", moments, _FEWEST_MOMENTS)
         start = _at_nodes("initial", _log_density("initial", initial, 1.0), grid)
@@ -117,8 +118,10 @@ def _log_density(name: str, given: Any, sign: float) -> Callable[[Point], Scalar
         require_density(name, given)
         return given.point_log_density
     if not callable(given):
-        raise ValueError(f"{name}: got {type(given).__name__}; wants a measure with a density or "
-                         "a function of one point.")
+        raise ValueError(
+            f"{name}: got {type(given).__name__}; wants a measure with a density or "
+            "a function of one point."
+        )
     return lambda x: sign * given(x)
 
 
@@ -129,22 +132,28 @@ def _at_nodes(
     values = np.asarray(jax.jit(jnp.vectorize(function, signature="(d)->()"))(nodes), np.float64)
     if not np.isfinite(values).all():
         place = grid.points()[tuple(np.argwhere(~np.isfinite(values))[0])].tolist()
-        raise ValueError(f"{name}: got a value that is not finite at {place}; wants a density "
-                         "above 0 on the whole box.")
+        raise ValueError(
+            f"{name}: got a value that is not finite at {place}; wants a density "
+            "above 0 on the whole box."
+        )
     return values
 
 
 def _evolved(
-    start: Float[np.ndarray, "n m"], g: Float[np.ndarray, "n m"], grid: Box,
+    start: Float[np.ndarray, "n m"],
+    g: Float[np.ndarray, "n m"],
+    grid: Box,
     times: Float[np.ndarray, "k"],
 ) -> list[Float[np.ndarray, "n m"]]:
     """log ν at the later times, by the Poisson series of the walk from one time to the next."""
     cells = np.multiply.outer(grid.weights(0), grid.weights(1))
     jumps, rate = _walk(g, grid)
     if rate * times[-1] > _MOST_JUMPS:
-        raise ValueError(f"grid: got {rate * times[-1]:.2g} jumps between nodes until the end; "
-                         f"wants at most {_MOST_JUMPS:,} (a coarser or narrower box, or less "
-                         "time).")
+        raise ValueError(
+            f"grid: got {rate * times[-1]:.2g} jumps between nodes until the end; "
+            f"wants at most {_MOST_JUMPS:,} (a coarser or narrower box, or less "
+            "time)."
+        )
     mass, found = (np.exp(start) * cells).ravel(), []
     for step in np.diff(times):
         jumped = rate * step
@@ -157,8 +166,10 @@ def _evolved(
         # Rounding and the tail left out: mass is 1.
         mass = total / total.sum()
         if mass.min() <= 0.0:
-            raise ValueError("initial: got a density that vanishes (underflows) on part of the "
-                             "box soon after the start; wants a narrower box.")
+            raise ValueError(
+                "initial: got a density that vanishes (underflows) on part of the "
+                "box soon after the start; wants a narrower box."
+            )
         found.append(np.log(mass.reshape(grid.shape) / cells))
     return found
 

@@ -45,15 +45,17 @@ class HostNetwork(eqx.Module):
 
     def _batched(self, signal: Any, image: Any, label: Any = None) -> np.ndarray:
         images = np.asarray(image)
-        lead = np.broadcast_shapes(*(
-            np.shape(part) for part in (signal, label) if part is not None
-        ), images.shape[:-3])  # fmt: skip
+        lead = np.broadcast_shapes(
+            *(np.shape(part) for part in (signal, label) if part is not None), images.shape[:-3]
+        )
         images = np.broadcast_to(images, (*lead, *images.shape[-3:]))
         flat = images.reshape(-1, *images.shape[-3:])
         signals = np.broadcast_to(np.asarray(signal), lead).ravel()
         labels = None if label is None else np.broadcast_to(np.asarray(label), lead).ravel()
         found = np.asarray(self.function(signals, flat, labels))
         if found.shape != flat.shape:
-            raise ValueError(f"function: got values of shape {found.shape} for images of shape "
-                             f"{flat.shape}; wants the same shape.")
+            raise ValueError(
+                f"function: got values of shape {found.shape} for images of shape "
+                f"{flat.shape}; wants the same shape."
+            )
         return found.reshape(images.shape).astype(images.dtype)

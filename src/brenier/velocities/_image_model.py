@@ -74,8 +74,10 @@ class ImageModel(eqx.Module):
         check_at_least("levels", self.levels, 2)
         check_at_least("classes", self.classes, 0)
         if not np.isfinite(self.schedule.duration):
-            raise ValueError("schedule: got one without a last time; wants a schedule with a "
-                             "duration (LinearSchedule, CosineSchedule).")
+            raise ValueError(
+                "schedule: got one without a last time; wants a schedule with a "
+                "duration (LinearSchedule, CosineSchedule)."
+            )
 
     @property
     def dimension(self) -> int:
@@ -94,9 +96,14 @@ class ImageModel(eqx.Module):
                 raise ValueError(f"label: got {label}; wants {wants}.")
             label = jnp.asarray(label)
         return ImageModel(
-            self.network, self.shape, self.prediction, self.schedule, self.levels, self.classes,
+            self.network,
+            self.shape,
+            self.prediction,
+            self.schedule,
+            self.levels,
+            self.classes,
             label,
-        )  # fmt: skip
+        )
 
     def __call__(self, signal: Scalar, x: Point) -> Point:
         """ε(a, x) at one point (d,)."""
@@ -151,8 +158,10 @@ class ImageModel(eqx.Module):
             ValueError: images of another shape.
         """
         if images.ndim != 4 or images.shape[1:] != self.shape:
-            raise ValueError(f"images: got shape {images.shape}; wants (n, {self.shape[0]}, "
-                             f"{self.shape[1]}, {self.shape[2]}), the model's.")
+            raise ValueError(
+                f"images: got shape {images.shape}; wants (n, {self.shape[0]}, "
+                f"{self.shape[1]}, {self.shape[2]}), the model's."
+            )
         return 2.0 * images.reshape(len(images), -1) - 1.0
 
     def images(self, points: Any) -> Float[np.ndarray, "n h w c"]:
@@ -189,7 +198,11 @@ class ImageVelocity(AbstractDiffusionVelocity):
 
 
 def bits_per_dimension(
-    model: ImageModel, points: BatchLike, *, key: Key, probes: int | None = None,
+    model: ImageModel,
+    points: BatchLike,
+    *,
+    key: Key,
+    probes: int | None = None,
     tolerance: float = 1e-4,
 ) -> Weights:
     """−log₂ of the model's probability of each image, per dimension: a bound over the grey levels.

@@ -27,7 +27,12 @@ class Convolution(eqx.Module):
 
     @classmethod
     def random(
-        cls, random: Generator, channels: tuple[int, int], *, size: int = 3, stride: int = 1,
+        cls,
+        random: Generator,
+        channels: tuple[int, int],
+        *,
+        size: int = 3,
+        stride: int = 1,
         scale: float = 1.0,
     ) -> "Convolution":
         """Normal weights of variance scale² / inputs, no bias."""
@@ -51,9 +56,7 @@ class Dense(eqx.Module):
     bias: Float[Array, "o"]
 
     @classmethod
-    def random(
-        cls, random: Generator, channels: tuple[int, int], *, scale: float = 1.0
-    ) -> "Dense":
+    def random(cls, random: Generator, channels: tuple[int, int], *, scale: float = 1.0) -> "Dense":
         """Normal weights of variance scale² / inputs, no bias."""
         weight = _normal(random, channels, scale / channels[0] ** 0.5)
         return cls(weight, _full(channels[1], 0.0))
@@ -72,8 +75,9 @@ class GroupNorm(eqx.Module):
     @classmethod
     def ones(cls, channels: int) -> "GroupNorm":
         """Scale 1, shift 0, in the most groups of at least 8 channels (32 at most)."""
-        groups = next(g for g in range(min(32, max(1, channels // _GROUP)), 0, -1)
-                      if channels % g == 0)  # fmt: skip
+        groups = next(
+            g for g in range(min(32, max(1, channels // _GROUP)), 0, -1) if channels % g == 0
+        )
         return cls(_full(channels, 1.0), _full(channels, 0.0), groups)
 
     def __call__(
@@ -121,11 +125,14 @@ class ResidualBlock(eqx.Module):
         """From ``channels[0]`` to ``channels[1]`` channels, under a condition of that length."""
         inputs, outputs = channels
         return cls(
-            GroupNorm.ones(inputs), Convolution.random(random, channels),
-            Dense.random(random, (condition, 2 * outputs), scale=0.1), GroupNorm.ones(outputs),
+            GroupNorm.ones(inputs),
+            Convolution.random(random, channels),
+            Dense.random(random, (condition, 2 * outputs), scale=0.1),
+            GroupNorm.ones(outputs),
             Convolution.random(random, (outputs, outputs), scale=0.0),
-            None if inputs == outputs else Dense.random(random, channels), dropout,
-        )  # fmt: skip
+            None if inputs == outputs else Dense.random(random, channels),
+            dropout,
+        )
 
     def __call__(
         self, x: Float[Array, "h w _"], condition: Float[Array, "e"], key: Key | None
@@ -150,8 +157,12 @@ class Attention(eqx.Module):
     @classmethod
     def random(cls, random: Generator, channels: int, heads: int) -> "Attention":
         """``heads`` divides ``channels``."""
-        return cls(GroupNorm.ones(channels), Dense.random(random, (channels, 3 * channels)),
-                   Dense.random(random, (channels, channels), scale=0.0), heads)  # fmt: skip
+        return cls(
+            GroupNorm.ones(channels),
+            Dense.random(random, (channels, 3 * channels)),
+            Dense.random(random, (channels, channels), scale=0.0),
+            heads,
+        )
 
     def __call__(self, x: Float[Array, "h w c"]) -> Float[Array, "h w c"]:
         height, width, channels = x.shape
@@ -174,22 +185,29 @@ def _convolved(
 
 # Winograd's F(4, 3): four outputs of a filter of length 3 by 6 products, not 12, as
 # OUT ((KERNEL g) * (IN x)); Lavin & Gray (2016). It costs about a digit of float32.
-_FOURS_IN = np.array([
-    [4.0, 0, -5, 0, 1, 0], [0, -4, -4, 1, 1, 0], [0, 4, -4, -1, 1, 0],
-    [0, -2, -1, 2, 1, 0], [0, 2, -1, -2, 1, 0], [0, 4, 0, -5, 0, 1],
-])  # fmt: skip
-_FOURS_KERNEL = np.array([
-    [6, 0, 0], [-4, -4, -4], [-4, 4, -4], [1, 2, 4], [1, -2, 4], [0, 0, 24],
-]) / 24  # fmt: skip
-_FOURS_OUT = np.array([
-    [1.0, 1, 1, 1, 1, 0], [0, 1, -1, 2, -2, 0], [0, 1, 1, 4, 4, 0], [0, 1, -1, 8, -8, 1],
-])  # fmt: skip
+_FOURS_IN = np.array(
+    [
+        [4.0, 0, -5, 0, 1, 0],
+        [0, -4, -4, 1, 1, 0],
+        [0, 4, -4, -1, 1, 0],
+        [0, -2, -1, 2, 1, 0],
+        [0, 2, -1, -2, 1, 0],
+        [0, 4, 0, -5, 0, 1],
+    ]
+)
+_FOURS_KERNEL = (
+    np.array([[6, 0, 0], [-4, -4, -4], [-4, 4, -4], [1, 2, 4], [1, -2, 4], [0, 0, 24]]) / 24
+)
+_FOURS_OUT = np.array(
+    [[1.0, 1, 1, 1, 1, 0], [0, 1, -1, 2, -2, 0], [0, 1, 1, 4, 4, 0], [0, 1, -1, 8, -8, 1]]
+)
 
 
 def _is_cheaper_by_fours(kernel: tuple[int, ...], width: int) -> bool:
     """On a CPU: other convolutions choose for themselves. Small ones are not worth compiling."""
-    return (jax.default_backend() == "cpu" and kernel[0] == 3 and min(kernel[2:]) >= 16
-            and width >= 12)  # fmt: skip
+    return (
+        jax.default_backend() == "cpu" and kernel[0] == 3 and min(kernel[2:]) >= 16 and width >= 12
+    )
 
 
 @jax.custom_jvp
@@ -206,8 +224,9 @@ def _convolved_by_fours(
     padded = jnp.pad(x, ((0, 0), (1, 1 + 4 * blocks - width), (0, 0)))
     inputs = [padded[:, k : k + 4 * blocks - 3 : 4] for k in range(6)]
     kernels = jnp.einsum("ps,rsio->prio", jnp.asarray(_FOURS_KERNEL, x.dtype), kernel)
-    products = [_convolved(_combined(row, inputs), kernels[p][:, None])
-                for p, row in enumerate(_FOURS_IN)]  # fmt: skip
+    products = [
+        _convolved(_combined(row, inputs), kernels[p][:, None]) for p, row in enumerate(_FOURS_IN)
+    ]
     out = jnp.stack([_combined(row, products) for row in _FOURS_OUT], axis=2)
     return out.reshape(height, 4 * blocks, -1)[:, :width]
 
@@ -219,8 +238,10 @@ def _(primals, tangents):
 
 def _combined(weights: Float[np.ndarray, "k"], terms: Sequence[Array]) -> Array:
     """Σ w_k x_k over the weights that are not 0."""
-    return sum((float(w) * term for w, term in zip(weights, terms, strict=True) if w),
-               start=jnp.zeros((), terms[0].dtype))  # fmt: skip
+    return sum(
+        (float(w) * term for w, term in zip(weights, terms, strict=True) if w),
+        start=jnp.zeros((), terms[0].dtype),
+    )
 
 
 def upsampled(x: Float[Array, "_ _ c"]) -> Float[Array, "_ _ c"]:

@@ -14,8 +14,12 @@ from brenier.velocities._flow_map import End, FlowMap, integrate, working_floats
 
 
 def log_likelihood(
-    flow: FlowMap, latent: AbstractMeasure, x: BatchLike, *,
-    probes: int | None = None, key: Key | None = None,
+    flow: FlowMap,
+    latent: AbstractMeasure,
+    x: BatchLike,
+    *,
+    probes: int | None = None,
+    key: Key | None = None,
 ) -> Weights:
     """log ρ(x_i) = log latent(T(x_i)) + ∫ div v(t, x(t)) dt, for T = ``flow`` and T#ρ = latent.
 
@@ -58,8 +62,10 @@ def log_likelihood(
         signs = jax.random.rademacher(check_key("key", key), shape, points.dtype)
     end = _with_divergence(flow, points, signs)
     if not np.asarray(end.reached).all():
-        raise ValueError(f"x: got {int((~np.asarray(end.reached)).sum())} points whose integration "
-                         "did not reach its tolerance; wants a larger tolerance or more steps.")
+        raise ValueError(
+            f"x: got {int((~np.asarray(end.reached)).sum())} points whose integration "
+            "did not reach its tolerance; wants a larger tolerance or more steps."
+        )
     return latent.log_density(end.point[:, :-1]) + end.point[:, -1]
 
 

@@ -114,8 +114,14 @@ def fit_velocity(
     check_key("key", key)
     if coupling not in _COUPLINGS:
         raise ValueError(f"coupling: got {coupling!r}; wants one of {list(_COUPLINGS)}.")
-    for name, value in (("steps", steps), ("batch", batch), ("width", width), ("depth", depth),
-                        ("samples", samples), ("rounds", rounds)):  # fmt: skip
+    for name, value in (
+        ("steps", steps),
+        ("batch", batch),
+        ("width", width),
+        ("depth", depth),
+        ("samples", samples),
+        ("rounds", rounds),
+    ):
         check_at_least(name, value, 1)
     check_positive("rate", rate)
     keys = jax.random.split(key, 5)
@@ -126,14 +132,24 @@ def fit_velocity(
     z, x = jnp.asarray(cloud), jnp.asarray(other, cloud.dtype)
     both = jnp.concatenate([z, x])
     start = NetworkVelocity(
-        eqx.nn.MLP(z.shape[1] + 3, z.shape[1], width, depth, jax.nn.silu, key=keys[3],
-                   dtype=z.dtype),
-        jnp.mean(both, axis=0), jnp.maximum(jnp.std(both), jnp.finfo(z.dtype).tiny),
-    )  # fmt: skip
+        eqx.nn.MLP(
+            z.shape[1] + 3, z.shape[1], width, depth, jax.nn.silu, key=keys[3], dtype=z.dtype
+        ),
+        jnp.mean(both, axis=0),
+        jnp.maximum(jnp.std(both), jnp.finfo(z.dtype).tiny),
+    )
     velocity, losses = _fit(
-        start, z, x, jnp.asarray(first), jnp.asarray(second), keys[4],
-        coupling == "independent", steps, batch, rate,
-    )  # fmt: skip
+        start,
+        z,
+        x,
+        jnp.asarray(first),
+        jnp.asarray(second),
+        keys[4],
+        coupling == "independent",
+        steps,
+        batch,
+        rate,
+    )
     history = np.asarray([part.mean() for part in np.array_split(losses, min(_HISTORY, steps))])
     stats = {
         "loss": history.tolist(),
@@ -153,7 +169,12 @@ def _cloud(
 
 
 def _pairs(
-    z: np.ndarray, x: np.ndarray, coupling: str, batch: int, samples: int, rounds: int,
+    z: np.ndarray,
+    x: np.ndarray,
+    coupling: str,
+    batch: int,
+    samples: int,
+    rounds: int,
     random: np.random.Generator,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Rows of z and of x of the same weight: pair by pair, or to be drawn independently."""
@@ -161,11 +182,14 @@ def _pairs(
         return np.arange(len(z)), np.arange(len(x))
     if coupling == "exact":
         if max(len(z), len(x)) > _MOST_EXACT:
-            raise ValueError(f"coupling: got 'exact' for {len(z):,} and {len(x):,} points; wants "
-                             f"at most {_MOST_EXACT:,} a side (take 'minibatch').")
+            raise ValueError(
+                f"coupling: got 'exact' for {len(z):,} and {len(x):,} points; wants "
+                f"at most {_MOST_EXACT:,} a side (take 'minibatch')."
+            )
         plan = solve_assignment(z, x).stats["plan"]
-        chosen = random.choice(len(plan.mass), size=max(samples, len(plan.mass)),
-                               p=plan.mass / plan.mass.sum())
+        chosen = random.choice(
+            len(plan.mass), size=max(samples, len(plan.mass)), p=plan.mass / plan.mass.sum()
+        )
         return plan.rows[chosen], plan.columns[chosen]
     size = min(batch, len(z), len(x))
     pairs = []
@@ -188,8 +212,16 @@ def _pair_cost(
 
 @eqx.filter_jit
 def _fit(
-    start: NetworkVelocity, z: Points, x: Float[Array, "m d"], first: Array, second: Array,
-    key: Key, independent: bool, steps: int, batch: int, rate: float,
+    start: NetworkVelocity,
+    z: Points,
+    x: Float[Array, "m d"],
+    first: Array,
+    second: Array,
+    key: Key,
+    independent: bool,
+    steps: int,
+    batch: int,
+    rate: float,
 ) -> tuple[NetworkVelocity, Float[Array, "steps"]]:
     optimiser = optax.adam(optax.cosine_decay_schedule(rate, steps))
 

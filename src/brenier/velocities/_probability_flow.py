@@ -48,9 +48,10 @@ class ProbabilityFlow(AbstractVelocity):
     velocity: AbstractDiffusionVelocity
 
     def __init__(
-        self, source: AbstractMeasure | AbstractDiffusionVelocity,
+        self,
+        source: AbstractMeasure | AbstractDiffusionVelocity,
         schedule: AbstractSchedule | None = None,
-    ):  # fmt: skip
+    ):
         self.source = source
         self.schedule = ConstantSchedule() if schedule is None else schedule
         self.velocity = _diffused(source)
@@ -61,7 +62,8 @@ class ProbabilityFlow(AbstractVelocity):
 
     def at(self, time: Scalar, x: Point) -> Point:
         time = eqx.error_if(
-            time, (time < 0.0) | (time > self.schedule.duration),
+            time,
+            (time < 0.0) | (time > self.schedule.duration),
             f"time: got one outside [0, {self.schedule.duration}]; wants a time of the schedule.",
         )
         signal = self.schedule.signal(time)
@@ -90,8 +92,9 @@ class ProbabilityFlow(AbstractVelocity):
         if self.velocity.smooth:
             return FlowMap(self.velocity, *signals, tolerance=tolerance)
         if signals[0] >= 1.0:
-            raise ValueError(f"start: got {start}, where the measure is made of atoms; wants a "
-                             "time above 0.")
+            raise ValueError(
+                f"start: got {start}, where the measure is made of atoms; wants a time above 0."
+            )
         clock = HyperbolicClock(self.velocity)
         return FlowMap(clock, *np.arctanh(signals), tolerance=tolerance)
 

@@ -83,9 +83,12 @@ class RatioVelocity(AbstractDiffusionVelocity):
         first, first_waves = _series(columns[:, :rank].T * sizes[:rank, None], grid.spacing[0])
         second, second_waves = _series(rows[:rank], grid.spacing[1])
         return cls(
-            jnp.asarray(float(level)), jnp.asarray(first), jnp.asarray(second),
-            (jnp.asarray(first_waves), jnp.asarray(second_waves)), jnp.asarray(grid.lower),
-        )  # fmt: skip
+            jnp.asarray(float(level)),
+            jnp.asarray(first),
+            jnp.asarray(second),
+            (jnp.asarray(first_waves), jnp.asarray(second_waves)),
+            jnp.asarray(grid.lower),
+        )
 
     @property
     def dimension(self) -> int:
@@ -110,8 +113,9 @@ class RatioVelocity(AbstractDiffusionVelocity):
             angle = k * (signal * x[axis] - self.corner[axis])
             damped = jnp.exp(-0.5 * (1.0 - signal**2) * k**2)
             cosine, sine = damped * jnp.cos(angle), damped * jnp.sin(angle)
-            basis = jnp.stack([jnp.concatenate([cosine, sine]),
-                               jnp.concatenate([-k * sine, k * cosine])], axis=1)
+            basis = jnp.stack(
+                [jnp.concatenate([cosine, sine]), jnp.concatenate([-k * sine, k * cosine])], axis=1
+            )
             both = coefficients.reshape(coefficients.shape[0], -1) @ basis
             found.append((both[:, 0], both[:, 1]))
         return found
@@ -119,18 +123,24 @@ class RatioVelocity(AbstractDiffusionVelocity):
 
 def _check(values: Float[np.ndarray, "n m"], grid: Torus, level: float) -> None:
     if not np.isfinite(values).all() or values.min() < 0.0:
-        raise ValueError(f"ratio: got values from {values.min():.3g} to {values.max():.3g}; wants "
-                         "a ratio of densities, finite and not negative.")
+        raise ValueError(
+            f"ratio: got values from {values.min():.3g} to {values.max():.3g}; wants "
+            "a ratio of densities, finite and not negative."
+        )
     size = np.abs(values).max()
     border = max(np.abs(values[[0, -1]] - level).max(), np.abs(values[:, [0, -1]] - level).max())
     if border > _FLAT * size:
-        raise ValueError(f"ratio: got values off its level, {level}, by {border:.3g} at the border "
-                         "of the grid; wants a wider grid (or the right level).")
+        raise ValueError(
+            f"ratio: got values off its level, {level}, by {border:.3g} at the border "
+            "of the grid; wants a wider grid (or the right level)."
+        )
     weights = [np.exp(-0.5 * grid.nodes(axis) ** 2) * grid.weights(axis) for axis in range(2)]
     mean = float(weights[0] @ values @ weights[1]) / (2.0 * np.pi)
     if abs(mean - 1.0) > _FLAT * size:
-        raise ValueError(f"ratio: got a mean of {mean:.12g} under N(0, I); wants 1 (normalise it, "
-                         "or take a finer grid).")
+        raise ValueError(
+            f"ratio: got a mean of {mean:.12g} under N(0, I); wants 1 (normalise it, "
+            "or take a finer grid)."
+        )
 
 
 def _series(

@@ -43,8 +43,10 @@ class AbstractSchedule(eqx.Module):
         """
         check_at_least("steps", steps, 1)
         if not np.isfinite(self.duration):
-            raise ValueError(f"steps: got {steps} for a {type(self).__name__}, which has no last "
-                             "time; wants a schedule with a duration, or levels of your own.")
+            raise ValueError(
+                f"steps: got {steps} for a {type(self).__name__}, which has no last "
+                "time; wants a schedule with a duration, or levels of your own."
+            )
         return jax.vmap(self.signal)(jnp.linspace(0.0, self.duration, steps + 1))
 
 
@@ -130,8 +132,10 @@ class RateSchedule(AbstractSchedule):
         self.function, self.duration = function, check_positive("duration", duration)
         seen = np.asarray(jax.vmap(function)(jnp.linspace(0.0, duration, 101)))
         if not (np.isfinite(seen).all() and (seen >= 0).all() and (seen > 0).any()):
-            raise ValueError("function: got rates β(t) that are negative, infinite or all zero; "
-                             "wants β >= 0 on [0, duration].")
+            raise ValueError(
+                "function: got rates β(t) that are negative, infinite or all zero; "
+                "wants β >= 0 on [0, duration]."
+            )
 
     def log_signal(self, time: Scalar) -> Scalar:
         nodes, weights = np.polynomial.legendre.leggauss(_NODES)

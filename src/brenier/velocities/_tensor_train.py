@@ -65,8 +65,9 @@ class TensorTrainVelocity(AbstractDiffusionVelocity):
 def _kernels(flow: TensorTrainVelocity, time: Scalar, x: Point) -> list[Float[Array, "_"]]:
     """K_k(j) of each axis, up to a factor that does not depend on j and cancels."""
     spread = 1.0 + time**2 * (flow.variances - 1.0)
-    powers = [-0.5 * jnp.square(x[axis] - time * y) / spread[axis]
-              for axis, y in enumerate(flow.centres)]
+    powers = [
+        -0.5 * jnp.square(x[axis] - time * y) / spread[axis] for axis, y in enumerate(flow.centres)
+    ]
     # Far out all kernels would underflow.
     return [jnp.exp(power - lax.stop_gradient(jnp.max(power))) for power in powers]
 
@@ -81,8 +82,10 @@ def _matrices(
     flow: TensorTrainVelocity, kernels: list[Float[Array, "_"]], power: int
 ) -> list[Float[Array, "_ _"]]:
     """Σ_j K_k(j) y_j^power G_k[:, j, :] of each axis."""
-    return [jnp.einsum("j,ajb->ab", kernel * y**power, core)
-            for kernel, y, core in zip(kernels, flow.centres, flow.cores, strict=True)]
+    return [
+        jnp.einsum("j,ajb->ab", kernel * y**power, core)
+        for kernel, y, core in zip(kernels, flow.centres, flow.cores, strict=True)
+    ]
 
 
 def _means(
@@ -129,7 +132,10 @@ def _(primals, tangents):
 
 
 def train_encoder(
-    source: TensorTrain, *, tolerance: float = 1e-9, stages: Sequence[float] = (0.9,),
+    source: TensorTrain,
+    *,
+    tolerance: float = 1e-9,
+    stages: Sequence[float] = (0.9,),
     padding: tuple[int, int] = (1, 1),
 ) -> Composition:
     """The probability-flow encoder of a density in tensor-train format, ρ to N(0, I).
@@ -159,8 +165,9 @@ def train_encoder(
     """
     levels = [1.0, *(float(level) for level in stages), 0.0]
     if not all(before > after for before, after in pairwise(levels)):
-        raise ValueError(f"stages: got {list(stages)}; wants decreasing numbers below 1 and above "
-                         "0.")
+        raise ValueError(
+            f"stages: got {list(stages)}; wants decreasing numbers below 1 and above 0."
+        )
     maps = []
     law = source
     for now, then in pairwise(levels):

@@ -83,9 +83,17 @@ class UNet(eqx.Module):
 
     @classmethod
     def random(
-        cls, key: Key, shape: tuple[int, int, int], *, width: int = 32,
-        multipliers: Sequence[int] = (1, 2), blocks: int = 1, attention: Sequence[int] = (),
-        heads: int = 1, dropout: float = 0.0, classes: int = 0,
+        cls,
+        key: Key,
+        shape: tuple[int, int, int],
+        *,
+        width: int = 32,
+        multipliers: Sequence[int] = (1, 2),
+        blocks: int = 1,
+        attention: Sequence[int] = (),
+        heads: int = 1,
+        dropout: float = 0.0,
+        classes: int = 0,
     ) -> "UNet":
         """An untrained network, whose output is 0; not inside ``jit``.
 
@@ -104,10 +112,11 @@ class UNet(eqx.Module):
         Raises:
             ValueError: settings that do not go together; the first is named.
         """
-        settings = _checked(UNetSettings(
-            shape, width, tuple(multipliers), blocks, tuple(attention), heads, dropout,
-            classes,
-        ))  # fmt: skip
+        settings = _checked(
+            UNetSettings(
+                shape, width, tuple(multipliers), blocks, tuple(attention), heads, dropout, classes
+            )
+        )
         random = np.random.default_rng(np.asarray(jax.random.key_data(key)).ravel())
         condition = 4 * width
         sizes = [width * m for m in settings.multipliers]
@@ -116,11 +125,14 @@ class UNet(eqx.Module):
         def step(channels: tuple[int, int], height: int, middle: bool = False) -> UNetStep:
             block = ResidualBlock.random(random, channels, condition, dropout)
             attentive = middle or height in settings.attention
-            return UNetStep(block, Attention.random(random, channels[1], heads)
-                         if attentive else None)  # fmt: skip
+            return UNetStep(
+                block, Attention.random(random, channels[1], heads) if attentive else None
+            )
 
-        embedding = (Dense.random(random, (width, condition)),
-                     Dense.random(random, (condition, condition)))  # fmt: skip
+        embedding = (
+            Dense.random(random, (width, condition)),
+            Dense.random(random, (condition, condition)),
+        )
         table = random.normal(size=(classes + 1, condition)).astype(np.float32)
         labels = jnp.asarray(table) if classes else None
         stem = Convolution.random(random, (shape[2], width))
@@ -146,14 +158,26 @@ class UNet(eqx.Module):
             if height != heights[0]:
                 doubling.append(Convolution.random(random, (now, now)))
         return cls(
-            embedding, labels, stem, tuple(down), tuple(halving), middle,
-            tuple(up), tuple(doubling), GroupNorm.ones(now),
-            Convolution.random(random, (now, shape[2]), scale=0.0), settings,
-        )  # fmt: skip
+            embedding,
+            labels,
+            stem,
+            tuple(down),
+            tuple(halving),
+            middle,
+            tuple(up),
+            tuple(doubling),
+            GroupNorm.ones(now),
+            Convolution.random(random, (now, shape[2]), scale=0.0),
+            settings,
+        )
 
     def __call__(
-        self, signal: Scalar, image: Float[Array, "h w c"], label: Int[Array, ""] | None = None,
-        *, key: Key | None = None,
+        self,
+        signal: Scalar,
+        image: Float[Array, "h w c"],
+        label: Int[Array, ""] | None = None,
+        *,
+        key: Key | None = None,
     ) -> Float[Array, "h w c"]:
         """f(a, x, label) at one image; with a key, dropout is on.
 
@@ -198,8 +222,15 @@ class UNet(eqx.Module):
 
 # What a network is made of besides arrays: the closed list that files may name.
 NETWORK_PARTS = (
-    Attention, Convolution, Dense, GroupNorm, ResidualBlock, UNet, UNetSettings, UNetStep,
-)  # fmt: skip
+    Attention,
+    Convolution,
+    Dense,
+    GroupNorm,
+    ResidualBlock,
+    UNet,
+    UNetSettings,
+    UNetStep,
+)
 
 
 def _keys(key: Key | None) -> Iterator[Key | None]:
@@ -215,25 +246,37 @@ def _keys(key: Key | None) -> Iterator[Key | None]:
 def _checked(settings: UNetSettings) -> UNetSettings:
     shape, sizes = settings.shape, settings.multipliers
     if len(shape) != 3 or not all(_SIDES[0] <= s <= _SIDES[1] for s in shape[:2]) or shape[2] < 1:
-        raise ValueError(f"shape: got {shape}; wants (height, width, channels) with sides "
-                         f"of {_SIDES[0]} to {_SIDES[1]} pixels.")
-    for name, value in (("width", settings.width), ("blocks", settings.blocks),
-                        ("heads", settings.heads), ("multipliers", len(sizes)),
-                        ("multipliers", min(sizes, default=1))):  # fmt: skip
+        raise ValueError(
+            f"shape: got {shape}; wants (height, width, channels) with sides "
+            f"of {_SIDES[0]} to {_SIDES[1]} pixels."
+        )
+    for name, value in (
+        ("width", settings.width),
+        ("blocks", settings.blocks),
+        ("heads", settings.heads),
+        ("multipliers", len(sizes)),
+        ("multipliers", min(sizes, default=1)),
+    ):
         check_at_least(name, value, 1)
     check_at_least("classes", settings.classes, 0)
     if settings.width % 2:
         raise ValueError(f"width: got {settings.width}; wants an even number.")
     if any(side % 2 ** (len(sizes) - 1) for side in shape[:2]):
-        raise ValueError(f"multipliers: got {len(sizes)} resolutions for sides {shape[0]} and "
-                         f"{shape[1]}, which cannot be halved {len(sizes) - 1} times; wants fewer.")
+        raise ValueError(
+            f"multipliers: got {len(sizes)} resolutions for sides {shape[0]} and "
+            f"{shape[1]}, which cannot be halved {len(sizes) - 1} times; wants fewer."
+        )
     unknown = set(settings.attention) - {shape[0] >> level for level in range(len(sizes))}
     if unknown:
-        raise ValueError(f"attention: got {sorted(unknown)}; wants heights of resolutions, "
-                         f"{[shape[0] >> level for level in range(len(sizes))]}.")
+        raise ValueError(
+            f"attention: got {sorted(unknown)}; wants heights of resolutions, "
+            f"{[shape[0] >> level for level in range(len(sizes))]}."
+        )
     if any(settings.width * m % settings.heads for m in sizes):
-        raise ValueError(f"heads: got {settings.heads}; wants a divisor of the channels, "
-                         f"{[settings.width * m for m in sizes]}.")
+        raise ValueError(
+            f"heads: got {settings.heads}; wants a divisor of the channels, "
+            f"{[settings.width * m for m in sizes]}."
+        )
     if not 0.0 <= settings.dropout < 1.0:
         raise ValueError(f"dropout: got {settings.dropout}; wants a number in [0, 1).")
     return settings
