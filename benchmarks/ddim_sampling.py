@@ -19,7 +19,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from brenier.cli._console import ProgressReport
-from brenier.velocities import ImageModel, LinearSchedule, UNet
+from brenier.images import ImageModel, UNet
+from brenier.velocities import LinearSchedule
 
 _STEPS, _BATCH, _SIDE = 50, 64, 28
 _WIDTH, _MULTIPLIERS = 32, (1, 2)

@@ -15,8 +15,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from brenier.numerics import grid_sinkhorn, squared_gaps
-from brenier.numerics._grid_sinkhorn import steepest_allowed
+from brenier.numerics import grid_sinkhorn, squared_gaps, steepest_allowed
 
 _NODES, _EPSILON, _SWEEPS, _RUNS = 256, 0.0125, 20, 3
 

@@ -14,7 +14,7 @@ from typing import Any
 import brenier
 from brenier.cli import begin_worker
 from brenier.io import atomic_write
-from brenier.numerics._points import cores
+from brenier.numerics import cores
 
 # Threads would be lighter, but two XLA programs that factorise matrices at the same time can wait
 # for each other's pool threads for ever (jaxlib 0.10, CPU). One thread of XLA a process, then; and

@@ -5,7 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 from scipy.interpolate import make_interp_spline
 
-from brenier.exact import Box, MonotoneMap, Torus, solve_line
+from brenier.exact import MonotoneMap, solve_line
+from brenier.grids import Box, Torus
 from brenier.measures import Gaussian, GaussianMixture
 
 _TURN = 2.0 * np.pi

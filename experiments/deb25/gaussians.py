@@ -12,7 +12,6 @@ import jax.numpy as jnp
 import numpy as np
 
 from brenier import solve
-from brenier.exact import Box
 from brenier.flows import (
     ParabolicMongeAmpere,
     flow_measure,
@@ -20,6 +19,7 @@ from brenier.flows import (
     gaussian_sinkhorn_flow,
     sinkhorn_flow,
 )
+from brenier.grids import Box
 from brenier.maps import GradientMap
 from brenier.measures import Gaussian
 from brenier.potentials import Quadratic

@@ -19,7 +19,7 @@ import numpy as np
 from scipy.spatial import KDTree
 from sklearn.datasets import load_digits
 
-from brenier.estimators._generator_choice import energy_score
+from brenier.estimators import energy_score
 from brenier.flows import default_flow_epsilon, sample_sinkhorn_flow
 from brenier.measures import Gaussian, GaussianMixture
 from brenier.numerics import mean_distance

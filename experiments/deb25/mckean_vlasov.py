@@ -10,7 +10,6 @@ import numpy as np
 from scipy.interpolate import PchipInterpolator
 from scipy.special import ndtr
 
-from brenier.exact import Box
 from brenier.flows import (
     exponential_rate,
     gaussian_parabolic_flow,
@@ -18,6 +17,7 @@ from brenier.flows import (
     parabolic_flow,
     potential_path,
 )
+from brenier.grids import Box
 from brenier.measures import Gaussian, GaussianMixture
 from brenier.report import new_figure, png_bytes
 

@@ -11,7 +11,6 @@ from scipy.integrate import solve_ivp
 from scipy.stats import norm
 
 from brenier import solve
-from brenier.exact import Torus
 from brenier.flows import (
     MirrorFlow,
     divergence_flow,
@@ -22,6 +21,7 @@ from brenier.flows import (
     mirror_velocity,
 )
 from brenier.functionals import MMD, linearised_distance
+from brenier.grids import Torus
 from brenier.maps import AffineMap
 from brenier.measures import Empirical, Gaussian, Gibbs
 from brenier.report import new_figure, png_bytes

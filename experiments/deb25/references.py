@@ -8,7 +8,7 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
-from brenier.exact import Box, solve_monge_ampere
+from brenier.exact import solve_monge_ampere
 from brenier.flows import (
     annealed_sinkhorn,
     gaussian_parabolic_flow,
@@ -16,6 +16,7 @@ from brenier.flows import (
     parabolic_flow,
     sinkhorn_flow,
 )
+from brenier.grids import Box
 from brenier.measures import Gaussian, GaussianMixture
 
 from ._problems import (

@@ -10,14 +10,13 @@ import jax.numpy as jnp
 import numpy as np
 
 from brenier.exact import (
-    Box,
-    Torus,
     laguerre_cells,
     solve_gaussian,
     solve_line,
     solve_monge_ampere,
     solve_semi_discrete,
 )
+from brenier.grids import Box, Torus
 from brenier.measures import Gaussian, GaussianMixture
 from brenier.report import new_figure, png_bytes
 

@@ -10,8 +10,8 @@ import numpy as np
 
 from brenier.maps import Composition
 from brenier.measures import TensorTrain
-from brenier.problems import QuarticMixture, quartic_mixture, random_train
-from brenier.velocities import FlowMap, TensorTrainVelocity, train_encoder
+from brenier.problems import QuarticMixture, quartic_mixture, random_tensor_train
+from brenier.velocities import FlowMap, TensorTrainVelocity, tensor_train_encoder
 
 REACH = 8.0
 
@@ -44,7 +44,7 @@ def density(seed: int, dimension: int) -> tuple[TensorTrain, QuarticMixture | No
     """The density of that seed as a train, and as a function where it is one of (14)."""
     setting = SETTINGS[dimension]
     if dimension > 3:
-        law = random_train(seed, dimension, nodes=setting.nodes, tolerance=setting.tolerance)
+        law = random_tensor_train(seed, dimension, nodes=setting.nodes, tolerance=setting.tolerance)
         return law, None
     function = quartic_mixture(seed, dimension)
     corner = np.full(dimension, REACH)
@@ -57,7 +57,7 @@ def density(seed: int, dimension: int) -> tuple[TensorTrain, QuarticMixture | No
 def encoder(law: TensorTrain) -> Composition:
     """Of any of the densities, to 1e-8."""
     setting = SETTINGS[law.dimension]
-    return train_encoder(law, tolerance=1e-9, stages=setting.stages, padding=setting.padding)
+    return tensor_train_encoder(law, tolerance=1e-9, stages=setting.stages, padding=setting.padding)
 
 
 def paths(law: TensorTrain, x: jax.Array, count: int = 40) -> jax.Array:

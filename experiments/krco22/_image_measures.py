@@ -7,9 +7,9 @@ import jax.numpy as jnp
 import numpy as np
 from scipy.spatial.distance import cdist
 
-from brenier.estimators._generator_choice import energy_score
+from brenier.estimators import energy_score
+from brenier.images import ImageModel, bits_per_dimension
 from brenier.measures import Gaussian
-from brenier.velocities import ImageModel, bits_per_dimension
 
 # Images of which flow, steps and likelihood are compared; bits as in ``brenier ddpm``. The order is
 # that between the last two of the ladder: on MNIST it is 0.5 at 50 steps, and 0.9 at 1600.

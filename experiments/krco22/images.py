@@ -32,11 +32,12 @@ import jax.numpy as jnp
 import numpy as np
 
 from brenier.certify import assignment_test, audit_pairs, paired_closer
-from brenier.flows import DDPM, Progress, fit_images, image_model
+from brenier.flows import Progress
+from brenier.images import DDPM, ImageModel, UNet, fit_images, image_model
 from brenier.io import Checkpoint, ImageSet, read_images
 from brenier.measures import Empirical, StandardNormal
 from brenier.report import image_grid_figure, png_bytes
-from brenier.velocities import AtomsVelocity, FlowMap, HyperbolicClock, ImageModel, UNet
+from brenier.velocities import AtomsVelocity, FlowMap, HyperbolicClock
 
 from .._seeds import map_blocks
 from ._image_measures import accuracies, bits, largest_error, likeness

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from brenier.exact import Torus
+from brenier.grids import Torus
 from brenier.maps import ConjugateMap, Pushforward
 from brenier.measures import Gaussian, TensorTrain
 from brenier.potentials import AbstractPotential
@@ -87,7 +87,7 @@ def encoder(flow: RatioVelocity, time: float, *, tolerance: float = 1e-11) -> Fl
     return FlowMap(flow, np.exp(-time), 0.0, tolerance=tolerance)
 
 
-def train_encoder(
+def tensor_train_encoder(
     potential: BentPotential, *, half_width: float = 9.0, nodes: int = 160
 ) -> FlowMap:
     """The encoder of μ_0 by another way: its density itself, as a tensor train."""

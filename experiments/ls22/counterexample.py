@@ -181,7 +181,7 @@ def _refinement(u: bent.BentPotential) -> dict[str, Any]:
         )
     fine = [row for row in rows if row["nodes"] >= 160 and row["tolerance"] <= 1e-11]
     spread = max(abs(row[key] - fine[0][key]) for row in fine for key in ("origin", "side"))
-    train = bent.asymmetry(bent.train_encoder(u), _PLACES)
+    train = bent.asymmetry(bent.tensor_train_encoder(u), _PLACES)
     apart = max(abs(train[i] - fine[0][key]) for i, key in enumerate(("origin", "side")))
     return {
         "runs": rows,

@@ -13,6 +13,8 @@ _ROOMS = (
     "exact",
     "flows",
     "functionals",
+    "grids",
+    "images",
     "io",
     "maps",
     "measures",

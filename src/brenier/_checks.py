@@ -6,6 +6,9 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.typing import ArrayLike
+
+from brenier._types import Array, Batch
 
 # Past this an integer is no longer exact in float64.
 _EXACT_INTEGER = 2**53
@@ -86,6 +89,29 @@ def check_points(
                 f"{name}: got constant columns {constant.tolist()[:10]}; wants columns that vary "
                 "(drop them: no Monge map leaves or reaches a hyperplane)."
             )
+    return array
+
+
+def as_array(name: str, value: ArrayLike, axes: int) -> Array:
+    """A finite floating array with that many axes, or a ``ValueError``; tracers pass unread."""
+    traced = isinstance(value, jax.core.Tracer)
+    array: Any = value if traced else as_float_array(name, value)
+    if array.ndim != axes:
+        raise ValueError(f"{name}: got shape {array.shape}; wants {axes} axes.")
+    if not traced and not np.isfinite(array).all():
+        raise ValueError(f"{name}: got NaN or infinite entries; wants finite numbers.")
+    return jnp.asarray(array)
+
+
+def as_points(name: str, x: Any, dimension: int) -> Batch:
+    """A floating JAX array (..., dimension), or a ``ValueError`` naming the argument."""
+    array = jnp.asarray(x)
+    if not jnp.issubdtype(array.dtype, jnp.floating):
+        if not jnp.issubdtype(array.dtype, jnp.integer):
+            raise ValueError(f"{name}: got dtype {array.dtype}; wants real numbers.")
+        array = array.astype(np.float64)
+    if array.ndim < 1 or array.shape[-1] != dimension:
+        raise ValueError(f"{name}: got shape {array.shape}; wants (..., {dimension}).")
     return array
 
 

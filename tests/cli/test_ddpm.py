@@ -8,8 +8,9 @@ import pytest
 from PIL import Image
 
 from brenier.cli import main
+from brenier.images import ImageModel, UNet
 from brenier.io import load_model, save_model
-from brenier.velocities import CosineSchedule, ImageModel, UNet
+from brenier.velocities import CosineSchedule
 
 RANDOM = np.random.default_rng(0)
 IMAGES = RANDOM.integers(0, 256, (6, 8, 8), np.uint8)

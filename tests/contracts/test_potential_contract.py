@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from brenier.exact import GridPotential, Torus
+from brenier.grids import GridPotential, Torus
 from brenier.potentials import (
     ICNN,
     EntropicGridPotential,

@@ -9,7 +9,8 @@ from scipy.stats import norm
 
 import brenier
 from brenier import Result, SolveError
-from brenier.exact import Box, GridPotential, Torus, solve_monge_ampere
+from brenier.exact import solve_monge_ampere
+from brenier.grids import Box, GridPotential, Torus
 from brenier.maps import GradientMap
 from brenier.measures import Empirical, Gaussian, GaussianMixture
 from brenier.numerics import gaussian_map_matrix

@@ -15,8 +15,8 @@ from brenier.exact import (
     solve_line,
     solve_semi_discrete,
 )
-from brenier.exact._cell_integrals import box_integrals, gaussian_integrals
-from brenier.exact._power_diagram import laguerre_edges
+from brenier.exact.cells._cell_integrals import box_integrals, gaussian_integrals
+from brenier.exact.cells._power_diagram import laguerre_edges
 from brenier.measures import Empirical, Gaussian, GaussianMixture, Uniform
 
 RNG = np.random.default_rng(0)

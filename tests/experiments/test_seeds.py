@@ -8,7 +8,7 @@ import time
 import pytest
 
 from brenier.cli import register_experiments
-from brenier.numerics._points import cores
+from brenier.numerics._blocks import cores
 
 
 def _squares(first, last):

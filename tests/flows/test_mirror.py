@@ -7,7 +7,6 @@ import pytest
 from scipy.integrate import cumulative_simpson
 
 from brenier._solution import Result
-from brenier.exact import Box, Torus
 from brenier.flows import (
     MirrorFlow,
     advance,
@@ -22,6 +21,7 @@ from brenier.flows import (
     solve,
 )
 from brenier.functionals import KL, MMD, ExactScore, Moving, PowerDivergence, linearised_distance
+from brenier.grids import Box, Torus
 from brenier.maps import AffineMap, GradientMap
 from brenier.measures import Empirical, Gaussian, GaussianMixture, Gibbs, quasi_sample
 from brenier.potentials import ICNN, LogSumExp

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import brenier
-from brenier.exact import Box, Torus, solve_monge_ampere
+from brenier.exact import solve_monge_ampere
 from brenier.flows import (
     ParabolicMongeAmpere,
     advance,
@@ -17,6 +17,7 @@ from brenier.flows import (
     parabolic_flow,
     solve,
 )
+from brenier.grids import Box, Torus
 from brenier.maps import AffineMap, GradientMap
 from brenier.measures import Empirical, Gaussian, GaussianMixture, quasi_sample
 from brenier.numerics import stochastic_log_det

@@ -9,14 +9,14 @@ import pytest
 import brenier
 from brenier._checks import check_at_least, check_positive
 from brenier._solution import SolveError
-from brenier.exact import Box, Torus
 from brenier.flows import (
     annealed_sinkhorn,
     gaussian_parabolic_flow,
     gaussian_sinkhorn_flow,
     sinkhorn_flow,
 )
-from brenier.flows._grid_problem import check_grid
+from brenier.flows.on_grids._problem import check_grid
+from brenier.grids import Box, Torus
 from brenier.measures import Gaussian
 
 NORMAL = Gaussian.standard(1)

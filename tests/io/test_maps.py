@@ -17,7 +17,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import brenier
-from brenier.exact import GridPotential, MonotoneMap, Torus
+from brenier.exact import MonotoneMap
+from brenier.grids import GridPotential, Torus
 from brenier.io import read_manifest
 from brenier.io._container import FORMAT_VERSION, _digest, _json_bytes
 from brenier.io._tree import saved_classes

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
 
+from brenier.images import ImageModel, UNet
 from brenier.io import check_model_folder, load_model, read_model_config, save_model
-from brenier.velocities import CosineSchedule, ImageModel, LinearSchedule, UNet
+from brenier.velocities import CosineSchedule, LinearSchedule
 
 NET = UNet.random(
     jax.random.key(0),

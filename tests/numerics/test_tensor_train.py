@@ -7,12 +7,12 @@ from brenier.numerics._gaussian_lattice import fit_lattice, gaussian_rows, unres
 from brenier.numerics._tensor_train import (
     add_trains,
     change_axes,
-    contract_train,
-    cross_train,
-    round_train,
+    tensor_train_contract,
+    tensor_train_cross,
+    tensor_train_from_array,
+    tensor_train_ranks,
+    tensor_train_round,
     train_entries,
-    train_from_array,
-    train_ranks,
     train_to_array,
 )
 
@@ -28,14 +28,14 @@ def _train(*shape, rank=3):
 
 def test_cores_of_an_array_and_back():
     array = train_to_array(_train(5, 6, 7, 4))
-    cores = train_from_array(array, 1e-13)
-    assert train_ranks(cores) == (3, 3, 3)
+    cores = tensor_train_from_array(array, 1e-13)
+    assert tensor_train_ranks(cores) == (3, 3, 3)
     np.testing.assert_allclose(train_to_array(cores), array, atol=1e-11)
     index = np.stack([RANDOM.integers(0, n, 20) for n in array.shape], axis=1)
     np.testing.assert_allclose(train_entries(cores, index), array[tuple(index.T)], atol=1e-11)
     rows = [RANDOM.normal(size=(1, n)) for n in array.shape]
     exact = np.einsum("abcd,a,b,c,d->", array, *(row[0] for row in rows))
-    np.testing.assert_allclose(contract_train(cores, rows), [exact], rtol=1e-10)
+    np.testing.assert_allclose(tensor_train_contract(cores, rows), [exact], rtol=1e-10)
 
 
 @pytest.mark.parametrize("tolerance", [1e-12, 1e-3, 1e-1])
@@ -44,17 +44,17 @@ def test_rounding_keeps_to_its_tolerance(tolerance):
     two = tuple(1e-2 * core for core in _train(8, 9, 7, rank=2))
     both = add_trains(one, add_trains(one, two))
     exact = train_to_array(both)
-    rounded = round_train(both, tolerance)
+    rounded = tensor_train_round(both, tolerance)
     error = np.linalg.norm(train_to_array(rounded) - exact) / np.linalg.norm(exact)
     assert error <= tolerance
-    assert max(train_ranks(rounded)) <= 5
+    assert max(tensor_train_ranks(rounded)) <= 5
     # An array whose singular values fall gets ranks that fall with the tolerance.
     smooth = 1.0 / (1.0 + np.add.outer(np.add.outer(np.arange(9.0), np.arange(8.0)), np.arange(7)))
-    cores = train_from_array(smooth, 1e-14)
-    cut = round_train(cores, tolerance)
+    cores = tensor_train_from_array(smooth, 1e-14)
+    cut = tensor_train_round(cores, tolerance)
     error = np.linalg.norm(train_to_array(cut) - smooth) / np.linalg.norm(smooth)
     assert error <= tolerance
-    assert train_ranks(cut) <= train_ranks(cores)
+    assert tensor_train_ranks(cut) <= tensor_train_ranks(cores)
 
 
 def test_a_map_of_an_axis():
@@ -71,12 +71,12 @@ def test_cross_of_a_function():
     def entries(index):
         return 1.0 / (1.0 + np.sum(index * np.arange(1.0, 5.0), axis=1))
 
-    found = cross_train(entries, shape, 1e-7, 20)
+    found = tensor_train_cross(entries, shape, 1e-7, 20)
     exact = entries(np.indices(shape).reshape(4, -1).T).reshape(shape)
     error = np.linalg.norm(train_to_array(found) - exact) / np.linalg.norm(exact)
     assert error < 1e-6
     with pytest.raises(ValueError, match="max_rank: got 3; wants at least"):
-        cross_train(entries, shape, 1e-7, 3)
+        tensor_train_cross(entries, shape, 1e-7, 3)
 
 
 @pytest.mark.parametrize("tolerance", [1e-12, 1e-9, 1e-6])

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from brenier.measures import TensorTrain
-from brenier.problems import quartic_mixture, random_train
+from brenier.problems import quartic_mixture, random_tensor_train
 
 
 def test_quartic_mixtures_are_normalised_and_positive_definite():
@@ -39,18 +39,18 @@ def test_mass_of_a_train_of_a_quartic_mixture():
 
 
 def test_trains_of_rank_two_in_any_dimension():
-    law = random_train(4, 5)
+    law = random_tensor_train(4, 5)
     assert law.ranks == (2, 2, 2, 2)
     # Every marginal has its mass where γ and the bumps have theirs.
     assert np.abs(law.mean).max() < 1.0
     assert (np.diagonal(law.covariance) > 0.3).all()
     assert (np.diagonal(law.covariance) < 2.0).all()
-    np.testing.assert_array_equal(random_train(4, 5).mean, law.mean)
-    assert (np.asarray(random_train(5, 5).mean) != np.asarray(law.mean)).any()
+    np.testing.assert_array_equal(random_tensor_train(4, 5).mean, law.mean)
+    assert (np.asarray(random_tensor_train(5, 5).mean) != np.asarray(law.mean)).any()
 
 
 def test_bad_arguments():
     with pytest.raises(ValueError, match="dimension: got 4; wants 2 or 3"):
         quartic_mixture(0, 4)
     with pytest.raises(ValueError, match="rank: got 0"):
-        random_train(0, 3, rank=0)
+        random_tensor_train(0, 3, rank=0)

@@ -7,7 +7,7 @@ import pytest
 from scipy.integrate import quad
 
 import brenier
-from brenier.exact import Box, Torus
+from brenier.grids import Box, Torus
 from brenier.measures import Empirical, Gaussian
 from brenier.velocities import DacorognaMoserVelocity, FlowMap
 

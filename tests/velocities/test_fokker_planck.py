@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.linalg import sqrtm
 
-from brenier.exact import Box, Torus
+from brenier.grids import Box, Torus
 from brenier.measures import Empirical, Gaussian, GaussianMixture, Gibbs
 from brenier.velocities import FlowMap, FokkerPlanckVelocity
 

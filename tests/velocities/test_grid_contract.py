@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import brenier
-from brenier.exact import Box, Torus
+from brenier.grids import Box, Torus
 from brenier.maps import GradientMap
 from brenier.measures import Empirical, Gaussian, GaussianMixture
 from brenier.potentials import Quadratic

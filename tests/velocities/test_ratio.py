@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from brenier.exact import Torus
+from brenier.grids import Torus
 from brenier.measures import Gaussian, GaussianMixture
 from brenier.velocities import FlowMap, MixtureVelocity, RatioVelocity
 

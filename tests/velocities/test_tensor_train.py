@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from brenier.measures import GaussianMixture, TensorTrain
-from brenier.velocities import FlowMap, MixtureVelocity, TensorTrainVelocity, train_encoder
+from brenier.velocities import FlowMap, MixtureVelocity, TensorTrainVelocity, tensor_train_encoder
 
 MIXTURE = GaussianMixture(
     np.array([0.5, 0.3, 0.2]),
@@ -42,7 +42,7 @@ def test_velocity_and_jacobian_are_exact_at_all_times(signal):
 
 @pytest.mark.slow
 def test_encoder_and_decoder():
-    encoder = train_encoder(LAW, tolerance=1e-10)
+    encoder = tensor_train_encoder(LAW, tolerance=1e-10)
     exact = FlowMap(MixtureVelocity(MIXTURE), 1.0, 0.0, tolerance=1e-12)
     z = encoder(X)
     np.testing.assert_allclose(z, exact(X), atol=1e-7)
@@ -56,4 +56,4 @@ def test_far_out_nothing_overflows():
 
 def test_bad_stages():
     with pytest.raises(ValueError, match=r"stages: got \[0.5, 0.9\]; wants decreasing numbers"):
-        train_encoder(LAW, stages=[0.5, 0.9])
+        tensor_train_encoder(LAW, stages=[0.5, 0.9])

@@ -2,14 +2,16 @@
 
 from brenier.certify._assignment_test import AssignmentTest, assignment_test, paired_closer
 from brenier.certify._audit import audit, audit_pairs
+from brenier.certify._black_box import BlackBox
 from brenier.certify._certificate import Certificate, Cost, Truth, Verdict
 from brenier.certify._defect import Defect, Growth
 from brenier.certify._pushforward import Pushforward
-from brenier.certify._witnesses import Asymmetry, Monotonicity, Ring
+from brenier.certify._witnesses import Asymmetry, Monotonicity, Ring, jacobian_asymmetry
 
 __all__ = [
     "AssignmentTest",
     "Asymmetry",
+    "BlackBox",
     "Certificate",
     "Cost",
     "Defect",
@@ -22,5 +24,6 @@ __all__ = [
     "assignment_test",
     "audit",
     "audit_pairs",
+    "jacobian_asymmetry",
     "paired_closer",
 ]

@@ -8,15 +8,13 @@ from typing import Any
 import jax
 import numpy as np
 
-from brenier.certify import assignment_test, audit_pairs
-from brenier.certify._black_box import BlackBox
-from brenier.certify._witnesses import jacobian_asymmetry
+from brenier.certify import BlackBox, assignment_test, audit_pairs, jacobian_asymmetry
 from brenier.cli._console import ProgressReport
 from brenier.cli._ddpm_maps import decoded, encoded, how, round_trip
 from brenier.cli._ddpm_train import ImageChoice, image_rows
+from brenier.images import ImageModel, bits_per_dimension
 from brenier.io import ImageSet, atomic_write, check_folder, load_model
 from brenier.measures import StandardNormal
-from brenier.velocities import ImageModel, bits_per_dimension
 
 # The exact trace is taken up to here; beyond, so many random signs.
 _TRACE_DIMENSION, _PROBES = 128, 8

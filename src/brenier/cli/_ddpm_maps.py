@@ -12,9 +12,9 @@ from brenier._checks import check_points
 from brenier.cli._console import ProgressReport
 from brenier.cli._ddpm_train import ImageChoice, image_rows, integers
 from brenier.cli._transport import mean_cost, transport_points
+from brenier.images import ImageModel
 from brenier.io import atomic_write, check_folder, load_model, read_points
 from brenier.report import image_grid_figure, png_bytes
-from brenier.velocities import ImageModel
 
 # Images moved at a time: enough for the cores, few enough for the bar to move.
 _BLOCK = 64

@@ -9,6 +9,7 @@ import jax
 import numpy as np
 
 from brenier.cli._console import ProgressReport, StoppedError
+from brenier.images import ImageModel
 from brenier.io import (
     Checkpoint,
     ImageSet,
@@ -18,7 +19,6 @@ from brenier.io import (
     save_model,
 )
 from brenier.report import image_grid_figure, png_bytes
-from brenier.velocities import ImageModel
 
 # Images of the grid that is drawn as training goes: rows, columns, and their DDIM steps.
 _GRID, _GRID_STEPS = (2, 12), 25
@@ -105,8 +105,8 @@ def train_on(
     images: ImageSet, out: Path, settings: Training, progress: ProgressReport
 ) -> tuple[dict[str, Any], dict[str, str]]:
     """``run_train`` of images in memory."""
-    from brenier.flows import DDPM, Progress, fit_images, image_model
-    from brenier.velocities import UNet
+    from brenier.flows import Progress
+    from brenier.images import DDPM, UNet, fit_images, image_model
 
     started = time.perf_counter()
     labels = None

@@ -1,8 +1,6 @@
 """Evolutions of a map: constrained drift and its baselines, behind one driver."""
 
-from brenier.flows._ddpm import DDPM, HeldOutDenoising, denoising_loss, fit_images, image_model
 from brenier.flows._distillation import distil
-from brenier.flows._divergences import divergence_flow
 from brenier.flows._drift import ConstrainedDrift, EuclideanDescent
 from brenier.flows._driver import CheckpointStore, Progress, advance, default_metric, solve
 from brenier.flows._euclidean_mirror import euclidean_mirror_flow
@@ -11,21 +9,25 @@ from brenier.flows._gaussian_flow import (
     gaussian_parabolic_flow,
     gaussian_sinkhorn_flow,
 )
-from brenier.flows._grid_coupling import GridCoupling
 from brenier.flows._kl_newton import KLNewton
 from brenier.flows._mckean_vlasov import mckean_vlasov, potential_path
 from brenier.flows._method import AbstractMethod
 from brenier.flows._mirror import MirrorFlow, mirror_velocity
 from brenier.flows._oracles import AbstractOracle, FirstOrder, NaturalGradient
-from brenier.flows._parabolic_flow import exponential_rate, parabolic_flow
 from brenier.flows._parabolic_method import ParabolicMongeAmpere
 from brenier.flows._sample_sinkhorn_flow import default_flow_epsilon, sample_sinkhorn_flow
 from brenier.flows._semi_dual import HeldOutDual, SemiDual
-from brenier.flows._sinkhorn_flow import annealed_sinkhorn, sinkhorn_flow
 from brenier.flows._wasserstein_natural import WassersteinNatural
+from brenier.flows.on_grids import (
+    GridCoupling,
+    annealed_sinkhorn,
+    divergence_flow,
+    exponential_rate,
+    parabolic_flow,
+    sinkhorn_flow,
+)
 
 __all__ = [
-    "DDPM",
     "AbstractMethod",
     "AbstractOracle",
     "CheckpointStore",
@@ -33,7 +35,6 @@ __all__ = [
     "EuclideanDescent",
     "FirstOrder",
     "GridCoupling",
-    "HeldOutDenoising",
     "HeldOutDual",
     "KLNewton",
     "MirrorFlow",
@@ -46,16 +47,13 @@ __all__ = [
     "annealed_sinkhorn",
     "default_flow_epsilon",
     "default_metric",
-    "denoising_loss",
     "distil",
     "divergence_flow",
     "euclidean_mirror_flow",
     "exponential_rate",
-    "fit_images",
     "flow_measure",
     "gaussian_parabolic_flow",
     "gaussian_sinkhorn_flow",
-    "image_model",
     "mckean_vlasov",
     "mirror_velocity",
     "parabolic_flow",

@@ -9,9 +9,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from brenier._checks import check_positive
+from brenier._checks import as_array, check_positive
 from brenier._types import Array, Float, Point, Scalar
-from brenier.numerics._points import as_array
 
 
 def euclidean_mirror_flow(

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 
 from brenier._types import Array, Float, Points, Scalar
 from brenier.maps import AbstractMap
-from brenier.numerics._marquardt import (
+from brenier.numerics import (
     flatten,
     marquardt_scale,
     probed_squares,

@@ -7,12 +7,11 @@ import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 
-from brenier._checks import check_at_least, check_positive
+from brenier._checks import as_array, check_at_least, check_positive
 from brenier._types import Matrix, Point, Scalar
 from brenier.maps import AffineMap
 from brenier.measures import Gaussian
 from brenier.numerics import inverse_sqrtm_spd, sqrtm_spd
-from brenier.numerics._points import as_array
 
 
 def gaussian_parabolic_flow(

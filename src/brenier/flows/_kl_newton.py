@@ -11,7 +11,7 @@ from brenier._types import Array, Float, Int, Key, Points, Scalar
 from brenier.flows._method import AbstractMethod
 from brenier.maps import AbstractMap
 from brenier.measures import AbstractMeasure, require_density
-from brenier.numerics._marquardt import flatten, scaled_solve
+from brenier.numerics import flatten, scaled_solve
 
 # Multiples of the last damping that each step tries.
 _TRIALS = jnp.asarray([0.2, 1.0, 5.0])

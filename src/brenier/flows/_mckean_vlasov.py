@@ -8,11 +8,11 @@ from jax.scipy.linalg import solve_triangular
 
 from brenier._checks import check_key
 from brenier._types import Array, Float, Key, Point, Points, Scalar
-from brenier.exact import AbstractGrid, GridPotential
 from brenier.flows._mirror import check_functional
 from brenier.functionals import AbstractFunctional, Moving
+from brenier.grids import AbstractGrid, GridPotential
 from brenier.measures import AbstractMeasure, require_density
-from brenier.numerics._points import over_points
+from brenier.numerics import over_points
 from brenier.potentials import AbstractPotential
 
 _FORWARD = 3
@@ -53,7 +53,7 @@ def mckean_vlasov(
     Raises:
         ValueError: a measure without density, or a functional without Wasserstein gradient.
 
-    >>> from brenier.exact import Box
+    >>> from brenier.grids import Box
     >>> from brenier.measures import Gaussian
     >>> normal, box = Gaussian.standard(1), Box([-6.0], [6.0], [24])
     >>> path = potential_path(box, np.zeros((11, 24)))  # already there: ρ_t = e^{-f} = e^{-g}
@@ -98,7 +98,7 @@ def mckean_vlasov(
 def potential_path(grid: AbstractGrid, values: Float[np.ndarray, "k *n"]) -> GridPotential:
     """φ − ½‖x‖² at the nodes for several times, as splines stacked along the first axis.
 
-    >>> from brenier.exact import Box
+    >>> from brenier.grids import Box
     >>> path = potential_path(Box([-6.0], [6.0], [24]), np.zeros((3, 24)))
     >>> path.coefficients.shape[0]
     3

@@ -7,15 +7,14 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
-from brenier._checks import check_at_least, check_key, check_positive
+from brenier._checks import as_points, check_at_least, check_key, check_positive
 from brenier._types import Array, Float, Int, Key, Points, Scalar
 from brenier.flows._gauss_newton import map_step
 from brenier.flows._method import AbstractMethod
 from brenier.functionals import KL, AbstractFunctional, ExactScore, Moving
 from brenier.maps import AbstractMap, AffineMap, GradientMap
 from brenier.measures import AbstractMeasure
-from brenier.numerics._marquardt import flatten
-from brenier.numerics._points import as_points
+from brenier.numerics import flatten
 from brenier.potentials import Quadratic
 
 Parameters = Float[Array, "p"]

@@ -11,7 +11,7 @@ import optax
 from brenier._types import Array, Int, Key, Points, Scalar
 from brenier.flows._gauss_newton import map_step
 from brenier.maps import AbstractMap
-from brenier.numerics._marquardt import adapt_damping, flatten
+from brenier.numerics import adapt_damping, flatten
 
 
 class Batch(NamedTuple):

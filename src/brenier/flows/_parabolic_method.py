@@ -12,9 +12,7 @@ from brenier.flows._gauss_newton import damped_step
 from brenier.flows._method import AbstractMethod
 from brenier.maps import AbstractMap, GradientMap
 from brenier.measures import AbstractMeasure, require_density
-from brenier.numerics._determinants import spd_log_det
-from brenier.numerics._marquardt import flatten
-from brenier.numerics._stochastic_log_det import stochastic_log_det
+from brenier.numerics import flatten, spd_log_det, stochastic_log_det
 from brenier.potentials import AbstractPotential
 
 # The damping after a Gauss-Newton step that lowers the residual, and after one that does not.

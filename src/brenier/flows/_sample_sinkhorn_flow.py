@@ -11,8 +11,13 @@ from brenier._solution import Result, Solution
 from brenier._types import Array, Float, Int, Points, Scalar
 from brenier.maps import AbstractMap, DebiasedMap, GradientMap
 from brenier.measures import AbstractMeasure, Gaussian, GaussianMixture, quasi_sample
-from brenier.numerics import entropic_potential, median_squared_distance, sinkhorn
-from brenier.numerics._spd import inverse_sqrtm_spd, sqrtm_spd
+from brenier.numerics import (
+    entropic_potential,
+    inverse_sqrtm_spd,
+    median_squared_distance,
+    sinkhorn,
+    sqrtm_spd,
+)
 from brenier.potentials import LogSumExp, Preconditioned
 
 # Particles of the source: at least so many, and as many as there are data.

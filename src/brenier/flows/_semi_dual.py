@@ -12,8 +12,7 @@ from brenier.flows._kronecker_adam import kronecker_adam
 from brenier.flows._method import AbstractMethod
 from brenier.maps import AbstractMap, GradientMap
 from brenier.measures import AbstractMeasure, Empirical
-from brenier.numerics import conjugate_upper_bound
-from brenier.numerics._determinants import spd_solve
+from brenier.numerics import conjugate_upper_bound, spd_solve
 from brenier.potentials import AbstractPotential, conjugate_points, expansion
 
 # Up to here a Hessian per point costs less than the conjugate gradients that replace it.

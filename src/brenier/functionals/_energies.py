@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from brenier._types import Array, Key, Point, Points, Scalar
 from brenier.functionals._base import AbstractFunctional, Moving
 from brenier.measures import AbstractMeasure
-from brenier.numerics._points import over_points
+from brenier.numerics import over_points
 
 # Pairs held at once by the interaction energy, times d.
 _PAIR_FLOATS = 2**20

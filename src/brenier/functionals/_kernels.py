@@ -9,7 +9,7 @@ import jax.numpy as jnp
 
 from brenier._checks import check_positive
 from brenier._types import Array, Float, Points, Weights
-from brenier.numerics._streaming import cut_tiles, squared_distances
+from brenier.numerics import cut_tiles, squared_distances
 
 # Up to this many pairs (32 MiB) are held at once; more are taken tile by tile.
 _PAIRS = 2**22

@@ -2,9 +2,9 @@
 
 import jax.numpy as jnp
 
+from brenier._checks import as_points
 from brenier._types import Points, Scalar
 from brenier.maps import AbstractMap
-from brenier.numerics._points import as_points
 
 
 def linearised_distance(first: AbstractMap, second: AbstractMap, points: Points) -> Scalar:

@@ -9,8 +9,13 @@ from brenier.functionals._base import AbstractFunctional, Moving
 from brenier.functionals._kernels import uniform_weights
 from brenier.functionals._target import draw_target
 from brenier.measures import AbstractMeasure
-from brenier.numerics import SelfTransport, default_epsilon, self_transport
-from brenier.numerics._sinkhorn import barycentric_projection, sinkhorn
+from brenier.numerics import (
+    SelfTransport,
+    barycentric_projection,
+    default_epsilon,
+    self_transport,
+    sinkhorn,
+)
 
 
 class SinkhornDivergence(AbstractFunctional):

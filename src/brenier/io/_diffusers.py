@@ -8,13 +8,8 @@ from typing import Any, Literal, cast
 
 import numpy as np
 
-from brenier.velocities import (
-    AbstractSchedule,
-    CosineSchedule,
-    HostNetwork,
-    ImageModel,
-    LinearSchedule,
-)
+from brenier.images import HostNetwork, ImageModel
+from brenier.velocities import AbstractSchedule, CosineSchedule, LinearSchedule
 
 _PREDICTIONS = {"epsilon": "epsilon", "v_prediction": "v"}
 

@@ -12,10 +12,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from brenier.images import ImageModel, UNet, UNetSettings
 from brenier.io._atomic import atomic_write
 from brenier.io._tree import decode, encode
-from brenier.velocities import AbstractSchedule, ImageModel, UNet
-from brenier.velocities._unet import UNetSettings
+from brenier.velocities import AbstractSchedule
 
 MODEL_FORMAT = "brenier image model"
 MODEL_VERSION = 1

@@ -13,10 +13,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from brenier import exact, maps, measures, potentials, velocities
-from brenier.velocities._unet import NETWORK_PARTS
+from brenier import exact, grids, images, maps, measures, potentials, velocities
+from brenier.images import NETWORK_PARTS
 
-_ROOMS: tuple[ModuleType, ...] = (potentials, measures, maps, exact, velocities)
+_ROOMS: tuple[ModuleType, ...] = (potentials, measures, grids, maps, exact, velocities, images)
 _INTERFACES = (
     potentials.AbstractPotential,
     measures.AbstractMeasure,
@@ -24,7 +24,7 @@ _INTERFACES = (
     velocities.AbstractVelocity,
     velocities.AbstractSchedule,
     velocities.ExactNoise,
-    velocities.ImageModel,
+    images.ImageModel,
 )
 _ACTIVATIONS = (
     "celu",
@@ -52,7 +52,7 @@ def saved_classes() -> MappingProxyType[str, type[Any]]:
     found: dict[str, type[Any]] = {
         "equinox.nn.Linear": eqx.nn.Linear,
         "equinox.nn.MLP": eqx.nn.MLP,
-        **{f"brenier.velocities.{part.__name__}": part for part in NETWORK_PARTS},
+        **{f"brenier.images.{part.__name__}": part for part in NETWORK_PARTS},
     }
     for room in _ROOMS:
         for name in room.__all__:

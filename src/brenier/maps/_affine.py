@@ -4,9 +4,9 @@ import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 
+from brenier._checks import as_array
 from brenier._types import Matrix, Point
 from brenier.maps._base import AbstractMap
-from brenier.numerics._points import as_array
 
 
 class AffineMap(AbstractMap):

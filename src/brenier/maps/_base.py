@@ -8,9 +8,9 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
+from brenier._checks import as_points
 from brenier._types import Array, Batch, BatchLike, BatchScalar, Float, Matrix, Point, Scalar
-from brenier.numerics._determinants import spd_log_det
-from brenier.numerics._points import as_points, on_all_cores
+from brenier.numerics import on_all_cores, spd_log_det
 
 # Numbers per dimension that one point takes, about, in maps and velocities that are no networks.
 _HELD = 16

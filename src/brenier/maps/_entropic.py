@@ -6,15 +6,12 @@ import jax.numpy as jnp
 import numpy as np
 from jax.typing import ArrayLike
 
-from brenier._checks import check_at_least, check_points, check_positive, check_weights
+from brenier._checks import as_array, check_at_least, check_points, check_positive, check_weights
 from brenier._solution import Result, Solution, SolveError
 from brenier._types import Array, Float, Point, Scalar
 from brenier.maps._base import AbstractMap
 from brenier.maps._gradient import ConjugateMap
-from brenier.numerics._points import as_array
-from brenier.numerics._self_transport import default_epsilon
-from brenier.numerics._sinkhorn import sinkhorn
-from brenier.numerics._streaming import soft_reduce
+from brenier.numerics import default_epsilon, sinkhorn, soft_reduce
 from brenier.potentials import LogSumExp
 
 

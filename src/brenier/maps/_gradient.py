@@ -8,7 +8,7 @@ import jax.numpy as jnp
 
 from brenier._types import Point
 from brenier.maps._base import AbstractMap
-from brenier.numerics._determinants import spd_solve
+from brenier.numerics import spd_solve
 from brenier.potentials import AbstractPotential, conjugate_points, expansion
 
 # On ‖y − ∇φ(x)‖ / (1 + ‖y‖).

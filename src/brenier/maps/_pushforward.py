@@ -6,7 +6,7 @@ import jax.numpy as jnp
 from brenier._types import Batch, BatchLike, BatchScalar, Key, Point, Points, Scalar
 from brenier.maps._base import AbstractMap, over_jacobians
 from brenier.measures import AbstractMeasure, require_density
-from brenier.numerics._determinants import spd_solve
+from brenier.numerics import spd_solve
 
 _FORWARD = 3
 

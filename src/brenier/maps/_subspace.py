@@ -6,9 +6,9 @@ import jax.numpy as jnp
 import numpy as np
 from jax.typing import ArrayLike
 
+from brenier._checks import as_array
 from brenier._types import Array, Float, Point
 from brenier.maps._base import AbstractMap
-from brenier.numerics._points import as_array
 
 # Rows lifted at a time where there are many: the block and its image stay small beside the result.
 _ROWS = 1024

@@ -6,8 +6,9 @@ from collections.abc import Callable
 import equinox as eqx
 import jax
 
+from brenier._checks import as_points
 from brenier._types import Array, Batch, BatchLike, BatchScalar, Key, Point, Points, Scalar
-from brenier.numerics._points import as_points, on_all_cores
+from brenier.numerics import on_all_cores
 
 
 class AbstractMeasure(eqx.Module):

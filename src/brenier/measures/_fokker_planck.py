@@ -13,21 +13,19 @@ from brenier._checks import check_at_least, check_positive
 from brenier._solution import Result, Solution
 from brenier._types import Array, Float, Point, Points
 from brenier.measures._tensor_train import TensorTrain
-from brenier.measures._train_values import Corner, checked_box, in_blocks
-from brenier.numerics._chebyshev import (
+from brenier.measures._tensor_train_values import Corner, checked_box, in_blocks
+from brenier.numerics import (
+    Cores,
     chebyshev_nodes,
     chebyshev_rows,
     chebyshev_weights,
+    gaussian_rows,
     heat_matrix,
-)
-from brenier.numerics._gaussian_lattice import gaussian_rows
-from brenier.numerics._tensor_train import (
-    Cores,
-    contract_train,
-    cross_train,
     map_axes,
-    round_train,
-    train_ranks,
+    tensor_train_contract,
+    tensor_train_cross,
+    tensor_train_ranks,
+    tensor_train_round,
 )
 
 # Mass that may be lost or made before the solution is called wrong.
@@ -115,14 +113,14 @@ def solve_fokker_planck(
         )
         masses, ranks = [], []
         for _ in range(steps):
-            cores = round_train(map_axes(cores, heat), tolerance)
+            cores = tensor_train_round(map_axes(cores, heat), tolerance)
             if drift is None:
                 cores = _stretched(cores, nodes, step)
             else:
                 cores = _convected(cores, nodes, drift, step, tolerance, max_rank)
-            cores = round_train(map_axes(cores, heat), tolerance)
-            masses.append(float(contract_train(cores, weights)[0]))
-            ranks.append(max(train_ranks(cores), default=1))
+            cores = tensor_train_round(map_axes(cores, heat), tolerance)
+            masses.append(float(tensor_train_contract(cores, weights)[0]))
+            ranks.append(max(tensor_train_ranks(cores), default=1))
             if not abs(masses[-1] - 1.0) < _MASS_ERROR:
                 break
         stats = {"mass": np.asarray(masses), "ranks": ranks}
@@ -172,12 +170,12 @@ def _convected(
             )
         rows = [chebyshev_rows(back[:, axis], y) for axis, y in enumerate(nodes)]
         inside = ((back[:, :-1] >= low) & (back[:, :-1] <= high)).all(axis=1)
-        return contract_train(cores, rows) * np.exp(np.where(inside, -back[:, -1], 0.0))
+        return tensor_train_contract(cores, rows) * np.exp(np.where(inside, -back[:, -1], 0.0))
 
     if len(nodes) == 1:
         return (entries(np.arange(nodes[0].size)[:, None])[None, :, None],)
     shape = [y.size for y in nodes]
-    return cross_train(entries, shape, tolerance, max_rank, start=cores)
+    return tensor_train_cross(entries, shape, tolerance, max_rank, start=cores)
 
 
 @eqx.filter_jit

@@ -9,9 +9,9 @@ import numpy as np
 from jax.scipy.linalg import solve_triangular
 from jax.typing import ArrayLike
 
+from brenier._checks import as_array
 from brenier._types import Array, Float, Key, Matrix, Point, Points, Scalar, Weights
 from brenier.measures._base import AbstractMeasure
-from brenier.numerics._points import as_array
 
 # Weights in float32 sum to 1 within this.
 _WEIGHT_SLACK = 1e-5

@@ -10,7 +10,7 @@ from brenier._checks import check_at_least
 from brenier._types import Key, Point, Points, Scalar
 from brenier.measures._base import AbstractMeasure
 from brenier.measures._gaussian import Gaussian
-from brenier.numerics._hamiltonian import hamiltonian_chains
+from brenier.numerics import hamiltonian_chains
 
 # The cloud of chains sets the step size and the metric, so a small sample still runs this many.
 _FEWEST_CHAINS = 100

@@ -14,28 +14,26 @@ from threadpoolctl import threadpool_limits
 from brenier._checks import check_at_least, check_positive
 from brenier._types import Array, Float, Key, Matrix, Point, Points, Scalar
 from brenier.measures._base import AbstractMeasure
-from brenier.measures._train_sampling import sample_train
-from brenier.measures._train_values import (
+from brenier.measures._tensor_train_sampling import sample_train
+from brenier.measures._tensor_train_values import (
     Corner,
     checked_box,
     checked_train,
     train_of_function,
     values_in_range,
 )
-from brenier.numerics._gaussian_lattice import (
-    Lattice,
-    fit_lattice,
-    gaussian_rows,
-    unresolved,
-    upsample,
-)
-from brenier.numerics._tensor_train import (
+from brenier.numerics import (
     Columns,
     Cores,
+    Lattice,
     change_axes,
-    contract_train,
+    fit_lattice,
+    gaussian_rows,
     map_axes,
-    train_from_array,
+    tensor_train_contract,
+    tensor_train_from_array,
+    unresolved,
+    upsample,
 )
 
 # What the nodes cannot tell may be so many times the tolerance: it is an estimate, from above where
@@ -192,7 +190,7 @@ class TensorTrain(AbstractMeasure):
                 "its maximum; wants values >= 0."
             )
         cores = (
-            train_from_array(table, tolerance)
+            tensor_train_from_array(table, tolerance)
             if table.any()
             else (np.zeros((1, n, 1)) for n in table.shape)
         )
@@ -378,7 +376,7 @@ def _fitted(
     # The matrices are small: threads of BLAS cost more than they bring, and much more when busy.
     with threadpool_limits(1, user_api="blas"):
         cores = list(change_axes(values, choose, tolerance))
-    mass = contract_train(tuple(cores), [np.ones((1, core.shape[1])) for core in cores])[0]
+    mass = tensor_train_contract(tuple(cores), [np.ones((1, core.shape[1])) for core in cores])[0]
     cores[-1] = cores[-1] / mass
     return TensorTrain(
         tuple(jnp.asarray(core) for core in cores),

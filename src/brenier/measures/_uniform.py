@@ -7,9 +7,9 @@ import jax.numpy as jnp
 import numpy as np
 from jax.typing import ArrayLike
 
+from brenier._checks import as_array
 from brenier._types import Key, Matrix, Point, Points, Scalar
 from brenier.measures._base import AbstractMeasure
-from brenier.numerics._points import as_array
 
 
 class Uniform(AbstractMeasure):

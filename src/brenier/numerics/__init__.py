@@ -1,13 +1,40 @@
 """Numerical kernels: arrays and callables in, arrays out; they know no measure and no potential."""
 
 from brenier.numerics._accuracy import cosine_similarity, l2_uvp
+from brenier.numerics._blocks import cores, on_all_cores, over_points
+from brenier.numerics._chebyshev import (
+    chebyshev_nodes,
+    chebyshev_rows,
+    chebyshev_weights,
+    heat_matrix,
+)
 from brenier.numerics._conjugate import Conjugate, conjugate, conjugate_upper_bound
+from brenier.numerics._determinants import spd_log_det, spd_solve
 from brenier.numerics._devices import copy_to_all, split_rows
+from brenier.numerics._gaussian_lattice import (
+    Lattice,
+    fit_lattice,
+    gaussian_rows,
+    unresolved,
+    upsample,
+)
 from brenier.numerics._grid_sinkhorn import (
+    Gaps,
     GridSinkhornResult,
     grid_sinkhorn,
     soft_convolution,
     squared_gaps,
+    steepest_allowed,
+)
+from brenier.numerics._hamiltonian import hamiltonian_chains
+from brenier.numerics._marquardt import (
+    adapt_damping,
+    flatten,
+    marquardt_scale,
+    probed_squares,
+    scaled_conjugate_gradients,
+    scaled_solve,
+    solve_regularised,
 )
 from brenier.numerics._pairwise import (
     energy_distance_squared,
@@ -28,33 +55,81 @@ from brenier.numerics._sinkhorn import (
 )
 from brenier.numerics._spd import bures_squared, gaussian_map_matrix, inverse_sqrtm_spd, sqrtm_spd
 from brenier.numerics._stochastic_log_det import stochastic_log_det
+from brenier.numerics._streaming import cut_tiles, soft_reduce, squared_distances
+from brenier.numerics._tensor_train import (
+    Columns,
+    Cores,
+    change_axes,
+    map_axes,
+    tensor_train_contract,
+    tensor_train_cross,
+    tensor_train_from_array,
+    tensor_train_ranks,
+    tensor_train_round,
+)
 
 __all__ = [
+    "Columns",
     "Conjugate",
+    "Cores",
+    "Gaps",
     "GridSinkhornResult",
+    "Lattice",
     "SelfTransport",
     "SinkhornResult",
+    "adapt_damping",
     "barycentric_projection",
     "bures_squared",
+    "change_axes",
+    "chebyshev_nodes",
+    "chebyshev_rows",
+    "chebyshev_weights",
     "conjugate",
     "conjugate_upper_bound",
     "copy_to_all",
+    "cores",
     "cosine_similarity",
+    "cut_tiles",
     "default_epsilon",
     "energy_distance_squared",
     "entropic_potential",
+    "fit_lattice",
+    "flatten",
     "gaussian_map_matrix",
+    "gaussian_rows",
     "grid_sinkhorn",
+    "hamiltonian_chains",
+    "heat_matrix",
     "inverse_sqrtm_spd",
     "l2_uvp",
+    "map_axes",
+    "marquardt_scale",
     "mean_distance",
     "median_squared_distance",
+    "on_all_cores",
+    "over_points",
+    "probed_squares",
+    "scaled_conjugate_gradients",
+    "scaled_solve",
     "self_entropic_score",
     "self_transport",
     "sinkhorn",
     "soft_convolution",
+    "soft_reduce",
+    "solve_regularised",
+    "spd_log_det",
+    "spd_solve",
     "split_rows",
     "sqrtm_spd",
+    "squared_distances",
     "squared_gaps",
+    "steepest_allowed",
     "stochastic_log_det",
+    "tensor_train_contract",
+    "tensor_train_cross",
+    "tensor_train_from_array",
+    "tensor_train_ranks",
+    "tensor_train_round",
+    "unresolved",
+    "upsample",
 ]

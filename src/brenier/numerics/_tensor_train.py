@@ -18,16 +18,16 @@ _SWEEPS = 30
 _CHECKED = 500
 
 
-def train_ranks(cores: Cores) -> tuple[int, ...]:
+def tensor_train_ranks(cores: Cores) -> tuple[int, ...]:
     """The inner ranks r_1, …, r_{d-1}."""
     return tuple(core.shape[2] for core in cores[:-1])
 
 
-def train_from_array(values: Float[np.ndarray, "*shape"], tolerance: float) -> Cores:
+def tensor_train_from_array(values: Float[np.ndarray, "*shape"], tolerance: float) -> Cores:
     """Cores of a full array by successive SVDs, to a relative Frobenius error ``tolerance``.
 
     >>> table = np.add.outer(np.arange(4.0), np.arange(3.0))
-    >>> train_ranks(train_from_array(table, 1e-12))
+    >>> tensor_train_ranks(tensor_train_from_array(table, 1e-12))
     (2,)
     """
     shape = values.shape
@@ -42,11 +42,11 @@ def train_from_array(values: Float[np.ndarray, "*shape"], tolerance: float) -> C
     return tuple(cores)
 
 
-def round_train(cores: Cores, tolerance: float) -> Cores:
+def tensor_train_round(cores: Cores, tolerance: float) -> Cores:
     """The same array with ranks as low as a relative Frobenius error ``tolerance`` allows.
 
     >>> one = (np.ones((1, 3, 1)), np.ones((1, 3, 1)))
-    >>> train_ranks(round_train(add_trains(one, one), 1e-12))
+    >>> tensor_train_ranks(tensor_train_round(add_trains(one, one), 1e-12))
     (1,)
     """
     return change_axes(cores, lambda _axis, _values: lambda columns: columns, tolerance)
@@ -99,13 +99,13 @@ def add_trains(first: Cores, second: Cores) -> Cores:
     return tuple(out)
 
 
-def contract_train(
+def tensor_train_contract(
     cores: Cores, rows: Sequence[Float[np.ndarray, "p _"]]
 ) -> Float[np.ndarray, "p"]:
     """Σ_j G[j_1, …, j_d] rows_1[p, j_1] … rows_d[p, j_d]: a value for each p.
 
     >>> grid = (np.ones((1, 3, 1)), np.arange(2.0).reshape(1, 2, 1))
-    >>> contract_train(grid, [np.ones((1, 3)), np.ones((1, 2))]).tolist()
+    >>> tensor_train_contract(grid, [np.ones((1, 3)), np.ones((1, 2))]).tolist()
     [3.0]
     """
     state = np.ones((rows[0].shape[0], 1))
@@ -130,7 +130,7 @@ def train_to_array(cores: Cores) -> Float[np.ndarray, "*shape"]:
     return out.reshape([core.shape[1] for core in cores])
 
 
-def cross_train(
+def tensor_train_cross(
     entries: Callable[[Int[np.ndarray, "p d"]], Float[np.ndarray, "p"]],
     shape: Sequence[int],
     tolerance: float,
@@ -158,7 +158,7 @@ def cross_train(
     info: dict = {}
 
     def too_high(_train, _info, options):
-        return max(train_ranks(tuple(_train)), default=1) > 2 * max_rank
+        return max(tensor_train_ranks(tuple(_train)), default=1) > 2 * max_rank
 
     found = teneva.cross(
         entries,
@@ -171,8 +171,8 @@ def cross_train(
         cb=too_high,
         cache={},
     )
-    cores = round_train(tuple(found), tolerance)
-    rank = max(train_ranks(cores), default=1)
+    cores = tensor_train_round(tuple(found), tolerance)
+    rank = max(tensor_train_ranks(cores), default=1)
     if rank > max_rank or info["stop"] == "cb":
         raise ValueError(
             f"max_rank: got {max_rank}; wants at least {rank}, the rank that a tolerance of "

@@ -17,7 +17,7 @@ class EntropicGridPotential(AbstractPotential):
     Sinkhorn's φ_k of (4.3), at any x: ∇φ(x) = E[y|x] and D²φ(x) = Cov(y|x)/ε under its plan (4.4).
     On a torus the sum runs over the copies of the nodes, and ∇φ(x + period) = ∇φ(x) + period.
     A value costs as many exponentials as the grid has nodes; an interpolation of φ at the nodes
-    (``exact.GridPotential``) is far quicker. Made by ``flows.sinkhorn_flow``.
+    (``grids.GridPotential``) is far quicker. Made by ``flows.sinkhorn_flow``.
 
     Args:
         log_masses: a, one number for each node.

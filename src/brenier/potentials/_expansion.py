@@ -8,8 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from brenier._types import Array, Float, Matrix, Point, Points, Scalar
-from brenier.numerics._conjugate import Conjugate, conjugate
-from brenier.numerics._determinants import spd_solve
+from brenier.numerics import Conjugate, conjugate, spd_solve
 from brenier.potentials._base import AbstractPotential
 from brenier.potentials._icnn import ACTIVATIONS, ICNN
 from brenier.potentials._max_affine import SoftMaximum

@@ -4,7 +4,7 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 
 from brenier._types import Array, Float, Matrix, Point, Scalar
-from brenier.numerics._spd import gaussian_map_matrix, sqrtm_spd
+from brenier.numerics import gaussian_map_matrix, sqrtm_spd
 from brenier.potentials._base import AbstractPotential
 from brenier.potentials._quadratic import Quadratic
 

@@ -8,9 +8,9 @@ import jax
 import jax.numpy as jnp
 
 from brenier._types import Array, Float, Int, Points, Scalar
-from brenier.numerics._conjugate import conjugate_upper_bound
-from brenier.numerics._marquardt import (
+from brenier.numerics import (
     adapt_damping,
+    conjugate_upper_bound,
     flatten,
     marquardt_scale,
     probed_squares,

@@ -6,7 +6,7 @@ from brenier.problems._convex import radial, random_convex, separable
 from brenier.problems._figure2 import figure2
 from brenier.problems._gaussian import AFFINE_DRIFT, affine, gaussian
 from brenier.problems._problem import Problem
-from brenier.problems._random_densities import QuarticMixture, quartic_mixture, random_train
+from brenier.problems._random_densities import QuarticMixture, quartic_mixture, random_tensor_train
 
 __all__ = [
     "AFFINE_DRIFT",
@@ -22,6 +22,6 @@ __all__ = [
     "quartic_mixture",
     "radial",
     "random_convex",
-    "random_train",
+    "random_tensor_train",
     "separable",
 ]

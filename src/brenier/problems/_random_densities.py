@@ -64,7 +64,7 @@ def quartic_mixture(seed: int, dimension: int) -> QuarticMixture:
     """
     d = check_at_least("dimension", dimension, 1)
     if d not in _NODES:
-        raise ValueError(f"dimension: got {d}; wants 2 or 3 (beyond, take random_train).")
+        raise ValueError(f"dimension: got {d}; wants 2 or 3 (beyond, take random_tensor_train).")
     random = np.random.default_rng(seed)
     count = int(random.integers(1, _MOST_COMPONENTS + 1))
     parts = []
@@ -80,7 +80,7 @@ def quartic_mixture(seed: int, dimension: int) -> QuarticMixture:
     return eqx.tree_at(lambda m: m.log_weights, bare, jnp.asarray(weights) - log_masses)
 
 
-def random_train(
+def random_tensor_train(
     seed: int, dimension: int, *, nodes: int = 50, rank: int = 2, tolerance: float = 1e-10
 ) -> TensorTrain:
     """A random density of low ranks in any dimension, after KRCO22 (15): γ(x) q(x).
@@ -96,7 +96,7 @@ def random_train(
         rank: of q.
         tolerance: of the train.
 
-    >>> random_train(0, 7).ranks
+    >>> random_tensor_train(0, 7).ranks
     (2, 2, 2, 2, 2, 2)
     """
     d = check_at_least("dimension", dimension, 1)

@@ -5,21 +5,14 @@ from brenier.velocities._base import AbstractVelocity
 from brenier.velocities._dacorogna_moser import DacorognaMoserVelocity
 from brenier.velocities._ddim import DDIM
 from brenier.velocities._diffusion import AbstractDiffusionVelocity, noise, posterior_mean, score
-from brenier.velocities._flow_map import FlowMap
+from brenier.velocities._flow_map import FlowMap, working_floats
 from brenier.velocities._flow_matching import (
     MatchingVelocity,
     McCannVelocity,
     RescaledDiffusionVelocity,
 )
 from brenier.velocities._fokker_planck import FokkerPlanckVelocity
-from brenier.velocities._host_network import HostNetwork
 from brenier.velocities._hyperbolic import HyperbolicClock
-from brenier.velocities._image_model import (
-    ImageModel,
-    ImageVelocity,
-    bits_per_dimension,
-    dequantisation,
-)
 from brenier.velocities._likelihood import log_likelihood
 from brenier.velocities._matching_fit import NetworkVelocity, fit_velocity
 from brenier.velocities._mixture import MixtureVelocity
@@ -33,8 +26,7 @@ from brenier.velocities._schedule import (
     LinearSchedule,
     RateSchedule,
 )
-from brenier.velocities._tensor_train import TensorTrainVelocity, train_encoder
-from brenier.velocities._unet import UNet
+from brenier.velocities._tensor_train import TensorTrainVelocity, tensor_train_encoder
 
 __all__ = [
     "DDIM",
@@ -49,10 +41,7 @@ __all__ = [
     "ExactNoise",
     "FlowMap",
     "FokkerPlanckVelocity",
-    "HostNetwork",
     "HyperbolicClock",
-    "ImageModel",
-    "ImageVelocity",
     "LinearSchedule",
     "MatchingVelocity",
     "McCannVelocity",
@@ -65,13 +54,11 @@ __all__ = [
     "RescaledDiffusionVelocity",
     "ScoreVelocity",
     "TensorTrainVelocity",
-    "UNet",
-    "bits_per_dimension",
-    "dequantisation",
     "fit_velocity",
     "log_likelihood",
     "noise",
     "posterior_mean",
     "score",
-    "train_encoder",
+    "tensor_train_encoder",
+    "working_floats",
 ]

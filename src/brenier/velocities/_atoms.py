@@ -6,11 +6,11 @@ import jax.numpy as jnp
 import numpy as np
 from scipy.spatial import KDTree
 
+from brenier._checks import as_points
 from brenier._types import BatchLike, Int, Point, Points, Scalar, Weights
-from brenier.maps._base import AbstractMap
+from brenier.maps import AbstractMap
 from brenier.measures import Empirical
-from brenier.numerics._points import as_points
-from brenier.numerics._streaming import soft_reduce
+from brenier.numerics import soft_reduce
 from brenier.velocities._diffusion import AbstractDiffusionVelocity, posterior_mean
 from brenier.velocities._flow_map import FlowMap
 from brenier.velocities._hyperbolic import HyperbolicClock

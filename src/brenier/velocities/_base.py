@@ -6,9 +6,10 @@ import equinox as eqx
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 
+from brenier._checks import as_points
 from brenier._types import Batch, BatchLike, Point, Scalar
-from brenier.maps._base import working_floats
-from brenier.numerics._points import as_points, on_all_cores
+from brenier.maps import working_floats
+from brenier.numerics import on_all_cores
 
 
 class AbstractVelocity(eqx.Module):

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from brenier._types import Float, Point, Scalar
-from brenier.exact import AbstractGrid, GridPotential, Torus
+from brenier.grids import AbstractGrid, GridPotential, Torus
 from brenier.measures import AbstractMeasure, require_density
 from brenier.velocities._base import AbstractVelocity
 
@@ -58,7 +58,7 @@ class DacorognaMoserVelocity(AbstractVelocity):
                 mass must pass.
 
         >>> import jax.numpy as jnp
-        >>> from brenier.exact import Torus
+        >>> from brenier.grids import Torus
         >>> grid = Torus([0.0, 0.0], [1.0, 1.0], [16, 16])
         >>> wave = lambda x: jnp.log(1.0 + 0.5 * jnp.cos(2 * jnp.pi * x[0]))
         >>> v = DacorognaMoserVelocity.between(wave, lambda x: 0.0 * x[0], grid)

@@ -9,10 +9,9 @@ import jax.numpy as jnp
 import numpy as np
 from jax.typing import ArrayLike
 
-from brenier._checks import check_at_least
+from brenier._checks import as_array, check_at_least
 from brenier._types import Array, Float, Point, Scalar
-from brenier.maps._base import AbstractMap
-from brenier.numerics._points import as_array
+from brenier.maps import AbstractMap
 
 
 class DDIM(AbstractMap):

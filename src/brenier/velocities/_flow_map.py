@@ -9,11 +9,11 @@ import jax.numpy as jnp
 import numpy as np
 from jax.typing import ArrayLike
 
-from brenier._checks import check_at_least, check_points, check_positive
+from brenier._checks import as_points, check_at_least, check_points, check_positive
 from brenier._solution import Result, Solution
 from brenier._types import Array, BatchLike, Bool, Float, Int, Point, Scalar
-from brenier.maps._base import AbstractMap
-from brenier.numerics._points import as_points, on_all_cores
+from brenier.maps import AbstractMap
+from brenier.numerics import on_all_cores
 from brenier.velocities._base import AbstractVelocity
 
 # What one point needs while it is integrated: the stages of an eighth-order step.

@@ -13,7 +13,7 @@ from scipy.stats import poisson
 
 from brenier._checks import check_at_least, check_positive
 from brenier._types import Float, Point, Scalar
-from brenier.exact import AbstractGrid, Box, GridPotential
+from brenier.grids import AbstractGrid, Box, GridPotential
 from brenier.measures import AbstractMeasure, require_density
 from brenier.velocities._base import AbstractVelocity
 

@@ -8,7 +8,7 @@ import numpy as np
 from brenier._checks import check_at_least, check_key, check_points
 from brenier._types import Array, BatchLike, Float, Key, Point, Scalar, Weights
 from brenier.measures import AbstractMeasure, require_density
-from brenier.numerics._points import on_all_cores
+from brenier.numerics import on_all_cores
 from brenier.velocities._base import AbstractVelocity
 from brenier.velocities._flow_map import End, FlowMap, integrate, working_floats
 

@@ -17,7 +17,7 @@ from brenier.velocities._flow_map import FlowMap
 from brenier.velocities._hyperbolic import HyperbolicClock
 from brenier.velocities._mixture import MixtureVelocity
 from brenier.velocities._schedule import AbstractSchedule, ConstantSchedule
-from brenier.velocities._tensor_train import TensorTrainVelocity, train_encoder
+from brenier.velocities._tensor_train import TensorTrainVelocity, tensor_train_encoder
 
 
 class ProbabilityFlow(AbstractVelocity):
@@ -88,7 +88,7 @@ class ProbabilityFlow(AbstractVelocity):
         if isinstance(self.source, Gaussian):
             return _gaussian_flow(self.source, *signals)
         if isinstance(self.source, TensorTrain) and signals == (1.0, 0.0):
-            return train_encoder(self.source, tolerance=tolerance)
+            return tensor_train_encoder(self.source, tolerance=tolerance)
         if self.velocity.smooth:
             return FlowMap(self.velocity, *signals, tolerance=tolerance)
         if signals[0] >= 1.0:

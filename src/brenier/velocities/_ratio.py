@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from brenier._types import Array, Float, Point, Scalar
-from brenier.exact import Torus
+from brenier.grids import Torus
 from brenier.velocities._diffusion import AbstractDiffusionVelocity
 
 # Of the ratio's own size: how far it may be from its level at the border, and its mean from 1.

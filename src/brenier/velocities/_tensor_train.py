@@ -29,7 +29,7 @@ class TensorTrainVelocity(AbstractDiffusionVelocity):
     Cost O(d m r²) a point.
 
     Not far out in the tails, where the density is below the tolerance of its train: there the
-    velocity is noise. ``train_encoder`` encodes points faster.
+    velocity is noise. ``tensor_train_encoder`` encodes points faster.
 
     Args:
         source: the law at a = 1.
@@ -131,7 +131,7 @@ def _(primals, tangents):
     return mean, covariance @ (time / spread * x_dot)
 
 
-def train_encoder(
+def tensor_train_encoder(
     source: TensorTrain,
     *,
     tolerance: float = 1e-9,
@@ -158,7 +158,7 @@ def train_encoder(
     >>> import numpy as np
     >>> y = np.linspace(-7.0, 7.0, 80)
     >>> law = TensorTrain.from_grid(np.exp(-0.5 * np.add.outer(y**2, 4.0 * y**2)), [-7, -7], [7, 7])
-    >>> train_encoder(law)(jnp.array([1.0, 1.0])).round(3).tolist()
+    >>> tensor_train_encoder(law)(jnp.array([1.0, 1.0])).round(3).tolist()
     [1.0, 2.0]
 
     KRCO22 (9); MATH_3 (3.3), (3.7).

@@ -1,0 +1,138 @@
+"""Densities given as measures, functions or values, read at the nodes of a grid and checked."""
+
+import math
+from collections.abc import Callable
+from typing import TypeAlias
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from brenier._checks import as_float_array
+from brenier._types import Array, Float, Point, Points, Scalar
+from brenier.grids._grids import AbstractGrid
+from brenier.measures import AbstractMeasure, Gibbs, require_density
+
+# log f may bend so much from node to node: a Gaussian then has half a node to its deviation.
+_ROUGHEST = 4.0
+# What the source's density may be at the border of a box, relative to its maximum.
+_BORDER = 1e-3
+# What a log-density may differ by between opposite sides of a torus.
+_PERIODIC = 1e-8
+# Points whose log-density is taken at once.
+_BLOCK = 4096
+
+Density: TypeAlias = AbstractMeasure | Callable[[Point], Scalar] | np.ndarray | Array
+
+
+def log_integral(grid: AbstractGrid, values: Float[np.ndarray, "*shape"]) -> float:
+    """log of ∫ exp of values at the nodes."""
+    top = float(values.max())
+    return top + math.log(grid.integral(np.exp(values - top)))
+
+
+def density_and_score(measure: AbstractMeasure, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """log g and its gradient over leading axes, block by block: compiled once for all grids."""
+    flat = y.reshape(-1, y.shape[-1])
+    filled = np.pad(flat, ((0, -flat.shape[0] % _BLOCK), (0, 0)), mode="edge")
+    blocks = jnp.asarray(filled.reshape(-1, _BLOCK, y.shape[-1]))
+    parts = np.concatenate([np.asarray(_density_of_block(measure, block)) for block in blocks])
+    values = parts[: flat.shape[0]]
+    return values[:, 0].reshape(y.shape[:-1]), values[:, 1:].reshape(y.shape)
+
+
+@eqx.filter_jit
+def _density_of_block(measure: AbstractMeasure, y: Points) -> Float[Array, "n _"]:
+    def one(point):
+        value, score = jax.value_and_grad(measure.point_log_density)(point)
+        return jnp.concatenate([value[None], score])
+
+    return jax.vmap(one)(y)
+
+
+def as_measure(
+    name: str, density: AbstractMeasure | Callable[[Point], Scalar], dimension: int
+) -> AbstractMeasure:
+    """A log-density as a measure; a measure as it is, checked."""
+    if isinstance(density, AbstractMeasure):
+        require_density(name, density)
+        if density.dimension != dimension:
+            raise ValueError(
+                f"{name}: got dimension {density.dimension}; wants that of the grid, {dimension}."
+            )
+        return density
+    shape = jax.eval_shape(density, jax.ShapeDtypeStruct((dimension,), float)).shape
+    if shape != ():
+        raise ValueError(
+            f"{name}: got a function with values of shape {shape}; wants a "
+            "log-density, one number at one point."
+        )
+    return Gibbs(eqx.Partial(_negative, density), dimension)
+
+
+def _negative(function: Callable[[Point], Scalar], x: Point) -> Scalar:
+    return -function(x)
+
+
+def log_values(name: str, density: Density, grid: AbstractGrid) -> Float[np.ndarray, "*shape"]:
+    """log of a density at the nodes, checked: finite, smooth enough, decayed on a box."""
+    if isinstance(density, AbstractMeasure) or callable(density):
+        measure = as_measure(name, density, grid.dimension)
+        if grid.periodic:
+            _check_periodic(name, measure, grid)
+        values = density_and_score(measure, grid.points())[0]
+    else:
+        array = as_float_array(name, density).astype(np.float64)
+        if array.shape != grid.shape:
+            raise ValueError(
+                f"{name}: got shape {array.shape}; wants that of the grid, {grid.shape}."
+            )
+        if not (np.isfinite(array).all() and (array > 0).all()):
+            raise ValueError(
+                f"{name}: got values that are not all finite and above 0; wants a "
+                "positive density at every node."
+            )
+        values = np.log(array)
+    if not np.isfinite(values).all():
+        node = grid.points()[tuple(np.argwhere(~np.isfinite(values))[0])].tolist()
+        raise ValueError(
+            f"{name}: got a log-density that is not finite, first at {node}; wants a "
+            "positive density on the whole grid."
+        )
+    _check_resolved(name, values, grid)
+    return values
+
+
+def _check_periodic(name: str, density: AbstractMeasure, grid: AbstractGrid) -> None:
+    for axis in range(grid.dimension):
+        face = np.take(grid.points(), 0, axis=axis)
+        period = np.zeros(grid.dimension)
+        period[axis] = grid.upper[axis] - grid.lower[axis]
+        here, there = (density_and_score(density, x)[0] for x in (face, face + period))
+        gap = float(np.abs(there - here).max())
+        if not gap <= _PERIODIC:
+            raise ValueError(
+                f"{name}: got a log-density that differs by {gap:.3g} across the "
+                f"period of axis {axis}; wants a periodic one."
+            )
+
+
+def _check_resolved(name: str, values: Float[np.ndarray, "*shape"], grid: AbstractGrid) -> None:
+    for axis in range(grid.dimension):
+        lines = np.moveaxis(values, axis, 0)
+        if grid.periodic:
+            lines = np.concatenate([lines, lines[:2]])
+        elif max(lines[0].max(), lines[-1].max()) > values.max() + math.log(_BORDER):
+            raise ValueError(
+                f"grid: got a box at whose border along axis {axis} the density of "
+                f"{name} is above {_BORDER} of its maximum; wants a larger box."
+            )
+        bend = float(np.abs(np.diff(lines, 2, axis=0)).max())
+        if bend > _ROUGHEST:
+            wish = math.ceil(grid.shape[axis] * math.sqrt(bend / _ROUGHEST))
+            raise ValueError(
+                f"grid: got {grid.shape[axis]} nodes along axis {axis}, between which the "
+                f"log-density of {name} bends by {bend:.3g}; wants at most {_ROUGHEST:g}, so about "
+                f"{wish} nodes (or a smoother density)."
+            )

@@ -1,0 +1,104 @@
+"""Training of image models: it learns, it resumes in the same bits, it refuses what cannot be."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from brenier.images import DDPM, HeldOutDenoising, ImageModel, UNet, fit_images, image_model
+from brenier.io import Checkpoint
+from brenier.maps import AffineMap
+from brenier.velocities import CosineSchedule
+
+KEY = jax.random.key(0)
+RANDOM = np.random.default_rng(0)
+# Each image is one grey level: easy to learn, and far from noise.
+GREY = np.broadcast_to(RANDOM.uniform(size=(40, 1, 1, 1)), (40, 8, 8, 1))
+LABELS = (GREY[:, 0, 0, 0] > 0.5).astype(int)
+METHOD = DDPM(steps=18, batch=8, rate=1e-2)
+
+
+def _net(classes=2):
+    return UNet.random(KEY, (8, 8, 1), width=4, multipliers=(1,), classes=classes)
+
+
+def _fit(**changes):
+    settings = {"key": KEY, "method": METHOD, "network": _net(), "blocks": 3, **changes}
+    return fit_images(GREY, LABELS, **settings)
+
+
+def _leaves(map):
+    return [np.asarray(leaf) for leaf in jax.tree.leaves(map)]
+
+
+@pytest.fixture(scope="module")
+def whole():
+    return _fit()
+
+
+def test_the_loss_falls(whole):
+    history = whole.stats["history"]
+    # A new network predicts 0, whose loss is E v², about 1 where the images are grey.
+    assert history[-1] < 0.7 * history[0]
+    assert whole.stats["best_metric"] == min(history)
+    assert image_model(whole.map).classes == 2
+
+
+@pytest.mark.slow
+def test_a_run_stopped_by_ctrl_c_resumes_in_the_same_bits(whole, tmp_path):
+    store = Checkpoint(tmp_path / "run.checkpoint", every=1)
+
+    def stop(progress):
+        if progress.step == 12:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        _fit(callback=stop, checkpoint=store)
+    resumed = _fit(checkpoint=store)
+    assert resumed.stats["history"] == whole.stats["history"]
+    for got, wanted in zip(_leaves(resumed.map), _leaves(whole.map), strict=True):
+        np.testing.assert_array_equal(got, wanted)
+
+
+def test_the_held_out_loss_of_the_true_predictor():
+    """For X = 0 the best v is −(√(1−a²)) 0 + a Z = x a / √(1−a²), with loss 0."""
+    model = ImageModel(
+        lambda a, image, label: a * image / jnp.sqrt(1.0 - a**2), (8, 8, 1), "v", CosineSchedule()
+    )
+    metric = HeldOutDenoising(jnp.zeros((16, 64), jnp.float32), None, KEY)
+    # float32 rounding, amplified by a / √(1−a²), up to 200 or so.
+    assert float(metric(model.encoder())) < 1e-8
+
+
+@pytest.mark.parametrize(
+    ("images", "labels", "changes", "phrase"),
+    [
+        (GREY[:0], None, {}, "images: got shape"),
+        (2.0 * GREY, None, {}, r"images: got values outside of \[0, 1\]"),
+        (GREY[:5], None, {"network": None}, "fewer than a batch of 8"),
+        (GREY, LABELS + 1, {}, "labels: got 1 to 2; wants 0 to 1"),
+        (GREY, -LABELS, {}, "labels: got -1 to 0"),
+        (GREY, None, {}, "labels: got none"),
+        (GREY, None, {"network": None, "held_out": 1.0}, "held_out: got"),
+        (GREY[:, :, :4].repeat(3, 2), None, {}, "network: got one for images of shape"),
+    ],
+)
+def test_bad_input_is_refused(images, labels, changes, phrase):
+    settings = {"key": KEY, "method": METHOD, "network": _net(), **changes}
+    with pytest.raises(ValueError, match=phrase):
+        fit_images(images, labels, **settings)
+
+
+def test_only_encoders_of_image_models_are_trained():
+    with pytest.raises(ValueError, match="initial: got AffineMap; wants the encoder"):
+        image_model(AffineMap(np.eye(2), np.zeros(2)))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"steps": 0}, {"rate": 0.0}, {"averaging": 1.0}, {"weight_decay": -1.0}, {"warmup": 1.0}],
+)
+def test_settings_are_checked(changes):
+    name = next(iter(changes))
+    with pytest.raises(ValueError, match=f"{name}: got"):
+        DDPM(**changes)

@@ -1,0 +1,108 @@
+"""A function of a point over many points: block by block, and a part of them on each core."""
+
+import threading
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from brenier.maps import AffineMap
+from brenier.numerics import _points
+from brenier.numerics._blocks import on_all_cores, over_points
+
+# Blocks of two points.
+_FLOATS = 2**17
+
+
+def _both(shift: jax.Array, x: jax.Array) -> dict[str, jax.Array]:
+    return {"point": jnp.sin(x + shift), "sum": jnp.sum(x)}
+
+
+@pytest.mark.parametrize("cores", [1, 2, 3, 5])
+@pytest.mark.parametrize("shape", [(1, 3), (5, 3), (4, 2, 3), (23, 3), (0, 3), (3,)])
+def test_parts_on_cores_are_the_whole(monkeypatch, cores, shape):
+    monkeypatch.setattr(_points, "cores", lambda: cores)
+    x = jnp.asarray(np.random.default_rng(0).normal(size=shape))
+    function = eqx.Partial(_both, jnp.asarray([1.0, 2.0, 3.0]))
+    found = on_all_cores(function, x, floats=_FLOATS)
+    np.testing.assert_allclose(found["point"], jnp.sin(x + jnp.array([1.0, 2.0, 3.0])), rtol=1e-15)
+    np.testing.assert_allclose(found["sum"], jnp.sum(x, axis=-1), atol=1e-15)
+    whole = over_points(function, x, floats=_FLOATS)
+    assert jax.tree.map(jnp.shape, found) == jax.tree.map(jnp.shape, whole)
+
+
+@pytest.mark.skipif(_points.cores() < 2, reason="one core, or OMP_NUM_THREADS=1")
+def test_two_cores_work_at_once(monkeypatch):
+    monkeypatch.setattr(_points, "cores", lambda: 2)
+    # Neither passes before both have come; not the first time, when one compiles for both.
+    gates = [threading.Barrier(1), threading.Barrier(2, timeout=60.0)]
+
+    def met(x: np.ndarray) -> np.ndarray:
+        gates[0].wait()
+        return x
+
+    def through_the_host(x: jax.Array) -> jax.Array:
+        return jax.pure_callback(met, x, x, vmap_method="expand_dims")
+
+    x = jnp.arange(12.0).reshape(6, 2)
+    np.testing.assert_array_equal(on_all_cores(through_the_host, x, floats=_FLOATS), x)
+    gates.pop(0)
+    np.testing.assert_array_equal(on_all_cores(through_the_host, x, floats=_FLOATS), x)
+
+
+def test_threads_of_a_worker_are_limited_as_elsewhere(monkeypatch):
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    everything = _points.cores()
+    for limit, cores in (("1", 1), ("0", 1), ("100000", everything), ("4,2", everything)):
+        monkeypatch.setenv("OMP_NUM_THREADS", limit)
+        assert _points.cores() == cores
+
+
+def test_traced_points_are_one_call(monkeypatch):
+    monkeypatch.setattr(_points, "cores", lambda: 4)
+    x = jnp.asarray(np.random.default_rng(1).normal(size=(2**14, 2)))
+    map = AffineMap(2.0 * jnp.eye(2), jnp.ones(2))
+    expected = 2.0 * np.asarray(x) + 1.0
+    np.testing.assert_allclose(eqx.filter_jit(map)(x), expected, rtol=1e-15)
+    np.testing.assert_allclose(eqx.filter_jit(lambda m: m(x))(map), expected, rtol=1e-15)
+    gradient = jax.grad(lambda s: jnp.sum(AffineMap(s * jnp.eye(2), jnp.ones(2))(x)))(2.0)
+    assert gradient == pytest.approx(float(jnp.sum(x)))
+
+
+def test_an_error_on_one_core_is_raised(monkeypatch):
+    monkeypatch.setattr(_points, "cores", lambda: 2)
+
+    def checked(x: jax.Array) -> jax.Array:
+        return eqx.error_if(x, x[0] > 8.0, "x: got more than 8; wants less.")
+
+    with pytest.raises(RuntimeError, match="wants less"):
+        on_all_cores(checked, jnp.arange(20.0).reshape(10, 2), floats=_FLOATS)
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        jnp.linalg.cholesky,
+        jnp.linalg.inv,
+        jnp.linalg.eigh,
+        jnp.linalg.svd,
+        jnp.linalg.qr,
+        jnp.linalg.slogdet,
+        jnp.fft.fft,
+    ],
+)
+def test_what_could_wait_for_ever_is_one_call(monkeypatch, function):
+    monkeypatch.setattr(_points, "cores", lambda: 2)
+    # Two such programs at once have been seen to hang.
+    monkeypatch.setattr(_points, "ThreadPoolExecutor", None)
+    scale = jnp.ones(())
+
+    def of_a_matrix(scale: jax.Array, x: jax.Array) -> Any:
+        return function(scale * (jnp.outer(x, x) + jnp.eye(4)))
+
+    on_all_cores(eqx.Partial(of_a_matrix, scale), jnp.ones((10, 4)), floats=_FLOATS)
+    with pytest.raises(TypeError):
+        on_all_cores(eqx.Partial(_both, scale), jnp.ones((10, 4)), floats=_FLOATS)
