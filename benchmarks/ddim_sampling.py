@@ -18,7 +18,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from brenier.cli._console import ProgressReport
+from brenier._progress import Progress, ProgressCallback
 from brenier.images import ImageModel, UNet
 from brenier.velocities import LinearSchedule
 
@@ -27,14 +27,14 @@ _WIDTH, _MULTIPLIERS = 32, (1, 2)
 
 
 def main(
-    out: Path, seed: int, seeds: int | None, data: list[Path] | None, progress: ProgressReport
+    out: Path, seed: int, seeds: int | None, data: list[Path] | None, progress: ProgressCallback
 ) -> dict[str, Any]:
     """Median images per second of each, over ``seeds`` batches (5 by default)."""
     count = 5 if seeds is None else seeds
-    progress(0, 2, "brenier")
+    progress(Progress(0, 2, "brenier"))
     ours, parameters = _ours(seed)
     rates: dict[str, Any] = {"brenier": _rate(ours, count)}
-    progress(1, 2, "diffusers")
+    progress(Progress(1, 2, "diffusers"))
     theirs = _theirs(seed)
     rates["diffusers"] = None if theirs is None else _rate(theirs[0], count)
     ratio = None if theirs is None else rates["brenier"] / rates["diffusers"]

@@ -15,17 +15,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from brenier._progress import Progress, ProgressCallback
 from brenier.numerics import grid_sinkhorn, squared_gaps, steepest_allowed
 
 _NODES, _EPSILON, _SWEEPS, _RUNS = 256, 0.0125, 20, 3
 
 
 def main(
-    out: Path,
-    seed: int,
-    seeds: int | None,
-    data: list[Path] | None,
-    progress: Callable[[int, int, str], None],
+    out: Path, seed: int, seeds: int | None, data: list[Path] | None, progress: ProgressCallback
 ) -> dict[str, Any]:
     """Seconds per 100 iterations of each, the best of three runs."""
     side = np.linspace(-3.0, 3.0, _NODES)
@@ -33,9 +30,9 @@ def main(
     source = np.exp(-0.5 * (x**2 + y**2))
     target = np.exp(-((x - 1.0) ** 2) - y**2) + np.exp(-((x + 1.0) ** 2) - (y - 0.5) ** 2)
     a, b = jnp.asarray(source / source.sum()), jnp.asarray(target / target.sum())
-    progress(0, 2, "brenier")
+    progress(Progress(0, 2, "brenier"))
     ours = _ours(a, b, side)
-    progress(1, 2, "ott")
+    progress(Progress(1, 2, "ott"))
     theirs = _ott(a, b, side)
     return {
         "nodes": _NODES,

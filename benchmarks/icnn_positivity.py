@@ -16,8 +16,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from brenier._progress import Progress, ProgressCallback
 from brenier._types import Array, Float, Key, Point, Scalar
-from brenier.cli._console import ProgressReport
 from brenier.flows import ConstrainedDrift, NaturalGradient, advance
 from brenier.maps import GradientMap
 from brenier.numerics import energy_distance_squared
@@ -73,7 +73,7 @@ class _Network(AbstractPotential):
 
 
 def main(
-    out: Path, seed: int, seeds: int | None, data: list[Path] | None, progress: ProgressReport
+    out: Path, seed: int, seeds: int | None, data: list[Path] | None, progress: ProgressCallback
 ) -> dict[str, Any]:
     """Mean, median, largest and failed, over seeds, for each reparametrisation."""
     problem, count = figure2(), 20 if seeds is None else seeds
@@ -93,7 +93,7 @@ def main(
     keys = jax.random.split(jax.random.key(seed), count)
     report = {}
     for index, name in enumerate(_POSITIVE):
-        progress(index, len(_POSITIVE), name)
+        progress(Progress(index, len(_POSITIVE), name))
         found = np.asarray(jax.lax.map(lambda key, name=name: run(key, name), keys))
         good = found[np.isfinite(found)]
         report[name] = {

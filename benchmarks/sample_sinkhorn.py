@@ -30,8 +30,8 @@ import jax.numpy as jnp
 import numpy as np
 import ot
 
+from brenier._progress import Progress, ProgressCallback
 from brenier.cli._apart import peak_mib, run_apart
-from brenier.cli._console import ProgressReport
 from brenier.numerics import SinkhornResult, entropic_potential, sinkhorn
 
 _TOLERANCE, _MOST = 1e-3, 5000
@@ -45,14 +45,14 @@ _FEW = 10
 
 
 def main(
-    out: Path, seed: int, seeds: int | None, data: list[Path] | None, progress: ProgressReport
+    out: Path, seed: int, seeds: int | None, data: list[Path] | None, progress: ProgressCallback
 ) -> dict[str, Any]:
     """What ``brenier bench sample_sinkhorn`` runs; ``--seeds`` counts timed runs (2 by default)."""
     return measure(progress, seed=seed, runs=2 if seeds is None else seeds)
 
 
 def measure(
-    progress: ProgressReport,
+    progress: ProgressCallback,
     *,
     n: int = 20_000,
     dimension: int = 3,
@@ -70,7 +70,7 @@ def measure(
         "load_before": os.getloadavg(),
     }
     for i, dtype in enumerate(dtypes):
-        progress(i, len(dtypes), dtype)
+        progress(Progress(i, len(dtypes), dtype))
         report[dtype] = _measured(n, dimension, ratio, runs, seed, dtype)
     report["load_after"] = os.getloadavg()
     return report

@@ -22,8 +22,8 @@ from typing import Any
 
 import numpy as np
 
+from brenier._progress import Progress, ProgressCallback
 from brenier.cli._apart import peak_mib, run_apart
-from brenier.cli._console import ProgressReport
 
 _ROWS = [(10**3, 2), (10**4, 2), (10**5, 2), (10**3, 50), (10**4, 50), (10**5, 50)]
 _BLOCK = 2**15
@@ -32,12 +32,12 @@ _LATENT = 10
 
 
 def main(
-    out: Path, seed: int, seeds: int | None, data: list[Path] | None, progress: ProgressReport
+    out: Path, seed: int, seeds: int | None, data: list[Path] | None, progress: ProgressCallback
 ) -> dict[str, Any]:
     """What ``brenier bench scale`` runs."""
     rows = []
     for done, (n, d) in enumerate(_ROWS):
-        progress(done, len(_ROWS), f"n = {n:,}, d = {d}")
+        progress(Progress(done, len(_ROWS), f"n = {n:,}, d = {d}"))
         rows.append(row(n, d, seed))
     return {"rows": rows}
 

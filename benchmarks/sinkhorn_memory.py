@@ -19,8 +19,8 @@ import jax
 import numpy as np
 import ot
 
+from brenier._progress import Progress, ProgressCallback
 from brenier.cli._apart import peak_mib
-from brenier.cli._console import ProgressReport
 from brenier.numerics import SinkhornResult, sinkhorn
 
 
@@ -106,7 +106,7 @@ def against_pot(
 
 
 def measure(
-    progress: ProgressReport,
+    progress: ProgressCallback,
     *,
     n: int = 20_000,
     pot_n: int = 2000,
@@ -117,16 +117,16 @@ def measure(
     seed: int = 0,
 ) -> dict[str, Any]:
     """Both measurements; the large one first, before POT's matrices raise the peak of memory."""
-    progress(0, 2, f"{n} x {n}, streamed")
+    progress(Progress(0, 2, f"{n} x {n}, streamed"))
     report = {"large": large(n, dimension, ratio, tolerance, dtype, seed)}
-    progress(1, 2, f"{pot_n} x {pot_n}, against POT")
+    progress(Progress(1, 2, f"{pot_n} x {pot_n}, against POT"))
     report["against_pot"] = against_pot(pot_n, dimension, ratio, tolerance, seed)
-    progress(2, 2, "done")
+    progress(Progress(2, 2, "done"))
     return report
 
 
 def main(
-    out: Path, seed: int, seeds: int | None, data: list[Path] | None, progress: ProgressReport
+    out: Path, seed: int, seeds: int | None, data: list[Path] | None, progress: ProgressCallback
 ) -> dict[str, Any]:
     """What ``brenier bench sinkhorn_memory`` runs."""
     return measure(progress, seed=seed)
@@ -144,7 +144,7 @@ def command() -> None:
     parser.add_argument("--tolerance", type=float, default=1e-3)
     parser.add_argument("--dtype", choices=["float32", "float64"], default="float64")
     parser.add_argument("--seed", type=int, default=0)
-    report = measure(lambda done, total, label: None, **vars(parser.parse_args()))
+    report = measure(lambda _: None, **vars(parser.parse_args()))
     print(json.dumps(report, indent=2))
 
 

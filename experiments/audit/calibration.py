@@ -19,6 +19,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from brenier import audit
+from brenier._progress import Progress, ProgressCallback
 from brenier.io import atomic_write
 from brenier.measures import AbstractMeasure, Gaussian, GaussianMixture, quasi_sample
 from brenier.numerics import bures_squared
@@ -46,11 +47,7 @@ class Case:
 
 
 def main(
-    out: Path,
-    seed: int,
-    seeds: int | None,
-    data: list[Path] | None,
-    progress: Callable[[int, int, str], None],
+    out: Path, seed: int, seeds: int | None, data: list[Path] | None, progress: ProgressCallback
 ) -> dict[str, Any]:
     """Audit every case on every seed; the table of coverages and widths, and its picture."""
     count = 100 if seeds is None else seeds
@@ -61,7 +58,7 @@ def main(
         blocks = [(name, _SAMPLES, seed, part.tolist()) for part in parts]
 
         def tick(done: int, name: str = name, total: int = len(blocks)) -> None:
-            progress(done, total, name)
+            progress(Progress(done, total, name))
 
         rows = np.concatenate(map_blocks(_block, blocks, tick, out / "blocks"))
         truth = CASES[name]().defect

@@ -6,7 +6,6 @@ question. Figure 2 is audited once more as bare pairs, where nothing is known by
 """
 
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ import numpy as np
 from sklearn.datasets import load_sample_images
 
 import brenier
+from brenier._progress import Progress, ProgressCallback
 from brenier.certify import Certificate
 from brenier.problems import figure2
 
@@ -22,22 +22,18 @@ _FITTED, _AUDITED = 16_384, 20_000
 
 
 def main(
-    out: Path,
-    seed: int,
-    seeds: int | None,
-    data: list[Path] | None,
-    progress: Callable[[int, int, str], None],
+    out: Path, seed: int, seeds: int | None, data: list[Path] | None, progress: ProgressCallback
 ) -> dict[str, Any]:
     """Fit, audit, and write the reports; the certificates as dictionaries."""
     out.mkdir(parents=True, exist_ok=True)
     report = {}
     for index, (name, clouds) in enumerate((("figure2", _figure2), ("colours", _colours))):
-        progress(2 * index, 4, f"{name}: fitting")
+        progress(Progress(2 * index, 4, f"{name}: fitting"))
         x, y, fresh_x, fresh_y, target = clouds(seed)
         started = time.perf_counter()
         estimator = brenier.MongeMap(random_state=seed).fit(x, y)
         seconds = time.perf_counter() - started
-        progress(2 * index + 1, 4, f"{name}: auditing")
+        progress(Progress(2 * index + 1, 4, f"{name}: auditing"))
         certificate = estimator.audit(fresh_x, fresh_y if target is None else target)
         report[name] = _written(certificate, out / f"{name}.html", seconds)
         if name == "figure2":

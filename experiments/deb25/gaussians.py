@@ -3,7 +3,6 @@
 In dimensions beyond the grids' the potential is quadratic: the family holds the exact flow.
 """
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from brenier import solve
+from brenier._progress import Progress, ProgressCallback
 from brenier.flows import (
     ParabolicMongeAmpere,
     flow_measure,
@@ -31,18 +31,14 @@ _KEY = jax.random.key(0)
 
 
 def main(
-    out: Path,
-    seed: int,
-    seeds: int | None,
-    data: list[Path] | None,
-    progress: Callable[[int, int, str], None],
+    out: Path, seed: int, seeds: int | None, data: list[Path] | None, progress: ProgressCallback
 ) -> dict[str, Any]:
     """Rows of values against closed forms; orders and errors of the approximate methods."""
     parts = (_contraction, _three_dimensions, _parametrised, _many_dimensions)
     rows: list[dict[str, Any]] = []
     measured: dict[str, float] = {}
     for index, part in enumerate(parts):
-        progress(index, len(parts), part.__name__.removeprefix("_"))
+        progress(Progress(index, len(parts), part.__name__.removeprefix("_")))
         found, more = part()
         rows += found
         measured |= more

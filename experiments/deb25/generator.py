@@ -9,7 +9,6 @@ Expected of a generator's energy on one seed: the mean over the eight of ``docs/
 four of their standard deviations.
 """
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +18,7 @@ import numpy as np
 from scipy.spatial import KDTree
 from sklearn.datasets import load_digits
 
+from brenier._progress import Progress, ProgressCallback
 from brenier.estimators import energy_score
 from brenier.flows import default_flow_epsilon, sample_sinkhorn_flow
 from brenier.measures import Gaussian, GaussianMixture
@@ -43,11 +43,7 @@ _SHOWN = 16
 
 
 def main(
-    out: Path,
-    seed: int,
-    seeds: int | None,
-    data: list[Path] | None,
-    progress: Callable[[int, int, str], None],
+    out: Path, seed: int, seeds: int | None, data: list[Path] | None, progress: ProgressCallback
 ) -> dict[str, Any]:
     """The tables of both data sets, and of ε by n; three pictures."""
     count = 3 if seeds is None else seeds
@@ -61,7 +57,7 @@ def main(
         for turn in range(count):
             train, held = draw(seed + turn)
             for name, sampler in methods.items():
-                progress(done, total, f"{problem}: {name}")
+                progress(Progress(done, total, f"{problem}: {name}"))
                 made, seconds = timed(sampler, train, _MADE, seed + turn)
                 rows[name].append({**_measured(made, train, held), "seconds": seconds})
                 if turn == 0:
@@ -70,7 +66,7 @@ def main(
             if turn == 0:
                 pictures[problem]["data"] = train
         tables[problem] = {name: _summary(found) for name, found in rows.items()}
-    progress(done, total, "epsilon")
+    progress(Progress(done, total, "epsilon"))
     sizes = _epsilons(seed, count)
     out.mkdir(parents=True, exist_ok=True)
     (out / "modes.png").write_bytes(_scatter(pictures["modes"], tables["modes"]))

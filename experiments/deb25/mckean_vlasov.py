@@ -1,6 +1,5 @@
 """The McKean-Vlasov diffusion (0.1) on P1: its law against the flow's, and Fokker-Planck's."""
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +9,7 @@ import numpy as np
 from scipy.interpolate import PchipInterpolator
 from scipy.special import ndtr
 
+from brenier._progress import Progress, ProgressCallback
 from brenier.flows import (
     exponential_rate,
     gaussian_parabolic_flow,
@@ -32,21 +32,17 @@ _NOISE = 0.8687
 
 
 def main(
-    out: Path,
-    seed: int,
-    seeds: int | None,
-    data: list[Path] | None,
-    progress: Callable[[int, int, str], None],
+    out: Path, seed: int, seeds: int | None, data: list[Path] | None, progress: ProgressCallback
 ) -> dict[str, Any]:
     """The distance of 400,000 particles from ρ_t, over the noise of so many; order; rates."""
     line = Line(281)
     key = jax.random.key(seed)
-    progress(0, 4, "potentials")
+    progress(Progress(0, 4, "potentials"))
     times = np.linspace(0.0, _TIME, _STEPS + 1)
     potentials = np.zeros((_STEPS + 1, *line.grid.shape))
     flow = parabolic_flow(line.source, line.target, line.grid, times[1:]).stats
     potentials[1:] = flow["potentials"]
-    progress(1, 4, f"{_PARTICLES} particles")
+    progress(Progress(1, 4, f"{_PARTICLES} particles"))
     start_key, noise_key = jax.random.split(key)
     start = line.target.sample(start_key, _PARTICLES)
     end = mckean_vlasov(
@@ -60,9 +56,9 @@ def main(
     law = _law(line, potentials[-1])
     noise = _NOISE / np.sqrt(_PARTICLES)
     distance = _kolmogorov(np.asarray(end)[:, 0], law)
-    progress(2, 4, "without the divergence of M")
+    progress(Progress(2, 4, "without the divergence of M"))
     without = _kolmogorov(_without_divergence(line, potentials, times, start, noise_key), law)
-    progress(3, 4, "weak order")
+    progress(Progress(3, 4, "weak order"))
     order, errors = _weak_order(noise_key)
     rates, curves = _rates(line)
     out.mkdir(parents=True, exist_ok=True)

@@ -1,6 +1,5 @@
 """Deb25's examples of mirror flows, Euclidean and Wasserstein, and divergences other than KL."""
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +10,7 @@ from scipy.integrate import solve_ivp
 from scipy.stats import norm
 
 from brenier import solve
+from brenier._progress import Progress, ProgressCallback
 from brenier.flows import (
     MirrorFlow,
     divergence_flow,
@@ -36,19 +36,15 @@ _COLOURS = ("#222222", "#c0392b", "#1e8449", "#2471a3")
 
 
 def main(
-    out: Path,
-    seed: int,
-    seeds: int | None,
-    data: list[Path] | None,
-    progress: Callable[[int, int, str], None],
+    out: Path, seed: int, seeds: int | None, data: list[Path] | None, progress: ProgressCallback
 ) -> dict[str, Any]:
     """Each example against its closed form, the rates of its decay, and the open questions."""
     parts = (_euclidean, _example_one, _example_two, _example_three, _linearised, _energy)
     rows: list[dict[str, Any]] = []
     for index, part in enumerate(parts):
-        progress(index, len(parts) + 1, part.__name__.removeprefix("_"))
+        progress(Progress(index, len(parts) + 1, part.__name__.removeprefix("_")))
         rows += part()
-    progress(len(parts), len(parts) + 1, "divergences")
+    progress(Progress(len(parts), len(parts) + 1, "divergences"))
     curves, divergences = _divergences()
     out.mkdir(parents=True, exist_ok=True)
     (out / "mirror_flows.png").write_bytes(_figure(curves))

@@ -1,13 +1,13 @@
 """The flows beside the reference values of MATH_4: G1, G2, P1, T2 and W2D."""
 
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
 
+from brenier._progress import Progress, ProgressCallback
 from brenier.exact import solve_monge_ampere
 from brenier.flows import (
     annealed_sinkhorn,
@@ -46,11 +46,7 @@ _DELTA = 1e-3
 
 
 def main(
-    out: Path,
-    seed: int,
-    seeds: int | None,
-    data: list[Path] | None,
-    progress: Callable[[int, int, str], None],
+    out: Path, seed: int, seeds: int | None, data: list[Path] | None, progress: ProgressCallback
 ) -> dict[str, Any]:
     """Every reference value: ours, theirs, the difference and the tolerance it must keep."""
     parts = (_gaussians, _line, _line_sinkhorn, _corrector, _torus, _torus_sinkhorn, _plane)
@@ -59,7 +55,7 @@ def main(
     seconds = {}
     for index, part in enumerate(parts):
         name = part.__name__.removeprefix("_")
-        progress(index, len(parts), name)
+        progress(Progress(index, len(parts), name))
         started = time.perf_counter()
         found, more = part()
         seconds[name] = time.perf_counter() - started

@@ -3,13 +3,13 @@
 On the line (P1), on the torus (T2) and between commuting Gaussians.
 """
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
 
+from brenier._progress import Progress, ProgressCallback
 from brenier.flows import (
     flow_measure,
     gaussian_parabolic_flow,
@@ -29,17 +29,13 @@ _LABELS = {"natural": "natural start", "half_shift": "half-shift"}
 
 
 def main(
-    out: Path,
-    seed: int,
-    seeds: int | None,
-    data: list[Path] | None,
-    progress: Callable[[int, int, str], None],
+    out: Path, seed: int, seeds: int | None, data: list[Path] | None, progress: ProgressCallback
 ) -> dict[str, Any]:
     """Errors at t = 1 for four ε, and the orders fitted to them."""
     tables: dict[str, dict[str, list[float]]] = {}
     for index, problem in enumerate((_line, _torus, _gaussians)):
         name = problem.__name__.removeprefix("_")
-        progress(index, 3, name)
+        progress(Progress(index, 3, name))
         tables[name] = problem()
     orders = {
         name: {key: order(EPSILONS, errors) for key, errors in table.items()}

@@ -4,7 +4,6 @@ Particles are the 2d points ±√d·(columns of the root of S), whose first two 
 that what is left is the error of the scheme in its step τ.
 """
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from brenier._progress import Progress, ProgressCallback
 from brenier.flows import ConstrainedDrift, NaturalGradient, advance
 from brenier.functionals import KL, ExactScore
 from brenier.maps import GradientMap
@@ -26,11 +26,7 @@ _DIMENSIONS = (2, 10, 50)
 
 
 def main(
-    out: Path,
-    seed: int,
-    seeds: int | None,
-    data: list[Path] | None,
-    progress: Callable[[int, int, str], None],
+    out: Path, seed: int, seeds: int | None, data: list[Path] | None, progress: ProgressCallback
 ) -> dict[str, Any]:
     """Errors at the times of MATH_1's table, orders in τ, and the exponent of (1.2) in d."""
     total = 2 * len(_STEPS) + len(_DIMENSIONS)
@@ -43,14 +39,14 @@ def main(
             finals[scheme, step_size] = path
             errors[scheme][str(step_size)] = float(np.abs(path - _table()).max())
             done += 1
-            progress(done, total, f"{scheme}, step {step_size}")
+            progress(Progress(done, total, f"{scheme}, step {step_size}"))
     rates: dict[str, float] = {}
     curves: dict[int, list[float]] = {}
     for dimension in _DIMENSIONS:
         curves[dimension] = _energies(dimension, seed)
         rates[str(dimension)] = _exponent(curves[dimension])
         done += 1
-        progress(done, total, f"rate in d = {dimension}")
+        progress(Progress(done, total, f"rate in d = {dimension}"))
     extrapolated = 2.0 * finals["explicit", 0.005] - finals["explicit", 0.01]
     midpoint = 0.5 * (finals["explicit", 0.01] + finals["implicit", 0.01])
     (out / "affine.png").write_bytes(_figure(errors, curves))

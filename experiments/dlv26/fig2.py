@@ -17,6 +17,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from brenier._progress import Progress, ProgressCallback
 from brenier.flows import (
     AbstractMethod,
     ConstrainedDrift,
@@ -143,11 +144,7 @@ _METHODS = {
 
 
 def main(
-    out: Path,
-    seed: int,
-    seeds: int | None,
-    data: list[Path] | None,
-    progress: Callable[[int, int, str], None],
+    out: Path, seed: int, seeds: int | None, data: list[Path] | None, progress: ProgressCallback
 ) -> dict[str, Any]:
     """Run every method on ``seeds`` seeds (100 by default); draw Figures 2 and 3."""
     count = 100 if seeds is None else seeds
@@ -163,7 +160,7 @@ def main(
         ]
 
         def tick(done: int, name: str = name) -> None:
-            progress(min(done * _BLOCK, count), count, name)
+            progress(Progress(min(done * _BLOCK, count), count, name))
 
         parts = map_blocks(_block, blocks, tick)
         leaves = [np.concatenate(arrays) for arrays in zip(*(p[0] for p in parts), strict=True)]

@@ -5,7 +5,6 @@ borders of its cells, the counterexample LS (``ls22-counterexample``) by the tra
 Monge map is semi-discrete, from N(0, I) to the mixture's masses on three lattices, extrapolated.
 """
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ import numpy as np
 from scipy.optimize import linear_sum_assignment
 from scipy.spatial.distance import cdist
 
+from brenier._progress import Progress, ProgressCallback
 from brenier.measures import Gaussian, GaussianMixture
 from brenier.numerics import inverse_sqrtm_spd
 from brenier.problems import figure2
@@ -32,17 +32,13 @@ _PAIRS = (100, 300, 1000, 2000, 4000)
 
 
 def main(
-    out: Path,
-    seed: int,
-    seeds: int | None,
-    data: list[Path] | None,
-    progress: Callable[[int, int, str], None],
+    out: Path, seed: int, seeds: int | None, data: list[Path] | None, progress: ProgressCallback
 ) -> dict[str, Any]:
     """Every value, its reference, their difference and the tolerance asked for; the power table."""
     count = 20 if seeds is None else seeds
     rows: list[dict[str, Any]] = []
     for index, part in enumerate((_gaussians, _three_diracs, _mixture)):
-        progress(index, 5, part.__name__.removeprefix("_"))
+        progress(Progress(index, 5, part.__name__.removeprefix("_")))
         rows += [
             {
                 "name": name,
@@ -53,9 +49,9 @@ def main(
             }
             for name, (value, reference, tolerance) in part(seed).items()
         ]
-    progress(3, 5, "counterexample")
+    progress(Progress(3, 5, "counterexample"))
     rows += [{**row, "name": f"counterexample.{row['name']}"} for row in reference_rows()]
-    progress(4, 5, "assignment test")
+    progress(Progress(4, 5, "assignment test"))
     return {
         "values": rows,
         "differences": {row["name"]: row["difference"] for row in rows},

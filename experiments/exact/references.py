@@ -1,7 +1,6 @@
 """The exact solvers beside the reference values of MATH_3, MATH_4 and MATH_5."""
 
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from brenier._progress import Progress, ProgressCallback
 from brenier.exact import (
     laguerre_cells,
     solve_gaussian,
@@ -29,11 +29,7 @@ _MODES = np.array([[-1.2, -0.6], [1.2, -0.4], [0.1, 1.1]])
 
 
 def main(
-    out: Path,
-    seed: int,
-    seeds: int | None,
-    data: list[Path] | None,
-    progress: Callable[[int, int, str], None],
+    out: Path, seed: int, seeds: int | None, data: list[Path] | None, progress: ProgressCallback
 ) -> dict[str, Any]:
     """Every reference value: ours, theirs, the difference, and the seconds of each solver."""
     solvers = (_three_diracs, _thousand_diracs, _torus, _plane, _line, _gaussian)
@@ -42,7 +38,7 @@ def main(
     seconds = {}
     for index, solver in enumerate(solvers):
         name = solver.__name__.removeprefix("_")
-        progress(index, len(solvers), name)
+        progress(Progress(index, len(solvers), name))
         # The second run is timed as well: the first one compiles.
         for run in ("first", "again"):
             started = time.perf_counter()

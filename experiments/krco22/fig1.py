@@ -4,7 +4,6 @@ The Gaussian is taken as a density in tensor-train format, so that the encoder o
 Σ^{-1/2}(x − a), checks the solver; its trajectories are not straight although it is optimal.
 """
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from brenier._progress import Progress, ProgressCallback
 from brenier.io import atomic_write
 from brenier.measures import Gaussian, TensorTrain
 from brenier.numerics import inverse_sqrtm_spd
@@ -28,11 +28,7 @@ _REACH = 9.0
 
 
 def main(
-    out: Path,
-    seed: int,
-    seeds: int | None,
-    data: list[Path] | None,
-    progress: Callable[[int, int, str], None],
+    out: Path, seed: int, seeds: int | None, data: list[Path] | None, progress: ProgressCallback
 ) -> dict[str, Any]:
     """The figure; errors of law and encoder against the closed forms, bend of the trajectories."""
     source = Gaussian(_MEAN, _COVARIANCE)
@@ -40,7 +36,7 @@ def main(
     law = TensorTrain.from_log_density(
         source.point_log_density, [-_REACH, -_REACH], corner, [200, 200], tolerance=1e-11
     )
-    progress(1, 3, "laws")
+    progress(Progress(1, 3, "laws"))
     x = law.sample(jax.random.key(seed), _POINTS)
     laws = [law.diffused(float(np.exp(-t))) for t in _TIMES]
     errors = []
@@ -51,7 +47,7 @@ def main(
         errors.append(
             float(jnp.abs(jnp.exp(later.log_density(y)) - jnp.exp(exact.log_density(y))).max())
         )
-    progress(2, 3, "encoder")
+    progress(Progress(2, 3, "encoder"))
     way = paths(law, x)
     exact_images = (x - _MEAN) @ inverse_sqrtm_spd(jnp.asarray(_COVARIANCE))
     chords = way[:, -1] - way[:, 0]
@@ -69,7 +65,7 @@ def main(
     axes[4].set_title("trajectories of the probability flow", fontsize=10)
     with atomic_write(out / "fig1.png") as handle:
         handle.write(png_bytes(figure))
-    progress(3, 3, "figure")
+    progress(Progress(3, 3, "figure"))
     return {
         "law_error": max(errors),
         "encoder_error": float(jnp.abs(way[:, -1] - exact_images).max()),

@@ -1,6 +1,5 @@
 """KRCO22, Figure 3: trajectories of the probability flow and the encoder, two random densities."""
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from brenier._progress import Progress, ProgressCallback
 from brenier.io import atomic_write
 from brenier.report import new_figure, png_bytes
 
@@ -19,11 +19,7 @@ _REACH = 4.0
 
 
 def main(
-    out: Path,
-    seed: int,
-    seeds: int | None,
-    data: list[Path] | None,
-    progress: Callable[[int, int, str], None],
+    out: Path, seed: int, seeds: int | None, data: list[Path] | None, progress: ProgressCallback
 ) -> dict[str, Any]:
     """The figure, a row for each density; how well it returns, how its Jacobian turns."""
     count = 2 if seeds is None else max(seeds, 1)
@@ -31,7 +27,7 @@ def main(
     axes = figure.subplots(count, 4, squeeze=False)
     report = {}
     for row in range(count):
-        progress(row, count, f"density {seed + row}")
+        progress(Progress(row, count, f"density {seed + row}"))
         law, _ = density(seed + row, 2)
         map = encoder(law)
         blocks, back = Blocks(map), Blocks(map.inverse())
@@ -60,5 +56,5 @@ def main(
     out.mkdir(parents=True, exist_ok=True)
     with atomic_write(out / "fig3.png") as handle:
         handle.write(png_bytes(figure))
-    progress(count, count, "figure")
+    progress(Progress(count, count, "figure"))
     return {"densities": report}

@@ -31,8 +31,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from brenier._progress import Progress, ProgressCallback
 from brenier.certify import assignment_test, audit_pairs, paired_closer
-from brenier.flows import Progress
 from brenier.images import DDPM, ImageModel, UNet, fit_images, image_model
 from brenier.io import Checkpoint, ImageSet, read_images
 from brenier.measures import Empirical, StandardNormal
@@ -70,7 +70,7 @@ _SCALES = {
     8: _Scale(400, 24, (1, 2), (), 64, 120),
     28: _Scale(3000, 16, (1, 2, 2), (7,), 32, _VALIDATION),
 }
-_Report = Callable[[int, int, str], None]
+_Report = ProgressCallback
 
 
 def main(
@@ -98,10 +98,14 @@ def _trained(
     def tick(now: int) -> None:
         nonlocal done
         done = now
-        progress(done, len(blocks), f"{_name(place)}: models measured")
+        progress(Progress(done, len(blocks), f"{_name(place)}: models measured"))
 
     parts = map_blocks(
-        _domain, blocks, tick, out / "domains", lambda message: progress(done, len(blocks), message)
+        _domain,
+        blocks,
+        tick,
+        out / "domains",
+        lambda message: progress(Progress(done, len(blocks), message)),
     )
     runs = []
     for own in seeds:
@@ -275,7 +279,7 @@ def _closed_form(place: Path, out: Path, seed: int, progress: _Report) -> dict[s
     found: dict[str, Any] = {"notes": list(images.notes)}
     decoded = {}
     for index, name in enumerate(("all", *names)):
-        progress(index, 1 + len(names), f"{name}: encoding by the closed form")
+        progress(Progress(index, 1 + len(names), f"{name}: encoding by the closed form"))
         atoms = everything if name == "all" else everything[images.labels == index - 1]
         model = _AtomsEncoder.of(atoms)
         x = model.signal * (atoms + _BLUR * random.normal(size=atoms.shape))

@@ -8,7 +8,6 @@ defect, and in the plane the defect itself and the distance to the Monge map.
 """
 
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 
 import brenier
+from brenier._progress import Progress, ProgressCallback
 from brenier.exact import solve_assignment
 from brenier.io import atomic_write
 from brenier.measures import Gaussian
@@ -39,11 +39,7 @@ _BLOCK = 5
 
 
 def main(
-    out: Path,
-    seed: int,
-    seeds: int | None,
-    data: list[Path] | None,
-    progress: Callable[[int, int, str], None],
+    out: Path, seed: int, seeds: int | None, data: list[Path] | None, progress: ProgressCallback
 ) -> dict[str, Any]:
     """``seeds`` densities of each dimension (100 by default); one row for each, and a summary."""
     count = 100 if seeds is None else seeds
@@ -53,7 +49,10 @@ def main(
         for first in range(0, count, _BLOCK)
     ]
     parts = map_blocks(
-        _block, blocks, lambda done: progress(done, len(blocks), "densities"), out / "blocks"
+        _block,
+        blocks,
+        lambda done: progress(Progress(done, len(blocks), "densities")),
+        out / "blocks",
     )
     rows = [row for part in parts for row in part]
     summary = {

@@ -4,7 +4,6 @@ x(t) = m(t) + U diag(f(λ_i, t)) Uᵀ (x − m), f(λ, t) = √((e^{-2t}(λ−1)
 Σ^{-1/2}(x − m) to N(0, I) (MATH_3 (3.4)).
 """
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from brenier._progress import Progress, ProgressCallback
 from brenier.measures import Gaussian
 from brenier.velocities import FlowMap, MixtureVelocity, ProbabilityFlow
 
@@ -22,17 +22,13 @@ _TOLERANCE = 1e-12
 
 
 def main(
-    out: Path,
-    seed: int,
-    seeds: int | None,
-    data: list[Path] | None,
-    progress: Callable[[int, int, str], None],
+    out: Path, seed: int, seeds: int | None, data: list[Path] | None, progress: ProgressCallback
 ) -> dict[str, Any]:
     """The largest error over points, times and random Gaussians, for each dimension."""
     count = 10 if seeds is None else seeds
     report = {}
     for index, d in enumerate(_DIMENSIONS):
-        progress(index, len(_DIMENSIONS), f"d = {d}")
+        progress(Progress(index, len(_DIMENSIONS), f"d = {d}"))
         errors = np.array([_errors(seed, d, gaussian) for gaussian in range(count)])
         report[f"d{d}"] = {
             "gaussians": count,

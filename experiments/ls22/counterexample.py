@@ -8,7 +8,6 @@ encoder is optimal. The second-order formula (3.13) is compared with encoders of
 """
 
 import time as clock
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 
 import brenier
+from brenier._progress import Progress, ProgressCallback
 from brenier.measures import Gaussian, GaussianMixture
 from brenier.velocities import FlowMap, MixtureVelocity
 
@@ -41,11 +41,7 @@ _AUDITED = 4000
 
 
 def main(
-    out: Path,
-    seed: int,
-    seeds: int | None,
-    data: list[Path] | None,
-    progress: Callable[[int, int, str], None],
+    out: Path, seed: int, seeds: int | None, data: list[Path] | None, progress: ProgressCallback
 ) -> dict[str, Any]:
     """The table, the costs, the rings, the audits and the formula; figures beside them."""
     out.mkdir(parents=True, exist_ok=True)
@@ -71,7 +67,7 @@ def main(
             strict=True,
         )
     ):
-        progress(index, len(steps), name)
+        progress(Progress(index, len(steps), name))
         started = clock.perf_counter()
         results[name] = work()
         seconds[name] = clock.perf_counter() - started

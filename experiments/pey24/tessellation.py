@@ -4,13 +4,13 @@ Three Diracs (MATH_3, D3), or the atoms of a file: ``--data points.csv`` with co
 perhaps a weight. Borders, masses and costs are computed, not sampled.
 """
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from brenier import Solution
+from brenier._progress import Progress, ProgressCallback
 from brenier.exact import laguerre_cells, solve_semi_discrete
 from brenier.io import read_points
 from brenier.measures import Empirical, Gaussian
@@ -26,20 +26,16 @@ _OUT = 6.5
 
 
 def main(
-    out: Path,
-    seed: int,
-    seeds: int | None,
-    data: list[Path] | None,
-    progress: Callable[[int, int, str], None],
+    out: Path, seed: int, seeds: int | None, data: list[Path] | None, progress: ProgressCallback
 ) -> dict[str, Any]:
     """The two tessellations compared; the picture."""
     table = np.column_stack([DIRACS, np.ones(3)]) if not data else read_points(data[0]).values
     if table.shape[1] not in (2, 3):
         raise ValueError(f"data: got {table.shape[1]} columns; wants x, y and perhaps a weight.")
     points, weights = table[:, :2], table[:, 2] if table.shape[1] == 3 else np.ones(len(table))
-    progress(0, 2, "cells")
+    progress(Progress(0, 2, "cells"))
     report, curves, optimal = compare(points, weights)
-    progress(1, 2, "picture")
+    progress(Progress(1, 2, "picture"))
     out.mkdir(parents=True, exist_ok=True)
     (out / "tessellation.png").write_bytes(_figure(points, curves, optimal))
     return report

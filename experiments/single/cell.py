@@ -12,12 +12,12 @@ taken in 50 principal components of the training cells.
 Three seeds by default: other training cells, other held-out cells, other networks.
 """
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from brenier._progress import Progress, ProgressCallback
 from brenier.estimators import principal_components
 from brenier.io import cells_of
 
@@ -30,11 +30,7 @@ _METRICS = ("energy", "mmd", "r2_mean", "r2_variance")
 
 
 def main(
-    out: Path,
-    seed: int,
-    seeds: int | None,
-    data: list[Path] | None,
-    progress: Callable[[int, int, str], None],
+    out: Path, seed: int, seeds: int | None, data: list[Path] | None, progress: ProgressCallback
 ) -> dict[str, Any]:
     """Every method on every task: means and standard errors over seeds, and who was best."""
     if not data or len(data) != 1:
@@ -44,7 +40,7 @@ def main(
     pictured = None
     total = len(own) * (1 + cells.TYPES)
     for done, task in enumerate(cells.tasks(data[0], own)):
-        progress(done, total, f"seed {task.seed}, {task.name}")
+        progress(Progress(done, total, f"seed {task.seed}, {task.name}"))
         frame = principal_components(
             cells_of(task.control, "control"),
             cells_of(task.treated, "treated"),

@@ -10,8 +10,8 @@ import jax.numpy as jnp
 import numpy as np
 
 import brenier
+from brenier._progress import Progress
 from brenier.cli._apart import peak_mib
-from brenier.flows import Progress
 from brenier.maps import EntropicMap, GradientMap
 
 from .._ott import neural_dual, ott_version

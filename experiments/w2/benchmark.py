@@ -13,13 +13,13 @@ kept under ``rows`` in the folder, and a run that was stopped goes on where it w
 """
 
 import multiprocessing
-from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from brenier._progress import Progress, ProgressCallback
 from brenier.cli import begin_worker
 from brenier.report import new_figure, png_bytes
 
@@ -32,11 +32,7 @@ _OURS = "brenier"
 
 
 def main(
-    out: Path,
-    seed: int,
-    seeds: int | None,
-    data: list[Path] | None,
-    progress: Callable[[int, int, str], None],
+    out: Path, seed: int, seeds: int | None, data: list[Path] | None, progress: ProgressCallback
 ) -> dict[str, Any]:
     """Every pair: the means over seeds of L2-UVP (5.9), cosine, seconds and MiB, and the peers'."""
     runs = 1 if seeds is None else seeds
@@ -48,7 +44,7 @@ def main(
         for run in range(seed, seed + runs):
             seconds: float | None = None
             for name in METHODS:
-                progress(done, total, f"{name_of(what)}, seed {run}: {name}")
+                progress(Progress(done, total, f"{name_of(what)}, seed {run}: {name}"))
                 done += 1
                 if absent(name) is None:
                     rows[name].append(_kept(out / "rows", name, what, run, seconds))

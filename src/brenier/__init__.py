@@ -30,6 +30,7 @@ _FACE = {
     "Checkpoint": "io",
     "Generator": "estimators",
     "MongeMap": "estimators",
+    "Progress": "_progress",
     "Result": "_solution",
     "Solution": "_solution",
     "SolveError": "_solution",

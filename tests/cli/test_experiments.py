@@ -10,11 +10,13 @@ import pytest
 from brenier.cli import _experiments, main
 
 EXPERIMENT = """
+from brenier._progress import Progress
+
 from ._common import WORD
 
 def main(out, seed, seeds, data, progress):
     print("chatter")
-    progress(1, 2, "half way")
+    progress(Progress(1, 2, "half way"))
     (out / "figure.txt").write_text(WORD)
     return {"seeds": seeds, "nested": {"mean": float("nan"), "files": data}}
 """

@@ -105,9 +105,7 @@ def test_many_points_take_one_compilation_and_lose_none(home):
             return 2.0 * x
 
     seen = []
-    moved = transport_module.transport_points(
-        Recorded(), POINTS, lambda *step: seen.append(step), most=4
-    )
+    moved = transport_module.transport_points(Recorded(), POINTS, seen.append, most=4)
     np.testing.assert_array_equal(moved, 2.0 * POINTS)
     assert set(shapes) == {(4, 2)}
     assert [step[:2] for step in seen] == [(0, 11), (4, 11), (8, 11)]

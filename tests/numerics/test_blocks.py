@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from brenier.maps import AffineMap
-from brenier.numerics import _points
+from brenier.numerics import _blocks
 from brenier.numerics._blocks import on_all_cores, over_points
 
 # Blocks of two points.
@@ -24,7 +24,7 @@ def _both(shift: jax.Array, x: jax.Array) -> dict[str, jax.Array]:
 @pytest.mark.parametrize("cores", [1, 2, 3, 5])
 @pytest.mark.parametrize("shape", [(1, 3), (5, 3), (4, 2, 3), (23, 3), (0, 3), (3,)])
 def test_parts_on_cores_are_the_whole(monkeypatch, cores, shape):
-    monkeypatch.setattr(_points, "cores", lambda: cores)
+    monkeypatch.setattr(_blocks, "cores", lambda: cores)
     x = jnp.asarray(np.random.default_rng(0).normal(size=shape))
     function = eqx.Partial(_both, jnp.asarray([1.0, 2.0, 3.0]))
     found = on_all_cores(function, x, floats=_FLOATS)
@@ -34,9 +34,9 @@ def test_parts_on_cores_are_the_whole(monkeypatch, cores, shape):
     assert jax.tree.map(jnp.shape, found) == jax.tree.map(jnp.shape, whole)
 
 
-@pytest.mark.skipif(_points.cores() < 2, reason="one core, or OMP_NUM_THREADS=1")
+@pytest.mark.skipif(_blocks.cores() < 2, reason="one core, or OMP_NUM_THREADS=1")
 def test_two_cores_work_at_once(monkeypatch):
-    monkeypatch.setattr(_points, "cores", lambda: 2)
+    monkeypatch.setattr(_blocks, "cores", lambda: 2)
     # Neither passes before both have come; not the first time, when one compiles for both.
     gates = [threading.Barrier(1), threading.Barrier(2, timeout=60.0)]
 
@@ -55,14 +55,14 @@ def test_two_cores_work_at_once(monkeypatch):
 
 def test_threads_of_a_worker_are_limited_as_elsewhere(monkeypatch):
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
-    everything = _points.cores()
+    everything = _blocks.cores()
     for limit, cores in (("1", 1), ("0", 1), ("100000", everything), ("4,2", everything)):
         monkeypatch.setenv("OMP_NUM_THREADS", limit)
-        assert _points.cores() == cores
+        assert _blocks.cores() == cores
 
 
 def test_traced_points_are_one_call(monkeypatch):
-    monkeypatch.setattr(_points, "cores", lambda: 4)
+    monkeypatch.setattr(_blocks, "cores", lambda: 4)
     x = jnp.asarray(np.random.default_rng(1).normal(size=(2**14, 2)))
     map = AffineMap(2.0 * jnp.eye(2), jnp.ones(2))
     expected = 2.0 * np.asarray(x) + 1.0
@@ -73,7 +73,7 @@ def test_traced_points_are_one_call(monkeypatch):
 
 
 def test_an_error_on_one_core_is_raised(monkeypatch):
-    monkeypatch.setattr(_points, "cores", lambda: 2)
+    monkeypatch.setattr(_blocks, "cores", lambda: 2)
 
     def checked(x: jax.Array) -> jax.Array:
         return eqx.error_if(x, x[0] > 8.0, "x: got more than 8; wants less.")
@@ -95,9 +95,9 @@ def test_an_error_on_one_core_is_raised(monkeypatch):
     ],
 )
 def test_what_could_wait_for_ever_is_one_call(monkeypatch, function):
-    monkeypatch.setattr(_points, "cores", lambda: 2)
+    monkeypatch.setattr(_blocks, "cores", lambda: 2)
     # Two such programs at once have been seen to hang.
-    monkeypatch.setattr(_points, "ThreadPoolExecutor", None)
+    monkeypatch.setattr(_blocks, "ThreadPoolExecutor", None)
     scale = jnp.ones(())
 
     def of_a_matrix(scale: jax.Array, x: jax.Array) -> Any:

@@ -9,9 +9,9 @@ import jax
 import numpy as np
 
 from brenier._checks import check_points
+from brenier._progress import Progress, ProgressCallback
 from brenier.certify import Certificate, audit, audit_pairs
 from brenier.cli._cells import Choice, audited_cells, is_cells_file
-from brenier.cli._console import ProgressReport
 from brenier.cli._transport import load_map
 from brenier.io import atomic_write, check_folder, read_points
 
@@ -35,12 +35,12 @@ def run_audit(
     report: Path | None,
     settings: Settings,
     choice: Choice,
-    progress: ProgressReport,
+    progress: ProgressCallback,
 ) -> tuple[dict[str, Any], dict[str, str]]:
     """Audit a map file on fresh points, or pairs; the certificate as a dictionary, and its rows."""
     if report is not None:
         check_folder(report)
-    progress(0, 0, "auditing")
+    progress(Progress(0, 0, "auditing"))
     if pairs is not None:
         certificate, names, files = _of_pairs(pairs, target, map_file, settings)
     elif map_file is None or source is None:
@@ -55,7 +55,7 @@ def run_audit(
     )
     result = certificate.to_dict()
     if report is not None:
-        progress(0, 0, "writing the report")
+        progress(Progress(0, 0, "writing the report"))
         with atomic_write(report) as handle:
             handle.write(certificate.to_html().encode())
         result["report"] = str(report)

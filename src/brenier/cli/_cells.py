@@ -11,7 +11,7 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
-from brenier.cli._console import ProgressReport
+from brenier._progress import Progress, ProgressCallback
 from brenier.cli._transport import (
     fitted,
     load_map,
@@ -78,7 +78,7 @@ def is_cells_file(path: str | None) -> bool:
 
 
 def run_fit_cells(
-    source: str, target: str | None, out: str, seed: int, choice: Choice, progress: ProgressReport
+    source: str, target: str | None, out: str, seed: int, choice: Choice, progress: ProgressCallback
 ) -> tuple[dict[str, Any], dict[str, str]]:
     """Fit a map between two groups of cells and save it; the result, and its rows for people."""
     started = time.perf_counter()
@@ -97,7 +97,7 @@ def run_fit_cells(
     save(out, map, names=x.names, about=about)
     estimator.solution_.checked(throw=True)  # after saving: the best map seen is worth keeping
     inner, (u, v) = _seen(map, x, y)
-    progress(0, 0, "measuring")
+    progress(Progress(0, 0, "measuring"))
     measured = measure(u, transport_points(inner, u, progress), v, seed)
     seconds = time.perf_counter() - started
     result = {
@@ -126,7 +126,7 @@ def run_fit_cells(
 
 
 def run_transport_cells(
-    map_file: str, new: str, out: str, inverse: bool, choice: Choice, progress: ProgressReport
+    map_file: str, new: str, out: str, inverse: bool, choice: Choice, progress: ProgressCallback
 ) -> tuple[dict[str, Any], dict[str, str]]:
     """Move cells by a saved map into a new layer or embedding of a copy of their file."""
     started = time.perf_counter()
@@ -256,7 +256,7 @@ def _seen(map: AbstractMap, *groups: Cells) -> tuple[AbstractMap, list[np.ndarra
     return map, [_array(group.in_memory().values) for group in groups]
 
 
-def _moved(map: AbstractMap, points: Cells, progress: ProgressReport) -> tuple[np.ndarray, float]:
+def _moved(map: AbstractMap, points: Cells, progress: ProgressCallback) -> tuple[np.ndarray, float]:
     if not isinstance(map, SubspaceMap):
         x = _array(points.values)
         moved = transport_points(map, x, progress)

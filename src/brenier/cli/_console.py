@@ -1,13 +1,13 @@
 """What the commands print: progress on stderr, one table or one JSON object on stdout."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
+from rich import progress as rich_progress
 from rich.console import Console
 from rich.progress import (
     BarColumn,
-    Progress,
     SpinnerColumn,
     TaskProgressColumn,
     TextColumn,
@@ -15,10 +15,8 @@ from rich.progress import (
 )
 
 from brenier._json import json_text
+from brenier._progress import Progress, ProgressCallback
 from brenier.report import summary_table
-
-# Told (steps done, steps in all or 0 where nobody knows, what is being done).
-ProgressReport = Callable[[int, int, str], None]
 
 
 class StoppedError(Exception):
@@ -26,7 +24,7 @@ class StoppedError(Exception):
 
 
 @contextmanager
-def progress_bar() -> Iterator[ProgressReport]:
+def progress_bar() -> Iterator[ProgressCallback]:
     """A bar on stderr while the block runs; silent where stderr is no terminal."""
     console = Console(stderr=True)
     columns = (
@@ -36,7 +34,7 @@ def progress_bar() -> Iterator[ProgressReport]:
         TaskProgressColumn(),
         TimeElapsedColumn(),
     )
-    with Progress(
+    with rich_progress.Progress(
         *columns,
         console=console,
         transient=True,
@@ -45,9 +43,9 @@ def progress_bar() -> Iterator[ProgressReport]:
     ) as bar:
         task = bar.add_task("starting", total=None)
 
-        def report(done: int, total: int, label: str) -> None:
-            bar.tasks[task].total = total or None  # update(total=None) would keep the old one
-            bar.update(task, completed=done, description=label)
+        def report(now: Progress) -> None:
+            bar.tasks[task].total = now.steps or None  # update(total=None) would keep the old one
+            bar.update(task, completed=now.step, description=now.stage)
 
         yield report
 

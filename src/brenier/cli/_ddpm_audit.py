@@ -8,8 +8,8 @@ from typing import Any
 import jax
 import numpy as np
 
+from brenier._progress import Progress, ProgressCallback
 from brenier.certify import BlackBox, assignment_test, audit_pairs, jacobian_asymmetry
-from brenier.cli._console import ProgressReport
 from brenier.cli._ddpm_maps import decoded, encoded, how, round_trip
 from brenier.cli._ddpm_train import ImageChoice, image_rows
 from brenier.images import ImageModel, bits_per_dimension
@@ -42,7 +42,7 @@ def run_encoder_audit(
     choice: ImageChoice,
     report: Path | None,
     settings: AuditChoice,
-    progress: ProgressReport,
+    progress: ProgressCallback,
 ) -> tuple[dict[str, Any], dict[str, str]]:
     """Encode held-out images and audit the pairs; the result, and its rows for people."""
     if report is not None:
@@ -56,7 +56,7 @@ def audit_model(
     images: ImageSet,
     report: Path | None,
     settings: AuditChoice,
-    progress: ProgressReport,
+    progress: ProgressCallback,
 ) -> tuple[dict[str, Any], dict[str, str]]:
     """``run_encoder_audit`` of a model and images in memory."""
     started = time.perf_counter()
@@ -66,7 +66,7 @@ def audit_model(
     codes = encoded(model, x, settings.steps, settings.tolerance, progress).astype(np.float64)
     few = slice(0, _BACK)
     back = decoded(model, codes[few], settings.steps, settings.tolerance, progress)
-    progress(0, 0, "assigning and bounding")
+    progress(Progress(0, 0, "assigning and bounding"))
     test = assignment_test(x, codes)
     certificate = audit_pairs(
         x,
@@ -102,7 +102,7 @@ def audit_model(
         "Are the codes N(0, I)?": f"{certificate.verdict.target}",
     }
     if settings.jacobians:
-        progress(0, 0, "probing Jacobians")
+        progress(Progress(0, 0, "probing Jacobians"))
         # Loose is enough for the flow itself; differences need its rounding only.
         box = BlackBox(model.encoder(tolerance=min(settings.tolerance, 1e-6)))
         asymmetry = jacobian_asymmetry(box, x[: settings.jacobians])
@@ -127,10 +127,10 @@ def audit_model(
 
 
 def likelihood(
-    model: ImageModel, images: ImageSet, settings: AuditChoice, progress: ProgressReport
+    model: ImageModel, images: ImageSet, settings: AuditChoice, progress: ProgressCallback
 ) -> dict[str, Any]:
     """Bits per dimension of the first ``settings.bits`` images, their mean and standard error."""
-    progress(0, 0, "likelihoods")
+    progress(Progress(0, 0, "likelihoods"))
     probes = None if model.dimension <= _TRACE_DIMENSION else _PROBES
     x = model.points(images.pixels[: settings.bits].astype(np.float32))
     values = np.asarray(

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from brenier._json import json_text
+from brenier._progress import Progress, ProgressCallback
 from brenier.certify import paired_closer
-from brenier.cli._console import ProgressReport
 from brenier.cli._ddpm_audit import AuditChoice, audit_model
 from brenier.cli._ddpm_maps import decoded, random_codes, write_grid
 from brenier.cli._ddpm_train import Training, draw_samples, train_on
@@ -26,7 +26,7 @@ _COLUMNS, _PAIRS, _STEPS = 16, 128, 50
 
 
 def run_ddpm_demo(
-    out: Path, seed: int, steps: int | None, progress: ProgressReport
+    out: Path, seed: int, steps: int | None, progress: ProgressCallback
 ) -> tuple[dict[str, Any], dict[str, str]]:
     """Train both models, pair, draw and audit; the result, and its rows for people."""
     started = time.perf_counter()
@@ -39,8 +39,8 @@ def run_ddpm_demo(
         images = digits(classes)
         kept, held = _split(images, seed)
 
-        def told(done: int, total: int, label: str, name: str = name) -> None:
-            progress(done, total, f"{name}: {label}")
+        def told(now: Progress, name: str = name) -> None:
+            progress(now._replace(stage=f"{name}: {now.stage}"))
 
         trained, _ = train_on(kept, out / name, settings, told)
         model = load_model(out / name)

@@ -9,7 +9,7 @@ import jax
 import numpy as np
 
 from brenier._checks import check_points
-from brenier.cli._console import ProgressReport
+from brenier._progress import ProgressCallback
 from brenier.cli._ddpm_train import ImageChoice, image_rows, integers
 from brenier.cli._transport import mean_cost, transport_points
 from brenier.images import ImageModel
@@ -33,7 +33,7 @@ def run_encode(
     label: int | None,
     strict: bool,
     limit: int | None,
-    progress: ProgressReport,
+    progress: ProgressCallback,
 ) -> tuple[dict[str, Any], dict[str, str]]:
     """Write the codes of images; the result, and its rows for people."""
     started = time.perf_counter()
@@ -83,7 +83,7 @@ def run_decode(
     tolerance: float,
     label: int | None,
     seed: int,
-    progress: ProgressReport,
+    progress: ProgressCallback,
 ) -> tuple[dict[str, Any], dict[str, str]]:
     """Write the images of codes; the result, and its rows for people."""
     started = time.perf_counter()
@@ -129,7 +129,7 @@ def run_pair(
     steps: int,
     tolerance: float,
     seed: int,
-    progress: ProgressReport,
+    progress: ProgressCallback,
 ) -> tuple[dict[str, Any], dict[str, str]]:
     """Draw the same codes decoded by several models (KRCO22, Figure 4)."""
     started = time.perf_counter()
@@ -160,7 +160,7 @@ def run_labels(
     steps: int,
     tolerance: float,
     seed: int,
-    progress: ProgressReport,
+    progress: ProgressCallback,
 ) -> tuple[dict[str, Any], dict[str, str]]:
     """Draw the same codes decoded under several labels (KRCO22, Figure 5)."""
     started = time.perf_counter()
@@ -184,7 +184,7 @@ def encoded(
     x: np.ndarray,
     steps: int,
     tolerance: float,
-    progress: ProgressReport,
+    progress: ProgressCallback,
     label: str = "encoding",
 ) -> np.ndarray:
     """Codes of points, by DDIM steps or (0) the adaptive flow, in the precision that it needs."""
@@ -199,7 +199,7 @@ def decoded(
     codes: np.ndarray,
     steps: int,
     tolerance: float,
-    progress: ProgressReport,
+    progress: ProgressCallback,
     label: str = "decoding",
 ) -> np.ndarray:
     """Points of codes, as ``encoded``."""

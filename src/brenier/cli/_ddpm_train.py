@@ -8,7 +8,8 @@ from typing import Any, Literal, cast
 import jax
 import numpy as np
 
-from brenier.cli._console import ProgressReport, StoppedError
+from brenier._progress import Progress, ProgressCallback
+from brenier.cli._console import StoppedError
 from brenier.images import ImageModel
 from brenier.io import (
     Checkpoint,
@@ -93,19 +94,18 @@ class Training:
 
 
 def run_train(
-    choice: ImageChoice, out: Path, settings: Training, progress: ProgressReport
+    choice: ImageChoice, out: Path, settings: Training, progress: ProgressCallback
 ) -> tuple[dict[str, Any], dict[str, str]]:
     """Train on the images and write the model folder; the result, and its rows for people."""
     check_model_folder(out)
-    progress(0, 0, "reading images")
+    progress(Progress(0, 0, "reading images"))
     return train_on(choice.read(), out, settings, progress)
 
 
 def train_on(
-    images: ImageSet, out: Path, settings: Training, progress: ProgressReport
+    images: ImageSet, out: Path, settings: Training, progress: ProgressCallback
 ) -> tuple[dict[str, Any], dict[str, str]]:
     """``run_train`` of images in memory."""
-    from brenier.flows import Progress
     from brenier.images import DDPM, UNet, fit_images, image_model
 
     started = time.perf_counter()
@@ -153,11 +153,11 @@ def train_on(
     drawn = channels in (1, 3)
 
     def told(now: Progress) -> None:
-        progress(now.step, now.steps, f"training, held-out loss {now.metric:.4f}")
+        progress(now._replace(stage=f"training, held-out loss {now.metric:.4f}"))
         if drawn and now.map is not None:
             draw_samples(image_model(now.map), out / "samples.png", settings.seed)
 
-    progress(0, settings.steps, "compiling")
+    progress(Progress(0, settings.steps, "compiling"))
     solution = fit_images(
         images.pixels,
         labels,

@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from brenier.cli._console import ProgressReport, json_text
+from brenier._progress import Progress, ProgressCallback
+from brenier.cli._console import json_text
 from brenier.cli._transport import fitted, measure, measure_rows, transport_colours
 from brenier.io import atomic_write, save
 from brenier.report import palette_figure, picture_figure, png_bytes
@@ -17,7 +18,7 @@ _STEPS = 600
 
 
 def run_demo(
-    out: Path, seed: int, progress: ProgressReport
+    out: Path, seed: int, progress: ProgressCallback
 ) -> tuple[dict[str, Any], dict[str, str]]:
     """Fit on samples of pixels, transport every pixel both ways, draw; the result and its rows."""
     from sklearn.datasets import load_sample_image
@@ -40,9 +41,9 @@ def run_demo(
     forth = transport_colours(map, x, progress, "transporting every pixel")
     back = transport_colours(map.inverse(), y, progress, "and back")
 
-    progress(0, 0, "measuring")
+    progress(Progress(0, 0, "measuring"))
     measured = measure(x, forth, y, seed)
-    progress(0, 0, "drawing")
+    progress(Progress(0, 0, "drawing"))
     pictures = picture_figure(
         [
             ("Source", source),

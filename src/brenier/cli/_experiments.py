@@ -4,10 +4,10 @@ The contract: ``experiments/<paper>/<name>.py`` (called ``<paper>-<name>``, with
 underscores) and ``benchmarks/<name>.py`` each define
 
     def main(
-        out: Path, seed: int, seeds: int | None, data: list[Path] | None, progress: ProgressReport
+        out: Path, seed: int, seeds: int | None, data: list[Path] | None, progress: ProgressCallback
     ) -> dict[str, Any]
 
-which writes its figures and tables under ``out``, calls ``progress(done, total, label)``, and
+which writes its figures and tables under ``out``, tells ``progress`` how far it is, and
 returns what ``--json`` prints; ``result.json`` in ``out`` is written here. Files whose names begin
 with an underscore are helpers, imported relatively (``from . import _common``).
 """
@@ -24,7 +24,8 @@ from types import ModuleType
 from typing import Any
 
 import brenier
-from brenier.cli._console import ProgressReport, json_text
+from brenier._progress import ProgressCallback
+from brenier.cli._console import json_text
 from brenier.io import atomic_write
 
 
@@ -35,7 +36,7 @@ def run_named(
     seed: int,
     seeds: int | None,
     data: list[Path] | None,
-    progress: ProgressReport,
+    progress: ProgressCallback,
 ) -> tuple[dict[str, Any], dict[str, str]]:
     """Run the experiment or benchmark of that name; its result, and its rows for people.
 

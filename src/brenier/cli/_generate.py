@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from brenier._checks import check_at_least, check_points
-from brenier.cli._console import ProgressReport
+from brenier._progress import Progress, ProgressCallback
 from brenier.io import Table, check_folder, check_output, read_points, save, write_points
 from brenier.numerics import energy_distance_squared
 
@@ -24,7 +24,7 @@ def run_generate(
     out: str,
     settings: dict[str, Any],
     map_file: str | None,
-    progress: ProgressReport,
+    progress: ProgressCallback,
 ) -> tuple[dict[str, Any], dict[str, str]]:
     """Fit a generator to a file, sample from it; the result, and its rows for people."""
     from sklearn.exceptions import ConvergenceWarning
@@ -46,7 +46,7 @@ def run_generate(
     seed = settings["random_state"]
     made = np.empty((count, table.values.shape[1]), table.values.dtype)
     for i, begin in enumerate(range(0, count, _BLOCK)):
-        progress(begin, count, "generating")
+        progress(Progress(begin, count, "generating"))
         size = min(_BLOCK, count - begin)
         stream = np.random.RandomState([seed, i])
         made[begin : begin + size] = estimator.sample(size, random_state=stream)
@@ -56,7 +56,7 @@ def run_generate(
     if "distillation_" in vars(estimator):
         estimator.distillation_.checked(throw=True)
     write_points(out, made, like)
-    progress(0, 0, "measuring")
+    progress(Progress(0, 0, "measuring"))
     random = np.random.default_rng(seed)
     looked = random.choice(table.values, min(len(table.values), _MEASURED), replace=False)
     distance = float(energy_distance_squared(jnp.asarray(made[:_MEASURED]), jnp.asarray(looked)))

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from brenier._checks import check_points
-from brenier.cli._console import ProgressReport
+from brenier._progress import Progress, ProgressCallback
 from brenier.io import (
     check_folder,
     check_output,
@@ -33,7 +33,7 @@ _MEASURED = 10_000
 
 
 def run_fit(
-    source: str, target: str, out: str, seed: int, progress: ProgressReport
+    source: str, target: str, out: str, seed: int, progress: ProgressCallback
 ) -> tuple[dict[str, Any], dict[str, str]]:
     """Fit a map between two files and save it; the result, and its rows for people."""
     started = time.perf_counter()
@@ -50,7 +50,7 @@ def run_fit(
     estimator.solution_.checked(throw=True)  # after saving: the best map seen is worth keeping
     move = transport_points if first.picture is None else transport_colours
     moved = move(map, first.values, progress)
-    progress(0, 0, "measuring")
+    progress(Progress(0, 0, "measuring"))
     measured = measure(first.values, moved, second.values, seed)
     seconds = time.perf_counter() - started
     result = {
@@ -76,7 +76,7 @@ def run_fit(
 
 
 def run_transport(
-    map_file: str, new: str, out: str, inverse: bool, progress: ProgressReport
+    map_file: str, new: str, out: str, inverse: bool, progress: ProgressCallback
 ) -> tuple[dict[str, Any], dict[str, str]]:
     """Move the points of a file by a saved map; the result, and its rows for people."""
     started = time.perf_counter()
@@ -123,7 +123,7 @@ def fitted(
     source: Any,
     target: Any,
     seed: int,
-    progress: ProgressReport,
+    progress: ProgressCallback,
     method: "AbstractMethod | None" = None,
     components: int | None = None,
 ) -> "MongeMap":
@@ -132,11 +132,11 @@ def fitted(
 
     from brenier.estimators import MongeMap
 
-    progress(0, 0, "fitting")
+    progress(Progress(0, 0, "fitting"))
     estimator = MongeMap(
         method=method,
         random_state=seed,
-        callback=lambda now: progress(now.step, now.steps, "fitting"),
+        callback=lambda now: progress(now._replace(stage="fitting")),
         components=components,
     )
     with warnings.catch_warnings():
@@ -147,7 +147,7 @@ def fitted(
 def transport_points(
     map: AbstractMap,
     points: np.ndarray,
-    progress: ProgressReport,
+    progress: ProgressCallback,
     label: str = "transporting",
     *,
     most: int = _BLOCK,
@@ -162,7 +162,7 @@ def transport_points(
     moved = np.empty_like(points)
     block = min(most, len(points))
     for start in range(0, len(points), block):
-        progress(start, len(points), label)
+        progress(Progress(start, len(points), label))
         part = points[start : start + block]
         filled = np.concatenate([part, np.repeat(part[-1:], block - len(part), axis=0)])
         moved[start : start + block] = np.asarray(map(jnp.asarray(filled)))[: len(part)]
@@ -176,7 +176,7 @@ def transport_points(
 
 
 def transport_colours(
-    map: AbstractMap, colours: np.ndarray, progress: ProgressReport, label: str = "transporting"
+    map: AbstractMap, colours: np.ndarray, progress: ProgressCallback, label: str = "transporting"
 ) -> np.ndarray:
     """``transport_points`` for pixels, of which many share a colour: each colour is moved once."""
     distinct, where = np.unique(colours, axis=0, return_inverse=True)

@@ -2,7 +2,7 @@
 
 import dataclasses
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import jax
@@ -15,12 +15,13 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from brenier._checks import check_at_least, check_points, check_positive
+from brenier._progress import Progress, ProgressCallback
 from brenier._solution import Result
 from brenier.certify import Certificate, audit
 from brenier.estimators._clouds import aligned, checked, column_names
 from brenier.estimators._generator_choice import Choice, Setting, choose, energy_score
 from brenier.estimators._latent import SCALINGS, SOURCES, Coordinates, fitted_source
-from brenier.estimators._watch import stages
+from brenier.estimators._watch import watched
 from brenier.flows import default_flow_epsilon, distil, sample_sinkhorn_flow
 
 # Pairs of a latent point and a datum held at once while sampling.
@@ -61,7 +62,7 @@ class Generator(BaseEstimator):
         folds: of the cross-validation.
         random_state: int, ``RandomState`` or None; the same int gives the same map.
         verbose: show a progress bar on stderr.
-        callback: told (steps done, steps in all, what is done).
+        callback: told a ``Progress`` at each stage.
 
     Attributes:
         map_: source to data; a ``GradientMap``, or a ``DebiasedMap`` for a mixture.
@@ -96,7 +97,7 @@ class Generator(BaseEstimator):
         folds: int = 3,
         random_state: int | np.random.RandomState | None = None,
         verbose: bool = False,
-        callback: Callable[[int, int, str], None] | None = None,
+        callback: ProgressCallback | None = None,
     ):
         self.source = source
         self.epsilon = epsilon
@@ -131,9 +132,9 @@ class Generator(BaseEstimator):
             )
         coordinates = Coordinates.of(x, self.scaling)
         z = coordinates.encode(x)
-        with stages(self.verbose, self.callback) as told:
+        with watched(self.verbose, self.callback) as told:
             choice = self._chosen(z, seed, told)
-            told(0, 0, "Sinkhorn")
+            told(Progress(0, 0, "Sinkhorn"))
             law = fitted_source(choice.source, z, self.components, seed)
             epsilon = choice.epsilon or choice.ratio * default_flow_epsilon(z)
             solution = sample_sinkhorn_flow(
@@ -158,7 +159,7 @@ class Generator(BaseEstimator):
             if choice.table is not None:
                 self.cv_results_ = choice.table
             if self.distill:
-                told(0, 0, "distilling")
+                told(Progress(0, 0, "distilling"))
                 self.exact_map_ = map
                 self.distillation_ = distil(
                     map, source, key=jax.random.key(seed), widths=self.widths, throw=False
@@ -230,7 +231,7 @@ class Generator(BaseEstimator):
         points = aligned(name, value, None if names is None else list(names))
         return check_points(name, points, dimension=self.n_features_in_, min_points=2)
 
-    def _chosen(self, z: np.ndarray, seed: int, told: Callable[[int, int, str], None]) -> Choice:
+    def _chosen(self, z: np.ndarray, seed: int, told: ProgressCallback) -> Choice:
         setting = Setting(
             self.source, self.epsilon, self.time, self.debias, self.components, self.folds, seed
         )

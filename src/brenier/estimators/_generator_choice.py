@@ -1,7 +1,6 @@
 """What a generator leaves to the data: its source, ε and time, by held-out energy distance."""
 
 import itertools
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from brenier._progress import Progress, ProgressCallback
 from brenier.estimators._latent import SOURCES, fitted_source
 from brenier.flows import default_flow_epsilon, sample_sinkhorn_flow
 from brenier.numerics import mean_distance
@@ -44,7 +44,7 @@ class Choice:
     table: dict[str, list[Any]] | None = None
 
 
-def choose(z: np.ndarray, setting: Setting, told: Callable[[int, int, str], None]) -> Choice:
+def choose(z: np.ndarray, setting: Setting, told: ProgressCallback) -> Choice:
     """The candidate of the best mean held-out score over the folds; the first where there is one.
 
     Raises:
@@ -66,7 +66,7 @@ def choose(z: np.ndarray, setting: Setting, told: Callable[[int, int, str], None
         held = np.zeros(len(order), bool)
         held[fold * size : (fold + 1) * size] = True
         train, test = z[order[~held]], z[order[held]]
-        told(fold * len(candidates), setting.folds * len(candidates), "cross-validating")
+        told(Progress(fold * len(candidates), setting.folds * len(candidates), "cross-validating"))
         scores[:, fold] = _fold_scores(candidates, train, test, setting)
     means = scores.mean(axis=1)
     table = {

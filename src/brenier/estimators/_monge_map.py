@@ -2,7 +2,7 @@
 
 import dataclasses
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import equinox as eqx
@@ -15,6 +15,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from brenier._checks import check_points
+from brenier._progress import Progress, ProgressCallback
 from brenier._solution import Result, Solution
 from brenier._types import Key
 from brenier.certify import Certificate, audit
@@ -24,7 +25,7 @@ from brenier.estimators._components import Components, dense, opened, principal_
 from brenier.estimators._large import MOST_POINTS, sampled
 from brenier.estimators._stop import Look, best_stop
 from brenier.estimators._watch import watched
-from brenier.flows import AbstractMethod, ConstrainedDrift, HeldOutDual, Progress, SemiDual, solve
+from brenier.flows import AbstractMethod, ConstrainedDrift, HeldOutDual, SemiDual, solve
 from brenier.io import Cells
 from brenier.maps import AbstractMap, AffineMap, GradientMap, Pushforward, SubspaceMap
 from brenier.measures import AbstractMeasure, Empirical
@@ -115,7 +116,7 @@ class MongeMap(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         pieces: int | None = None,
         random_state: int | np.random.RandomState | None = None,
         verbose: bool = False,
-        callback: Callable[[Progress], None] | None = None,
+        callback: ProgressCallback | None = None,
         components: int | None = None,
         layer: str | None = None,
         obsm: str | None = None,

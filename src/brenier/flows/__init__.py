@@ -1,8 +1,9 @@
 """Evolutions of a map: constrained drift and its baselines, behind one driver."""
 
+from brenier._progress import Progress
 from brenier.flows._distillation import distil
 from brenier.flows._drift import ConstrainedDrift, EuclideanDescent
-from brenier.flows._driver import CheckpointStore, Progress, advance, default_metric, solve
+from brenier.flows._driver import CheckpointStore, advance, default_metric, solve
 from brenier.flows._euclidean_mirror import euclidean_mirror_flow
 from brenier.flows._gaussian_flow import (
     flow_measure,

@@ -3,13 +3,14 @@
 import math
 import time
 from collections.abc import Callable
-from typing import Any, NamedTuple, Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 
 from brenier._checks import check_at_least, check_key
+from brenier._progress import Progress, ProgressCallback
 from brenier._solution import Result, Solution
 from brenier._types import Key
 from brenier.flows._method import AbstractMethod, State
@@ -19,17 +20,6 @@ from brenier.numerics import energy_distance_squared
 
 # Held-out points of the default metric: its standard error is then about 1e-3 of a unit scale.
 _HELD_OUT = 2000
-
-
-class Progress(NamedTuple):
-    """What a callback is told after each block of steps; ``map`` where the flow holds one."""
-
-    step: int
-    steps: int
-    metric: float
-    best_metric: float
-    seconds: float
-    map: AbstractMap | None = None
 
 
 @runtime_checkable
@@ -105,7 +95,7 @@ def solve(
     metric: Callable[[AbstractMap], Any] | None = None,
     blocks: int = 20,
     patience: int | None = None,
-    callback: Callable[[Progress], None] | None = None,
+    callback: ProgressCallback | None = None,
     checkpoint: CheckpointStore | None = None,
     throw: bool = True,
 ) -> Solution:
@@ -167,7 +157,9 @@ def solve(
                 elapsed = time.perf_counter() - started
                 steps_done = min((done + 1) * block_steps, method.steps)
                 current = method.current_map(run.state)
-                callback(Progress(steps_done, method.steps, value, best, elapsed, current))
+                callback(
+                    Progress(steps_done, method.steps, "learning", value, best, elapsed, current)
+                )
             if checkpoint is not None and (done + 1) % checkpoint.every == 0:
                 checkpoint.save(run)
             if not math.isfinite(value):

@@ -10,9 +10,10 @@ import numpy as np
 import optax
 
 from brenier._checks import as_float_array, check_at_least, check_key, check_positive
+from brenier._progress import ProgressCallback
 from brenier._solution import Solution
 from brenier._types import Array, Float, Int, Key, Points, Scalar
-from brenier.flows import AbstractMethod, CheckpointStore, Progress, solve
+from brenier.flows import AbstractMethod, CheckpointStore, solve
 from brenier.images._model import ImageModel, ImageVelocity, dequantisation
 from brenier.images._unet import UNet
 from brenier.maps import AbstractMap
@@ -236,7 +237,7 @@ def fit_images(
     levels: int = 256,
     held_out: float = 0.1,
     blocks: int = 20,
-    callback: Callable[[Progress], None] | None = None,
+    callback: ProgressCallback | None = None,
     checkpoint: CheckpointStore | None = None,
     throw: bool = True,
 ) -> Solution:

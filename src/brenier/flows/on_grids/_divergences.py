@@ -1,16 +1,15 @@
 """Mirror flows of other divergences than KL, between densities on grids."""
 
 import time
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from threadpoolctl import threadpool_limits
 
 from brenier._checks import check_at_least, check_positive
+from brenier._progress import Progress, ProgressCallback
 from brenier._solution import Result, Solution
 from brenier._types import Float
-from brenier.flows._driver import Progress
 from brenier.flows.on_grids._problem import (
     check_covered,
     check_epsilon,
@@ -36,7 +35,7 @@ def divergence_flow(
     step_size: float | None = None,
     initial: Any = None,
     target_grid: AbstractGrid | None = None,
-    callback: Callable[[Progress], None] | None = None,
+    callback: ProgressCallback | None = None,
     throw: bool = True,
 ) -> Solution:
     """∂_tφ = h'(ρ_t/e^{−f}): the mirror flow of ∫h(ρ/e^{−f})e^{−f} with the mirror ½W₂²(·, e^{−g}).
@@ -101,7 +100,9 @@ def divergence_flow(
             result = Result.diverged
             break
         if callback is not None and done % max(1, steps // 20) == 0:
-            callback(Progress(done, steps, kl[-1], min(kl), time.perf_counter() - started))
+            callback(
+                Progress(done, steps, "flowing", kl[-1], min(kl), time.perf_counter() - started)
+            )
         if done < steps:
             with np.errstate(over="ignore"):
                 # Infinite where the flow diverges: the next KL tells.

@@ -1,7 +1,6 @@
 """The parabolic Monge-Ampère flow between densities on grids."""
 
 import time
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -9,9 +8,9 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from brenier._checks import check_positive
+from brenier._progress import Progress, ProgressCallback
 from brenier._solution import Result, Solution
 from brenier._types import Float
-from brenier.flows._driver import Progress
 from brenier.flows.on_grids._parabolic_line import integrate_line
 from brenier.flows.on_grids._problem import (
     GridProblem,
@@ -58,7 +57,7 @@ def parabolic_flow(
     epsilon: float | None = None,
     initial: Any = None,
     target_grid: AbstractGrid | None = None,
-    callback: Callable[[Progress], None] | None = None,
+    callback: ProgressCallback | None = None,
     throw: bool = True,
 ) -> Solution:
     """∂_tφ = f − g(∇φ) + log det D²φ: the flow of potentials that Sinkhorn discretises (4.1).
@@ -123,7 +122,9 @@ def parabolic_flow(
     elapsed = time.perf_counter() - started
     if callback is not None:
         for done in range(len(kl)):
-            callback(Progress(done + 1, moments.size, kl[done], min(kl[: done + 1]), elapsed))
+            callback(
+                Progress(done + 1, moments.size, "flowing", kl[done], min(kl[: done + 1]), elapsed)
+            )
     reached = len(path.potentials)
     stats: dict[str, Any] = {
         "times": moments[:reached].tolist(),

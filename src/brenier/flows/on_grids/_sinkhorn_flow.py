@@ -1,7 +1,6 @@
 """Sinkhorn's iteration as a flow in time k ε, between densities on grids."""
 
 import time
-from collections.abc import Callable
 from typing import Any
 
 import jax.numpy as jnp
@@ -9,8 +8,8 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from brenier._checks import check_at_least, check_positive
+from brenier._progress import Progress, ProgressCallback
 from brenier._solution import Result, Solution
-from brenier.flows._driver import Progress
 from brenier.flows.on_grids._coupling import GridCoupling
 from brenier.flows.on_grids._problem import (
     check_covered,
@@ -40,7 +39,7 @@ def sinkhorn_flow(
     half_shift: bool = True,
     initial: Any = None,
     target_grid: AbstractGrid | None = None,
-    callback: Callable[[Progress], None] | None = None,
+    callback: ProgressCallback | None = None,
     throw: bool = True,
 ) -> Solution:
     """Sinkhorn's potentials φ_k at times t = k ε, from φ_0: (4.3) and its scaling limit (4.1).
@@ -121,7 +120,7 @@ def sinkhorn_flow(
         kl.append(kl_from(problem, logs[-1]))
         if callback is not None:
             elapsed = time.perf_counter() - started
-            callback(Progress(done, len(stretches), kl[-1], min(kl), elapsed))
+            callback(Progress(done, len(stretches), "sweeping", kl[-1], min(kl), elapsed))
     stats: dict[str, Any] = {
         "times": moments[: len(runs)].tolist(),
         "epsilons": [run.epsilon for run in runs],
@@ -164,7 +163,7 @@ def annealed_sinkhorn(
     tolerance: float = 1e-6,
     max_sweeps: int = 20_000,
     target_grid: AbstractGrid | None = None,
-    callback: Callable[[Progress], None] | None = None,
+    callback: ProgressCallback | None = None,
     throw: bool = True,
 ) -> Solution:
     """The Monge map as the limit t → ∞ of the half-shift flow, ε halved level by level.
@@ -224,7 +223,7 @@ def annealed_sinkhorn(
         counts.append(sweeper.sweeps - before)
         if callback is not None:
             elapsed = time.perf_counter() - started
-            callback(Progress(level + 1, levels, errors[-1], min(errors), elapsed))
+            callback(Progress(level + 1, levels, "annealing", errors[-1], min(errors), elapsed))
         if not run.finite:
             result = Result.diverged
             break
