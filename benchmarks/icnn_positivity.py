@@ -46,7 +46,7 @@ class _Network(AbstractPotential):
 
     start: ICNN
     hidden: Float[Array, "h h"]
-    output: Float[Array, "h"]
+    output: Float[Array, " h"]
     positive: str = eqx.field(static=True)
 
     @classmethod

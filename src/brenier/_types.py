@@ -6,9 +6,9 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 Scalar: TypeAlias = Float[Array, ""]
-Point: TypeAlias = Float[Array, "d"]
+Point: TypeAlias = Float[Array, " d"]
 Points: TypeAlias = Float[Array, "n d"]
-Weights: TypeAlias = Float[Array, "n"]
+Weights: TypeAlias = Float[Array, " n"]
 Matrix: TypeAlias = Float[Array, "d d"]
 Batch: TypeAlias = Float[Array, "*batch d"]
 BatchLike: TypeAlias = Float[Array, "*batch d"] | Float[np.ndarray, "*batch d"]

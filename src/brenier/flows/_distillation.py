@@ -110,7 +110,7 @@ def _covariance(x: Points) -> Float[Array, "d d"]:
 @eqx.filter_jit
 def _regress(
     start: ICNN, u: Points, v: Points, key: Key, steps: int, batch: int, rate: float
-) -> tuple[ICNN, Float[Array, "steps"]]:
+) -> tuple[ICNN, Float[Array, " steps"]]:
     optimiser = optax.adam(optax.cosine_decay_schedule(rate, steps))
     parameters, static = eqx.partition(start, eqx.is_inexact_array)
 

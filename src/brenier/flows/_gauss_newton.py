@@ -29,15 +29,15 @@ def jacobian_rows(map: AbstractMap, x: Points) -> Float[Array, "r p"]:
     return rows.reshape(-1, flat.size)
 
 
-def move(map: AbstractMap, delta: Float[Array, "p"]) -> AbstractMap:
+def move(map: AbstractMap, delta: Float[Array, " p"]) -> AbstractMap:
     """The map with its parameters θ + δ."""
     flat, rebuild = flatten(map)
     return rebuild(flat + delta)
 
 
 def damped_step(
-    rows: Float[Array, "r p"], residual: Float[Array, "r"], damping: Scalar
-) -> tuple[Float[Array, "p"], Scalar]:
+    rows: Float[Array, "r p"], residual: Float[Array, " r"], damping: Scalar
+) -> tuple[Float[Array, " p"], Scalar]:
     """min_δ ½‖Aδ + b‖² + ½λ‖Dδ‖²: the step δ and the decrease that the model predicts.
 
     D² = diag(AᵀA), floored (Marquardt); λ = damping·tr(AD⁻²Aᵀ)/r has no units. The smaller of the
@@ -57,7 +57,7 @@ def damped_step(
 
 def map_step(
     map: AbstractMap, x: Points, field: Points, damping: Scalar
-) -> tuple[Float[Array, "p"], Scalar]:
+) -> tuple[Float[Array, " p"], Scalar]:
     """The step of eq. (1.5): min_δ E‖∂_θT δ + field‖² + ridge, and the predicted decrease.
 
     Dense where n·d or p is small; else conjugate gradients through jvp and vjp, which never form
@@ -71,11 +71,11 @@ def map_step(
 
 
 def _conjugate_gradients(
-    flat: Float[Array, "p"],
-    evaluate: Callable[[Float[Array, "p"]], Points],
+    flat: Float[Array, " p"],
+    evaluate: Callable[[Float[Array, " p"]], Points],
     residual: Points,
     damping: Scalar,
-) -> tuple[Float[Array, "p"], Scalar]:
+) -> tuple[Float[Array, " p"], Scalar]:
     _, push = jax.linearize(evaluate, flat)
     transposed = jax.linear_transpose(push, flat)
     squares = probed_squares(lambda r: transposed(r)[0], residual)

@@ -111,8 +111,8 @@ class KLNewton(AbstractMethod[NewtonState]):
 
 
 def _curvature(
-    flat: Float[Array, "p"],
-    rebuild: Callable[[Float[Array, "p"]], AbstractMap],
+    flat: Float[Array, " p"],
+    rebuild: Callable[[Float[Array, " p"]], AbstractMap],
     x: Points,
     target: AbstractMeasure,
 ) -> Float[Array, "p p"]:

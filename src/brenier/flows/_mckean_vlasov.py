@@ -22,7 +22,7 @@ _FORWARD = 3
 def mckean_vlasov(
     start: Points,
     potentials: AbstractPotential,
-    times: Float[Array, "k"],
+    times: Float[Array, " k"],
     source: AbstractMeasure,
     target: AbstractMeasure,
     key: Key,
@@ -95,7 +95,7 @@ def mckean_vlasov(
     return jax.lax.scan(step, start, (frozen, steps, keys))[0]
 
 
-def potential_path(grid: AbstractGrid, values: Float[np.ndarray, "k *n"]) -> GridPotential:
+def potential_path(grid: AbstractGrid, values: Float[np.ndarray, " k *n"]) -> GridPotential:
     """φ − ½‖x‖² at the nodes for several times, as splines stacked along the first axis.
 
     >>> from brenier.grids import Box

@@ -17,7 +17,7 @@ from brenier.measures import AbstractMeasure
 from brenier.numerics import flatten
 from brenier.potentials import Quadratic
 
-Parameters = Float[Array, "p"]
+Parameters = Float[Array, " p"]
 Slope = Callable[[Parameters], Parameters]
 
 # Each scheme's table of stages (rows of coefficients of earlier slopes), its weights, and those of

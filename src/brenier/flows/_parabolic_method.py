@@ -158,5 +158,5 @@ def _log_det(
     return stochastic_log_det(lambda v: jax.jvp(gradient, (x,), (v,))[1], probes, steps=lanczos)
 
 
-def _centred(values: Float[Array, "n *p"]) -> Float[Array, "n *p"]:
+def _centred(values: Float[Array, " n *p"]) -> Float[Array, " n *p"]:
     return values - jnp.mean(values, axis=0)

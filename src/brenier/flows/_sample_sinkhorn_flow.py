@@ -145,8 +145,12 @@ def default_flow_epsilon(data: Any) -> float:
 
 @jax.jit
 def _sweep(
-    x: Points, y: Float[Array, "m d"], f: Float[Array, "n"], epsilon: Scalar, sweeps: Int[Array, ""]
-) -> tuple[Float[Array, "m"], Scalar]:
+    x: Points,
+    y: Float[Array, "m d"],
+    f: Float[Array, " n"],
+    epsilon: Scalar,
+    sweeps: Int[Array, ""],
+) -> tuple[Float[Array, " m"], Scalar]:
     """Plain sweeps from f: g = T(f), f = T(g), …; the last g, and E|ρ_k/e^{−f} − 1| before it."""
 
     def body(_, carry):

@@ -37,7 +37,7 @@ class SemiDualState(eqx.Module):
     step: Int[Array, ""]
     optimiser: optax.OptState
     conjugates: Points
-    order: Int[Array, "m"]
+    order: Int[Array, " m"]
     key: Key
 
 
@@ -215,7 +215,7 @@ class HeldOutDual(eqx.Module):
         heights, conjugates = self.terms(map.potential)
         return jnp.mean(heights) + jnp.mean(conjugates)
 
-    def terms(self, potential: AbstractPotential) -> tuple[Float[Array, "n"], Float[Array, "m"]]:
+    def terms(self, potential: AbstractPotential) -> tuple[Float[Array, " n"], Float[Array, " m"]]:
         """φ(x_i) and bounds on φ*(y_j) from above, whose means add up to J."""
         y, heights = self.y, potential(self.x)
         # The best of some x is a good start in few dimensions, y itself in many.
@@ -234,7 +234,7 @@ def _parameters(potential: AbstractPotential) -> AbstractPotential:
 
 def _newton_step(
     potential: AbstractPotential, y: Points, x: Points
-) -> tuple[Points, Float[Array, "n"]]:
+) -> tuple[Points, Float[Array, " n"]]:
     """One damped Newton step towards each x̂(y), and the residuals ‖y − ∇φ‖ it leaves."""
     value, residual, direction = _direction(potential, y, x)
     product, norm = jnp.sum(x * y, axis=1), jnp.linalg.norm(residual, axis=1)
@@ -272,7 +272,7 @@ def _newton_step(
 
 def _direction(
     potential: AbstractPotential, y: Points, x: Points
-) -> tuple[Float[Array, "n"], Points, Points]:
+) -> tuple[Float[Array, " n"], Points, Points]:
     """φ(x), r = y − ∇φ(x) and D²φ(x)⁻¹ r: exact in few dimensions, by CG in many."""
     if x.shape[1] <= _HESSIAN_DIMENSION:
         value, gradient, hessian = jax.vmap(expansion, in_axes=(None, 0))(potential, x)

@@ -33,14 +33,14 @@ class AbstractKernel(eqx.Module):
 
     @eqx.filter_jit
     def mean(
-        self, x: Float[Array, "n d"], y: Float[Array, "m d"], weights: Float[Array, "m"]
-    ) -> Float[Array, "n"]:
+        self, x: Float[Array, "n d"], y: Float[Array, "m d"], weights: Float[Array, " m"]
+    ) -> Float[Array, " n"]:
         """Σ_j w_j k(x_i, y_j)."""
         return _sum_over_pairs(self.profile, x, y, weights[:, None])[:, 0]
 
     @eqx.filter_jit
     def mean_gradient(
-        self, x: Float[Array, "n d"], y: Float[Array, "m d"], weights: Float[Array, "m"]
+        self, x: Float[Array, "n d"], y: Float[Array, "m d"], weights: Float[Array, " m"]
     ) -> Float[Array, "n d"]:
         """Σ_j w_j ∇₁k(x_i, y_j) = 2 Σ_j w_j κ'(‖x_i − y_j‖²)(x_i − y_j)."""
         centre = jnp.mean(x, axis=0)

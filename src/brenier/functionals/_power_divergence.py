@@ -64,7 +64,7 @@ class PowerDivergence(AbstractFunctional):
         score = moving.pushforward().score_at(moving.preimages())
         return weight[:, None] * (score - target.score(moving.points))
 
-    def _log_ratio(self, moving: Moving, target: AbstractMeasure) -> Float[Array, "n"]:
+    def _log_ratio(self, moving: Moving, target: AbstractMeasure) -> Float[Array, " n"]:
         require_density("target", target)
         log_density = moving.pushforward().log_density_at(moving.preimages())
         return log_density - target.log_density(moving.points)

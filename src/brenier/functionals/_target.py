@@ -9,7 +9,7 @@ from brenier.measures import AbstractMeasure, Empirical
 
 def draw_target(
     target: AbstractMeasure, size: int | None, particles: int, key: Key
-) -> tuple[Float[Array, "m d"], Float[Array, "m"]]:
+) -> tuple[Float[Array, "m d"], Float[Array, " m"]]:
     """Points and weights that stand for the target: the same key, the same draw.
 
     Atoms are used whole where ``size`` is None or no fewer than they are; unweighted ones are

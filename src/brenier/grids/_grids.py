@@ -46,11 +46,11 @@ class AbstractGrid(eqx.Module):
         """Whether opposite sides of the box are one and the same."""
 
     @abc.abstractmethod
-    def nodes(self, axis: int) -> Float[np.ndarray, "n"]:
+    def nodes(self, axis: int) -> Float[np.ndarray, " n"]:
         """The coordinates of the nodes along one axis."""
 
     @abc.abstractmethod
-    def weights(self, axis: int) -> Float[np.ndarray, "n"]:
+    def weights(self, axis: int) -> Float[np.ndarray, " n"]:
         """The quadrature weights along one axis."""
 
     @abc.abstractmethod
@@ -63,7 +63,7 @@ class AbstractGrid(eqx.Module):
 
     @abc.abstractmethod
     def interpolation(
-        self, axis: int, places: Float[np.ndarray, "m"], order: int = 0
+        self, axis: int, places: Float[np.ndarray, " m"], order: int = 0
     ) -> Float[np.ndarray, "m n"]:
         """The matrix from values at the nodes of one axis to a derivative's at other places."""
 
@@ -130,10 +130,10 @@ class Torus(AbstractGrid):
     def periodic(self) -> bool:
         return True
 
-    def nodes(self, axis: int) -> Float[np.ndarray, "n"]:
+    def nodes(self, axis: int) -> Float[np.ndarray, " n"]:
         return self.lower[axis] + self.spacing[axis] * np.arange(self.shape[axis])
 
-    def weights(self, axis: int) -> Float[np.ndarray, "n"]:
+    def weights(self, axis: int) -> Float[np.ndarray, " n"]:
         return np.full(self.shape[axis], self.spacing[axis])
 
     def derivatives(self, axis: int) -> Derivatives:
@@ -147,7 +147,7 @@ class Torus(AbstractGrid):
         return Derivatives(first / (2.0 * h), second / h**2, first / (2.0 * h))
 
     def interpolation(
-        self, axis: int, places: Float[np.ndarray, "m"], order: int = 0
+        self, axis: int, places: Float[np.ndarray, " m"], order: int = 0
     ) -> Float[np.ndarray, "m n"]:
         n = self.shape[axis]
         numbers = 2.0 * np.pi * np.fft.fftfreq(n, self.spacing[axis])
@@ -216,10 +216,10 @@ class Box(AbstractGrid):
     def periodic(self) -> bool:
         return False
 
-    def nodes(self, axis: int) -> Float[np.ndarray, "n"]:
+    def nodes(self, axis: int) -> Float[np.ndarray, " n"]:
         return np.linspace(self.lower[axis], self.upper[axis], self.shape[axis])
 
-    def weights(self, axis: int) -> Float[np.ndarray, "n"]:
+    def weights(self, axis: int) -> Float[np.ndarray, " n"]:
         # Of any order for what vanishes at the border.
         weights = np.full(self.shape[axis], self.spacing[axis])
         weights[[0, -1]] *= 0.5
@@ -232,7 +232,7 @@ class Box(AbstractGrid):
         return self._differences(axis, 2)
 
     def interpolation(
-        self, axis: int, places: Float[np.ndarray, "m"], order: int = 0
+        self, axis: int, places: Float[np.ndarray, " m"], order: int = 0
     ) -> Float[np.ndarray, "m n"]:
         spline = make_interp_spline(self.nodes(axis), np.eye(self.shape[axis]), k=_DEGREE)
         return spline(places, nu=order)

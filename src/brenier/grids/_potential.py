@@ -123,7 +123,7 @@ class GridPotential(AbstractPotential):
         return jnp.zeros((), self.coefficients.dtype)
 
 
-def _horner(polynomials: Float[np.ndarray, "m r"], t: Float[Array, "d"]) -> Float[Array, "d m"]:
+def _horner(polynomials: Float[np.ndarray, "m r"], t: Float[Array, " d"]) -> Float[Array, "d m"]:
     values = jnp.broadcast_to(polynomials[:, -1], (t.shape[0], polynomials.shape[0]))
     for column in polynomials.T[-2::-1]:
         values = values * t[:, None] + column

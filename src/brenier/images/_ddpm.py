@@ -73,7 +73,7 @@ class DDPM(AbstractMethod[DDPMState]):
             of an image model.
     """
 
-    labels: Int[Array, "n"] | None = None
+    labels: Int[Array, " n"] | None = None
     steps: int = eqx.field(static=True, default=2000)
     batch: int = eqx.field(static=True, default=64)
     rate: float = eqx.field(static=True, default=2e-3)
@@ -181,7 +181,12 @@ def image_model(map: AbstractMap) -> ImageModel:
 
 
 def denoising_loss(
-    model: ImageModel, x: Points, labels: Int[Array, "n"] | None, key: Key, *, dropout: bool = False
+    model: ImageModel,
+    x: Points,
+    labels: Int[Array, " n"] | None,
+    key: Key,
+    *,
+    dropout: bool = False,
 ) -> Scalar:
     """Mean squared error of what the network predicts, per dimension, one noise level an image."""
     level_key, noise_key, drop_key = jax.random.split(key, 3)
@@ -216,7 +221,7 @@ class HeldOutDenoising(eqx.Module):
     """
 
     x: Points
-    labels: Int[Array, "n"] | None
+    labels: Int[Array, " n"] | None
     key: Key
 
     def __call__(self, map: AbstractMap) -> Scalar:
@@ -227,7 +232,7 @@ class HeldOutDenoising(eqx.Module):
 
 def fit_images(
     images: Float[np.ndarray, "n h w c"],
-    labels: Int[np.ndarray, "n"] | None = None,
+    labels: Int[np.ndarray, " n"] | None = None,
     *,
     key: Key,
     method: DDPM | None = None,

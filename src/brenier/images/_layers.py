@@ -22,7 +22,7 @@ class Convolution(eqx.Module):
     """A convolution that keeps the size of the image, or divides it by its stride."""
 
     kernel: Float[Array, "k k i o"]
-    bias: Float[Array, "o"]
+    bias: Float[Array, " o"]
     stride: int = eqx.field(static=True)
 
     @classmethod
@@ -53,7 +53,7 @@ class Dense(eqx.Module):
     """x W + b over the last axis."""
 
     weight: Float[Array, "i o"]
-    bias: Float[Array, "o"]
+    bias: Float[Array, " o"]
 
     @classmethod
     def random(cls, random: Generator, channels: tuple[int, int], *, scale: float = 1.0) -> "Dense":
@@ -68,8 +68,8 @@ class Dense(eqx.Module):
 class GroupNorm(eqx.Module):
     """Each group of channels with mean 0 and variance 1 over the image, then scaled and shifted."""
 
-    scale: Float[Array, "c"]
-    shift: Float[Array, "c"]
+    scale: Float[Array, " c"]
+    shift: Float[Array, " c"]
     groups: int = eqx.field(static=True)
 
     @classmethod
@@ -98,7 +98,7 @@ class GroupNorm(eqx.Module):
         offset = jnp.sum(members * (shift - (mean * inverse)[:, None] * scale), axis=0)
         return x * factor + offset
 
-    def _shared(self, x: Float[Array, "h w c"]) -> Float[Array, "g"]:
+    def _shared(self, x: Float[Array, "h w c"]) -> Float[Array, " g"]:
         """The mean over pixels and over the channels of each group."""
         # Over pixels first, channel by channel: along the layout, and nothing else to write.
         return jnp.mean(x, axis=(0, 1)).reshape(self.groups, -1).mean(axis=1)
@@ -135,7 +135,7 @@ class ResidualBlock(eqx.Module):
         )
 
     def __call__(
-        self, x: Float[Array, "h w _"], condition: Float[Array, "e"], key: Key | None
+        self, x: Float[Array, "h w _"], condition: Float[Array, " e"], key: Key | None
     ) -> Float[Array, "h w _"]:
         scale, shift = jnp.split(self.modulation(jax.nn.silu(condition)), 2)
         hidden = self.first(jax.nn.silu(self.first_norm(x)))
@@ -236,7 +236,7 @@ def _(primals, tangents):
     return jax.jvp(_convolved, primals, tangents)
 
 
-def _combined(weights: Float[np.ndarray, "k"], terms: Sequence[Array]) -> Array:
+def _combined(weights: Float[np.ndarray, " k"], terms: Sequence[Array]) -> Array:
     """Σ w_k x_k over the weights that are not 0."""
     return sum(
         (float(w) * term for w, term in zip(weights, terms, strict=True) if w),
@@ -249,7 +249,7 @@ def upsampled(x: Float[Array, "_ _ c"]) -> Float[Array, "_ _ c"]:
     return jnp.repeat(jnp.repeat(x, 2, axis=0), 2, axis=1)
 
 
-def wave_features(value: Float[Array, ""], count: int) -> Float[Array, "count"]:
+def wave_features(value: Float[Array, ""], count: int) -> Float[Array, " count"]:
     """Sines and cosines of ``value`` at frequencies from 1 down to 1e-4, ``count`` in all."""
     half = count // 2
     frequencies = jnp.exp(-jnp.log(1e4) * jnp.arange(half) / half).astype(value.dtype)

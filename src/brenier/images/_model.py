@@ -150,7 +150,7 @@ class ImageModel(eqx.Module):
         """Codes to images in ``steps`` DDIM steps."""
         return DDIM(self, self._levels(steps)[::-1], self.dimension)
 
-    def _levels(self, steps: int) -> Float[Array, "k"]:
+    def _levels(self, steps: int) -> Float[Array, " k"]:
         check_at_least("steps", steps, 1)
         return jax.vmap(self.signal)(jnp.linspace(0.0, 1.0, steps + 1))
 
@@ -271,7 +271,7 @@ def _chebyshev_rule(start: float, stop: float) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _trace(
-    velocity: AbstractVelocity, frame: Float[Array, "m d"], packed: Float[Array, "_"]
+    velocity: AbstractVelocity, frame: Float[Array, "m d"], packed: Float[Array, " _"]
 ) -> Scalar:
     """Σ_m ⟨u_m, Dv u_m⟩ at a point and its time, the last entry."""
     _, push = jax.linearize(lambda y: velocity.at(packed[-1], y), packed[:-1])

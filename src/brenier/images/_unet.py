@@ -46,7 +46,7 @@ class UNetStep(eqx.Module):
     attention: Attention | None
 
     def __call__(
-        self, x: Float[Array, "h w _"], condition: Float[Array, "e"], key: Key | None
+        self, x: Float[Array, "h w _"], condition: Float[Array, " e"], key: Key | None
     ) -> Float[Array, "h w _"]:
         hidden = self.block(x, condition, key)
         return hidden if self.attention is None else self.attention(hidden)
@@ -208,7 +208,7 @@ class UNet(eqx.Module):
                 hidden = self.doubling[level](upsampled(hidden))
         return self.head(jax.nn.silu(self.norm(hidden)))
 
-    def _condition(self, signal: Scalar, label: Int[Array, ""] | None) -> Float[Array, "e"]:
+    def _condition(self, signal: Scalar, label: Int[Array, ""] | None) -> Float[Array, " e"]:
         # arctan2 keeps its digits, and its derivative, at both ends; arccos does neither.
         angle = jnp.arctan2(jnp.sqrt(jnp.maximum(1.0 - signal**2, 0.0)), signal)
         waves = wave_features(_STEPS * angle / (0.5 * jnp.pi), self.settings.width)

@@ -35,7 +35,7 @@ class EntropicMap(AbstractMap):
     """
 
     points: Float[Array, "m d"]
-    potential: Float[Array, "m"]
+    potential: Float[Array, " m"]
     epsilon: Scalar
     symmetric: ClassVar[bool] = True
 

@@ -25,7 +25,7 @@ class ResidualNetwork(AbstractMap):
     """
 
     weights: tuple[Float[Array, "_ _"], ...]
-    biases: tuple[Float[Array, "_"], ...]
+    biases: tuple[Float[Array, " _"], ...]
     activation: Literal["gelu", "silu", "tanh"] = eqx.field(static=True, default="silu")
 
     def __check_init__(self):

@@ -140,7 +140,7 @@ def solve_fokker_planck(
     return Solution(law, Result.successful, stats).checked(throw)
 
 
-def _stretched(cores: Cores, nodes: Sequence[Float[np.ndarray, "_"]], step: float) -> Cores:
+def _stretched(cores: Cores, nodes: Sequence[Float[np.ndarray, " _"]], step: float) -> Cores:
     """ρ(x) ← e^{d·step} ρ(e^{step} x)."""
     grown = float(np.exp(step))
     return map_axes(cores, [grown * chebyshev_rows(grown * y, y) for y in nodes])
@@ -148,7 +148,7 @@ def _stretched(cores: Cores, nodes: Sequence[Float[np.ndarray, "_"]], step: floa
 
 def _convected(
     cores: Cores,
-    nodes: Sequence[Float[np.ndarray, "_"]],
+    nodes: Sequence[Float[np.ndarray, " _"]],
     drift: Callable[[Point], Point],
     step: float,
     tolerance: float,

@@ -82,8 +82,8 @@ class TensorTrain(AbstractMeasure):
     """
 
     cores: tuple[Float[Array, "_ _ _"], ...]
-    centres: tuple[Float[Array, "_"], ...]
-    widths: Float[Array, "_"]
+    centres: tuple[Float[Array, " _"], ...]
+    widths: Float[Array, " _"]
     tolerance: float = eqx.field(static=True)
     has_density: ClassVar[bool] = True
 
@@ -348,7 +348,7 @@ class TensorTrain(AbstractMeasure):
 
 
 def _fitted(
-    values: Cores, nodes: Sequence[Float[np.ndarray, "_"]], tolerance: float
+    values: Cores, nodes: Sequence[Float[np.ndarray, " _"]], tolerance: float
 ) -> TensorTrain:
     """The law with these values at equispaced nodes, of mass 1."""
     lattices: list[Lattice] = []

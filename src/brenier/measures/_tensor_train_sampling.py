@@ -19,8 +19,8 @@ _NEAR = 40
 
 def sample_train(
     cores: tuple[Float[Array, "_ _ _"], ...],
-    centres: tuple[Float[Array, "_"], ...],
-    widths: Float[Array, "_"],
+    centres: tuple[Float[Array, " _"], ...],
+    widths: Float[Array, " _"],
     levels: Points,
 ) -> Points:
     """Points whose conditional distribution functions, axis by axis, take the levels (n, d)."""
@@ -45,7 +45,9 @@ def _draw(axes: tuple[tuple[Array, Array, Array, Array], ...], level: Point) -> 
     return jnp.stack(places)
 
 
-def _quantile(weights: Float[Array, "m"], y: Float[Array, "m"], s: Scalar, level: Scalar) -> Scalar:
+def _quantile(
+    weights: Float[Array, " m"], y: Float[Array, " m"], s: Scalar, level: Scalar
+) -> Scalar:
     """The x with Σ_j w_j Φ((x − y_j)/s) = level · Σ_j w_j."""
     below = jnp.cumsum(weights)
     # The distribution function at the lattice, and beyond both its ends, brackets x.

@@ -40,7 +40,7 @@ class NodeBox(NamedTuple):
     upper: tuple[float, ...]
     shape: tuple[int, ...]
 
-    def nodes(self) -> list[Float[np.ndarray, "_"]]:
+    def nodes(self) -> list[Float[np.ndarray, " _"]]:
         return [np.linspace(*ends) for ends in zip(self.lower, self.upper, self.shape, strict=True)]
 
 
@@ -118,7 +118,7 @@ def values_in_range(log_density: Callable[[Point], Scalar], box: NodeBox) -> Exp
 
 def checked_train(
     values: Cores, lower: Corner, upper: Corner, tolerance: float
-) -> list[Float[np.ndarray, "_"]]:
+) -> list[Float[np.ndarray, " _"]]:
     """The nodes of a train of a density's values; a ``ValueError`` where it is none."""
     ranks = [1, *(core.shape[-1] for core in values)]
     if (
@@ -159,7 +159,7 @@ def checked_train(
 
 
 def _check_border(
-    marginal: Float[np.ndarray, "n"], gap: float, axis: int, tolerance: float
+    marginal: Float[np.ndarray, " n"], gap: float, axis: int, tolerance: float
 ) -> None:
     for name, ends in (("lower", marginal[:3]), ("upper", marginal[:-4:-1])):
         if ends[0] <= 1e3 * tolerance * marginal.max():
@@ -187,12 +187,12 @@ def in_blocks(function: Callable[[Points], Array], points: np.ndarray) -> np.nda
     return np.concatenate(parts)[:n]
 
 
-def _values(function: Callable[[Point], Scalar], points: np.ndarray) -> Float[np.ndarray, "n"]:
+def _values(function: Callable[[Point], Scalar], points: np.ndarray) -> Float[np.ndarray, " n"]:
     return in_blocks(lambda block: _values_of_block(function, block), points)
 
 
 @eqx.filter_jit
-def _values_of_block(function: Callable[[Point], Scalar], points: Points) -> Float[Array, "n"]:
+def _values_of_block(function: Callable[[Point], Scalar], points: Points) -> Float[Array, " n"]:
     return jax.vmap(function)(points)
 
 

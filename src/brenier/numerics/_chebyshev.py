@@ -6,7 +6,7 @@ from scipy.linalg import expm
 from brenier._types import Float
 
 
-def chebyshev_nodes(count: int, lower: float, upper: float) -> Float[np.ndarray, "n"]:
+def chebyshev_nodes(count: int, lower: float, upper: float) -> Float[np.ndarray, " n"]:
     """The extrema of the Chebyshev polynomial of degree count − 1, increasing, on [lower, upper].
 
     >>> chebyshev_nodes(3, -1.0, 1.0).tolist()
@@ -17,7 +17,7 @@ def chebyshev_nodes(count: int, lower: float, upper: float) -> Float[np.ndarray,
     return 0.5 * (lower + upper) + 0.5 * (upper - lower) * np.sin(0.5 * np.pi * angles)
 
 
-def chebyshev_derivative(nodes: Float[np.ndarray, "n"]) -> Float[np.ndarray, "n n"]:
+def chebyshev_derivative(nodes: Float[np.ndarray, " n"]) -> Float[np.ndarray, "n n"]:
     """The matrix of ∂ at Chebyshev nodes (Trefethen 2000, chapter 6).
 
     >>> y = chebyshev_nodes(4, -1.0, 1.0)
@@ -33,7 +33,7 @@ def chebyshev_derivative(nodes: Float[np.ndarray, "n"]) -> Float[np.ndarray, "n 
     return matrix - np.diag(matrix.sum(axis=1))
 
 
-def chebyshev_weights(nodes: Float[np.ndarray, "n"]) -> Float[np.ndarray, "n"]:
+def chebyshev_weights(nodes: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
     """Clenshaw-Curtis weights: exact for polynomials of degree n − 1.
 
     >>> round(float(chebyshev_weights(chebyshev_nodes(9, 0.0, 2.0)).sum()), 12)
@@ -51,7 +51,7 @@ def chebyshev_weights(nodes: Float[np.ndarray, "n"]) -> Float[np.ndarray, "n"]:
 
 
 def chebyshev_rows(
-    places: Float[np.ndarray, "p"], nodes: Float[np.ndarray, "n"]
+    places: Float[np.ndarray, " p"], nodes: Float[np.ndarray, " n"]
 ) -> Float[np.ndarray, "p n"]:
     """The matrix from values at Chebyshev nodes to values at other places, 0 beyond the nodes.
 
@@ -72,7 +72,7 @@ def chebyshev_rows(
     return np.where(inside[:, None], rows, 0.0)
 
 
-def heat_matrix(nodes: Float[np.ndarray, "n"], time: float) -> Float[np.ndarray, "n n"]:
+def heat_matrix(nodes: Float[np.ndarray, " n"], time: float) -> Float[np.ndarray, "n n"]:
     """exp(time ∂²) at Chebyshev nodes, for what vanishes at both ends.
 
     >>> y = chebyshev_nodes(48, -8.0, 8.0)

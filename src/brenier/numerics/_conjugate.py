@@ -28,9 +28,9 @@ class Conjugate(NamedTuple):
     """
 
     point: Float[Array, "n d"]
-    value: Float[Array, "n"]
-    residual: Float[Array, "n"]
-    iterations: Int[Array, "n"]
+    value: Float[Array, " n"]
+    residual: Float[Array, " n"]
+    iterations: Int[Array, " n"]
 
 
 class _Iterate(NamedTuple):
@@ -93,7 +93,9 @@ def conjugate(
     return jax.tree.map(lambda z: z.reshape(padded, *z.shape[2:])[: y.shape[0]], blocks)
 
 
-def conjugate_upper_bound(result: Conjugate, strong_convexity: float | Scalar) -> Float[Array, "n"]:
+def conjugate_upper_bound(
+    result: Conjugate, strong_convexity: float | Scalar
+) -> Float[Array, " n"]:
     """φ*(y) ≤ ⟨x̂, y⟩ − φ(x̂) + ‖y − ∇φ(x̂)‖²/(2m), rigorous for any x̂ if φ is m-strongly convex.
 
     An inexact conjugate makes it looser, never wrong. With m = 0 it is ∞ unless the residual is 0.

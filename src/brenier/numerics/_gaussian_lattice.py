@@ -27,8 +27,8 @@ class Lattice(NamedTuple):
     """Gaussians of one width; what their best fit to given values leaves, relative."""
 
     # Those of the values, and after them some beyond, where the sums are to vanish.
-    nodes: Float[np.ndarray, "_"]
-    centres: Float[np.ndarray, "_"]
+    nodes: Float[np.ndarray, " _"]
+    centres: Float[np.ndarray, " _"]
     width: float
     error: float
 
@@ -41,7 +41,7 @@ class Lattice(NamedTuple):
 
 
 def gaussian_rows(
-    x: Float[np.ndarray, "p"], centres: Float[np.ndarray, "m"], width: float
+    x: Float[np.ndarray, " p"], centres: Float[np.ndarray, " m"], width: float
 ) -> Float[np.ndarray, "p m"]:
     """N(x_p; y_m, width²)."""
     z = (x[:, None] - centres) / width
@@ -49,7 +49,7 @@ def gaussian_rows(
 
 
 def fit_lattice(
-    nodes: Float[np.ndarray, "n"], values: Float[np.ndarray, "n m"], tolerance: float
+    nodes: Float[np.ndarray, " n"], values: Float[np.ndarray, "n m"], tolerance: float
 ) -> Lattice:
     """The coarsest lattice whose Gaussians fit the values at the nodes to a relative ``tolerance``.
 
@@ -96,8 +96,8 @@ def unresolved(values: Float[np.ndarray, "n k"]) -> float:
 
 
 def upsample(
-    nodes: Float[np.ndarray, "n"], values: Float[np.ndarray, "n k"]
-) -> tuple[Float[np.ndarray, "_"], Float[np.ndarray, "_ k"]]:
+    nodes: Float[np.ndarray, " n"], values: Float[np.ndarray, "n k"]
+) -> tuple[Float[np.ndarray, " _"], Float[np.ndarray, "_ k"]]:
     """Values at twice as many equispaced nodes, by the Fourier series of what decays at both ends.
 
     >>> y = np.linspace(-9.0, 9.0, 73)
@@ -115,7 +115,7 @@ def upsample(
 
 
 def _fit(
-    nodes: Float[np.ndarray, "n"],
+    nodes: Float[np.ndarray, " n"],
     values: Float[np.ndarray, "n m"],
     low: float,
     high: float,

@@ -38,7 +38,7 @@ class GridSinkhornResult(NamedTuple):
 
 
 def squared_gaps(
-    x: Float[np.ndarray, "n"], y: Float[np.ndarray, "m"], period: float | None = None
+    x: Float[np.ndarray, " n"], y: Float[np.ndarray, " m"], period: float | None = None
 ) -> Gaps:
     """(y − x)² along one axis, and for a periodic one the same for the copies of x.
 

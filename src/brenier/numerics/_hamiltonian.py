@@ -16,7 +16,7 @@ _WINDOWS = 4
 
 class _Chains(NamedTuple):
     points: Points
-    value: Float[Array, "n"]
+    value: Float[Array, " n"]
     gradient: Points
 
 

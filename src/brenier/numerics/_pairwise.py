@@ -18,8 +18,8 @@ _MEDIAN_POINTS = 2048
 def mean_distance(
     x: Float[Array, "n d"],
     y: Float[Array, "m d"] | None = None,
-    x_weights: Float[Array, "n"] | None = None,
-    y_weights: Float[Array, "m"] | None = None,
+    x_weights: Float[Array, " n"] | None = None,
+    y_weights: Float[Array, " m"] | None = None,
 ) -> Scalar:
     """Σ_ij a_i b_j ‖x_i − y_j‖, streamed: the mean distance between two clouds.
 
@@ -70,8 +70,8 @@ def mean_distance(
 def energy_distance_squared(
     x: Float[Array, "n d"],
     y: Float[Array, "m d"],
-    x_weights: Float[Array, "n"] | None = None,
-    y_weights: Float[Array, "m"] | None = None,
+    x_weights: Float[Array, " n"] | None = None,
+    y_weights: Float[Array, " m"] | None = None,
 ) -> Scalar:
     """2E‖X − Y‖ − E‖X − X'‖ − E‖Y − Y'‖ ≥ 0, the MMD² of the kernel −‖x − y‖, streamed.
 

@@ -23,7 +23,7 @@ class SelfTransport(NamedTuple):
     ``residual``, the L1 error of the plan's marginal; ``iterations``, what it took.
     """
 
-    potential: Float[Array, "n"]
+    potential: Float[Array, " n"]
     barycentres: Float[Array, "n d"]
     residual: Scalar
     iterations: Int[Array, ""]

@@ -38,8 +38,8 @@ class SinkhornResult(NamedTuple):
     half-steps at the full problem; ``converged`` says that the error met the tolerance.
     """
 
-    f: Float[Array, "n"]
-    g: Float[Array, "m"]
+    f: Float[Array, " n"]
+    g: Float[Array, " m"]
     error: Scalar
     iterations: Int[Array, ""]
     converged: Bool[Array, ""]
@@ -67,14 +67,14 @@ class _Descent(NamedTuple):
 def sinkhorn(
     x: Float[Array, "n d"],
     y: Float[Array, "m d"],
-    a: Float[Array, "n"] | None = None,
-    b: Float[Array, "m"] | None = None,
+    a: Float[Array, " n"] | None = None,
+    b: Float[Array, " m"] | None = None,
     *,
     epsilon: float | Scalar,
     tolerance: float | Scalar = 1e-5,
     max_iterations: int | Int[Array, ""] = 1000,
-    f: Float[Array, "n"] | None = None,
-    g: Float[Array, "m"] | None = None,
+    f: Float[Array, " n"] | None = None,
+    g: Float[Array, " m"] | None = None,
     epsilon_scaling: float = 0.25,
     block: int | None = None,
 ) -> SinkhornResult:
@@ -153,11 +153,11 @@ def sinkhorn(
 def entropic_potential(
     z: Float[Array, "k d"],
     y: Float[Array, "m d"],
-    g: Float[Array, "m"],
-    b: Float[Array, "m"] | None = None,
+    g: Float[Array, " m"],
+    b: Float[Array, " m"] | None = None,
     *,
     epsilon: float | Scalar,
-) -> Float[Array, "k"]:
+) -> Float[Array, " k"]:
     """f(z) = −ε log Σ_j b_j exp((g_j − ½‖z − y_j‖²)/ε) at any points z, streamed.
 
     >>> import jax.numpy as jnp
@@ -175,8 +175,8 @@ def entropic_potential(
 def barycentric_projection(
     z: Float[Array, "k d"],
     y: Float[Array, "m d"],
-    g: Float[Array, "m"],
-    b: Float[Array, "m"] | None = None,
+    g: Float[Array, " m"],
+    b: Float[Array, " m"] | None = None,
     *,
     epsilon: float | Scalar,
 ) -> Float[Array, "k d"]:

@@ -46,7 +46,7 @@ def stochastic_log_det(
 
 def _quadrature(
     product: Callable[[Point], Point], v: Point, depth: int
-) -> tuple[Scalar, Float[Array, "d"]]:
+) -> tuple[Scalar, Float[Array, " d"]]:
     """vᵀ log(H) v and H⁻¹v in the Krylov space of v."""
     size = jnp.linalg.norm(v)
     tiny = jnp.finfo(v.dtype).tiny

@@ -33,11 +33,11 @@ def squared_distances(x: Float[Array, "n d"], y: Float[Array, "m d"]) -> Float[A
 def log_sum_exp(
     x: Float[Array, "n d"],
     y: Float[Array, "m d"],
-    offsets: Float[Array, "m"],
+    offsets: Float[Array, " m"],
     epsilon: Scalar,
     *,
     tile: int = TILE,
-) -> Float[Array, "n"]:
+) -> Float[Array, " n"]:
     """log Σ_j exp(h_j + ⟨x_i, y_j⟩/ε) for each i, streamed."""
     return soft_reduce(x, y, offsets, jnp.zeros((y.shape[0], 0), y.dtype), epsilon, tile=tile)[0]
 
@@ -45,12 +45,12 @@ def log_sum_exp(
 def shifted_log_sum_exp(
     x: Float[Array, "n d"],
     y: Float[Array, "m d"],
-    shifts: Float[Array, "n"],
-    offsets: Float[Array, "m"],
+    shifts: Float[Array, " n"],
+    offsets: Float[Array, " m"],
     epsilon: Scalar,
     *,
     tile: int = TILE,
-) -> Float[Array, "n"]:
+) -> Float[Array, " n"]:
     """log Σ_j exp(s_i + h_j + ⟨x_i, y_j⟩/ε), streamed: half the work of ``log_sum_exp``.
 
     The shifts are to bring each sum near 1. Where one is far off, the result stays finite, of the
@@ -77,12 +77,12 @@ def shifted_log_sum_exp(
 def soft_reduce(
     x: Float[Array, "n d"],
     y: Float[Array, "m d"],
-    offsets: Float[Array, "m"],
+    offsets: Float[Array, " m"],
     values: Float[Array, "m k"],
     epsilon: Scalar,
     *,
     tile: int = TILE,
-) -> tuple[Float[Array, "n"], Float[Array, "n k"]]:
+) -> tuple[Float[Array, " n"], Float[Array, "n k"]]:
     """L_i = log Σ_j exp(s_ij) and Σ_j exp(s_ij − L_i) v_j, s_ij = h_j + ⟨x_i, y_j⟩/ε, streamed.
 
     Centre x and y: the scores keep |x||y|/ε units in the last place.

@@ -101,7 +101,7 @@ def add_trains(first: Cores, second: Cores) -> Cores:
 
 def tensor_train_contract(
     cores: Cores, rows: Sequence[Float[np.ndarray, "p _"]]
-) -> Float[np.ndarray, "p"]:
+) -> Float[np.ndarray, " p"]:
     """Σ_j G[j_1, …, j_d] rows_1[p, j_1] … rows_d[p, j_d]: a value for each p.
 
     >>> grid = (np.ones((1, 3, 1)), np.arange(2.0).reshape(1, 2, 1))
@@ -114,7 +114,7 @@ def tensor_train_contract(
     return state[:, 0]
 
 
-def train_entries(cores: Cores, index: Int[np.ndarray, "p d"]) -> Float[np.ndarray, "p"]:
+def train_entries(cores: Cores, index: Int[np.ndarray, "p d"]) -> Float[np.ndarray, " p"]:
     """The entries at multi-indices."""
     state = np.ones((index.shape[0], 1))
     for axis, core in enumerate(cores):
@@ -131,7 +131,7 @@ def train_to_array(cores: Cores) -> Float[np.ndarray, "*shape"]:
 
 
 def tensor_train_cross(
-    entries: Callable[[Int[np.ndarray, "p d"]], Float[np.ndarray, "p"]],
+    entries: Callable[[Int[np.ndarray, "p d"]], Float[np.ndarray, " p"]],
     shape: Sequence[int],
     tolerance: float,
     max_rank: int,

@@ -31,7 +31,7 @@ class EntropicGridPotential(AbstractPotential):
     """
 
     log_masses: Float[Array, "*m"]
-    nodes: tuple[Float[Array, "_"], ...]
+    nodes: tuple[Float[Array, " _"], ...]
     epsilon: Scalar
     periods: tuple[float, ...] | None = eqx.field(static=True, default=None)
 
@@ -60,7 +60,7 @@ class EntropicGridPotential(AbstractPotential):
         """0: D²φ is a covariance over ε, which no number bounds from below everywhere."""
         return jnp.zeros((), self.log_masses.dtype)
 
-    def _exponents(self, axis: int, gap: Float[Array, "n"]) -> Float[Array, "n"]:
+    def _exponents(self, axis: int, gap: Float[Array, " n"]) -> Float[Array, " n"]:
         if self.periods is None:
             return -0.5 * gap**2 / self.epsilon
         period = self.periods[axis]

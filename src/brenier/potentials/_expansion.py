@@ -151,7 +151,7 @@ def _(phi: ICNN, x: Point) -> Expansion:
     return Expansion(*(own + added for own, added in layers_and_maximum))
 
 
-def _bent(phi: ICNN, t: Float[Array, "h"]) -> tuple[Array, Array, Array]:
+def _bent(phi: ICNN, t: Float[Array, " h"]) -> tuple[Array, Array, Array]:
     """σ, σ' and σ'' at t."""
     sigma, ones = ACTIVATIONS[phi.activation], jnp.ones_like(t)
 

@@ -35,9 +35,9 @@ class ICNN(AbstractPotential):
     """
 
     inputs: tuple[Float[Array, "_ d"], ...]
-    biases: tuple[Float[Array, "_"], ...]
+    biases: tuple[Float[Array, " _"], ...]
     hidden: tuple[Float[Array, "_ _"], ...]
-    output: Float[Array, "h"]
+    output: Float[Array, " h"]
     linear: Point
     factor: Float[Array, "r d"]
     log_modulus: Scalar

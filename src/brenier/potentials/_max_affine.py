@@ -9,7 +9,7 @@ from brenier.potentials._base import AbstractPotential
 
 def _identity_pieces(
     key: Key, dimension: int, pieces: int, scale: float, strong_convexity: float
-) -> tuple[Float[Array, "k d"], Float[Array, "k"], Scalar]:
+) -> tuple[Float[Array, "k d"], Float[Array, " k"], Scalar]:
     """Tangents of ((1 − m)/2)‖x‖² at Gaussian anchors, and log m: a potential of about ½‖x‖²."""
     if not 0 < strong_convexity < 1:
         raise ValueError(f"strong_convexity: got {strong_convexity}; wants a number in (0, 1).")
@@ -32,7 +32,7 @@ class MaxAffine(AbstractPotential):
     """
 
     slopes: Float[Array, "k d"]
-    offsets: Float[Array, "k"]
+    offsets: Float[Array, " k"]
     log_modulus: Scalar
 
     @classmethod
@@ -74,7 +74,7 @@ class LogSumExp(AbstractPotential):
     """
 
     slopes: Float[Array, "k d"]
-    offsets: Float[Array, "k"]
+    offsets: Float[Array, " k"]
     log_temperature: Scalar
     log_modulus: Scalar
 
@@ -124,7 +124,7 @@ class SoftMaximum(AbstractPotential):
     """
 
     slopes: Float[Array, "k d"]
-    offsets: Float[Array, "k"]
+    offsets: Float[Array, " k"]
     log_gain: Scalar
 
     @classmethod

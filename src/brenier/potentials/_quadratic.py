@@ -38,7 +38,7 @@ class Quadratic(AbstractPotential):
 
     @classmethod
     def from_matrix(
-        cls, matrix: Float[Array, "d d"], shift: Float[Array, "d"], *, floor: float = 0.0
+        cls, matrix: Float[Array, "d d"], shift: Float[Array, " d"], *, floor: float = 0.0
     ) -> "Quadratic":
         """The potential whose gradient is x ↦ matrix·x + shift, matrix SPD above ``floor``."""
         factor = jnp.linalg.cholesky(matrix - floor * jnp.eye(matrix.shape[0], dtype=matrix.dtype))

@@ -40,13 +40,13 @@ class SemiDualFit(NamedTuple):
 class _State(NamedTuple):
     """What is kept, and the step that is to be tried next: one copy of each to compile."""
 
-    flat: Float[Array, "p"]
+    flat: Float[Array, " p"]
     points: Points
     value: Scalar
     damping: Scalar
     step: Int[Array, ""]
     idle: Int[Array, ""]
-    candidate: Float[Array, "p"]
+    candidate: Float[Array, " p"]
     foreseen: Scalar
 
 
@@ -93,7 +93,7 @@ def minimise_semi_dual(
         value = jnp.mean(phi(x)) + jnp.mean(upper)
         return jnp.where(jnp.isnan(value), jnp.inf, value), result.point
 
-    def gradient(flat: Array, points: Points) -> Float[Array, "p"]:
+    def gradient(flat: Array, points: Points) -> Float[Array, " p"]:
         # The envelope theorem: the conjugate points stand still.
         return jax.grad(
             lambda theta: jnp.mean(rebuild(theta)(x)) - jnp.mean(rebuild(theta)(points))
@@ -144,12 +144,12 @@ def minimise_semi_dual(
 
 
 def _newton_step(
-    flat: Float[Array, "p"],
-    rebuild: Callable[[Float[Array, "p"]], AbstractPotential],
+    flat: Float[Array, " p"],
+    rebuild: Callable[[Float[Array, " p"]], AbstractPotential],
     points: Points,
-    slope: Float[Array, "p"],
+    slope: Float[Array, " p"],
     damping: Scalar,
-) -> tuple[Float[Array, "p"], Scalar]:
+) -> tuple[Float[Array, " p"], Scalar]:
     """δ = −(G + λD²)⁻¹g at the conjugate points, and ⟨δ, Gδ⟩."""
     n, d = points.shape
     # D²φ = LLᵀ, so that G = AᵀA with rows A = L⁻¹∂_θ∇φ/√n.

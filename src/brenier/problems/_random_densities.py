@@ -30,7 +30,7 @@ class QuarticMixture(eqx.Module):
     quadratic_centres: Float[Array, "k d"]
     quartic: Float[Array, "k d d"]
     quartic_centres: Float[Array, "k d"]
-    log_weights: Float[Array, "k"]
+    log_weights: Float[Array, " k"]
 
     @property
     def dimension(self) -> int:
@@ -40,7 +40,7 @@ class QuarticMixture(eqx.Module):
     def __call__(self, x: Point) -> Scalar:
         return jax.nn.logsumexp(self.log_weights - self.exponents(x))
 
-    def exponents(self, x: Point) -> Float[Array, "k"]:
+    def exponents(self, x: Point) -> Float[Array, " k"]:
         """q_i(x)."""
         away = x - self.quadratic_centres
         squares = jnp.square(x - self.quartic_centres)
@@ -115,7 +115,7 @@ def random_tensor_train(
 
 
 @eqx.filter_jit
-def _log_masses(mixture: QuarticMixture, side: Float[Array, "n"]) -> Float[Array, "k"]:
+def _log_masses(mixture: QuarticMixture, side: Float[Array, " n"]) -> Float[Array, " k"]:
     """log ∫ exp(−q_i) by the trapezoid rule, one row of the grid after another."""
     d, gap = mixture.dimension, side[1] - side[0]
     rest = jnp.stack(jnp.meshgrid(*[side] * (d - 1), indexing="ij"), axis=-1).reshape(-1, d - 1)

@@ -22,7 +22,7 @@ class Views:
     labels: list[str]
     spreads: list[float]
     directions: Float[np.ndarray, "d v"]
-    offsets: Float[np.ndarray, "v"]
+    offsets: Float[np.ndarray, " v"]
 
     def __call__(self, points: Float[np.ndarray, "n d"]) -> Float[np.ndarray, "v n"]:
         """The points seen along each direction."""

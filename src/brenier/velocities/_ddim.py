@@ -43,7 +43,7 @@ class DDIM(AbstractMap):
     # A network's activations: blocks of 8 images of 28 x 28 stay in a CPU's cache.
     held: ClassVar[int] = 40
     predictor: Callable[[Scalar, Point], Point]
-    levels: Float[Array, "k"]
+    levels: Float[Array, " k"]
     size: int = eqx.field(static=True)
 
     def __init__(

@@ -146,7 +146,7 @@ class End(NamedTuple):
     steps: Int[Array, "*batch"]
 
 
-def integrate(flow: FlowMap, x: Point, times: Float[Array, "k"] | None = None) -> End:
+def integrate(flow: FlowMap, x: Point, times: Float[Array, " k"] | None = None) -> End:
     """One point along the flow, to the end or at the times asked for."""
     save = diffrax.SaveAt(t1=True) if times is None else diffrax.SaveAt(ts=times)
     solution = diffrax.diffeqsolve(
@@ -242,7 +242,7 @@ class _WithTangents(AbstractVelocity):
         return jnp.concatenate([value, moved.ravel()])
 
 
-def _along(flow: FlowMap, times: Float[Array, "k"], x: Point) -> Float[Array, "k d"]:
+def _along(flow: FlowMap, times: Float[Array, " k"], x: Point) -> Float[Array, "k d"]:
     way = integrate(flow, x, times)
     return eqx.error_if(
         way.point, ~way.reached, "x: a path did not reach its tolerance; wants a larger tolerance."

@@ -17,7 +17,7 @@ from brenier.velocities._diffusion import AbstractDiffusionVelocity
 class _Parts(NamedTuple):
     """Σ_i w_i N(m_i, F_i F_iᵀ); one factor of zeros for all atoms of an empirical measure."""
 
-    log_weights: Float[Array, "k"]
+    log_weights: Float[Array, " k"]
     means: Float[Array, "k d"]
     factors: Float[Array, "f d d"]
 
@@ -210,7 +210,7 @@ def _parts(name: str, measure: AbstractMeasure) -> _Parts:
 
 def _frame(
     first: Float[Array, "d d"], second: Float[Array, "d d"]
-) -> tuple[Float[Array, "d d"], Float[Array, "d d"], Float[Array, "d"], Float[Array, "d"]]:
+) -> tuple[Float[Array, "d d"], Float[Array, "d d"], Float[Array, " d"], Float[Array, " d"]]:
     """V, V⁻¹, p, q with S = V diag(p) Vᵀ and R = V diag(q) Vᵀ, p + q = 1, of factors of S and R."""
     d = first.shape[0]
     # The triangle of a QR factorisation of both: S + R itself would square the condition.

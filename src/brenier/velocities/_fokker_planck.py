@@ -109,7 +109,7 @@ class FokkerPlanckVelocity(AbstractVelocity):
         return self.log_ratio.displacement_potential(jnp.concatenate([moment[None], x]))
 
 
-def _time(moment: Float[np.ndarray, "k"], duration: float) -> Float[np.ndarray, "k"]:
+def _time(moment: Float[np.ndarray, " k"], duration: float) -> Float[np.ndarray, " k"]:
     return duration * np.expm1(_GRADING * moment) / math.expm1(_GRADING)
 
 
@@ -143,7 +143,7 @@ def _evolved(
     start: Float[np.ndarray, "n m"],
     g: Float[np.ndarray, "n m"],
     grid: Box,
-    times: Float[np.ndarray, "k"],
+    times: Float[np.ndarray, " k"],
 ) -> list[Float[np.ndarray, "n m"]]:
     """log ν at the later times, by the Poisson series of the walk from one time to the next."""
     cells = np.multiply.outer(grid.weights(0), grid.weights(1))

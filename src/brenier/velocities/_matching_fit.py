@@ -222,7 +222,7 @@ def _fit(
     steps: int,
     batch: int,
     rate: float,
-) -> tuple[NetworkVelocity, Float[Array, "steps"]]:
+) -> tuple[NetworkVelocity, Float[Array, " steps"]]:
     optimiser = optax.adam(optax.cosine_decay_schedule(rate, steps))
 
     def with_network(network, fixed):

@@ -45,7 +45,7 @@ class RatioVelocity(AbstractDiffusionVelocity):
     level: Scalar
     first: Float[Array, "r 2 _"]
     second: Float[Array, "r 2 _"]
-    waves: tuple[Float[Array, "_"], Float[Array, "_"]]
+    waves: tuple[Float[Array, " _"], Float[Array, " _"]]
     corner: Float[Array, "2"]
     smooth: ClassVar[bool] = True
 
@@ -105,7 +105,7 @@ class RatioVelocity(AbstractDiffusionVelocity):
 
     def _factors(
         self, signal: Scalar, x: Point
-    ) -> list[tuple[Float[Array, "r"], Float[Array, "r"]]]:
+    ) -> list[tuple[Float[Array, " r"], Float[Array, " r"]]]:
         """The smoothed functions of each coordinate and their slopes, at a x."""
         found = []
         for axis, coefficients in enumerate((self.first, self.second)):
@@ -145,7 +145,7 @@ def _check(values: Float[np.ndarray, "n m"], grid: Torus, level: float) -> None:
 
 def _series(
     rows: Float[np.ndarray, "r n"], spacing: float
-) -> tuple[Float[np.ndarray, "r 2 m"], Float[np.ndarray, "m"]]:
+) -> tuple[Float[np.ndarray, "r 2 m"], Float[np.ndarray, " m"]]:
     """Coefficients of cos and sin of each row, and their wave numbers, as far as they matter."""
     n = rows.shape[1]
     waves = np.fft.rfft(rows, axis=1) / n

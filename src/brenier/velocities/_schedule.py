@@ -35,7 +35,7 @@ class AbstractSchedule(eqx.Module):
         """β(t)."""
         return -2.0 * jax.grad(self.log_signal)(jnp.asarray(time, float))
 
-    def levels(self, steps: int) -> Float[Array, "k"]:
+    def levels(self, steps: int) -> Float[Array, " k"]:
         """Signal levels at ``steps`` + 1 equal times from 0 to the duration, for ``DDIM``.
 
         Raises:

@@ -45,8 +45,8 @@ class TensorTrainVelocity(AbstractDiffusionVelocity):
     """
 
     cores: tuple[Float[Array, "_ _ _"], ...]
-    centres: tuple[Float[Array, "_"], ...]
-    variances: Float[Array, "_"]
+    centres: tuple[Float[Array, " _"], ...]
+    variances: Float[Array, " _"]
     smooth: ClassVar[bool] = True
 
     def __init__(self, source: TensorTrain):
@@ -62,7 +62,7 @@ class TensorTrainVelocity(AbstractDiffusionVelocity):
         return (time * (self.variances - 1.0) * x + _mean(self, time, x)) / spread
 
 
-def _kernels(flow: TensorTrainVelocity, time: Scalar, x: Point) -> list[Float[Array, "_"]]:
+def _kernels(flow: TensorTrainVelocity, time: Scalar, x: Point) -> list[Float[Array, " _"]]:
     """K_k(j) of each axis, up to a factor that does not depend on j and cancels."""
     spread = 1.0 + time**2 * (flow.variances - 1.0)
     powers = [
@@ -79,7 +79,7 @@ def _plain_mean(flow: TensorTrainVelocity, time: Scalar, x: Point) -> Point:
 
 
 def _matrices(
-    flow: TensorTrainVelocity, kernels: list[Float[Array, "_"]], power: int
+    flow: TensorTrainVelocity, kernels: list[Float[Array, " _"]], power: int
 ) -> list[Float[Array, "_ _"]]:
     """Σ_j K_k(j) y_j^power G_k[:, j, :] of each axis."""
     return [
@@ -90,7 +90,7 @@ def _matrices(
 
 def _means(
     plain: list[Float[Array, "_ _"]], tilted: list[Float[Array, "_ _"]]
-) -> tuple[Point, list[Float[Array, "_"]], list[Float[Array, "_"]]]:
+) -> tuple[Point, list[Float[Array, " _"]], list[Float[Array, " _"]]]:
     """E[y_k] of each axis; the products of the matrices before each axis, and of those after."""
     before, after = [jnp.ones(1, plain[0].dtype)], [jnp.ones(1, plain[0].dtype)]
     for matrix in plain:

@@ -87,14 +87,14 @@ def tail_point(law: Law, level: Scalar, upper: Bool[Array, ""]) -> Scalar:
     return sign * _mixture_point(log_weights, sign * means, scales, level)
 
 
-def atom_weights(law: Empirical) -> Float[Array, "n"]:
+def atom_weights(law: Empirical) -> Float[Array, " n"]:
     """The weights of the atoms, with sum 1."""
     return jnp.full(law.size, 1.0 / law.size) if law.weights is None else law.weights
 
 
 def normal_parts(
     law: Gaussian | GaussianMixture,
-) -> tuple[Float[Array, "k"], Float[Array, "k"], Float[Array, "k"]]:
+) -> tuple[Float[Array, " k"], Float[Array, " k"], Float[Array, " k"]]:
     """Logarithms of the weights, means and standard deviations, of the components on the line."""
     if isinstance(law, Gaussian):
         return jnp.zeros(1), law.mean, law.factor[0]
@@ -102,13 +102,19 @@ def normal_parts(
 
 
 def _log_cdf(
-    x: Scalar, log_weights: Float[Array, "k"], means: Float[Array, "k"], scales: Float[Array, "k"]
+    x: Scalar,
+    log_weights: Float[Array, " k"],
+    means: Float[Array, " k"],
+    scales: Float[Array, " k"],
 ) -> Scalar:
     return logsumexp(log_weights + log_ndtr((x - means) / scales, series_order=_SERIES))
 
 
 def _log_density(
-    x: Scalar, log_weights: Float[Array, "k"], means: Float[Array, "k"], scales: Float[Array, "k"]
+    x: Scalar,
+    log_weights: Float[Array, " k"],
+    means: Float[Array, " k"],
+    scales: Float[Array, " k"],
 ) -> Scalar:
     z = (x - means) / scales
     return logsumexp(log_weights - 0.5 * z * z - jnp.log(scales) - _LOG_ROOT)
@@ -131,9 +137,9 @@ def _normal_point(level: Scalar) -> Scalar:
 
 @jax.custom_jvp
 def _mixture_point(
-    log_weights: Float[Array, "k"],
-    means: Float[Array, "k"],
-    scales: Float[Array, "k"],
+    log_weights: Float[Array, " k"],
+    means: Float[Array, " k"],
+    scales: Float[Array, " k"],
     level: Scalar,
 ) -> Scalar:
     """x with log Σ_k w_k Φ((x − m_k)/s_k) = level: Newton's method inside a shrinking bracket."""

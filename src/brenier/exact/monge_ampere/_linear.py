@@ -116,7 +116,7 @@ def _rows(values: Float[np.ndarray, "n m"]) -> sp.dia_matrix:
 
 def _mean_over_others(
     operator: Linearised, values: Float[np.ndarray, "*shape"], axis: int
-) -> Float[np.ndarray, "n"]:
+) -> Float[np.ndarray, " n"]:
     """The mean under the source along every axis but one."""
     others = tuple(k for k in range(values.ndim) if k != axis)
     # Line by line, since where the source is low its weights may vanish against the rest.

@@ -40,8 +40,8 @@ _FINEST = 1.5
 class _Path(NamedTuple):
     """p and log ρ_t at the times reached, an estimate of the map's error, and work done."""
 
-    potentials: Float[np.ndarray, "k *n"]
-    log_densities: Float[np.ndarray, "k *n"]
+    potentials: Float[np.ndarray, " k *n"]
+    log_densities: Float[np.ndarray, " k *n"]
     errors: list[float]
     work: int
 
@@ -173,7 +173,7 @@ def _on_the_line(
     source: Density,
     target: Density,
     grid: AbstractGrid,
-    times: Float[np.ndarray, "k"],
+    times: Float[np.ndarray, " k"],
     tolerance: float,
     initial: Any,
 ) -> tuple[GridProblem, _Path]:
@@ -203,7 +203,7 @@ def _on_the_line(
 
 def _extrapolated(
     problem: GridProblem,
-    times: Float[np.ndarray, "k"],
+    times: Float[np.ndarray, " k"],
     epsilon: float,
     start: Float[np.ndarray, "*n"],
 ) -> _Path:

@@ -29,7 +29,7 @@ class _Equation:
     def __init__(
         self,
         grid: AbstractGrid,
-        log_source: Float[np.ndarray, "n"],
+        log_source: Float[np.ndarray, " n"],
         target: AbstractMeasure,
         log_target_mass: float,
     ):
@@ -39,39 +39,39 @@ class _Equation:
         # On a box they are stencils: sparse factors cost O(n).
         self.first, self.second = csc_matrix(derivatives.first), csc_matrix(derivatives.second)
 
-    def rate(self, _: float, p: Float[np.ndarray, "n"]) -> Float[np.ndarray, "n"]:
+    def rate(self, _: float, p: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
         log_target = self._at(p)[0]
         bend = np.asarray(1.0 + self.second @ p)
         # Not convex: the step is refused.
         logs = np.log(np.where(bend > 0.0, bend, np.nan))
         return log_target - self.shift + logs - self.log_source
 
-    def jacobian(self, _: float, p: Float[np.ndarray, "n"]) -> Any:
+    def jacobian(self, _: float, p: Float[np.ndarray, " n"]) -> Any:
         score = self._at(p)[1]
         bend = np.asarray(1.0 + self.second @ p)
         return csc_matrix(diags_array(score) @ self.first + diags_array(1.0 / bend) @ self.second)
 
     def _at(
-        self, p: Float[np.ndarray, "n"]
-    ) -> tuple[Float[np.ndarray, "n"], Float[np.ndarray, "n"]]:
+        self, p: Float[np.ndarray, " n"]
+    ) -> tuple[Float[np.ndarray, " n"], Float[np.ndarray, " n"]]:
         values, score = _density_and_score(self.target, jnp.asarray(self.nodes + self.first @ p))
         return np.asarray(values), np.asarray(score)
 
 
 @eqx.filter_jit
 def _density_and_score(
-    measure: AbstractMeasure, y: Float[Array, "n"]
-) -> tuple[Float[Array, "n"], Float[Array, "n"]]:
+    measure: AbstractMeasure, y: Float[Array, " n"]
+) -> tuple[Float[Array, " n"], Float[Array, " n"]]:
     return jax.vmap(jax.value_and_grad(lambda point: measure.point_log_density(point[None])))(y)
 
 
 def integrate_line(
     grid: AbstractGrid,
-    log_source: Float[np.ndarray, "n"],
+    log_source: Float[np.ndarray, " n"],
     target: AbstractMeasure,
     log_target_mass: float,
-    start: Float[np.ndarray, "n"],
-    times: Float[np.ndarray, "k"],
+    start: Float[np.ndarray, " n"],
+    times: Float[np.ndarray, " k"],
     tolerance: float,
 ) -> LineFlow:
     """By Radau's method of order 5, which keeps to the tolerance at the steps that the flow asks

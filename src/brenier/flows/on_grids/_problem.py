@@ -140,7 +140,7 @@ def check_covered(problem: GridProblem, p: Float[np.ndarray, "*n"]) -> None:
 
 def _image_box(
     problem: GridProblem, p: Float[np.ndarray, "*n"]
-) -> tuple[Float[np.ndarray, "d"], Float[np.ndarray, "d"]]:
+) -> tuple[Float[np.ndarray, " d"], Float[np.ndarray, " d"]]:
     image = problem.gradient(p).reshape(-1, problem.grid.dimension)
     return image.min(axis=0), image.max(axis=0)
 
@@ -161,10 +161,10 @@ def initial_values(initial: Any, grid: AbstractGrid) -> Float[np.ndarray, "*n"]:
 def check_grid(name: str, grid: Any) -> None:
     """A ``ValueError`` of what is no grid."""
     if not isinstance(grid, AbstractGrid):
-        raise ValueError(f"{name}: got {type(grid).__name__}; wants an grids.Box or grids.Torus.")
+        raise ValueError(f"{name}: got {type(grid).__name__}; wants a grids.Box or grids.Torus.")
 
 
-def check_times(times: Any) -> Float[np.ndarray, "k"]:
+def check_times(times: Any) -> Float[np.ndarray, " k"]:
     """Finite times in increasing order, above 0; one number is one time."""
     moments = np.atleast_1d(as_float_array("times", times))
     increasing = moments.ndim == 1 and moments.size and (np.diff(moments, prepend=0.0) > 0).all()
