@@ -85,7 +85,10 @@ def kept_result(place: Path, compute: Callable[[], Any]) -> Any:
 def _messages(
     tell: Callable[[str], None] | None,
 ) -> Iterator[tuple[tuple[Callable[[str], None], ...], Callable[[], None]]]:
-    """What workers get to speak into, none without ``tell``; and what passes on what they said."""
+    """Messages of the workers: a function that they call, and one that hands them to ``tell``.
+
+    The first is a tuple of one function, which is ``work``'s last argument; empty without ``tell``.
+    """
     if tell is None:
         yield (), lambda: None
         return

@@ -13,7 +13,7 @@ from brenier import Generator
 from brenier.measures import Empirical, Gaussian
 from brenier.velocities import AtomsDecoder, fit_velocity
 
-# Told (data, how many, seed): the samples.
+# (data, number of samples, seed) -> samples.
 Sampler = Callable[[np.ndarray, int, int], np.ndarray]
 
 

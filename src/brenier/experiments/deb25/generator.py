@@ -157,7 +157,7 @@ def _epsilons(seed: int, count: int) -> dict[str, Any]:
                 held = np.asarray(_law().sample(keys[1], _HELD_OUT))
                 source = Gaussian(data.mean(axis=0), data.var(axis=0).mean() * np.eye(2))
                 latent = source.sample(keys[2], _HELD_OUT)
-                # The law of the data as atoms, their own pairs included.
+                # The energy distance of the data themselves, as atoms: pairs (i, i) count too.
                 atoms[turn] = float(mean_distance(jnp.asarray(data))) / (n - 1)
                 atoms[turn] -= energy_score(data, held)
                 potential = None

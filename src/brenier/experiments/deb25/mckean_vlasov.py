@@ -25,7 +25,7 @@ from brenier.report import new_figure, png_bytes
 
 _PARTICLES = 400_000
 _TIME = 1.0
-# Of the run that is compared; the weak error is then below the sampling noise.
+# Time steps of the run that is compared: its weak error is below the sampling noise.
 _STEPS = 240
 # √n times the Kolmogorov-Smirnov distance of a sample from its own law, on average.
 _NOISE = 0.8687

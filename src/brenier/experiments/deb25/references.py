@@ -39,9 +39,9 @@ from brenier.grids import Box
 from brenier.measures import Gaussian, GaussianMixture
 
 _PLACES = np.array([-1.0, 0.0, 1.0])
-# Half a unit of the sixth digit behind the point, the last that the tables show.
+# Half a unit of the sixth decimal, the last that the tables show.
 _SHOWN = 5e-7
-# Of the finite difference in the corrector: the error is its square.
+# The step of the finite difference in the corrector, whose error is of second order in it.
 _DELTA = 1e-3
 
 

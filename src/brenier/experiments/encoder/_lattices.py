@@ -9,7 +9,7 @@ import numpy as np
 from brenier.exact import solve_semi_discrete
 from brenier.measures import Gaussian
 
-# Nodes of less mass are left out: what they would add to a cost is a thousand times as much.
+# Nodes of less mass are left out; the cost changes by some thousand times this.
 _LIGHTEST = 1e-10
 
 
@@ -51,7 +51,7 @@ def to_monge_map(
     coarse, middle, fine = np.array(found)
     second, first = 2.0 * fine - middle, 2.0 * middle - coarse
     optimal, distance = second + (second - first) / 3.0
-    # What the term in s² changed: that in s³ will be less.
+    # The error is estimated by what the term in s² changed: that in s³ is smaller.
     return ToMongeMap(cost, float(optimal), abs(float(optimal - second[0])), float(distance))
 
 

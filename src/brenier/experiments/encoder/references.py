@@ -26,7 +26,7 @@ from brenier.velocities import FlowMap, MixtureVelocity, ProbabilityFlow
 
 _TOLERANCE = 1e-11
 _NODES = 80
-# Of the coarsest of the lattices that M4 is put on.
+# The squared spacing of the coarsest of the three lattices for M4.
 _SQUARED_SPACING = 0.02
 _PAIRS = (100, 300, 1000, 2000, 4000)
 
@@ -122,7 +122,7 @@ def _assignment_power(seed: int, count: int) -> list[dict[str, Any]]:
     encoder = ProbabilityFlow(source).encoder(tolerance=1e-10)
     table = []
     for n in _PAIRS:
-        # The largest clouds take most of the time: a few of them show where the median lies.
+        # The largest clouds take most of the time: fewer of them suffice for a median.
         repetitions = count if n <= 1000 else max(1, count // 4)
         gaps, moved = [], []
         for repetition in range(repetitions):

@@ -47,11 +47,11 @@ _DOMAINS = {"low": range(5), "high": range(5, 10)}
 # Encoded images of each domain, as in the paper; never trained on.
 _VALIDATION = 500
 _DDIM_STEPS, _SAMPLE_STEPS, _SAMPLES = 100, 50, 500
-# Points at once, encoded images decoded again, how often training looks at its held-out loss.
+# Images per batch, encoded images that are decoded again, and held-out losses per training.
 _BLOCK, _BACK, _CHECKS = 100, 100, 10
 _LEVEL, _BUDGET = 0.95, 20.0
 _AFHQ_SIDE, _DRAWS = 64, 400
-# Of the noise that atoms are blurred by where their encoder starts: a grey level and a half in 256.
+# The standard deviation of the Gaussian about each atom: 1.3 of 256 grey levels on [-1, 1].
 _BLUR = 0.01
 
 
@@ -134,7 +134,7 @@ def _domain(
 
     order = np.random.default_rng(seed).permutation(len(own.pixels))
     held, kept = order[: scale.validation], order[scale.validation :]
-    # As many images in each domain.
+    # Both domains are trained on equally many images.
     kept = kept[: min(len(kept), _smallest(images) - scale.validation)]
     folder = _folder(place, out, seed)
     folder.mkdir(parents=True, exist_ok=True)

@@ -32,8 +32,8 @@ _SAMPLES = 1000
 # Points that are drawn and audited, in whole blocks, and the seconds that the search for a cheaper
 # permutation may take.
 _AUDITED, _BUDGET = 1024, 1.0
-# Nodes along an axis of the lattice that shows how wide a density is; and on that width, of the
-# coarsest lattice of the Monge map.
+# Nodes along an axis: of the lattice by which the width of a density is found, and of the coarsest
+# lattice, on that width, for the Monge map.
 _COARSE, _NODES = 161, 90
 _BLOCK = 5
 
@@ -131,7 +131,7 @@ def _truth(function: QuarticMixture, blocks: Blocks) -> dict[str, float]:
     side = np.linspace(-REACH, REACH, _COARSE)
     nodes = np.stack(np.meshgrid(side, side, indexing="ij"), axis=-1).reshape(-1, 2)
     heights = np.asarray(_log_values(function, jnp.asarray(nodes)))
-    # As many nodes for each density: the integral over its maximum tells how wide it is.
+    # The integral over the maximum tells how wide a density is: all get the same number of nodes.
     area = float(np.exp(heights - heights.max()).sum()) * (side[1] - side[0]) ** 2
     corner = np.full(2, REACH)
     beside = to_monge_map(

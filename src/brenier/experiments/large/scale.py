@@ -28,7 +28,7 @@ from brenier.experiments._run import Run
 
 _ROWS = [(10**3, 2), (10**4, 2), (10**5, 2), (10**3, 50), (10**4, 50), (10**5, 50)]
 _BLOCK = 2**15
-# Dimensions that the genes of ``--h5ad`` are made of.
+# The number of dimensions of which the genes of ``--h5ad`` are linear combinations.
 _LATENT = 10
 
 

@@ -13,10 +13,10 @@ from brenier.measures import Gaussian, TensorTrain
 from brenier.potentials import AbstractPotential
 from brenier.velocities import FlowMap, RatioVelocity, TensorTrainVelocity
 
-# Of the ratios here, 39 at most.
+# The largest rank of the ratios; those here need 39.
 _RANK = 40
 
-# φ at one point.
+# φ, from a point (2,) to a number.
 Bump = Callable[[jax.Array], jax.Array]
 
 
@@ -70,7 +70,7 @@ def velocity(
     """The probability flow of μ_0, from its ratio on a periodic grid."""
     grid = Torus([-half_width] * 2, [half_width] * 2, [nodes] * 2)
     found = RatioVelocity.from_ratio(lambda x: ratio(potential, x), grid)
-    # Filled up with zeros to one size: one compilation for all ε and φ on a grid.
+    # Zeros fill all spectra to one size, so that one compilation serves every ε and φ on a grid.
     waves = nodes // 2 + 1 - np.array([k.size for k in found.waves])
     ranks = max(_RANK - found.first.shape[0], 0)
     first, second = (

@@ -38,9 +38,9 @@ _TOLERANCE, _MOST = 1e-3, 5000
 _BATCHES = (128, 1024)
 _MOMENTUM_FROM = 20
 _POT_ITERATIONS, _POT_BATCH = 1, 1000
-# OTT's settings are chosen on so many points.
+# The number of points on which OTT's settings are chosen.
 _CHOICE = 2000
-# Of a run whose memory is measured.
+# Iterations of a run whose memory is measured.
 _FEW = 10
 
 

@@ -71,7 +71,7 @@ def against_pot(
     epsilon, weights = ratio * spread, np.full(n, 1.0 / n)
 
     def pot() -> np.ndarray:
-        # The cost matrix is part of the job, ours starts from points too. POT measures L2 errors.
+        # Ours starts from the points, so POT's cost matrix is timed too. POT measures L2 errors.
         cost = 0.5 * ot.dist(x, y)
         return ot.sinkhorn(
             weights,

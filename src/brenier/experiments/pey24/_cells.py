@@ -1,10 +1,10 @@
 """The cells of a diffusion's decoder onto atoms in the plane, by their borders.
 
 Near the end of the decoding the cells are those of the nearest atom, and the middle of two atoms
-that are each other's neighbours (no third one inside the circle about it) is a saddle: every point
-of the border of their cells has gone there. So the border is had by running the flow backward from
-a short piece of their bisector. Backward, the flow pulls towards the border: errors of the start
-die out.
+that are neighbours (no third one inside the circle about it) is a saddle, to which the flow takes
+every point of the border of their cells. So the border is found by running the flow backward from a
+short piece of their bisector. Backward, the flow pulls towards the border: errors of the start die
+out.
 """
 
 from typing import NamedTuple
@@ -18,12 +18,13 @@ from brenier.velocities import AtomsDecoder, FlowMap, HyperbolicClock
 
 # Points of a border, at distances to either side of its saddle that grow as sinh.
 _PLACES = 1501
-# How far a start may lie towards the end of an edge of the Voronoi diagram, or of the plane.
+# Starts lie within this share of a Voronoi edge, and of the radius that is followed.
 _REACH, _OUT = 0.98, 20.0
-# The noise at which a border starts, against the distance of its atoms, and of any others.
+# The noise at which a border starts: shares of the distance of its two atoms and of that to any
+# other atom, and the most of all.
 _NOISE, _APART, _MOST_NOISE = 0.04, 0.15, 0.5
 _MOST_STEPS = 100_000
-# Of the spline through a border's points.
+# The degree of the spline through a border's points.
 _DEGREE = 7
 
 
@@ -72,8 +73,8 @@ def _border(
     slopes = 2.0 * (others - centre) @ along
     with np.errstate(divide="ignore"):
         reaches = np.where(slopes == 0.0, np.inf, cuts / slopes)
-    # Late enough for the pair, and for nobody else to be felt in its middle; no later, because the
-    # flow backward gets stiffer. Where an edge is short, the curve may end early.
+    # So little noise that the pair is resolved and no other atom matters in its middle; no less,
+    # because the flow backward gets stiffer. Where an edge is short, the curve may end early.
     noise = min(_NOISE * length, _APART * np.sqrt(cuts.min(initial=np.inf)), _MOST_NOISE)
     end = np.arccosh(1.0 / noise)
     back = FlowMap(
@@ -83,7 +84,7 @@ def _border(
         tolerance=decoder.flow.tolerance,
         max_steps=_MOST_STEPS,
     )
-    # Backward, distances grow by 1/noise: beyond this all is out of sight.
+    # Backward, distances grow by 1/noise: a start beyond this ends farther out than ``_OUT``.
     far = _OUT * noise
     limits = [_REACH * min([side * r for r in reaches if side * r > 0] + [far]) for side in (-1, 1)]
     least = 1e-2 * noise

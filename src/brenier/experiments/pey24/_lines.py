@@ -11,7 +11,7 @@ from brenier.potentials import MaxAffine
 from brenier.velocities import AtomsDecoder
 
 _LINES, _OUT = 8001, 6.5
-# Places of a line that are looked at whatever the borders say; halvings where they said nothing.
+# Points of a line that are decoded wherever the borders are, and halvings to find a border missed.
 _LOOKS, _HALVINGS = 33, 36
 # Points of a border's spline, so that chords of it are straight to 1e-8.
 _FINE = 20_001

@@ -1,4 +1,4 @@
-"""The cells: who is trained on, who is left out, and what is measured of a prediction."""
+"""Which cells are trained on, which are left out, and what is measured of a prediction."""
 
 import dataclasses
 from collections.abc import Iterator
@@ -9,7 +9,7 @@ import numpy as np
 
 from brenier.io import read_cells
 
-# Of each condition, in every fit: equal numbers make runs comparable, and subsets are the seeds.
+# Training cells of each condition: equally many in every fit, another subset for each seed.
 TRAINED = 640
 HELD_OUT = 200
 TYPES = 10

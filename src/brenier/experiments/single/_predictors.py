@@ -1,4 +1,4 @@
-"""What predicts treated cells from control cells: ours, and what it is compared with."""
+"""Predictors of treated cells from control cells: ours, and those it is compared with."""
 
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -12,11 +12,11 @@ from brenier.experiments.single import _cells as cells
 from brenier.maps import AffineMap, SubspaceMap
 from brenier.numerics import gaussian_map_matrix
 
-# OTT-JAX's dual is given its library's defaults, but for the number of steps: past some hundreds
-# it fits a few hundred cells by heart.
+# OTT-JAX's neural dual has its library's defaults, but for the number of steps: after some hundreds
+# it overfits a few hundred cells.
 _STEPS, _BATCH = 1000, 256
 
-# What moves points of R^k, learned from two clouds.
+# From two clouds (n, k), (m, k) and a seed: a map of points (·, k).
 Learner = Callable[[np.ndarray, np.ndarray, int], Callable[[np.ndarray], np.ndarray]]
 
 

@@ -18,7 +18,7 @@ from brenier.maps import EntropicMap, GradientMap
 
 _ENOT_BATCH = 1024
 _WARM_UP, _TIMED = 20, 300
-# Sinkhorn takes time as the square of these.
+# Points of the entropic map: Sinkhorn's time grows as their square.
 _ENTROPIC_POINTS = 4096
 
 
@@ -27,7 +27,7 @@ def measured(name: str, what: Path | int, seed: int, seconds: float | None) -> d
     own = pair(what, seed)
     before = time.process_time()
     found = METHODS[name](own, seed, seconds)
-    # Of all threads, tests included: what tells on a machine that is shared.
+    # CPU time of all threads, errors on the test points included: it counts on a shared machine.
     return {**found, "cpu_seconds": time.process_time() - before, "peak_mib": peak_mib()}
 
 
@@ -77,8 +77,8 @@ def _ott_enot(own: Pair, seed: int, seconds: float | None) -> dict[str, Any]:
         potentials = neural_dual(own.x, own.y, seed, steps=steps, batch=_ENOT_BATCH)
         return potentials, time.perf_counter() - started
 
-    # Two short runs tell the time of compilation from that of a step; what is done once a process
-    # goes before them.
+    # Two short runs tell the time of compilation from that of a step; the run before them pays for
+    # what is done once in a process.
     solve(_WARM_UP)
     _, warm = solve(_WARM_UP)
     _, timed = solve(_WARM_UP + _TIMED)
