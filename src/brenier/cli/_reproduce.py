@@ -41,11 +41,11 @@ def where_benchmarks_are(words: list[str]) -> str:
     """What to say of ``brenier bench`` and the words after it.
 
     >>> where_benchmarks_are(["--json", "scale"])
-    'bench: is now part of reproduce; wants: brenier reproduce large-scale.'
+    'bench is now brenier reproduce large-scale.'
     """
     named = [_BENCHMARKS[own] for word in words if (own := word.replace("-", "_")) in _BENCHMARKS]
     commands = " | ".join(named or _BENCHMARKS.values())
-    return f"bench: is now part of reproduce; wants: brenier reproduce {commands}."
+    return f"bench is now brenier reproduce {commands}."
 
 
 def _rows(result: dict[str, Any], prefix: str = "") -> dict[str, str]:
