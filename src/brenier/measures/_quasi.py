@@ -26,7 +26,7 @@ def quasi_sample(measure: Gaussian | GaussianMixture | Uniform, n: int, *, key: 
 
     Scrambled as in ``scipy.stats.qmc``, by linear matrices and a shift: Matoušek (1998).
 
-    >>> import brenier
+    >>> import brenier, jax
     >>> rho = brenier.problems.figure2().source
     >>> points = quasi_sample(rho, 1000, key=jax.random.key(0))
     >>> bool(abs(points.mean(axis=0) - rho.mean).max() < 0.01)
