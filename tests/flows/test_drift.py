@@ -20,7 +20,7 @@ from brenier.flows._gauss_newton import _conjugate_gradients, damped_step, jacob
 from brenier.functionals import KL, MMD, ExactScore
 from brenier.maps import GradientMap, ResidualNetwork
 from brenier.measures import Gaussian
-from brenier.numerics._marquardt import flatten
+from brenier.numerics import flatten
 from brenier.potentials import LogSumExp, Quadratic
 from brenier.problems import affine, figure2
 

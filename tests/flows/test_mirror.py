@@ -60,7 +60,7 @@ def test_kl_follows_the_parabolic_flow_and_linearised_transport_has_its_speed():
     end = _run(method, g, f, start).map
     inverse = np.linalg.inv(gaussian_parabolic_flow(f, g, 0.4).matrix)
     np.testing.assert_allclose(end.matrix, inverse, atol=1e-8)
-    v = mirror_velocity(end, method.functional, g, f, y, KEY)
+    v = mirror_velocity(end, method.functional, g, f, y, key=KEY)
     now, after = (
         AffineMap(np.linalg.inv(gaussian_parabolic_flow(f, g, t).matrix), np.zeros(2))
         for t in (0.4, 0.4 + 1e-5)
@@ -82,7 +82,9 @@ def test_a_map_that_bends_follows_the_parabolic_flow():
     p = parabolic_flow(f, g, grid, [0.5], initial=p).stats["potentials"][-1]
     y = np.linspace(-1.8, 1.5, 9)
     wanted = np.interp(y, x + grid.derivatives(0).first @ p, x)
-    end = _run(MirrorFlow(steps=10, points=quasi_sample(g, 256, seed=0)), g, f, start).map
+    end = _run(
+        MirrorFlow(steps=10, points=quasi_sample(g, 256, key=jax.random.key(0))), g, f, start
+    ).map
     gap, way = (np.abs(np.asarray(T(y[:, None]))[:, 0] - wanted).max() for T in (end, start))
     # What eight units cannot follow: 5 % of the way was measured.
     assert gap < 0.1 * way
@@ -99,7 +101,7 @@ def test_maps_that_bend_arrive_with_the_defaults(family, divergence):
     The ridge's failure is no matter of τ: integrated to 1e-3 the flow projected with 1e-10 raises
     KL tenfold, along directions that the particles hardly see.
     """
-    f, held = Gaussian.standard(1), quasi_sample(TWO_MODES, 2000, seed=5)
+    f, held = Gaussian.standard(1), quasi_sample(TWO_MODES, 2000, key=jax.random.key(5))
 
     def entropy(map):
         return KL(ExactScore()).value(Moving.pushed(map, TWO_MODES, held), f, KEY)
@@ -202,7 +204,7 @@ def test_the_diffusion_has_the_flow_as_its_law_at_weak_order_one(counts):
         times = np.linspace(0.0, 1.0, steps + 1)
         slopes = [float(gaussian_parabolic_flow(f, g, t).matrix[0, 0]) for t in times]
         path = potential_path(grid, np.stack([(a - 1.0) * x2 for a in slopes]))
-        z = mckean_vlasov(g.sample(KEY, n), path, jnp.asarray(times[1:]), f, g, KEY)
+        z = mckean_vlasov(g.sample(KEY, n), path, jnp.asarray(times[1:]), f, g, key=KEY)
         deviation = 0.5 / slopes[-1]
         errors.append(float(jnp.mean(z**2)) - deviation**2)
         # Euler's recursion for the variance, exactly.

@@ -1,9 +1,9 @@
 """Evolutions of a map: constrained drift and its baselines, behind one driver."""
 
 from brenier._progress import Progress
-from brenier.flows._distillation import distil
+from brenier.flows._distillation import Distillation, distill
 from brenier.flows._drift import ConstrainedDrift, EuclideanDescent
-from brenier.flows._driver import CheckpointStore, advance, default_metric, solve
+from brenier.flows._driver import CheckpointStore, advance, solve
 from brenier.flows._euclidean_mirror import euclidean_mirror_flow
 from brenier.flows._gaussian_flow import (
     flow_measure,
@@ -33,6 +33,7 @@ __all__ = [
     "AbstractOracle",
     "CheckpointStore",
     "ConstrainedDrift",
+    "Distillation",
     "EuclideanDescent",
     "FirstOrder",
     "GridCoupling",
@@ -47,8 +48,7 @@ __all__ = [
     "advance",
     "annealed_sinkhorn",
     "default_flow_epsilon",
-    "default_metric",
-    "distil",
+    "distill",
     "divergence_flow",
     "euclidean_mirror_flow",
     "exponential_rate",

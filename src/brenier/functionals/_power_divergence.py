@@ -1,16 +1,15 @@
 """Divergences of powers of the density ratio: chi-square, reverse KL, Hellinger."""
 
 import math
+from typing import ClassVar
 
 import equinox as eqx
 import jax.numpy as jnp
+from jax.typing import ArrayLike
 
 from brenier._types import Array, Float, Key, Points, Scalar
 from brenier.functionals._base import AbstractFunctional, Moving
 from brenier.measures import AbstractMeasure, require_density
-
-# a of h'(r) = (rᵃ − 1)/a, by the divergence's usual name.
-POWERS = {"kl": 0.0, "chi2": 1.0, "reverse_kl": -1.0, "hellinger": -0.5}
 
 
 class PowerDivergence(AbstractFunctional):
@@ -23,7 +22,7 @@ class PowerDivergence(AbstractFunctional):
     decide alone, so begin with ``KL`` when clouds hardly overlap.
 
     Args:
-        power: a; the usual names are in ``PowerDivergence.named``.
+        power: a; ``PowerDivergence.named`` takes the usual names instead, those in ``powers``.
 
     >>> import jax
     >>> from brenier.maps import AffineMap
@@ -38,6 +37,13 @@ class PowerDivergence(AbstractFunctional):
     """
 
     power: float = eqx.field(static=True, default=1.0)
+    # a by the divergence's usual name.
+    powers: ClassVar[dict[str, float]] = {
+        "kl": 0.0,
+        "chi2": 1.0,
+        "reverse_kl": -1.0,
+        "hellinger": -0.5,
+    }
 
     def __check_init__(self):
         if not math.isfinite(self.power):
@@ -46,9 +52,14 @@ class PowerDivergence(AbstractFunctional):
     @classmethod
     def named(cls, name: str) -> "PowerDivergence":
         """The divergence called "kl", "chi2", "reverse_kl" or "hellinger"."""
-        if name not in POWERS:
-            raise ValueError(f"name: got {name!r}; wants one of {sorted(POWERS)}.")
-        return cls(POWERS[name])
+        if name not in cls.powers:
+            raise ValueError(f"name: got {name!r}; wants one of {sorted(cls.powers)}.")
+        return cls(cls.powers[name])
+
+    def slope(self, log_ratio: ArrayLike) -> Array:
+        """h'(r) = (rᵃ − 1)/a at log r, the first variation of F."""
+        ratio = jnp.asarray(log_ratio)
+        return ratio if self.power == 0.0 else jnp.expm1(self.power * ratio) / self.power
 
     def value(self, moving: Moving, target: AbstractMeasure, key: Key) -> Scalar:
         """E_μ[(rᵃ − 1)/(a(a + 1))], as E_μ[1/r] = 1; on particles it may fall below 0."""

@@ -3,6 +3,7 @@
 from functools import partial
 from typing import NamedTuple
 
+import jax
 import numpy as np
 
 from brenier.exact.cells._cell_integrals import CellIntegrals
@@ -46,7 +47,7 @@ def solve_quasi(
     Hessian that of a smooth convex function. One last Newton step takes out the error in the
     masses of hard cells on half of the replicates; the other half then measures what is left.
     """
-    x = np.asarray(quasi_sample(source, samples, seed=seed))
+    x = np.asarray(quasi_sample(source, samples, key=jax.random.key(seed)))
     n, r = points.shape
     scale = np.sqrt(np.mean(x**2) * np.mean(points**2))
     coldest = _COLDEST * scale * n ** (-2.0 / r)
@@ -106,7 +107,7 @@ def _hard_cells(
     n, r = points.shape
     masses, moments = np.zeros((len(seeds), n)), np.zeros((len(seeds), n, r))
     for k, seed in enumerate(seeds):
-        x = np.asarray(quasi_sample(source, samples, seed=int(seed)))
+        x = np.asarray(quasi_sample(source, samples, key=jax.random.key(int(seed))))
         for rows in np.array_split(x, -(-x.shape[0] * n // _BLOCK_FLOATS)):
             owner = np.argmax(rows @ points.T + offsets, axis=1)
             masses[k] += np.bincount(owner, minlength=n)
