@@ -1,56 +1,97 @@
 """Learn, compute and certify optimal transport (Monge) maps."""
 
 import importlib
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jax
 
 # The dtype follows the input only where JAX may hold float64.
 jax.config.update("jax_enable_x64", True)
 
-_ROOMS = (
+if TYPE_CHECKING:
+    from brenier import (
+        certify,
+        estimators,
+        exact,
+        flows,
+        functionals,
+        grids,
+        images,
+        io,
+        maps,
+        measures,
+        numerics,
+        potentials,
+        problems,
+        report,
+        velocities,
+    )
+    from brenier._progress import Progress
+    from brenier._solution import Result, Solution, SolveError
+    from brenier.certify import Certificate, audit, audit_pairs
+    from brenier.estimators import Generator, MongeMap
+    from brenier.flows import solve
+    from brenier.io import Checkpoint, load, save
+
+    __version__: str
+else:
+    # Where each name of the public face lives; it is fetched when first asked for.
+    _FACE = {
+        "Certificate": "certify",
+        "Checkpoint": "io",
+        "Generator": "estimators",
+        "MongeMap": "estimators",
+        "Progress": "_progress",
+        "Result": "_solution",
+        "Solution": "_solution",
+        "SolveError": "_solution",
+        "audit": "certify",
+        "audit_pairs": "certify",
+        "load": "io",
+        "save": "io",
+        "solve": "flows",
+    }
+
+    def __getattr__(name: str) -> Any:
+        if name in _FACE:
+            return getattr(importlib.import_module(f"brenier.{_FACE[name]}"), name)
+        if name == "__version__":
+            return importlib.import_module("importlib.metadata").version("brenier")
+        if name in __all__:
+            return importlib.import_module(f"brenier.{name}")
+        raise AttributeError(f"module 'brenier' has no attribute {name!r}")
+
+    def __dir__() -> list[str]:
+        return sorted([*__all__, "__version__"])
+
+
+__all__ = [
+    "Certificate",
+    "Checkpoint",
+    "Generator",
+    "MongeMap",
+    "Progress",
+    "Result",
+    "Solution",
+    "SolveError",
+    "audit",
+    "audit_pairs",
     "certify",
+    "estimators",
     "exact",
     "flows",
     "functionals",
     "grids",
     "images",
     "io",
+    "load",
     "maps",
     "measures",
     "numerics",
     "potentials",
     "problems",
     "report",
+    "save",
+    "solve",
     "velocities",
-)
-# What stands on the public face, and the room where it lives; fetched when first asked for.
-_FACE = {
-    "Certificate": "certify",
-    "Checkpoint": "io",
-    "Generator": "estimators",
-    "MongeMap": "estimators",
-    "Progress": "_progress",
-    "Result": "_solution",
-    "Solution": "_solution",
-    "SolveError": "_solution",
-    "audit": "certify",
-    "audit_pairs": "certify",
-    "load": "io",
-    "save": "io",
-    "solve": "flows",
-}
-
-__all__ = [*sorted(_FACE), *_ROOMS]
-
-
-def __getattr__(name: str) -> Any:
-    if name in _ROOMS:
-        return importlib.import_module(f"brenier.{name}")
-    if name in _FACE:
-        return getattr(importlib.import_module(f"brenier.{_FACE[name]}"), name)
-    raise AttributeError(f"module 'brenier' has no attribute {name!r}")
-
-
-def __dir__() -> list[str]:
-    return sorted(__all__)
+]

@@ -313,6 +313,18 @@ def test_only_listed_classes_and_functions_are_looked_up(saved, name):
         brenier.load(saved)
 
 
+def test_a_file_of_a_class_that_is_gone_says_which_version_wrote_it(saved):
+    def rename(manifest):
+        manifest["brenier_version"] = "0.0.7"
+        manifest["root"]["class"] = "brenier.maps.GoneMap"
+
+    _rewritten(saved, rename)
+    with pytest.raises(
+        ValueError, match=r"got 'brenier\.maps\.GoneMap'.*written by brenier 0\.0\.7"
+    ):
+        brenier.load(saved)
+
+
 def test_fields_of_another_version_and_bad_settings_are_refused(saved):
     def more(manifest):
         manifest["root"]["fields"]["potential"]["fields"]["colour"] = 1

@@ -34,14 +34,20 @@ DataFiles = Annotated[
     list[Path] | None, typer.Option("--data", help="A data file, where it reads any; repeatable.")
 ]
 Condition = Annotated[
-    str | None, typer.Option(help="Of .h5ad: the column of obs that says which cells are which.")
+    str | None, typer.Option(help="For .h5ad: the column of obs that tells groups of cells apart.")
 ]
 SourceValue = Annotated[
-    str | None, typer.Option("--source", help="Its value for the cells to move.")
+    str | None,
+    typer.Option("--source", help="For .h5ad: the group of cells to move, a value of --condition."),
 ]
-TargetValue = Annotated[str | None, typer.Option("--target", help="Its value for the target.")]
-Layer = Annotated[str | None, typer.Option(help="Of .h5ad: the layer to take, not X.")]
-Obsm = Annotated[str | None, typer.Option(help="Of .h5ad: the embedding to take, not expression.")]
+TargetValue = Annotated[
+    str | None,
+    typer.Option("--target", help="For .h5ad: the group to move onto, a value of --condition."),
+]
+Layer = Annotated[str | None, typer.Option(help="For .h5ad: the layer to read instead of X.")]
+Obsm = Annotated[
+    str | None, typer.Option(help="For .h5ad: the embedding of obsm to read instead of X.")
+]
 
 
 @app.command()
@@ -96,19 +102,22 @@ def transport(
     map: Annotated[str, typer.Argument(help="A map file that fit wrote.")],
     new: Annotated[str, typer.Argument(help="Points to move: a table, a picture or cells.")],
     out: Annotated[str, typer.Option("--out", "-o", help="The file to write.")],
-    inverse: Annotated[bool, typer.Option("--inverse", help="From target to source.")] = False,
+    inverse: Annotated[
+        bool, typer.Option("--inverse", help="Move points back, from target to source.")
+    ] = False,
     condition: Condition = None,
     source_value: SourceValue = None,
     layer: Layer = None,
     obsm: Obsm = None,
     into: Annotated[
-        str | None, typer.Option(help="Of .h5ad: the new layer or embedding; 'transported'.")
+        str | None,
+        typer.Option(help="For .h5ad: the new layer or embedding; by default 'transported'."),
     ] = None,
     json: Json = False,
 ) -> None:
     """Move the points of NEW by a saved map.
 
-    Of .h5ad, all cells are moved and written, or those with --condition COLUMN --source VALUE.
+    Of an .h5ad file all cells are moved, or the group of --condition COLUMN --source VALUE.
     """
     from brenier.cli._cells import Choice, is_cells_file, run_transport_cells
     from brenier.cli._transport import run_transport
@@ -129,16 +138,26 @@ def generate(
     count: Annotated[int, typer.Option("-n", help="How many points to make.", min=1)],
     out: Annotated[str, typer.Option("--out", "-o", help="The file to write.")],
     source: Annotated[
-        str, typer.Option(help="isotropic, covariance, mixture, or cv: the best on held-out data.")
+        str,
+        typer.Option(
+            help="The latent law: isotropic, covariance, mixture, or cv (best on held-out data)."
+        ),
     ] = "isotropic",
-    epsilon: Annotated[str, typer.Option(help="The smoothing: a number, rule, or cv.")] = "rule",
+    epsilon: Annotated[
+        str,
+        typer.Option(help="The smoothing: a number, rule (from the data) or cv (cross-validated)."),
+    ] = "rule",
     scaling: Annotated[
-        str, typer.Option(help="Of the columns: columns, whitened, or none (one unit, as pixels).")
+        str,
+        typer.Option(
+            help="Scale by columns, whitened (by the covariance) or none (one unit, as pixels)."
+        ),
     ] = "columns",
     distill: Annotated[
-        bool, typer.Option("--distill", help="Learn the map by a network, quick to sample.")
+        bool,
+        typer.Option("--distill", help="Also learn the map by a network, which samples faster."),
     ] = False,
-    save_map: Annotated[str | None, typer.Option(help="The map file to write, too.")] = None,
+    save_map: Annotated[str | None, typer.Option(help="Also write the map to this file.")] = None,
     seed: Seed = 0,
     json: Json = False,
 ) -> None:
@@ -166,29 +185,38 @@ def audit(
     target: Annotated[str | None, typer.Argument(help="Target points.")] = None,
     pairs: Annotated[
         str | None,
-        typer.Option(help="Pairs, not a map: file.npz (arrays x, tx) or file.npz:NAME,NAME."),
+        typer.Option(
+            help="Instead of MAP: pairs in file.npz (arrays x, tx) or file.npz:NAME,NAME."
+        ),
     ] = None,
     pairs_target: Annotated[
         str | None,
-        typer.Option("--target", help="Target points, beside --pairs; of .h5ad, a value."),
+        typer.Option(
+            "--target", help="Target points beside --pairs; for .h5ad, the target group of cells."
+        ),
     ] = None,
     condition: Condition = None,
     source_value: SourceValue = None,
     layer: Layer = None,
     obsm: Obsm = None,
     report: Annotated[Path | None, typer.Option(help="The HTML report to write.")] = None,
-    level: Annotated[float, typer.Option(help="The confidence of every interval.")] = 0.95,
+    level: Annotated[float, typer.Option(help="The confidence level of every interval.")] = 0.95,
     tolerance: Annotated[
-        float, typer.Option(help="Called optimal below this share of W2 squared.")
+        float,
+        typer.Option(
+            help="A map is called optimal where its defect is below this share of W2 squared."
+        ),
     ] = 0.01,
     samples: Annotated[int, typer.Option(help="Points to use, at most.", min=40)] = 20_000,
-    budget: Annotated[float, typer.Option(help="Seconds, about, for the lower bound.")] = 20.0,
+    budget: Annotated[
+        float, typer.Option(help="About how many seconds the lower bound may take.")
+    ] = 20.0,
     seed: Seed = 0,
     json: Json = False,
 ) -> None:
     """Certify how far a map is from optimal, and whether it reaches its target.
 
-    MAP SOURCE [TARGET], or --pairs PAIRS [--target TARGET]; of cells, MAP CELLS.h5ad --condition
+    MAP SOURCE [TARGET], or --pairs PAIRS [--target TARGET]; for cells, MAP CELLS.h5ad --condition
     COLUMN --source VALUE [--target VALUE].
     """
     from brenier.cli._audit import Settings, run_audit
@@ -280,6 +308,6 @@ def _number(text: str) -> float:
 
 
 def _fail(message: str, code: int) -> int:
-    if message:  # none where the help was asked for by saying nothing
+    if message:  # a bare "brenier" prints the help, and has no message
         print(f"brenier: {' '.join(message.split())}", file=sys.stderr)
     return code

@@ -40,11 +40,11 @@ _IN_MEMORY = 2**30
 
 @dataclasses.dataclass(frozen=True)
 class Choice:
-    """Which cells of a file, and which of their numbers.
+    """Which cells of a file are meant, and where their numbers stand.
 
     Args:
         condition: the column of ``obs`` that says which cells are which.
-        source, target: its values.
+        source, target: the values of that column.
         layer, obsm: where the numbers stand; ``X`` where both are None.
         components: principal components to learn in.
         into: the name of the layer, or embedding, that the result goes to.

@@ -113,10 +113,7 @@ def load_map(map_file: str) -> tuple[AbstractMap, Sequence[str] | None]:
     Raises:
         ValueError: the file holds no map.
     """
-    map = load(map_file)
-    if not isinstance(map, AbstractMap):
-        raise ValueError(f"{map_file}: got a {type(map).__name__}; wants a map.")
-    return map, read_manifest(map_file)["names"]
+    return load(map_file, "map"), read_manifest(map_file)["names"]
 
 
 def fitted(

@@ -1,5 +1,8 @@
 """Evolutions of a map: constrained drift and its baselines, behind one driver."""
 
+from typing import TYPE_CHECKING
+
+from brenier._moved import absent
 from brenier._progress import Progress
 from brenier.flows._distillation import Distillation, distill
 from brenier.flows._drift import ConstrainedDrift, EuclideanDescent
@@ -63,3 +66,6 @@ __all__ = [
     "sinkhorn_flow",
     "solve",
 ]
+
+if not TYPE_CHECKING:  # a type checker would take any name for one that there is
+    __getattr__ = absent(__name__)

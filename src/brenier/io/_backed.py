@@ -18,7 +18,7 @@ class BackedRows:
         cells: the backed AnnData, no view of one.
         rows: which of its cells.
         columns: which of its genes, in which order; all where None.
-        checked: what is done to a block of rows before it is given away.
+        checked: checks a block of rows, and gives it back in the form that is wanted.
     """
 
     cells: Any

@@ -1,4 +1,4 @@
-"""Image sets as people bring them: folders of pictures, arrays, IDX files."""
+"""Sets of images, from folders of pictures, arrays or IDX files."""
 
 import os
 from collections import Counter

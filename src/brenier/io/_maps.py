@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal, TypeAlias, overload
 
 import equinox as eqx
 import numpy as np
@@ -14,6 +14,12 @@ from brenier.measures import AbstractMeasure
 from brenier.potentials import AbstractPotential
 
 _KIND = "map"
+Saved: TypeAlias = AbstractMap | AbstractPotential | AbstractMeasure
+_KINDS: dict[str, type[Saved]] = {
+    "map": AbstractMap,
+    "potential": AbstractPotential,
+    "measure": AbstractMeasure,
+}
 
 
 def save(
@@ -47,7 +53,7 @@ def save(
     >>> brenier.load(path).gradient(jnp.array([1.0, 2.0])).tolist()
     [1.0, 2.0]
     """
-    if not isinstance(module, AbstractMap | AbstractPotential | AbstractMeasure):
+    if not isinstance(module, Saved):
         raise ValueError(
             f"module: got {type(module).__name__}; wants a map, a potential or a measure of "
             "brenier (of a fitted estimator, save its map_)."
@@ -70,17 +76,42 @@ def save(
     write_container(path, _KIND, content, arrays)
 
 
-def load(path: str | os.PathLike[str]) -> Any:
+@overload
+def load(path: str | os.PathLike[str], kind: Literal["map"] = ...) -> AbstractMap: ...
+@overload
+def load(path: str | os.PathLike[str], kind: Literal["potential"]) -> AbstractPotential: ...
+@overload
+def load(path: str | os.PathLike[str], kind: Literal["measure"]) -> AbstractMeasure: ...
+def load(path: str | os.PathLike[str], kind: str | None = None) -> Saved:
     """The map (or potential, or measure) that ``save`` wrote. Nothing in a file can run code.
 
+    Args:
+        path: of the file.
+        kind: "map", "potential" or "measure", where another one is to be refused. Without it a
+            file of any of them is read, and a type checker takes it for a map.
+
     Raises:
-        ValueError: no such file, not a brenier file, truncated, altered, or written by a newer
-            brenier; each says so.
+        ValueError: no such file, not a brenier file, truncated, altered, written by a newer
+            brenier, or not of the kind that was asked for; each says so.
+
+    >>> import tempfile
+    >>> from brenier.potentials import Quadratic
+    >>> path = tempfile.mkdtemp() + "/half.brenier"
+    >>> save(path, Quadratic.identity(2))
+    >>> load(path, "potential").dimension
+    2
+    >>> load(path, "map")  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+        ...
+    ValueError: ...: got a Quadratic; wants a map.
     """
+    if kind is not None and kind not in _KINDS:
+        raise ValueError(f"kind: got {kind!r}; wants one of {list(_KINDS)}.")
     manifest, arrays = read_container(path, _KIND)
-    module = decode(manifest["root"], arrays, str(path))
-    if not isinstance(module, AbstractMap | AbstractPotential | AbstractMeasure):
-        raise ValueError(f"{path}: got a {type(module).__name__}; wants a map.")
+    module = decode(manifest["root"], arrays, str(path), manifest["brenier_version"])
+    wanted = Saved if kind is None else _KINDS[kind]
+    if not isinstance(module, wanted):
+        raise ValueError(f"{path}: got a {type(module).__name__}; wants a {kind or 'map'}.")
     return module
 
 

@@ -88,7 +88,7 @@ def load_model(folder: str | os.PathLike[str]) -> ImageModel:
         height, width, channels = config["network"]["shape"]
         settings = {key: config["network"][key] for key in _SETTINGS}
         skeleton = UNet.random(jax.random.key(0), (height, width, channels), **settings)
-        schedule = decode(config["schedule"], [], "schedule")
+        schedule = decode(config["schedule"], [], "schedule", str(config.get("brenier_version")))
         shape, classes, levels = tuple(config["shape"]), config["classes"], config["levels"]
         prediction = config["prediction"]
     except (KeyError, TypeError, AttributeError) as error:

@@ -15,6 +15,7 @@ import numpy as np
 
 from brenier import exact, grids, images, maps, measures, potentials, velocities
 from brenier.images import NETWORK_PARTS
+from brenier.io._renamed import RENAMED_CLASSES
 
 _ROOMS: tuple[ModuleType, ...] = (potentials, measures, grids, maps, exact, velocities, images)
 _INTERFACES = (
@@ -110,8 +111,11 @@ def encode(value: Any, where: str, arrays: list[np.ndarray]) -> Any:
     )
 
 
-def decode(node: Any, arrays: list[np.ndarray], where: str) -> Any:
-    """The inverse of ``encode``; a name outside the closed lists is a ``ValueError``."""
+def decode(node: Any, arrays: list[np.ndarray], where: str, writer: str) -> Any:
+    """The inverse of ``encode``; a name outside the closed lists is a ``ValueError``.
+
+    ``where`` and ``writer`` (a version of brenier) say in messages what is wrong, and who wrote it.
+    """
     if not isinstance(node, dict):
         return node
     match node:
@@ -129,17 +133,25 @@ def decode(node: Any, arrays: list[np.ndarray], where: str) -> Any:
             data = jnp.asarray(_array(arrays, index, where))
             return jax.random.wrap_key_data(data, impl=implementation)
         case {"tuple": list(items)}:
-            return tuple(decode(item, arrays, f"{where}[{i}]") for i, item in enumerate(items))
+            return tuple(
+                decode(item, arrays, f"{where}[{i}]", writer) for i, item in enumerate(items)
+            )
         case {"list": list(items)}:
-            return [decode(item, arrays, f"{where}[{i}]") for i, item in enumerate(items)]
+            return [decode(item, arrays, f"{where}[{i}]", writer) for i, item in enumerate(items)]
         case {"function": str(name)} if name in saved_functions():
             return saved_functions()[name]
-        case {"class": str(name), "fields": dict(fields)} if name in saved_classes():
-            return _decode_module(saved_classes()[name], fields, arrays, where)
+        case {"class": str(name), "fields": dict(fields)}:
+            cls = saved_classes().get(RENAMED_CLASSES.get(name, name))
+            if cls is not None:
+                values = {
+                    field: decode(value, arrays, f"{where}.{field}", writer)
+                    for field, value in fields.items()
+                }
+                return _module(cls, values, where, writer)
     name = node.get("class", node.get("function", sorted(node)))
     raise ValueError(
         f"{where}: got {name!r}, which this brenier does not know; wants brenier's public classes "
-        "(upgrade brenier, or save the map again)."
+        f"(written by brenier {writer}: open it with that version, or upgrade brenier)."
     )
 
 
@@ -164,18 +176,16 @@ def _array(arrays: list[np.ndarray], index: int, where: str) -> np.ndarray:
     return arrays[index]
 
 
-def _decode_module(
-    cls: type[Any], fields: dict[str, Any], arrays: list[np.ndarray], where: str
-) -> Any:
+def _module(cls: type[Any], values: dict[str, Any], where: str, writer: str) -> Any:
     wanted = {field.name for field in dataclasses.fields(cls)}
-    if set(fields) != wanted:
+    if set(values) != wanted:
         raise ValueError(
-            f"{where}: got {cls.__name__} with fields {sorted(fields)}; wants {sorted(wanted)} "
-            "(the class has changed between versions of brenier)."
+            f"{where}: got {cls.__name__} with fields {sorted(values)}; wants {sorted(wanted)} "
+            f"(the class has changed between versions of brenier: {writer} wrote this one)."
         )
     module = object.__new__(cls)  # as JAX rebuilds a module: no constructor runs on a file's word
-    for name, node in fields.items():
-        object.__setattr__(module, name, decode(node, arrays, f"{where}.{name}"))
+    for name, value in values.items():
+        object.__setattr__(module, name, value)
     for parent in cls.__mro__:
         if "__check_init__" in vars(parent):
             vars(parent)["__check_init__"](module)

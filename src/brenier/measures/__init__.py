@@ -1,5 +1,8 @@
 """What can be sampled and, where known, has a log-density and a score."""
 
+from typing import TYPE_CHECKING
+
+from brenier._moved import absent
 from brenier.measures._base import AbstractMeasure, require_density
 from brenier.measures._empirical import DiracMixture, Empirical
 from brenier.measures._fokker_planck import solve_fokker_planck
@@ -24,3 +27,6 @@ __all__ = [
     "require_density",
     "solve_fokker_planck",
 ]
+
+if not TYPE_CHECKING:  # a type checker would take any name for one that there is
+    __getattr__ = absent(__name__)

@@ -1,5 +1,8 @@
 """Transport problems with known answers, and the distance of a map from the known one."""
 
+from typing import TYPE_CHECKING
+
+from brenier._moved import absent
 from brenier.numerics import cosine_similarity, l2_uvp
 from brenier.problems._bank import BANK, problem
 from brenier.problems._convex import radial, random_convex, separable
@@ -25,3 +28,6 @@ __all__ = [
     "random_tensor_train",
     "separable",
 ]
+
+if not TYPE_CHECKING:  # a type checker would take any name for one that there is
+    __getattr__ = absent(__name__)

@@ -3,6 +3,9 @@
 Nothing here opens a file for writing.
 """
 
+from typing import TYPE_CHECKING
+
+from brenier._moved import absent
 from brenier.report._certificate_page import certificate_page
 from brenier.report._figure import BLUE, GREEN, INK, RED, new_figure, png_bytes
 from brenier.report._image_grid import image_grid_figure
@@ -22,3 +25,6 @@ __all__ = [
     "png_bytes",
     "summary_table",
 ]
+
+if not TYPE_CHECKING:  # a type checker would take any name for one that there is
+    __getattr__ = absent(__name__)

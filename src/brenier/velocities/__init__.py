@@ -1,5 +1,8 @@
 """Velocities v(t, x), and the maps that their flows make."""
 
+from typing import TYPE_CHECKING
+
+from brenier._moved import absent
 from brenier.velocities._atoms import AtomsDecoder, AtomsVelocity
 from brenier.velocities._base import AbstractVelocity
 from brenier.velocities._dacorogna_moser import DacorognaMoserVelocity
@@ -62,3 +65,6 @@ __all__ = [
     "tensor_train_encoder",
     "working_floats",
 ]
+
+if not TYPE_CHECKING:  # a type checker would take any name for one that there is
+    __getattr__ = absent(__name__)
