@@ -2,7 +2,7 @@
 
 import enum
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 
 class Result(enum.Enum):
@@ -29,14 +29,24 @@ class Result(enum.Enum):
         return self not in (Result.successful, Result.stopped_early)
 
 
+@runtime_checkable
+class Answer(Protocol):
+    """What a ``SolveError`` needs of the answer it carries: a ``Solution`` has it."""
+
+    @property
+    def result(self) -> Result: ...
+    @property
+    def stats(self) -> dict[str, Any]: ...
+
+
 class SolveError(RuntimeError):
     """Raised by ``throw=True`` when a solve fails; ``solution`` holds what was reached."""
 
-    def __init__(self, solution: "Solution"):
+    def __init__(self, solution: Answer):
         error = solution.stats.get("error")
         far = f" It is at an error of {error:.3g}." if isinstance(error, float) else ""
         super().__init__(solution.result.value + far)
-        self.solution = solution
+        self.solution: Any = solution
 
 
 @dataclass(frozen=True)

@@ -1,11 +1,11 @@
-"""Velocities v(t, x), and the maps that their flows make."""
+"""Velocities v(t, x), and their flow maps."""
 
 from brenier.velocities._atoms import AtomsDecoder, AtomsVelocity
 from brenier.velocities._base import AbstractVelocity
 from brenier.velocities._dacorogna_moser import DacorognaMoserVelocity
 from brenier.velocities._ddim import DDIM
 from brenier.velocities._diffusion import AbstractDiffusionVelocity, noise, posterior_mean, score
-from brenier.velocities._flow_map import FlowMap, working_floats
+from brenier.velocities._flow_map import Endpoints, FlowMap, integration_floats
 from brenier.velocities._flow_matching import (
     MatchingVelocity,
     McCannVelocity,
@@ -14,8 +14,8 @@ from brenier.velocities._flow_matching import (
 from brenier.velocities._fokker_planck import FokkerPlanckVelocity
 from brenier.velocities._hyperbolic import HyperbolicClock
 from brenier.velocities._likelihood import log_likelihood
-from brenier.velocities._matching_fit import NetworkVelocity, fit_velocity
 from brenier.velocities._mixture import MixtureVelocity
+from brenier.velocities._network import NetworkVelocity
 from brenier.velocities._predictors import ExactNoise, NoiseVelocity, ScoreVelocity
 from brenier.velocities._probability_flow import ProbabilityFlow
 from brenier.velocities._ratio import RatioVelocity
@@ -38,6 +38,7 @@ __all__ = [
     "ConstantSchedule",
     "CosineSchedule",
     "DacorognaMoserVelocity",
+    "Endpoints",
     "ExactNoise",
     "FlowMap",
     "FokkerPlanckVelocity",
@@ -54,11 +55,10 @@ __all__ = [
     "RescaledDiffusionVelocity",
     "ScoreVelocity",
     "TensorTrainVelocity",
-    "fit_velocity",
+    "integration_floats",
     "log_likelihood",
     "noise",
     "posterior_mean",
     "score",
     "tensor_train_encoder",
-    "working_floats",
 ]
