@@ -82,7 +82,9 @@ def test_a_map_that_bends_follows_the_parabolic_flow():
     p = parabolic_flow(f, g, grid, [0.5], initial=p).stats["potentials"][-1]
     y = np.linspace(-1.8, 1.5, 9)
     wanted = np.interp(y, x + grid.derivatives(0).first @ p, x)
-    end = _run(MirrorFlow(steps=10, points=quasi_sample(g, 256, seed=0)), g, f, start).map
+    end = _run(
+        MirrorFlow(steps=10, points=quasi_sample(g, 256, key=jax.random.key(0))), g, f, start
+    ).map
     gap, way = (np.abs(np.asarray(T(y[:, None]))[:, 0] - wanted).max() for T in (end, start))
     # What eight units cannot follow: 5 % of the way was measured.
     assert gap < 0.1 * way
@@ -99,7 +101,7 @@ def test_maps_that_bend_arrive_with_the_defaults(family, divergence):
     The ridge's failure is no matter of τ: integrated to 1e-3 the flow projected with 1e-10 raises
     KL tenfold, along directions that the particles hardly see.
     """
-    f, held = Gaussian.standard(1), quasi_sample(TWO_MODES, 2000, seed=5)
+    f, held = Gaussian.standard(1), quasi_sample(TWO_MODES, 2000, key=jax.random.key(5))
 
     def entropy(map):
         return KL(ExactScore()).value(Moving.pushed(map, TWO_MODES, held), f, KEY)

@@ -165,7 +165,7 @@ def test_nonlinear_families_follow_the_flow_on_the_line(family):
     p = parabolic_flow(NORMAL, target, grid, [0.5], initial=start).stats["potentials"][-1]
     x = np.linspace(-2.0, 2.0, 9)
     before, after = (x + grid.interpolation(0, x, 1) @ q for q in (start, p))
-    points = quasi_sample(NORMAL, 256, seed=0)
+    points = quasi_sample(NORMAL, 256, key=jax.random.key(0))
     method = ParabolicMongeAmpere(step_size=0.05, steps=10, points=points)
     state = method.init(NORMAL, target, GradientMap(phi), KEY)
     end = advance(method, state, NORMAL, target, method.steps).map

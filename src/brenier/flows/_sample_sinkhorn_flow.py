@@ -100,7 +100,7 @@ def sample_sinkhorn_flow(
     count = max(_FEWEST_PARTICLES, len(checked)) if particles is None else particles
     check_at_least("particles", count, 2)
     y = jnp.asarray(checked)
-    x = quasi_sample(source, count, seed=seed).astype(y.dtype)
+    x = quasi_sample(source, count, key=jax.random.key(seed)).astype(y.dtype)
     eps = jnp.asarray(epsilon, y.dtype)
     shift = _half_shift_law(source, checked, epsilon) if debias else None
     if time is None:

@@ -1,5 +1,6 @@
 """Densities as measures, functions or values: evaluated at the nodes of a grid, and checked."""
 
+import functools
 import math
 from collections.abc import Callable
 from typing import TypeAlias
@@ -13,6 +14,7 @@ from brenier._checks import as_float_array
 from brenier._types import Array, Float, Point, Points, Scalar
 from brenier.grids._grids import AbstractGrid
 from brenier.measures import AbstractMeasure, Gibbs, require_density
+from brenier.numerics import in_blocks
 
 # Largest second difference of log f between nodes: a Gaussian then has a deviation of half a node.
 _ROUGHEST = 4.0
@@ -45,10 +47,7 @@ def density_and_score(measure: AbstractMeasure, y: np.ndarray) -> tuple[np.ndarr
     In blocks of one size, so that it is compiled once for all grids.
     """
     flat = y.reshape(-1, y.shape[-1])
-    filled = np.pad(flat, ((0, -flat.shape[0] % _BLOCK), (0, 0)), mode="edge")
-    blocks = jnp.asarray(filled.reshape(-1, _BLOCK, y.shape[-1]))
-    parts = np.concatenate([np.asarray(_density_of_block(measure, block)) for block in blocks])
-    values = parts[: flat.shape[0]]
+    values = in_blocks(functools.partial(_density_of_block, measure), flat, _BLOCK)
     return values[:, 0].reshape(y.shape[:-1]), values[:, 1:].reshape(y.shape)
 
 

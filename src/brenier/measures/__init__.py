@@ -1,7 +1,7 @@
 """What can be sampled and, where known, has a log-density and a score."""
 
 from brenier.measures._base import AbstractMeasure, require_density
-from brenier.measures._empirical import DiracMixture, Empirical
+from brenier.measures._empirical import Empirical
 from brenier.measures._fokker_planck import solve_fokker_planck
 from brenier.measures._gaussian import Gaussian, GaussianMixture
 from brenier.measures._gibbs import Gibbs
@@ -12,7 +12,6 @@ from brenier.measures._uniform import Uniform
 
 __all__ = [
     "AbstractMeasure",
-    "DiracMixture",
     "Empirical",
     "Gaussian",
     "GaussianMixture",

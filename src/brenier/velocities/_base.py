@@ -8,7 +8,7 @@ from jax.typing import ArrayLike
 
 from brenier._checks import as_points
 from brenier._types import Batch, BatchLike, Point, Scalar
-from brenier.maps import working_floats
+from brenier.maps import evaluation_floats
 from brenier.numerics import on_all_cores
 
 
@@ -32,4 +32,4 @@ class AbstractVelocity(eqx.Module):
         """v(t, x) over leading axes: (..., d) to (..., d), at one time."""
         points = as_points("x", x, self.dimension)
         velocity = eqx.Partial(self.at, jnp.asarray(time, points.dtype))
-        return on_all_cores(velocity, points, floats=working_floats(self.dimension))
+        return on_all_cores(velocity, points, floats=evaluation_floats(self.dimension))

@@ -41,7 +41,7 @@ class DDIM(AbstractMap):
     """
 
     # For a network's activations: blocks of 8 images of 28 x 28 stay in a CPU's cache.
-    held: ClassVar[int] = 40
+    floats_per_dimension: ClassVar[int] = 40
     predictor: Callable[[Scalar, Point], Point]
     levels: Float[Array, " k"]
     size: int = eqx.field(static=True)

@@ -49,10 +49,8 @@ def solve_quasi(
     is then smooth and convex. One last Newton step corrects the masses of the hard cells, measured
     on half of the replicates; the other half then measures the error that is left.
     """
-    # Sobol sequences are scrambled by NumPy: seeds of its own, drawn from the key.
-    random = np.random.default_rng(np.asarray(jax.random.key_data(key)).ravel())
-    correction, measured = random.integers(2**31, size=(2, _REPLICATES))
-    x = np.asarray(quasi_sample(source, samples, seed=int(random.integers(2**31))))
+    keys = jax.random.split(key, 1 + 2 * _REPLICATES)
+    x = np.asarray(quasi_sample(source, samples, key=keys[0]))
     n, r = points.shape
     scale = np.sqrt(np.mean(x**2) * np.mean(points**2))
     coldest = _COLDEST * scale * n ** (-2.0 / r)
@@ -68,10 +66,10 @@ def solve_quasi(
             max_iterations=max_iterations - iterations,
         )
         offsets, iterations = state.offsets, iterations + state.iterations
-    masses, _ = _hard_cells(source, points, offsets, samples, correction)
+    masses, _ = _hard_cells(source, points, offsets, samples, keys[1 : 1 + _REPLICATES])
     step = newton_step(state.cells, masses.mean(axis=0) - weights)
     offsets = offsets - step if np.isfinite(step).all() else offsets
-    masses, moments = _hard_cells(source, points, offsets, samples, measured)
+    masses, moments = _hard_cells(source, points, offsets, samples, keys[1 + _REPLICATES :])
     gradient = masses.mean(axis=0) - weights
     duals = np.sum(moments * points, axis=(1, 2)) + (masses - weights) @ offsets
     gap = float(abs(gradient @ newton_step(state.cells, gradient)))
@@ -104,13 +102,13 @@ def _hard_cells(
     points: np.ndarray,
     offsets: np.ndarray,
     samples: int,
-    seeds: np.ndarray,
+    keys: Key,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Masses (k, n) and moments (k, n, r) on an independent set of points for each seed."""
+    """Masses (k, n) and moments (k, n, r) on an independent set of points for each of k keys."""
     n, r = points.shape
-    masses, moments = np.zeros((len(seeds), n)), np.zeros((len(seeds), n, r))
-    for k, seed in enumerate(seeds):
-        x = np.asarray(quasi_sample(source, samples, seed=int(seed)))
+    masses, moments = np.zeros((len(keys), n)), np.zeros((len(keys), n, r))
+    for k, key in enumerate(keys):
+        x = np.asarray(quasi_sample(source, samples, key=key))
         for rows in np.array_split(x, -(-x.shape[0] * n // _BLOCK_FLOATS)):
             owner = np.argmax(rows @ points.T + offsets, axis=1)
             masses[k] += np.bincount(owner, minlength=n)
