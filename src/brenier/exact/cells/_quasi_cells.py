@@ -6,7 +6,7 @@ from typing import NamedTuple
 import jax
 import numpy as np
 
-from brenier._types import Key
+from brenier._types import Array, Key
 from brenier.exact.cells._cell_integrals import CellIntegrals
 from brenier.exact.cells._damped_newton import NewtonState, damped_newton, newton_step
 from brenier.measures import GaussianMixture, Uniform, quasi_sample
@@ -102,7 +102,7 @@ def _hard_cells(
     points: np.ndarray,
     offsets: np.ndarray,
     samples: int,
-    keys: Key,
+    keys: Array,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Masses (k, n) and moments (k, n, r) on an independent set of points for each of k keys."""
     n, r = points.shape
