@@ -36,6 +36,7 @@ from brenier.certify import assignment_test, audit_pairs, paired_closer
 from brenier.images import DDPM, ImageModel, UNet, fit_images, image_model
 from brenier.io import Checkpoint, ImageSet, read_images
 from brenier.measures import Empirical, StandardNormal
+from brenier.numerics import in_blocks
 from brenier.report import image_grid_figure, png_bytes
 from brenier.velocities import AtomsVelocity, FlowMap, HyperbolicClock
 
@@ -357,11 +358,7 @@ def _picker(*path: str) -> Callable[[dict[str, Any]], float]:
 
 def _moved(map: Any, x: np.ndarray) -> np.ndarray:
     """The map of many points, some at a time; of one shape of block."""
-    filled = np.concatenate([x, np.repeat(x[-1:], -len(x) % _BLOCK, axis=0)])
-    parts = [
-        np.asarray(map(jnp.asarray(filled[i : i + _BLOCK]))) for i in range(0, len(filled), _BLOCK)
-    ]
-    return np.concatenate(parts)[: len(x)]
+    return in_blocks(map, x, _BLOCK)
 
 
 def _codes(model: ImageModel, n: int, seed: int) -> np.ndarray:

@@ -8,7 +8,7 @@ import time
 import pytest
 
 from brenier.cli import register_experiments
-from brenier.numerics._blocks import cores
+from brenier.numerics import cpu_cores
 
 
 def _squares(first, last):
@@ -59,7 +59,7 @@ def test_workers_begin_whatever_the_main_program_is():
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(cores() < 2, reason="one core, or OMP_NUM_THREADS=1")
+@pytest.mark.skipif(cpu_cores() < 2, reason="one core, or OMP_NUM_THREADS=1")
 def test_blocks_are_at_work_at_once_and_tell(tmp_path):
     register_experiments()
     seeds = importlib.import_module("brenier._experiments._seeds")

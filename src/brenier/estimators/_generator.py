@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pandas as pd
 from sklearn.base import BaseEstimator
@@ -23,6 +22,7 @@ from brenier.estimators._generator_choice import Choice, Setting, choose, energy
 from brenier.estimators._latent import SCALINGS, SOURCES, Coordinates, fitted_source
 from brenier.estimators._watch import watched
 from brenier.flows import default_flow_epsilon, distill, sample_sinkhorn_flow
+from brenier.numerics import in_blocks
 
 # Pairs of a latent point and a datum held at once while sampling.
 _PAIRS = 2**22
@@ -226,14 +226,8 @@ class Generator(BaseEstimator):
             return latent
         # A network has no data to sum over.
         atoms = 1 if "distillation_" in vars(self) else len(self.solution_.stats["potential"])
-        block = min(n, int(np.clip(_PAIRS // atoms, 16, _BLOCK)))
-        made = np.empty_like(latent)
-        for start in range(0, n, block):
-            part = latent[start : start + block]
-            # Filled up: one shape, one compilation.
-            filled = np.concatenate([part, np.repeat(part[-1:], block - len(part), axis=0)])
-            made[start : start + block] = np.asarray(self.map_(jnp.asarray(filled)))[: len(part)]
-        return made
+        rows = min(n, int(np.clip(_PAIRS // atoms, 16, _BLOCK)))
+        return in_blocks(self.map_, latent, rows).astype(latent.dtype, copy=False)
 
     def _points(self, name: str, value: Any) -> np.ndarray:
         check_is_fitted(self)

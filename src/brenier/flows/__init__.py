@@ -8,6 +8,7 @@ from brenier.flows._distillation import Distillation, distill
 from brenier.flows._drift import ConstrainedDrift, EuclideanDescent
 from brenier.flows._driver import CheckpointStore, advance, solve
 from brenier.flows._euclidean_mirror import euclidean_mirror_flow
+from brenier.flows._flow_matching import FlowMatching, MatchingLoss, fit_velocity
 from brenier.flows._gaussian_flow import (
     flow_measure,
     gaussian_parabolic_flow,
@@ -39,9 +40,11 @@ __all__ = [
     "Distillation",
     "EuclideanDescent",
     "FirstOrder",
+    "FlowMatching",
     "GridCoupling",
     "HeldOutDual",
     "KLNewton",
+    "MatchingLoss",
     "MirrorFlow",
     "NaturalGradient",
     "ParabolicMongeAmpere",
@@ -55,6 +58,7 @@ __all__ = [
     "divergence_flow",
     "euclidean_mirror_flow",
     "exponential_rate",
+    "fit_velocity",
     "flow_measure",
     "gaussian_parabolic_flow",
     "gaussian_sinkhorn_flow",

@@ -11,7 +11,7 @@ from brenier._types import Array, Float, Int, Key, Points, Scalar
 from brenier.flows._method import AbstractMethod, identity_of_pieces
 from brenier.maps import AbstractMap
 from brenier.measures import AbstractMeasure, require_density
-from brenier.numerics import flatten, scaled_solve
+from brenier.numerics import flatten_parameters, scaled_solve
 
 # Multiples of the last damping that each step tries.
 _TRIALS = jnp.asarray([0.2, 1.0, 5.0])
@@ -83,7 +83,7 @@ class KLNewton(AbstractMethod[NewtonState, AbstractMap]):
     ) -> NewtonState:
         key, draw_key, curvature_key = jax.random.split(state.key, 3)
         x = source.sample(draw_key, self.particles) if self.points is None else self.points
-        flat, rebuild = flatten(state.map)
+        flat, rebuild = flatten_parameters(state.map)
 
         def loss(flat):
             map = rebuild(flat)

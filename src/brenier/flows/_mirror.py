@@ -14,7 +14,7 @@ from brenier.flows._method import AbstractMethod, identity_of_pieces
 from brenier.functionals import KL, AbstractFunctional, ExactScore, Moving
 from brenier.maps import AbstractMap, AffineMap, GradientMap
 from brenier.measures import AbstractMeasure
-from brenier.numerics import flatten
+from brenier.numerics import flatten_parameters
 from brenier.potentials import Quadratic
 
 Parameters = Float[Array, " p"]
@@ -181,7 +181,7 @@ class MirrorFlow(AbstractMethod[MirrorState, AbstractMap]):
     ) -> MirrorState:
         key, draw_key, gradient_key = jax.random.split(state.key, 3)
         y = self._points(source, draw_key)
-        flat, rebuild = flatten(state.map)
+        flat, rebuild = flatten_parameters(state.map)
         damping = jnp.asarray(self._ridge(state.map), y.dtype)
 
         def slope(flat):

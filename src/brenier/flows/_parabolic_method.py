@@ -12,7 +12,7 @@ from brenier.flows._gauss_newton import damped_step
 from brenier.flows._method import AbstractMethod, identity_of_pieces
 from brenier.maps import AbstractMap, GradientMap
 from brenier.measures import AbstractMeasure, require_density
-from brenier.numerics import flatten, spd_log_det, stochastic_log_det
+from brenier.numerics import flatten_parameters, spd_log_det, stochastic_log_det
 from brenier.potentials import AbstractPotential
 
 # The damping after a Gauss-Newton step that lowers the residual, and after one that does not.
@@ -113,7 +113,7 @@ class ParabolicMongeAmpere(AbstractMethod[ParabolicState, GradientMap]):
         if d > _EXACT:
             # One draw for all points: only what varies from point to point is noise.
             signs = jax.random.rademacher(probe_key, (self.probes, d), x.dtype)
-        flat, rebuild = flatten(state.map.potential)
+        flat, rebuild = flatten_parameters(state.map.potential)
         log_source = source.log_density(x)
 
         def height_and_ratio(flat, point, log_f):

@@ -18,8 +18,8 @@ class PowerDivergence(AbstractFunctional):
     a = 0 is KL (log r in the limit), 1 is ½χ², −1 is KL(ν | μ), −½ is four times the squared
     Hellinger distance 1 − ∫√(μν): all with h''(1) = 1, so that they agree near the end. The target
     needs a log-density; where that is normalised only up to a factor, so are the value's and the
-    gradient's units (a ≠ 0). Wants ``Moving.pushed``; where r is far from 1 particles with large rᵃ
-    decide alone, so begin with ``KL`` when clouds hardly overlap.
+    gradient's units (a ≠ 0). Wants ``Moving.pushed``. Not where μ and ν hardly overlap: the few
+    particles with the largest rᵃ then decide alone; begin with ``KL``.
 
     Args:
         power: a; ``PowerDivergence.named`` takes the usual names instead, those in ``powers``.

@@ -13,17 +13,17 @@ from brenier._checks import check_at_least, check_positive
 from brenier._solution import Result, Solution
 from brenier._types import Array, Float, Point, Points
 from brenier.measures._tensor_train import TensorTrain
-from brenier.measures._tensor_train_values import Corner, checked_box, in_blocks
+from brenier.measures._tensor_train_values import Corner, checked_box, over_nodes
 from brenier.numerics import (
-    Cores,
+    TensorTrainCores,
     chebyshev_nodes,
     chebyshev_rows,
     chebyshev_weights,
     gaussian_rows,
     heat_matrix,
-    map_axes,
     tensor_train_contract,
     tensor_train_cross,
+    tensor_train_map_axes,
     tensor_train_ranks,
     tensor_train_round,
 )
@@ -104,7 +104,7 @@ def solve_fokker_planck(
     with threadpool_limits(1, user_api="blas"):
         heat = [heat_matrix(y, 0.5 * step) for y in nodes]
         weights = [chebyshev_weights(y)[None] for y in nodes]
-        cores = map_axes(
+        cores = tensor_train_map_axes(
             tuple(np.asarray(core) for core in source.cores),
             [
                 gaussian_rows(y, np.asarray(middle), float(width))
@@ -113,12 +113,12 @@ def solve_fokker_planck(
         )
         masses, ranks = [], []
         for _ in range(steps):
-            cores = tensor_train_round(map_axes(cores, heat), tolerance)
+            cores = tensor_train_round(tensor_train_map_axes(cores, heat), tolerance)
             if drift is None:
                 cores = _stretched(cores, nodes, step)
             else:
                 cores = _convected(cores, nodes, drift, step, tolerance, max_rank)
-            cores = tensor_train_round(map_axes(cores, heat), tolerance)
+            cores = tensor_train_round(tensor_train_map_axes(cores, heat), tolerance)
             masses.append(float(tensor_train_contract(cores, weights)[0]))
             ranks.append(max(tensor_train_ranks(cores), default=1))
             if not abs(masses[-1] - 1.0) < _MASS_ERROR:
@@ -128,7 +128,7 @@ def solve_fokker_planck(
             stats["seconds"] = clock.perf_counter() - started
             return Solution(None, Result.diverged, stats).checked(throw)
         law = TensorTrain.from_cores(
-            map_axes(
+            tensor_train_map_axes(
                 cores, [chebyshev_rows(np.linspace(y[0], y[-1], _FINER * y.size), y) for y in nodes]
             ),
             box.lower,
@@ -140,20 +140,22 @@ def solve_fokker_planck(
     return Solution(law, Result.successful, stats).checked(throw)
 
 
-def _stretched(cores: Cores, nodes: Sequence[Float[np.ndarray, " _"]], step: float) -> Cores:
+def _stretched(
+    cores: TensorTrainCores, nodes: Sequence[Float[np.ndarray, " _"]], step: float
+) -> TensorTrainCores:
     """ρ(x) ← e^{d·step} ρ(e^{step} x)."""
     grown = float(np.exp(step))
-    return map_axes(cores, [grown * chebyshev_rows(grown * y, y) for y in nodes])
+    return tensor_train_map_axes(cores, [grown * chebyshev_rows(grown * y, y) for y in nodes])
 
 
 def _convected(
-    cores: Cores,
+    cores: TensorTrainCores,
     nodes: Sequence[Float[np.ndarray, " _"]],
     drift: Callable[[Point], Point],
     step: float,
     tolerance: float,
     max_rank: int,
-) -> Cores:
+) -> TensorTrainCores:
     """ρ(x) ← ρ(X) exp(−∫ div b): X is where the characteristic that ends at x began."""
 
     low = jnp.asarray([y[0] for y in nodes])
@@ -161,7 +163,7 @@ def _convected(
 
     def entries(index: np.ndarray) -> np.ndarray:
         points = np.stack([y[index[:, axis]] for axis, y in enumerate(nodes)], axis=1)
-        back = in_blocks(lambda block: _characteristic_ends(drift, step, low, high, block), points)
+        back = over_nodes(lambda block: _characteristic_ends(drift, step, low, high, block), points)
         if not np.isfinite(back).all():
             row = int(np.flatnonzero(~np.isfinite(back).all(axis=1))[0])
             raise ValueError(

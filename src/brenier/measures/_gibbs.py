@@ -84,5 +84,5 @@ def _sample(measure: Gibbs, key: Key, n: int) -> Points:
     start_key, key = jax.random.split(key)
     start = measure.start.sample(start_key, max(n, _FEWEST_CHAINS))
     return hamiltonian_chains(
-        measure.point_log_density, start, key, warmup=measure.warmup, steps=measure.steps
+        measure.point_log_density, start, key=key, warmup=measure.warmup, steps=measure.steps
     )[:n]

@@ -11,7 +11,7 @@ from brenier._types import Array, Float, Int, Points, Scalar
 from brenier.numerics import (
     adapt_damping,
     conjugate_upper_bound,
-    flatten,
+    flatten_parameters,
     marquardt_scale,
     probed_squares,
     scaled_conjugate_gradients,
@@ -82,7 +82,7 @@ def minimise_semi_dual(
     >>> bool(jnp.abs(fit.potential.gradient(jnp.ones(1)) - jnp.sinh(1.0))[0] < 0.05)
     True
     """
-    flat, rebuild = flatten(potential)
+    flat, rebuild = flatten_parameters(potential)
 
     def objective(flat: Array, points: Points) -> tuple[Scalar, Points]:
         phi = rebuild(flat)
