@@ -31,7 +31,7 @@ def solve_assignment(
     target_weights: Any = None,
     *,
     throw: bool = True,
-) -> Solution:
+) -> Solution[GradientMap]:
     """The optimal plan between two clouds for the cost |x − y|², its duals, and the map they give.
 
     By shortest augmenting paths (SciPy) between small uniform clouds of one size, else by the

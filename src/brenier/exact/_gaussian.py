@@ -23,7 +23,7 @@ class _Normal(NamedTuple):
     inverse: np.ndarray
 
 
-def solve_gaussian(source: Any, target: Any) -> Solution:
+def solve_gaussian(source: Any, target: Any) -> Solution[AffineMap]:
     """The Monge map between Gaussians, T(x) = m₂ + A(x − m₁), and its cost
 
         W₂² = |m₁ − m₂|² + tr S₁ + tr S₂ − 2 tr(S₁^{1/2} S₂ S₁^{1/2})^{1/2}

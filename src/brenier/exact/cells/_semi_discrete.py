@@ -46,7 +46,7 @@ def solve_semi_discrete(
     samples: int = 2**14,
     key: Key | None = None,
     throw: bool = True,
-) -> Solution:
+) -> Solution[GradientMap]:
     """The Monge map from a density onto Σ_j w_j δ_{y_j}: T = ∇φ, φ(x) = max_j ⟨x, y_j⟩ + b_j, with
 
         b minimising E φ(X) − Σ_j w_j b_j,  whose gradient is (mass of the cell of y_j) − w_j.

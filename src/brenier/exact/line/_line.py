@@ -49,7 +49,7 @@ def solve_line(
     source_weights: Any = None,
     target_weights: Any = None,
     throw: bool = True,
-) -> Solution:
+) -> Solution[MonotoneMap]:
     """The monotone map T = G⁻¹ ∘ F between two laws on the line, and W₂² = ∫ (F⁻¹ − G⁻¹)² du.
 
     Between two samples the plan and the cost are exact, from the merged cumulative weights. Between

@@ -47,7 +47,7 @@ def solve_monge_ampere(
     tolerance: float = 1e-9,
     max_iterations: int = 100,
     throw: bool = True,
-) -> Solution:
+) -> Solution[GradientMap]:
     """T = ∇φ, φ = ½‖x‖² + p, of log det D²φ + log g(∇φ) = log f + c: from density f to density g.
 
     Damped Newton steps that keep D²φ positive definite at every node; first on a grid of half the
