@@ -198,7 +198,9 @@ def test_a_batch_has_few_coordinates(points, dimension, batch):
 
 
 def test_a_fit_that_diverges_warns_and_keeps_the_best_map():
-    wild = MongeMap(method=SemiDual(steps=20, batch=32, rate=1e30), widths=(8,), random_state=0)
+    wild = MongeMap(
+        method=SemiDual(steps=20, batch=32, learning_rate=1e30), widths=(8,), random_state=0
+    )
     with pytest.warns(ConvergenceWarning, match="best map seen"):
         wild.fit(_X, _Y)
     assert wild.solution_.result is Result.diverged

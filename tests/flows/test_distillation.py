@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from brenier.flows import distil
+from brenier.flows import distill
 from brenier.maps import AffineMap, GradientMap
 from brenier.measures import Gaussian
 from brenier.potentials import LogSumExp
@@ -19,7 +19,7 @@ def test_learns_a_map_that_bends():
         jnp.array([[-1.5, 0.0], [1.5, 0.0], [0.0, 1.5]]), jnp.zeros(3), jnp.log(0.5), jnp.log(0.3)
     )
     source = Gaussian.standard(2)
-    solution = distil(GradientMap(phi), source, key=KEY, widths=(32,), steps=600, points=4096)
+    solution = distill(GradientMap(phi), source, key=KEY, widths=(32,), steps=600, points=4096)
     assert isinstance(solution.map, GradientMap)
     x = source.sample(jax.random.key(5), 2000)
     gap = solution.map(x) - phi.gradient(x)
@@ -34,7 +34,7 @@ def test_learns_a_map_that_bends():
 
 def test_a_gaussian_map_is_there_from_the_start():
     turn = AffineMap(jnp.array([[2.0, 0.5], [0.5, 1.0]]), jnp.array([3.0, -1.0]))
-    solution = distil(turn, Gaussian.standard(2), key=KEY, widths=(4,), steps=1, points=20_000)
+    solution = distill(turn, Gaussian.standard(2), key=KEY, widths=(4,), steps=1, points=20_000)
     assert solution.stats["relative_error"] < 0.05
     assert solution.map(np.zeros((1, 2))).shape == (1, 2)
 
@@ -42,6 +42,6 @@ def test_a_gaussian_map_is_there_from_the_start():
 def test_bad_input():
     map = AffineMap.identity(2)
     with pytest.raises(ValueError, match="map: got dimension 2; wants dimension 1"):
-        distil(map, Gaussian.standard(1), key=KEY)
+        distill(map, Gaussian.standard(1), key=KEY)
     with pytest.raises(ValueError, match="steps: got 0"):
-        distil(map, Gaussian.standard(2), key=KEY, steps=0)
+        distill(map, Gaussian.standard(2), key=KEY, steps=0)

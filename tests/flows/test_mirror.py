@@ -60,7 +60,7 @@ def test_kl_follows_the_parabolic_flow_and_linearised_transport_has_its_speed():
     end = _run(method, g, f, start).map
     inverse = np.linalg.inv(gaussian_parabolic_flow(f, g, 0.4).matrix)
     np.testing.assert_allclose(end.matrix, inverse, atol=1e-8)
-    v = mirror_velocity(end, method.functional, g, f, y, KEY)
+    v = mirror_velocity(end, method.functional, g, f, y, key=KEY)
     now, after = (
         AffineMap(np.linalg.inv(gaussian_parabolic_flow(f, g, t).matrix), np.zeros(2))
         for t in (0.4, 0.4 + 1e-5)
@@ -204,7 +204,7 @@ def test_the_diffusion_has_the_flow_as_its_law_at_weak_order_one(counts):
         times = np.linspace(0.0, 1.0, steps + 1)
         slopes = [float(gaussian_parabolic_flow(f, g, t).matrix[0, 0]) for t in times]
         path = potential_path(grid, np.stack([(a - 1.0) * x2 for a in slopes]))
-        z = mckean_vlasov(g.sample(KEY, n), path, jnp.asarray(times[1:]), f, g, KEY)
+        z = mckean_vlasov(g.sample(KEY, n), path, jnp.asarray(times[1:]), f, g, key=KEY)
         deviation = 0.5 / slopes[-1]
         errors.append(float(jnp.mean(z**2)) - deviation**2)
         # Euler's recursion for the variance, exactly.

@@ -98,7 +98,7 @@ def test_ranks_fall_as_the_reference_says():
     from brenier.problems import quartic_mixture
 
     law = TensorTrain.from_log_density(
-        quartic_mixture(0, 2), [-8.0] * 2, [8.0] * 2, [250] * 2, tolerance=1e-12
+        quartic_mixture(2), [-8.0] * 2, [8.0] * 2, [250] * 2, tolerance=1e-12
     )
     ranks = [law.diffused(float(np.exp(-t))).ranks[0] for t in (0.05, 0.3, 1.0, 3.0)]
     np.testing.assert_allclose([law.ranks[0], *ranks], [29, 23, 15, 8, 4], atol=1)

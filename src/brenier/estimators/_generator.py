@@ -21,7 +21,7 @@ from brenier.estimators._clouds import aligned, checked, column_names
 from brenier.estimators._generator_choice import Choice, Setting, choose, energy_score
 from brenier.estimators._latent import SCALINGS, SOURCES, Coordinates, fitted_source
 from brenier.estimators._watch import watched
-from brenier.flows import default_flow_epsilon, distil, sample_sinkhorn_flow
+from brenier.flows import default_flow_epsilon, distill, sample_sinkhorn_flow
 from brenier.numerics import in_blocks
 
 # Pairs of a latent point and a datum held at once while sampling.
@@ -143,9 +143,12 @@ class Generator(BaseEstimator):
                 epsilon=epsilon,
                 time=choice.time,
                 debias=self.debias,
-                seed=seed,
+                key=jax.random.key(seed),
+                callback=told,
                 throw=False,
             )
+            if solution.result is Result.interrupted:
+                raise KeyboardInterrupt
             source = coordinates.source(law, x.dtype)
             map = coordinates.map(solution.map, x.dtype)
             self._forget()
@@ -161,9 +164,16 @@ class Generator(BaseEstimator):
             if self.distill:
                 told(Progress(0, 0, "distilling"))
                 self.exact_map_ = map
-                self.distillation_ = distil(
-                    map, source, key=jax.random.key(seed), widths=self.widths, throw=False
+                self.distillation_ = distill(
+                    map,
+                    source,
+                    key=jax.random.key(seed),
+                    widths=self.widths,
+                    callback=told,
+                    throw=False,
                 )
+                if self.distillation_.result is Result.interrupted:
+                    raise KeyboardInterrupt
                 self.map_ = self.distillation_.map
         if solution.result is Result.not_converged:
             warnings.warn(

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from brenier._progress import Progress, ProgressCallback
+from brenier._solution import Result
 from brenier.estimators._latent import SOURCES, fitted_source
 from brenier.flows import default_flow_epsilon, sample_sinkhorn_flow
 from brenier.numerics import mean_distance
@@ -125,9 +126,11 @@ def _fold_scores(
             time=choice.time,
             debias=setting.debias,
             potential=potential,
-            seed=setting.seed,
+            key=jax.random.key(setting.seed),
             throw=False,
         )
+        if solution.result is Result.interrupted:
+            raise KeyboardInterrupt
         potential = solution.stats["potential"]
         latent = law.sample(jax.random.key(setting.seed), _PUSHED).astype(train.dtype)
         scores.append(energy_score(np.asarray(solution.map(latent)), test))

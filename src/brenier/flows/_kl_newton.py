@@ -8,7 +8,7 @@ import jax.numpy as jnp
 
 from brenier._checks import check_at_least, check_positive
 from brenier._types import Array, Float, Int, Key, Points, Scalar
-from brenier.flows._method import AbstractMethod
+from brenier.flows._method import AbstractMethod, identity_of_pieces
 from brenier.maps import AbstractMap
 from brenier.measures import AbstractMeasure, require_density
 from brenier.numerics import flatten_parameters, scaled_solve
@@ -26,7 +26,7 @@ class NewtonState(eqx.Module):
     key: Key
 
 
-class KLNewton(AbstractMethod[NewtonState]):
+class KLNewton(AbstractMethod[NewtonState, AbstractMap]):
     """min_θ KL(T_θ#ρ | ν) = E[−log det DT(X) − log ν(T(X))] + const by damped Gauss-Newton.
 
     The objective is convex in (T, DT) for log-concave ν, and these are what is linearised in θ:
@@ -63,6 +63,9 @@ class KLNewton(AbstractMethod[NewtonState]):
         check_at_least("particles", self.particles, 2)
         check_positive("damping", self.damping)
         check_at_least("curvature_particles", self.curvature_particles, 1)
+
+    def default_initial(self, key: Key, points: Points) -> AbstractMap:
+        return identity_of_pieces(key, points)
 
     def init(
         self, source: AbstractMeasure, target: AbstractMeasure, initial: AbstractMap, key: Key

@@ -25,8 +25,8 @@ def mckean_vlasov(
     times: Float[Array, " k"],
     source: AbstractMeasure,
     target: AbstractMeasure,
-    key: Key,
     *,
+    key: Key,
     functional: AbstractFunctional | None = None,
 ) -> Points:
     """dZ = [−M∇(δF/δρ)(Z) − ∇g(∇u_t(Z))]dt + √(2M) dB, M = (D²u_t)⁻¹, ∇u_t#law(Z_t) = e^{−g}.
@@ -58,7 +58,8 @@ def mckean_vlasov(
     >>> normal, box = Gaussian.standard(1), Box([-6.0], [6.0], [24])
     >>> path = potential_path(box, np.zeros((11, 24)))  # already there: ρ_t = e^{-f} = e^{-g}
     >>> z = normal.sample(jax.random.key(0), 2000)
-    >>> z = mckean_vlasov(z, path, jnp.linspace(0.1, 1.0, 10), normal, normal, jax.random.key(1))
+    >>> times, key = jnp.linspace(0.1, 1.0, 10), jax.random.key(1)
+    >>> z = mckean_vlasov(z, path, times, normal, normal, key=key)
     >>> bool(abs(jnp.std(z) - 1.0) < 0.1)
     True
 

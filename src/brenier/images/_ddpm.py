@@ -47,7 +47,7 @@ class DDPMState(eqx.Module):
     key: Key
 
 
-class DDPM(AbstractMethod[DDPMState]):
+class DDPM(AbstractMethod[DDPMState, FlowMap]):
     """min over networks of E‖f(a, a X + √(1−a²) Z) − (ε or v)‖² (Ho et al. 2020; KRCO22 (3)).
 
     Starts at the encoder of an ``ImageModel`` with a ``UNet``, on an ``Empirical`` of images in
@@ -94,6 +94,11 @@ class DDPM(AbstractMethod[DDPMState]):
                 raise ValueError(f"{name}: got {value}; wants a number in [0, 1).")
         if not self.weight_decay >= 0.0:
             raise ValueError(f"weight_decay: got {self.weight_decay}; wants a number >= 0.")
+
+    def default_initial(self, key: Key, points: Points) -> AbstractMap:
+        raise ValueError(
+            "initial: got None; wants the encoder of an ImageModel (fit_images makes one)."
+        )
 
     def init(
         self, source: AbstractMeasure, target: AbstractMeasure, initial: AbstractMap, key: Key

@@ -19,7 +19,7 @@ from brenier.velocities import (
     AbstractVelocity,
     FlowMap,
     HyperbolicClock,
-    working_floats,
+    integration_floats,
 )
 
 # Maps start at this share of the schedule: the first of a DDPM's 1000 steps. Nearer to a = 1 a
@@ -253,7 +253,7 @@ def bits_per_dimension(
     scale = 1.0 if probes is None else 1.0 / probes
     times = jnp.broadcast_to(jnp.asarray(nodes, x.dtype), path.shape[:1] + nodes.shape)
     packed = jnp.concatenate([path[:, :-1], times[..., None]], axis=-1)
-    floats = working_floats(model.dimension) * len(frame)
+    floats = integration_floats(model.dimension) * len(frame)
     traces = scale * on_all_cores(eqx.Partial(_trace, flow.velocity, frame), packed, floats=floats)
     volume = traces @ jnp.asarray(weights, x.dtype)
     log_density = StandardNormal(model.dimension).log_density(path[:, -1]) + volume

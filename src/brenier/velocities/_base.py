@@ -15,8 +15,8 @@ from brenier.numerics import on_all_cores
 class AbstractVelocity(eqx.Module):
     """A velocity field v(t, x) on R^d: particles follow dx/dt = v(t, x).
 
-    A subclass gives ``at``, the velocity of one point; evaluation over leading axes follows. The
-    map that the flow makes is ``FlowMap(velocity, start, stop)``.
+    A subclass gives ``at``, the velocity at one point, and batches over leading axes follow. Its
+    flow map is ``FlowMap(velocity, start, stop)``.
     """
 
     @property

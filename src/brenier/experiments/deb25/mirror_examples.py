@@ -184,7 +184,7 @@ def _linearised() -> list[dict[str, Any]]:
         AffineMap(np.linalg.inv(gaussian_parabolic_flow(f, g, t).matrix), np.zeros(2))
         for t in (0.3 - h, 0.3, 0.3 + h)
     ]
-    v = mirror_velocity(maps[1], MirrorFlow().functional, g, f, y, _KEY)
+    v = mirror_velocity(maps[1], MirrorFlow().functional, g, f, y, key=_KEY)
     speed = float(jnp.sqrt(jnp.mean(jnp.sum(v**2, axis=1))))
     found = float(linearised_distance(maps[0], maps[2], y)) / (2.0 * h)
     ends = [map.matrix @ g.covariance @ map.matrix.T for map in (maps[0], maps[2])]

@@ -41,12 +41,14 @@ SETTINGS = {
 
 
 def density(seed: int, dimension: int) -> tuple[TensorTrain, QuarticMixture | None]:
-    """The density of that seed as a train, and as a function where it is one of (14)."""
+    """The density of that seed as a tensor train, and as a function where it is one of (14)."""
     setting = SETTINGS[dimension]
     if dimension > 3:
-        law = random_tensor_train(seed, dimension, nodes=setting.nodes, tolerance=setting.tolerance)
+        law = random_tensor_train(
+            dimension, seed=seed, nodes=setting.nodes, tolerance=setting.tolerance
+        )
         return law, None
-    function = quartic_mixture(seed, dimension)
+    function = quartic_mixture(dimension, seed=seed)
     corner = np.full(dimension, REACH)
     law = TensorTrain.from_log_density(
         function, -corner, corner, [setting.nodes] * dimension, tolerance=setting.tolerance

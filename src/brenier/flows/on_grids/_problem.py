@@ -8,7 +8,7 @@ import numpy as np
 
 from brenier._checks import as_float_array
 from brenier._types import Array, Float
-from brenier.grids import AbstractGrid, Box, Density, along, log_integral, log_values
+from brenier.grids import AbstractGrid, Box, Density, apply_along, log_integral, log_values
 from brenier.measures import Gaussian, GaussianMixture
 from brenier.numerics import Gaps, squared_gaps
 
@@ -52,7 +52,7 @@ class GridProblem(NamedTuple):
 
     def gradient(self, p: Float[np.ndarray, "*n"]) -> Float[np.ndarray, "*n d"]:
         """x + ∇p at the nodes."""
-        parts = [along(matrix, p, axis) for axis, matrix in enumerate(self.slopes)]
+        parts = [apply_along(matrix, p, axis) for axis, matrix in enumerate(self.slopes)]
         return self.grid.points() + np.stack(parts, axis=-1)
 
 

@@ -1,14 +1,16 @@
 """Learned flow matching: it reaches its target, and its coupling decides how cheaply."""
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
 import brenier
+from brenier.flows import FlowMatching, MatchingLoss, fit_velocity
 from brenier.maps import AffineMap
 from brenier.measures import Empirical, Gaussian
 from brenier.numerics import gaussian_map_matrix
-from brenier.velocities import FlowMap, MatchingVelocity, fit_velocity
+from brenier.velocities import FlowMap, MatchingVelocity, NetworkVelocity
 
 KEY = jax.random.key(0)
 SOURCE = Gaussian(np.zeros(2), np.array([[4.0, 0.0], [0.0, 0.25]]))
@@ -29,8 +31,8 @@ def _fitted(coupling):
         SOURCE,
         TARGET,
         key=KEY,
+        method=FlowMatching(steps=1500),
         coupling=coupling,
-        steps=1500,
         width=48,
         depth=2,
         samples=1500,
@@ -58,7 +60,7 @@ def test_the_same_key_gives_the_same_velocity_and_it_is_saved(tmp_path):
             cloud,
             X[50:120].astype(np.float64),
             key=KEY,
-            steps=20,
+            method=FlowMatching(steps=20),
             samples=64,
             width=8,
             depth=1,
@@ -78,14 +80,65 @@ def test_couplings_cost_less_the_more_is_paired():
     x, y = X[:300], np.asarray(TARGET.sample(KEY, 300))
     costs = [
         fit_velocity(
-            x, y, key=KEY, coupling=coupling, steps=1, batch=batch, samples=300, width=1, depth=1
+            x,
+            y,
+            key=KEY,
+            method=FlowMatching(steps=1, batch=32),
+            coupling=coupling,
+            samples=300,
+            width=1,
+            depth=1,
         ).stats["pair_cost"]
-        for coupling, batch in (("independent", 32), ("minibatch", 32), ("exact", 32))
+        for coupling in ("independent", "minibatch", "exact")
     ]
     assert costs[0] > costs[1] > 0.9 * costs[2]
     best = brenier.exact.solve_assignment(x, y).stats["cost"]
     # Pairs are drawn from the plan: its cost up to sampling.
     assert costs[2] == pytest.approx(best, rel=0.2)
+
+
+SMALL = {"samples": 64, "width": 8, "depth": 1, "rounds": 1}
+
+
+def test_a_fit_is_watched_and_what_ctrl_c_stopped_ends_in_the_same_bits(tmp_path):
+    """It runs through the driver: progress, a checkpoint, and the best map by the loss."""
+    method, told = FlowMatching(steps=20, batch=32), []
+    whole = fit_velocity(X, X[:200], key=KEY, method=method, callback=told.append, **SMALL)
+    assert [progress.step for progress in told] == list(range(1, 21))
+    assert whole.stats["best_metric"] == min(whole.stats["history"]) == told[-1].best_metric
+    kept = brenier.Checkpoint(tmp_path / "run")
+
+    def stop(progress):
+        if progress.step == 7:
+            raise KeyboardInterrupt
+
+    arguments = {"key": KEY, "method": method, "checkpoint": kept, **SMALL}
+    cut = fit_velocity(X, X[:200], callback=stop, throw=False, **arguments)
+    assert cut.result is brenier.Result.interrupted
+    resumed = fit_velocity(X, X[:200], **arguments)
+    np.testing.assert_array_equal(resumed.map.velocity(0.3, X[:5]), whole.map.velocity(0.3, X[:5]))
+
+
+def test_it_is_a_method_of_the_driver_for_any_measures():
+    start = FlowMap(
+        NetworkVelocity.random(KEY, jnp.zeros(2), jnp.ones(()), width=8, depth=1), 0.0, 1.0
+    )
+    z, x = SOURCE.sample(KEY, 256), TARGET.sample(KEY, 256)
+    solution = brenier.solve(
+        SOURCE,
+        TARGET,
+        method=FlowMatching(steps=40),
+        initial=start,
+        key=KEY,
+        metric=MatchingLoss(z, x, jnp.linspace(0.0, 1.0, 256)),
+        blocks=2,
+    )
+    assert solution.stats["history"][-1] < solution.stats["history"][0]
+    pairs = (jnp.arange(3), jnp.arange(3))
+    with pytest.raises(ValueError, match="source: got Gaussian, which has no atoms to pair"):
+        brenier.solve(SOURCE, TARGET, method=FlowMatching(pairs), initial=start, key=KEY)
+    with pytest.raises(ValueError, match="initial: got AffineMap; wants the FlowMap of a Network"):
+        brenier.solve(SOURCE, TARGET, method=FlowMatching(), initial=MONGE, key=KEY)
 
 
 def test_bad_settings_and_a_loss_that_runs_away():
@@ -94,8 +147,7 @@ def test_bad_settings_and_a_loss_that_runs_away():
     with pytest.raises(ValueError, match="target: got dimension 3; wants dimension 2"):
         fit_velocity(X, np.zeros((5, 3)), key=KEY)
     with pytest.raises(ValueError, match="steps: got 0"):
-        fit_velocity(X, X, key=KEY, steps=0)
-    lost = fit_velocity(
-        X, X, key=KEY, steps=30, rate=1e200, width=8, depth=1, samples=64, rounds=1, throw=False
-    )
+        fit_velocity(X, X, key=KEY, method=FlowMatching(steps=0))
+    method = FlowMatching(steps=30, learning_rate=1e200)
+    lost = fit_velocity(X, X, key=KEY, method=method, throw=False, **SMALL)
     assert lost.result is brenier.Result.diverged

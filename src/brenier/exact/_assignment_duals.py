@@ -1,4 +1,4 @@
-"""Optimal dual potentials from an optimal plan, in the middle of those that are."""
+"""Optimal dual potentials from an optimal plan, taken in the middle of the optimal set."""
 
 from typing import NamedTuple
 
@@ -14,7 +14,7 @@ _UNIT = 8.0 * np.finfo(float).eps
 _TIGHT = 8.0
 _CENTRING_SWEEPS = 2
 _MARGINS = 8
-# Rows looked at for one margin, per part: with too large a margin it would not end.
+# Row updates for one margin, per part: with too large a margin the sweeps would not end.
 _MARGIN_WORK = 50
 # Rows of a matrix taken at once, so that they stay in the cache.
 _BLOCK = 32
@@ -23,8 +23,8 @@ _BLOCK = 32
 class Duals(NamedTuple):
     """f (n,) and g (m,) with f_i + g_j ≤ c_ij up to ``violation``.
 
-    ``slackness`` is Σ mass (c − f − g) over the plan; ``sweeps`` those of the shortest paths, which
-    have ``converged`` unless the plan is not optimal.
+    ``slackness`` is Σ mass (c − f − g) over the plan; ``sweeps`` counts the Bellman-Ford sweeps,
+    and ``converged`` is false where the plan is not optimal.
     """
 
     source: np.ndarray
@@ -36,12 +36,13 @@ class Duals(NamedTuple):
 
 
 def dual_potentials(cost: np.ndarray, plan: Plan, start: np.ndarray) -> Duals:
-    """The duals of an optimal plan with entries in each row and column of ``cost`` (n, m).
+    """The duals of an optimal plan that has an entry in each row and column of ``cost`` (n, m).
 
     Complementary slackness, f_i + g_j = c_ij on the plan and ≤ elsewhere, is a system of shortest
     paths, g_k ≤ g_j + c_ik − c_ij for each i that is matched with j. It is solved by Bellman-Ford
-    sweeps from ``start`` (m,), in which only rows that changed take part. Of the many solutions
-    that is an extreme one, in which points touch the cells of others; ``_centred`` moves them away.
+    sweeps from ``start`` (m,), in which only rows that changed take part. Their solution is an
+    extreme point of the optimal set, in which points lie on the borders of the cells of others;
+    ``_centred`` moves them off.
     """
     f, g, sweeps, converged = _shortest_paths(cost, plan, start)
     if converged:
@@ -101,7 +102,7 @@ def _centred(
         ),
         shape=(n + m, n + m),
     )
-    # Tight around a cycle: another plan costs the same, and nothing in it can move alone.
+    # A cycle of tight pairs: another plan costs the same, and its potentials move only together.
     parts, label = connected_components(tight, directed=True, connection="strong")
     if parts == 1:
         return f, g
@@ -115,9 +116,9 @@ def _centred(
 
 
 def _with_margin(room: np.ndarray, shift: np.ndarray) -> np.ndarray:
-    """Shifts with s_q − s_p ≤ room − ε, ε > 0 as large as a few guesses find.
+    """Shifts with s_q − s_p ≤ room − ε, for the largest ε > 0 of a few that are tried.
 
-    They exist for ε up to the least mean room of a cycle, of which that of the pairs is a bound.
+    They exist for ε up to the least mean room of a cycle; the cycles of two parts bound it.
     """
     margin = 0.5 * float(np.min(room + room.T))
     for _ in range(_MARGINS):
