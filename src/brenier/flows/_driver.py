@@ -97,7 +97,7 @@ def solve(
     method: AbstractMethod[State, Map],
     initial: AbstractMap | None = None,
     key: Key,
-    metric: Callable[[AbstractMap], Any] | None = None,
+    metric: Callable[[Any], Any] | None = None,
     blocks: int = 20,
     patience: int | None = None,
     callback: ProgressCallback | None = None,
@@ -118,7 +118,7 @@ def solve(
             gradient of an ``ICNN`` or of a ``LogSumExp``, bending where the source has its points.
             Image diffusions have no such start.
         key: a JAX random key; same key, same map, bit for bit.
-        metric: map to a number to be small; by default the squared energy distance between 2,000
+        metric: of a map (of the class that the method gives), a number to be small; by default the squared energy distance between 2,000
             held-out T(x) and 2,000 target samples.
         blocks: how often the metric is taken, the callback called, the clock read.
         patience: stop after so many blocks without a better metric.
