@@ -66,6 +66,7 @@ def _deviation(source, target, steps, time) -> float:
         blocks=1,
         metric=lambda map: -jnp.abs(map.matrix[0, 0] - 1.0),
     )
+    assert isinstance(end.map, AffineMap)
     return float(end.map.matrix[0, 0] * source.factor[0, 0])
 
 
@@ -151,6 +152,7 @@ def _example_three() -> list[dict[str, Any]]:
         blocks=1,
         metric=lambda map: -jnp.sum((map.matrix - start.matrix) ** 2),
     ).map
+    assert isinstance(end, AffineMap)
     covariance = np.asarray(end.matrix @ source.covariance @ end.matrix.T)
     found = np.sqrt(np.diag(turn.T @ covariance @ turn))
     phase = 0.5 / np.sqrt(s * theta)
@@ -230,6 +232,7 @@ def _energy() -> list[dict[str, Any]]:
         points=jnp.asarray(norm.ppf(levels)[:, None]),
     )
     end = solve(source, cloud, method=method, initial=AffineMap.identity(1), key=_KEY, blocks=1).map
+    assert isinstance(end, AffineMap)
     # Both clouds are of one shape: the end is exact, up to the tail of the exponential.
     return [
         *rows,
