@@ -19,7 +19,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from brenier._progress import Progress, ProgressCallback
-from brenier.images import ImageModel, UNet
+from brenier.images import ImageModel, UNet, UNetSettings
 from brenier.velocities import LinearSchedule
 
 _STEPS, _BATCH, _SIDE = 50, 64, 28
@@ -49,7 +49,8 @@ def main(
 
 def _ours(seed: int) -> tuple[Callable[[], Any], int]:
     shape = (_SIDE, _SIDE, 1)
-    network = UNet.random(jax.random.key(seed), shape, width=_WIDTH, multipliers=_MULTIPLIERS)
+    settings = UNetSettings(shape, width=_WIDTH, multipliers=_MULTIPLIERS)
+    network = UNet.random(jax.random.key(seed), settings)
     decoder = ImageModel(network, shape, "epsilon", LinearSchedule()).ddim_decoder(_STEPS)
     codes = jax.random.normal(jax.random.key(seed), (_BATCH, _SIDE * _SIDE), jnp.float32)
     size = sum(leaf.size for leaf in jax.tree.leaves(network))
