@@ -1,6 +1,6 @@
 """The U-Net of an image diffusion model, conditioned on the noise level and on a label."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import equinox as eqx
@@ -44,16 +44,16 @@ class UNetSettings:
 
     shape: tuple[int, int, int] = (8, 8, 1)
     width: int = 32
-    multipliers: tuple[int, ...] = (1, 2)
+    multipliers: Sequence[int] = (1, 2)
     blocks: int = 1
-    attention: tuple[int, ...] = ()
+    attention: Sequence[int] = ()
     heads: int = 1
     dropout: float = 0.0
     classes: int = 0
 
     def __post_init__(self):
-        # Lists, as from JSON, cannot be hashed.
-        for name in ("shape", "multipliers", "attention"):
+        # JAX hashes the settings of a network, and lists have no hash.
+        for name in ("multipliers", "attention"):
             object.__setattr__(self, name, tuple(getattr(self, name)))
 
 

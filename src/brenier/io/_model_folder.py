@@ -19,7 +19,8 @@ from brenier.velocities import AbstractSchedule
 
 MODEL_FORMAT = "brenier image model"
 MODEL_VERSION = 1
-_SETTINGS = tuple(field.name for field in dataclasses.fields(UNetSettings))
+# What a network is built from, besides its shape.
+_SETTINGS = tuple(f.name for f in dataclasses.fields(UNetSettings) if f.name != "shape")
 _CONFIG, _WEIGHTS = "config.json", "weights.safetensors"
 
 
@@ -84,8 +85,11 @@ def load_model(folder: str | os.PathLike[str]) -> ImageModel:
     home = Path(folder)
     config = read_model_config(home)
     try:
-        settings = UNetSettings(**{name: config["network"][name] for name in _SETTINGS})
-        skeleton = UNet.random(jax.random.key(0), settings)
+        height, width, channels = config["network"]["shape"]
+        settings = {name: config["network"][name] for name in _SETTINGS}
+        skeleton = UNet.random(
+            jax.random.key(0), UNetSettings((height, width, channels), **settings)
+        )
         schedule = decode(config["schedule"], [], "schedule")
         shape, classes, levels = tuple(config["shape"]), config["classes"], config["levels"]
         prediction = config["prediction"]
