@@ -148,11 +148,12 @@ class DDPM(AbstractMethod[DDPMState]):
         return state.encoder
 
     def _optimiser(self) -> optax.GradientTransformation:
+        # At least one step to rise and one to fall, also where there is one step in all.
         rate = optax.warmup_cosine_decay_schedule(
             0.0,
             self.learning_rate,
             max(1, int(self.warmup * self.steps)),
-            self.steps,
+            max(2, self.steps),
             _LAST_RATE * self.learning_rate,
         )
         return optax.chain(
