@@ -6,6 +6,7 @@ from brenier.numerics._chebyshev import (
     chebyshev_nodes,
     chebyshev_rows,
     chebyshev_weights,
+    fejer_rule,
     heat_matrix,
 )
 from brenier.numerics._conjugate import Conjugate, conjugate, conjugate_upper_bound
@@ -91,6 +92,7 @@ __all__ = [
     "default_epsilon",
     "energy_distance_squared",
     "entropic_potential",
+    "fejer_rule",
     "fit_lattice",
     "flatten_parameters",
     "gaussian_map_matrix",

@@ -37,7 +37,7 @@ from brenier.experiments._command import command
 from brenier.experiments._run import Run
 from brenier.experiments._seeds import map_blocks
 from brenier.experiments.krco22._image_measures import accuracies, bits, largest_error, likeness
-from brenier.images import DDPM, ImageModel, UNet, fit_images, image_model
+from brenier.images import DDPM, ImageModel, TrainingSettings, UNetSettings, fit_images, image_model
 from brenier.io import Checkpoint, ImageSet, read_images
 from brenier.measures import Empirical, StandardNormal
 from brenier.numerics import in_blocks
@@ -161,14 +161,12 @@ def _fitted(
     seed: int,
     say: Callable[[str], None],
 ) -> tuple[ImageModel, dict[str, Any]]:
-    key = jax.random.key(seed)
-    height, width, channels = pixels.shape[1:]
-    network = UNet.random(
-        jax.random.fold_in(key, 1),
-        (height, width, channels),
-        width=scale.width,
-        multipliers=scale.multipliers,
-        attention=scale.attention,
+    settings = TrainingSettings(
+        method=DDPM(steps=scale.steps, batch=scale.batch),
+        network=UNetSettings(
+            width=scale.width, multipliers=scale.multipliers, attention=scale.attention
+        ),
+        checks=_CHECKS,
     )
 
     def told(now: Progress) -> None:
@@ -176,12 +174,10 @@ def _fitted(
 
     solution = fit_images(
         pixels,
-        key=key,
-        network=network,
+        key=jax.random.key(seed),
+        settings=settings,
         levels=levels,
         callback=told,
-        method=DDPM(steps=scale.steps, batch=scale.batch),
-        blocks=_CHECKS,
         checkpoint=Checkpoint(path, every=1),
     )
     return image_model(solution.map), {
