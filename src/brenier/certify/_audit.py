@@ -17,7 +17,7 @@ from brenier.certify._black_box import BlackBox
 from brenier.certify._certificate import Certificate, Cost, Truth
 from brenier.certify._defect import defect_bounds
 from brenier.certify._potential import own_potential
-from brenier.certify._pushforward import pushforward_tests, relative_entropy
+from brenier.certify._target_tests import relative_entropy, target_tests
 from brenier.certify._verdict import verdict
 from brenier.certify._witnesses import Asymmetry, Ring, jacobian_asymmetry, monotonicity, ring_test
 from brenier.measures import AbstractMeasure, Empirical
@@ -202,7 +202,7 @@ def _certificate(
     pairs = monotonicity(x, tx, defect.points_moved, settings.level, random)
     tests = None
     if y is not None:
-        tests = pushforward_tests(
+        tests = target_tests(
             tx,
             y,
             random,

@@ -1,7 +1,6 @@
 """What an audit found: numbers, bounds, verdicts, and how they were had."""
 
 import dataclasses
-import importlib
 import math
 import os
 from dataclasses import dataclass, field
@@ -12,8 +11,9 @@ import numpy as np
 
 from brenier._json import json_text
 from brenier.certify._defect import Defect
-from brenier.certify._pushforward import Pushforward
+from brenier.certify._target_tests import TargetTests
 from brenier.certify._witnesses import Asymmetry, Monotonicity, Ring
+from brenier.certify.page import certificate_page
 
 # Arrays that stand for pictures, not for a table of numbers.
 _PICTURES = {("asymmetry", "points"), ("asymmetry", "values")}
@@ -70,7 +70,7 @@ class Certificate:
     asymmetry: Asymmetry | None
     monotonicity: Monotonicity
     ring: Ring | None
-    pushforward: Pushforward | None
+    pushforward: TargetTests | None
     truth: Truth | None
     verdict: Verdict
     how: dict[str, Any]
@@ -90,8 +90,7 @@ class Certificate:
 
     def to_html(self, path: str | os.PathLike[str] | None = None) -> str:
         """The report, one HTML page that needs nothing else; written to ``path`` where given."""
-        # The report stands above this room; fetched by name, as the public face does.
-        page: str = importlib.import_module("brenier.report").certificate_page(self)
+        page = certificate_page(self)
         if path is not None:
             Path(path).write_text(page, encoding="utf-8")
         return page

@@ -6,7 +6,7 @@ from scipy.special import ndtri
 
 from brenier.certify._certificate import Verdict
 from brenier.certify._defect import Defect
-from brenier.certify._pushforward import Pushforward
+from brenier.certify._target_tests import TargetTests
 from brenier.certify._witnesses import Ring
 
 # Of the energy between image and target: what a stretch of one axis of two by 20 % has.
@@ -17,7 +17,7 @@ def verdict(
     defect: Defect,
     cost: float,
     ring: Ring | None,
-    pushforward: Pushforward | None,
+    pushforward: TargetTests | None,
     *,
     tolerance: float,
 ) -> Verdict:
@@ -71,7 +71,7 @@ def _remedy(defect: Defect, cost: float, tolerance: float) -> str:
     return f"about {max(math.ceil(min(needed)), defect.n + 1):,} points would decide"
 
 
-def _target(tests: Pushforward, level: float) -> tuple[str, str]:
+def _target(tests: TargetTests, level: float) -> tuple[str, str]:
     p_value = min(tests.p_value, tests.stein_p_value) if tests.stein_p_value >= 0 else tests.p_value
     # Two tests at the level of one: each at half of it.
     asked = (1.0 - level) / (2.0 if tests.stein_p_value >= 0 else 1.0)

@@ -19,7 +19,7 @@ _KL_POINTS, _KL_DIMENSION = 2000, 20
 
 
 @dataclass(frozen=True)
-class Pushforward:
+class TargetTests:
     """T#μ against the target ν. MATH_5 (5.8).
 
     Attributes:
@@ -45,7 +45,7 @@ class Pushforward:
     tested: int
 
 
-def pushforward_tests(
+def target_tests(
     tx: np.ndarray,
     y: np.ndarray,
     random: np.random.Generator,
@@ -53,7 +53,7 @@ def pushforward_tests(
     level: float,
     target: AbstractMeasure | None = None,
     kl: tuple[float, float] = (np.nan, np.nan),
-) -> Pushforward:
+) -> TargetTests:
     """Tests of images tx (n, d) against y (m, d), and against ``target`` where it has a score."""
     first, second = (_some(cloud, _TESTED, random) for cloud in (tx, y))
     effect, p_value, spread = _energy_permutations(first, second, level, random)
@@ -64,7 +64,7 @@ def pushforward_tests(
     stein = np.nan
     if target is not None and target.has_density:
         stein = _stein_p_value(first, np.asarray(target.score(first)), random)
-    return Pushforward(
+    return TargetTests(
         energy_distance=float(energy_distance_squared(jnp.asarray(many), jnp.asarray(others))),
         effect=effect,
         effect_upper=effect + spread,
