@@ -2,7 +2,6 @@
 
 from brenier.certify._assignment_test import AssignmentTest, assignment_test, paired_closer
 from brenier.certify._audit import audit, audit_pairs
-from brenier.certify._black_box import BlackBox
 from brenier.certify._certificate import Certificate, Cost, Truth, Verdict
 from brenier.certify._defect import Defect, Growth
 from brenier.certify._target_tests import TargetTests
@@ -11,7 +10,6 @@ from brenier.certify._witnesses import Asymmetry, Monotonicity, Ring, jacobian_a
 __all__ = [
     "AssignmentTest",
     "Asymmetry",
-    "BlackBox",
     "Certificate",
     "Cost",
     "Defect",

@@ -1,4 +1,4 @@
-"""What an audit found: numbers, bounds, verdicts, and how they were had."""
+"""What an audit found: numbers, bounds, verdicts, and how they were computed."""
 
 import dataclasses
 import math
@@ -15,7 +15,7 @@ from brenier.certify._target_tests import TargetTests
 from brenier.certify._witnesses import Asymmetry, Monotonicity, Ring
 from brenier.certify.page import certificate_page
 
-# Arrays that stand for pictures, not for a table of numbers.
+# Arrays that are kept for the figures and left out of ``to_dict``.
 _PICTURES = {("asymmetry", "points"), ("asymmetry", "values")}
 
 
@@ -60,9 +60,10 @@ class Verdict:
 class Certificate:
     """How far a map is from optimal, and whether it reaches its target.
 
-    Sections that could not be had are None: ``asymmetry`` and ``ring`` without a map,
-    ``pushforward`` without a target, ``truth`` without the true map. ``how`` says what was done,
-    with the key and the versions; ``samples`` holds points for pictures (x, tx, and y).
+    Sections that could not be computed are None: ``asymmetry`` and ``ring`` without a map (a ring
+    also where there is no asymmetry), ``pushforward`` (tests of the target) without a target,
+    ``truth`` without the true map. ``how`` says what was done, with the key and the versions;
+    ``samples`` holds the points for the figures (x, tx, and y).
     """
 
     cost: Cost
@@ -77,7 +78,7 @@ class Certificate:
     samples: dict[str, np.ndarray] = field(repr=False)
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain numbers, strings and lists; NaN and infinity stay what they are."""
+        """Plain numbers, strings and lists; NaN and infinity are kept."""
         return {
             name: _plain(getattr(self, name), name)
             for name in (f.name for f in dataclasses.fields(self))

@@ -9,7 +9,7 @@ import jax
 import numpy as np
 
 from brenier._progress import Progress, ProgressCallback
-from brenier.certify import BlackBox, assignment_test, audit_pairs, jacobian_asymmetry
+from brenier.certify import assignment_test, audit_pairs, jacobian_asymmetry
 from brenier.cli._ddpm_maps import decoded, encoded, how, round_trip
 from brenier.cli._ddpm_train import ImageChoice, image_rows
 from brenier.images import ImageModel, bits_per_dimension
@@ -104,8 +104,8 @@ def audit_model(
     if settings.jacobians:
         progress(Progress(0, 0, "probing Jacobians"))
         # Loose is enough for the flow itself; differences need its rounding only.
-        box = BlackBox(model.encoder(tolerance=min(settings.tolerance, 1e-6)))
-        asymmetry = jacobian_asymmetry(box, x[: settings.jacobians])
+        encoder = model.encoder(tolerance=min(settings.tolerance, 1e-6))
+        asymmetry = jacobian_asymmetry(encoder, x[: settings.jacobians])
         result["asymmetry"] = {"mean": asymmetry.mean, "max": asymmetry.max, "n": asymmetry.n}
         rows["asymmetry of DE, mean (largest)"] = (
             f"{asymmetry.mean:.3g} ({asymmetry.max:.3g}) at {asymmetry.n} images"
