@@ -3,7 +3,7 @@
 import math
 from typing import TYPE_CHECKING
 
-from brenier.certify.page._traces import (
+from brenier.certify.page._plotly import (
     GREY,
     Spec,
     axis_of,
@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 
 
 def interval_figure(defect: "Defect", cost: float, tolerance: float | None) -> Spec:
-    """The certified interval of D, what it was made of, and the tolerance: relative where finite.
+    """The certified interval of D, the two means that it was made of, and the tolerance.
 
-    Not relative where the upper bound leaves room for W₂² = 0.
+    In per cent of W₂²; in absolute numbers where a finite upper bound does not exclude W₂² = 0.
     """
     relative = math.isfinite(defect.relative_upper) or not math.isfinite(defect.upper)
 
@@ -29,7 +29,7 @@ def interval_figure(defect: "Defect", cost: float, tolerance: float | None) -> S
         if not relative:
             return value
         if defect.relative_upper == 0.0:
-            return 0.0  # all of it is rounding, and W₂² may be 0
+            return 0.0  # nothing but rounding, and W₂² may be 0
         share = value / (cost - value) if value < cost else (0.0 if value == 0.0 else math.inf)
         return 100.0 * share
 
@@ -114,7 +114,7 @@ def interval_figure(defect: "Defect", cost: float, tolerance: float | None) -> S
 
 
 def growth_figure(defect: "Defect") -> Spec:
-    """Δ_n against n; the bounds; and the extrapolation, which is an estimate and no bound."""
+    """Δ_n against n, the certified bounds, and the extrapolated estimate."""
     sizes, means = [row.n for row in defect.growth], [row.mean for row in defect.growth]
     low, high = math.log10(sizes[0]) - 0.15, math.log10(sizes[-1]) + 0.35
     ends = [10**low, 10**high]

@@ -3,8 +3,8 @@
 from typing import TYPE_CHECKING
 
 from brenier.certify.page._defect_figures import growth_figure, interval_figure
+from brenier.certify.page._plotly import Spec
 from brenier.certify.page._point_figures import clouds_figure, map_figure
-from brenier.certify.page._traces import Spec
 from brenier.certify.page._views import Views
 from brenier.certify.page._witness_figures import asymmetry_figure, asymmetry_histogram, ring_figure
 
@@ -37,7 +37,7 @@ class NumberedFigures:
         self.drawn, self.views, self.count = drawn, views, 0
 
     def __call__(self, name: str, caption: str) -> str:
-        """The figure with its number and its caption (HTML); choices of axes where it has some."""
+        """The figure with its number and its caption (HTML), and lists to choose axes from."""
         self.count += 1
         layout = self.drawn[name]["layout"]
         choices = _axis_choices(self.views.labels) if layout.get("meta") else ""

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from brenier.certify.page._traces import (
+from brenier.certify.page._plotly import (
     GREY,
     Spec,
     axis_of,
@@ -52,7 +52,7 @@ def map_figure(x: np.ndarray, tx: np.ndarray, views: Views) -> Spec:
     start, end = start[:, chosen], end[:, chosen]
     gaps = np.full_like(start, np.nan)
     arrows = np.stack([start, end, gaps], axis=2).reshape(len(start), -1)
-    # The head of an arrow is no longer than the arrow, drawn some 600 pixels wide.
+    # The head of an arrow is no longer than the arrow; the figure is about 600 pixels wide.
     lengths = np.linalg.norm((end - start)[:2] / scales, axis=0)
     heads = np.zeros((len(chosen), 3))
     heads[:, 1] = np.minimum(600.0 * lengths, 8.0)

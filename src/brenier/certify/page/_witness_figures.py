@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from brenier.certify.page._traces import (
+from brenier.certify.page._plotly import (
     GREY,
     Spec,
     axis_of,
@@ -28,7 +28,7 @@ _QUANTILES = ("50 %", "90 %", "99 %")
 
 
 def asymmetry_figure(asymmetry: "Asymmetry", ring: "Ring | None", views: Views) -> Spec:
-    """Where DT is how asymmetric: its largest value marked, the ring drawn if it proves."""
+    """a(x) as a colour at each point; its largest value is marked, and a ring that proves it."""
     order = np.argsort(asymmetry.values[:_CLOUD])  # the darkest on top
     data = [
         choosable(
@@ -118,7 +118,7 @@ def asymmetry_histogram(asymmetry: "Asymmetry") -> Spec:
 
 
 def ring_figure(ring: "Ring") -> Spec:
-    """The ring and its images in its plane, both about their means: the shift is the cheaper."""
+    """The ring and its images in the plane of the ring, each about its mean."""
     around = ring.points - ring.points.mean(axis=0)
     plane = np.linalg.svd(around, full_matrices=False)[2][:2]
     x, t = (around @ plane.T).T, ((ring.images - ring.images.mean(axis=0)) @ plane.T).T
@@ -142,7 +142,7 @@ def ring_figure(ring: "Ring") -> Spec:
                 "hoverinfo": "skip",
             }
         )
-    # An image can lie right on a point: it is drawn as a circle about it.
+    # An image may lie on a point: drawn as a circle, it does not hide it.
     discs = (
         ("x<sub>j</sub>", x, {"size": 5, "color": BLUE}),
         (

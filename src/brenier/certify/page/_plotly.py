@@ -1,7 +1,8 @@
 """What the figures of a certificate share: axes, layouts and traces as plotly.js takes them.
 
-A trace with ``meta.columns`` holds its points along every direction of ``layout.meta.labels``;
-one with ``meta.margins`` the steps of each direction: the page's script shows the chosen two.
+Points in more than two dimensions can be seen along several directions (``layout.meta.labels``). A
+trace then carries all of them, as ``meta.columns`` (points) or ``meta.margins`` (histograms), and
+the page's script draws the two that the reader chooses.
 """
 
 import math
@@ -18,13 +19,14 @@ GREY, FAINT = "#5f6b76", "#e6e9ec"
 
 
 def choosable(columns: np.ndarray, trace: Spec) -> Spec:
+    """A trace of n points along v directions, (v, n): two are drawn, the others can be chosen."""
     kept = [short(column) for column in columns]
     meta = {"columns": kept} if len(kept) > 2 else {}
     return {"type": "scatter", "x": kept[0], "y": kept[1], **trace, "meta": meta}
 
 
 def short(values: np.ndarray) -> list[float | None]:
-    """Five digits of the range of the values, enough for a picture; gaps for NaN."""
+    """Values rounded to five digits of their range, enough for a picture; None for NaN."""
     spread = float(np.nanmax(values) - np.nanmin(values)) or float(np.nanmax(np.abs(values))) or 1.0
     digits = min(5 - math.floor(math.log10(spread)), 300)
     return [None if math.isnan(v) else round(v, digits) for v in values.tolist()]
@@ -98,7 +100,7 @@ def vertical_line(at: float, ink: str, dash: str) -> Spec:
 
 
 def line_label(text: str, at: float, left: bool) -> Spec:
-    """Beside the upper end of a vertical line, on its left or its right."""
+    """A text beside the upper end of a vertical line, on its left or its right."""
     return {
         "text": text,
         "x": at,
