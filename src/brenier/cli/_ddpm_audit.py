@@ -9,7 +9,7 @@ import jax
 import numpy as np
 
 from brenier._progress import Progress, ProgressCallback
-from brenier.certify import BlackBox, assignment_test, audit_pairs, jacobian_asymmetry
+from brenier.certify import assignment_test, audit_pairs, jacobian_asymmetry
 from brenier.cli._ddpm_choices import AuditChoice, ImageChoice
 from brenier.cli._ddpm_maps import decoded, encoded, round_trip
 from brenier.cli._ddpm_train import image_rows
@@ -92,8 +92,8 @@ def audit_model(
     if settings.jacobians:
         progress(Progress(0, 0, "probing Jacobians"))
         # Derivatives are those of the flow, at this tolerance or below, however codes were made.
-        box = BlackBox(model.encoder(tolerance=min(settings.maps.tolerance, 1e-6)))
-        asymmetry = jacobian_asymmetry(box, x[: settings.jacobians])
+        encoder = model.encoder(tolerance=min(settings.maps.tolerance, 1e-6))
+        asymmetry = jacobian_asymmetry(encoder, x[: settings.jacobians])
         result["asymmetry"] = {"mean": asymmetry.mean, "max": asymmetry.max, "n": asymmetry.n}
         rows["asymmetry of DE, mean (largest)"] = (
             f"{asymmetry.mean:.3g} ({asymmetry.max:.3g}) at {asymmetry.n} images"

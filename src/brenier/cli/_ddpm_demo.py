@@ -4,6 +4,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import jax
 import numpy as np
 
 from brenier._json import json_text
@@ -66,7 +67,7 @@ def run_ddpm_demo(
         for (name, model), own in zip(models, points, strict=True)
     ]
     write_grid(out / "pairs.png", grid)
-    result["pairs"] = paired_closer(*points, seed=seed)
+    result["pairs"] = paired_closer(*points, key=jax.random.key(seed))
     seconds = time.perf_counter() - started
     result |= {"seed": seed, "seconds": seconds, "folder": str(out)}
     with atomic_write(out / "summary.json") as handle:

@@ -42,7 +42,7 @@ from brenier.numerics._pairwise import (
     mean_distance,
     median_squared_distance,
 )
-from brenier.numerics._random import host_seed
+from brenier.numerics._random import host_seed, numpy_generator
 from brenier.numerics._self_transport import (
     SelfTransport,
     default_epsilon,
@@ -107,6 +107,7 @@ __all__ = [
     "marquardt_scale",
     "mean_distance",
     "median_squared_distance",
+    "numpy_generator",
     "on_all_cores",
     "over_points",
     "probed_squares",

@@ -1,4 +1,4 @@
-"""The one way from JAX's random keys to the generators of NumPy, SciPy and teneva."""
+"""The ways from JAX's random keys to the generators of NumPy, SciPy and teneva."""
 
 import jax
 import numpy as np
@@ -20,3 +20,13 @@ def host_seed(key: Key) -> int:
     """
     words = np.asarray(jax.random.key_data(check_key("key", key))).ravel()
     return int.from_bytes(words.astype(">u4").tobytes())
+
+
+def numpy_generator(key: Key) -> np.random.Generator:
+    """NumPy's generator, seeded with the data of the key: equal keys give equal draws.
+
+    >>> first, second = (numpy_generator(jax.random.key(0)).normal() for _ in range(2))
+    >>> first == second
+    True
+    """
+    return np.random.default_rng(np.asarray(jax.random.key_data(key)).ravel())

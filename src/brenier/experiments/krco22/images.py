@@ -110,7 +110,9 @@ def _trained(
     for own in seeds:
         found = {name: parts.pop(0) for name in _DOMAINS}
         samples = {name: np.array(part.pop("samples"), np.float32) for name, part in found.items()}
-        pairs = paired_closer(*(x.reshape(len(x), -1) for x in samples.values()), seed=own)
+        pairs = paired_closer(
+            *(x.reshape(len(x), -1) for x in samples.values()), key=jax.random.key(own)
+        )
         runs.append({"seed": own, **found, "pairs": pairs})
         grid = [(name, np.clip(0.5 * x[:16] + 0.5, 0.0, 1.0)) for name, x in samples.items()]
         (_folder(place, out, own) / "pairs.png").write_bytes(png_bytes(image_grid_figure(grid)))
@@ -300,7 +302,9 @@ def _closed_form(place: Path, out: Path, seed: int, progress: ProgressCallback) 
     ]
     (out / f"{place.name}-pairs.png").write_bytes(png_bytes(image_grid_figure(grid)))
     found["pairs"] = {
-        f"{first} and {second}": paired_closer(decoded[first], decoded[second], seed=seed)
+        f"{first} and {second}": paired_closer(
+            decoded[first], decoded[second], key=jax.random.key(seed)
+        )
         for i, first in enumerate(names)
         for second in names[i + 1 :]
     }

@@ -10,7 +10,7 @@ from brenier.certify._black_box import BlackBox
 from brenier.measures import AbstractMeasure, Gibbs
 from brenier.numerics import energy_distance_squared
 
-# Points of each cloud in a test: what its matrix of distances allows in a second.
+# Points of each cloud in a test: its matrix of distances then takes about a second.
 _TESTED = 1000
 _PERMUTATIONS = 999
 _MEASURED = 10_000
@@ -19,18 +19,19 @@ _KL_POINTS, _KL_DIMENSION = 2000, 20
 
 
 @dataclass(frozen=True)
-class Pushforward:
-    """T#μ against the target ν. MATH_5 (5.8).
+class TargetTests:
+    """Tests of the image T#μ against the target ν. MATH_5 (5.8).
 
     Attributes:
         energy_distance: 2E‖T(X) − Y‖ − E‖T(X) − T(X')‖ − E‖Y − Y'‖ ≥ 0, 0 only where T#μ = ν.
-        effect: that over 2E‖T(X) − Y‖, between 0 and 1.
-        effect_upper: what the effect is below, at the certificate's level (by the permutations).
+        effect: the energy distance divided by 2E‖T(X) − Y‖, between 0 and 1, corrected for bias.
+        effect_upper: a bound of the effect at the certificate's level, by the permutations.
         p_value: of a permutation test on ``tested`` points of each cloud.
-        sliced_w2: root mean squared W₂ of one-dimensional projections; ``sliced_w2_floor`` is that
-            of two samples of the target itself, of half the size.
+        sliced_w2: root mean squared W₂ of one-dimensional projections.
+        sliced_w2_floor: the same between two halves of the sample of the target.
         stein_p_value: of a kernel Stein test, where the target's score is known; else NaN.
         kl, kl_stderr: KL(T#μ | ν) where both densities are known and T is invertible; else NaN.
+        tested: how many points of each cloud the permutation test took.
     """
 
     energy_distance: float
@@ -45,7 +46,7 @@ class Pushforward:
     tested: int
 
 
-def pushforward_tests(
+def target_tests(
     tx: np.ndarray,
     y: np.ndarray,
     random: np.random.Generator,
@@ -53,7 +54,7 @@ def pushforward_tests(
     level: float,
     target: AbstractMeasure | None = None,
     kl: tuple[float, float] = (np.nan, np.nan),
-) -> Pushforward:
+) -> TargetTests:
     """Tests of images tx (n, d) against y (m, d), and against ``target`` where it has a score."""
     first, second = (_some(cloud, _TESTED, random) for cloud in (tx, y))
     effect, p_value, spread = _energy_permutations(first, second, level, random)
@@ -64,7 +65,7 @@ def pushforward_tests(
     stein = np.nan
     if target is not None and target.has_density:
         stein = _stein_p_value(first, np.asarray(target.score(first)), random)
-    return Pushforward(
+    return TargetTests(
         energy_distance=float(energy_distance_squared(jnp.asarray(many), jnp.asarray(others))),
         effect=effect,
         effect_upper=effect + spread,
@@ -98,7 +99,7 @@ def _some(cloud: np.ndarray, most: int, random: np.random.Generator) -> np.ndarr
 def _energy_permutations(
     first: np.ndarray, second: np.ndarray, level: float, random: np.random.Generator
 ) -> tuple[float, float, float]:
-    """The effect size without bias, its p-value, and the spread of the effect under chance."""
+    """The effect size less its bias, its p-value, and its spread under random labels."""
     pooled = np.concatenate([first, second])
     n, m = len(first), len(second)
     distances = cdist(pooled, pooled)
@@ -124,7 +125,7 @@ def _sliced(first: np.ndarray, second: np.ndarray, seed: int) -> float:
 
 
 def _stein_p_value(x: np.ndarray, score: np.ndarray, random: np.random.Generator) -> float:
-    """Of the kernel Stein test with k = (1 + ‖x − x'‖²/h²)^{-1/2}: wild bootstrap.
+    """p-value of the kernel Stein test with k = (1 + ‖x − x'‖²/h²)^{-1/2}, by a wild bootstrap.
 
     Liu, Lee, Jordan (2016), eq. 14; the inverse multiquadric of Gorham and Mackey (2017).
     """

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.stats import kstest
 
-from brenier.certify._pushforward import _stein_p_value, pushforward_tests
+from brenier.certify._target_tests import _stein_p_value, target_tests
 from brenier.measures import Gaussian
 
 _STANDARD = Gaussian.standard(2)
@@ -14,7 +14,7 @@ _STANDARD = Gaussian.standard(2)
 
 def _run(first, second, seed=0, target=None):
     random = np.random.default_rng(seed)
-    return pushforward_tests(first, second, random, level=0.95, target=target)
+    return target_tests(first, second, random, level=0.95, target=target)
 
 
 def test_p_values_are_uniform_where_the_target_is_reached():

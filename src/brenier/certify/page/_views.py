@@ -14,9 +14,12 @@ _COORDINATES = 12
 
 @dataclass(frozen=True)
 class Views:
-    """Directions to look along: ``labels`` (already escaped), ``spreads`` of the points there.
+    """The v directions that points can be seen along.
 
-    ``directions`` (d, v) and ``offsets`` (v,) take points (n, d) to the picture's axes.
+    Attributes:
+        labels: of the axes, already escaped.
+        spreads: the range of all points along each direction.
+        directions, offsets: (d, v) and (v,); a point x is shown at x @ directions − offsets.
     """
 
     labels: list[str]

@@ -19,11 +19,11 @@ from brenier.certify import (
     Defect,
     Growth,
     Monotonicity,
-    Pushforward,
     Ring,
+    TargetTests,
     Verdict,
 )
-from brenier.report import certificate_page
+from brenier.certify.page import certificate_page
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 EVIL = "<script>alert(1)</script>"
@@ -45,7 +45,7 @@ DEFECT = Defect(
     growth=(Growth(12, 16, 0.07), Growth(50, 4, 0.13), Growth(200, 1, 0.16)),
     estimate=0.185,
 )
-PUSHFORWARD = Pushforward(0.001, 0.0005, 0.002, 0.6, 0.04, 0.05, math.nan, math.nan, math.nan, 200)
+TARGET_TESTS = TargetTests(0.001, 0.0005, 0.002, 0.6, 0.04, 0.05, math.nan, math.nan, math.nan, 200)
 NOTHING = dataclasses.replace(
     DEFECT,
     lower=0.0,
@@ -84,7 +84,7 @@ def certificate(d: int = 3, n: int = 200) -> Certificate:
         ring=Ring(
             12, 10.0, 1e-5, 2e-4, 1e-16, True, tuple([0.0] * d), 1.0, ring, np.roll(ring, 1, axis=0)
         ),
-        pushforward=PUSHFORWARD,
+        pushforward=TARGET_TESTS,
         truth=None,
         verdict=Verdict("not optimal", "reached", "a ring says so", "no difference found"),
         how={
