@@ -140,7 +140,7 @@ class MirrorFlow(AbstractMethod[MirrorState, AbstractMap]):
     Deb25, "Wasserstein mirror gradient flows"; MATH_4 (4.8).
     """
 
-    # Anything, so that what has no gradient is told in words.
+    # Any: what has no gradient is refused below with an error that says so.
     functional: Any = KL(ExactScore())
     step_size: float = eqx.field(static=True, default=0.05)
     steps: int = eqx.field(static=True, default=20)
