@@ -45,8 +45,7 @@ def main(
             cells_of(task.control, "control"),
             cells_of(task.treated, "treated"),
             cells.SPACE,
-            False,
-            task.seed,
+            random_state=task.seed,
         )
         assert frame is not None  # there are more genes than components
         measures = cells.Measures(

@@ -2,7 +2,6 @@
 
 import dataclasses
 import warnings
-from collections.abc import Sequence
 from typing import Any
 
 import jax
@@ -11,18 +10,27 @@ import numpy as np
 import pandas as pd
 from sklearn.base import BaseEstimator
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
-from brenier._checks import check_at_least, check_points, check_positive
+from brenier._checks import check_at_least
 from brenier._progress import Progress, ProgressCallback
 from brenier._solution import Result
+from brenier._types import Key
 from brenier.certify import Certificate, audit
-from brenier.estimators._clouds import aligned, checked, column_names
-from brenier.estimators._generator_choice import Choice, Setting, choose, energy_score
-from brenier.estimators._latent import SCALINGS, SOURCES, Coordinates, fitted_source
-from brenier.estimators._watch import watched
-from brenier.flows import default_flow_epsilon, distil, sample_sinkhorn_flow
+from brenier.estimators._columns import (
+    column_names,
+    drawn_seed,
+    keep_columns,
+    kept_columns,
+    known_points,
+    training_points,
+)
+from brenier.estimators._generator_choice import choose, energy_score, run_flow
+from brenier.estimators._generator_settings import GeneratorSettings
+from brenier.estimators._progress_bar import watched
+from brenier.estimators._scaling import map_in_units, scaled_coordinates, source_in_units
+from brenier.estimators._source_law import fitted_source
+from brenier.flows import default_flow_epsilon, distil
 
 # Pairs of a latent point and a datum held at once while sampling.
 _PAIRS = 2**22
@@ -120,55 +128,38 @@ class Generator(BaseEstimator):
                 settings that are not what they should be, too few points for the folds.
 
         Warns:
-            ConvergenceWarning: Sinkhorn did not reach its tolerance; how far it is is said.
+            ConvergenceWarning: Sinkhorn did not reach its tolerance, and the marginal error is
+                given; or the network of ``distill`` failed.
         """
-        self._check_settings()
-        seed = int(check_random_state(self.random_state).randint(2**31 - 1))
+        settings = self._settings()
+        seed = settings.random_state
         names = column_names(X)
-        x = checked("X", X, None)
-        if self.components is not None and self.components > len(x):
-            raise ValueError(
-                f"components: got {self.components}; wants at most {len(x)}, the number of points."
-            )
-        coordinates = Coordinates.of(x, self.scaling)
-        z = coordinates.encode(x)
-        with watched(self.verbose, self.callback) as told:
-            choice = self._chosen(z, seed, told)
-            told(Progress(0, 0, "Sinkhorn"))
-            law = fitted_source(choice.source, z, self.components, seed)
-            epsilon = choice.epsilon or choice.ratio * default_flow_epsilon(z)
-            solution = sample_sinkhorn_flow(
-                law,
-                z,
-                epsilon=epsilon,
-                time=choice.time,
-                debias=self.debias,
-                seed=seed,
-                throw=False,
-            )
-            source = coordinates.source(law, x.dtype)
-            map = coordinates.map(solution.map, x.dtype)
+        x = training_points("X", X)
+        settings.check_components(len(x))
+        coordinates = scaled_coordinates(x, settings.scaling)
+        z = np.asarray(coordinates.encode_source(jnp.asarray(x)), x.dtype)
+        with watched(self.verbose, self.callback) as tell:
+            choice = choose(z, settings, tell)
+            tell(Progress(0, 0, "Sinkhorn"))
+            law = fitted_source(choice.source, z, settings.components, random_state=seed)
+            epsilon = choice.epsilon_for(default_flow_epsilon(z))
+            flow = run_flow(z, law, settings, epsilon=epsilon, time=choice.time)
             self._forget()
-            self.map_ = map
-            self.source_ = source
+            self.map_ = map_in_units(flow.map, coordinates, x.dtype)
+            self.source_ = source_in_units(law, coordinates, x.dtype)
             self.source_name_, self.epsilon_, self.time_ = choice.source, epsilon, choice.time
-            self.solution_ = dataclasses.replace(solution, map=map)
-            self.n_features_in_ = x.shape[1]
-            if names is not None:
-                self.feature_names_in_ = np.asarray(names, dtype=object)
+            self.solution_ = dataclasses.replace(flow, map=self.map_)
+            keep_columns(self, x.shape[1], names)
             if choice.table is not None:
                 self.cv_results_ = choice.table
+            # Interrupted from here on, the exact map is there to be used.
             if self.distill:
-                told(Progress(0, 0, "distilling"))
-                self.exact_map_ = map
-                self.distillation_ = distil(
-                    map, source, key=jax.random.key(seed), widths=self.widths, throw=False
-                )
-                self.map_ = self.distillation_.map
-        if solution.result is Result.not_converged:
+                tell(Progress(0, 0, "distilling"))
+                self._distill(jax.random.key(seed))
+        if flow.result is Result.not_converged:
             warnings.warn(
-                f"Sinkhorn stopped at a marginal error of {solution.stats['error']:.2g} after "
-                f"{solution.stats['iterations']} iterations; take a larger epsilon.",
+                f"Sinkhorn stopped at a marginal error of {flow.stats['error']:.2g} after "
+                f"{flow.stats['iterations']} iterations; take a larger epsilon.",
                 ConvergenceWarning,
                 stacklevel=2,
             )
@@ -185,10 +176,9 @@ class Generator(BaseEstimator):
         """
         check_is_fitted(self)
         check_at_least("n_samples", n_samples, 0)
-        seed = int(check_random_state(random_state).randint(2**31 - 1))
-        values = self._generated(n_samples, seed)
-        names = vars(self).get("feature_names_in_")
-        return values if names is None else pd.DataFrame(values, columns=list(names))
+        values = self._generated(n_samples, drawn_seed(random_state))
+        names = kept_columns(self)
+        return values if names is None else pd.DataFrame(values, columns=names)
 
     def score(self, X: Any, y: None = None) -> float:
         """Minus the squared energy distance of X (n, d) and as many points generated, unbiased.
@@ -196,7 +186,7 @@ class Generator(BaseEstimator):
         Higher is better; about 0 where nothing is left to learn. For data not fitted on; the same
         latent points at each call. y is there for pipelines.
         """
-        x = self._points("X", X)
+        x = known_points(self, "X", X, min_points=2)
         return energy_score(self._generated(max(_SCORED, len(x)), 0), x)
 
     def audit(self, X: Any, *, level: float = 0.95, budget: float = 20.0) -> Certificate:
@@ -204,11 +194,9 @@ class Generator(BaseEstimator):
 
         As ``brenier.audit`` of ``map_`` from ``source_``; ``random_state`` gives its key.
         """
-        x = self._points("X", X)
-        seed = int(check_random_state(self.random_state).randint(2**31 - 1))
-        return audit(
-            self.map_, self.source_, x, key=jax.random.key(seed), level=level, budget=budget
-        )
+        x = known_points(self, "X", X, min_points=2)
+        key = jax.random.key(drawn_seed(self.random_state))
+        return audit(self.map_, self.source_, x, key=key, level=level, budget=budget)
 
     def _generated(self, n: int, seed: int) -> np.ndarray:
         latent = np.asarray(self.source_.sample(jax.random.key(seed), n))
@@ -225,43 +213,29 @@ class Generator(BaseEstimator):
             made[start : start + block] = np.asarray(self.map_(jnp.asarray(filled)))[: len(part)]
         return made
 
-    def _points(self, name: str, value: Any) -> np.ndarray:
-        check_is_fitted(self)
-        names = vars(self).get("feature_names_in_")
-        points = aligned(name, value, None if names is None else list(names))
-        return check_points(name, points, dimension=self.n_features_in_, min_points=2)
-
-    def _chosen(self, z: np.ndarray, seed: int, told: ProgressCallback) -> Choice:
-        setting = Setting(
-            self.source, self.epsilon, self.time, self.debias, self.components, self.folds, seed
+    def _settings(self) -> GeneratorSettings:
+        return GeneratorSettings(
+            source=self.source,
+            epsilon=self.epsilon,
+            time=self.time,
+            scaling=self.scaling,
+            debias=self.debias,
+            components=self.components,
+            folds=self.folds,
+            widths=self.widths,
+            random_state=drawn_seed(self.random_state),
         )
-        return choose(z, setting, told)
 
-    def _check_settings(self) -> None:
-        if self.source not in (*SOURCES, "cv"):
-            raise ValueError(f"source: got {self.source!r}; wants one of {[*SOURCES, 'cv']}.")
-        if self.scaling not in SCALINGS:
-            raise ValueError(f"scaling: got {self.scaling!r}; wants one of {list(SCALINGS)}.")
-        if isinstance(self.epsilon, str):
-            if self.epsilon not in ("rule", "cv"):
-                raise ValueError(f"epsilon: got {self.epsilon!r}; wants a number, 'rule' or 'cv'.")
-        else:
-            check_positive("epsilon", self.epsilon)
-        if isinstance(self.time, str):
-            if self.time != "cv":
-                raise ValueError(f"time: got {self.time!r}; wants a number, None or 'cv'.")
-        elif self.time is not None:
-            check_positive("time", self.time)
-        if self.components is not None:
-            check_at_least("components", self.components, 1)
-        check_at_least("folds", self.folds, 2)
-        if not isinstance(self.widths, Sequence) or not self.widths or min(self.widths) < 1:
-            raise ValueError(
-                f"widths: got {self.widths}; wants at least one positive width, as (128, 64)."
-            )
+    def _distill(self, key: Key) -> None:
+        """Put a network in the place of the map, which stays beside it."""
+        self.exact_map_ = self.map_
+        self.distillation_ = distil(
+            self.exact_map_, self.source_, key=key, widths=self.widths, throw=False
+        )
+        self.map_ = self.distillation_.map
 
     def _forget(self) -> None:
         """Drop what an earlier fit left and this one may not set."""
-        for name in ("feature_names_in_", "cv_results_", "distillation_", "exact_map_"):
+        for name in ("cv_results_", "distillation_", "exact_map_"):
             if name in vars(self):
                 delattr(self, name)

@@ -1,52 +1,32 @@
 """The Monge map behind scikit-learn's interface."""
 
-import dataclasses
 import warnings
-from collections.abc import Sequence
 from typing import Any
 
 import equinox as eqx
 import jax
-import jax.numpy as jnp
 import numpy as np
-from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin, clone
+from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
-from brenier._checks import check_points
-from brenier._progress import Progress, ProgressCallback
-from brenier._solution import Result, Solution
-from brenier._types import Key
+from brenier._progress import ProgressCallback
+from brenier._solution import Result
 from brenier.certify import Certificate, audit
-from brenier.estimators._capacity import gain_over_gaussian
-from brenier.estimators._clouds import aligned, column_names
-from brenier.estimators._components import Components, dense, opened, principal_components
-from brenier.estimators._large import MOST_POINTS, sampled
-from brenier.estimators._stop import Look, best_stop
-from brenier.estimators._watch import watched
-from brenier.flows import AbstractMethod, ConstrainedDrift, HeldOutDual, SemiDual, solve
+from brenier.estimators._candidate import common_precision, fit_all
+from brenier.estimators._cloud import MOST_POINTS
+from brenier.estimators._columns import drawn_seed, keep_columns, kept_columns, known_points
+from brenier.estimators._components import dense, opened
+from brenier.estimators._default_candidates import default_candidates
+from brenier.estimators._learned_map import learned_map
+from brenier.estimators._pair import Layout, read_pair
+from brenier.estimators._progress_bar import watched
+from brenier.estimators._selection import select
+from brenier.estimators._standard_data import StandardData
+from brenier.flows import AbstractMethod, HeldOutDual
 from brenier.io import Cells
-from brenier.maps import AbstractMap, AffineMap, GradientMap, Pushforward, SubspaceMap
-from brenier.measures import AbstractMeasure, Empirical
-from brenier.potentials import ICNN, Preconditioned
-
-# Held-out points a side: they tell apart two maps whose dual values differ by some 1e-4.
-_HELD_OUT, _HELD_OUT_SHARE = 8192, 8
-# Below this many points a side none can be spared.
-_FEW = 64
-# Points drawn from a target that is not a cloud.
-_DRAWN = 16_384
-# Steps for each point of the smaller cloud: few points are learned by heart in many steps.
-_STEPS_A_POINT, _FEWEST_STEPS, _MOST_STEPS = 0.25, 1000, 5000
-# Points a step: half of them where there are few, so that a step is not the same each time.
-_BATCH, _LEAST_BATCH = 1024, 64
-# Coordinates a step, at most: past 128 dimensions a step costs no more than there.
-_BATCH_FLOATS = 2**17
-# How sharply the units bend at the start, over d: in few dimensions they can tell fine details.
-_SHARPNESS, _LEAST_SHARPNESS, _MOST_SHARPNESS = 20.0, 2.0, 10.0
-# In the plane more of them than the map has bends cost accuracy.
-_PIECES_A_DIMENSION, _FEWEST_PIECES, _MOST_PIECES = 16, 32, 128
+from brenier.maps import AbstractMap, SubspaceMap
+from brenier.measures import AbstractMeasure
 
 
 class MongeMap(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
@@ -142,104 +122,26 @@ class MongeMap(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
             ConvergenceWarning: the fit failed; ``solution_.result`` says why, and ``map_`` is the
                 best map seen.
         """
-        X, Y = (opened(name, value, self.layer, self.obsm) for name, value in (("X", X), ("Y", Y)))
-        seed = check_random_state(self.random_state).randint(2**31 - 1)
-        space = principal_components(X, Y, self.components, self.obsm is not None, seed)
-        if space is not None:
-            return self._fit_within(space)
-        X, Y = dense(X), dense(Y)
-        draw_key, *split_keys, start_key, run_key = jax.random.split(jax.random.key(seed), 5)
-        names = column_names(X)
-        source = sampled("X", X, None, seed)
-        x = source.points
-        cloud = _drawn(Y, draw_key) if isinstance(Y, AbstractMeasure) else aligned("Y", Y, names)
-        goal = sampled("Y", cloud, x.shape[1], seed + 1)
-        y = goal.points
-        d, dtype = x.shape[1], np.result_type(x, y)
-        coordinates = Preconditioned.gaussian(
-            source.mean, source.covariance, goal.mean, goal.covariance
+        seed = drawn_seed(self.random_state)
+        draw, *split, start, run = jax.random.split(jax.random.key(seed), 5)
+        layout = Layout(self.components, self.layer, self.obsm)
+        pair = read_pair(X, Y, layout, random_state=seed, key=draw)
+        coordinates = pair.coordinates
+        candidates = default_candidates(
+            pair, method=self.method, widths=self.widths, pieces=self.pieces, key=start
         )
-        follows_density = isinstance(Y, AbstractMeasure) and Y.has_density
-        if self.method is None and not follows_density and min(len(x), len(y)) < _FEW:
-            # None can be held out to tell whether a map that bends is better.
-            linear = GradientMap(_cast(coordinates, dtype))
-            return self._keep(linear, Solution(linear, Result.successful, {"steps": 0}), names)
-        method = self.method or _default_method(follows_density, min(len(x), len(y)), d)
-        # The semi-dual averages over thousands of steps: single precision is enough, and faster.
-        working = jnp.float32 if isinstance(method, SemiDual) else jnp.float64
-        u, u_held = _split(split_keys[0], coordinates.encode_source(jnp.asarray(x)).astype(working))
-        v, v_held = _split(split_keys[1], coordinates.encode_target(jnp.asarray(y)).astype(working))
-        target: AbstractMeasure = Empirical(v)
-        if follows_density and not isinstance(method, SemiDual):
-            target = Pushforward(Y, _target_encoder(coordinates))
-        pieces = self.pieces
-        if pieces is None:
-            pieces = int(np.clip(_PIECES_A_DIMENSION * d, _FEWEST_PIECES, _MOST_PIECES))
-        network = ICNN.identity(
-            start_key,
-            d,
-            self.widths,
-            activation="squareplus",
-            pieces=pieces,
-            sharpness=float(np.clip(_SHARPNESS / d, _LEAST_SHARPNESS, _MOST_SHARPNESS)),
-        )
-        start = _cast(network, working)
-        looks: list[Look] = []
+        precision = common_precision(candidates)
+        data = StandardData.of(pair, coordinates, precision, keys=(split[0], split[1]))
         with watched(self.verbose, self.callback) as watch:
-
-            def tell(progress: Progress) -> None:
-                assert isinstance(progress.map, GradientMap)
-                looks.append(Look(progress.map.potential, progress.metric))
-                watch(progress)
-
-            solution = solve(
-                Empirical(u),
-                target,
-                method=method,
-                initial=GradientMap(start),
-                key=run_key,
-                metric=HeldOutDual(u_held, v_held),
-                callback=tell,
-                throw=False,
-            )
-        potential, stats = solution.map.potential, solution.stats
-        kept = best_stop(looks, u_held, v_held)
-        if kept is not None:
-            potential, stats = kept.potential, {**stats, "best_metric": kept.dual}
-        if self.method is None and not follows_density:
-            gain = gain_over_gaussian(potential, u_held, v_held)
-            stats = {**stats, "gain": gain.value, "gain_stderr": gain.stderr}
-            potential = potential if gain.clear else coordinates.potential
-        learned = dataclasses.replace(coordinates, potential=potential)
-        solution = dataclasses.replace(solution, stats=stats)
-        self._keep(GradientMap(_cast(learned, dtype)), solution, names)
-        if solution.result is Result.interrupted:
+            fits = fit_all(candidates, data, key=run, callback=watch)
+        selection = select([fit.potential for fit in fits], data.u_held, data.v_held)
+        self.solution_ = learned_map(pair, coordinates, fits, selection)
+        self.map_ = self.solution_.map
+        keep_columns(self, self.map_.dimension, pair.names)
+        if self.solution_.result is Result.interrupted:
             raise KeyboardInterrupt
-        if solution.result.failed:
-            warnings.warn(solution.result.value, ConvergenceWarning, stacklevel=2)
-        return self
-
-    def _fit_within(self, space: Components) -> "MongeMap":
-        """Learn the map in principal components, and put it into the space they are of."""
-        inner = clone(self).set_params(components=None, layer=None, obsm=None)
-        try:
-            inner.fit(space.x, space.y)
-        finally:  # an interrupted fit too leaves the best map seen
-            if "map_" in vars(inner):
-                self._keep(space.around(inner.map_), inner.solution_, space.names)
-        return self
-
-    def _keep(
-        self, map: GradientMap | SubspaceMap, solution: Solution, names: Sequence[str] | None
-    ) -> "MongeMap":
-        """Hold what a fit has found."""
-        self.map_ = map
-        self.solution_ = dataclasses.replace(solution, map=map)
-        self.n_features_in_ = map.dimension
-        if names is not None:
-            self.feature_names_in_ = np.asarray(names, dtype=object)
-        elif "feature_names_in_" in vars(self):
-            del self.feature_names_in_
+        if self.solution_.result.failed:
+            warnings.warn(self.solution_.result.value, ConvergenceWarning, stacklevel=2)
         return self
 
     def transform(self, X: Any) -> np.ndarray:
@@ -267,8 +169,8 @@ class MongeMap(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         """
         map, x = self._seen("X", X)
         y = Y if Y is None or isinstance(Y, AbstractMeasure) else self._seen("Y", Y)[1]
-        seed = check_random_state(self.random_state).randint(2**31 - 1)
-        return audit(map, x, y, key=jax.random.key(seed), level=level, budget=budget)
+        key = jax.random.key(drawn_seed(self.random_state))
+        return audit(map, x, y, key=key, level=level, budget=budget)
 
     def _moved(self, name: str, value: Any, *, inverse: bool) -> np.ndarray:
         points = self._points(name, value)
@@ -291,48 +193,10 @@ class MongeMap(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
     def _points(self, name: str, value: Any) -> Any:
         """Checked points (n, d): an array, or a sparse matrix where the map is of components."""
         check_is_fitted(self)
-        names = vars(self).get("feature_names_in_")
         value = opened(name, value, self.layer, self.obsm)
         if isinstance(value, Cells):
-            value = value.aligned(None if names is None else list(names), "the fitted map")
+            value = value.aligned(kept_columns(self), "the fitted map")
             if isinstance(self.map_, SubspaceMap) and value.values.shape[1] == self.n_features_in_:
                 return value.in_memory().values
             value = dense(value)
-        points = aligned(name, value, None if names is None else list(names))
-        return check_points(name, points, dimension=self.n_features_in_)
-
-
-def _default_method(follows_density: bool, points: int, dimension: int) -> AbstractMethod:
-    if follows_density:
-        return ConstrainedDrift(step_size=0.4, final_step_size=0.05, steps=40, particles=512)
-    steps = int(np.clip(_STEPS_A_POINT * points, _FEWEST_STEPS, _MOST_STEPS))
-    most = max(_LEAST_BATCH, min(_BATCH, _BATCH_FLOATS // dimension))
-    return SemiDual(steps=steps, batch=int(np.clip(points // 2, _LEAST_BATCH, most)))
-
-
-def _drawn(measure: AbstractMeasure, key: Key) -> np.ndarray:
-    """The atoms of a cloud without weights, or points drawn from the measure."""
-    if isinstance(measure, Empirical) and measure.weights is None:
-        return np.asarray(measure.points)
-    return np.asarray(measure.sample(key, _DRAWN))
-
-
-def _split(key: Key, points: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """Points to learn from and points held out; all of them twice where they are few."""
-    if len(points) < _FEW:
-        return points, points
-    held = min(_HELD_OUT, len(points) // _HELD_OUT_SHARE)
-    shuffled = jax.random.permutation(key, points)
-    return shuffled[held:], shuffled[:held]
-
-
-def _target_encoder(coordinates: Preconditioned) -> AffineMap:
-    """y ↦ M⁻ᵀ(y − b)/s."""
-    matrix = jnp.linalg.inv(coordinates.matrix.T) / coordinates.scale
-    return AffineMap(matrix, -matrix @ coordinates.target_shift)
-
-
-def _cast(tree: Any, dtype: Any) -> Any:
-    """The same tree with its floating arrays in another precision."""
-    floats, rest = eqx.partition(tree, eqx.is_inexact_array)
-    return eqx.combine(jax.tree.map(lambda leaf: leaf.astype(dtype), floats), rest)
+        return known_points(self, name, value)
