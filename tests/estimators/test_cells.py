@@ -10,7 +10,7 @@ from scipy import sparse
 import brenier
 from brenier import MongeMap
 from brenier.estimators import principal_components
-from brenier.estimators._selection import gain_over_gaussian
+from brenier.estimators.candidates._selection import gain_over_gaussian
 from brenier.flows import SemiDual
 from brenier.io import cells_of
 from brenier.maps import SubspaceMap
@@ -68,7 +68,7 @@ def test_cells_on_the_disk_give_the_same_map(fitted, tmp_path, monkeypatch):
 
 
 def test_components_of_cells_on_the_disk_are_those_of_a_sample(tmp_path, monkeypatch):
-    monkeypatch.setattr("brenier.estimators._components._MOST_ROWS", 60)
+    monkeypatch.setattr("brenier.estimators.data._components._MOST_ROWS", 60)
     X.write_h5ad(tmp_path / "x.h5ad")
     on_disk = anndata.read_h5ad(tmp_path / "x.h5ad", backed="r")
     parts = [cells_of(cells, "c") for cells in (on_disk, Y)]

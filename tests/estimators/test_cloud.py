@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from brenier.estimators import _cloud
-from brenier.estimators._covariance import shrunk_covariance
+from brenier.estimators.data import _cloud
+from brenier.estimators.data._covariance import shrunk_covariance
 
 RANDOM = np.random.default_rng(0)
 POINTS = (RANDOM.normal(size=(5000, 3)) @ RANDOM.normal(size=(3, 3)) + 4.0).astype(np.float32)

@@ -13,8 +13,8 @@ from sklearn.preprocessing import StandardScaler
 import brenier
 from brenier import MongeMap
 from brenier._solution import Result
-from brenier.estimators._covariance import shrunk_covariance
-from brenier.estimators._default_candidates import default_method
+from brenier.estimators.candidates._defaults import default_method
+from brenier.estimators.data._covariance import shrunk_covariance
 from brenier.flows import ConstrainedDrift, FirstOrder, HeldOutDual, SemiDual
 from brenier.measures import Empirical, Gaussian
 from brenier.numerics import gaussian_map_matrix

@@ -17,7 +17,8 @@ from brenier._progress import Progress, ProgressCallback
 from brenier._solution import Result
 from brenier._types import Key
 from brenier.certify import Certificate, audit
-from brenier.estimators._columns import (
+from brenier.estimators._progress_bar import watched
+from brenier.estimators.data import (
     column_names,
     drawn_seed,
     keep_columns,
@@ -25,11 +26,16 @@ from brenier.estimators._columns import (
     known_points,
     training_points,
 )
-from brenier.estimators._generator_choice import choose, energy_score, run_flow
-from brenier.estimators._generator_settings import GeneratorSettings
-from brenier.estimators._progress_bar import watched
-from brenier.estimators._scaling import map_in_units, scaled_coordinates, source_in_units
-from brenier.estimators._source_law import fitted_source
+from brenier.estimators.generation import (
+    GeneratorSettings,
+    choose,
+    energy_score,
+    fitted_source,
+    map_in_units,
+    run_flow,
+    scaled_coordinates,
+    source_in_units,
+)
 from brenier.flows import default_flow_epsilon, distil
 
 # Pairs of a latent point and a datum held at once while sampling.
@@ -41,44 +47,47 @@ _SCORED = 4096
 
 
 class Generator(BaseEstimator):
-    """Samples like the data by *one* map: x ∼ e^{−f}, y = ∇φ(x), φ from Sinkhorn's flow.
+    """New samples like the data by one evaluation of a map of Gaussian points.
 
-    ``fit`` runs Sinkhorn between a Gaussian, or a mixture, fitted to the data and the data
-    themselves, with its first-order bias taken back (MATH_4 (4.6)); ``sample`` evaluates the map
-    once, with no steps of a diffusion to compose. For Gaussian sources the map is the gradient of
-    one convex function: it is the Monge map onto what is generated, has an inverse, is saved by
+    x ∼ e^{−f}, y = ∇φ(x) (+ (ε/2)∇f(x) where the source is a mixture), φ from Sinkhorn's flow.
+    ``fit`` runs it between a Gaussian, or a mixture, fitted to the data and the data themselves,
+    with the first-order bias of ε taken back (MATH_4 (4.6)); ``sample`` evaluates the map once,
+    where a diffusion composes many steps. For Gaussian sources the map is the gradient of one
+    convex function: it is the Monge map onto what is generated, has an inverse, is saved by
     ``brenier.save`` and audited by ``audit``.
+
+    Not for images larger than some hundred pixels: distances do not see what a network sees
+    (``brenier ddpm``); not for columns that are categories.
 
     ε is the width over which the map averages data: as ε → 0 it gives the data back one by one, as
     it grows it gives one Gaussian. ``"rule"`` takes ½ median‖y_i − y_j‖²/√n; ``"cv"`` the multiple
     of it with the best energy distance to held-out data, worth its time beyond a few dimensions.
     From few points (hundreds) held-out distances are too noisy to choose by.
 
-    Not for images larger than some hundred pixels: distances do not see what a network sees
-    (``brenier ddpm``); not for columns that are categories.
-
     Args:
-        source: "isotropic" (one variance), "covariance", "mixture" of Gaussians, or "cv".
+        source: "isotropic" (a Gaussian of one variance), "covariance", "mixture" of Gaussians, or
+            "cv" to choose among them.
         epsilon: a number, in the units of ``scaling`` squared; "rule"; or "cv".
-        time: how long the flow runs, in rounds t = kε; None to its limit; or "cv" among both.
+        time: how long the flow runs, t = kε after k rounds; None for its limit; "cv" to choose.
         scaling: of the cost: "columns" by their deviations, "whitened" by their covariance, "none"
             for columns of one unit, as pixels.
-        debias: take the bias back; without it samples are shrunk by about ε.
+        debias: take the bias back; without it the variance of samples is too small by about ε.
         components: of the mixture; chosen by BIC, up to 8, when None.
-        distill: learn the map by a convex network, whose cost per sample does not grow with n.
+        distill: put a convex network in the place of the map, whose cost per sample does not grow
+            with n.
         widths: of that network's layers.
         folds: of the cross-validation.
         random_state: int, ``RandomState`` or None; the same int gives the same map.
         verbose: show a progress bar on stderr.
-        callback: told a ``Progress`` at each stage.
+        callback: called with a ``Progress`` at each stage.
 
     Attributes:
         map_: source to data; a ``GradientMap``, or a ``DebiasedMap`` for a mixture.
         source_: the law of the latent points, in coordinates where ``map_`` is a gradient.
         epsilon_, time_, source_name_: as chosen.
         solution_: the ``Solution`` of the flow: marginal error and iterations.
-        cv_results_: where something was chosen by cross-validation: columns of equal length.
-        distillation_: the ``Solution`` of the network, and ``exact_map_``, what it learned.
+        cv_results_: the scores of cross-validation, columns of equal length, where it chose.
+        distillation_: the ``Solution`` of the network, and ``exact_map_``, what it learned from.
         n_features_in_: d; and ``feature_names_in_``, the columns, where X was a data frame.
 
     >>> import numpy as np
@@ -121,7 +130,7 @@ class Generator(BaseEstimator):
         self.callback = callback
 
     def fit(self, X: Any, y: None = None) -> "Generator":
-        """Learn the map onto X (n, d), an array or a data frame; y is there for pipelines.
+        """Learn the map onto X (n, d), an array or a data frame; y is ignored.
 
         Raises:
             ValueError: entries that are no finite numbers, fewer than two points, constant columns,
@@ -184,7 +193,7 @@ class Generator(BaseEstimator):
         """Minus the squared energy distance of X (n, d) and as many points generated, unbiased.
 
         Higher is better; about 0 where nothing is left to learn. For data not fitted on; the same
-        latent points at each call. y is there for pipelines.
+        latent points at each call. y is ignored.
         """
         x = known_points(self, "X", X, min_points=2)
         return energy_score(self._generated(max(_SCORED, len(x)), 0), x)
@@ -192,7 +201,7 @@ class Generator(BaseEstimator):
     def audit(self, X: Any, *, level: float = 0.95, budget: float = 20.0) -> Certificate:
         """How far ``map_`` is from optimal, and whether it reaches fresh points X (n, d).
 
-        As ``brenier.audit`` of ``map_`` from ``source_``; ``random_state`` gives its key.
+        As ``brenier.audit`` of ``map_`` from ``source_``, with a key from ``random_state``.
         """
         x = known_points(self, "X", X, min_points=2)
         key = jax.random.key(drawn_seed(self.random_state))

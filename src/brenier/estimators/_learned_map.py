@@ -3,10 +3,9 @@
 from collections.abc import Sequence
 
 from brenier._solution import Solution
-from brenier.estimators._candidate import Fit
 from brenier.estimators._casting import cast
-from brenier.estimators._pair import Pair
-from brenier.estimators._selection import Selection
+from brenier.estimators.candidates import Fit, Selection
+from brenier.estimators.data import Pair
 from brenier.maps import AbstractMap, GradientMap
 from brenier.numerics import Coordinates
 from brenier.potentials import Preconditioned

@@ -13,16 +13,21 @@ from sklearn.utils.validation import check_is_fitted
 from brenier._progress import ProgressCallback
 from brenier._solution import Result
 from brenier.certify import Certificate, audit
-from brenier.estimators._candidate import common_precision, fit_all
-from brenier.estimators._cloud import MOST_POINTS
-from brenier.estimators._columns import drawn_seed, keep_columns, kept_columns, known_points
-from brenier.estimators._components import dense, opened
-from brenier.estimators._default_candidates import default_candidates
 from brenier.estimators._learned_map import learned_map
-from brenier.estimators._pair import Layout, read_pair
 from brenier.estimators._progress_bar import watched
-from brenier.estimators._selection import select
-from brenier.estimators._standard_data import StandardData
+from brenier.estimators.candidates import common_precision, default_candidates, fit_all, select
+from brenier.estimators.data import (
+    MOST_POINTS,
+    Layout,
+    StandardData,
+    dense,
+    drawn_seed,
+    keep_columns,
+    kept_columns,
+    known_points,
+    opened,
+    read_pair,
+)
 from brenier.flows import AbstractMethod, HeldOutDual
 from brenier.io import Cells
 from brenier.maps import AbstractMap, SubspaceMap
@@ -32,37 +37,41 @@ from brenier.measures import AbstractMeasure
 class MongeMap(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
     """The optimal transport map between two clouds, or from a cloud to a measure, as an estimator.
 
-    ``fit`` learns a convex potential φ; ``transform`` applies T = ∇φ, the map of least mean squared
-    displacement among those that carry the source onto the target (Brenier).
-
-    Clouds of more than 262,144 points, memory maps among them, are read block after block: their
-    moments are those of all points, and a random sample of that many is fitted, in memory that does
-    not grow with their number.
-
-    Data are standardised inside, so that φ starts at the closed-form map between the Gaussians of
-    the same means and covariances (shrunk after Chen et al., 2010); the fitted map takes and gives
-    points in the units of the data. From samples an input-convex network minimises the semi-dual
-    (``SemiDual``); to a measure with a density it follows the Wasserstein gradient flow of KL
-    (``ConstrainedDrift``). Points held out choose where to stop: the lowest dual value among the
-    maps whose images are as large as the target, within two standard errors.
+    T = ∇φ with φ = argmin over convex φ of J(φ) = E φ(X) + E φ*(Y): among all maps that carry the
+    law of X onto that of Y, the one of least mean squared displacement E‖T(X) − X‖² (Brenier).
+    ``fit`` learns φ, ``transform`` applies T.
 
     Not for a matching of a few points (``scipy.optimize.linear_sum_assignment``), nor for columns
     that are categories.
+
+    Inside, data are in standard coordinates, in which the closed-form map between Gaussians of the
+    same means and covariances (shrunk after Chen et al., 2010) is the identity; the fitted map
+    takes and gives points in the units of the data. What is learned depends on the target:
+
+    - From points an input-convex network minimises J (``SemiDual``). Points held out choose where
+      to stop, the lowest J among the maps whose images are as large as the target within two
+      standard errors; and whether to bend at all: the Gaussian map is kept unless the network's J
+      is lower by two standard errors, and where there are less than 64 points a side.
+    - To a measure with a density the network follows the Wasserstein gradient flow of KL
+      (``ConstrainedDrift``).
+    - With a ``method`` of your own, exactly that is done, and no comparison is made.
+
+    Clouds of more than 262,144 points, memory maps among them, are read block after block: the
+    moments are those of all points, and a random sample of that many is fitted.
 
     AnnData are points too: cells, whose coordinates are genes (matched by ``var_names``), or an
     embedding. Genes are many and cells few, so the map is learned in the leading principal
     components of both clouds together; what a cell has across them is kept, and moved by the
     difference of the means (``maps.SubspaceMap``). ``score`` and ``audit`` then look at the
-    components. With the default method, points that are held out decide whether the map bends: it
-    stays the Gaussian one unless another is better by two standard errors of the dual value.
+    components.
 
     Args:
-        method: what evolves the potential; chosen by the target and the number of points when None
-            (from samples 1000 to 5000 steps: seconds to minutes). ``SemiDual(steps=...)`` for less
-            time or for more.
+        method: what evolves the network, a method of ``flows``; None chooses one by the target and
+            the number of points (from points, 1000 to 5000 steps: seconds to minutes).
+            ``SemiDual(steps=...)`` for less time or for more.
         widths: of the network's layers.
-        pieces: of the maximum that the network adds to them, 0 for none; None: 16 a dimension,
-            between 32 and 128.
+        pieces: affine pieces of the soft maximum beside the layers, 0 for none; None: 16 a
+            dimension, between 32 and 128.
         random_state: int, ``RandomState`` or None; the same int gives the same map.
         verbose: show a progress bar on stderr.
         callback: told a ``Progress`` after each of 20 blocks of steps.
@@ -73,10 +82,13 @@ class MongeMap(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
 
     Attributes:
         map_: the ``GradientMap`` of one convex potential; in components, a ``SubspaceMap``.
-        solution_: the ``Solution``: how the fit ended, and what it measured in standard units.
+        solution_: the ``Solution``: ``map_``, how the fit ended, and what it measured in standard
+            coordinates; ``stats["gain"]`` and its standard error, where the Gaussian map was
+            compared with.
         n_features_in_: d; and ``feature_names_in_``, the columns, where X was a data frame.
 
     >>> import numpy as np
+    >>> from brenier.flows import SemiDual
     >>> rng = np.random.default_rng(0)
     >>> X, Y = rng.normal(size=(200, 2)), 3.0 + 2.0 * rng.normal(size=(300, 2))
     >>> est = MongeMap(method=SemiDual(steps=20), widths=(8,), random_state=0).fit(X, Y)
@@ -145,15 +157,18 @@ class MongeMap(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         return self
 
     def transform(self, X: Any) -> np.ndarray:
-        """T(X), (n, d), in the dtype of X."""
+        """T(X) of points (n, d), in the dtype of X; 262,144 rows at a time."""
         return self._moved("X", X, inverse=False)
 
     def inverse_transform(self, X: Any) -> np.ndarray:
-        """T⁻¹(X) = ∇φ*(X), (n, d), in the dtype of X."""
+        """T⁻¹(X) = ∇φ*(X) of points (n, d) in the space of Y, in the dtype of X."""
         return self._moved("X", X, inverse=True)
 
     def score(self, X: Any, Y: Any) -> float:
-        """½E‖X‖² + ½E‖Y‖² − J(φ) ≤ ½W₂²: the dual value on these points; higher is better."""
+        """½E‖X‖² + ½E‖Y‖² − J(φ) ≤ ½W₂² on points X (n, d), Y (m, d): higher is better.
+
+        For points that were not fitted on; with equality at the Monge map between these.
+        """
         (map, x), (_, y) = self._seen("X", X), self._seen("Y", Y)
         dual = eqx.filter_jit(HeldOutDual(x, y))(map)
         halves = 0.5 * (np.sum(x**2, axis=1).mean() + np.sum(y**2, axis=1).mean())
@@ -164,8 +179,8 @@ class MongeMap(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
     ) -> Certificate:
         """How far the map is from optimal on fresh points X (n, d), and whether it reaches Y.
 
-        As ``brenier.audit``; ``random_state`` gives its key. The map is the gradient of a convex
-        function, optimal onto its own image: the question is whether that image is the target.
+        As ``brenier.audit``, with a key from ``random_state``. The map is the gradient of a convex
+        function, hence optimal onto its own image: the question is whether that is the target.
         """
         map, x = self._seen("X", X)
         y = Y if Y is None or isinstance(Y, AbstractMeasure) else self._seen("Y", Y)[1]
@@ -184,7 +199,7 @@ class MongeMap(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         return moved
 
     def _seen(self, name: str, value: Any) -> tuple[AbstractMap, np.ndarray]:
-        """The map and the points as a test sees them: in components where it was learned there."""
+        """The map and points to judge it by: in components where it was learned there."""
         points = self._points(name, value)
         if isinstance(self.map_, SubspaceMap):
             return self.map_.map, self.map_.coordinates(points)

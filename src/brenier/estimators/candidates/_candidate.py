@@ -11,7 +11,7 @@ import numpy as np
 from brenier._progress import ProgressCallback
 from brenier._solution import Result
 from brenier._types import Key
-from brenier.estimators._standard_data import StandardData
+from brenier.estimators.data import StandardData
 from brenier.potentials import AbstractPotential
 
 

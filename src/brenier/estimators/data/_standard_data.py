@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from brenier._types import Key, Points
-from brenier.estimators._pair import Pair
+from brenier.estimators.data._pair import Pair
 from brenier.maps import AffineMap, Pushforward
 from brenier.measures import AbstractMeasure
 from brenier.numerics import Coordinates

@@ -5,8 +5,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from brenier._checks import as_float_array, check_points
-from brenier.estimators._columns import training_points
-from brenier.estimators._covariance import lifted_covariance, shrunk_covariance
+from brenier.estimators.data._columns import training_points
+from brenier.estimators.data._covariance import lifted_covariance, shrunk_covariance
 
 # Points a side that a fit works on, at most: some five visits each in the default's steps, and
 # 50 MB in fifty dimensions in single precision.

@@ -3,11 +3,10 @@
 import numpy as np
 
 from brenier._types import Key
-from brenier.estimators._candidate import AbstractCandidate
-from brenier.estimators._gaussian_candidate import GaussianCandidate
-from brenier.estimators._network_candidate import NetworkCandidate
-from brenier.estimators._pair import Pair
-from brenier.estimators._standard_data import FEW
+from brenier.estimators.candidates._candidate import AbstractCandidate
+from brenier.estimators.candidates._gaussian import GaussianCandidate
+from brenier.estimators.candidates._network import NetworkCandidate
+from brenier.estimators.data import FEW, Pair
 from brenier.flows import AbstractMethod, ConstrainedDrift, SemiDual
 
 # Steps for each point of the smaller cloud: few points are learned by heart in many steps.

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from brenier._checks import check_at_least, check_positive
-from brenier.estimators._scaling import SCALINGS
-from brenier.estimators._source_law import SOURCES
+from brenier.estimators.generation._scaling import SCALINGS
+from brenier.estimators.generation._source_law import SOURCES
 
 
 @dataclass(frozen=True)

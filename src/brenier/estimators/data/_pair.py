@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 
 from brenier._types import Key
-from brenier.estimators._cloud import Cloud, read_cloud
-from brenier.estimators._columns import aligned, column_names
-from brenier.estimators._components import Components, dense, opened, principal_components
+from brenier.estimators.data._cloud import Cloud, read_cloud
+from brenier.estimators.data._columns import aligned, column_names
+from brenier.estimators.data._components import Components, dense, opened, principal_components
 from brenier.measures import AbstractMeasure, Empirical
 from brenier.numerics import Coordinates
 

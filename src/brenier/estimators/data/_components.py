@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from brenier._checks import check_at_least, check_points
-from brenier.estimators._columns import aligned, column_names
+from brenier.estimators.data._columns import aligned, column_names
 from brenier.io import BackedRows, Cells, cells_of, is_cells
 from brenier.maps import AbstractMap, SubspaceMap
 from brenier.measures import AbstractMeasure
@@ -26,7 +26,7 @@ class Components:
     Args:
         basis: B, (d, k), orthonormal columns.
         centre: a, (d,), the mean of all points of both (of those the components are fitted to).
-        shift: (I − BBᵀ)(mean of y − mean of x), (d,): what the means differ by across B.
+        shift: (I − BBᵀ)(mean of y − mean of x), (d,): the difference of the means across B.
         x, y: Bᵀ(x − a) and Bᵀ(y − a), in float64.
         names: of the d columns, where they have any.
         share: the part of the variance of both clouds together that lies along B.

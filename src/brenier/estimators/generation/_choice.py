@@ -10,8 +10,8 @@ import numpy as np
 
 from brenier._progress import Progress, ProgressCallback
 from brenier._solution import Solution
-from brenier.estimators._generator_settings import GeneratorSettings
-from brenier.estimators._source_law import SOURCES, fitted_source
+from brenier.estimators.generation._settings import GeneratorSettings
+from brenier.estimators.generation._source_law import SOURCES, fitted_source
 from brenier.flows import default_flow_epsilon, sample_sinkhorn_flow
 from brenier.measures import Gaussian, GaussianMixture
 from brenier.numerics import mean_distance

@@ -5,8 +5,8 @@ import numpy as np
 from brenier._progress import ProgressCallback
 from brenier._solution import Result
 from brenier._types import Key
-from brenier.estimators._candidate import AbstractCandidate, Fit
-from brenier.estimators._standard_data import StandardData
+from brenier.estimators.candidates._candidate import AbstractCandidate, Fit
+from brenier.estimators.data import StandardData
 from brenier.potentials import Quadratic
 
 

@@ -4,10 +4,10 @@ import numpy as np
 
 from brenier._progress import Progress, ProgressCallback
 from brenier._types import Key
-from brenier.estimators._candidate import AbstractCandidate, Fit
 from brenier.estimators._casting import cast
-from brenier.estimators._selection import Look, best_stop
-from brenier.estimators._standard_data import StandardData
+from brenier.estimators.candidates._candidate import AbstractCandidate, Fit
+from brenier.estimators.candidates._selection import Look, best_stop
+from brenier.estimators.data import StandardData
 from brenier.flows import AbstractMethod, HeldOutDual, solve
 from brenier.maps import GradientMap
 from brenier.measures import AbstractMeasure, Empirical

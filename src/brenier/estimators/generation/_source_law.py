@@ -6,8 +6,8 @@ import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.mixture import GaussianMixture as FittedMixture
 
-from brenier.estimators._covariance import shrunk_covariance
-from brenier.estimators._scaling import symmetrised
+from brenier.estimators.data import shrunk_covariance
+from brenier.estimators.generation._scaling import symmetrised
 from brenier.measures import Gaussian, GaussianMixture
 
 SOURCES = ("isotropic", "covariance", "mixture")

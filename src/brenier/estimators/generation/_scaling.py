@@ -4,7 +4,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from brenier.estimators._casting import cast
-from brenier.estimators._covariance import shrunk_covariance
+from brenier.estimators.data import shrunk_covariance
 from brenier.maps import AbstractMap, DebiasedMap, GradientMap
 from brenier.measures import Gaussian, GaussianMixture
 from brenier.numerics import Coordinates
