@@ -6,7 +6,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from brenier._types import Key, Points
+from brenier._types import Array, Float, Key
 from brenier.estimators.data._pair import Pair
 from brenier.maps import AffineMap, Pushforward
 from brenier.measures import AbstractMeasure
@@ -31,10 +31,10 @@ class StandardData:
         density: the law of v, where its density is known.
     """
 
-    u: Points
-    v: Points
-    u_held: Points
-    v_held: Points
+    u: Float[Array, "n d"]
+    v: Float[Array, "m d"]
+    u_held: Float[Array, "k d"]
+    v_held: Float[Array, "l d"]
     density: AbstractMeasure | None
 
     @classmethod
@@ -54,7 +54,9 @@ class StandardData:
         return cls(u, v, u_held, v_held, Pushforward(pair.density, encoder))
 
 
-def _split(key: Key, points: Points) -> tuple[jax.Array, jax.Array]:
+def _split(
+    key: Key, points: Float[Array, "n d"]
+) -> tuple[Float[Array, "k d"], Float[Array, "l d"]]:
     """Points to learn from and points held out; all of them twice where they are few."""
     if len(points) < FEW:
         return points, points
