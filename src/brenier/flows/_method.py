@@ -27,6 +27,10 @@ class AbstractMethod(eqx.Module, Generic[State, Map]):
     steps: eqx.AbstractVar[int]
     # Whether a block of steps is one compiled loop; else one compiled step is called in turn.
     compiled_loop: ClassVar[bool] = True
+    # Whether it follows the density of a target that has one; else it wants the target's points.
+    uses_density: ClassVar[bool] = True
+    # Whether float32 is precise enough for it, and faster.
+    single_precision: ClassVar[bool] = False
 
     @abc.abstractmethod
     def default_initial(self, key: Key, points: Points) -> AbstractMap:

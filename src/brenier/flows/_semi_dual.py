@@ -1,5 +1,7 @@
 """The semi-dual of optimal transport, minimised over convex potentials: maps from samples alone."""
 
+from typing import ClassVar
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -77,6 +79,10 @@ class SemiDual(AbstractMethod[SemiDualState, GradientMap]):
     >>> solution.stats["history"][1] < solution.stats["history"][0]
     True
     """
+
+    uses_density: ClassVar[bool] = False
+    # Rounding is averaged out over thousands of steps.
+    single_precision: ClassVar[bool] = True
 
     steps: int = eqx.field(static=True, default=4000)
     batch: int = eqx.field(static=True, default=1024)

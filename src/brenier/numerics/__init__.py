@@ -10,6 +10,7 @@ from brenier.numerics._chebyshev import (
     heat_matrix,
 )
 from brenier.numerics._conjugate import Conjugate, conjugate, conjugate_upper_bound
+from brenier.numerics._coordinates import Coordinates
 from brenier.numerics._determinants import spd_log_det, spd_solve
 from brenier.numerics._devices import copy_to_all, split_rows
 from brenier.numerics._gaussian_lattice import (
@@ -71,6 +72,7 @@ from brenier.numerics._tensor_train import (
 
 __all__ = [
     "Conjugate",
+    "Coordinates",
     "Gaps",
     "GridSinkhornResult",
     "Lattice",

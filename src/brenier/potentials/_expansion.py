@@ -104,7 +104,7 @@ def _(phi: Preconditioned, x: Point) -> Expansion:
     inner = expansion(phi.potential, phi.encode_source(x))
     return Expansion(
         phi.scale**2 * inner.value + phi.target_shift @ x,
-        phi.target_shift + phi.scale * inner.gradient @ phi.matrix,
+        phi.coordinates.decode_target(inner.gradient),
         phi.matrix.T @ inner.hessian @ phi.matrix,
     )
 

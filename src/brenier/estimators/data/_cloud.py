@@ -1,11 +1,12 @@
-"""Clouds too large to copy: read block after block, kept as their moments and a random sample."""
+"""A cloud as a fit sees it: its moments and its points, or a random sample where they are many."""
 
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from brenier._checks import as_float_array, check_points
-from brenier.estimators._clouds import checked, lifted_covariance, shrunk_covariance
+from brenier.estimators.data._columns import training_points
+from brenier.estimators.data._covariance import lifted_covariance, shrunk_covariance
 
 # Points a side that a fit works on, at most: some five visits each in the default's steps, and
 # 50 MB in fifty dimensions in single precision.
@@ -14,13 +15,13 @@ MOST_POINTS = 2**18
 _ROWS = 2**15
 
 
-class Sample(NamedTuple):
-    """What a fit needs of a cloud.
+class Cloud(NamedTuple):
+    """What a fit needs of one side.
 
     Args:
         points: (n, d), all of them or ``MOST_POINTS`` drawn at random without replacement.
         mean: (d,), of all points.
-        covariance: (d, d), of all points, shrunk.
+        covariance: (d, d), of all points, shrunk where they are few.
     """
 
     points: np.ndarray
@@ -28,18 +29,20 @@ class Sample(NamedTuple):
     covariance: np.ndarray
 
 
-def sampled(name: str, value: Any, dimension: int | None, seed: int) -> Sample:
-    """The sample of a cloud; a memory map (``np.load(..., mmap_mode="r")``) is never read whole.
+def read_cloud(name: str, value: Any, dimension: int | None, *, random_state: int) -> Cloud:
+    """The cloud in an array or a data frame, checked; a large array is read block after block.
+
+    So a memory map (``np.load(..., mmap_mode="r")``) is never read whole.
 
     Raises:
         ValueError: as ``check_points``, for constant columns, and for less than two points.
     """
     if not isinstance(value, np.ndarray) or value.ndim != 2 or len(value) <= MOST_POINTS:
-        points = checked(name, value, dimension)
+        points = training_points(name, value, dimension)
         wide = points.astype(np.float64)
-        return Sample(points, wide.mean(axis=0), shrunk_covariance(wide))
+        return Cloud(points, wide.mean(axis=0), shrunk_covariance(wide))
     n, d = value.shape
-    chosen = np.sort(np.random.default_rng(seed).choice(n, MOST_POINTS, replace=False))
+    chosen = np.sort(np.random.default_rng(random_state).choice(n, MOST_POINTS, replace=False))
     kept = np.empty((MOST_POINTS, d), as_float_array(name, value[:1]).dtype)
     mean, square = np.zeros(d), np.zeros((d, d))
     low, high = np.full(d, np.inf), np.full(d, -np.inf)
@@ -64,4 +67,4 @@ def sampled(name: str, value: Any, dimension: int | None, seed: int) -> Sample:
             f"{name}: got constant columns {np.flatnonzero(low == high).tolist()[:10]}; wants "
             "columns that vary (drop them: no Monge map leaves or reaches a hyperplane)."
         )
-    return Sample(kept, mean, lifted_covariance(square / n))
+    return Cloud(kept, mean, lifted_covariance(square / n))

@@ -1,4 +1,4 @@
-"""A fit that is watched: a bar on stderr, and the user's callback."""
+"""The progress bar of a fit on stderr, beside the user's callback."""
 
 import contextlib
 import math
@@ -12,7 +12,7 @@ from brenier._progress import Progress, ProgressCallback
 
 @contextlib.contextmanager
 def watched(verbose: bool, callback: ProgressCallback | None) -> Iterator[ProgressCallback]:
-    """What a fit tells of its progress: a bar on stderr where wanted, then the user's callback."""
+    """A callback for a fit: moves a bar on stderr where ``verbose``, then calls the user's own."""
     console = Console(stderr=True)
     with rich_progress.Progress(console=console, disable=not verbose, transient=True) as bar:
         task = bar.add_task("starting", total=None)

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from brenier.estimators import _large as large
-from brenier.estimators._clouds import shrunk_covariance
+from brenier.estimators.data import _cloud
+from brenier.estimators.data._covariance import shrunk_covariance
 
 RANDOM = np.random.default_rng(0)
 POINTS = (RANDOM.normal(size=(5000, 3)) @ RANDOM.normal(size=(3, 3)) + 4.0).astype(np.float32)
@@ -12,14 +12,14 @@ POINTS = (RANDOM.normal(size=(5000, 3)) @ RANDOM.normal(size=(3, 3)) + 4.0).asty
 
 @pytest.fixture
 def small_blocks(monkeypatch):
-    monkeypatch.setattr(large, "MOST_POINTS", 1000)
-    monkeypatch.setattr(large, "_ROWS", 333)
+    monkeypatch.setattr(_cloud, "MOST_POINTS", 1000)
+    monkeypatch.setattr(_cloud, "_ROWS", 333)
 
 
 def test_moments_and_a_sample_of_a_memory_map(small_blocks, tmp_path):
     np.save(tmp_path / "x.npy", POINTS)
     file = np.load(tmp_path / "x.npy", mmap_mode="r")
-    sample = large.sampled("X", file, 3, 0)
+    sample = _cloud.read_cloud("X", file, 3, random_state=0)
     wide = POINTS.astype(np.float64)
     np.testing.assert_allclose(sample.mean, wide.mean(axis=0), rtol=1e-12)
     np.testing.assert_allclose(sample.covariance, np.cov(wide.T, ddof=0), rtol=1e-10)
@@ -30,12 +30,12 @@ def test_moments_and_a_sample_of_a_memory_map(small_blocks, tmp_path):
     # Four standard errors of the mean of a fifth of the points.
     error = 4.0 * wide.std(axis=0) / np.sqrt(1000)
     assert (np.abs(sample.points.mean(axis=0) - wide.mean(axis=0)) < error).all()
-    again = large.sampled("X", POINTS, 3, 0)
+    again = _cloud.read_cloud("X", POINTS, 3, random_state=0)
     np.testing.assert_array_equal(again.points, sample.points)
 
 
 def test_few_points_are_all_taken():
-    sample = large.sampled("X", POINTS[:50], 3, 0)
+    sample = _cloud.read_cloud("X", POINTS[:50], 3, random_state=0)
     np.testing.assert_array_equal(sample.points, POINTS[:50])
     np.testing.assert_array_equal(sample.covariance, shrunk_covariance(POINTS[:50].astype(float)))
 
@@ -51,6 +51,6 @@ def test_faults_are_named(spoil, message, small_blocks):
     bad = POINTS.copy()
     spoil(bad)
     with pytest.raises(ValueError, match=message):
-        large.sampled("X", bad, 3, 0)
+        _cloud.read_cloud("X", bad, 3, random_state=0)
     with pytest.raises(ValueError, match="got dimension 3; wants dimension 4"):
-        large.sampled("X", POINTS, 4, 0)
+        _cloud.read_cloud("X", POINTS, 4, random_state=0)

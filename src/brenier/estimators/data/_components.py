@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from brenier._checks import check_at_least, check_points
-from brenier.estimators._clouds import aligned, column_names
+from brenier.estimators.data._columns import aligned, column_names
 from brenier.io import BackedRows, Cells, cells_of, is_cells
 from brenier.maps import AbstractMap, SubspaceMap
 from brenier.measures import AbstractMeasure
@@ -26,10 +26,10 @@ class Components:
     Args:
         basis: B, (d, k), orthonormal columns.
         centre: a, (d,), the mean of all points of both (of those the components are fitted to).
-        shift: (I − BBᵀ)(mean of y − mean of x), (d,): what the means differ by across B.
+        shift: (I − BBᵀ)(mean of y − mean of x), (d,): the difference of the means across B.
         x, y: Bᵀ(x − a) and Bᵀ(y − a), in float64.
         names: of the d columns, where they have any.
-        share: of the variance of both clouds together, kept along B.
+        share: the part of the variance of both clouds together that lies along B.
     """
 
     basis: np.ndarray
@@ -62,19 +62,31 @@ def opened(name: str, value: Any, layer: str | None, obsm: str | None) -> Any:
 
 
 def principal_components(
-    x: Any, y: Any, wanted: int | None, embedded: bool, seed: int
+    x: Any, y: Any, components: int | None = None, *, embedded: bool = False, random_state: int = 0
 ) -> Components | None:
-    """The components to learn in, or None where all columns are to be taken as they are.
+    """Both clouds in their leading principal components, or None to take all columns as they are.
 
-    ``wanted`` None means ``GENE_COMPONENTS`` of cells' genes, and no reduction of anything else.
+    Not where what matters is small beside the rest of the variance: components do not see it.
+
+    Args:
+        x, y: arrays or data frames (n, d) and (m, d), or ``Cells``, matched by their genes' names.
+        components: how many; None for ``GENE_COMPONENTS`` of the genes of cells, and all columns
+            of anything else.
+        embedded: whether cells are given by an embedding, which None does not reduce further.
+        random_state: of the eigensolver, and of the sample of cells that stay on the disk.
 
     Raises:
         ValueError: more components than there are dimensions or points, or a target without points.
+
+    >>> x = np.random.default_rng(0).normal(size=(50, 4)) * [9.0, 1.0, 1.0, 1.0]
+    >>> space = principal_components(x, x + 2.0, 1)
+    >>> space.x.shape, space.basis.shape
+    ((50, 1), (4, 1))
     """
-    if wanted is None and (embedded or not isinstance(x, Cells)):
+    if components is None and (embedded or not isinstance(x, Cells)):
         return None
-    if wanted is not None:
-        check_at_least("components", wanted, 1)
+    if components is not None:
+        check_at_least("components", components, 1)
     if isinstance(y, AbstractMeasure):
         raise ValueError(
             f"Y: got the measure {type(y).__name__} for principal components; wants points."
@@ -93,15 +105,15 @@ def principal_components(
         if count < 2:
             raise ValueError(f"{name}: got {count} points; wants at least 2.")
     n += m
-    if wanted is not None and wanted > min(d, n - 1):
+    if components is not None and components > min(d, n - 1):
         raise ValueError(
-            f"components: got {wanted}; wants at most {min(d, n - 1)}, with {n} "
+            f"components: got {components}; wants at most {min(d, n - 1)}, with {n} "
             f"points in dimension {d}."
         )
-    k = wanted or min(GENE_COMPONENTS, n - 1)
+    k = components or min(GENE_COMPONENTS, n - 1)
     if k >= d:
         return None
-    return _fitted(first, second, k, None if names is None else tuple(names), seed)
+    return _fitted(first, second, k, None if names is None else tuple(names), random_state)
 
 
 def dense(value: Any) -> Any:
@@ -113,11 +125,13 @@ def dense(value: Any) -> Any:
     return pd.DataFrame(matrix, columns=list(value.names))
 
 
-def _fitted(x: Cells, y: Cells, k: int, names: tuple[str, ...] | None, seed: int) -> Components:
+def _fitted(
+    x: Cells, y: Cells, k: int, names: tuple[str, ...] | None, random_state: int
+) -> Components:
     from scipy import sparse
     from sklearn.decomposition import PCA
 
-    random = np.random.default_rng(seed)
+    random = np.random.default_rng(random_state)
     some, others = (_some(cells, random) for cells in (x, y))
     together: Any = (
         sparse.vstack([sparse.csr_matrix(some), sparse.csr_matrix(others)], format="csr")
@@ -126,7 +140,7 @@ def _fitted(x: Cells, y: Cells, k: int, names: tuple[str, ...] | None, seed: int
     ).astype(np.float64)
     # Lanczos: the sparse matrix is multiplied, never centred or made dense.
     solver = "arpack" if k < min(together.shape) else "full"
-    pca = PCA(k, svd_solver=solver, random_state=seed).fit(together)
+    pca = PCA(k, svd_solver=solver, random_state=random_state).fit(together)
     basis, centre = pca.components_.T, pca.mean_
     (first, mean), (second, other) = (_projected(cells, basis, centre) for cells in (x, y))
     apart = other - mean
