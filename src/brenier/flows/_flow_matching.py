@@ -21,6 +21,7 @@ from brenier.flows._driver import CheckpointStore, solve
 from brenier.flows._method import AbstractMethod
 from brenier.maps import AbstractMap
 from brenier.measures import AbstractMeasure, Empirical
+from brenier.numerics import numpy_generator
 from brenier.velocities import AbstractVelocity, FlowMap, NetworkVelocity
 
 _COUPLINGS = ("independent", "minibatch", "exact")
@@ -218,7 +219,7 @@ def fit_velocity(
     keys = jax.random.split(key, 6)
     cloud = _cloud("source", source, keys[0], samples)
     other = _cloud("target", target, keys[1], samples, dimension=cloud.shape[1])
-    random = np.random.default_rng(np.asarray(jax.random.key_data(keys[2])).ravel())
+    random = numpy_generator(keys[2])
     pairs = None
     if coupling == "exact":
         pairs = _exact_pairs(cloud, other, samples, random)

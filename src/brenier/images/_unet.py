@@ -19,6 +19,7 @@ from brenier.images._layers import (
     upsampled,
     wave_features,
 )
+from brenier.numerics import numpy_generator
 
 # The noise level is scaled to [0, 1000], like the step numbers of a DDPM: the frequencies of
 # ``wave_features`` are made for that range.
@@ -112,7 +113,7 @@ class UNet(eqx.Module):
             ValueError: settings that do not go together; the first is named.
         """
         _check(settings)
-        random = np.random.default_rng(np.asarray(jax.random.key_data(key)).ravel())
+        random = numpy_generator(key)
         width, colours, classes = settings.width, settings.shape[2], settings.classes
         condition = 4 * width
         sizes = [width * m for m in settings.multipliers]
