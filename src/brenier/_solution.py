@@ -2,7 +2,9 @@
 
 import enum
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
+
+Map = TypeVar("Map", covariant=True)
 
 
 class Result(enum.Enum):
@@ -20,7 +22,7 @@ class Result(enum.Enum):
     )
     interrupted = (
         "The run was interrupted; the best map seen is returned. "
-        "Call again with the same checkpoint to resume."
+        "Call again with the same checkpoint, where one was given, to resume."
     )
 
     @property
@@ -29,29 +31,39 @@ class Result(enum.Enum):
         return self not in (Result.successful, Result.stopped_early)
 
 
+@runtime_checkable
+class Answer(Protocol):
+    """What a ``SolveError`` needs of the answer it carries: a ``Solution`` has it."""
+
+    @property
+    def result(self) -> Result: ...
+    @property
+    def stats(self) -> dict[str, Any]: ...
+
+
 class SolveError(RuntimeError):
     """Raised by ``throw=True`` when a solve fails; ``solution`` holds what was reached."""
 
-    def __init__(self, solution: "Solution"):
+    def __init__(self, solution: Answer):
         error = solution.stats.get("error")
         far = f" It is at an error of {error:.3g}." if isinstance(error, float) else ""
         super().__init__(solution.result.value + far)
-        self.solution = solution
+        self.solution: Any = solution
 
 
 @dataclass(frozen=True)
-class Solution:
-    """A map, the way the solve ended, and its measurements.
+class Solution(Generic[Map]):
+    """A map, the way the solve ended, and its measurements; ``Solution[M]`` has a map of class M.
 
-    ``stats`` holds plain numbers and lists of numbers (steps, seconds, history of metrics); of the
-    exact solvers also arrays and the plan.
+    ``stats`` holds plain numbers, names and lists of numbers (steps, seconds, history of metrics);
+    of the exact solvers also arrays and the plan.
     """
 
-    map: Any
+    map: Map
     result: Result
     stats: dict[str, Any] = field(default_factory=dict)
 
-    def checked(self, throw: bool) -> "Solution":
+    def checked(self, throw: bool) -> "Solution[Map]":
         """This solution, or ``SolveError`` where it failed and ``throw`` is true."""
         if throw and self.result.failed:
             raise SolveError(self)

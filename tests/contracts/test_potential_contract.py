@@ -18,7 +18,7 @@ from brenier.potentials import (
     Quadratic,
     SoftMaximum,
 )
-from brenier.problems._convex import RadialPotential, SeparablePotential
+from brenier.problems import RadialPotential, SeparablePotential
 
 KEY = jax.random.key(0)
 BASE = LogSumExp.identity(KEY, 2, 6)

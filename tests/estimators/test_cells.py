@@ -10,7 +10,7 @@ from scipy import sparse
 import brenier
 from brenier import MongeMap
 from brenier.estimators import principal_components
-from brenier.estimators._capacity import gain_over_gaussian
+from brenier.estimators.candidates._selection import gain_over_gaussian
 from brenier.flows import SemiDual
 from brenier.io import cells_of
 from brenier.maps import SubspaceMap
@@ -68,17 +68,17 @@ def test_cells_on_the_disk_give_the_same_map(fitted, tmp_path, monkeypatch):
 
 
 def test_components_of_cells_on_the_disk_are_those_of_a_sample(tmp_path, monkeypatch):
-    monkeypatch.setattr("brenier.estimators._components._MOST_ROWS", 60)
+    monkeypatch.setattr("brenier.estimators.data._components._MOST_ROWS", 60)
     X.write_h5ad(tmp_path / "x.h5ad")
     on_disk = anndata.read_h5ad(tmp_path / "x.h5ad", backed="r")
     parts = [cells_of(cells, "c") for cells in (on_disk, Y)]
-    space = principal_components(*parts, 2, False, 0)
+    space = principal_components(*parts, 2)
     assert space.x.shape == (90, 2)
     # The mean across the components is that of all cells, on the disk too.
     apart = np.asarray(Y.X.mean(axis=0) - X.X.mean(axis=0)).ravel()
     across = apart - space.basis @ (space.basis.T @ apart)
     np.testing.assert_allclose(space.shift, across, atol=1e-6)
-    whole = principal_components(cells_of(X, "c"), parts[1], 2, False, 0)
+    whole = principal_components(cells_of(X, "c"), parts[1], 2)
     kept, best = (np.concatenate([part.x, part.y]).var(axis=0).sum() for part in (space, whole))
     assert 0.9 * best < kept < (1.0 + 1e-9) * best
     assert not np.allclose(space.centre, whole.centre, atol=1e-6)  # of other cells
@@ -101,11 +101,11 @@ def test_components_of_plain_arrays_are_those_of_scikit_learn():
     from sklearn.decomposition import PCA
 
     x, y = X.X.toarray().astype(np.float64), Y.X.toarray().astype(np.float64)
-    space = principal_components(x, y, 3, False, 0)
+    space = principal_components(x, y, 3)
     pca = PCA(3, svd_solver="full").fit(np.concatenate([x, y]))
     np.testing.assert_allclose(np.abs(space.basis.T @ pca.components_.T), np.eye(3), atol=1e-9)
     np.testing.assert_allclose(space.share, pca.explained_variance_ratio_.sum(), rtol=1e-9)
-    assert principal_components(x, y, None, False, 0) is None
+    assert principal_components(x, y) is None
 
 
 def test_a_key_wants_an_anndata():

@@ -13,7 +13,7 @@ from sklearn.preprocessing import StandardScaler
 import brenier
 from brenier import Generator
 from brenier.estimators import _generator as module
-from brenier.estimators._generator_choice import energy_score
+from brenier.estimators import energy_score
 from brenier.maps import DebiasedMap, GradientMap
 from brenier.measures import GaussianMixture
 

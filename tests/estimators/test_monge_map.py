@@ -13,8 +13,8 @@ from sklearn.preprocessing import StandardScaler
 import brenier
 from brenier import MongeMap
 from brenier._solution import Result
-from brenier.estimators._clouds import shrunk_covariance
-from brenier.estimators._monge_map import _default_method
+from brenier.estimators.candidates._defaults import default_method
+from brenier.estimators.data._covariance import shrunk_covariance
 from brenier.flows import ConstrainedDrift, FirstOrder, HeldOutDual, SemiDual
 from brenier.measures import Empirical, Gaussian
 from brenier.numerics import gaussian_map_matrix
@@ -184,7 +184,7 @@ def test_a_cloud_as_a_measure_and_a_density():
     moved = MongeMap(method=drift, widths=(4,), random_state=0).fit(_X, target).transform(_X)
     # Started at the Gaussian map, which is the answer for moments.
     np.testing.assert_allclose(moved.mean(axis=0), target.mean, atol=0.3)
-    assert isinstance(_default_method(True, 100, 2), ConstrainedDrift)
+    assert isinstance(default_method(True, 100, 2), ConstrainedDrift)
 
 
 @pytest.mark.parametrize(
@@ -192,13 +192,15 @@ def test_a_cloud_as_a_measure_and_a_density():
     [(100, 2, 64), (1000, 2, 500), (10**5, 128, 1024), (10**5, 512, 256), (10**5, 10**5, 64)],
 )
 def test_a_batch_has_few_coordinates(points, dimension, batch):
-    method = _default_method(False, points, dimension)
+    method = default_method(False, points, dimension)
     assert isinstance(method, SemiDual)
     assert method.batch == batch
 
 
 def test_a_fit_that_diverges_warns_and_keeps_the_best_map():
-    wild = MongeMap(method=SemiDual(steps=20, batch=32, rate=1e30), widths=(8,), random_state=0)
+    wild = MongeMap(
+        method=SemiDual(steps=20, batch=32, learning_rate=1e30), widths=(8,), random_state=0
+    )
     with pytest.warns(ConvergenceWarning, match="best map seen"):
         wild.fit(_X, _Y)
     assert wild.solution_.result is Result.diverged

@@ -10,8 +10,7 @@ from scipy.stats import norm
 import brenier
 from brenier import Result, SolveError
 from brenier.exact import solve_monge_ampere
-from brenier.grids import Box, GridPotential, Torus
-from brenier.maps import GradientMap
+from brenier.grids import Box, Torus
 from brenier.measures import Empirical, Gaussian, GaussianMixture
 from brenier.numerics import gaussian_map_matrix
 
@@ -229,30 +228,6 @@ def test_products_in_three_dimensions_are_three_lines():
     assert cube.stats["cost"] == pytest.approx(total, abs=1e-8)
 
 
-# ---- the potential
-
-
-def test_the_spline_is_of_the_order_of_its_degree():
-    errors = []
-    places = np.linspace(0.1, 2.9, 40)[:, None]
-    for n in (12, 24):
-        grid = Box([0.0], [3.0], [n])
-        T = GradientMap(GridPotential.from_grid(grid, np.sin(2.0 * grid.nodes(0))))
-        errors.append(np.abs(T(places) - places - 2.0 * np.cos(2.0 * places)).max())
-    # The gradient of a spline of degree 7 errs by h⁷.
-    assert np.log2(errors[0] / errors[1]) > 6.5
-
-
-def test_beyond_the_box_the_map_goes_on_as_a_gradient():
-    grid = Box([-1.0, -1.0], [1.0, 2.0], [16, 20])
-    x, y = np.moveaxis(grid.points(), -1, 0)
-    T = GradientMap(GridPotential.from_grid(grid, 0.1 * np.sin(x + y)))
-    jacobians = T.jacobian(np.array([[1.5, 0.0], [-2.0, 3.0], [4.0, -7.0]]))
-    np.testing.assert_allclose(jacobians, np.swapaxes(jacobians, 1, 2), atol=1e-12)
-    border = np.array([[1.0, 0.3], [1.0, 2.0], [-1.0, -1.0]])
-    np.testing.assert_allclose(T(border), T(border * (1 + 1e-9)), atol=1e-8)
-
-
 def test_save_and_load(torus_solution, tmp_path):
     path = tmp_path / "torus.brenier"
     brenier.save(path, torus_solution.map)
@@ -302,22 +277,6 @@ PLANE = Box([-6.0, -6.0], [6.0, 6.0], [24, 24])
 def test_bad_densities(source, target, grid, message):
     with pytest.raises(ValueError, match=message):
         solve_monge_ampere(source, target, grid)
-
-
-@pytest.mark.parametrize(
-    ("make", "message"),
-    [
-        (lambda: Torus([0.0], [1.0], [4]), "shape: got 4"),
-        (lambda: Torus([0.0] * 4, [1.0] * 4, [16] * 4), "shape: got 4 axes"),
-        (lambda: Box([0.0, 0.0], [1.0], [16, 16]), r"upper: got \[1.0\]; wants 2 finite numbers"),
-        (lambda: Box([0.0], [-1.0], [16]), "upper: got .* wants numbers above lower"),
-        (lambda: Box.around(Empirical(np.eye(2)), [16, 16]), "measure: got Empirical"),
-        (lambda: GridPotential.from_grid(PLANE, np.zeros((3, 3))), r"p: got shape \(3, 3\)"),
-    ],
-)
-def test_bad_grids(make, message):
-    with pytest.raises(ValueError, match=message):
-        make()
 
 
 # ---- larger grids

@@ -7,7 +7,7 @@ import time
 import pytest
 
 from brenier.experiments import _seeds
-from brenier.numerics import cores
+from brenier.numerics import cpu_cores
 
 
 def _squares(first, last):
@@ -54,7 +54,7 @@ def test_workers_begin_whatever_the_main_program_is():
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(cores() < 2, reason="one core, or OMP_NUM_THREADS=1")
+@pytest.mark.skipif(cpu_cores() < 2, reason="one core, or OMP_NUM_THREADS=1")
 def test_blocks_are_at_work_at_once_and_tell(tmp_path):
     told = []
     blocks = [(tmp_path, "one", "two"), (tmp_path, "two", "one")]

@@ -20,7 +20,7 @@ from brenier.flows._gauss_newton import _conjugate_gradients, damped_step, jacob
 from brenier.functionals import KL, MMD, ExactScore
 from brenier.maps import GradientMap, ResidualNetwork
 from brenier.measures import Gaussian
-from brenier.numerics._marquardt import flatten
+from brenier.numerics import flatten_parameters
 from brenier.potentials import LogSumExp, Quadratic
 from brenier.problems import affine, figure2
 
@@ -107,7 +107,7 @@ def test_dense_and_matrix_free_steps_agree():
     map = GradientMap(LogSumExp.identity(key, 2, 6))
     x = jax.random.normal(key, (40, 2))
     field = jnp.sin(x)
-    flat, rebuild = flatten(map)
+    flat, rebuild = flatten_parameters(map)
     scale = 1.0 / jnp.sqrt(40.0)
     rows = scale * jacobian_rows(map, x)
     # Heavy damping with an exact diagonal: let the probes' estimate be the only difference.

@@ -75,7 +75,7 @@ def test_learns_a_known_map():
     solution = solve(
         x,
         y,
-        method=SemiDual(steps=400, batch=128, rate=0.03),
+        method=SemiDual(steps=400, batch=128, learning_rate=0.03),
         initial=start,
         key=_KEYS[3],
         metric=held,
@@ -93,7 +93,7 @@ def test_weights_count_and_quadratics_give_the_gaussian_map():
     x = Empirical(np.array([[-1.0], [1.0]]))
     y = Empirical(np.array([[-2.0], [2.0], [40.0]]), np.array([1.0, 1.0, 0.0]))
     start = GradientMap(Quadratic.identity(1))
-    method = SemiDual(steps=400, batch=64, rate=0.1)
+    method = SemiDual(steps=400, batch=64, learning_rate=0.1)
 
     @eqx.filter_jit
     def run():
@@ -158,5 +158,5 @@ def test_what_it_cannot_use():
         SemiDual().init(cloud, cloud, affine, _KEYS[0])
     with pytest.raises(ValueError, match=r"map: got AffineMap"):
         HeldOutDual(np.eye(2), np.eye(2))(affine)
-    with pytest.raises(ValueError, match=r"rate: got -1"):
-        SemiDual(rate=-1.0)
+    with pytest.raises(ValueError, match=r"learning_rate: got -1"):
+        SemiDual(learning_rate=-1.0)

@@ -50,7 +50,7 @@ def test_value_and_gradient_between_gaussians(name):
 
 
 def test_bad_input():
-    x = quasi_sample(SOURCE, 8, seed=0)
+    x = quasi_sample(SOURCE, 8, key=jax.random.key(0))
     with pytest.raises(ValueError, match="name: got 'total_variation'; wants one of"):
         PowerDivergence.named("total_variation")
     with pytest.raises(ValueError, match="power: got nan"):

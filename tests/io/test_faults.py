@@ -110,7 +110,7 @@ start = brenier.maps.GradientMap(brenier.potentials.ICNN.identity(jax.random.key
 print("started", flush=True)
 solution = brenier.solve(
     brenier.measures.Empirical(x), brenier.measures.Empirical(y), initial=start,
-    method=SemiDual(steps=6000, batch=32, rate=0.01), key=jax.random.key(0), blocks=600,
+    method=SemiDual(steps=6000, batch=32, learning_rate=0.01), key=jax.random.key(0), blocks=600,
     metric=HeldOutDual(x[:50], y[:50]), checkpoint=brenier.Checkpoint(sys.argv[1], every=1),
     callback=lambda now: print(now.step, flush=True),
 )

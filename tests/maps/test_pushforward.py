@@ -8,7 +8,7 @@ from scipy import stats
 from brenier.maps import AffineMap, GradientMap, Pushforward, ResidualNetwork
 from brenier.measures import Empirical, Gaussian, GaussianMixture
 from brenier.potentials import LogSumExp
-from brenier.problems._convex import SeparablePotential
+from brenier.problems import SeparablePotential
 
 KEY = jax.random.key(0)
 # Both sides of the switches to LAPACK and to reverse mode, above d = 3.

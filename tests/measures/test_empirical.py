@@ -2,14 +2,10 @@ import jax
 import numpy as np
 import pytest
 
-from brenier.measures import DiracMixture, Empirical
+from brenier.measures import Empirical
 
 POINTS = np.array([[0.0, 0.0], [1.0, 0.0], [0.0, 3.0]])
 WEIGHTS = np.array([1.0, 2.0, 1.0])
-
-
-def test_dirac_mixture_is_its_other_name():
-    assert DiracMixture is Empirical
 
 
 def test_mean_and_weights():

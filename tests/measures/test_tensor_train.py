@@ -98,7 +98,7 @@ def test_ranks_fall_as_the_reference_says():
     from brenier.problems import quartic_mixture
 
     law = TensorTrain.from_log_density(
-        quartic_mixture(0, 2), [-8.0] * 2, [8.0] * 2, [250] * 2, tolerance=1e-12
+        quartic_mixture(2), [-8.0] * 2, [8.0] * 2, [250] * 2, tolerance=1e-12
     )
     ranks = [law.diffused(float(np.exp(-t))).ranks[0] for t in (0.05, 0.3, 1.0, 3.0)]
     np.testing.assert_allclose([law.ranks[0], *ranks], [29, 23, 15, 8, 4], atol=1)
@@ -106,14 +106,14 @@ def test_ranks_fall_as_the_reference_says():
 
 @pytest.mark.slow
 def test_three_axes_by_cross_are_those_by_svd(monkeypatch):
-    from brenier.measures import _train_values
+    from brenier.measures import _tensor_train_values
 
     def log_density(x):
         return -0.5 * (x @ x) - 0.1 * jnp.square(x[0] * x[1] + x[2])
 
     corner, shape = [7.0] * 3, [30] * 3
     whole = TensorTrain.from_log_density(log_density, [-7.0] * 3, corner, shape, tolerance=1e-5)
-    monkeypatch.setattr(_train_values, "_ALL_NODES", 0)
+    monkeypatch.setattr(_tensor_train_values, "_ALL_NODES", 0)
     cross = TensorTrain.from_log_density(log_density, [-7.0] * 3, corner, shape, tolerance=1e-5)
     x = jax.random.normal(jax.random.key(3), (50, 3))
     np.testing.assert_allclose(

@@ -34,7 +34,7 @@ def test_samples_stay_in_the_box_and_keep_its_dtype():
     ],
 )
 def test_quasi_random_points_have_the_moments(measure):
-    x = np.asarray(quasi_sample(measure, 4096, seed=0))
+    x = np.asarray(quasi_sample(measure, 4096, key=jax.random.key(0)))
     assert x.shape == (4096, measure.dimension)
     # Far below the 1/64 of independent points.
     np.testing.assert_allclose(x.mean(axis=0), measure.mean, atol=2e-3)

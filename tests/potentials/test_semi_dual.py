@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from brenier.numerics._marquardt import flatten
+from brenier.numerics import flatten_parameters
 from brenier.potentials import ICNN, LogSumExp, Quadratic, minimise_semi_dual
 from brenier.potentials import _semi_dual as module
 
@@ -43,7 +43,7 @@ def test_a_bend_is_found_and_the_objective_falls_to_its_bound():
 @pytest.mark.slow
 def test_conjugate_gradients_take_the_same_step(monkeypatch):
     start = ICNN.identity(_KEYS[2], 2, (3,), activation="squareplus", sharpness=2.0)
-    flat, rebuild = flatten(start)
+    flat, rebuild = flatten_parameters(start)
     slope = jnp.sin(jnp.arange(flat.size, dtype=float))
     damping = jnp.asarray(0.1)
     dense, model = module._newton_step(flat, rebuild, _X[:20], slope, damping)

@@ -92,14 +92,14 @@ def test_many_dimensions_integrate_one_direction_at_a_time():
     np.testing.assert_allclose(found, direction / np.sqrt(np.linspace(0.2, 3.0, d)), atol=1e-8)
 
 
-def test_a_point_that_explodes_is_told():
+def test_a_point_that_explodes_is_named():
     T = FlowMap(Explosion(), 0.0, 2.0, max_steps=64)
     x = np.array([[0.1], [1.0]])
-    solution = T.solve(x, throw=False)
-    assert solution.result is Result.not_converged
-    assert solution.stats["failed"].tolist() == [False, True]
-    np.testing.assert_allclose(solution.stats["points"][0], 0.1 / 0.8, rtol=1e-8)
-    assert np.isnan(solution.stats["points"][1]).all()
+    end = T.solve(x, throw=False)
+    assert end.result is Result.not_converged
+    assert end.stats["failed"].tolist() == [False, True]
+    np.testing.assert_allclose(end.points[0], 0.1 / 0.8, rtol=1e-8)
+    assert np.isnan(end.points[1]).all()
     with pytest.raises(SolveError):
         T.solve(x)
     with pytest.raises(eqx.EquinoxRuntimeError, match="did not reach its tolerance"):

@@ -34,7 +34,7 @@ def test_velocity_and_jacobian_are_exact_at_all_times(signal):
     x = signal * X + np.sqrt(1.0 - signal**2) * noise
     values, jacobians = _look(TensorTrainVelocity(LAW), jnp.asarray(signal), x)
     exact, exact_jacobians = _look(MixtureVelocity(MIXTURE), jnp.asarray(signal), x)
-    # The error of the train, relative to the density here; far less once it is diffused.
+    # The error of the tensor train, relative to the density here; far less once it is diffused.
     size = 1e-11 / np.exp(LAW.diffused(signal).log_density(x))
     assert (np.abs(values - exact).max(axis=1) < 100.0 * size).all()
     assert (np.abs(jacobians - exact_jacobians).max(axis=(1, 2)) < 3000.0 * size).all()

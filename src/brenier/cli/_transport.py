@@ -20,7 +20,7 @@ from brenier.io import (
     write_points,
 )
 from brenier.maps import AbstractMap
-from brenier.numerics import energy_distance_squared
+from brenier.numerics import energy_distance_squared, in_blocks
 
 if TYPE_CHECKING:
     from brenier.estimators import MongeMap
@@ -156,13 +156,9 @@ def transport_points(
     Raises:
         FloatingPointError: a value is NaN or infinite.
     """
-    moved = np.empty_like(points)
-    block = min(most, len(points))
-    for start in range(0, len(points), block):
-        progress(Progress(start, len(points), label))
-        part = points[start : start + block]
-        filled = np.concatenate([part, np.repeat(part[-1:], block - len(part), axis=0)])
-        moved[start : start + block] = np.asarray(map(jnp.asarray(filled)))[: len(part)]
+    rows = min(most, len(points))
+    moved = in_blocks(map, points, rows, progress=progress, stage=label)
+    moved = moved.astype(points.dtype, copy=False)
     bad = int((~np.isfinite(moved)).any(axis=1).sum())
     if bad:
         raise FloatingPointError(

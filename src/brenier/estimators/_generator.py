@@ -2,7 +2,6 @@
 
 import dataclasses
 import warnings
-from collections.abc import Sequence
 from typing import Any
 
 import jax
@@ -11,18 +10,34 @@ import numpy as np
 import pandas as pd
 from sklearn.base import BaseEstimator
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
-from brenier._checks import check_at_least, check_points, check_positive
+from brenier._checks import check_at_least
 from brenier._progress import Progress, ProgressCallback
 from brenier._solution import Result
+from brenier._types import Key
 from brenier.certify import Certificate, audit
-from brenier.estimators._clouds import aligned, checked, column_names
-from brenier.estimators._generator_choice import Choice, Setting, choose, energy_score
-from brenier.estimators._latent import SCALINGS, SOURCES, Coordinates, fitted_source
-from brenier.estimators._watch import watched
-from brenier.flows import default_flow_epsilon, distil, sample_sinkhorn_flow
+from brenier.estimators._progress_bar import watched
+from brenier.estimators.data import (
+    column_names,
+    drawn_seed,
+    keep_columns,
+    kept_columns,
+    known_points,
+    training_points,
+)
+from brenier.estimators.generation import (
+    GeneratorSettings,
+    choose,
+    energy_score,
+    fitted_source,
+    map_in_units,
+    run_flow,
+    scaled_coordinates,
+    source_in_units,
+)
+from brenier.flows import default_flow_epsilon, distill
+from brenier.numerics import in_blocks
 
 # Pairs of a latent point and a datum held at once while sampling.
 _PAIRS = 2**22
@@ -33,44 +48,47 @@ _SCORED = 4096
 
 
 class Generator(BaseEstimator):
-    """Samples like the data by *one* map: x ∼ e^{−f}, y = ∇φ(x), φ from Sinkhorn's flow.
+    """New samples like the data by one evaluation of a map of Gaussian points.
 
-    ``fit`` runs Sinkhorn between a Gaussian, or a mixture, fitted to the data and the data
-    themselves, with its first-order bias taken back (MATH_4 (4.6)); ``sample`` evaluates the map
-    once, with no steps of a diffusion to compose. For Gaussian sources the map is the gradient of
-    one convex function: it is the Monge map onto what is generated, has an inverse, is saved by
+    x ∼ e^{−f}, y = ∇φ(x) (+ (ε/2)∇f(x) where the source is a mixture), φ from Sinkhorn's flow.
+    ``fit`` runs it between a Gaussian, or a mixture, fitted to the data and the data themselves,
+    with the first-order bias of ε taken back (MATH_4 (4.6)); ``sample`` evaluates the map once,
+    where a diffusion composes many steps. For Gaussian sources the map is the gradient of one
+    convex function: it is the Monge map onto what is generated, has an inverse, is saved by
     ``brenier.save`` and audited by ``audit``.
+
+    Not for images larger than some hundred pixels: distances do not see what a network sees
+    (``brenier ddpm``); not for columns that are categories.
 
     ε is the width over which the map averages data: as ε → 0 it gives the data back one by one, as
     it grows it gives one Gaussian. ``"rule"`` takes ½ median‖y_i − y_j‖²/√n; ``"cv"`` the multiple
     of it with the best energy distance to held-out data, worth its time beyond a few dimensions.
     From few points (hundreds) held-out distances are too noisy to choose by.
 
-    Not for images larger than some hundred pixels: distances do not see what a network sees
-    (``brenier ddpm``); not for columns that are categories.
-
     Args:
-        source: "isotropic" (one variance), "covariance", "mixture" of Gaussians, or "cv".
+        source: "isotropic" (a Gaussian of one variance), "covariance", "mixture" of Gaussians, or
+            "cv" to choose among them.
         epsilon: a number, in the units of ``scaling`` squared; "rule"; or "cv".
-        time: how long the flow runs, in rounds t = kε; None to its limit; or "cv" among both.
+        time: how long the flow runs, t = kε after k rounds; None for its limit; "cv" to choose.
         scaling: of the cost: "columns" by their deviations, "whitened" by their covariance, "none"
             for columns of one unit, as pixels.
-        debias: take the bias back; without it samples are shrunk by about ε.
+        debias: take the bias back; without it the variance of samples is too small by about ε.
         components: of the mixture; chosen by BIC, up to 8, when None.
-        distill: learn the map by a convex network, whose cost per sample does not grow with n.
+        distill: put a convex network in the place of the map, whose cost per sample does not grow
+            with n.
         widths: of that network's layers.
         folds: of the cross-validation.
         random_state: int, ``RandomState`` or None; the same int gives the same map.
         verbose: show a progress bar on stderr.
-        callback: told a ``Progress`` at each stage.
+        callback: called with a ``Progress`` at each stage.
 
     Attributes:
         map_: source to data; a ``GradientMap``, or a ``DebiasedMap`` for a mixture.
         source_: the law of the latent points, in coordinates where ``map_`` is a gradient.
         epsilon_, time_, source_name_: as chosen.
         solution_: the ``Solution`` of the flow: marginal error and iterations.
-        cv_results_: where something was chosen by cross-validation: columns of equal length.
-        distillation_: the ``Solution`` of the network, and ``exact_map_``, what it learned.
+        cv_results_: the scores of cross-validation, columns of equal length, where it chose.
+        distillation_: the ``Solution`` of the network, and ``exact_map_``, what it learned from.
         n_features_in_: d; and ``feature_names_in_``, the columns, where X was a data frame.
 
     >>> import numpy as np
@@ -113,62 +131,45 @@ class Generator(BaseEstimator):
         self.callback = callback
 
     def fit(self, X: Any, y: None = None) -> "Generator":
-        """Learn the map onto X (n, d), an array or a data frame; y is there for pipelines.
+        """Learn the map onto X (n, d), an array or a data frame; y is ignored.
 
         Raises:
             ValueError: entries that are no finite numbers, fewer than two points, constant columns,
                 settings that are not what they should be, too few points for the folds.
 
         Warns:
-            ConvergenceWarning: Sinkhorn did not reach its tolerance; how far it is is said.
+            ConvergenceWarning: Sinkhorn did not reach its tolerance, and the marginal error is
+                given; or the network of ``distill`` failed.
         """
-        self._check_settings()
-        seed = int(check_random_state(self.random_state).randint(2**31 - 1))
+        settings = self._settings()
+        seed = settings.random_state
         names = column_names(X)
-        x = checked("X", X, None)
-        if self.components is not None and self.components > len(x):
-            raise ValueError(
-                f"components: got {self.components}; wants at most {len(x)}, the number of points."
-            )
-        coordinates = Coordinates.of(x, self.scaling)
-        z = coordinates.encode(x)
-        with watched(self.verbose, self.callback) as told:
-            choice = self._chosen(z, seed, told)
-            told(Progress(0, 0, "Sinkhorn"))
-            law = fitted_source(choice.source, z, self.components, seed)
-            epsilon = choice.epsilon or choice.ratio * default_flow_epsilon(z)
-            solution = sample_sinkhorn_flow(
-                law,
-                z,
-                epsilon=epsilon,
-                time=choice.time,
-                debias=self.debias,
-                seed=seed,
-                throw=False,
-            )
-            source = coordinates.source(law, x.dtype)
-            map = coordinates.map(solution.map, x.dtype)
+        x = training_points("X", X)
+        settings.check_components(len(x))
+        coordinates = scaled_coordinates(x, settings.scaling)
+        z = np.asarray(coordinates.encode_source(jnp.asarray(x)), x.dtype)
+        with watched(self.verbose, self.callback) as tell:
+            choice = choose(z, settings, tell)
+            tell(Progress(0, 0, "Sinkhorn"))
+            law = fitted_source(choice.source, z, settings.components, random_state=seed)
+            epsilon = choice.epsilon_for(default_flow_epsilon(z))
+            flow = run_flow(z, law, settings, epsilon=epsilon, time=choice.time, callback=tell)
             self._forget()
-            self.map_ = map
-            self.source_ = source
+            self.map_ = map_in_units(flow.map, coordinates, x.dtype)
+            self.source_ = source_in_units(law, coordinates, x.dtype)
             self.source_name_, self.epsilon_, self.time_ = choice.source, epsilon, choice.time
-            self.solution_ = dataclasses.replace(solution, map=map)
-            self.n_features_in_ = x.shape[1]
-            if names is not None:
-                self.feature_names_in_ = np.asarray(names, dtype=object)
+            self.solution_ = dataclasses.replace(flow, map=self.map_)
+            keep_columns(self, x.shape[1], names)
             if choice.table is not None:
                 self.cv_results_ = choice.table
+            # Interrupted from here on, the exact map is there to be used.
             if self.distill:
-                told(Progress(0, 0, "distilling"))
-                self.exact_map_ = map
-                self.distillation_ = distil(
-                    map, source, key=jax.random.key(seed), widths=self.widths, throw=False
-                )
-                self.map_ = self.distillation_.map
-        if solution.result is Result.not_converged:
+                tell(Progress(0, 0, "distilling"))
+                self._distill(jax.random.key(seed), tell)
+        if flow.result is Result.not_converged:
             warnings.warn(
-                f"Sinkhorn stopped at a marginal error of {solution.stats['error']:.2g} after "
-                f"{solution.stats['iterations']} iterations; take a larger epsilon.",
+                f"Sinkhorn stopped at a marginal error of {flow.stats['error']:.2g} after "
+                f"{flow.stats['iterations']} iterations; take a larger epsilon.",
                 ConvergenceWarning,
                 stacklevel=2,
             )
@@ -185,30 +186,27 @@ class Generator(BaseEstimator):
         """
         check_is_fitted(self)
         check_at_least("n_samples", n_samples, 0)
-        seed = int(check_random_state(random_state).randint(2**31 - 1))
-        values = self._generated(n_samples, seed)
-        names = vars(self).get("feature_names_in_")
-        return values if names is None else pd.DataFrame(values, columns=list(names))
+        values = self._generated(n_samples, drawn_seed(random_state))
+        names = kept_columns(self)
+        return values if names is None else pd.DataFrame(values, columns=names)
 
     def score(self, X: Any, y: None = None) -> float:
         """Minus the squared energy distance of X (n, d) and as many points generated, unbiased.
 
         Higher is better; about 0 where nothing is left to learn. For data not fitted on; the same
-        latent points at each call. y is there for pipelines.
+        latent points at each call. y is ignored.
         """
-        x = self._points("X", X)
+        x = known_points(self, "X", X, min_points=2)
         return energy_score(self._generated(max(_SCORED, len(x)), 0), x)
 
     def audit(self, X: Any, *, level: float = 0.95, budget: float = 20.0) -> Certificate:
         """How far ``map_`` is from optimal, and whether it reaches fresh points X (n, d).
 
-        As ``brenier.audit`` of ``map_`` from ``source_``; ``random_state`` gives its key.
+        As ``brenier.audit`` of ``map_`` from ``source_``, with a key from ``random_state``.
         """
-        x = self._points("X", X)
-        seed = int(check_random_state(self.random_state).randint(2**31 - 1))
-        return audit(
-            self.map_, self.source_, x, key=jax.random.key(seed), level=level, budget=budget
-        )
+        x = known_points(self, "X", X, min_points=2)
+        key = jax.random.key(drawn_seed(self.random_state))
+        return audit(self.map_, self.source_, x, key=key, level=level, budget=budget)
 
     def _generated(self, n: int, seed: int) -> np.ndarray:
         latent = np.asarray(self.source_.sample(jax.random.key(seed), n))
@@ -216,52 +214,34 @@ class Generator(BaseEstimator):
             return latent
         # A network has no data to sum over.
         atoms = 1 if "distillation_" in vars(self) else len(self.solution_.stats["potential"])
-        block = min(n, int(np.clip(_PAIRS // atoms, 16, _BLOCK)))
-        made = np.empty_like(latent)
-        for start in range(0, n, block):
-            part = latent[start : start + block]
-            # Filled up: one shape, one compilation.
-            filled = np.concatenate([part, np.repeat(part[-1:], block - len(part), axis=0)])
-            made[start : start + block] = np.asarray(self.map_(jnp.asarray(filled)))[: len(part)]
-        return made
+        rows = min(n, int(np.clip(_PAIRS // atoms, 16, _BLOCK)))
+        return in_blocks(self.map_, latent, rows).astype(latent.dtype, copy=False)
 
-    def _points(self, name: str, value: Any) -> np.ndarray:
-        check_is_fitted(self)
-        names = vars(self).get("feature_names_in_")
-        points = aligned(name, value, None if names is None else list(names))
-        return check_points(name, points, dimension=self.n_features_in_, min_points=2)
-
-    def _chosen(self, z: np.ndarray, seed: int, told: ProgressCallback) -> Choice:
-        setting = Setting(
-            self.source, self.epsilon, self.time, self.debias, self.components, self.folds, seed
+    def _settings(self) -> GeneratorSettings:
+        return GeneratorSettings(
+            source=self.source,
+            epsilon=self.epsilon,
+            time=self.time,
+            scaling=self.scaling,
+            debias=self.debias,
+            components=self.components,
+            folds=self.folds,
+            widths=self.widths,
+            random_state=drawn_seed(self.random_state),
         )
-        return choose(z, setting, told)
 
-    def _check_settings(self) -> None:
-        if self.source not in (*SOURCES, "cv"):
-            raise ValueError(f"source: got {self.source!r}; wants one of {[*SOURCES, 'cv']}.")
-        if self.scaling not in SCALINGS:
-            raise ValueError(f"scaling: got {self.scaling!r}; wants one of {list(SCALINGS)}.")
-        if isinstance(self.epsilon, str):
-            if self.epsilon not in ("rule", "cv"):
-                raise ValueError(f"epsilon: got {self.epsilon!r}; wants a number, 'rule' or 'cv'.")
-        else:
-            check_positive("epsilon", self.epsilon)
-        if isinstance(self.time, str):
-            if self.time != "cv":
-                raise ValueError(f"time: got {self.time!r}; wants a number, None or 'cv'.")
-        elif self.time is not None:
-            check_positive("time", self.time)
-        if self.components is not None:
-            check_at_least("components", self.components, 1)
-        check_at_least("folds", self.folds, 2)
-        if not isinstance(self.widths, Sequence) or not self.widths or min(self.widths) < 1:
-            raise ValueError(
-                f"widths: got {self.widths}; wants at least one positive width, as (128, 64)."
-            )
+    def _distill(self, key: Key, tell: ProgressCallback) -> None:
+        """Put a network in the place of the map, which stays beside it."""
+        self.exact_map_ = self.map_
+        self.distillation_ = distill(
+            self.exact_map_, self.source_, key=key, widths=self.widths, callback=tell, throw=False
+        )
+        if self.distillation_.result is Result.interrupted:
+            raise KeyboardInterrupt
+        self.map_ = self.distillation_.map
 
     def _forget(self) -> None:
         """Drop what an earlier fit left and this one may not set."""
-        for name in ("feature_names_in_", "cv_results_", "distillation_", "exact_map_"):
+        for name in ("cv_results_", "distillation_", "exact_map_"):
             if name in vars(self):
                 delattr(self, name)

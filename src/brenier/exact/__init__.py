@@ -1,4 +1,4 @@
-"""Answers without training: on the line, between Gaussians, clouds, densities, points and grids."""
+"""Answers without training: on the line, between Gaussians, clouds, densities and grids."""
 
 from typing import TYPE_CHECKING
 

@@ -10,7 +10,7 @@ from scipy.spatial.distance import cdist
 
 from brenier._checks import check_points, check_weights
 from brenier._solution import Result, Solution
-from brenier.exact._duals import dual_potentials, transformed_potentials
+from brenier.exact._assignment_duals import dual_potentials, transformed_potentials
 from brenier.exact._plan import Plan
 from brenier.maps import GradientMap
 from brenier.potentials import MaxAffine
@@ -31,18 +31,19 @@ def solve_assignment(
     target_weights: Any = None,
     *,
     throw: bool = True,
-) -> Solution:
+) -> Solution[GradientMap]:
     """The optimal plan between two clouds for the cost |x − y|², its duals, and the map they give.
 
     By shortest augmenting paths (SciPy) between small uniform clouds of one size, else by the
-    network simplex (POT). Of the duals f_i + g_j ≤ |x_i − y_j|², equal on the plan, ones with slack
-    off the plan are taken (the vertices that solvers return have none), for the potential and map
+    network simplex (POT). Optimal duals, f_i + g_j ≤ |x_i − y_j|² with equality on the plan, are
+    not unique. Those taken here lie in the middle of the optimal set, strict off the plan wherever
+    possible, unlike the vertices that solvers return. They give the potential and the map
 
         φ(x) = max_j ⟨x, y_j⟩ + ½(g_j − |y_j|²),     T = ∇φ,
 
-    defined everywhere. T sends each x_i to its mate where the plan gives it one and no other plan
-    is as cheap; to the mean of several mates where the plan splits x_i, up to rounding, which may
-    favour one. Not for more than about 6,000 points a side: take ``maps.EntropicMap.from_samples``.
+    defined everywhere. Where the optimal plan is unique, T sends an x_i that has one partner to it,
+    and an x_i whose mass is split to the mean of its partners (up to rounding, which may pick one
+    of them). Not for more than about 6,000 points a side: take ``maps.EntropicMap.from_samples``.
 
     Args:
         source: x, (n, d).

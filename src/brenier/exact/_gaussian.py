@@ -1,4 +1,4 @@
-"""Gaussian to Gaussian: the Monge map is affine, the cost the distance of Bures."""
+"""Gaussian to Gaussian: the Monge map is affine, the cost the Bures-Wasserstein distance."""
 
 import time
 from typing import Any, NamedTuple
@@ -23,16 +23,18 @@ class _Normal(NamedTuple):
     inverse: np.ndarray
 
 
-def solve_gaussian(source: Any, target: Any) -> Solution:
+def solve_gaussian(source: Any, target: Any) -> Solution[AffineMap]:
     """The Monge map between Gaussians, T(x) = m₂ + A(x − m₁), and its cost
 
         W₂² = |m₁ − m₂|² + tr S₁ + tr S₂ − 2 tr(S₁^{1/2} S₂ S₁^{1/2})^{1/2}
             = |m₁ − m₂|² + |R₁ − R₂Q|²,
 
-    for roots S = R Rᵀ and Q the orthogonal polar factor of R₂ᵀR₁: a sum of squares of what differs,
-    so that near or nearly singular covariances cost no digits. For the roots of a ``Gaussian``,
-    which holds them, that is exact to rounding; the covariance of a pair (mean, covariance) is
-    factored, and eigenvalues within its rounding of 0 count as 0.
+    for roots S = R Rᵀ and Q the orthogonal polar factor of R₂ᵀR₁. The second line is a sum of
+    squares of differences: it loses no digits where the two laws are close or their covariances
+    nearly singular. A ``Gaussian`` holds its root, and the cost is then exact to rounding; the
+    covariance of a pair (mean, covariance) is factored first, and eigenvalues within rounding of 0
+    count as 0. Not for other laws: for them the cost is a lower bound of W₂² (Gelbrich), and the
+    map is not the Monge map.
 
     Args:
         source: a ``Gaussian``, or a pair (mean (d,), covariance (d, d)), the covariance symmetric
@@ -45,8 +47,9 @@ def solve_gaussian(source: Any, target: Any) -> Solution:
         ``seconds``.
 
     Raises:
-        ValueError: moments that are none, dimensions that do not match, or a singular source from
-            which no map reaches the target (swap them: the plan is a map the other way).
+        ValueError: means or covariances that are invalid, dimensions that do not match, or a
+            singular source from which no map reaches the target (swap them: the plan is a map the
+            other way).
 
     >>> import numpy as np
     >>> solution = solve_gaussian((np.zeros(2), np.eye(2)), (np.ones(2), np.diag([4.0, 9.0])))

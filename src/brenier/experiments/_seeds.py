@@ -14,7 +14,7 @@ from typing import Any
 import brenier
 from brenier.experiments._process import begin_worker
 from brenier.io import atomic_write
-from brenier.numerics import cores
+from brenier.numerics import cpu_cores
 
 # Threads would be lighter, but two XLA programs that factorise matrices at the same time can wait
 # for each other's pool threads for ever (jaxlib 0.10, CPU). One thread of XLA a process, then; and
@@ -50,7 +50,7 @@ def map_blocks(
         done = {i: json.loads(place.read_text()) for i, place in places.items() if place.exists()}
     pending = [i for i in range(len(blocks)) if i not in done]
     tick(len(done))
-    workers = max(1, min(cores(), len(pending)))
+    workers = max(1, min(cpu_cores(), len(pending)))
     with _environment(_WORKER), _messages(tell) as (end, hear):
         pool = ProcessPoolExecutor(
             workers, multiprocessing.get_context("spawn"), initializer=begin_worker

@@ -4,10 +4,11 @@ from typing import TYPE_CHECKING
 
 from brenier._moved import absent
 from brenier._progress import Progress
-from brenier.flows._distillation import distil
+from brenier.flows._distillation import Distillation, distill
 from brenier.flows._drift import ConstrainedDrift, EuclideanDescent
-from brenier.flows._driver import CheckpointStore, advance, default_metric, solve
+from brenier.flows._driver import CheckpointStore, advance, solve
 from brenier.flows._euclidean_mirror import euclidean_mirror_flow
+from brenier.flows._flow_matching import FlowMatching, MatchingLoss, fit_velocity
 from brenier.flows._gaussian_flow import (
     flow_measure,
     gaussian_parabolic_flow,
@@ -36,11 +37,14 @@ __all__ = [
     "AbstractOracle",
     "CheckpointStore",
     "ConstrainedDrift",
+    "Distillation",
     "EuclideanDescent",
     "FirstOrder",
+    "FlowMatching",
     "GridCoupling",
     "HeldOutDual",
     "KLNewton",
+    "MatchingLoss",
     "MirrorFlow",
     "NaturalGradient",
     "ParabolicMongeAmpere",
@@ -50,11 +54,11 @@ __all__ = [
     "advance",
     "annealed_sinkhorn",
     "default_flow_epsilon",
-    "default_metric",
-    "distil",
+    "distill",
     "divergence_flow",
     "euclidean_mirror_flow",
     "exponential_rate",
+    "fit_velocity",
     "flow_measure",
     "gaussian_parabolic_flow",
     "gaussian_sinkhorn_flow",

@@ -6,7 +6,7 @@ import jax.numpy as jnp
 
 from brenier._checks import check_at_least, check_positive
 from brenier._types import Array, Int, Key, Points, Scalar
-from brenier.flows._method import AbstractMethod
+from brenier.flows._method import AbstractMethod, near_identity
 from brenier.flows._oracles import (
     AbstractInnerProblem,
     AbstractOracle,
@@ -67,7 +67,7 @@ class DriftState(eqx.Module):
     key: Key
 
 
-class ConstrainedDrift(AbstractMethod[DriftState]):
+class ConstrainedDrift(AbstractMethod[DriftState, AbstractMap]):
     """dT/dt = Proj(−∇_W F(T#ρ)∘T) on gradients of convex functions (eq. 1.1; DLV26).
 
     The explicit scheme fits T_{k+1} to T_k − τ∇_W F∘T_k (eq. 1.3); the implicit one minimises
@@ -113,6 +113,9 @@ class ConstrainedDrift(AbstractMethod[DriftState]):
         check_at_least("steps", self.steps, 1)
         check_at_least("particles", self.particles, 2)
 
+    def default_initial(self, key: Key, points: Points) -> AbstractMap:
+        return near_identity(key, points)
+
     def init(
         self, source: AbstractMeasure, target: AbstractMeasure, initial: AbstractMap, key: Key
     ) -> DriftState:
@@ -155,7 +158,7 @@ class EuclideanState(eqx.Module):
     key: Key
 
 
-class EuclideanDescent(AbstractMethod[EuclideanState]):
+class EuclideanDescent(AbstractMethod[EuclideanState, AbstractMap]):
     """θ' = −∇_θ F(T_θ#ρ), by gradient descent or Adam: the baselines of DLV26 (eq. 1.7).
 
     Its speed depends on the parametrisation; ``ConstrainedDrift`` does not and is what to use.
@@ -178,6 +181,9 @@ class EuclideanDescent(AbstractMethod[EuclideanState]):
         optimiser(self.name, check_positive("learning_rate", self.learning_rate))
         check_at_least("steps", self.steps, 1)
         check_at_least("particles", self.particles, 2)
+
+    def default_initial(self, key: Key, points: Points) -> AbstractMap:
+        return near_identity(key, points)
 
     def init(
         self, source: AbstractMeasure, target: AbstractMeasure, initial: AbstractMap, key: Key

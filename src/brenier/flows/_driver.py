@@ -3,7 +3,7 @@
 import math
 import time
 from collections.abc import Callable
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Generic, Protocol, runtime_checkable
 
 import equinox as eqx
 import jax
@@ -13,13 +13,15 @@ from brenier._checks import check_at_least, check_key
 from brenier._progress import Progress, ProgressCallback
 from brenier._solution import Result, Solution
 from brenier._types import Key
-from brenier.flows._method import AbstractMethod, State
-from brenier.maps import AbstractMap
+from brenier.flows._method import AbstractMethod, Map, State
+from brenier.maps import AbstractMap, GradientMap
 from brenier.measures import AbstractMeasure
 from brenier.numerics import energy_distance_squared
 
 # Held-out points of the default metric: its standard error is then about 1e-3 of a unit scale.
 _HELD_OUT = 2000
+# Source points that tell a default start how large the source is.
+_SEEN = 1000
 
 
 @runtime_checkable
@@ -37,11 +39,11 @@ class CheckpointStore(Protocol):
         """Replace what was saved, atomically."""
 
 
-class _Run(eqx.Module):
+class _Run(eqx.Module, Generic[State, Map]):
     """All that a resumed run needs to end in the same bits."""
 
-    state: eqx.Module
-    best_map: AbstractMap
+    state: State
+    best_map: Map
     best_metric: jax.Array
     since_best: jax.Array
     history: jax.Array
@@ -49,7 +51,7 @@ class _Run(eqx.Module):
 
 
 def advance(
-    method: AbstractMethod[State],
+    method: AbstractMethod[State, Any],
     state: State,
     source: AbstractMeasure,
     target: AbstractMeasure,
@@ -71,12 +73,15 @@ _advance = eqx.filter_jit(advance)
 
 @eqx.filter_jit
 def _step(
-    method: AbstractMethod[State], state: State, source: AbstractMeasure, target: AbstractMeasure
+    method: AbstractMethod[State, Any],
+    state: State,
+    source: AbstractMeasure,
+    target: AbstractMeasure,
 ) -> State:
     return method.step(state, source, target)
 
 
-def default_metric(
+def _energy_distance(
     source: AbstractMeasure, target: AbstractMeasure, key: Key
 ) -> Callable[[AbstractMap], jax.Array]:
     """Squared energy distance between T(x) and y on held-out points drawn once."""
@@ -89,26 +94,33 @@ def solve(
     source: AbstractMeasure,
     target: AbstractMeasure,
     *,
-    method: AbstractMethod,
-    initial: AbstractMap,
+    method: AbstractMethod[State, Map],
+    initial: AbstractMap | None = None,
     key: Key,
-    metric: Callable[[AbstractMap], Any] | None = None,
+    metric: Callable[[Any], Any] | None = None,
     blocks: int = 20,
     patience: int | None = None,
     callback: ProgressCallback | None = None,
     checkpoint: CheckpointStore | None = None,
     throw: bool = True,
-) -> Solution:
+) -> Solution[Map]:
     """Run a method from an initial map, and return the best map seen on held-out points.
+
+    The one loop of all methods. What is no such loop lives beside it: flows that are integrated to
+    given times (``sinkhorn_flow``, ``parabolic_flow``, ...) and return their trajectory.
 
     Args:
         source: ρ.
         target: ν.
         method: what evolves the map.
-        initial: the map to start from; its class is the class that is searched.
+        initial: the map to start from; its class is the class that is searched. None is the
+            identity, about, in a class that suits the method (``method.default_initial``): the
+            gradient of an ``ICNN`` that bends where the source has its points, small where the
+            method forms matrices of all parameters. ``FlowMatching`` and image diffusions have no
+            such start.
         key: a JAX random key; same key, same map, bit for bit.
-        metric: map to a number to be small; by default the squared energy distance between 2,000
-            held-out T(x) and 2,000 target samples.
+        metric: of a map (of the class that the method gives), a number to be small; by default the
+            squared energy distance between 2,000 held-out T(x) and 2,000 target samples.
         blocks: how often the metric is taken, the callback called, the clock read.
         patience: stop after so many blocks without a better metric.
         callback: told a ``Progress`` after each block.
@@ -118,18 +130,25 @@ def solve(
             ``Result`` says so.
 
     Returns:
-        ``Solution(map, result, stats)``, stats with steps, seconds, best_metric, history.
+        ``Solution(map, result, stats)``, stats with steps, seconds, best_metric, history (of the
+        metric, the start's first) and ``initial``, the class of the map that it started from.
+
+    Raises:
+        ValueError: dimensions that do not match, settings that are not what they should be, a
+            measure or an initial map that the method cannot use.
+        SolveError: the metric became infinite or NaN.
 
     >>> import brenier, jax
     >>> problem = brenier.problems.affine()
-    >>> start = brenier.maps.GradientMap(brenier.potentials.Quadratic.identity(2))
-    >>> solution = solve(problem.source, problem.target, key=jax.random.key(0), initial=start,
-    ...                  method=brenier.flows.ConstrainedDrift(steps=10, particles=256))
-    >>> solution.stats["best_metric"] < 0.01
-    True
+    >>> method = brenier.flows.ConstrainedDrift(steps=10, particles=256)
+    >>> solution = solve(problem.source, problem.target, method=method, key=jax.random.key(0))
+    >>> solution.stats["initial"], solution.stats["best_metric"] < 0.01
+    ('GradientMap of ICNN', True)
     """
     check_key("key", key)
     check_at_least("blocks", blocks, 1)
+    if initial is None:
+        initial = _default_initial(method, source, jax.random.fold_in(key, 1))
     for name, measure in (("source", source), ("target", target)):
         if measure.dimension != initial.dimension:
             raise ValueError(
@@ -138,7 +157,7 @@ def solve(
             )
     run_key, metric_key = jax.random.split(key)
     if metric is None:
-        metric = default_metric(source, target, metric_key)
+        metric = _energy_distance(source, target, metric_key)
     measure_map = eqx.filter_jit(metric)
     block_steps = math.ceil(method.steps / blocks)
     lengths = [
@@ -177,10 +196,24 @@ def solve(
     stats = {
         "steps": min(int(run.blocks) * block_steps, method.steps),
         "seconds": time.perf_counter() - started,
+        "initial": _described(initial),
         "best_metric": float(run.best_metric),
         "history": [float(v) for v in run.history[: int(run.blocks) + 1]],
     }
     return Solution(run.best_map, result, stats).checked(throw)
+
+
+def _default_initial(method: AbstractMethod, source: AbstractMeasure, key: Key) -> AbstractMap:
+    """The start of the method's own choice, in the precision of the source."""
+    sample_key, start_key = jax.random.split(key)
+    points = source.sample(sample_key, _SEEN)
+    floats, rest = eqx.partition(method.default_initial(start_key, points), eqx.is_inexact_array)
+    return eqx.combine(jax.tree.map(lambda leaf: leaf.astype(points.dtype), floats), rest)
+
+
+def _described(map: AbstractMap) -> str:
+    name = type(map).__name__
+    return f"{name} of {type(map.potential).__name__}" if isinstance(map, GradientMap) else name
 
 
 def _start(source, target, method, initial, key, measure_map, blocks) -> _Run:

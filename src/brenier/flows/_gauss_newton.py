@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from brenier._types import Array, Float, Points, Scalar
 from brenier.maps import AbstractMap
 from brenier.numerics import (
-    flatten,
+    flatten_parameters,
     marquardt_scale,
     probed_squares,
     scaled_conjugate_gradients,
@@ -24,14 +24,14 @@ _CG_STEPS = 200
 
 def jacobian_rows(map: AbstractMap, x: Points) -> Float[Array, "r p"]:
     """∂_θT(x_i), stacked over particles and components: (n·d, p)."""
-    flat, rebuild = flatten(map)
+    flat, rebuild = flatten_parameters(map)
     rows = jax.vmap(lambda point: jax.jacrev(lambda p: rebuild(p).apply(point))(flat))(x)
     return rows.reshape(-1, flat.size)
 
 
 def move(map: AbstractMap, delta: Float[Array, " p"]) -> AbstractMap:
     """The map with its parameters θ + δ."""
-    flat, rebuild = flatten(map)
+    flat, rebuild = flatten_parameters(map)
     return rebuild(flat + delta)
 
 
@@ -63,7 +63,7 @@ def map_step(
     Dense where n·d or p is small; else conjugate gradients through jvp and vjp, which never form
     the Jacobian.
     """
-    flat, rebuild = flatten(map)
+    flat, rebuild = flatten_parameters(map)
     scale = 1.0 / jnp.sqrt(jnp.asarray(x.shape[0], dtype=x.dtype))
     if min(x.size, flat.size) <= _DENSE_LIMIT and x.size * flat.size <= _DENSE_ENTRIES:
         return damped_step(scale * jacobian_rows(map, x), scale * field.ravel(), damping)

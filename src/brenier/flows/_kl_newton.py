@@ -8,10 +8,10 @@ import jax.numpy as jnp
 
 from brenier._checks import check_at_least, check_positive
 from brenier._types import Array, Float, Int, Key, Points, Scalar
-from brenier.flows._method import AbstractMethod
+from brenier.flows._method import FEW, AbstractMethod, near_identity
 from brenier.maps import AbstractMap
 from brenier.measures import AbstractMeasure, require_density
-from brenier.numerics import flatten, scaled_solve
+from brenier.numerics import flatten_parameters, scaled_solve
 
 # Multiples of the last damping that each step tries.
 _TRIALS = jnp.asarray([0.2, 1.0, 5.0])
@@ -26,7 +26,7 @@ class NewtonState(eqx.Module):
     key: Key
 
 
-class KLNewton(AbstractMethod[NewtonState]):
+class KLNewton(AbstractMethod[NewtonState, AbstractMap]):
     """min_θ KL(T_θ#ρ | ν) = E[−log det DT(X) − log ν(T(X))] + const by damped Gauss-Newton.
 
     The objective is convex in (T, DT) for log-concave ν, and these are what is linearised in θ:
@@ -64,6 +64,9 @@ class KLNewton(AbstractMethod[NewtonState]):
         check_positive("damping", self.damping)
         check_at_least("curvature_particles", self.curvature_particles, 1)
 
+    def default_initial(self, key: Key, points: Points) -> AbstractMap:
+        return near_identity(key, points, FEW)
+
     def init(
         self, source: AbstractMeasure, target: AbstractMeasure, initial: AbstractMap, key: Key
     ) -> NewtonState:
@@ -80,7 +83,7 @@ class KLNewton(AbstractMethod[NewtonState]):
     ) -> NewtonState:
         key, draw_key, curvature_key = jax.random.split(state.key, 3)
         x = source.sample(draw_key, self.particles) if self.points is None else self.points
-        flat, rebuild = flatten(state.map)
+        flat, rebuild = flatten_parameters(state.map)
 
         def loss(flat):
             map = rebuild(flat)

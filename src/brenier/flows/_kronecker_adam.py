@@ -38,7 +38,7 @@ class KroneckerAdamState(NamedTuple):
 
 
 def kronecker_adam(
-    rate: optax.Schedule, *, decay: float = 0.95, every: int = 10
+    learning_rate: optax.Schedule, *, decay: float = 0.95, every: int = 10
 ) -> optax.GradientTransformation:
     """Adam on QᵀGP in the place of G, Q and P the eigenvectors of running means of GGᵀ and GᵀG.
 
@@ -48,7 +48,7 @@ def kronecker_adam(
     multiplies by the bases four times, and each ``every``-th takes a QR factorisation a side.
 
     Args:
-        rate: of the steps, by their number.
+        learning_rate: of the steps, by their number.
         decay: of all running means.
         every: steps between two refreshments of the bases, each one step of orthogonal iteration.
 
@@ -71,7 +71,7 @@ def kronecker_adam(
         steps, moments = [], []
         for leaf, before in zip(leaves, state.moments, strict=True):
             step, after = _advanced(leaf, before, state.taken, decay, every)
-            steps.append(-rate(state.taken) * step)
+            steps.append(-learning_rate(state.taken) * step)
             moments.append(after)
         return jax.tree.unflatten(structure, steps), KroneckerAdamState(taken, tuple(moments))
 

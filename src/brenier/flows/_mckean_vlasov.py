@@ -25,8 +25,8 @@ def mckean_vlasov(
     times: Float[Array, " k"],
     source: AbstractMeasure,
     target: AbstractMeasure,
-    key: Key,
     *,
+    key: Key,
     functional: AbstractFunctional | None = None,
 ) -> Points:
     """dZ = [−M∇(δF/δρ)(Z) − ∇g(∇u_t(Z))]dt + √(2M) dB, M = (D²u_t)⁻¹, ∇u_t#law(Z_t) = e^{−g}.
@@ -36,6 +36,9 @@ def mckean_vlasov(
     integral, whose drift for F = KL(·|e^{−f}) is −M∇f + ∇·M. The law enters through u_t, which is
     given as a path of potentials (from ``parabolic_flow``, through ``potential_path``), so that
     particles are independent; but with ``functional`` they also meet in ∇_W F of their cloud.
+
+    A simulation of particles in one compiled loop, pure, to be jitted and mapped over keys: it
+    learns no map, so it does not run through ``solve``; Ctrl-C is heard when the loop ends.
 
     Args:
         start: Z_0, (n, d), drawn from ρ_0.
@@ -58,7 +61,8 @@ def mckean_vlasov(
     >>> normal, box = Gaussian.standard(1), Box([-6.0], [6.0], [24])
     >>> path = potential_path(box, np.zeros((11, 24)))  # already there: ρ_t = e^{-f} = e^{-g}
     >>> z = normal.sample(jax.random.key(0), 2000)
-    >>> z = mckean_vlasov(z, path, jnp.linspace(0.1, 1.0, 10), normal, normal, jax.random.key(1))
+    >>> times, key = jnp.linspace(0.1, 1.0, 10), jax.random.key(1)
+    >>> z = mckean_vlasov(z, path, times, normal, normal, key=key)
     >>> bool(abs(jnp.std(z) - 1.0) < 0.1)
     True
 

@@ -4,15 +4,21 @@ import abc
 from typing import ClassVar, Generic, TypeVar
 
 import equinox as eqx
+import jax.numpy as jnp
 
-from brenier._types import Key
-from brenier.maps import AbstractMap
+from brenier._types import Key, Points
+from brenier.maps import AbstractMap, GradientMap
 from brenier.measures import AbstractMeasure
+from brenier.potentials import ICNN
 
 State = TypeVar("State", bound=eqx.Module)
+Map = TypeVar("Map", bound=AbstractMap)
+
+# Widths of the network where a Gauss-Newton matrix of all its parameters is formed: a few hundred.
+FEW = (16, 16)
 
 
-class AbstractMethod(eqx.Module, Generic[State]):
+class AbstractMethod(eqx.Module, Generic[State, Map]):
     """Frozen configuration of an evolution of a map; the driver in ``solve`` loops over ``step``.
 
     ``init`` and ``step`` are pure: they jit, vmap over seeds, and draw from the key in the state.
@@ -21,6 +27,18 @@ class AbstractMethod(eqx.Module, Generic[State]):
     steps: eqx.AbstractVar[int]
     # Whether a block of steps is one compiled loop; else one compiled step is called in turn.
     compiled_loop: ClassVar[bool] = True
+    # Whether it follows the density of a target that has one; else it wants the target's points.
+    uses_density: ClassVar[bool] = True
+    # Whether float32 is precise enough for it, and faster.
+    single_precision: ClassVar[bool] = False
+
+    @abc.abstractmethod
+    def default_initial(self, key: Key, points: Points) -> AbstractMap:
+        """Where ``solve`` starts if it is given no map: about the identity on these source points.
+
+        Raises:
+            ValueError: a method that has no such start.
+        """
 
     @abc.abstractmethod
     def init(
@@ -33,5 +51,15 @@ class AbstractMethod(eqx.Module, Generic[State]):
         """One (outer) step."""
 
     @abc.abstractmethod
-    def current_map(self, state: State) -> AbstractMap:
+    def current_map(self, state: State) -> Map:
         """The map that a state stands for."""
+
+
+def near_identity(key: Key, points: Points, widths: tuple[int, ...] = (64, 64)) -> GradientMap:
+    """About the identity, by an ``ICNN`` that bends where the source has its points."""
+    # The root mean square of a coordinate.
+    size = float(jnp.sqrt(jnp.mean(points**2)))
+    network = ICNN.identity(
+        key, points.shape[1], widths, activation="squareplus", scale=size or 1.0
+    )
+    return GradientMap(network)

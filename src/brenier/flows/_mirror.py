@@ -10,11 +10,11 @@ import jax.numpy as jnp
 from brenier._checks import as_points, check_at_least, check_key, check_positive
 from brenier._types import Array, Float, Int, Key, Points, Scalar
 from brenier.flows._gauss_newton import map_step
-from brenier.flows._method import AbstractMethod
+from brenier.flows._method import FEW, AbstractMethod, near_identity
 from brenier.functionals import KL, AbstractFunctional, ExactScore, Moving
 from brenier.maps import AbstractMap, AffineMap, GradientMap
 from brenier.measures import AbstractMeasure
-from brenier.numerics import flatten
+from brenier.numerics import flatten_parameters
 from brenier.potentials import Quadratic
 
 Parameters = Float[Array, " p"]
@@ -51,6 +51,7 @@ def mirror_velocity(
     source: AbstractMeasure,
     target: AbstractMeasure,
     points: Points,
+    *,
     key: Key,
 ) -> Points:
     """v(T(y)) = −(D²u)⁻¹∇_W F(ρ) = −DT(y) ∇_W F(ρ)(T(y)) at ρ = T#e^{−g}, T = ∇u* (4.8).
@@ -75,7 +76,7 @@ def mirror_velocity(
     >>> g, f = Gaussian.standard(1), Gaussian(jnp.zeros(1), 4.0 * jnp.eye(1))
     >>> T = AffineMap(3.0 * jnp.eye(1), jnp.zeros(1))
     >>> y = jnp.ones((1, 1))  # ∇_W F = -x/9 + x/4 at x = 3, times DT = 3
-    >>> mirror_velocity(T, KL(ExactScore()), g, f, y, jax.random.key(0)).tolist()
+    >>> mirror_velocity(T, KL(ExactScore()), g, f, y, key=jax.random.key(0)).tolist()
     [[-1.25]]
     """
     check_functional(functional)
@@ -93,7 +94,7 @@ class MirrorState(eqx.Module):
     substep: Scalar
 
 
-class MirrorFlow(AbstractMethod[MirrorState]):
+class MirrorFlow(AbstractMethod[MirrorState, AbstractMap]):
     """d/dt ∇u_t = ∇_W F(ρ_t), (∇u_t)#ρ_t = e^{−g}: the mirror flow of F with U = ½W₂²(·, e^{−g}).
 
     In ``solve``, the source is e^{−g}, the target that of the functional, and the map that moves is
@@ -139,7 +140,7 @@ class MirrorFlow(AbstractMethod[MirrorState]):
     Deb25, "Wasserstein mirror gradient flows"; MATH_4 (4.8).
     """
 
-    # Anything, so that what has no gradient is told in words.
+    # Any: what has no gradient is refused below with an error that says so.
     functional: Any = KL(ExactScore())
     step_size: float = eqx.field(static=True, default=0.05)
     steps: int = eqx.field(static=True, default=20)
@@ -160,6 +161,9 @@ class MirrorFlow(AbstractMethod[MirrorState]):
             check_positive("damping", self.damping)
         check_positive("tolerance", self.tolerance)
 
+    def default_initial(self, key: Key, points: Points) -> AbstractMap:
+        return near_identity(key, points, FEW)
+
     def init(
         self, source: AbstractMeasure, target: AbstractMeasure, initial: AbstractMap, key: Key
     ) -> MirrorState:
@@ -177,7 +181,7 @@ class MirrorFlow(AbstractMethod[MirrorState]):
     ) -> MirrorState:
         key, draw_key, gradient_key = jax.random.split(state.key, 3)
         y = self._points(source, draw_key)
-        flat, rebuild = flatten(state.map)
+        flat, rebuild = flatten_parameters(state.map)
         damping = jnp.asarray(self._ridge(state.map), y.dtype)
 
         def slope(flat):

@@ -11,7 +11,7 @@ import optax
 from brenier._types import Array, Int, Key, Points, Scalar
 from brenier.flows._gauss_newton import map_step
 from brenier.maps import AbstractMap
-from brenier.numerics import adapt_damping, flatten
+from brenier.numerics import adapt_damping, flatten_parameters
 
 
 class Batch(NamedTuple):
@@ -145,7 +145,7 @@ class NaturalGradient(AbstractOracle):
         key: Key,
     ) -> tuple[AbstractMap, Scalar]:
         batch = problem.draw(key)
-        flat, rebuild = flatten(start)
+        flat, rebuild = flatten_parameters(start)
         origin = start(batch.points)
 
         def step(carry):

@@ -9,10 +9,10 @@ import jax.numpy as jnp
 from brenier._checks import check_at_least, check_positive
 from brenier._types import Array, Float, Int, Key, Point, Points, Scalar
 from brenier.flows._gauss_newton import damped_step
-from brenier.flows._method import AbstractMethod
+from brenier.flows._method import FEW, AbstractMethod, near_identity
 from brenier.maps import AbstractMap, GradientMap
 from brenier.measures import AbstractMeasure, require_density
-from brenier.numerics import flatten, spd_log_det, stochastic_log_det
+from brenier.numerics import flatten_parameters, spd_log_det, stochastic_log_det
 from brenier.potentials import AbstractPotential
 
 # The damping after a Gauss-Newton step that lowers the residual, and after one that does not.
@@ -29,7 +29,7 @@ class ParabolicState(eqx.Module):
     key: Key
 
 
-class ParabolicMongeAmpere(AbstractMethod[ParabolicState]):
+class ParabolicMongeAmpere(AbstractMethod[ParabolicState, GradientMap]):
     """∂_tφ = f − g(∇φ) + log det D²φ for φ in a family of convex potentials (4.1).
 
     Each step of length τ is the implicit trapezium rule, stable for any τ and of second order, in
@@ -88,6 +88,9 @@ class ParabolicMongeAmpere(AbstractMethod[ParabolicState]):
         check_at_least("probes", self.probes, 1)
         check_at_least("lanczos", self.lanczos, 1)
 
+    def default_initial(self, key: Key, points: Points) -> AbstractMap:
+        return near_identity(key, points, FEW)
+
     def init(
         self, source: AbstractMeasure, target: AbstractMeasure, initial: AbstractMap, key: Key
     ) -> ParabolicState:
@@ -110,7 +113,7 @@ class ParabolicMongeAmpere(AbstractMethod[ParabolicState]):
         if d > _EXACT:
             # One draw for all points: only what varies from point to point is noise.
             signs = jax.random.rademacher(probe_key, (self.probes, d), x.dtype)
-        flat, rebuild = flatten(state.map.potential)
+        flat, rebuild = flatten_parameters(state.map.potential)
         log_source = source.log_density(x)
 
         def height_and_ratio(flat, point, log_f):
@@ -145,7 +148,7 @@ class ParabolicMongeAmpere(AbstractMethod[ParabolicState]):
         (end, _, _), _ = jax.lax.scan(newton, first, length=self.newton)
         return ParabolicState(GradientMap(rebuild(end)), state.step + 1, key)
 
-    def current_map(self, state: ParabolicState) -> AbstractMap:
+    def current_map(self, state: ParabolicState) -> GradientMap:
         return state.map
 
 

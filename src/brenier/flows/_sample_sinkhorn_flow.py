@@ -1,14 +1,19 @@
 """Sinkhorn's iteration as a flow from a known density to data: the map of a one-shot generator."""
 
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from brenier._checks import check_at_least, check_points, check_positive
+from brenier._checks import check_at_least, check_key, check_points, check_positive
+from brenier._progress import ProgressCallback
 from brenier._solution import Result, Solution
-from brenier._types import Array, Float, Int, Points, Scalar
+from brenier._types import Array, Float, Int, Key, Points, Scalar
+from brenier.flows._trajectory import Moment, follow
 from brenier.maps import AbstractMap, DebiasedMap, GradientMap
 from brenier.measures import AbstractMeasure, Gaussian, GaussianMixture, quasi_sample
 from brenier.numerics import (
@@ -24,6 +29,9 @@ from brenier.potentials import LogSumExp, Preconditioned
 _FEWEST_PARTICLES = 2048
 # Of the largest squared scale: below, a direction of the data is flat.
 _LEAST_VARIANCE = 1e-12
+# Iterations in one compiled loop: between two, progress is told and Ctrl-C heard. The accelerated
+# ones start their over-relaxation anew each time, which costs them about ten.
+_SWEEPS, _ACCELERATED = 10, 100
 
 
 def sample_sinkhorn_flow(
@@ -37,9 +45,10 @@ def sample_sinkhorn_flow(
     potential: Any = None,
     tolerance: float = 1e-3,
     max_iterations: int = 2000,
-    seed: int = 0,
+    key: Key | None = None,
+    callback: ProgressCallback | None = None,
     throw: bool = True,
-) -> Solution:
+) -> Solution[AbstractMap]:
     """The map from a known e^{−f} onto data y_1, …, y_n, by Sinkhorn's flow at time t = kε.
 
     With the potential g after k sweeps the entropic map is ∇φ, φ(x) = ε log Σ_j exp((⟨x, y_j⟩ +
@@ -55,7 +64,8 @@ def sample_sinkhorn_flow(
     Costs one streamed sweep over all pairs an iteration. ``time=None`` goes to the limit, the
     entropic plan, by the accelerated iteration; a short time stops early, which regularises: choose
     it on held-out data. In high dimension few points are near any other: small ε then gives back
-    the data.
+    the data. An iteration of potentials, not of a map that learns: there is nothing to hold out,
+    and no checkpoint (``potential`` takes up where an earlier run ended).
 
     Args:
         source: e^{−f}, a ``Gaussian`` or a ``GaussianMixture``, of about the data's mean and scale,
@@ -68,8 +78,11 @@ def sample_sinkhorn_flow(
         potential: g, (n,), to start from, where ``time`` is None.
         tolerance: on the L1 error of the marginals, where ``time`` is None.
         max_iterations: likewise.
-        seed: of the quasi-random particles.
-        throw: raise where the tolerance is not reached.
+        key: of the quasi-random particles; ``jax.random.key(0)`` where None.
+        callback: told a ``Progress`` after every 10 sweeps, or 100 accelerated iterations, its
+            metric the error.
+        throw: raise ``SolveError`` where the tolerance is not reached and ``KeyboardInterrupt`` on
+            Ctrl-C; else the ``Result`` says so.
 
     Returns:
         A ``Solution`` with that map. Its stats: ``error``, the L1 error of the plan's marginals (of
@@ -100,34 +113,31 @@ def sample_sinkhorn_flow(
     count = max(_FEWEST_PARTICLES, len(checked)) if particles is None else particles
     check_at_least("particles", count, 2)
     y = jnp.asarray(checked)
-    x = quasi_sample(source, count, seed=seed).astype(y.dtype)
+    draw = jax.random.key(0) if key is None else check_key("key", key)
+    x = quasi_sample(source, count, key=draw).astype(y.dtype)
     eps = jnp.asarray(epsilon, y.dtype)
     shift = _half_shift_law(source, checked, epsilon) if debias else None
     if time is None:
-        start = None if potential is None else jnp.asarray(potential, y.dtype)
-        plan = sinkhorn(
-            x, y, epsilon=eps, tolerance=tolerance, max_iterations=max_iterations, g=start
-        )
-        g, error, iterations = plan.g, float(plan.error), int(plan.iterations)
-        converged = bool(plan.converged)
+        reached = _Reached(None if potential is None else jnp.asarray(potential, y.dtype))
+        limit = max_iterations
+        moments = _accelerated(reached, x, y, eps, tolerance, limit)
     else:
         check_positive("time", time)
-        iterations, converged = max(1, round(time / epsilon)), True
+        reached, limit = _Reached(), max(1, round(time / epsilon))
         # Sinkhorn's f is ½‖x‖² − φ.
-        begin = jnp.zeros(len(x), y.dtype)
+        f = jnp.zeros(len(x), y.dtype)
         if shift is not None:
-            begin = -0.5 * eps * shift.log_density(x).astype(y.dtype)
-        g, gap = _sweep(x, y, begin, eps, jnp.asarray(iterations))
-        error = float(gap)
+            f = -0.5 * eps * shift.log_density(x).astype(y.dtype)
+        moments = _swept(reached, x, y, f, eps, limit)
+    result = follow(moments, limit, stage="Sinkhorn", callback=callback, throw=throw)
+    g = jnp.zeros(len(y), y.dtype) if reached.g is None else reached.g
     stats = {
-        "error": error,
-        "iterations": iterations,
+        "error": reached.error,
+        "iterations": reached.iterations,
         "epsilon": float(epsilon),
         "potential": np.asarray(g),
     }
-    map = _read_off(shift, y, g, eps)
-    result = Result.successful if converged else Result.not_converged
-    return Solution(map, result, stats).checked(throw)
+    return Solution(_read_off(shift, y, g, eps), result, stats).checked(throw)
 
 
 def default_flow_epsilon(data: Any) -> float:
@@ -143,6 +153,62 @@ def default_flow_epsilon(data: Any) -> float:
     return 0.5 * float(median_squared_distance(jnp.asarray(y))) / len(y) ** 0.5
 
 
+@dataclass
+class _Reached:
+    """The potential g so far, the error of its plan and the iterations it took."""
+
+    g: Float[Array, " m"] | None = None
+    error: float = math.inf
+    iterations: int = 0
+
+
+def _accelerated(
+    reached: _Reached,
+    x: Points,
+    y: Float[Array, "m d"],
+    epsilon: Scalar,
+    tolerance: float,
+    limit: int,
+) -> Iterator[Moment]:
+    """Over-relaxed iterations in parts, until the tolerance or the limit."""
+    f, converged = None, False
+    while not converged:
+        plan = sinkhorn(
+            x,
+            y,
+            epsilon=epsilon,
+            tolerance=tolerance,
+            max_iterations=min(_ACCELERATED, limit - reached.iterations),
+            f=f,
+            g=reached.g,
+        )
+        f, reached.g, reached.error = plan.f, plan.g, float(plan.error)
+        reached.iterations += int(plan.iterations)
+        converged = bool(plan.converged)
+        # An error of NaN ends the iteration before its limit.
+        ended = reached.iterations >= limit or math.isnan(reached.error)
+        failed = ended and not converged
+        result = Result.not_converged if failed else Result.successful
+        yield Moment(reached.iterations, reached.error, result)
+
+
+def _swept(
+    reached: _Reached,
+    x: Points,
+    y: Float[Array, "m d"],
+    f: Float[Array, " n"],
+    epsilon: Scalar,
+    sweeps: int,
+) -> Iterator[Moment]:
+    """Plain sweeps in parts."""
+    while reached.iterations < sweeps:
+        count = min(_SWEEPS, sweeps - reached.iterations)
+        f, reached.g, gap = _sweep(x, y, f, epsilon, jnp.asarray(count))
+        reached.error = float(gap)
+        reached.iterations += count
+        yield Moment(reached.iterations, reached.error)
+
+
 @jax.jit
 def _sweep(
     x: Points,
@@ -150,8 +216,8 @@ def _sweep(
     f: Float[Array, " n"],
     epsilon: Scalar,
     sweeps: Int[Array, ""],
-) -> tuple[Float[Array, " m"], Scalar]:
-    """Plain sweeps from f: g = T(f), f = T(g), …; the last g, and E|ρ_k/e^{−f} − 1| before it."""
+) -> tuple[Float[Array, " n"], Float[Array, " m"], Scalar]:
+    """Plain sweeps from f: g = T(f), f = T(g), …; the last two, and E|ρ_k/e^{−f} − 1| before."""
 
     def body(_, carry):
         f, _, _ = carry
@@ -160,7 +226,7 @@ def _sweep(
         return new, g, jnp.mean(jnp.abs(jnp.expm1((f - new) / epsilon)))
 
     start = f, jnp.zeros(y.shape[0], y.dtype), jnp.zeros((), y.dtype)
-    return jax.lax.fori_loop(0, sweeps, body, start)[1:]
+    return jax.lax.fori_loop(0, sweeps, body, start)
 
 
 def _read_off(

@@ -1,5 +1,7 @@
 """The semi-dual of optimal transport, minimised over convex potentials: maps from samples alone."""
 
+from typing import ClassVar
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -9,7 +11,7 @@ from jax.typing import ArrayLike
 from brenier._checks import check_at_least, check_points, check_positive
 from brenier._types import Array, Float, Int, Key, Points, Scalar
 from brenier.flows._kronecker_adam import kronecker_adam
-from brenier.flows._method import AbstractMethod
+from brenier.flows._method import AbstractMethod, near_identity
 from brenier.maps import AbstractMap, GradientMap
 from brenier.measures import AbstractMeasure, Empirical
 from brenier.numerics import conjugate_upper_bound, spd_solve
@@ -41,7 +43,7 @@ class SemiDualState(eqx.Module):
     key: Key
 
 
-class SemiDual(AbstractMethod[SemiDualState]):
+class SemiDual(AbstractMethod[SemiDualState, GradientMap]):
     """min over convex φ of J(φ) = E φ(X) + E φ*(Y), whose minimiser has ∇φ = the Monge map.
 
     The gradient of J is E ∂_θφ(X) − E ∂_θφ(x̂(Y)), x̂(y) = argmax_x ⟨x, y⟩ − φ(x) (the envelope
@@ -58,7 +60,7 @@ class SemiDual(AbstractMethod[SemiDualState]):
     Args:
         steps: gradient steps.
         batch: source and target points a step.
-        rate: of the steps, at its highest.
+        learning_rate: of the steps, at its highest.
         tolerance: on ‖y − ∇φ(x̂)‖ / (1 + ‖y‖).
         refinements: Newton steps after the first, on the worst quarter of the batch, at most.
         averaging: decay of the running average of the parameters, which is the map.
@@ -78,9 +80,13 @@ class SemiDual(AbstractMethod[SemiDualState]):
     True
     """
 
+    uses_density: ClassVar[bool] = False
+    # Rounding is averaged out over thousands of steps.
+    single_precision: ClassVar[bool] = True
+
     steps: int = eqx.field(static=True, default=4000)
     batch: int = eqx.field(static=True, default=1024)
-    rate: float = eqx.field(static=True, default=0.02)
+    learning_rate: float = eqx.field(static=True, default=0.02)
     tolerance: float = eqx.field(static=True, default=1e-2)
     averaging: float = eqx.field(static=True, default=0.99)
     refinements: int = eqx.field(static=True, default=1)
@@ -88,9 +94,12 @@ class SemiDual(AbstractMethod[SemiDualState]):
     def __check_init__(self):
         check_at_least("steps", self.steps, 1)
         check_at_least("batch", self.batch, 1)
-        check_positive("rate", self.rate)
+        check_positive("learning_rate", self.learning_rate)
         check_positive("tolerance", self.tolerance)
         check_at_least("refinements", self.refinements, 0)
+
+    def default_initial(self, key: Key, points: Points) -> AbstractMap:
+        return near_identity(key, points)
 
     def init(
         self, source: AbstractMeasure, target: AbstractMeasure, initial: AbstractMap, key: Key
@@ -156,9 +165,9 @@ class SemiDual(AbstractMethod[SemiDualState]):
         flat = max(int(_FLAT * self.steps), warm)
         schedule = optax.join_schedules(
             [
-                optax.linear_schedule(self.rate / warm, self.rate, warm),
-                optax.constant_schedule(self.rate),
-                optax.cosine_decay_schedule(self.rate, max(self.steps - flat, 1)),
+                optax.linear_schedule(self.learning_rate / warm, self.learning_rate, warm),
+                optax.constant_schedule(self.learning_rate),
+                optax.cosine_decay_schedule(self.learning_rate, max(self.steps - flat, 1)),
             ],
             [warm, flat],
         )

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from brenier._checks import check_at_least, check_positive
 from brenier._types import Array, Float, Int, Key, Points
 from brenier.flows._gauss_newton import damped_step, jacobian_rows, move
-from brenier.flows._method import AbstractMethod
+from brenier.flows._method import AbstractMethod, near_identity
 from brenier.functionals import KL, AbstractFunctional, Moving
 from brenier.maps import AbstractMap
 from brenier.measures import AbstractMeasure
@@ -25,7 +25,7 @@ class WassersteinState(eqx.Module):
     key: Key
 
 
-class WassersteinNatural(AbstractMethod[WassersteinState]):
+class WassersteinNatural(AbstractMethod[WassersteinState, AbstractMap]):
     """θ' = −G_W⁻¹ E[(P∂_θT)ᵀ P∇_W F∘T], G_W = E[(P∂_θT)ᵀ P∂_θT], P onto gradients in L²(T#ρ).
 
     Follows the Wasserstein gradient flow of F, not the straight road to the Monge map: use it to
@@ -65,6 +65,9 @@ class WassersteinNatural(AbstractMethod[WassersteinState]):
         check_at_least("particles", self.particles, 2)
         check_at_least("bumps", self.bumps, 0)
         check_positive("damping", self.damping)
+
+    def default_initial(self, key: Key, points: Points) -> AbstractMap:
+        return near_identity(key, points)
 
     def init(
         self, source: AbstractMeasure, target: AbstractMeasure, initial: AbstractMap, key: Key

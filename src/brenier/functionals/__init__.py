@@ -6,13 +6,12 @@ from brenier.functionals._kernels import AbstractKernel, Energy, GaussianKernel,
 from brenier.functionals._kl import KL, AbstractScore, ExactScore, SelfEntropicScore
 from brenier.functionals._linearised import linearised_distance
 from brenier.functionals._mmd import MMD
-from brenier.functionals._power_divergence import POWERS, PowerDivergence
+from brenier.functionals._power_divergence import PowerDivergence
 from brenier.functionals._sinkhorn import SinkhornDivergence
 
 __all__ = [
     "KL",
     "MMD",
-    "POWERS",
     "AbstractFunctional",
     "AbstractKernel",
     "AbstractScore",

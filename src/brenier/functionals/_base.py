@@ -1,4 +1,4 @@
-"""The interface of a functional on measures, and the moving measure it looks at."""
+"""The interface of a functional on measures, and the moving measure it is evaluated on."""
 
 import abc
 
@@ -10,10 +10,16 @@ from brenier.measures import AbstractMeasure, require_density
 
 
 class Moving(eqx.Module):
-    """The moving measure μ = T#ρ, seen through its particles y_i = T(x_i).
+    """The moving measure μ = T#ρ, represented by its particles y_i = T(x_i).
 
-    ``Moving(points)`` is a bare cloud; ``Moving.pushed(map, source, x)`` also remembers where the
-    particles come from, which exact scores (eq. 1.9) need.
+    ``Moving(points)`` is a bare cloud. ``Moving.pushed(map, source, x)`` also keeps x, T and ρ,
+    which exact densities and scores need (eq. 1.9).
+
+    Args:
+        points: y (n, d).
+        source_points: x (n, d).
+        map: T.
+        source: ρ.
     """
 
     points: Points
@@ -46,13 +52,13 @@ class Moving(eqx.Module):
 class AbstractFunctional(eqx.Module):
     """A functional F on measures, with its Wasserstein gradient ∇_W F(μ)(y) = ∇(δF/δμ)(y).
 
-    A functional is configuration only: the target comes with each call, and the key draws what the
-    evaluation samples (the same key gives the same draw).
+    A functional is configuration only: the target is given with each call. The key draws the target
+    points that an evaluation needs, if any; the same key gives the same points.
     """
 
     @abc.abstractmethod
     def value(self, moving: Moving, target: AbstractMeasure, key: Key) -> Scalar:
-        """F(μ), on the particles; a class says where this is only up to a constant."""
+        """F(μ) from the particles; where it is known up to a constant only, the class says so."""
 
     @abc.abstractmethod
     def gradient(self, moving: Moving, target: AbstractMeasure, key: Key) -> Points:

@@ -10,14 +10,15 @@ from brenier.functionals._base import AbstractFunctional, Moving
 from brenier.measures import AbstractMeasure
 from brenier.numerics import over_points
 
-# Pairs held at once by the interaction energy, times d.
+# Floats of the displacements that the interaction energy holds at once.
 _PAIR_FLOATS = 2**20
 
 
 class PotentialEnergy(AbstractFunctional):
     """F(μ) = ∫ V dμ, with ∇_W F(μ)(y) = ∇V(y) (MATH_1's table).
 
-    The target is not looked at: alone it sends everything to the minima of V.
+    For a constraint or an obstacle in a functional of your own (DLV26, Remark 2.12). The target is
+    not used: on its own it sends all mass to the minima of V.
 
     Args:
         potential: V, (d,) to (), differentiable by JAX.
@@ -43,8 +44,11 @@ class PotentialEnergy(AbstractFunctional):
 class InteractionEnergy(AbstractFunctional):
     """F(μ) = ½ ∬ W(x − y) dμ dμ, W even, with ∇_W F(μ)(y) = E_{y'∼μ} ∇W(y − y').
 
-    Over the pairs i ≠ j (so W may be singular at 0), unbiased: the mean over n(n − 1) pairs.
-    Quadratic in n: some thousands of particles. The target is not looked at.
+    For particles that repel or attract each other: swarms, vortices, a spread imposed beside a
+    potential. With W convex it is convex along generalised geodesics, so that constrained drifts
+    converge (DLV26, Remark 2.12). Computed as the mean over the n(n − 1) pairs i ≠ j: unbiased, and
+    W may be singular at 0. The cost is quadratic in n: not for more than some thousands of
+    particles. Not to compare μ with a target, which it does not use: ``MMD``.
 
     Args:
         interaction: W, (d,) to (), even, differentiable by JAX away from 0.

@@ -19,8 +19,8 @@ _TILE = 512
 class AbstractKernel(eqx.Module):
     """A kernel k(x, y) = κ(‖x − y‖²), conditionally positive definite.
 
-    A subclass gives the profile κ and its derivative κ' entry by entry; means of k and of ∇₁k over
-    a weighted cloud follow, without an n x m matrix past a fixed size.
+    A subclass gives the profile κ and its derivative κ', entry by entry; means of k and of ∇₁k over
+    a weighted cloud follow, in tiles where the n x m matrix would be large.
     """
 
     @abc.abstractmethod
@@ -53,7 +53,7 @@ class AbstractKernel(eqx.Module):
 class Energy(AbstractKernel):
     """k(x, y) = −‖x − y‖, whose MMD is the energy distance: no bandwidth, long range.
 
-    Its gradient never dies, however far the clouds are apart. Székely and Rizzo (2013).
+    Its gradient does not vanish, however far apart the clouds are. Székely and Rizzo (2013).
     """
 
     def profile(self, squared: Float[Array, "n m"]) -> Float[Array, "n m"]:
@@ -64,7 +64,7 @@ class Energy(AbstractKernel):
 
 
 class GaussianKernel(AbstractKernel):
-    """k(x, y) = exp(−‖x − y‖²/(2h²)); blind to clouds further apart than a few bandwidths h.
+    """k(x, y) = exp(−‖x − y‖²/(2h²)), smooth. Not for clouds more than a few bandwidths h apart.
 
     Args:
         bandwidth: h > 0, a length.
@@ -126,7 +126,7 @@ def _sum_over_pairs(
     centre = jnp.mean(x, axis=0)
     x, y = x - centre, y - centre
     n, k = x.shape[0], values.shape[1]
-    # Past d = 8 the square of a zero distance is rounding: 0 again, or its root would show.
+    # Past d = 8 the square of a zero distance is a rounding error, whose root is not small: 0.
     largest = jnp.max(jnp.sum(x * x, axis=1)) + jnp.max(jnp.sum(y * y, axis=1))
     rounding = 8.0 * jnp.finfo(x.dtype).eps * largest
 

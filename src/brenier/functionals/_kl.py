@@ -13,7 +13,7 @@ from brenier.numerics import default_epsilon, self_entropic_score, self_transpor
 
 
 class AbstractScore(eqx.Module):
-    """A way to know ∇log μ and ∫ log μ dμ of the moving measure."""
+    """How ∇log μ and ∫ log μ dμ of the moving measure are found."""
 
     @abc.abstractmethod
     def score(self, moving: Moving) -> Points:
@@ -21,11 +21,14 @@ class AbstractScore(eqx.Module):
 
     @abc.abstractmethod
     def negative_entropy(self, moving: Moving) -> Scalar:
-        """∫ log μ dμ; a class says where it is only up to a constant."""
+        """∫ log μ dμ; where it is known up to a constant only, the class says so."""
 
 
 class ExactScore(AbstractScore):
-    """∇log(T#ρ)(T(x)) = (DT)⁻ᵀ∇ₓ[log ρ − log det DT](x), exact where log ρ is known (eq. 1.9)."""
+    """∇log(T#ρ)(T(x)) = (DT)⁻ᵀ∇ₓ[log ρ − log det DT](x), exact where log ρ is known (eq. 1.9).
+
+    Not for bare particles, nor for a source without density: ``SelfEntropicScore``.
+    """
 
     def score(self, moving: Moving) -> Points:
         return moving.pushforward().score_at(moving.preimages())
@@ -37,12 +40,12 @@ class ExactScore(AbstractScore):
 class SelfEntropicScore(AbstractScore):
     """−(2/ε)∇f, f the entropic potential of μ transported to itself (eq. 1.10; DLV26, Remark 3.11).
 
-    Needs particles only. The bias grows with ε, the noise with 1/ε: take the exact score where ρ
-    has a density.
+    Needs particles only. Its bias grows with ε, its noise with 1/ε. Not where ρ has a density:
+    take ``ExactScore``.
 
     Args:
-        epsilon: ε (units of squared length); by default 0.05 times the median squared distance of
-            the particles, afresh at each call.
+        epsilon: ε, in units of squared length; by default 0.05 times the median squared distance
+            of the particles, computed anew at each call.
     """
 
     epsilon: float | None = eqx.field(static=True, default=None)
@@ -66,8 +69,8 @@ class SelfEntropicScore(AbstractScore):
 class KL(AbstractFunctional):
     """F(μ) = KL(μ | ν) = ∫ log(μ/ν) dμ, with ∇_W F = ∇log μ − ∇log ν (MATH_1's table).
 
-    The target needs a log-density, up to a constant (then the value is up to that constant too).
-    DLV26, section 3.4.
+    The target needs a log-density; where that is known up to a constant only, so is the value. Not
+    for a target known by samples only: ``MMD`` or ``SinkhornDivergence``. DLV26, section 3.4.
 
     Args:
         score: ``ExactScore()`` or ``SelfEntropicScore()``.

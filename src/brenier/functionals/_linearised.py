@@ -12,7 +12,7 @@ def linearised_distance(first: AbstractMap, second: AbstractMap, points: Points)
 
     At least W₂(μ₁, μ₂), and equal to it where T₂ ∘ T₁⁻¹ is a gradient (on the line, for Gaussians
     that commute). Along a mirror flow with the mirror ½W₂²(·, ν) its metric derivative is
-    ‖v_t‖_{L²(ρ_t)} (4.9). Not where the maps are not Monge maps: it is then larger.
+    ‖v_t‖_{L²(ρ_t)} (4.9). Not for other maps than Monge maps: it is then larger.
 
     Args:
         first, second: T₁ and T₂.

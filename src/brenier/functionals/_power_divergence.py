@@ -1,16 +1,15 @@
 """Divergences of powers of the density ratio: chi-square, reverse KL, Hellinger."""
 
 import math
+from typing import ClassVar
 
 import equinox as eqx
 import jax.numpy as jnp
+from jax.typing import ArrayLike
 
 from brenier._types import Array, Float, Key, Points, Scalar
 from brenier.functionals._base import AbstractFunctional, Moving
 from brenier.measures import AbstractMeasure, require_density
-
-# a of h'(r) = (rᵃ − 1)/a, by the divergence's usual name.
-POWERS = {"kl": 0.0, "chi2": 1.0, "reverse_kl": -1.0, "hellinger": -0.5}
 
 
 class PowerDivergence(AbstractFunctional):
@@ -19,11 +18,11 @@ class PowerDivergence(AbstractFunctional):
     a = 0 is KL (log r in the limit), 1 is ½χ², −1 is KL(ν | μ), −½ is four times the squared
     Hellinger distance 1 − ∫√(μν): all with h''(1) = 1, so that they agree near the end. The target
     needs a log-density; where that is normalised only up to a factor, so are the value's and the
-    gradient's units (a ≠ 0). Wants ``Moving.pushed``; where r is far from 1 particles with large rᵃ
-    decide alone, so begin with ``KL`` when clouds hardly overlap.
+    gradient's units (a ≠ 0). Wants ``Moving.pushed``. Not where μ and ν hardly overlap: the few
+    particles with the largest rᵃ then decide alone; begin with ``KL``.
 
     Args:
-        power: a; the usual names are in ``PowerDivergence.named``.
+        power: a; ``PowerDivergence.named`` takes the usual names instead, those in ``powers``.
 
     >>> import jax
     >>> from brenier.maps import AffineMap
@@ -38,6 +37,13 @@ class PowerDivergence(AbstractFunctional):
     """
 
     power: float = eqx.field(static=True, default=1.0)
+    # a by the divergence's usual name.
+    powers: ClassVar[dict[str, float]] = {
+        "kl": 0.0,
+        "chi2": 1.0,
+        "reverse_kl": -1.0,
+        "hellinger": -0.5,
+    }
 
     def __check_init__(self):
         if not math.isfinite(self.power):
@@ -46,9 +52,14 @@ class PowerDivergence(AbstractFunctional):
     @classmethod
     def named(cls, name: str) -> "PowerDivergence":
         """The divergence called "kl", "chi2", "reverse_kl" or "hellinger"."""
-        if name not in POWERS:
-            raise ValueError(f"name: got {name!r}; wants one of {sorted(POWERS)}.")
-        return cls(POWERS[name])
+        if name not in cls.powers:
+            raise ValueError(f"name: got {name!r}; wants one of {sorted(cls.powers)}.")
+        return cls(cls.powers[name])
+
+    def slope(self, log_ratio: ArrayLike) -> Array:
+        """h'(r) = (rᵃ − 1)/a at log r, the first variation of F."""
+        ratio = jnp.asarray(log_ratio)
+        return ratio if self.power == 0.0 else jnp.expm1(self.power * ratio) / self.power
 
     def value(self, moving: Moving, target: AbstractMeasure, key: Key) -> Scalar:
         """E_μ[(rᵃ − 1)/(a(a + 1))], as E_μ[1/r] = 1; on particles it may fall below 0."""

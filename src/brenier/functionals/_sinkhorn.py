@@ -21,10 +21,10 @@ from brenier.numerics import (
 class SinkhornDivergence(AbstractFunctional):
     """F(μ) = S_ε(μ, ν) = OT_ε(μ, ν) − ½ OT_ε(μ, μ) − ½ OT_ε(ν, ν), cost ½‖x − y‖² (MATH_1's table).
 
-    ∇_W F(μ)(y) = ∇f_μν(y) − ∇f_μμ(y), f the entropic potentials: where the self-transport sends y,
-    less where the transport to ν does. Between MMD (ε → ∞) and ½W₂² (ε → 0), from samples of the
-    target alone; its gradient sees far clouds as transport does. Not for ε far below the spacing
-    of the points. Feydy et al. (2019).
+    ∇_W F(μ)(y) = ∇f_μν(y) − ∇f_μμ(y), f the entropic potentials: the barycentre to which the
+    transport of μ to itself sends y, minus that of the transport to ν. Between MMD (ε → ∞) and ½W₂²
+    (ε → 0), from samples of the target alone; like W₂² it is long-range. Not for ε far below the
+    spacing of the points. Feydy et al. (2019).
 
     Args:
         epsilon: ε, in units of ½ squared distance; 0.05 of the median squared distance of the

@@ -1,4 +1,4 @@
-"""The target points that one evaluation of a functional looks at."""
+"""The target points of one evaluation of a functional."""
 
 import jax
 
@@ -10,11 +10,11 @@ from brenier.measures import AbstractMeasure, Empirical
 def draw_target(
     target: AbstractMeasure, size: int | None, particles: int, key: Key
 ) -> tuple[Float[Array, "m d"], Float[Array, " m"]]:
-    """Points and weights that stand for the target: the same key, the same draw.
+    """Points and weights that represent the target; the same key gives the same ones.
 
-    Atoms are used whole where ``size`` is None or no fewer than they are; unweighted ones are
-    otherwise drawn without replacement where ``size`` is a good part of them. Any other target
-    gives ``size`` samples, as many as particles where that is None.
+    Of an ``Empirical`` target, all atoms where ``size`` is None or at least their number; else
+    ``size`` of them, without replacement where they have no weights and ``size`` is a good part of
+    them. Of any other target ``size`` samples, or as many as there are particles where it is None.
     """
     if isinstance(target, Empirical):
         if size is None or size >= target.size:

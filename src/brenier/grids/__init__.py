@@ -1,4 +1,4 @@
-"""Grids of one to three dimensions, and the densities and potentials known at their nodes."""
+"""Boxes and tori of up to three dimensions, and densities and potentials known at their nodes."""
 
 from brenier.grids._densities import (
     Density,
@@ -7,7 +7,7 @@ from brenier.grids._densities import (
     log_integral,
     log_values,
 )
-from brenier.grids._grids import AbstractGrid, Box, Derivatives, Torus, along
+from brenier.grids._grids import AbstractGrid, Box, Derivatives, Torus, apply_along
 from brenier.grids._potential import GridPotential
 
 __all__ = [
@@ -17,7 +17,7 @@ __all__ = [
     "Derivatives",
     "GridPotential",
     "Torus",
-    "along",
+    "apply_along",
     "as_measure",
     "density_and_score",
     "log_integral",

@@ -1,5 +1,6 @@
-"""Densities given as measures, functions or values, read at the nodes of a grid and checked."""
+"""Densities as measures, functions or values: evaluated at the nodes of a grid, and checked."""
 
+import functools
 import math
 from collections.abc import Callable
 from typing import TypeAlias
@@ -13,32 +14,40 @@ from brenier._checks import as_float_array
 from brenier._types import Array, Float, Point, Points, Scalar
 from brenier.grids._grids import AbstractGrid
 from brenier.measures import AbstractMeasure, Gibbs, require_density
+from brenier.numerics import in_blocks
 
-# log f may bend so much from node to node: a Gaussian then has half a node to its deviation.
+# Largest second difference of log f between nodes: a Gaussian then has a deviation of half a node.
 _ROUGHEST = 4.0
-# What the source's density may be at the border of a box, relative to its maximum.
+# Largest density at the border of a box, relative to its maximum.
 _BORDER = 1e-3
-# What a log-density may differ by between opposite sides of a torus.
+# Largest difference of a log-density between opposite sides of a torus.
 _PERIODIC = 1e-8
 # Points whose log-density is taken at once.
 _BLOCK = 4096
 
+# What a solver on a grid takes as a density: a measure, a log-density, or values at the nodes.
 Density: TypeAlias = AbstractMeasure | Callable[[Point], Scalar] | np.ndarray | Array
 
 
 def log_integral(grid: AbstractGrid, values: Float[np.ndarray, "*shape"]) -> float:
-    """log of ∫ exp of values at the nodes."""
+    """log ∫ e^v over the grid, v given at the nodes; no overflow, and no underflow.
+
+    >>> import numpy as np
+    >>> from brenier.grids import Torus
+    >>> round(log_integral(Torus([0.0], [2.0], [12]), np.full(12, 1000.0)), 6)
+    1000.693147
+    """
     top = float(values.max())
     return top + math.log(grid.integral(np.exp(values - top)))
 
 
 def density_and_score(measure: AbstractMeasure, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """log g and its gradient over leading axes, block by block: compiled once for all grids."""
+    """log g and ∇log g of a measure at y (..., d): shapes (...) and (..., d).
+
+    In blocks of one size, so that it is compiled once for all grids.
+    """
     flat = y.reshape(-1, y.shape[-1])
-    filled = np.pad(flat, ((0, -flat.shape[0] % _BLOCK), (0, 0)), mode="edge")
-    blocks = jnp.asarray(filled.reshape(-1, _BLOCK, y.shape[-1]))
-    parts = np.concatenate([np.asarray(_density_of_block(measure, block)) for block in blocks])
-    values = parts[: flat.shape[0]]
+    values = in_blocks(functools.partial(_density_of_block, measure), flat, _BLOCK)
     return values[:, 0].reshape(y.shape[:-1]), values[:, 1:].reshape(y.shape)
 
 
@@ -54,7 +63,17 @@ def _density_of_block(measure: AbstractMeasure, y: Points) -> Float[Array, "n _"
 def as_measure(
     name: str, density: AbstractMeasure | Callable[[Point], Scalar], dimension: int
 ) -> AbstractMeasure:
-    """A log-density as a measure; a measure as it is, checked."""
+    """A log-density as a ``Gibbs`` measure; a measure as it is, after a check.
+
+    Args:
+        name: of the argument, for the messages.
+        density: a measure with a log-density, or a log-density, a JAX function of one point.
+        dimension: that it must have.
+
+    Raises:
+        ValueError: a measure without density or of another dimension; a function whose value is no
+            single number.
+    """
     if isinstance(density, AbstractMeasure):
         require_density(name, density)
         if density.dimension != dimension:
@@ -76,7 +95,18 @@ def _negative(function: Callable[[Point], Scalar], x: Point) -> Scalar:
 
 
 def log_values(name: str, density: Density, grid: AbstractGrid) -> Float[np.ndarray, "*shape"]:
-    """log of a density at the nodes, checked: finite, smooth enough, decayed on a box."""
+    """The logarithm of a density at the nodes of a grid, after checks.
+
+    Args:
+        name: of the argument, for the messages.
+        density: a measure, a log-density as a JAX function of one point, or the density's values at
+            the nodes.
+        grid: the nodes.
+
+    Raises:
+        ValueError: a density that is 0 or not finite at a node, that the grid does not resolve,
+            that is not periodic on a ``Torus``, or has not decayed at the border of a ``Box``.
+    """
     if isinstance(density, AbstractMeasure) or callable(density):
         measure = as_measure(name, density, grid.dimension)
         if grid.periodic:

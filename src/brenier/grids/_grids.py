@@ -1,4 +1,4 @@
-"""Grids: where their nodes lie, and how they differentiate, integrate and interpolate."""
+"""Grids: their nodes, and the matrices that differentiate, integrate and interpolate on them."""
 
 import abc
 from collections.abc import Sequence
@@ -12,17 +12,21 @@ from brenier._checks import check_at_least, check_positive
 from brenier._types import Float
 from brenier.measures import AbstractMeasure, Gaussian, GaussianMixture
 
-# Of the finite differences of a box; high, since they are dense matrices anyway.
+# Order of the finite differences of a box; high, since they are dense matrices anyway.
 _ORDER = 10
-# Of the splines that carry values from one box to another.
+# Degree of the splines that interpolate between the nodes of a box.
 _DEGREE = 7
-# Fewer nodes hold neither a smooth density nor, on a box, the stencils and splines.
+# Nodes along an axis, at least: for a smooth density, and for the stencils and splines of a box.
 _FEWEST = 12
 _DIMENSIONS = (1, 2, 3)
 
 
 class Derivatives(NamedTuple):
-    """∂ and ∂² along one axis at its nodes, and the ∂ from which mixed derivatives are made."""
+    """The matrices of ∂ and ∂² along one axis, from values at its nodes to values at its nodes.
+
+    ``mixed`` is the ∂ of which mixed derivatives ∂_i ∂_j are composed; it differs from ``first`` at
+    the border of a ``Box`` only, where it repeats the row two nodes inside.
+    """
 
     first: Float[np.ndarray, "n n"]
     second: Float[np.ndarray, "n n"]
@@ -32,8 +36,8 @@ class Derivatives(NamedTuple):
 class AbstractGrid(eqx.Module):
     """A tensor grid of 1, 2 or 3 dimensions on the box [lower, upper].
 
-    A subclass says, axis by axis, where the nodes are and by which matrices they are
-    differentiated, integrated and interpolated.
+    A subclass gives, axis by axis, the nodes and the matrices that differentiate, integrate and
+    interpolate values at the nodes. Values over the whole grid are arrays of its ``shape``.
     """
 
     lower: eqx.AbstractVar[tuple[float, ...]]
@@ -59,13 +63,19 @@ class AbstractGrid(eqx.Module):
 
     @abc.abstractmethod
     def low_order_derivatives(self, axis: int) -> Derivatives:
-        """The same by differences of neighbours: mostly zeros, of second order."""
+        """The same by differences of neighbours, of second order: mostly zeros."""
 
     @abc.abstractmethod
     def interpolation(
         self, axis: int, places: Float[np.ndarray, " m"], order: int = 0
     ) -> Float[np.ndarray, "m n"]:
-        """The matrix from values at the nodes of one axis to a derivative's at other places."""
+        """The matrix from values at the nodes of one axis to its derivative of an order elsewhere.
+
+        Args:
+            axis: along which.
+            places: (m,), where the function (order 0) or its derivative is wanted.
+            order: of the derivative.
+        """
 
     @abc.abstractmethod
     def resized(self, shape: tuple[int, ...]) -> "AbstractGrid":
@@ -78,12 +88,12 @@ class AbstractGrid(eqx.Module):
 
     @property
     def spacing(self) -> tuple[float, ...]:
-        """The distance of neighbouring nodes, axis by axis."""
+        """The distance between neighbouring nodes, axis by axis."""
         intervals = [n if self.periodic else n - 1 for n in self.shape]
         return tuple((b - a) / n for a, b, n in zip(self.lower, self.upper, intervals, strict=True))
 
     def points(self) -> Float[np.ndarray, "*shape d"]:
-        """The coordinates of all nodes."""
+        """The coordinates of all nodes, (*shape, d)."""
         sides = [self.nodes(axis) for axis in range(self.dimension)]
         return np.stack(np.meshgrid(*sides, indexing="ij"), axis=-1)
 
@@ -98,7 +108,7 @@ class AbstractGrid(eqx.Module):
     ) -> Float[np.ndarray, "*other"]:
         """A function at the nodes of this grid, interpolated at those of another."""
         for axis in range(self.dimension):
-            values = along(self.interpolation(axis, other.nodes(axis)), values, axis)
+            values = apply_along(self.interpolation(axis, other.nodes(axis)), values, axis)
         return values
 
 
@@ -152,7 +162,7 @@ class Torus(AbstractGrid):
         n = self.shape[axis]
         numbers = 2.0 * np.pi * np.fft.fftfreq(n, self.spacing[axis])
         waves = np.exp(1j * np.outer(places - self.lower[axis], numbers))
-        # Of the two highest waves of an even grid, their mean.
+        # An even grid does not tell its two highest waves apart: their mean.
         parts = waves * (1j * numbers) ** order
         if n % 2 == 0:
             parts[:, n // 2] = parts[:, n // 2].real
@@ -166,9 +176,9 @@ class Box(AbstractGrid):
     """Equispaced nodes of the box [lower, upper], both ends among them: finite differences.
 
     Tenth order in the interior; towards the border the stencils narrow, down to three nodes. At the
-    border the equation holds, too, with D²p as it is two nodes inside; no condition is imposed:
-    right for densities that decay, where the linearised equation carries errors outward, and their
-    weight is small. Not for a density that is cut off.
+    border second derivatives are taken as they are two nodes inside, and no boundary condition is
+    imposed. That suits densities that have decayed there: the linearised Monge-Ampère equation
+    carries errors outward, where they have little weight. Not for a density that is cut off.
 
     Args:
         lower, upper: opposite corners, d ≤ 3 numbers each.
@@ -193,6 +203,14 @@ class Box(AbstractGrid):
         cls, measure: AbstractMeasure, shape: Sequence[int], *, deviations: float = 6.0
     ) -> "Box":
         """The box of so many standard deviations about each component of a Gaussian (mixture).
+
+        Args:
+            measure: a ``Gaussian`` or ``GaussianMixture``.
+            shape: nodes along each axis.
+            deviations: from each mean to the nearest border.
+
+        Raises:
+            ValueError: another measure, whose corners must be given.
 
         >>> Box.around(Gaussian.standard(2), [32, 32]).lower
         (-6.0, -6.0)
@@ -220,7 +238,7 @@ class Box(AbstractGrid):
         return np.linspace(self.lower[axis], self.upper[axis], self.shape[axis])
 
     def weights(self, axis: int) -> Float[np.ndarray, " n"]:
-        # Of any order for what vanishes at the border.
+        # The trapezoid rule: of any order for functions that vanish at the border.
         weights = np.full(self.shape[axis], self.spacing[axis])
         weights[[0, -1]] *= 0.5
         return weights
@@ -258,13 +276,17 @@ class Box(AbstractGrid):
 
 
 def _central(reach: int) -> Float[np.ndarray, "2 _"]:
-    """The weights of ∂ and ∂² at the middle of an odd number of nodes at distance 1."""
+    """The stencils of ∂ and ∂² at the middle of 2 reach + 1 nodes of spacing 1."""
     nodes = np.arange(-reach, reach + 1)
     return KroghInterpolator(nodes, np.eye(nodes.size)).derivatives(0.0, 3)[1:]
 
 
-def along(matrix: np.ndarray, values: np.ndarray, axis: int) -> np.ndarray:
-    """The matrix applied along one axis of an array."""
+def apply_along(matrix: np.ndarray, values: np.ndarray, axis: int) -> np.ndarray:
+    """A matrix (m, n) applied along one axis, of length n, of an array.
+
+    >>> apply_along(np.array([[1.0, 1.0]]), np.array([[1.0, 2.0], [3.0, 4.0]]), 0).tolist()
+    [[4.0, 6.0]]
+    """
     return np.moveaxis(np.tensordot(matrix, values, axes=(1, axis)), 0, axis)
 
 

@@ -13,12 +13,14 @@ from brenier.grids._grids import AbstractGrid
 from brenier.potentials import AbstractPotential
 
 _DEGREE = 7
-# Fourier series are sampled so much finer before the spline: its error is then some 1e-12.
+# Fourier series are sampled this much finer before the spline, whose error is then about 1e-12.
 _OVERSAMPLING = 2
 
 
 def _pieces() -> Float[np.ndarray, "_ _"]:
-    """Row m: the powers of t in what coefficient j + m weighs at (j + t) h, in integers exact."""
+    """The pieces of the B-spline: row m holds the polynomial in t, lowest power first, by which
+    coefficient j + m enters at (j + t) h. Integers over k!, so exact.
+    """
     k = _DEGREE
     return np.array(
         [
@@ -43,10 +45,10 @@ _SLOPES = _PIECES[:, 1:] * np.arange(1, _DEGREE + 1)
 class GridPotential(AbstractPotential):
     """φ(x) = ½‖x‖² + p(x), p a tensor spline of degree 7: an answer of ``solve_monge_ampere``.
 
-    φ is convex where its solver left it so: at the nodes, and between them as far as the grid
-    resolves it. On a torus p is periodic, and ∇φ(x + period) = ∇φ(x) + period. Beyond a box p is
-    continued linearly along the axes, which keeps ∇φ continuous; it is not the Monge map there.
-    Not for learning: nothing keeps φ convex when its coefficients change.
+    Its solver makes φ convex at the nodes; between them it is convex as far as the grid resolves
+    it. On a torus p is periodic, and ∇φ(x + period) = ∇φ(x) + period. Beyond a box p is continued
+    linearly along the axes, which keeps ∇φ continuous, but is not the Monge map. Not for learning:
+    nothing keeps φ convex when its coefficients change.
 
     Args:
         coefficients: of the B-splines, seven more than there are intervals along each axis.
@@ -100,7 +102,7 @@ class GridPotential(AbstractPotential):
         return 0.5 * (x @ x) + self.displacement_potential(x)
 
     def displacement_potential(self, x: Point) -> Scalar:
-        """p(x) at one point, ∇p the displacement T − id."""
+        """p(x) at one point (d,); ∇p is the displacement T − id."""
         intervals = jnp.asarray(self.coefficients.shape) - _DEGREE
         place = (x - self.lower) / self.spacing
         inside = jnp.mod(place, intervals) if self.periodic else jnp.clip(place, 0.0, intervals)
@@ -119,7 +121,7 @@ class GridPotential(AbstractPotential):
         return value
 
     def strong_convexity(self) -> Scalar:
-        """0: between the nodes nothing better is proved."""
+        """0: between the nodes no larger bound is proved."""
         return jnp.zeros((), self.coefficients.dtype)
 
 
@@ -147,7 +149,7 @@ def _periodic_spline(values: Float[np.ndarray, "n ..."]) -> Float[np.ndarray, "m
 
 
 def _spline(values: Float[np.ndarray, "n ..."]) -> Float[np.ndarray, "m ..."]:
-    """Coefficients along the first axis; next to the border three knots are none (not-a-knot)."""
+    """Coefficients along the first axis; the three knots next to each border are not-a-knot."""
     n, free = values.shape[0], _DEGREE - 1
     matrix = np.zeros((n + free, n + free))
     right = np.zeros((n + free, *values.shape[1:]))

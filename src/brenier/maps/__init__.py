@@ -1,7 +1,7 @@
 """Transport maps, and the measures they make."""
 
 from brenier.maps._affine import AffineMap
-from brenier.maps._base import AbstractMap, working_floats
+from brenier.maps._base import AbstractMap, evaluation_floats
 from brenier.maps._composition import Composition
 from brenier.maps._debiased import DebiasedMap
 from brenier.maps._entropic import EntropicMap
@@ -21,5 +21,5 @@ __all__ = [
     "Pushforward",
     "ResidualNetwork",
     "SubspaceMap",
-    "working_floats",
+    "evaluation_floats",
 ]

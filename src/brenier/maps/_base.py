@@ -12,8 +12,8 @@ from brenier._checks import as_points
 from brenier._types import Array, Batch, BatchLike, BatchScalar, Float, Matrix, Point, Scalar
 from brenier.numerics import on_all_cores, spd_log_det
 
-# Numbers per dimension that one point takes, about, in maps and velocities that are no networks.
-_HELD = 16
+# About how many numbers per dimension one point takes, in maps and velocities without networks.
+_FLOATS_PER_DIMENSION = 16
 
 
 class AbstractMap(eqx.Module):
@@ -24,12 +24,12 @@ class AbstractMap(eqx.Module):
     by block, so that memory stays bounded.
 
     ``symmetric`` says that DT is symmetric positive semidefinite by construction (the gradient of
-    a convex function): determinants are then cheaper. ``held`` says about how many numbers per
-    dimension one point takes while T is evaluated.
+    a convex function): determinants are then cheaper. ``floats_per_dimension`` says about how many
+    numbers per dimension one point takes in working memory while T is evaluated.
     """
 
     symmetric: ClassVar[bool] = False
-    held: ClassVar[int] = _HELD
+    floats_per_dimension: ClassVar[int] = _FLOATS_PER_DIMENSION
 
     @property
     @abc.abstractmethod
@@ -55,7 +55,7 @@ class AbstractMap(eqx.Module):
 
     def __call__(self, x: BatchLike) -> Batch:
         """T over leading axes: (..., d) to (..., d)."""
-        floats = working_floats(self.dimension, self.held)
+        floats = evaluation_floats(self.dimension, self.floats_per_dimension)
         return on_all_cores(self.apply, as_points("x", x, self.dimension), floats=floats)
 
     def jacobian(self, x: BatchLike) -> Float[Array, "*batch d d"]:
@@ -69,10 +69,10 @@ class AbstractMap(eqx.Module):
 
 def over_jacobians(map: AbstractMap, function: Callable[[Point], Array], x: BatchLike) -> Array:
     """A function of a point that takes the Jacobian of the map there, over leading axes."""
-    floats = map.dimension * working_floats(map.dimension, map.held)
+    floats = map.dimension * evaluation_floats(map.dimension, map.floats_per_dimension)
     return on_all_cores(function, as_points("x", x, map.dimension), floats=floats)
 
 
-def working_floats(dimension: int, held: int = _HELD) -> int:
-    """About what one point needs while a map is evaluated; times d for its Jacobian."""
-    return 1024 + held * dimension
+def evaluation_floats(dimension: int, per_dimension: int = _FLOATS_PER_DIMENSION) -> int:
+    """About how many numbers one point takes while a map is evaluated; d times that with DT."""
+    return 1024 + per_dimension * dimension

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from brenier._moved import absent
 from brenier.measures._base import AbstractMeasure, require_density
-from brenier.measures._empirical import DiracMixture, Empirical
+from brenier.measures._empirical import Empirical
 from brenier.measures._fokker_planck import solve_fokker_planck
 from brenier.measures._gaussian import Gaussian, GaussianMixture
 from brenier.measures._gibbs import Gibbs
@@ -15,7 +15,6 @@ from brenier.measures._uniform import Uniform
 
 __all__ = [
     "AbstractMeasure",
-    "DiracMixture",
     "Empirical",
     "Gaussian",
     "GaussianMixture",

@@ -66,6 +66,3 @@ class Empirical(AbstractMeasure):
             "measure: got Empirical, which has no density; wants a measure with a log-density "
             "(Gaussian, GaussianMixture, Gibbs)."
         )
-
-
-DiracMixture = Empirical

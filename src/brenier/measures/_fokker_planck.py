@@ -13,26 +13,26 @@ from brenier._checks import check_at_least, check_positive
 from brenier._solution import Result, Solution
 from brenier._types import Array, Float, Point, Points
 from brenier.measures._tensor_train import TensorTrain
-from brenier.measures._tensor_train_values import Corner, checked_box, in_blocks
+from brenier.measures._tensor_train_values import Corner, checked_box, over_nodes
 from brenier.numerics import (
-    Cores,
+    TensorTrainCores,
     chebyshev_nodes,
     chebyshev_rows,
     chebyshev_weights,
     gaussian_rows,
     heat_matrix,
-    map_axes,
     tensor_train_contract,
     tensor_train_cross,
+    tensor_train_map_axes,
     tensor_train_ranks,
     tensor_train_round,
 )
 
-# Mass that may be lost or made before the solution is called wrong.
+# An error of the mass beyond which the solution counts as wrong.
 _MASS_ERROR = 1e-2
-# Steps of the Runge-Kutta method to one of the splitting, whose error is to be the larger.
+# Runge-Kutta steps in one step of the splitting: the splitting is to have the larger error.
 _SUBSTEPS = 4
-# Equispaced nodes to a Chebyshev node, which lie π/2 further apart in the middle.
+# Equispaced nodes for each Chebyshev node: those lie π/2 times as far apart in the middle.
 _FINER = 2
 
 
@@ -56,23 +56,24 @@ def solve_fokker_planck(
     and TT-cross; half a step of diffusion. Second order in the step.
 
     For the Ornstein-Uhlenbeck process (``drift`` None) the convection stretches each axis by
-    itself, and no cross approximation is needed; ``TensorTrain.diffused`` solves it without steps,
-    faster and exactly: take this only for other drifts, or to see the scheme's error.
+    itself, and no cross approximation is needed. Not for that process, though, but to see the
+    error of the scheme: ``TensorTrain.diffused`` solves it without steps, faster and exactly. Take
+    this for other drifts.
 
     Args:
         source: ρ at time 0.
-        time: until when.
+        time: of the law at the end, above 0.
         steps: of the splitting.
-        lower, upper: opposite corners of a box that keeps the law until then.
+        lower, upper: opposite corners of a box outside of which the law is negligible at all times.
         shape: Chebyshev nodes along each axis.
         drift: b, (d,) to (d,), differentiable by JAX; −x where None.
         tolerance: relative, of the rounding and of the cross approximation in every step.
         max_rank: that no rank may exceed.
-        throw: raise where the law is lost.
+        throw: raise where the mass is lost.
 
     Returns:
         A ``Solution`` whose ``map`` is the law at the end, a ``TensorTrain``. Its stats: ``mass``
-        (steps,), 1 but for what the box and the scheme lose; ``ranks``, the largest after each
+        (steps,), 1 up to what the box and the scheme lose; ``ranks``, the largest after each
         step; ``seconds``. ``result`` is ``diverged`` where the mass is off by more than 1 %.
 
     Raises:
@@ -104,7 +105,7 @@ def solve_fokker_planck(
     with threadpool_limits(1, user_api="blas"):
         heat = [heat_matrix(y, 0.5 * step) for y in nodes]
         weights = [chebyshev_weights(y)[None] for y in nodes]
-        cores = map_axes(
+        cores = tensor_train_map_axes(
             tuple(np.asarray(core) for core in source.cores),
             [
                 gaussian_rows(y, np.asarray(middle), float(width))
@@ -113,12 +114,12 @@ def solve_fokker_planck(
         )
         masses, ranks = [], []
         for _ in range(steps):
-            cores = tensor_train_round(map_axes(cores, heat), tolerance)
+            cores = tensor_train_round(tensor_train_map_axes(cores, heat), tolerance)
             if drift is None:
                 cores = _stretched(cores, nodes, step)
             else:
                 cores = _convected(cores, nodes, drift, step, tolerance, max_rank)
-            cores = tensor_train_round(map_axes(cores, heat), tolerance)
+            cores = tensor_train_round(tensor_train_map_axes(cores, heat), tolerance)
             masses.append(float(tensor_train_contract(cores, weights)[0]))
             ranks.append(max(tensor_train_ranks(cores), default=1))
             if not abs(masses[-1] - 1.0) < _MASS_ERROR:
@@ -128,7 +129,7 @@ def solve_fokker_planck(
             stats["seconds"] = clock.perf_counter() - started
             return Solution(None, Result.diverged, stats).checked(throw)
         law = TensorTrain.from_cores(
-            map_axes(
+            tensor_train_map_axes(
                 cores, [chebyshev_rows(np.linspace(y[0], y[-1], _FINER * y.size), y) for y in nodes]
             ),
             box.lower,
@@ -140,20 +141,22 @@ def solve_fokker_planck(
     return Solution(law, Result.successful, stats).checked(throw)
 
 
-def _stretched(cores: Cores, nodes: Sequence[Float[np.ndarray, " _"]], step: float) -> Cores:
+def _stretched(
+    cores: TensorTrainCores, nodes: Sequence[Float[np.ndarray, " _"]], step: float
+) -> TensorTrainCores:
     """ρ(x) ← e^{d·step} ρ(e^{step} x)."""
     grown = float(np.exp(step))
-    return map_axes(cores, [grown * chebyshev_rows(grown * y, y) for y in nodes])
+    return tensor_train_map_axes(cores, [grown * chebyshev_rows(grown * y, y) for y in nodes])
 
 
 def _convected(
-    cores: Cores,
+    cores: TensorTrainCores,
     nodes: Sequence[Float[np.ndarray, " _"]],
     drift: Callable[[Point], Point],
     step: float,
     tolerance: float,
     max_rank: int,
-) -> Cores:
+) -> TensorTrainCores:
     """ρ(x) ← ρ(X) exp(−∫ div b): X is where the characteristic that ends at x began."""
 
     low = jnp.asarray([y[0] for y in nodes])
@@ -161,7 +164,7 @@ def _convected(
 
     def entries(index: np.ndarray) -> np.ndarray:
         points = np.stack([y[index[:, axis]] for axis, y in enumerate(nodes)], axis=1)
-        back = in_blocks(lambda block: _characteristic_ends(drift, step, low, high, block), points)
+        back = over_nodes(lambda block: _characteristic_ends(drift, step, low, high, block), points)
         if not np.isfinite(back).all():
             row = int(np.flatnonzero(~np.isfinite(back).all(axis=1))[0])
             raise ValueError(

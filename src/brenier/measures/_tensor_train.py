@@ -9,55 +9,41 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from threadpoolctl import threadpool_limits
 
 from brenier._checks import check_at_least, check_positive
 from brenier._types import Array, Float, Key, Matrix, Point, Points, Scalar
 from brenier.measures._base import AbstractMeasure
-from brenier.measures._tensor_train_sampling import sample_train
+from brenier.measures._tensor_train_lattices import fitted_lattices
+from brenier.measures._tensor_train_sampling import sample_tensor_train
 from brenier.measures._tensor_train_values import (
     Corner,
     checked_box,
-    checked_train,
-    train_of_function,
+    checked_tensor_train,
+    tensor_train_of_function,
     values_in_range,
 )
-from brenier.numerics import (
-    Columns,
-    Cores,
-    Lattice,
-    change_axes,
-    fit_lattice,
-    gaussian_rows,
-    map_axes,
-    tensor_train_contract,
-    tensor_train_from_array,
-    unresolved,
-    upsample,
-)
+from brenier.numerics import gaussian_rows, tensor_train_from_array, tensor_train_map_axes
 
-# What the nodes cannot tell may be so many times the tolerance: it is an estimate, from above where
-# the spectrum falls.
-_ALIASED = 100.0
-# Nodes to one standard deviation of what a law's Gaussians are after diffusion.
+# Nodes in one standard deviation of the Gaussians of a diffused law.
 _NODES_A_WIDTH = 4.0
 
 
 class TensorTrain(AbstractMeasure):
-    """A smooth density on R^d whose values on a grid are a tensor train.
+    """A smooth density on R^d whose values on a grid are given by a tensor train.
 
-    Between the nodes it is a sum of Gaussians of one width an axis, on a lattice,
+    The density is a sum of Gaussians on a lattice, with one width for each axis,
 
         ρ(x) = Σ_j c[j_1, …, j_d] Π_k N(x_k; y_{k, j_k}, s_k²),
 
-    with the signed weights c in tensor-train format: spectrally close to any density that is smooth
-    on its grid, with marginals, moments, conditional distribution functions and the law of a
-    diffusion in closed form. Ranks and lattices are as small as ``tolerance`` allows.
+    and signed weights c in tensor-train format. Such sums approximate any density that is smooth
+    on its grid with spectral accuracy; their marginals, moments, conditional distribution functions
+    and laws under a diffusion are closed forms. Ranks and lattices are as small as ``tolerance``
+    allows.
 
-    Digits are absolute: where the density is below ``tolerance`` times its mean square, its
-    logarithm is noise, and −∞ where the noise is negative; in float32 some 1e-5 takes the place of
-    the tolerance. Not for densities that jump or have
-    kinks, nor in more than two dimensions for ones whose variables hang together all at once.
+    The error is absolute: where the density is below ``tolerance`` times its root mean square, its
+    logarithm is noise, and −∞ where the noise is negative. In float32 about 1e-5 takes the place of
+    the tolerance. Not for densities with jumps or kinks; nor, in more than two dimensions, for
+    densities in which many variables interact strongly at once, whose ranks are too high.
 
     Build one by ``from_density``, ``from_log_density``, ``from_grid`` or ``from_cores``.
 
@@ -65,7 +51,7 @@ class TensorTrain(AbstractMeasure):
         cores: c, arrays (r_{k-1}, m_k, r_k) with r_0 = r_d = 1.
         centres: y_k (m_k,), one array an axis.
         widths: s (d,).
-        tolerance: the relative error that the cores were made to.
+        tolerance: the relative error that was allowed when the cores were made.
 
     Raises:
         ValueError: shapes that do not match.
@@ -113,11 +99,12 @@ class TensorTrain(AbstractMeasure):
         *,
         tolerance: float = 1e-10,
         max_rank: int = 100,
-        seed: int = 0,
+        key: Key | None = None,
     ) -> "TensorTrain":
         """From a density, normalised or not, as a JAX function of one point.
 
-        Up to some million nodes all are evaluated, and the cores found by SVD; else by TT-cross.
+        Up to 4 million nodes the density is evaluated at all of them, and the cores are found by
+        SVD; beyond, by TT-cross from some of them.
 
         Args:
             density: ρ, (d,) to ().
@@ -125,7 +112,7 @@ class TensorTrain(AbstractMeasure):
             shape: nodes along each axis, equispaced, both ends among them.
             tolerance: relative, in the Frobenius norm.
             max_rank: that no rank may exceed.
-            seed: of the entries that TT-cross begins with.
+            key: of the entries that TT-cross begins with; ``jax.random.key(0)`` where None.
 
         Raises:
             ValueError: a density that is negative, NaN, zero, infinite, not decayed at the border,
@@ -134,7 +121,7 @@ class TensorTrain(AbstractMeasure):
         box = checked_box(lower, upper, shape)
         check_positive("tolerance", tolerance)
         check_at_least("max_rank", max_rank, 1)
-        cores = train_of_function("density", density, box, tolerance, max_rank, seed)
+        cores = tensor_train_of_function("density", density, box, tolerance, max_rank, key)
         return cls.from_cores(cores, lower, upper, tolerance=tolerance, max_rank=max_rank)
 
     @classmethod
@@ -147,14 +134,14 @@ class TensorTrain(AbstractMeasure):
         *,
         tolerance: float = 1e-10,
         max_rank: int = 100,
-        seed: int = 0,
+        key: Key | None = None,
     ) -> "TensorTrain":
         """From log ρ up to a constant; otherwise as ``from_density``."""
         box = checked_box(lower, upper, shape)
         check_positive("tolerance", tolerance)
         check_at_least("max_rank", max_rank, 1)
         density = values_in_range(log_density, box)
-        cores = train_of_function("log_density", density, box, tolerance, max_rank, seed)
+        cores = tensor_train_of_function("log_density", density, box, tolerance, max_rank, key)
         return cls.from_cores(cores, lower, upper, tolerance=tolerance, max_rank=max_rank)
 
     @classmethod
@@ -206,14 +193,14 @@ class TensorTrain(AbstractMeasure):
         tolerance: float = 1e-10,
         max_rank: int = 1000,
     ) -> "TensorTrain":
-        """From a train of the values on an equispaced grid, both ends of each axis among its nodes.
+        """From tensor-train cores of the values on an equispaced grid, both ends among its nodes.
 
         Raises:
             ValueError: as ``from_density``; cores that do not chain up.
         """
         values = tuple(np.asarray(core, np.float64) for core in cores)
-        nodes = checked_train(values, lower, upper, tolerance)
-        law = _fitted(values, nodes, tolerance)
+        nodes = checked_tensor_train(values, lower, upper, tolerance)
+        law = cls(*fitted_lattices(values, nodes, tolerance), tolerance)
         rank = max(law.ranks, default=1)
         if rank > max_rank:
             raise ValueError(
@@ -244,7 +231,7 @@ class TensorTrain(AbstractMeasure):
     def sample(self, key: Key, n: int) -> Points:
         """n points, axis by axis by inverting the conditional distribution functions."""
         levels = jax.random.uniform(key, (n, self.dimension), self.widths.dtype)
-        return sample_train(self.cores, self.centres, self.widths, levels)
+        return sample_tensor_train(self.cores, self.centres, self.widths, levels)
 
     def point_log_density(self, x: Point) -> Scalar:
         density = self.point_density(x)
@@ -289,10 +276,10 @@ class TensorTrain(AbstractMeasure):
         )
 
     def padded(self, rank: int, points: int) -> "TensorTrain":
-        """The same law with inner ranks and lattices filled up with zeros to multiples of these.
+        """The same law, inner ranks and lattices filled up with zeros to multiples of these.
 
-        What is compiled for one law then serves all laws of about its size: for many densities, of
-        which each would otherwise wait for its own compilation.
+        Laws of about the same size then have the same shapes, and share what is compiled: for work
+        with many densities, each of which would otherwise need a compilation of its own.
 
         >>> y = np.linspace(-7.0, 7.0, 80)
         >>> rho = TensorTrain.from_grid(np.exp(-0.5 * np.add.outer(y**2, y**2)), [-7, -7], [7, 7])
@@ -315,12 +302,12 @@ class TensorTrain(AbstractMeasure):
     def diffused(self, signal: float, *, tolerance: float | None = None) -> "TensorTrain":
         """The law of a X + √(1−a²) Z at the signal level a = e^{-t}, Z ~ N(0, I).
 
-        The cores keep their weights, their Gaussians move and widen: exact in time, without steps.
-        Then ranks and lattices are cut to the tolerance (this law's where None); both fall.
+        The weights stay, the Gaussians move and widen: exact in time, without steps. Then ranks
+        and lattices are cut to the tolerance.
 
         Args:
             signal: a, in [0, 1].
-            tolerance: relative, in the Frobenius norm.
+            tolerance: of the cut, relative, in the Frobenius norm; this law's where None.
 
         Raises:
             ValueError: a signal level outside of [0, 1].
@@ -338,52 +325,13 @@ class TensorTrain(AbstractMeasure):
                 float(signal) * np.asarray(y),
                 math.sqrt(1.0 + float(signal) ** 2 * (float(s) ** 2 - 1.0)),
             )
-            # Beyond so many widths the Gaussians are below rounding.
+            # Beyond 8.5 widths the Gaussians are below rounding.
             low, high = centres.min() - 8.5 * width, centres.max() + 8.5 * width
             grid = np.linspace(low, high, int((high - low) / width * _NODES_A_WIDTH) + 2)
             rows.append(gaussian_rows(grid, centres, width))
             nodes.append(grid)
-        values = map_axes(tuple(np.asarray(core) for core in self.cores), rows)
-        return _fitted(values, nodes, wanted)
-
-
-def _fitted(
-    values: Cores, nodes: Sequence[Float[np.ndarray, " _"]], tolerance: float
-) -> TensorTrain:
-    """The law with these values at equispaced nodes, of mass 1."""
-    lattices: list[Lattice] = []
-
-    def choose(axis: int, columns: Columns) -> Callable[[Columns], Columns]:
-        # What the border cuts off bounds what any fit can reach.
-        border = float(np.linalg.norm(columns[[0, -1]]) / np.linalg.norm(columns))
-        allowed = max(tolerance, 10.0 * border)
-        lattice = fit_lattice(nodes[axis], columns, allowed)
-        if lattice.error <= allowed:
-            lattices.append(lattice)
-            return lattice.weights
-        # Gaussians that are fitted at the nodes are wider than what the nodes can tell.
-        finer, more = upsample(nodes[axis], columns)
-        lattice = fit_lattice(finer, more, allowed)
-        error = max(lattice.error, unresolved(columns) / _ALIASED)
-        if error > allowed:
-            raise ValueError(
-                f"shape: got {nodes[axis].size} nodes along axis {axis}, where the density is too "
-                f"rough for them; wants more nodes, or a tolerance of {1.1 * error:.2g} or more."
-            )
-        lattices.append(lattice)
-        return lambda part: lattice.weights(upsample(nodes[axis], part)[1])
-
-    # The matrices are small: threads of BLAS cost more than they bring, and much more when busy.
-    with threadpool_limits(1, user_api="blas"):
-        cores = list(change_axes(values, choose, tolerance))
-    mass = tensor_train_contract(tuple(cores), [np.ones((1, core.shape[1])) for core in cores])[0]
-    cores[-1] = cores[-1] / mass
-    return TensorTrain(
-        tuple(jnp.asarray(core) for core in cores),
-        tuple(jnp.asarray(lattice.centres) for lattice in lattices),
-        jnp.asarray([lattice.width for lattice in lattices]),
-        tolerance,
-    )
+        values = tensor_train_map_axes(tuple(np.asarray(core) for core in self.cores), rows)
+        return TensorTrain(*fitted_lattices(values, nodes, wanted), wanted)
 
 
 @eqx.filter_jit

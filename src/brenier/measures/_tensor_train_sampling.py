@@ -11,19 +11,19 @@ from brenier._types import Array, Float, Point, Points, Scalar
 from brenier.numerics import on_all_cores
 
 # Steps of Newton's method, safeguarded by bisection, for one conditional quantile: it begins within
-# half a width of the Gaussians, where the distribution function is all but a line.
+# half a width of the Gaussians, where the distribution function is almost linear.
 _QUANTILE_STEPS = 7
-# Gaussians of a lattice that lie within 9 widths of a point, at half a width to a step.
+# Gaussians within about 10 widths of a point; the step of a lattice is half a width.
 _NEAR = 40
 
 
-def sample_train(
+def sample_tensor_train(
     cores: tuple[Float[Array, "_ _ _"], ...],
     centres: tuple[Float[Array, " _"], ...],
     widths: Float[Array, " _"],
     levels: Points,
 ) -> Points:
-    """Points whose conditional distribution functions, axis by axis, take the levels (n, d)."""
+    """Points whose conditional distribution functions, axis by axis, equal the levels (n, d)."""
     # ρ integrated over all axes after each.
     ahead = [jnp.ones(1, levels.dtype)]
     for core in cores[:0:-1]:
@@ -39,7 +39,7 @@ def _draw(axes: tuple[tuple[Array, Array, Array, Array], ...], level: Point) -> 
         given = jnp.einsum("a,ajb->jb", state, core)
         place = _quantile(given @ rest, y, s, part)
         state = jnp.exp(-0.5 * jnp.square((place - y) / s)) @ given
-        # Only its direction counts.
+        # Its length does not matter: conditional distribution functions are ratios.
         state = state / jnp.linalg.norm(state)
         places.append(place)
     return jnp.stack(places)

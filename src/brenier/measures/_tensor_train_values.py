@@ -1,5 +1,6 @@
-"""Trains of a density's values on an equispaced grid: made from functions, and checked."""
+"""A density's values on an equispaced grid as a tensor train: from a function, and checked."""
 
+import functools
 import math
 from collections.abc import Callable, Sequence
 from typing import NamedTuple, TypeAlias
@@ -11,9 +12,10 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from brenier._checks import check_at_least
-from brenier._types import Array, Float, Point, Points, Scalar
+from brenier._types import Array, Float, Key, Point, Points, Scalar
 from brenier.numerics import (
-    Cores,
+    TensorTrainCores,
+    in_blocks,
     tensor_train_contract,
     tensor_train_cross,
     tensor_train_from_array,
@@ -24,12 +26,12 @@ Corner: TypeAlias = Sequence[float | int] | np.ndarray
 
 # Grids up to this are evaluated at all nodes.
 _ALL_NODES = 2**22
-# Points whose density is taken at once: few, or many. Each size is a compilation.
+# Points whose density is evaluated at once: few, or many. Each size is compiled once.
 _BLOCKS = (2**11, 2**14)
 _FEWEST_NODES = 8
-# Mass that may lie beyond the border of the box.
+# Mass that may lie outside of the box.
 _OUTSIDE = 1e-8
-# Points at which a log-density is taken to find its size.
+# Points at which a log-density is evaluated to find its size.
 _LOOKED_AT = 4096
 
 
@@ -61,15 +63,15 @@ def checked_box(lower: Corner, upper: Corner, shape: Sequence[int]) -> NodeBox:
     return NodeBox(corners[0], corners[1], sizes)
 
 
-def train_of_function(
+def tensor_train_of_function(
     name: str,
     density: Callable[[Point], Scalar],
     box: NodeBox,
     tolerance: float,
     max_rank: int,
-    seed: int,
-) -> Cores:
-    """The train of a density's values at the nodes: all of them by SVD, or some by TT-cross."""
+    key: Key | None,
+) -> TensorTrainCores:
+    """Cores of a density's values at the nodes: from all of them by SVD, or some by TT-cross."""
     nodes = box.nodes()
 
     def entries(index: np.ndarray) -> np.ndarray:
@@ -77,7 +79,7 @@ def train_of_function(
         return _checked_values(name, _values(density, points), points)
 
     if math.prod(box.shape) > _ALL_NODES:
-        return tensor_train_cross(entries, box.shape, tolerance, max_rank, seed=seed)
+        return tensor_train_cross(entries, box.shape, tolerance, max_rank, key=key)
     grid = np.stack(np.meshgrid(*nodes, indexing="ij"), axis=-1).reshape(-1, len(nodes))
     table = _checked_values(name, _values(density, grid), grid).reshape(box.shape)
     with threadpool_limits(1, user_api="blas"):
@@ -116,10 +118,10 @@ def values_in_range(log_density: Callable[[Point], Scalar], box: NodeBox) -> Exp
     return Exponential(log_density, jnp.asarray(top if np.isfinite(top) else 0.0))
 
 
-def checked_train(
-    values: Cores, lower: Corner, upper: Corner, tolerance: float
+def checked_tensor_train(
+    values: TensorTrainCores, lower: Corner, upper: Corner, tolerance: float
 ) -> list[Float[np.ndarray, " _"]]:
-    """The nodes of a train of a density's values; a ``ValueError`` where it is none."""
+    """The nodes of cores of values; a ``ValueError`` where these are no density's."""
     ranks = [1, *(core.shape[-1] for core in values)]
     if (
         not values
@@ -164,7 +166,7 @@ def _check_border(
     for name, ends in (("lower", marginal[:3]), ("upper", marginal[:-4:-1])):
         if ends[0] <= 1e3 * tolerance * marginal.max():
             continue
-        # As if it went on decaying at the rate of the last two nodes.
+        # The mass beyond, if the density goes on to decay at the rate of the last two nodes.
         rate = math.log(ends[1] / ends[0]) / gap if ends[1] > ends[0] else 0.0
         outside = min(ends[0] / rate, 1.0) if rate > 0.0 else 1.0
         if outside > _OUTSIDE:
@@ -175,20 +177,13 @@ def _check_border(
             )
 
 
-def in_blocks(function: Callable[[Points], Array], points: np.ndarray) -> np.ndarray:
-    """A compiled function of many points, block by block: few shapes, so few compilations."""
-    n = len(points)
-    block = _BLOCKS[n > _BLOCKS[0]]
-    filled = np.pad(points, ((0, -n % block), (0, 0)), mode="edge")
-    parts = [
-        np.asarray(function(jnp.asarray(part)))
-        for part in filled.reshape(-1, block, points.shape[1])
-    ]
-    return np.concatenate(parts)[:n]
+def over_nodes(function: Callable[[Points], Array], points: np.ndarray) -> np.ndarray:
+    """A compiled function of the nodes that a cross approximation asks for, few or many at once."""
+    return in_blocks(function, points, _BLOCKS[len(points) > _BLOCKS[0]])
 
 
 def _values(function: Callable[[Point], Scalar], points: np.ndarray) -> Float[np.ndarray, " n"]:
-    return in_blocks(lambda block: _values_of_block(function, block), points)
+    return over_nodes(functools.partial(_values_of_block, function), points)
 
 
 @eqx.filter_jit

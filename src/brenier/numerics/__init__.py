@@ -1,14 +1,16 @@
 """Numerical kernels: arrays and callables in, arrays out; they know no measure and no potential."""
 
 from brenier.numerics._accuracy import cosine_similarity, l2_uvp
-from brenier.numerics._blocks import cores, on_all_cores, over_points
+from brenier.numerics._blocks import cpu_cores, in_blocks, on_all_cores, over_points
 from brenier.numerics._chebyshev import (
     chebyshev_nodes,
     chebyshev_rows,
     chebyshev_weights,
+    fejer_rule,
     heat_matrix,
 )
 from brenier.numerics._conjugate import Conjugate, conjugate, conjugate_upper_bound
+from brenier.numerics._coordinates import Coordinates
 from brenier.numerics._determinants import spd_log_det, spd_solve
 from brenier.numerics._devices import copy_to_all, split_rows
 from brenier.numerics._gaussian_lattice import (
@@ -29,7 +31,7 @@ from brenier.numerics._grid_sinkhorn import (
 from brenier.numerics._hamiltonian import hamiltonian_chains
 from brenier.numerics._marquardt import (
     adapt_damping,
-    flatten,
+    flatten_parameters,
     marquardt_scale,
     probed_squares,
     scaled_conjugate_gradients,
@@ -41,6 +43,7 @@ from brenier.numerics._pairwise import (
     mean_distance,
     median_squared_distance,
 )
+from brenier.numerics._random import host_seed, numpy_generator
 from brenier.numerics._self_transport import (
     SelfTransport,
     default_epsilon,
@@ -57,55 +60,56 @@ from brenier.numerics._spd import bures_squared, gaussian_map_matrix, inverse_sq
 from brenier.numerics._stochastic_log_det import stochastic_log_det
 from brenier.numerics._streaming import cut_tiles, soft_reduce, squared_distances
 from brenier.numerics._tensor_train import (
-    Columns,
-    Cores,
-    change_axes,
-    map_axes,
+    TensorTrainCores,
+    tensor_train_change_axes,
     tensor_train_contract,
     tensor_train_cross,
     tensor_train_from_array,
+    tensor_train_map_axes,
     tensor_train_ranks,
     tensor_train_round,
 )
 
 __all__ = [
-    "Columns",
     "Conjugate",
-    "Cores",
+    "Coordinates",
     "Gaps",
     "GridSinkhornResult",
     "Lattice",
     "SelfTransport",
     "SinkhornResult",
+    "TensorTrainCores",
     "adapt_damping",
     "barycentric_projection",
     "bures_squared",
-    "change_axes",
     "chebyshev_nodes",
     "chebyshev_rows",
     "chebyshev_weights",
     "conjugate",
     "conjugate_upper_bound",
     "copy_to_all",
-    "cores",
     "cosine_similarity",
+    "cpu_cores",
     "cut_tiles",
     "default_epsilon",
     "energy_distance_squared",
     "entropic_potential",
+    "fejer_rule",
     "fit_lattice",
-    "flatten",
+    "flatten_parameters",
     "gaussian_map_matrix",
     "gaussian_rows",
     "grid_sinkhorn",
     "hamiltonian_chains",
     "heat_matrix",
+    "host_seed",
+    "in_blocks",
     "inverse_sqrtm_spd",
     "l2_uvp",
-    "map_axes",
     "marquardt_scale",
     "mean_distance",
     "median_squared_distance",
+    "numpy_generator",
     "on_all_cores",
     "over_points",
     "probed_squares",
@@ -125,9 +129,11 @@ __all__ = [
     "squared_gaps",
     "steepest_allowed",
     "stochastic_log_det",
+    "tensor_train_change_axes",
     "tensor_train_contract",
     "tensor_train_cross",
     "tensor_train_from_array",
+    "tensor_train_map_axes",
     "tensor_train_ranks",
     "tensor_train_round",
     "unresolved",

@@ -1,4 +1,4 @@
-"""Arrays that users hand in, and one function of a point over many points in bounded memory."""
+"""A function over many points, block by block, so that memory is bounded and one shape compiles."""
 
 import functools
 import math
@@ -13,6 +13,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from brenier._checks import check_at_least
+from brenier._progress import Progress, ProgressCallback
 from brenier._types import Array, Batch, Point
 
 # Two programs that factorise matrices or transform at the same time can wait for each other's
@@ -30,8 +32,17 @@ _BLOCK_FLOATS_ELSEWHERE = 2**26
 def over_points(function: Callable[[Point], Any], x: Batch, *, floats: int) -> Any:
     """function over the leading axes of x: (..., d) to (..., *out), or a tree of such arrays.
 
-    ``floats`` is about what one point needs in working memory. More points than a few blocks hold
-    are taken block after block, so that memory does not grow with their number.
+    More points than a few blocks hold are taken block after block, inside of one program, so that
+    working memory does not grow with their number. Not where the calls are not compiled: take
+    ``on_all_cores``.
+
+    Args:
+        function: of one point (d,), to an array or a tree of arrays.
+        x: (..., d).
+        floats: about how many numbers one point needs in working memory.
+
+    >>> over_points(jnp.sum, jnp.ones((2, 3, 4)), floats=4).tolist()
+    [[4.0, 4.0, 4.0], [4.0, 4.0, 4.0]]
     """
     if x.ndim == 1:
         return function(x)
@@ -41,47 +52,101 @@ def over_points(function: Callable[[Point], Any], x: Batch, *, floats: int) -> A
     if n <= 4 * block:
         out = jax.vmap(function)(flat)
     else:
-        # Filled up with the last point: one shape of block, so one compilation.
-        filled = jnp.pad(flat, ((0, -n % block), (0, 0)), mode="edge")
-        blocks = filled.reshape(-1, block, x.shape[-1])
-        mapped = jax.lax.map(jax.vmap(function), blocks)
+        mapped = jax.lax.map(jax.vmap(function), _cut(jnp, flat, block))
         out = jax.tree.map(lambda a: a.reshape(-1, *a.shape[2:])[:n], mapped)
     return jax.tree.map(lambda a: a.reshape(lead + a.shape[1:]), out)
 
 
 def on_all_cores(function: Callable[[Point], Any], x: Batch, *, floats: int) -> Any:
-    """``over_points``, compiled, and on a CPU for a part of x on each core.
+    """``over_points``, compiled; on a CPU, x is divided between the cores.
 
-    The blocks of one program come one after the other, each too small for more than a core. As
-    many parts take as many times the memory of one, however many points there are.
+    One program takes its blocks one after the other, and each is too small to keep more than one
+    core at work. So each core runs the program on a part of x; working memory is that of one
+    program times the number of cores.
+
+    It is one call on one core where x is traced or lies on several devices, or where the function
+    calls LAPACK or an FFT, which can wait for each other for ever.
 
     Args:
-        function: of a point: a method of an equinox module, or an ``eqx.Partial``, compiles once
-            for all its parameters.
-        x: (..., d). Traced, on several devices, or of a function with factorisations past closed
-            forms, it is one call.
+        function: of one point (d,). A method of an equinox module, or an ``eqx.Partial``, compiles
+            once for all its parameters.
+        x: (..., d).
         floats: as for ``over_points``.
+
+    >>> on_all_cores(jnp.sum, jnp.ones((2, 3)), floats=3).tolist()
+    [3.0, 3.0]
     """
     n, d = math.prod(x.shape[:-1]), x.shape[-1]
-    parts = min(cores(), n // _block(floats))
+    parts = min(cpu_cores(), n // _block(floats))
     alone = x.ndim == 1 or parts < 2 or not all(map(_is_of_one_cpu, jax.tree.leaves((function, x))))
     if alone or _is_blocking(function, jax.ShapeDtypeStruct((d,), x.dtype)):
         return _compiled(function, x, floats)
-    # Parts of one shape, so one compilation, the last one filled up with the last point.
-    rows = -(-n // parts)
-    flat = np.pad(np.asarray(x).reshape(n, d), ((0, -n % rows), (0, 0)), mode="edge")
+    pieces = _cut(np, np.asarray(x).reshape(n, d), -(-n // parts))
 
     def found(part: np.ndarray) -> Any:
         return jax.tree.map(np.asarray, _compiled(function, jnp.asarray(part), floats))
 
     with ThreadPoolExecutor(parts) as pool:
-        pieces = list(pool.map(found, flat.reshape(-1, rows, d)))
+        results = list(pool.map(found, pieces))
 
     def joined(*arrays: np.ndarray) -> Array:
         whole = np.concatenate(arrays)[:n]
         return jnp.asarray(whole.reshape(x.shape[:-1] + whole.shape[1:]))
 
-    return jax.tree.map(joined, *pieces)
+    return jax.tree.map(joined, *results)
+
+
+def in_blocks(
+    function: Callable[[Array], Any],
+    x: np.ndarray,
+    rows: int,
+    *,
+    progress: ProgressCallback | None = None,
+    stage: str = "",
+) -> np.ndarray:
+    """function(x) of a function that treats each row by itself, in blocks of exactly ``rows`` rows.
+
+    The last block is filled up with its last row, and what comes of that is cut off: whatever the
+    number of rows, a compiled function is compiled once. Arrays go to and fro between the host and
+    the device block by block, so that only the result has the size of x.
+
+    Not inside of compiled code, nor for a function of one point: take ``over_points`` there.
+
+    Args:
+        function: of a block, (rows, ...) to an array (rows, *out).
+        x: (n, ...), n at least 1.
+        rows: of a block. With ``min(rows, n)`` few rows make one block of their own size; with a
+            fixed number all calls share one compilation.
+        progress: told before each block how many rows are done.
+        stage: what is being done, in the words of ``progress``.
+
+    Raises:
+        ValueError: x without rows, or ``rows`` below 1.
+
+    >>> in_blocks(lambda block: 2.0 * block, np.arange(5.0), 2).tolist()
+    [0.0, 2.0, 4.0, 6.0, 8.0]
+    """
+    check_at_least("rows", rows, 1)
+    n = len(x)
+    if n == 0:
+        raise ValueError("x: got no rows; wants at least 1.")
+    out: np.ndarray | None = None
+    for start in range(0, n, rows):
+        if progress is not None:
+            progress(Progress(start, n, stage))
+        (block,) = _cut(np, x[start : start + rows], rows)
+        made = np.asarray(function(jnp.asarray(block)))
+        if out is None:
+            out = np.empty((n, *made.shape[1:]), made.dtype)
+        out[start : start + rows] = made[: n - start]
+    assert out is not None
+    return out
+
+
+def _cut(library: Any, x: Any, rows: int) -> Any:
+    """(n, ...) to (blocks, rows, ...), the last block filled up with the last row: one shape."""
+    fill = [(0, -x.shape[0] % rows)] + [(0, 0)] * (x.ndim - 1)
+    return library.pad(x, fill, mode="edge").reshape(-1, rows, *x.shape[1:])
 
 
 @eqx.filter_jit
@@ -115,12 +180,12 @@ def _block(floats: int) -> int:
     return max(1, _BLOCK_FLOATS.get(jax.default_backend(), _BLOCK_FLOATS_ELSEWHERE) // floats)
 
 
-def cores() -> int:
-    """Those that this process may run on, ``OMP_NUM_THREADS`` at most: one, in worker processes."""
+def cpu_cores() -> int:
+    """The number of cores that this process may use, at most ``OMP_NUM_THREADS`` (1 in workers)."""
     affinity = getattr(os, "sched_getaffinity", None)
-    cores = (os.cpu_count() or 1) if affinity is None else len(affinity(0))
+    count = (os.cpu_count() or 1) if affinity is None else len(affinity(0))
     limit = os.environ.get("OMP_NUM_THREADS", "")
-    return min(cores, max(1, int(limit))) if limit.isdigit() else cores
+    return min(count, max(1, int(limit))) if limit.isdigit() else count
 
 
 def _is_of_one_cpu(leaf: Any) -> bool:

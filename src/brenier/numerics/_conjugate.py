@@ -15,7 +15,8 @@ from brenier.numerics._streaming import cut_tiles
 _NEWTON_DIMENSION = 32
 # Pairs of steps and gradient changes that L-BFGS remembers.
 _MEMORY = 10
-# Numbers held at once by a block of points: it stays in the cache, and waits for few stragglers.
+# Numbers held at once by a block of points: it stays in the cache, and no block waits long for its
+# slowest point.
 _BLOCK_FLOATS = 2**18
 _ARMIJO, _SHORTEST = 1e-4, 1e-12
 

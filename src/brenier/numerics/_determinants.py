@@ -1,8 +1,8 @@
 """The determinant of one symmetric positive definite matrix, and solves, fast under ``vmap``.
 
 On a CPU, LAPACK under ``vmap`` is called once per matrix, and the derivative of a Cholesky factor
-costs five times the factor. So up to d = 3 the algebra is written out entry by entry, which
-``vmap`` turns into arithmetic on whole arrays (20 times faster), and above that the derivative of
+costs five times the factor. Up to d = 3 the algebra is therefore written out entry by entry, which
+``vmap`` turns into arithmetic on whole arrays (20 times faster); above that the derivative of
 log det is given by the inverse.
 """
 
@@ -16,14 +16,22 @@ _UNROLLED = 3
 
 
 def spd_log_det(matrix: Matrix) -> Scalar:
-    """log det M of a symmetric positive definite matrix; NaN where it is not positive definite."""
+    """log det M of a symmetric positive definite matrix; NaN where it is not positive definite.
+
+    >>> spd_log_det(jnp.diag(jnp.array([2.0, 0.5]))).item()
+    0.0
+    """
     if matrix.shape[0] > _UNROLLED:
         return _cholesky_log_det(matrix)
     return jnp.sum(jnp.log(jnp.stack(_ldl(matrix)[1])))
 
 
 def spd_solve(matrix: Matrix, right: Point) -> Point:
-    """M⁻¹ b of a symmetric positive definite matrix."""
+    """M⁻¹ b of a symmetric positive definite matrix.
+
+    >>> spd_solve(jnp.diag(jnp.array([2.0, 4.0])), jnp.ones(2)).tolist()
+    [0.5, 0.25]
+    """
     d = matrix.shape[0]
     if d > _UNROLLED:
         return cho_solve((jnp.linalg.cholesky(matrix), True), right)

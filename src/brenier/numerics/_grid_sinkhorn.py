@@ -11,7 +11,7 @@ from jax.scipy.special import logsumexp
 
 from brenier._types import Array, Float, Int, Scalar
 
-# Copies of a periodic axis to each side: complete for ε up to a sixth of the squared period.
+# Copies of a periodic axis to each side: enough for ε up to a sixth of the squared period.
 _IMAGES = 3
 
 # (y − x)² along one axis: copies, nodes y, nodes x.
@@ -40,7 +40,7 @@ class GridSinkhornResult(NamedTuple):
 def squared_gaps(
     x: Float[np.ndarray, " n"], y: Float[np.ndarray, " m"], period: float | None = None
 ) -> Gaps:
-    """(y − x)² along one axis, and for a periodic one the same for the copies of x.
+    """(y − x)² along one axis, (copies, m, n); of a periodic axis for several copies of x.
 
     >>> squared_gaps(np.zeros(1), np.array([2.0])).tolist()
     [[[4.0]]]
@@ -69,8 +69,8 @@ def soft_convolution(
     """log Σ_x exp(v(x) − ‖x − y‖²/(2ε)) at all nodes y of a tensor grid, in O(N^{d+1}).
 
     One product of matrices along each axis, all shifted by the largest entry; with ``blocks`` above
-    1, each line is cut into so many pieces with shifts of their own, so that exponents may differ
-    the more. As many blocks as nodes is a plain log-sum-exp.
+    1, each line is cut into that many pieces with shifts of their own, which allows exponents to
+    differ by more. As many blocks as nodes is a plain log-sum-exp.
 
     Args:
         values: v at the nodes x.
@@ -152,14 +152,14 @@ def _axis_kernels(gaps: Sequence[Gaps], epsilon: Scalar, blocks: int) -> list[_A
     for gap in gaps:
         exponents = -0.5 * gap.astype(epsilon.dtype) / epsilon
         kernel = exponents[0] if gap.shape[0] == 1 else logsumexp(exponents, axis=0)
-        pieces = _in_blocks(kernel.T, blocks).transpose(2, 0, 1)
-        peak = jnp.max(pieces, axis=2)
-        kernels.append((jnp.exp(pieces - peak[..., None]), peak))
+        parts = _pieces(kernel.T, blocks).transpose(2, 0, 1)
+        peak = jnp.max(parts, axis=2)
+        kernels.append((jnp.exp(parts - peak[..., None]), peak))
     return kernels
 
 
-def _in_blocks(lines: Float[Array, "n r"], blocks: int) -> Float[Array, "c s r"]:
-    """Lines cut into at most so many pieces of equal length, the last filled up with log 0."""
+def _pieces(lines: Float[Array, "n r"], blocks: int) -> Float[Array, "c s r"]:
+    """Lines cut into at most ``blocks`` pieces of one length; the last is filled up with log 0."""
     n = lines.shape[0]
     size = -(-n // min(blocks, n))
     count = -(-n // size)
@@ -176,7 +176,7 @@ def _transformed(
     steepest = jnp.zeros((), values.dtype)
     for axis, (ratios, peak) in enumerate(kernels):
         moved = jnp.moveaxis(values, axis, 0)
-        lines = _in_blocks(moved.reshape(moved.shape[0], -1), peak.shape[1])
+        lines = _pieces(moved.reshape(moved.shape[0], -1), peak.shape[1])
         top = jnp.max(lines, axis=1)
         fall = top - jnp.min(jnp.where(lines == -jnp.inf, jnp.inf, lines), axis=1)
         steepest = jnp.maximum(steepest, _or_infinite(jnp.max(fall)))
@@ -189,7 +189,7 @@ def _transformed(
 def _transformed_at_once(
     values: Float[Array, "*n"], kernels: list[_AxisKernel]
 ) -> tuple[Float[Array, "*m"], Scalar]:
-    """The same by one exponential and one logarithm of each entry, with one shift for all."""
+    """The same with one shift for all: one exponential and one logarithm of each entry."""
     top = jnp.max(values)
     sums, peaks = jnp.exp(values - top), top
     for axis, (ratios, peak) in enumerate(kernels):
@@ -199,5 +199,5 @@ def _transformed_at_once(
 
 
 def _or_infinite(fall: Scalar) -> Scalar:
-    """NaN is steep as well."""
+    """The fall, with ∞ in the place of NaN."""
     return jnp.where(fall >= 0.0, fall, jnp.inf)

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from brenier._types import Array, Float, Points, Scalar, Weights
 from brenier.numerics._streaming import cut_tiles, squared_distances
 
-# The side of a tile: large enough for both cores, small enough for their caches.
+# The side of a tile: large enough for several cores, small enough for their caches.
 _TILE = 1024
 # The median is over all pairs of at most this many points.
 _MEDIAN_POINTS = 2048

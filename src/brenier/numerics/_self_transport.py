@@ -11,8 +11,8 @@ from brenier._types import Array, Float, Int, Points, Scalar, Weights
 from brenier.numerics._pairwise import median_squared_distance
 from brenier.numerics._streaming import TILE, log_sum_exp, soft_reduce, squared_distances
 
-# The kernel matrix is kept up to this many entries (32 MiB of float64: it fits the caches, and a
-# hundred of them, vmapped, the memory); larger clouds are streamed.
+# Up to this many entries the kernel matrix is kept (32 MiB of float64: it fits the caches, and a
+# hundred of them under ``vmap`` fit the memory); larger clouds are streamed.
 _KERNEL_ENTRIES = 2**22
 
 

@@ -20,12 +20,13 @@ from brenier.numerics._streaming import (
 _KERNEL_ENTRIES = 2**24
 # A streamed problem starts from the solution for this many of its points.
 _COARSE_POINTS = 4096
-# An ε above the last is left at this error or after this many iterations.
+# At each ε above the last the iteration ends at this error, or after this many iterations.
 _LEVEL_ERROR, _LEVEL_ITERATIONS = 0.1, 10
-# The kernel is formed anew once a scaling leaves exp(±this): no entry that matters has underflowed.
+# The kernel is formed anew once a scaling leaves exp(±this): until then no entry that matters has
+# underflowed.
 _DRIFT = 20.0
-# Every so many iterations the over-relaxation is fitted to the rate observed, or eased (measured on
-# 40 problems: without easing, an overestimate costs up to 5 times the iterations).
+# After every _PERIOD iterations the over-relaxation is fitted to the rate observed, or eased (on 40
+# problems: without easing, an overestimate costs up to 5 times the iterations).
 _PERIOD, _MOST_RELAXED, _EASING = 6, 1.98, 0.95
 
 _Transform: TypeAlias = Callable[[Array, Array], Array]
@@ -55,7 +56,7 @@ class _State(NamedTuple):
 
 
 class _Descent(NamedTuple):
-    """Where ε is to go and by what factor, and what ends the iteration there."""
+    """The last ε, the factor down to it, and what ends the iteration there."""
 
     epsilon: Array
     limit: Array
@@ -115,11 +116,11 @@ def sinkhorn(
     x_mean, y_mean = a @ x, b @ y
     shift = x_mean - y_mean
     x, y = x - x_mean, y - y_mean
-    # The cost is that of the centred clouds plus these two.
+    # The cost is that of the centred clouds plus these two functions, one of x and one of y.
     x_part, y_part = x @ shift + 0.5 * (shift @ shift), -(y @ shift)
     eps = jnp.asarray(epsilon, dtype)
     spread = 0.5 * jnp.sum(a @ (x * x) + b @ (y * y))
-    # Scores of size c/ε are known to as many units of rounding.
+    # A score of size c/ε has a rounding error of as many units in the last place.
     limit = jnp.maximum(tolerance, jnp.finfo(dtype).eps * (32.0 + 4.0 * spread / eps))
     highest = jnp.maximum(eps, spread) if epsilon_scaling < 1.0 else eps
     descent = _Descent(eps, limit, max_iterations, epsilon_scaling)
@@ -291,7 +292,7 @@ def _descend(
             budget=jnp.where(final, left, _LEVEL_ITERATIONS),
         )
         lower = jnp.maximum(descent.epsilon, descent.factor * state.epsilon)
-        # What a level above the last reached counts neither as error nor as iterations.
+        # Error and iterations are those at the last ε alone.
         return end._replace(
             epsilon=lower,
             error=jnp.where(final, end.error, jnp.inf),

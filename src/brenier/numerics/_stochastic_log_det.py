@@ -14,10 +14,11 @@ def stochastic_log_det(
 ) -> Scalar:
     """E[vᵀ log(H) v] over probes v with E[vvᵀ] = I, by Lanczos' method: log det H without H.
 
-    ``steps`` products for each probe, kept orthogonal: exact for each v where ``steps`` is d, and
-    geometrically accurate in ``steps`` over √(condition number). What remains is the noise of the
-    probes, of variance 2‖offdiag(log H)‖² for random signs. The derivative is that of the same
-    probes: E[(H⁻¹v)ᵀ dH v]. Not for d ≤ 20, where a Cholesky factor is exact and cheaper.
+    ``steps`` products for each probe, reorthogonalised. The quadrature is exact for each v where
+    ``steps`` is d, and its error falls geometrically in ``steps``/√(condition number). The noise of
+    the probes remains, of variance 2‖offdiag(log H)‖² for one vector of random signs. The
+    derivative is that of the same probes: E[(H⁻¹v)ᵀ dH v]. Not for d ≤ 20, where a Cholesky factor
+    is exact and cheaper.
 
     Args:
         product: v ↦ Hv, for one vector (d,).
@@ -56,11 +57,11 @@ def _quadrature(
         basis = basis.at[k].set(q)
         image = product(q)
         diagonal = q @ image
-        # Twice: once leaves what rounding brought in.
+        # Orthogonalised twice: once leaves rounding behind.
         rest = image - basis.T @ (basis @ image)
         rest = rest - basis.T @ (basis @ rest)
         beta = jnp.linalg.norm(rest)
-        # A Krylov space that is complete is left by a zero vector, which weighs nothing.
+        # Where the Krylov space is complete the next vector is 0, and has no weight.
         complete = beta <= 1e-10 * jnp.abs(diagonal)
         following = jnp.where(complete, 0.0, rest / jnp.maximum(beta, tiny))
         return (basis, following), (diagonal, jnp.where(complete, 0.0, beta))

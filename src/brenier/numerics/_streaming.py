@@ -53,8 +53,8 @@ def shifted_log_sum_exp(
 ) -> Float[Array, " n"]:
     """log Σ_j exp(s_i + h_j + ⟨x_i, y_j⟩/ε), streamed: half the work of ``log_sum_exp``.
 
-    The shifts are to bring each sum near 1. Where one is far off, the result stays finite, of the
-    right sign and large: enough for an iteration that corrects its shifts.
+    The shifts should bring each sum near 1. Where one is far off, the result is finite, large and
+    of the right sign, which suffices for an iteration that corrects its shifts.
     """
     dtype = x.dtype
     ceiling, tiny = 0.5 * jnp.log(jnp.finfo(dtype).max), jnp.finfo(dtype).tiny
@@ -85,7 +85,13 @@ def soft_reduce(
 ) -> tuple[Float[Array, " n"], Float[Array, "n k"]]:
     """L_i = log Σ_j exp(s_ij) and Σ_j exp(s_ij − L_i) v_j, s_ij = h_j + ⟨x_i, y_j⟩/ε, streamed.
 
-    Centre x and y: the scores keep |x||y|/ε units in the last place.
+    Centre x and y first: rounding errors of the scores grow as |x||y|/ε.
+
+    >>> import jax.numpy as jnp
+    >>> one = jnp.ones((1, 1))
+    >>> logs, means = soft_reduce(one, one, jnp.zeros(1), 5.0 * one, jnp.asarray(1.0))
+    >>> logs.tolist(), means.tolist()
+    ([1.0], [[5.0]])
     """
     n, k = x.shape[0], values.shape[1]
     least = jnp.finfo(x.dtype).min
@@ -114,7 +120,12 @@ def soft_reduce(
 
 
 def cut_tiles(array: Array, tile: int, fill: float = 0.0) -> Array:
-    """(n, ...) padded with ``fill`` and cut to (tiles, side, ...), all of about equal size."""
+    """(n, ...) padded with ``fill`` and cut to (tiles, side, ...), side at most ``tile``.
+
+    >>> import jax.numpy as jnp
+    >>> cut_tiles(jnp.arange(3.0), 2).tolist()
+    [[0.0, 1.0], [2.0, 0.0]]
+    """
     n = array.shape[0]
     count = -(-n // check_at_least("block", tile, 1))
     side = -(-n // count)

@@ -1,29 +1,41 @@
-"""Tensor trains: arrays of many axes, held as a chain of small cores."""
+"""Tensor trains: arrays of d axes, A[j_1, …, j_d] = G_1[j_1] G_2[j_2] … G_d[j_d].
+
+G_k[j] is a matrix (r_{k-1}, r_k) with r_0 = r_d = 1; the core of axis k, (r_{k-1}, n_k, r_k), holds
+those of all j. Oseledets (2011).
+"""
 
 import math
 from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
+import jax
 import numpy as np
 
-from brenier._types import Float, Int
+from brenier._types import Float, Int, Key
+from brenier.numerics._random import host_seed
 
-Core: TypeAlias = Float[np.ndarray, "_ _ _"]
-Cores: TypeAlias = tuple[Core, ...]
-Columns: TypeAlias = Float[np.ndarray, "_ _"]
+_Core: TypeAlias = Float[np.ndarray, "_ _ _"]
+_Columns: TypeAlias = Float[np.ndarray, "_ _"]
+TensorTrainCores: TypeAlias = tuple[_Core, ...]
 
-# Sweeps of the cross approximation, each of which may raise every rank by two.
+# Most sweeps of the cross approximation; each may raise every rank by two.
 _SWEEPS = 30
 # Entries at which a cross approximation is compared with the function.
 _CHECKED = 500
 
 
-def tensor_train_ranks(cores: Cores) -> tuple[int, ...]:
-    """The inner ranks r_1, …, r_{d-1}."""
+def tensor_train_ranks(cores: TensorTrainCores) -> tuple[int, ...]:
+    """The inner ranks r_1, …, r_{d-1}.
+
+    >>> tensor_train_ranks((np.ones((1, 3, 2)), np.ones((2, 3, 1))))
+    (2,)
+    """
     return tuple(core.shape[2] for core in cores[:-1])
 
 
-def tensor_train_from_array(values: Float[np.ndarray, "*shape"], tolerance: float) -> Cores:
+def tensor_train_from_array(
+    values: Float[np.ndarray, "*shape"], tolerance: float
+) -> TensorTrainCores:
     """Cores of a full array by successive SVDs, to a relative Frobenius error ``tolerance``.
 
     >>> table = np.add.outer(np.arange(4.0), np.arange(3.0))
@@ -42,24 +54,31 @@ def tensor_train_from_array(values: Float[np.ndarray, "*shape"], tolerance: floa
     return tuple(cores)
 
 
-def tensor_train_round(cores: Cores, tolerance: float) -> Cores:
+def tensor_train_round(cores: TensorTrainCores, tolerance: float) -> TensorTrainCores:
     """The same array with ranks as low as a relative Frobenius error ``tolerance`` allows.
 
-    >>> one = (np.ones((1, 3, 1)), np.ones((1, 3, 1)))
-    >>> tensor_train_ranks(tensor_train_round(add_trains(one, one), 1e-12))
+    >>> ones = (np.ones((1, 3, 2)), np.ones((2, 3, 1)))
+    >>> tensor_train_ranks(tensor_train_round(ones, 1e-12))
     (1,)
     """
-    return change_axes(cores, lambda _axis, _values: lambda columns: columns, tolerance)
+    return tensor_train_change_axes(
+        cores, lambda _axis, _values: lambda columns: columns, tolerance
+    )
 
 
-def change_axes(
-    cores: Cores, choose: Callable[[int, Columns], Callable[[Columns], Columns]], tolerance: float
-) -> Cores:
-    """Round, and apply a linear map along each axis, which may be chosen by what it is applied to.
+def tensor_train_change_axes(
+    cores: TensorTrainCores,
+    choose: Callable[[int, _Columns], Callable[[_Columns], _Columns]],
+    tolerance: float,
+) -> TensorTrainCores:
+    """Round, and apply along each axis a linear map that may depend on the values there.
 
-    ``choose(axis, values)`` gets the entries of the core of the axis as columns (n, k), while all
-    other cores are orthogonal, so that relative errors of the columns are relative Frobenius errors
-    of the whole. It gives the linear map of columns.
+    Args:
+        cores: of the array.
+        choose: (axis, values) to a linear map of columns, (n, k) to (m, k) for any k. The values
+            (n, k) are the core of the axis while all others are orthogonal, so that a relative
+            error of the map on them is a relative Frobenius error of the whole array.
+        tolerance: of the rounding, relative, in the Frobenius norm.
     """
     cores = _right_orthogonal(cores)
     allowed = _share(tolerance, len(cores)) * float(np.linalg.norm(cores[0]))
@@ -77,32 +96,23 @@ def change_axes(
     return tuple(out)
 
 
-def map_axes(cores: Cores, matrices: Sequence[Float[np.ndarray, "_ _"]]) -> Cores:
-    """A matrix applied along each axis; ranks stay."""
+def tensor_train_map_axes(
+    cores: TensorTrainCores, matrices: Sequence[Float[np.ndarray, "_ _"]]
+) -> TensorTrainCores:
+    """The array with a matrix (m, n) applied along each axis; ranks stay.
+
+    >>> double = tensor_train_map_axes((np.ones((1, 3, 1)),), [2.0 * np.eye(3)])
+    >>> double[0].ravel().tolist()
+    [2.0, 2.0, 2.0]
+    """
     pairs = zip(matrices, cores, strict=True)
     return tuple(np.einsum("mn,anb->amb", matrix, core) for matrix, core in pairs)
 
 
-def add_trains(first: Cores, second: Cores) -> Cores:
-    """The cores of a sum; ranks add up."""
-    last = len(first) - 1
-    out = []
-    for axis, (one, two) in enumerate(zip(first, second, strict=True)):
-        (a, n, b), (c, _, e) = one.shape, two.shape
-        core = np.zeros((a + c, n, b + e))
-        core[:a, :, :b], core[a:, :, b:] = one, two
-        if axis == 0:
-            core = core.sum(axis=0, keepdims=True)
-        if axis == last:
-            core = core.sum(axis=2, keepdims=True)
-        out.append(core)
-    return tuple(out)
-
-
 def tensor_train_contract(
-    cores: Cores, rows: Sequence[Float[np.ndarray, "p _"]]
+    cores: TensorTrainCores, rows: Sequence[Float[np.ndarray, "p _"]]
 ) -> Float[np.ndarray, " p"]:
-    """Σ_j G[j_1, …, j_d] rows_1[p, j_1] … rows_d[p, j_d]: a value for each p.
+    """Σ_j A[j_1, …, j_d] rows_1[p, j_1] … rows_d[p, j_d]: a value for each p.
 
     >>> grid = (np.ones((1, 3, 1)), np.arange(2.0).reshape(1, 2, 1))
     >>> tensor_train_contract(grid, [np.ones((1, 3)), np.ones((1, 2))]).tolist()
@@ -114,20 +124,14 @@ def tensor_train_contract(
     return state[:, 0]
 
 
-def train_entries(cores: Cores, index: Int[np.ndarray, "p d"]) -> Float[np.ndarray, " p"]:
-    """The entries at multi-indices."""
+def tensor_train_entries(
+    cores: TensorTrainCores, index: Int[np.ndarray, "p d"]
+) -> Float[np.ndarray, " p"]:
+    """The entries at multi-indices (p, d)."""
     state = np.ones((index.shape[0], 1))
     for axis, core in enumerate(cores):
         state = np.einsum("pa,apb->pb", state, core[:, index[:, axis]])
     return state[:, 0]
-
-
-def train_to_array(cores: Cores) -> Float[np.ndarray, "*shape"]:
-    """All entries; for few axes."""
-    out = np.ones((1, 1))
-    for core in cores:
-        out = np.tensordot(out, core, axes=1).reshape(-1, core.shape[2])
-    return out.reshape([core.shape[1] for core in cores])
 
 
 def tensor_train_cross(
@@ -136,29 +140,43 @@ def tensor_train_cross(
     tolerance: float,
     max_rank: int,
     *,
-    start: Cores | None = None,
-    seed: int = 0,
-) -> Cores:
-    """Cores of an array given by its entries, from few of them (TT-cross of teneva).
+    start: TensorTrainCores | None = None,
+    key: Key | None = None,
+) -> TensorTrainCores:
+    """Cores of an array given by a function of its indices, from few entries (teneva's TT-cross).
 
-    The relative error is compared with ``tolerance`` at entries drawn with the squared sizes of
-    the approximation, and at random ones. Not for an array whose few large entries hide in one
-    corner: give a ``start`` that finds it.
+    The error is measured at entries drawn uniformly, and at entries drawn with probabilities
+    proportional to the squares of the approximation. Not for an array whose few large entries hide
+    in one corner: give a ``start`` that finds it.
+
+    Args:
+        entries: the values at multi-indices, (p, d) to (p,).
+        shape: of the array.
+        tolerance: relative.
+        max_rank: that no rank may exceed.
+        start: cores to begin from; random ones of rank 2 where None.
+        key: of the random start, and of the entries at which the error is measured;
+            ``jax.random.key(0)`` where None.
 
     Raises:
         ValueError: ranks beyond ``max_rank``, or an approximation that stays wrong.
+
+    >>> found = tensor_train_cross(lambda index: np.sum(index, axis=1) + 1.0, (5, 5, 5), 1e-9, 10)
+    >>> tensor_train_ranks(found)
+    (2, 2)
 
     Oseledets & Tyrtyshnikov (2010).
     """
     # Here, because it takes half a second to import.
     import teneva
 
+    seed = host_seed(jax.random.key(0) if key is None else key)
     random = np.random.default_rng(seed)
     first = teneva.rand(list(shape), 2, seed=seed) if start is None else list(start)
     info: dict = {}
 
-    def too_high(_train, _info, options):
-        return max(tensor_train_ranks(tuple(_train)), default=1) > 2 * max_rank
+    def too_high(now, _info, options):
+        return max(tensor_train_ranks(tuple(now)), default=1) > 2 * max_rank
 
     found = teneva.cross(
         entries,
@@ -189,17 +207,21 @@ def tensor_train_cross(
 
 
 def _cross_error(
-    cores: Cores, entries: Callable[[np.ndarray], np.ndarray], random: np.random.Generator
+    cores: TensorTrainCores,
+    entries: Callable[[np.ndarray], np.ndarray],
+    random: np.random.Generator,
 ) -> float:
     shape = [core.shape[1] for core in cores]
     anywhere = np.stack([random.integers(0, n, _CHECKED) for n in shape], axis=1)
     index = np.concatenate([anywhere, _large_entries(cores, random)])
     exact = entries(index)
     size = np.abs(exact).max()
-    return float(np.abs(train_entries(cores, index) - exact).max() / size) if size > 0 else 0.0
+    return (
+        float(np.abs(tensor_train_entries(cores, index) - exact).max() / size) if size > 0 else 0.0
+    )
 
 
-def _large_entries(cores: Cores, random: np.random.Generator) -> Int[np.ndarray, "p d"]:
+def _large_entries(cores: TensorTrainCores, random: np.random.Generator) -> Int[np.ndarray, "p d"]:
     """Multi-indices drawn with probabilities proportional to the squares of the entries."""
     cores = _right_orthogonal(cores)
     state = np.ones((_CHECKED, 1))
@@ -215,8 +237,8 @@ def _large_entries(cores: Cores, random: np.random.Generator) -> Int[np.ndarray,
     return np.stack(columns, axis=1)
 
 
-def _right_orthogonal(cores: Cores) -> Cores:
-    """The same array, every core but the first with orthonormal rows."""
+def _right_orthogonal(cores: TensorTrainCores) -> TensorTrainCores:
+    """The same array; every core but the first, as a matrix (r, n s), has orthonormal rows."""
     out = list(cores)
     for axis in range(len(out) - 1, 0, -1):
         r, n, s = out[axis].shape
@@ -229,10 +251,10 @@ def _right_orthogonal(cores: Cores) -> Cores:
 def _split(
     matrix: Float[np.ndarray, "m n"], allowed: float
 ) -> tuple[Float[np.ndarray, "m r"], Float[np.ndarray, "r n"]]:
-    """An orthonormal factor and the rest, of the least rank with a Frobenius error ≤ allowed."""
+    """Orthonormal columns times the rest, of the least rank with a Frobenius error ≤ allowed."""
     m, n = matrix.shape
     if n > 2 * m:
-        # Of a wide matrix first its triangle: the SVD of LAPACK is much slower than its QR.
+        # A wide matrix is first reduced to a triangle: LAPACK's SVD is much slower than its QR.
         basis, triangle = np.linalg.qr(matrix.T)
         left, rest = _split(triangle.T, allowed)
         return left, rest @ basis.T
@@ -242,9 +264,11 @@ def _split(
     return left[:, :rank], singular[:rank, None] * right[:rank]
 
 
-def _columns(core: Core) -> Columns:
+def _columns(core: _Core) -> _Columns:
+    """The core as a matrix whose rows belong to the nodes of its axis."""
     return core.transpose(1, 0, 2).reshape(core.shape[1], -1)
 
 
 def _share(tolerance: float, axes: int) -> float:
+    """What each of the d − 1 cuts may err by, so that together they keep to the tolerance."""
     return tolerance / math.sqrt(max(axes - 1, 1))

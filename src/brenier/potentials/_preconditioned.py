@@ -1,10 +1,10 @@
-"""A potential in coordinates chosen to make its problem easy."""
+"""A potential in coordinates in which the Gaussian map of its problem is the identity."""
 
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 
 from brenier._types import Array, Float, Matrix, Point, Scalar
-from brenier.numerics import gaussian_map_matrix, sqrtm_spd
+from brenier.numerics import Coordinates
 from brenier.potentials._base import AbstractPotential
 from brenier.potentials._quadratic import Quadratic
 
@@ -31,6 +31,19 @@ class Preconditioned(AbstractPotential):
     scale: Scalar
 
     @classmethod
+    def in_coordinates(
+        cls, potential: AbstractPotential, coordinates: Coordinates
+    ) -> "Preconditioned":
+        """φ of ψ = ``potential``, which takes points as ``coordinates`` encode them."""
+        return cls(
+            potential,
+            coordinates.matrix,
+            coordinates.source_shift,
+            coordinates.target_shift,
+            coordinates.scale,
+        )
+
+    @classmethod
     def gaussian(
         cls,
         source_mean: ArrayLike,
@@ -40,19 +53,18 @@ class Preconditioned(AbstractPotential):
     ) -> "Preconditioned":
         """The potential ½‖·‖² in coordinates of unit scale where the Gaussian map is the identity.
 
-        ∇φ is the closed-form map between the Gaussians of these moments; replace ``potential`` by
-        one that bends, in the same coordinates.
+        ∇φ is the closed-form map between the Gaussians of these moments; for other maps replace
+        ``potential`` by one that is not quadratic, in the same coordinates.
         """
-        source, target = jnp.asarray(source_covariance), jnp.asarray(target_covariance)
-        matrix = sqrtm_spd(gaussian_map_matrix(source, target))
-        scale = jnp.sqrt(jnp.trace(matrix @ source @ matrix) / source.shape[0])
-        return cls(
-            Quadratic.identity(source.shape[0]),
-            matrix,
-            jnp.asarray(source_mean),
-            jnp.asarray(target_mean),
-            scale,
+        coordinates = Coordinates.gaussian(
+            source_mean, source_covariance, target_mean, target_covariance
         )
+        return cls.in_coordinates(Quadratic.identity(coordinates.dimension), coordinates)
+
+    @property
+    def coordinates(self) -> Coordinates:
+        """The coordinates in which ψ takes points; shared with whoever encodes data."""
+        return Coordinates(self.matrix, self.source_shift, self.target_shift, self.scale)
 
     @property
     def dimension(self) -> int:
@@ -67,9 +79,8 @@ class Preconditioned(AbstractPotential):
 
     def encode_source(self, x: Float[Array, "*batch d"]) -> Float[Array, "*batch d"]:
         """u = M(x − a)/s, the coordinates in which ψ takes source points."""
-        return (x - self.source_shift) @ self.matrix.T / self.scale
+        return self.coordinates.encode_source(x)
 
     def encode_target(self, y: Float[Array, "*batch d"]) -> Float[Array, "*batch d"]:
         """v = M⁻ᵀ(y − b)/s, the coordinates in which ∇ψ gives target points."""
-        centred = (y - self.target_shift)[..., None]
-        return jnp.linalg.solve(self.matrix.T, centred)[..., 0] / self.scale
+        return self.coordinates.encode_target(y)

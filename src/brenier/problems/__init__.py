@@ -5,7 +5,13 @@ from typing import TYPE_CHECKING
 from brenier._moved import absent
 from brenier.numerics import cosine_similarity, l2_uvp
 from brenier.problems._bank import BANK, problem
-from brenier.problems._convex import radial, random_convex, separable
+from brenier.problems._convex import (
+    RadialPotential,
+    SeparablePotential,
+    radial,
+    random_convex,
+    separable,
+)
 from brenier.problems._figure2 import figure2
 from brenier.problems._gaussian import AFFINE_DRIFT, affine, gaussian
 from brenier.problems._problem import Problem
@@ -16,6 +22,8 @@ __all__ = [
     "BANK",
     "Problem",
     "QuarticMixture",
+    "RadialPotential",
+    "SeparablePotential",
     "affine",
     "cosine_similarity",
     "figure2",

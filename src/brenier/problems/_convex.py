@@ -17,10 +17,15 @@ from brenier.problems._problem import Problem
 class RadialPotential(AbstractPotential):
     """φ(x) = ½‖x‖² + a√(c² + ‖x‖²), with ∇φ(x) = g(‖x‖)x/‖x‖, g(r) = r + a r/√(c² + r²).
 
+    The potential of ``radial``; fixed, not to be learned.
+
     Args:
         origin: 0, (d,): it fixes the dimension and the dtype.
-        swell: a > −c; above 0 the centre is spread out, below it is drawn together.
+        swell: a > −c; above 0 the map spreads the centre out, below 0 it contracts it.
         core: c > 0, the radius within which that happens.
+
+    >>> RadialPotential(jnp.zeros(2), 3.0, 4.0).gradient(jnp.array([3.0, 0.0])).tolist()
+    [4.8, 0.0]
     """
 
     origin: Point
@@ -48,8 +53,13 @@ class RadialPotential(AbstractPotential):
 class SeparablePotential(AbstractPotential):
     """φ(x) = Σ_i ½x_i² + a_i log cosh x_i, with T_i(x) = x_i + a_i tanh x_i: monotone per axis.
 
+    The potential of ``separable``; fixed, not to be learned.
+
     Args:
         amplitudes: a, (d,), above −1.
+
+    >>> SeparablePotential(jnp.array([2.0])).gradient(jnp.zeros(1)).tolist()
+    [0.0]
     """
 
     amplitudes: Point
@@ -75,7 +85,11 @@ def known(
 
 
 def radial(dimension: int, *, swell: float = 2.0, core: float = 0.5) -> Problem:
-    """N(0, I) blown up from its centre, T*(x) = g(‖x‖)x/‖x‖: a thick shell.
+    """N(0, I) and its image under T*(x) = g(‖x‖)x/‖x‖, g as in ``RadialPotential``: a thick shell.
+
+    Args:
+        dimension: d.
+        swell, core: a and c of ``RadialPotential``.
 
     >>> problem = radial(3, swell=3.0, core=4.0)
     >>> problem.map(jnp.array([3.0, 0.0, 0.0])).tolist()
@@ -92,7 +106,7 @@ def radial(dimension: int, *, swell: float = 2.0, core: float = 0.5) -> Problem:
 
 
 def separable(dimension: int) -> Problem:
-    """N(0, I) stretched or squeezed along each axis by its own monotone function.
+    """N(0, I) and its image under T*_i(x) = x_i + a_i tanh x_i, a from 3 down to −0.7.
 
     >>> separable(2).dimension
     2
@@ -132,7 +146,7 @@ def random_convex(
         raise ValueError(f"source: got {source!r}; wants 'gaussian' or 'mixture'.")
     count = 4 * dimension + 4 if pieces is None else check_at_least("pieces", pieces, 1)
     rng = np.random.default_rng(seed)
-    # Slopes twice as long as the points of the source: the bends are then of the map's own size.
+    # Slopes twice as long as the points of the source: the map is then as nonlinear as it is large.
     length = 2.0 * math.sqrt(dimension)
     slopes = length * _directions(rng, count, dimension)
     offsets = 0.5 * length * rng.normal(size=count)

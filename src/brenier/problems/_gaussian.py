@@ -43,7 +43,10 @@ def affine() -> Problem:
 def gaussian(dimension: int, *, condition: float = 10.0, seed: int = 0) -> Problem:
     """N(0, S) to N(b, A S A): T*(x) = A x + b, with A and S random and symmetric.
 
-    Both have the condition number ``condition``, in random bases of their own.
+    Args:
+        dimension: d.
+        condition: the condition number of both S and A, each in a random basis of its own.
+        seed: of the bases and of b.
 
     >>> gaussian(3).dimension
     3

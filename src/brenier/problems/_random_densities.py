@@ -13,17 +13,18 @@ from brenier.measures import TensorTrain
 
 _REACH = 8.0
 _MOST_COMPONENTS = 5
-# Nodes of an axis by which the components are normalised, by dimension.
+# Nodes along each axis of the quadrature that normalises the components, by dimension.
 _NODES = {2: 250, 3: 100}
 _CENTRES = 7
 _CENTRES_REACH = 3.0
 
 
 class QuarticMixture(eqx.Module):
-    """log ρ of ρ = (1/K) Σ_i exp(−q_i(x))/Z_i, a function of one point; on [−8, 8]^d.
+    """log ρ of ρ = (1/K) Σ_i exp(−q_i(x))/Z_i on [−8, 8]^d, as a function of one point.
 
-    q_i(x) = (x − a)ᵀ Q (x − a) + ((x − b)²)ᵀ R (x − b)², squares entry by entry: KRCO22 (14). All
-    have five components, those beyond K with weight 0, so that one compilation serves all.
+    q_i(x) = (x − a)ᵀ Q (x − a) + ((x − b)²)ᵀ R (x − b)², squares entry by entry: KRCO22 (14). Made
+    by ``quartic_mixture``. Each has five components, those beyond K with weight 0, so that one
+    compilation serves all.
     """
 
     quadratic: Float[Array, "k d d"]
@@ -49,16 +50,20 @@ class QuarticMixture(eqx.Module):
         )
 
 
-def quartic_mixture(seed: int, dimension: int) -> QuarticMixture:
+def quartic_mixture(dimension: int, *, seed: int = 0) -> QuarticMixture:
     """A random density of KRCO22 (14), d = 2 or 3: up to five exponentials of quartics.
 
     K uniform in 1, …, 5; for each component B and C standard normal d × d, Q = (B Bᵀ/d + I/5)/2,
     R = (C Cᵀ/d + I/5)/20, a and b uniform in [−2, 2]^d; each normalised on [−8, 8]^d.
 
+    Args:
+        dimension: d.
+        seed: which one of them.
+
     Raises:
         ValueError: a dimension that is not 2 or 3.
 
-    >>> rho = quartic_mixture(0, 2)
+    >>> rho = quartic_mixture(2)
     >>> round(float(rho(jnp.zeros(2))), 6) < 0.0
     True
     """
@@ -81,22 +86,22 @@ def quartic_mixture(seed: int, dimension: int) -> QuarticMixture:
 
 
 def random_tensor_train(
-    seed: int, dimension: int, *, nodes: int = 50, rank: int = 2, tolerance: float = 1e-10
+    dimension: int, *, seed: int = 0, nodes: int = 50, rank: int = 2, tolerance: float = 1e-10
 ) -> TensorTrain:
     """A random density of low ranks in any dimension, after KRCO22 (15): γ(x) q(x).
 
-    q is a train whose cores are Σ_b u_b exp(−(x − ξ_b)²/2) with u uniform in (0, 1), at seven
+    q is a tensor train of cores Σ_b u_b exp(−(x − ξ_b)²/2) with u uniform in (0, 1), at seven
     centres ξ in [−3, 3]. KRCO22 draw the nodal values of the cores themselves from U(0, 1): a
     density that is rough from node to node, and no function of x.
 
     Args:
-        seed: of NumPy's generator.
         dimension: d.
+        seed: which one of them.
         nodes: on each axis of [−8, 8]^d.
         rank: of q.
-        tolerance: of the train.
+        tolerance: of the tensor train.
 
-    >>> random_tensor_train(0, 7).ranks
+    >>> random_tensor_train(7).ranks
     (2, 2, 2, 2, 2, 2)
     """
     d = check_at_least("dimension", dimension, 1)

@@ -1,4 +1,4 @@
-"""Velocities v(t, x), and the maps that their flows make."""
+"""Velocities v(t, x), and their flow maps."""
 
 from typing import TYPE_CHECKING
 
@@ -8,7 +8,7 @@ from brenier.velocities._base import AbstractVelocity
 from brenier.velocities._dacorogna_moser import DacorognaMoserVelocity
 from brenier.velocities._ddim import DDIM
 from brenier.velocities._diffusion import AbstractDiffusionVelocity, noise, posterior_mean, score
-from brenier.velocities._flow_map import FlowMap, working_floats
+from brenier.velocities._flow_map import Endpoints, FlowMap, integration_floats
 from brenier.velocities._flow_matching import (
     MatchingVelocity,
     McCannVelocity,
@@ -17,8 +17,8 @@ from brenier.velocities._flow_matching import (
 from brenier.velocities._fokker_planck import FokkerPlanckVelocity
 from brenier.velocities._hyperbolic import HyperbolicClock
 from brenier.velocities._likelihood import log_likelihood
-from brenier.velocities._matching_fit import NetworkVelocity, fit_velocity
 from brenier.velocities._mixture import MixtureVelocity
+from brenier.velocities._network import NetworkVelocity
 from brenier.velocities._predictors import ExactNoise, NoiseVelocity, ScoreVelocity
 from brenier.velocities._probability_flow import ProbabilityFlow
 from brenier.velocities._ratio import RatioVelocity
@@ -41,6 +41,7 @@ __all__ = [
     "ConstantSchedule",
     "CosineSchedule",
     "DacorognaMoserVelocity",
+    "Endpoints",
     "ExactNoise",
     "FlowMap",
     "FokkerPlanckVelocity",
@@ -57,13 +58,12 @@ __all__ = [
     "RescaledDiffusionVelocity",
     "ScoreVelocity",
     "TensorTrainVelocity",
-    "fit_velocity",
+    "integration_floats",
     "log_likelihood",
     "noise",
     "posterior_mean",
     "score",
     "tensor_train_encoder",
-    "working_floats",
 ]
 
 if not TYPE_CHECKING:  # a type checker would take any name for one that there is

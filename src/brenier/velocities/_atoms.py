@@ -15,8 +15,8 @@ from brenier.velocities._diffusion import AbstractDiffusionVelocity, posterior_m
 from brenier.velocities._flow_map import FlowMap
 from brenier.velocities._hyperbolic import HyperbolicClock
 
-# The decoder stops where the noise is this part of the least distance of two atoms: every point
-# but those within rounding of a border has long fallen to one atom.
+# The decoder stops where the noise is this share of the least distance between two atoms: all
+# points but those within rounding of a border are then close to one atom.
 _DECIDED = 0.02
 
 
@@ -24,10 +24,10 @@ class AtomsVelocity(AbstractDiffusionVelocity):
     """dx/da of the diffusion of Σ_i w_i δ_{x_i}: (m − a x)/(1 − a²), m the posterior mean.
 
     m = Σ_i p_i x_i with p_i ∝ w_i exp(−‖x − a x_i‖²/(2(1−a²))), streamed over the atoms (MATH_3
-    (3.5)). Singular at a = 1, where the atoms are: integrate it in ``HyperbolicClock``.
+    (3.5)). Singular at a = 1, where the law is the atoms: integrate it in ``HyperbolicClock``.
 
     Args:
-        source: the atoms (Pey24's Dirac mixtures; images; cells) and their weights.
+        source: the atoms and their weights (a Dirac mixture of Pey24, data points).
 
     >>> import jax.numpy as jnp
     >>> from brenier.measures import Empirical
@@ -53,7 +53,7 @@ class AtomsVelocity(AbstractDiffusionVelocity):
 
     def at(self, time: Scalar, x: Point) -> Point:
         variance = 1.0 - time**2
-        # Centred: the scores keep their digits far from 0.
+        # Centred: no digits are lost where the atoms are far from 0.
         centre = jnp.mean(self.atoms, axis=0)
         atoms = self.atoms - centre
         offsets = self.log_weights - 0.5 * time**2 / variance * jnp.sum(atoms**2, axis=1)
@@ -66,8 +66,9 @@ class AtomsDecoder(AbstractMap):
     """The decoder of a diffusion of atoms: N(0, I) to the atoms, constant on each cell.
 
     The cells tessellate space; they are not the Laguerre cells of optimal transport (Pey24). The
-    flow runs until the noise is far below the least distance of two atoms; the posterior mean then
-    is the atom itself.
+    flow is integrated until the noise is far below the least distance between two atoms; the
+    posterior mean is then the atom itself. Not where a map that generalises is wanted: it returns
+    nothing but the atoms.
 
     Args:
         source: the atoms and their weights.
@@ -102,7 +103,7 @@ class AtomsDecoder(AbstractMap):
         )
 
     def labels(self, x: BatchLike) -> Int[np.ndarray, "*batch"]:
-        """The index of the atom (among those of positive weight) that each x decodes to."""
+        """The index of the atom that each x decodes to, counted among those of positive weight."""
         ends = np.asarray(self(as_points("x", x, self.dimension)))
         return KDTree(np.asarray(self.velocity.atoms)).query(ends)[1]
 

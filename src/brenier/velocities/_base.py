@@ -8,15 +8,15 @@ from jax.typing import ArrayLike
 
 from brenier._checks import as_points
 from brenier._types import Batch, BatchLike, Point, Scalar
-from brenier.maps import working_floats
+from brenier.maps import evaluation_floats
 from brenier.numerics import on_all_cores
 
 
 class AbstractVelocity(eqx.Module):
     """A velocity field v(t, x) on R^d: particles follow dx/dt = v(t, x).
 
-    A subclass gives ``at``, the velocity of one point; evaluation over leading axes follows. The
-    map that the flow makes is ``FlowMap(velocity, start, stop)``.
+    A subclass gives ``at``, the velocity at one point, and batches over leading axes follow. Its
+    flow map is ``FlowMap(velocity, start, stop)``.
     """
 
     @property
@@ -32,4 +32,4 @@ class AbstractVelocity(eqx.Module):
         """v(t, x) over leading axes: (..., d) to (..., d), at one time."""
         points = as_points("x", x, self.dimension)
         velocity = eqx.Partial(self.at, jnp.asarray(time, points.dtype))
-        return on_all_cores(velocity, points, floats=working_floats(self.dimension))
+        return on_all_cores(velocity, points, floats=evaluation_floats(self.dimension))

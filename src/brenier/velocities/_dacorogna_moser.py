@@ -12,7 +12,7 @@ from brenier.grids import AbstractGrid, GridPotential, Torus
 from brenier.measures import AbstractMeasure, require_density
 from brenier.velocities._base import AbstractVelocity
 
-# In lengths of the box per unit of time: a particle that fast leaves the grid in any step.
+# In lengths of the box per unit of time: such a particle leaves the grid within any step.
 _FASTEST = 1e3
 
 
@@ -26,9 +26,9 @@ class DacorognaMoserVelocity(AbstractVelocity):
     the nodes u and the logarithms of the densities are splines of degree 7.
 
     For densities bounded below on the grid's box. Not for supports that are apart, nor for boxes
-    that reach far into both tails: u sends mass across, where there is none to carry it, infinitely
-    fast. Order 2 in the spacing where the densities have a slope at the border of a box, higher
-    where they do not, spectral on a torus.
+    that reach far into both tails: there ∇u carries mass through regions of almost no density, and
+    the velocity is unbounded. Order 2 in the spacing where the densities have a slope at the border
+    of a box, higher where they do not, spectral on a torus.
 
     Args:
         flux: ∇u is the gradient of its displacement potential.
@@ -92,7 +92,7 @@ class DacorognaMoserVelocity(AbstractVelocity):
         """log β_s at one point (2,)."""
         first = self.log_source.displacement_potential(x)
         second = self.log_target.displacement_potential(x)
-        # Written for s = 0 and 1 as well, where a logarithm would be infinite.
+        # In this form finite at s = 0 and 1 as well, where log(1 − s) or log s is infinite.
         top = jax.lax.stop_gradient(jnp.maximum(first, second))
         return top + jnp.log((1.0 - time) * jnp.exp(first - top) + time * jnp.exp(second - top))
 
@@ -100,7 +100,7 @@ class DacorognaMoserVelocity(AbstractVelocity):
 def _log_density(
     name: str, density: AbstractMeasure | Callable[[Point], Scalar] | Any, grid: AbstractGrid
 ) -> Float[np.ndarray, "n m"]:
-    """At the nodes, normalised on the grid."""
+    """The log-density at the nodes, normalised on the grid."""
     if isinstance(density, AbstractMeasure):
         require_density(name, density)
         if density.dimension != grid.dimension:
@@ -129,7 +129,7 @@ def _log_density(
 def _periodic(
     grid: AbstractGrid, values: Float[np.ndarray, "n m"]
 ) -> tuple[Torus, Float[np.ndarray, "_ _"]]:
-    """A box and its mirror images: what has no flux through the border is periodic on them."""
+    """A box and its mirror images: a field without flux through its border is periodic on them."""
     if isinstance(grid, Torus):
         return grid, values
     for axis in (0, 1):
@@ -157,7 +157,7 @@ def _check_speed(
     alpha: Float[np.ndarray, "n m"],
     beta: Float[np.ndarray, "n m"],
 ) -> None:
-    """A ``ValueError`` where both densities are next to nothing and mass must pass."""
+    """A ``ValueError`` where mass must pass and both densities almost vanish."""
     rows, columns = grid.shape
     slopes = [
         (np.roll(u, -1, axis) - np.roll(u, 1, axis))[:rows, :columns] / (2.0 * whole.spacing[axis])

@@ -19,7 +19,7 @@ class DDIM(AbstractMap):
 
     Deterministic DDIM (KRCO22 (4)) through any signal levels: falling ones encode, rising ones
     decode. In y = x/a and σ = √(1−a²)/a it is the explicit Euler step y' = y + (σ' − σ) ε of the
-    probability flow, so of order 1 in the steps. A level of 0 as the last one is its limit, ε.
+    probability flow, so of order 1 in the steps. A last level of 0 is the limit, x = ε.
 
     Not where accuracy matters more than the count of network calls: take ``ProbabilityFlow``.
 
@@ -40,8 +40,8 @@ class DDIM(AbstractMap):
     True
     """
 
-    # A network's activations: blocks of 8 images of 28 x 28 stay in a CPU's cache.
-    held: ClassVar[int] = 40
+    # For a network's activations: blocks of 8 images of 28 x 28 stay in a CPU's cache.
+    floats_per_dimension: ClassVar[int] = 40
     predictor: Callable[[Scalar, Point], Point]
     levels: Float[Array, " k"]
     size: int = eqx.field(static=True)

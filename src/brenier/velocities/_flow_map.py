@@ -1,6 +1,7 @@
 """The map that the flow of a velocity makes."""
 
-from typing import NamedTuple
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import diffrax
 import equinox as eqx
@@ -10,28 +11,50 @@ import numpy as np
 from jax.typing import ArrayLike
 
 from brenier._checks import as_points, check_at_least, check_points, check_positive
-from brenier._solution import Result, Solution
+from brenier._solution import Result, SolveError
 from brenier._types import Array, BatchLike, Bool, Float, Int, Point, Scalar
 from brenier.maps import AbstractMap
 from brenier.numerics import on_all_cores
 from brenier.velocities._base import AbstractVelocity
 
-# What one point needs while it is integrated: the stages of an eighth-order step.
+# Vectors of d floats held for one point while it is integrated: the stages of a step.
 _STAGES = 32
 # Up to this dimension a derivative integrates the whole Jacobian; beyond, one direction.
 _WHOLE_JACOBIAN = 32
 
 
+@dataclass(frozen=True)
+class Endpoints:
+    """Where a flow took points, and how each integration ended: the answer of ``FlowMap.solve``.
+
+    Attributes:
+        points: T(x), (n, d); NaN where the integration failed.
+        result: ``not_converged`` where any point failed, else ``successful``.
+        stats: ``failed`` (n,) bool, ``steps`` (n,) int, and the ``tolerance``.
+    """
+
+    points: np.ndarray
+    result: Result
+    stats: dict[str, Any]
+
+    def checked(self, throw: bool) -> "Endpoints":
+        """These points, or ``SolveError`` where one failed and ``throw`` is true."""
+        if throw and self.result.failed:
+            raise SolveError(self)
+        return self
+
+
 class FlowMap(AbstractMap):
     """x(start) ↦ x(stop) along dx/dt = v(t, x).
 
-    Integrated point by point by the eighth-order method of Dormand and Prince with steps of their
-    own (diffrax), so that every point keeps to the tolerance. Derivatives integrate
+    Each point is integrated by the eighth-order method of Dormand and Prince with its own step
+    sizes (diffrax), so that every point keeps to the tolerance. Derivatives integrate
     d(DS)/dt = Dv(t, S) DS beside the points and keep to it as well (MATH_3 (3.6)). The inverse runs
     the same flow backward.
 
-    Not differentiable in the parameters of the velocity; not for stiff velocities. A point whose
-    integration does not reach its tolerance raises; ``solve`` says instead which ones failed.
+    Not differentiable in the parameters of the velocity; not for stiff velocities. Where a point's
+    integration does not reach the tolerance, a call raises; ``solve`` returns all the points and
+    says which ones failed.
 
     Args:
         velocity: v(t, x).
@@ -91,7 +114,7 @@ class FlowMap(AbstractMap):
         )
 
     def path(self, x: BatchLike, times: ArrayLike) -> Float[Array, "*batch k d"]:
-        """The points on their way, at ``times`` (k,) between start and stop, in that order.
+        """The trajectories of the points, at ``times`` (k,) in order from start to stop.
 
         Raises:
             ValueError: times out of order, or not between start and stop.
@@ -109,33 +132,42 @@ class FlowMap(AbstractMap):
                 f"{float(self.start)} to {float(self.stop)}."
             )
         along = eqx.Partial(_along, self, jnp.asarray(moments, points.dtype))
-        floats = working_floats(self.dimension) + self.dimension * moments.size
+        floats = integration_floats(self.dimension) + self.dimension * moments.size
         return on_all_cores(along, points, floats=floats)
 
-    def solve(self, x: BatchLike, *, throw: bool = True) -> Solution:
-        """T(x) as a ``Solution``, for points (n, d): a failed one is told, not raised in the jit.
+    def solve(self, x: BatchLike, *, throw: bool = True) -> Endpoints:
+        """T(x) for points (n, d), with a record of how each integration ended.
 
-        ``stats`` holds ``points`` (n, d), NaN where the integration failed, ``failed`` (n,) bool,
-        ``steps`` (n,) int and ``tolerance``. ``result`` is ``not_converged`` where a point failed.
+        Where ``throw`` is false a point that fails does not stop the others.
+
+        Args:
+            x: points (n, d).
+            throw: raise where the integration of a point failed.
+
+        Returns:
+            ``Endpoints``: the points, the result, and which points failed.
 
         Raises:
             ValueError: x is not (n, d) and finite, or the velocity is NaN where a point starts.
             SolveError: a point failed, and ``throw`` is true.
+
+        >>> from brenier.measures import Gaussian
+        >>> from brenier.velocities import MixtureVelocity
+        >>> T = FlowMap(MixtureVelocity(Gaussian(jnp.zeros(1), 4.0 * jnp.eye(1))), 1.0, 0.0)
+        >>> end = T.solve(np.array([[3.0]]))
+        >>> end.points.round(6).tolist(), end.stats["failed"].tolist()
+        ([[1.5]], [False])
         """
         points = jnp.asarray(check_points("x", x, dimension=self.dimension))
-        floats = working_floats(self.dimension)
+        floats = integration_floats(self.dimension)
         end: End = on_all_cores(eqx.Partial(integrate, self), points, floats=floats)
         failed = np.asarray(~end.reached)
         if failed.any():
             _check_velocity(self, np.asarray(x)[failed])
-        stats = {
-            "points": np.where(failed[:, None], np.nan, np.asarray(end.point)),
-            "failed": failed,
-            "steps": np.asarray(end.steps),
-            "tolerance": self.tolerance,
-        }
+        ends = np.where(failed[:, None], np.nan, np.asarray(end.point))
         result = Result.not_converged if failed.any() else Result.successful
-        return Solution(self, result, stats).checked(throw)
+        stats = {"failed": failed, "steps": np.asarray(end.steps), "tolerance": self.tolerance}
+        return Endpoints(ends, result, stats).checked(throw)
 
 
 class End(NamedTuple):
@@ -167,8 +199,8 @@ def integrate(flow: FlowMap, x: Point, times: Float[Array, " k"] | None = None) 
     return End(points, reached, solution.stats["num_steps"])
 
 
-def working_floats(dimension: int) -> int:
-    """About what one point needs while it is integrated."""
+def integration_floats(dimension: int) -> int:
+    """Floats of working memory that one point takes while it is integrated, roughly."""
     return 1024 + _STAGES * dimension
 
 
@@ -179,7 +211,7 @@ def _time(name: str, value: ArrayLike) -> Scalar:
 
 
 def _check_velocity(flow: FlowMap, x: np.ndarray) -> None:
-    """A ``ValueError`` where points failed because there was no velocity to follow."""
+    """A ``ValueError`` where points failed because the velocity is not finite at their start."""
     if not np.isfinite(np.asarray(flow.velocity(flow.start, x))).all():
         raise ValueError(
             f"velocity: got NaN or infinity of {type(flow.velocity).__name__} at its "

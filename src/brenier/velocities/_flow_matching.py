@@ -29,12 +29,14 @@ class MatchingVelocity(AbstractVelocity):
 
         v_s(z) = Σ_ij r_ij(z) [n_j − m_i + (s R_j − (1−s) S_i) C_ij⁻¹ (z − (1−s) m_i − s n_j)],
 
-    r_ij the responsibilities of N((1−s) m_i + s n_j, C_ij). S_i and R_j are diagonalised together,
-    once: nothing is inverted on the way, and nothing cancels at either end. Where an end has atoms
-    the slope of v is infinite at that end: integrate to 1 − 1e-6, say (or from 1e-6), not to it.
+    r_ij the responsibilities of N((1−s) m_i + s n_j, C_ij). S_i and R_j are diagonalised together
+    once, so that no matrix is inverted at each time, and nothing cancels at either end. Where one
+    of the measures has atoms, the slope of v is infinite at its end: integrate to 1 − 1e-6, say
+    (or from 1e-6), not to the end itself.
 
     Not optimal in general. Not between two empirical measures: the velocity is then known on
-    finitely many lines only (learn one: ``fit_velocity``). Memory grows as the pairs of components.
+    finitely many lines only (learn one: ``flows.fit_velocity``). Memory grows as the pairs of
+    components.
 
     Args:
         source: the law of Z, a ``Gaussian``, ``GaussianMixture`` or ``Empirical`` measure.
@@ -96,7 +98,7 @@ class MatchingVelocity(AbstractVelocity):
         log_parts = self.log_weights - 0.5 * jnp.sum(jnp.log(spread) + off**2 / spread, axis=-1)
         drifts = self.stops - self.starts + (late - early) / spread * off
         moved = jax.nn.softmax(log_parts, axis=(0, 1))[..., None] * drifts
-        # Sums first over what shares a frame: all atoms.
+        # Atoms share one frame: their terms are summed before it is applied.
         for axis in (0, 1):
             if self.frames.shape[axis] == 1:
                 moved = jnp.sum(moved, axis=axis, keepdims=True)
@@ -110,8 +112,9 @@ class RescaledDiffusionVelocity(AbstractVelocity):
 
         v_s(z) = (2s − 1)/c² z + (1−s)/c² w(a, z/c),   w = dx/da the diffusion's velocity:
 
-    the same trajectories up to scale, and the same map at the end. It makes flow matching exact
-    for every measure whose diffusion is known (mixtures, atoms, tensor trains, any score).
+    the same trajectories up to scale, and the same map at the end. So flow matching is exact for
+    every measure whose diffusion is known (mixtures, atoms, tensor trains, any score). Not from
+    another source than N(0, I): ``MatchingVelocity``.
 
     Args:
         diffusion: w, in the clock a of its signal.

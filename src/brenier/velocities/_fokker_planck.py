@@ -1,4 +1,4 @@
-"""The Fokker-Planck equation on a grid of the plane, and the velocity that carries its law."""
+"""The Fokker-Planck equation on a grid of the plane, and the velocity of its probability flow."""
 
 import math
 from collections.abc import Callable
@@ -17,11 +17,11 @@ from brenier.grids import AbstractGrid, Box, GridPotential
 from brenier.measures import AbstractMeasure, require_density
 from brenier.velocities._base import AbstractVelocity
 
-# Fewer moments than this do not hold a spline of degree 7.
+# The fewest times for a spline of degree 7.
 _FEWEST_MOMENTS = 12
-# Moments crowd at the start: the last step is e^3 times as long as the first.
+# Times are denser at the start: the last step is e^3 times as long as the first.
 _GRADING = 3.0
-# Of the jumps of the walk that a solve may take: minutes.
+# Jumps of the random walk that a solve may take: some minutes.
 _MOST_JUMPS = 10**6
 
 
@@ -35,10 +35,12 @@ class FokkerPlanckVelocity(AbstractVelocity):
     digits in the tails. log(ν_t/e^{−g}) is a spline of degree 7 in time and space; its slope is −v.
     With g = 0 this is the heat flow; with g = |x|²/2 the probability flow of the diffusion.
 
-    Order 2 in the spacing. Not for potentials so steep that g changes by much more than 1 between
-    nodes where there is mass, nor for ν_0 narrower than some 4 nodes. Where the diffusion is
-    Ornstein-Uhlenbeck and ν_0 smooth, ``RatioVelocity`` and ``TensorTrainVelocity`` are exact in
-    space as well.
+    Take it for a Langevin diffusion towards any density of the plane, the gradient flow of KL in
+    Wasserstein space that a mirror flow is compared with, or for the heat flow. Order 2 in the
+    spacing. Not for potentials so steep that g changes by much more than 1 between nodes where
+    there is mass, nor for ν_0 narrower than some 4 nodes. Where the diffusion is Ornstein-Uhlenbeck
+    and ν_0 smooth, ``RatioVelocity`` and ``TensorTrainVelocity`` are exact in space as well; beyond
+    the plane ``measures.solve_fokker_planck`` finds the law, but no velocity.
 
     Args:
         log_ratio: log(ν_t/e^{−g}) of (moment, x), its displacement potential.
@@ -64,7 +66,7 @@ class FokkerPlanckVelocity(AbstractVelocity):
             target: e^{−g}, a measure with a density (``Gibbs``), or g itself as a function of JAX.
             grid: of the plane, wide enough for all ν_t.
             duration: the last t, above 0.
-            moments: times between which log ν_t is interpolated.
+            moments: the number of times between which log ν_t is interpolated.
 
         Raises:
             ValueError: a grid that is no ``Box`` of the plane, functions that are not finite,
@@ -157,13 +159,13 @@ def _evolved(
     mass, found = (np.exp(start) * cells).ravel(), []
     for step in np.diff(times):
         jumped = rate * step
-        # Ten deviations: what is left out of the weights is below e^{−50}.
+        # Ten standard deviations: the Poisson weights left out sum to less than e^{−50}.
         weights = poisson.pmf(np.arange(int(jumped + 10.0 * math.sqrt(jumped)) + 30), jumped)
         total = weights[0] * mass
         for weight in weights[1:]:
             mass = jumps @ mass
             total += weight * mass
-        # Rounding and the tail left out: mass is 1.
+        # The mass is 1, but for rounding and the weights left out.
         mass = total / total.sum()
         if mass.min() <= 0.0:
             raise ValueError(
@@ -175,7 +177,7 @@ def _evolved(
 
 
 def _walk(g: Float[np.ndarray, "n m"], grid: Box) -> tuple[sp.csr_matrix, float]:
-    """The matrix of a jump, columns to rows, and the rate of jumps: generator = rate (P − I)."""
+    """The matrix P of a jump, from columns to rows, and the rate: generator = rate (P − I)."""
     index = np.arange(g.size).reshape(g.shape)
     rows, columns, rates = [], [], []
     for axis in (0, 1):

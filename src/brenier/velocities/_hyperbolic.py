@@ -10,8 +10,11 @@ from brenier.velocities._diffusion import AbstractDiffusionVelocity
 class HyperbolicClock(AbstractVelocity):
     """dx/ds = m − tanh(s) x, a diffusion's velocity in the clock s with signal a = tanh s.
 
-    The singularity that atoms have at a = 1 goes to s = ∞, where particles approach the atoms as
+    The singularity that atoms have at a = 1 moves to s = ∞, where particles approach the atoms as
     e^{-s} (MATH_3, D3).
+
+    Args:
+        velocity: dx/da.
 
     >>> import jax.numpy as jnp
     >>> from brenier.measures import Empirical

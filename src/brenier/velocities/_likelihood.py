@@ -10,7 +10,7 @@ from brenier._types import Array, BatchLike, Float, Key, Point, Scalar, Weights
 from brenier.measures import AbstractMeasure, require_density
 from brenier.numerics import on_all_cores
 from brenier.velocities._base import AbstractVelocity
-from brenier.velocities._flow_map import End, FlowMap, integrate, working_floats
+from brenier.velocities._flow_map import End, FlowMap, integrate, integration_floats
 
 
 def log_likelihood(
@@ -23,8 +23,9 @@ def log_likelihood(
 ) -> Weights:
     """log ρ(x_i) = log latent(T(x_i)) + ∫ div v(t, x(t)) dt, for T = ``flow`` and T#ρ = latent.
 
-    The divergence is the exact trace of Dv, d products; with ``probes`` it is Hutchinson's estimate
-    by that many random signs, the same along the whole path, unbiased (MATH_3 (3.6)).
+    The divergence is the exact trace of Dv, by d Jacobian-vector products. With ``probes`` it is
+    Hutchinson's unbiased estimate by that many vectors of random signs, which stay the same along
+    the whole path (MATH_3 (3.6)).
 
     Not for a map that is not a flow: ``maps.Pushforward`` takes its determinant.
 
@@ -32,14 +33,16 @@ def log_likelihood(
         flow: the encoder.
         latent: the law of T(X), with a density.
         x: points (n, d).
-        probes: for d beyond a hundred or so.
-        key: of the probes; needed with them.
+        probes: how many random vectors estimate the divergence; None (exact) up to a d of a
+            hundred or so.
+        key: of the probes; required with them.
 
     Returns:
         (n,) log-densities, in nats.
 
     Raises:
-        ValueError: bad points, probes without a key, a latent measure without density.
+        ValueError: bad points, probes without a key, a latent measure without density, a point
+            whose integration fails.
 
     >>> import jax.numpy as jnp
     >>> from brenier.measures import Gaussian, GaussianMixture
@@ -91,12 +94,12 @@ class _WithDivergence(AbstractVelocity):
 def _with_divergence(flow: FlowMap, x: Array, signs: Array | None) -> End:
     packed = x if signs is None else jnp.concatenate([x, signs.reshape(len(x), -1)], axis=1)
     products = x.shape[1] if signs is None else signs.shape[1]
-    floats = working_floats(x.shape[1]) * (1 + products)
+    floats = integration_floats(x.shape[1]) * (1 + products)
     return on_all_cores(eqx.Partial(_end_with_divergence, flow), packed, floats=floats)
 
 
 def _end_with_divergence(flow: FlowMap, packed: Point) -> End:
-    """Of a point, with its probes behind it where it has any."""
+    """The endpoint of (x, ∫ div v) for one point x, followed by its probes where it has any."""
     d = flow.dimension
     signs = packed[d:].reshape(-1, d) if packed.size > d else None
     both = flow.along(_WithDivergence(flow.velocity, signs))

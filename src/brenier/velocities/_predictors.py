@@ -1,4 +1,4 @@
-"""Scores and noise predictors of others as velocities, and velocities as noise predictors."""
+"""Given scores and noise predictors as velocities, and velocities as noise predictors."""
 
 from collections.abc import Callable
 from typing import ClassVar
@@ -10,16 +10,17 @@ from brenier._checks import check_at_least
 from brenier._types import Point, Scalar
 from brenier.velocities._diffusion import AbstractDiffusionVelocity, noise
 
-# Below this signal (x + score)/a is rounding: the velocity is held there, at a cost of its square.
+# Below this signal (x + score)/a is mostly rounding: the velocity is held constant there, which
+# errs by the square of the signal.
 _LEAST_SIGNAL = 1e-5
-# Above this one a noise predictor is not asked: ε/√(1−a²) has lost half its digits.
+# Above this signal a noise predictor is not evaluated: ε/√(1−a²) has lost half its digits.
 _MOST_SIGNAL = 1.0 - 1e-8
 
 
 class ScoreVelocity(AbstractDiffusionVelocity):
     """dx/da of the diffusion whose score ∇log μ_t(x) is any function of (x, t).
 
-    dx/da = (x + score(x, −log a))/a (MATH_3 (3.3)). Not where a closed form is at hand
+    dx/da = (x + score(x, −log a))/a (MATH_3 (3.3)). Not where a closed form is known
     (``MixtureVelocity``): near a = 0 the sum cancels, and digits are lost.
 
     Args:
@@ -51,7 +52,7 @@ class ScoreVelocity(AbstractDiffusionVelocity):
 
 
 class NoiseVelocity(AbstractDiffusionVelocity):
-    """dx/da of the diffusion whose noise E[Z | X_t = x] a predictor gives: anyone's DDPM.
+    """dx/da of the diffusion whose noise E[Z | X_t = x] a predictor gives: any DDPM.
 
     dx/da = (x − ε(a, x)/√(1−a²))/a with X_t = a X_0 + √(1−a²) Z, a² the ᾱ of a DDPM.
 

@@ -24,8 +24,8 @@ class ProbabilityFlow(AbstractVelocity):
     """v(t, x) = −½β(t)(x + ∇log μ_t(x)), μ_t the law of X_t = a(t) X_0 + √(1−a²) Z.
 
     Its flow carries μ_0 to μ_t, and to N(0, I) as t → ∞: the DDPM's encoder (KRCO22 (6), (9);
-    MATH_3 (3.1)). It is a transport map, and not the optimal one in general (LS22). Maps are
-    integrated in the clock a, so that neither end costs more than the middle (3.3).
+    MATH_3 (3.1)). It is a transport map, but in general not the optimal one (LS22). Maps are
+    integrated in the clock a, in which neither end is stiff (3.3).
 
     Args:
         source: μ_0: a ``Gaussian`` (its maps are closed forms, Theorem 3.1), a ``GaussianMixture``,
@@ -101,9 +101,10 @@ class ProbabilityFlow(AbstractVelocity):
     def decoder(
         self, start: float = 0.0, stop: float | None = None, *, tolerance: float = 1e-9
     ) -> AbstractMap:
-        """x(stop) ↦ x(start), from N(0, I) back: the inverse of ``encoder``; onto atoms from 0 on.
+        """x(stop) ↦ x(start), from N(0, I) back to the measure: the inverse of ``encoder``.
 
-        Args and errors as for ``encoder``; to the atoms themselves (start 0), from t = ∞ only.
+        Args and errors as for ``encoder``. The atoms of an ``Empirical`` source (start 0) are
+        reached from t = ∞ only, by an ``AtomsDecoder``.
         """
         if isinstance(self.source, Empirical) and start == 0.0 and stop is None:
             return AtomsDecoder(self.source, tolerance=tolerance)

@@ -11,9 +11,10 @@ from brenier._types import Array, Float, Point, Scalar
 from brenier.grids import Torus
 from brenier.velocities._diffusion import AbstractDiffusionVelocity
 
-# Of the ratio's own size: how far it may be from its level at the border, and its mean from 1.
+# Largest distance of the ratio from its level at the border, and of its mean from 1, relative to
+# the largest ratio.
 _FLAT = 1e-9
-# Waves and ranks below this share of the largest are rounding.
+# Waves and singular values below this share of the largest are rounding.
 _NEGLIGIBLE = 1e-15
 
 
@@ -26,10 +27,10 @@ class RatioVelocity(AbstractDiffusionVelocity):
 
     smooth at both ends, without cancellation and without time steps. f − f(∞) is expanded in
     Fourier series on the box, so that P_a is the factor exp(−(1−a²)k²/2), and split by an SVD into
-    products of functions of one coordinate: spectrally accurate, 2 r m numbers a point for m waves
-    and rank r. Made for near-normal densities (images of γ under maps close to the identity). Not
-    for densities with tails wider than γ's, nor where f falls below 1e-10 of its maximum: there
-    take ``TensorTrainVelocity``.
+    products of functions of one coordinate: spectrally accurate, with 2 r m terms a point for m
+    waves and rank r. For near-normal densities (images of γ under maps close to the identity). Not
+    for densities with tails wider than γ's, nor where f falls below 1e-10 of its maximum: take
+    ``TensorTrainVelocity`` then.
 
     Args:
         level: f(∞).
@@ -37,7 +38,7 @@ class RatioVelocity(AbstractDiffusionVelocity):
         waves: the wave numbers k, axis by axis.
         corner: the lower corner of the box.
 
-    Examples and the way to make one are at ``from_ratio``.
+    Made by ``from_ratio``.
 
     MATH_3 (3.3), (3.7), (3.11); Lavenant and Santambrogio (2022), section 3.
     """
@@ -77,7 +78,7 @@ class RatioVelocity(AbstractDiffusionVelocity):
         values = np.asarray(jax.jit(jax.vmap(ratio))(nodes), np.float64).reshape(grid.shape)
         _check(values, grid, level)
         columns, sizes, rows = np.linalg.svd(values - level)
-        # What rounding of f alone leaves in the singular values.
+        # Rounding errors of f give singular values of about this size.
         noise = np.finfo(float).eps * np.abs(values).max() * np.sqrt(max(grid.shape))
         rank = max(1, int(np.sum(sizes > max(_NEGLIGIBLE * sizes[0], noise))))
         first, first_waves = _series(columns[:, :rank].T * sizes[:rank, None], grid.spacing[0])
@@ -99,14 +100,14 @@ class RatioVelocity(AbstractDiffusionVelocity):
         return jnp.stack([f_slope @ g, f @ g_slope]) / (self.level + f @ g)
 
     def ratio(self, signal: Scalar, x: Point) -> Scalar:
-        """μ_t/γ at one point (2,), e^{-t} = a the signal."""
+        """μ_t/γ at one point (2,), at the signal a = e^{-t}."""
         (f, _), (g, _) = self._factors(signal, x)
         return self.level + f @ g
 
     def _factors(
         self, signal: Scalar, x: Point
     ) -> list[tuple[Float[Array, " r"], Float[Array, " r"]]]:
-        """The smoothed functions of each coordinate and their slopes, at a x."""
+        """P_a of the r functions of each coordinate and their slopes: each evaluated at a x_i."""
         found = []
         for axis, coefficients in enumerate((self.first, self.second)):
             k = self.waves[axis]
@@ -146,7 +147,7 @@ def _check(values: Float[np.ndarray, "n m"], grid: Torus, level: float) -> None:
 def _series(
     rows: Float[np.ndarray, "r n"], spacing: float
 ) -> tuple[Float[np.ndarray, "r 2 m"], Float[np.ndarray, " m"]]:
-    """Coefficients of cos and sin of each row, and their wave numbers, as far as they matter."""
+    """Coefficients of cos and sin of each row, and the wave numbers, up to the last that counts."""
     n = rows.shape[1]
     waves = np.fft.rfft(rows, axis=1) / n
     waves[:, 1 : (n + 1) // 2] *= 2.0

@@ -1,4 +1,4 @@
-"""Noise schedules: which signal level a a diffusion has at time t."""
+"""Noise schedules: the signal level a(t) of a diffusion."""
 
 import abc
 from collections.abc import Callable
@@ -11,13 +11,14 @@ import numpy as np
 from brenier._checks import check_at_least, check_positive
 from brenier._types import Array, Float, Scalar
 
+# Of the quadrature of β.
 _NODES = 32
 
 
 class AbstractSchedule(eqx.Module):
     """β(t) of dX = −½β X dt + √β dB, by its signal a(t) = exp(−½∫₀ᵗ β).
 
-    Every schedule runs through the same laws μ_t in another clock (MATH_3 (3.2)).
+    All schedules pass through the same laws, each in its own clock (MATH_3 (3.2)).
     """
 
     # The last t; infinite for the Ornstein-Uhlenbeck diffusion.

@@ -28,8 +28,8 @@ class TensorTrainVelocity(AbstractDiffusionVelocity):
     never narrower than the lattice and one formula serves from a = 1 to a = 0 (compare (3.12)).
     Cost O(d m r²) a point.
 
-    Not far out in the tails, where the density is below the tolerance of its train: there the
-    velocity is noise. ``tensor_train_encoder`` encodes points faster.
+    Not far out in the tails, where the density is below the tolerance of its tensor train: there
+    the velocity is noise. ``tensor_train_encoder`` encodes points faster.
 
     Args:
         source: the law at a = 1.
@@ -143,13 +143,13 @@ def tensor_train_encoder(
     One ``FlowMap`` from each signal level to the next, each with the law that has been reached
     (``TensorTrain.diffused``): the flow from there on is the flow of that law, and its ranks and
     lattices are smaller. ``.inverse()`` is the decoder. Not for points where ρ is below the
-    tolerance of its train.
+    tolerance of its tensor train.
 
     Args:
         source: ρ.
         tolerance: of each ``FlowMap``.
-        stages: decreasing signal levels a = e^{-t} between 1 and 0 at which the law is renewed;
-            none for a train of low ranks.
+        stages: decreasing signal levels a = e^{-t} between 1 and 0 at which the law is taken
+            afresh; none for a tensor train of low ranks.
         padding: multiples to which ranks and lattices are filled up (``TensorTrain.padded``).
 
     Raises:

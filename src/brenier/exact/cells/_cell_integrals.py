@@ -10,7 +10,7 @@ from brenier.exact.cells._power_diagram import Edges, clip_to_box, cut_walls, tu
 
 
 class CellIntegrals(NamedTuple):
-    """What a density gives to each cell, and to each of the edges between two cells.
+    """The integrals of a density over each cell, and along each edge between two cells.
 
     ``masses`` (n,); ``moments`` (n, 2), ∫ x ρ dx over each cell; and per edge the two cells and
     −∂(mass of one)/∂(offset of the other), the integral of ρ along the edge over its gap.
@@ -103,7 +103,7 @@ def box_integrals(
 
 
 def _exchange(edges: Edges, n: int, flux: np.ndarray) -> np.ndarray:
-    """What leaves the near cell of an edge enters the far one, with the sign turned."""
+    """The sum of the fluxes of its edges for each cell: + for the near cell, − for the far one."""
     total = np.zeros(n)
     np.add.at(total, edges.near, flux)
     np.subtract.at(total, edges.far, flux)
@@ -135,7 +135,7 @@ def _arcs(edges: Edges, direction: np.ndarray, n: int) -> np.ndarray:
         # To the left of a ray along +u lies the near cell, along −u the far one.
         np.add.at(total, edges.near[rays], -sign * turn)
         np.add.at(total, edges.far[rays], sign * turn)
-    # An arc across the cut of atan2 comes out 1 short; rounding alone is far above −1e-9.
+    # An arc across the branch cut of atan2 comes out 1 short; rounding errors are below 1e-9.
     return np.where(total < -1e-9, total + 1.0, total)
 
 

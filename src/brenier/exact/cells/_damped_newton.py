@@ -1,4 +1,4 @@
-"""Newton's method for the masses of Laguerre cells, damped so that no cell dies."""
+"""Newton's method for the masses of Laguerre cells, damped so that no cell becomes empty."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -16,7 +16,7 @@ _DENSE = 0.2
 
 
 class NewtonState(NamedTuple):
-    """Where Newton's method stands: offsets, their cells, Σ|mass − weight|, and how it got there.
+    """The offsets, the integrals over their cells, Σ|mass − weight|, and the iterations so far.
 
     ``stalled`` says that no step, however short, was accepted.
     """
@@ -39,9 +39,10 @@ def damped_newton(
     """Offsets b whose cells have the given masses: the minimum of E max_j(⟨X, y_j⟩ + b_j) − ⟨w, b⟩.
 
     Its Hessian is the Laplacian of the graph of neighbours, with the conductances of the edges.
-    The step is halved until all masses stay above half the least of the start and of the weights,
-    and the error falls by the share that its length promises; it then converges from any start
-    whose cells all have mass, at last quadratically (Kitagawa, Mérigot & Thibert 2019, alg. 1).
+    The step is halved until every mass stays above half of the smallest mass at the start and of
+    the smallest weight, and the residual decreases enough for the length of the step. The method
+    then converges from any start whose cells all have mass, quadratically in the end (Kitagawa,
+    Mérigot & Thibert 2019, algorithm 1).
     """
     cells = evaluate(offsets)
     floor = 0.5 * min(cells.masses.min(), weights.min())
@@ -66,7 +67,7 @@ def damped_newton(
 
 
 def newton_step(cells: CellIntegrals, gradient: np.ndarray) -> np.ndarray:
-    """The Laplacian's solution with the first entry 0; NaN where neighbours do not connect."""
+    """Solve the graph's Laplacian, the first entry fixed at 0; NaN where it is not connected."""
     n = len(gradient)
     rows = np.concatenate([cells.near, cells.far])
     columns = np.concatenate([cells.far, cells.near])

@@ -1,4 +1,4 @@
-"""The cells of a semi-discrete map, to look at."""
+"""The cells of a semi-discrete map as polygons."""
 
 import numpy as np
 from jax.typing import ArrayLike
@@ -15,6 +15,8 @@ def laguerre_cells(
 ) -> list[np.ndarray]:
     """The cells of a semi-discrete map in the plane, cut to a box: polygons to draw.
 
+    Not beyond the plane, where cells are polytopes: evaluate the map instead.
+
     Args:
         transport: a solution of ``solve_semi_discrete`` or ``solve_assignment``, its map, or the
             ``MaxAffine`` potential.
@@ -26,7 +28,7 @@ def laguerre_cells(
         where the cell does not meet the box.
 
     Raises:
-        ValueError: no potential in the plane, or a box without area.
+        ValueError: a map without a ``MaxAffine`` potential in the plane, or a box without area.
 
     >>> import jax.numpy as jnp
     >>> corner = jnp.ones(2)

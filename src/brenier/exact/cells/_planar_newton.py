@@ -19,9 +19,9 @@ _HOMOTOPY = 0.25
 
 
 def starting_offsets(law: GaussianMixture | Uniform, y: np.ndarray, w: np.ndarray) -> np.ndarray:
-    """Tangents of a quadratic at y's places under the map between Gaussians of the same moments.
+    """Offsets whose cells hold the images of y under the map between Gaussians of equal moments.
 
-    The cell of each point then holds its place; all places are drawn into the bulk of the source.
+    The images are scaled towards the centre, so that all lie in the bulk of the source.
     """
     spread = (y * w[:, None]).T @ y
     covariance = np.asarray(law.covariance)
@@ -45,9 +45,10 @@ def solve_plane(
 ) -> NewtonState:
     """Offsets for points y (n, 2) of weights w, by Newton's method on exact masses.
 
-    Where cells would start in a gap of a mixture, a share s of the source is first replaced by the
-    Gaussian of its moments, s falling from 1 to 0. A cell that has its mass keeps part of it in
-    every next stage, and in the last since s is then below half of every weight.
+    Where cells would start in a gap of a mixture, with next to no mass, a share s of the source is
+    first replaced by the Gaussian of the same moments, and s falls from 1 to 0 in stages. A cell
+    keeps part of its mass from one stage to the next; also in the last, because s is then below
+    half of every weight.
     """
     offsets, iterations, share = starting_offsets(law, y, w), 0, 0.0
     mixed = isinstance(law, GaussianMixture) and len(law.means) > 1

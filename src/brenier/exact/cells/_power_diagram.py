@@ -10,13 +10,13 @@ from scipy.spatial import ConvexHull
 _VERTICAL = 1e-10
 # Points whose second principal width is below this share of the first lie on a line.
 _COLLINEAR = 1e-13
-# What meets a wall is decided this share of the box inside of it: an edge in the wall itself would
-# be counted, and its owner named, as rounding has it.
+# Which edges and cells meet a wall is decided at this share of the box inside of it: for an edge
+# that lies in the wall itself, rounding would decide.
 _INSET = 1e-12
 
 
 class Edges(NamedTuple):
-    """The edges of the cells {x: ⟨x, y_j⟩ + b_j is the maximum}, without an order.
+    """The edges of the cells {x: ⟨x, y_j⟩ + b_j is the maximum}, in no order.
 
     Edge e is {h n + t u: start ≤ t ≤ stop}, with u the unit normal n turned left; n points from the
     cell ``near`` to the cell ``far``, and ``gap`` is ‖y_far − y_near‖. Rays end at ±inf.

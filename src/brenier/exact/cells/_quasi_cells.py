@@ -3,23 +3,26 @@
 from functools import partial
 from typing import NamedTuple
 
+import jax
 import numpy as np
 
+from brenier._types import Array, Key
 from brenier.exact.cells._cell_integrals import CellIntegrals
 from brenier.exact.cells._damped_newton import NewtonState, damped_newton, newton_step
 from brenier.measures import GaussianMixture, Uniform, quasi_sample
 
 _BLOCK_FLOATS = 2**21
-# Temperatures fall by this factor, from the scale of ⟨x, y⟩ to that share of it in a cell.
+# ε falls by this factor, from the scale of ⟨x, y⟩ to this share of its variation in one cell.
 _COOLING, _COLDEST = 0.25, 0.02
 _REPLICATES = 8
 
 
 class QuasiCells(NamedTuple):
-    """What Newton's method found on one set of points, and how it fares on independent ones.
+    """The answer of Newton's method on one set of points, measured on independent sets.
 
-    ``masses`` and ``moments`` of the hard cells, averaged over the replicates; ``duals``, Σ⟨∫x, y⟩
-    + ⟨b, mass − weight⟩ on each; ``gap``, about what the dual value misses by wrong masses.
+    ``masses`` and ``moments`` of the hard cells, averaged over the replicates; ``duals``, the dual
+    value Σ⟨∫x, y⟩ + ⟨b, mass − weight⟩ on each; ``gap``, an estimate of how far the dual value is
+    from its optimum because the masses are not exact.
     """
 
     state: NewtonState
@@ -36,17 +39,18 @@ def solve_quasi(
     offsets: np.ndarray,
     *,
     samples: int,
-    seed: int,
+    key: Key,
     tolerance: float,
     max_iterations: int,
 ) -> QuasiCells:
     """Offsets for centred points (n, r), annealed, on ``samples`` points of a centred source.
 
-    Cells are softened to p_j(x) ∝ exp((⟨x, y_j⟩ + b_j)/ε), which errs by O(ε²) and makes the
-    Hessian that of a smooth convex function. One last Newton step takes out the error in the
-    masses of hard cells on half of the replicates; the other half then measures what is left.
+    Cells are softened to p_j(x) ∝ exp((⟨x, y_j⟩ + b_j)/ε), with an error of O(ε²): the objective
+    is then smooth and convex. One last Newton step corrects the masses of the hard cells, measured
+    on half of the replicates; the other half then measures the error that is left.
     """
-    x = np.asarray(quasi_sample(source, samples, seed=seed))
+    keys = jax.random.split(key, 1 + 2 * _REPLICATES)
+    x = np.asarray(quasi_sample(source, samples, key=keys[0]))
     n, r = points.shape
     scale = np.sqrt(np.mean(x**2) * np.mean(points**2))
     coldest = _COLDEST * scale * n ** (-2.0 / r)
@@ -62,12 +66,10 @@ def solve_quasi(
             max_iterations=max_iterations - iterations,
         )
         offsets, iterations = state.offsets, iterations + state.iterations
-    rng = np.random.default_rng(seed)
-    seeds = rng.integers(2**31, size=2 * _REPLICATES)
-    masses, _ = _hard_cells(source, points, offsets, samples, seeds[:_REPLICATES])
+    masses, _ = _hard_cells(source, points, offsets, samples, keys[1 : 1 + _REPLICATES])
     step = newton_step(state.cells, masses.mean(axis=0) - weights)
     offsets = offsets - step if np.isfinite(step).all() else offsets
-    masses, moments = _hard_cells(source, points, offsets, samples, seeds[_REPLICATES:])
+    masses, moments = _hard_cells(source, points, offsets, samples, keys[1 + _REPLICATES :])
     gradient = masses.mean(axis=0) - weights
     duals = np.sum(moments * points, axis=(1, 2)) + (masses - weights) @ offsets
     gap = float(abs(gradient @ newton_step(state.cells, gradient)))
@@ -100,13 +102,13 @@ def _hard_cells(
     points: np.ndarray,
     offsets: np.ndarray,
     samples: int,
-    seeds: np.ndarray,
+    keys: Array,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Masses (k, n) and moments (k, n, r) on an independent set of points for each seed."""
+    """Masses (k, n) and moments (k, n, r) on an independent set of points for each of k keys."""
     n, r = points.shape
-    masses, moments = np.zeros((len(seeds), n)), np.zeros((len(seeds), n, r))
-    for k, seed in enumerate(seeds):
-        x = np.asarray(quasi_sample(source, samples, seed=int(seed)))
+    masses, moments = np.zeros((len(keys), n)), np.zeros((len(keys), n, r))
+    for k, key in enumerate(keys):
+        x = np.asarray(quasi_sample(source, samples, key=key))
         for rows in np.array_split(x, -(-x.shape[0] * n // _BLOCK_FLOATS)):
             owner = np.argmax(rows @ points.T + offsets, axis=1)
             masses[k] += np.bincount(owner, minlength=n)

@@ -3,15 +3,17 @@
 import time
 from typing import Any, NamedTuple
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from scipy.special import ndtr
 
-from brenier._checks import check_at_least, check_points, check_positive, check_weights
+from brenier._checks import check_at_least, check_key, check_points, check_positive, check_weights
 from brenier._solution import Result, Solution
+from brenier._types import Key
 from brenier.exact.cells._planar_newton import solve_plane, starting_offsets
 from brenier.exact.cells._quasi_cells import solve_quasi
-from brenier.exact.line._line import quantiles
+from brenier.exact.line._laws import quantiles
 from brenier.maps import GradientMap
 from brenier.measures import AbstractMeasure, Gaussian, GaussianMixture, Uniform
 from brenier.potentials import MaxAffine
@@ -22,7 +24,7 @@ _MOST_POINTS = 4_000
 
 
 class _Found(NamedTuple):
-    """Cells of centred points under a centred source, and how they were found."""
+    """The cells of centred points under a centred source, and how they were computed."""
 
     offsets: np.ndarray
     masses: np.ndarray
@@ -30,7 +32,7 @@ class _Found(NamedTuple):
     iterations: int
     method: str
     converged: bool
-    # The spread of the dual value between replicates, and what it may miss: 0 where exact.
+    # The spread of the dual value between replicates plus its estimated gap; 0 where exact.
     error: float = 0.0
 
 
@@ -42,9 +44,9 @@ def solve_semi_discrete(
     tolerance: float = 1e-10,
     max_iterations: int = 500,
     samples: int = 2**14,
-    seed: int = 0,
+    key: Key | None = None,
     throw: bool = True,
-) -> Solution:
+) -> Solution[GradientMap]:
     """The Monge map from a density onto Σ_j w_j δ_{y_j}: T = ∇φ, φ(x) = max_j ⟨x, y_j⟩ + b_j, with
 
         b minimising E φ(X) − Σ_j w_j b_j,  whose gradient is (mass of the cell of y_j) − w_j.
@@ -53,7 +55,8 @@ def solve_semi_discrete(
     rounding (power diagram, integrals over edges). Gaussians and mixtures are first projected onto
     the affine hull of the points, so three points in R^100 are a problem in the plane. Beyond the
     plane the masses are averages over quasi-random points, and the answer has the error that
-    ``cost_error`` and ``mass_error`` state, whatever ``tolerance`` is.
+    ``cost_error`` and ``mass_error`` state, whatever ``tolerance`` is. Not for a source that is
+    known by samples only: ``solve_assignment``.
 
     Args:
         source: a ``Gaussian``, ``GaussianMixture`` or ``Uniform`` measure on R^d.
@@ -62,13 +65,13 @@ def solve_semi_discrete(
             take no part.
         tolerance: on Σ_j |mass_j − w_j|.
         max_iterations: of Newton's method, in all.
-        samples: quasi-random points beyond the plane, 8 times over for the error.
-        seed: of the quasi-random points.
+        samples: quasi-random points beyond the plane; 8 more sets of them measure the error.
+        key: of the quasi-random points; ``jax.random.key(0)`` where None. Not used up to the plane.
         throw: raise where the tolerance is not reached.
 
     Returns:
         A ``Solution`` whose map is the ``GradientMap`` of a ``MaxAffine``. Its stats: ``cost``, W₂²
-        (the dual value, a lower bound but for rounding, or noise beyond the plane);
+        (the dual value: a lower bound up to rounding, or up to noise beyond the plane);
         ``cost_error``, an estimate (beyond the plane two standard errors and the dual gap);
         ``masses`` (n,) of the cells and ``mass_error``, Σ |mass − w|; ``barycentres`` (n, d) of the
         cells, projected onto the hull of the points (NaN where the weight is 0); ``method``,
@@ -92,7 +95,7 @@ def solve_semi_discrete(
     check_positive("tolerance", tolerance)
     check_at_least("max_iterations", max_iterations, 1)
     check_at_least("samples", samples, 2)
-    check_at_least("seed", seed, 0)
+    key = jax.random.key(0) if key is None else check_key("key", key)
     x_mean, y_mean = np.asarray(law.mean), w @ y
     axes = _hull_axes(y - y_mean) if isinstance(law, GaussianMixture) else np.eye(law.dimension)
     reduced, flat = _projected(law, x_mean, axes), (y - y_mean) @ axes
@@ -103,7 +106,7 @@ def solve_semi_discrete(
     elif axes.shape[1] == 2:
         found = _by_cells(reduced, flat, w, tolerance, max_iterations)
     else:
-        found = _by_quasi_random(reduced, flat, w, tolerance, max_iterations, samples, seed)
+        found = _by_quasi_random(reduced, flat, w, tolerance, max_iterations, samples, key)
     spread = float(np.trace(law.covariance)) + float(w @ np.sum((y - y_mean) ** 2, axis=1))
     moved = float(np.sum(np.square(x_mean - y_mean)))
     missing = float(np.abs(found.masses - w).sum())
@@ -161,7 +164,7 @@ def _read_source(source: AbstractMeasure) -> GaussianMixture | Uniform:
 def _read_target(
     points: Any, weights: Any, dimension: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Points and weights that take part, and which of the given ones they are."""
+    """The points of positive weight, their weights, and the mask that picks them."""
     y = check_points("points", points, dimension=dimension).astype(np.float64)
     n = len(y)
     w = np.full(n, 1.0 / n) if weights is None else check_weights("weights", weights, n)
@@ -254,7 +257,7 @@ def _by_quasi_random(
     tolerance: float,
     max_iterations: int,
     samples: int,
-    seed: int,
+    key: Key,
 ) -> _Found:
     """Beyond the plane: softened cells on quasi-random points."""
     if len(y) > _MOST_POINTS:
@@ -268,7 +271,7 @@ def _by_quasi_random(
         w,
         starting_offsets(law, y, w),
         samples=samples,
-        seed=seed,
+        key=key,
         tolerance=tolerance,
         max_iterations=max_iterations,
     )

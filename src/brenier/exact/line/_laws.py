@@ -33,7 +33,7 @@ class Distribution(Protocol):
 
 
 class ScipyLaw(eqx.Module):
-    """A ``Distribution`` where a measure on the line is wanted; called back on the host."""
+    """A ``Distribution`` in the place of a measure; evaluated by SciPy on the host."""
 
     distribution: Distribution = eqx.field(static=True)
 
@@ -44,8 +44,8 @@ Law: TypeAlias = Empirical | Gaussian | GaussianMixture | Uniform | ScipyLaw
 def log_tails(law: Law, x: Scalar) -> tuple[Scalar, Scalar]:
     """log P(X ≤ x) and log P(X > x), each to full relative accuracy.
 
-    For atoms (sorted, distinct) the level of an atom is the middle of its jump, and levels between
-    atoms are interpolated: an atom is then sent to the median of its share of the target.
+    Atoms are sorted and distinct. The level of an atom is the middle of its jump, interpolated
+    between atoms, so that an atom is sent to the median of its share of the target.
     """
     if isinstance(law, ScipyLaw):
         return (
@@ -67,7 +67,7 @@ def log_tails(law: Law, x: Scalar) -> tuple[Scalar, Scalar]:
 def tail_point(law: Law, level: Scalar, upper: Bool[Array, ""]) -> Scalar:
     """The x with log P(X ≤ x) = level, or with log P(X > x) = level where ``upper``.
 
-    Give the smaller of the two tails: the larger does not tell points apart.
+    Give the smaller of the two tails: the larger rounds to 1 for many points.
     """
     if isinstance(law, ScipyLaw):
         return jnp.where(
@@ -85,6 +85,19 @@ def tail_point(law: Law, level: Scalar, upper: Bool[Array, ""]) -> Scalar:
     log_weights, means, scales = normal_parts(law)
     sign = jnp.where(upper, -1.0, 1.0)
     return sign * _mixture_point(log_weights, sign * means, scales, level)
+
+
+@eqx.filter_jit
+def tail_points(law, level, upper):
+    """``tail_point`` entry by entry over arrays."""
+    flat = jax.vmap(tail_point, in_axes=(None, 0, 0))(law, level.ravel(), upper.ravel())
+    return flat.reshape(level.shape)
+
+
+def quantiles(law: Law, levels: jax.Array) -> jax.Array:
+    """F⁻¹ at levels (n,) in (0, 1)."""
+    upper = levels > 0.5
+    return tail_points(law, jnp.where(upper, jnp.log1p(-levels), jnp.log(levels)), upper)
 
 
 def atom_weights(law: Empirical) -> Float[Array, " n"]:

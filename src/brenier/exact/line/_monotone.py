@@ -15,11 +15,11 @@ from brenier.measures import Empirical
 class MonotoneMap(AbstractMap):
     """T = G⁻¹ ∘ F on the line: the Monge map between laws with distribution functions F and G.
 
-    Evaluated from the smaller tail, so that T keeps its digits far out. The level F of an atom is
-    the middle of its jump (interpolated in between, constant beyond the last): an atom is sent to
-    the median of its share of the target, which for n against n atoms is its mate. Beyond the
-    support of a ``Uniform`` source T is at the ends of the target's, be they infinite.
-    Made by ``solve_line``; not to be saved where a law is SciPy's.
+    Evaluated through the smaller tail, so that T stays accurate far out. At an atom F is the middle
+    of its jump (interpolated between atoms, constant beyond the last): an atom is sent to the
+    median of its share of the target, which between two clouds of n equal atoms is its partner.
+    Outside the support of a ``Uniform`` source, T is at an end of the target's support, which may
+    be infinite. Made by ``solve_line``; cannot be saved where a law is SciPy's.
 
     Args:
         source: the law of F, on the line; atoms sorted and distinct.

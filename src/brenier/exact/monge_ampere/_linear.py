@@ -9,7 +9,7 @@ import scipy.sparse as sp
 from scipy.sparse.linalg import splu
 
 from brenier._types import Float
-from brenier.grids import AbstractGrid, Derivatives, along
+from brenier.grids import AbstractGrid, Derivatives, apply_along
 
 
 class Linearised(NamedTuple):
@@ -27,10 +27,10 @@ class Linearised(NamedTuple):
     def __call__(self, q: Float[np.ndarray, "*shape"]) -> Float[np.ndarray, "*shape"]:
         result = np.zeros_like(q)
         for i, (first, second, mixed) in enumerate(self.derivatives):
-            result += self.inverse[..., i, i] * along(second, q, i)
-            result += self.drift[..., i] * along(first, q, i)
+            result += self.inverse[..., i, i] * apply_along(second, q, i)
+            result += self.drift[..., i] * apply_along(first, q, i)
             for j in range(i):
-                cross = along(self.derivatives[j].mixed, along(mixed, q, i), j)
+                cross = apply_along(self.derivatives[j].mixed, apply_along(mixed, q, i), j)
                 result += 2.0 * self.inverse[..., i, j] * cross
         return result
 
@@ -45,8 +45,8 @@ class Preconditioner(NamedTuple):
 def separable(operator: Linearised) -> Preconditioner:
     """The inverse of Σ_i m_i(x_i) ∂_i² + b_i(x_i) ∂_i, of M and b averaged over the other axes.
 
-    It costs matrix products along the axes, at the order of the scheme, and is exact where source
-    and target are products of densities on the line.
+    It costs matrix products along the axes, keeps the order of the scheme, and is exact where
+    source and target are products of densities on the line.
     """
     modes, backs, spectra, invariant = [], [], [], []
     for i, (first, second, _) in enumerate(operator.derivatives):
@@ -55,7 +55,7 @@ def separable(operator: Linearised) -> Preconditioner:
         values, vectors = np.linalg.eig(m[:, None] * second + b[:, None] * first)
         back = np.linalg.inv(vectors)
         zero = int(np.argmin(np.abs(values)))
-        # Spurious growing modes of the border would cancel decaying ones in the sum.
+        # Spurious growing modes from the border would cancel decaying ones in the sum.
         values = -np.abs(values.real) + 1j * values.imag
         values[zero] = 0.0
         left = (back[zero] * vectors[0, zero]).real
@@ -68,10 +68,10 @@ def separable(operator: Linearised) -> Preconditioner:
 
     def inverse(r: np.ndarray) -> np.ndarray:
         for axis, back in enumerate(backs):
-            r = along(back, r, axis)
+            r = apply_along(back, r, axis)
         r = r / symbol
         for axis, vectors in enumerate(modes):
-            r = along(vectors, r, axis)
+            r = apply_along(vectors, r, axis)
         return r.real
 
     def mean(q: np.ndarray) -> float:
@@ -119,7 +119,7 @@ def _mean_over_others(
 ) -> Float[np.ndarray, " n"]:
     """The mean under the source along every axis but one."""
     others = tuple(k for k in range(values.ndim) if k != axis)
-    # Line by line, since where the source is low its weights may vanish against the rest.
+    # Normalised line by line: where the source is low its weights would underflow.
     top = operator.log_source.max(axis=others, keepdims=True)
     weights = np.exp(operator.log_source - top)
     return np.sum(weights * values, axis=others) / np.sum(weights, axis=others)

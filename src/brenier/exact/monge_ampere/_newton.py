@@ -10,24 +10,24 @@ from scipy.sparse.linalg import LinearOperator, gmres
 
 from brenier._types import Float
 from brenier.exact.monge_ampere._linear import Linearised, Preconditioner, factorised, separable
-from brenier.grids import AbstractGrid, along
+from brenier.grids import AbstractGrid, apply_along
 
 # A step keeps this share of the smallest eigenvalue of D²φ, and lowers the residual a little.
 _KEPT, _ARMIJO, _SHORTEST = 0.1, 1e-4, 1e-3
-# Newton steps towards one source; the residual asked of those on the way; the shortest way.
+# Newton steps for one source; the tolerance for intermediate sources; the least change of source.
 _STEPS, _ON_THE_WAY, _SHORTEST_STRIDE = 15, 0.1, 1e-2
-# Where (D²φ)⁻¹ is huge rounding may leave more than the tolerance, but never more than this.
+# Where (D²φ)⁻¹ is huge the rounding error may exceed the tolerance; up to this it is accepted.
 _MOST_ROUNDING = 1e-6
 # Relative accuracy of the linear solves: the residual itself, between these.
 _LOOSE, _TIGHT = 1e-2, 1e-8
-# Of one linear solve; in the plane a factorisation takes over after these.
+# Iterations of one linear solve; in the plane a factorisation takes over after these.
 _MOST_ITERATIONS = {1: 20, 2: 40, 3: 120}
 
 _LogDensity = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
 
 
 class Iterate(NamedTuple):
-    """p at the nodes, φ = ½‖x‖² + p, and what the equation makes of it.
+    """p at the nodes, φ = ½‖x‖² + p, with the residual and the coefficients of the equation there.
 
     ``residual`` is log det D²φ + log g(∇φ) − log f − ``constant``; ``inverse`` is (D²φ)⁻¹,
     ``drift`` the score of g at ∇φ, ``smallest`` the least eigenvalue of D²φ over the nodes.
@@ -48,7 +48,7 @@ class Iterate(NamedTuple):
 
 
 class Run(NamedTuple):
-    """Where Newton's method ended, the largest residuals on the way, and its linear iterations."""
+    """The last iterate, the largest residual of each step, and the number of linear iterations."""
 
     end: Iterate
     history: list[float]
@@ -80,9 +80,9 @@ class MongeAmpere:
         d = self.grid.dimension
         hessian = np.empty((*p.shape, d, d))
         for i, (_, second, mixed) in enumerate(self.derivatives):
-            hessian[..., i, i] = 1.0 + along(second, p, i)
+            hessian[..., i, i] = 1.0 + apply_along(second, p, i)
             for j in range(i):
-                cross = along(self.derivatives[j].mixed, along(mixed, p, i), j)
+                cross = apply_along(self.derivatives[j].mixed, apply_along(mixed, p, i), j)
                 hessian[..., i, j] = hessian[..., j, i] = cross
         if not np.isfinite(hessian).all():
             return None
@@ -91,7 +91,7 @@ class MongeAmpere:
         if smallest <= 0.0:
             return None
         displacement = np.stack(
-            [along(first, p, i) for i, (first, _, _) in enumerate(self.derivatives)], axis=-1
+            [apply_along(first, p, i) for i, (first, _, _) in enumerate(self.derivatives)], axis=-1
         )
         log_g, drift = self.log_target((self.points + displacement).reshape(-1, d))
         residual = np.log(eigenvalues).sum(axis=-1) + log_g.reshape(p.shape) - self.log_source
@@ -109,9 +109,9 @@ class MongeAmpere:
         )
 
     def divergence(self, now: Iterate) -> float:
-        """KL(∇φ#f ‖ g) = log E_f e^r − E_f r of the residuals r in the middles of the cells.
+        """KL(∇φ#f ‖ g) = log E_f e^r − E_f r, r the residuals at the midpoints of the grid's cells.
 
-        No equation was solved there. ∞ where φ folds.
+        The equation was not solved there. ∞ where D²φ is not positive definite.
         """
         grid, d = self.grid, self.grid.dimension
         middles = [
@@ -123,7 +123,7 @@ class MongeAmpere:
 
         def at_middles(values: np.ndarray, orders: np.ndarray) -> np.ndarray:
             for i, order in enumerate(orders):
-                values = along(matrices[i][order], values, i)
+                values = apply_along(matrices[i][order], values, i)
             return values
 
         unit = np.eye(d, dtype=int)
@@ -147,10 +147,11 @@ class MongeAmpere:
         return max(math.log(float(np.sum(weights * np.exp(residual - mean)))), 0.0)
 
     def solve(self, start: Iterate, tolerance: float, max_iterations: int) -> Run:
-        """Newton's method from ``start``; where it fails, by way of easier sources.
+        """Newton's method from ``start``; where it fails, by continuation through easier sources.
 
         With f₀ the source that ``start`` solves exactly, the sources f₀^(1−t) f^t lead from it to
-        f; t first jumps to 1, then goes by half as much after a failure, by more after a success.
+        f. The first step goes to t = 1 at once; steps are halved after a failure, and lengthened
+        after a success.
         """
         now, history, linear, share, stride = start, [start.error], 0, 0.0, 1.0
         while share < 1.0 and stride > _SHORTEST_STRIDE and len(history) <= max_iterations:
@@ -194,13 +195,13 @@ class MongeAmpere:
         return now, errors, linear
 
     def _rounding(self, now: Iterate) -> float:
-        """The residual that rounding leaves: that of p, magnified by differences and by M."""
+        """The rounding error of the residual: that of p, amplified by differences and (D²φ)⁻¹."""
         rows = max(float(np.abs(second).sum(axis=1).max()) for _, second, _ in self.derivatives)
         unit = float(np.finfo(np.float64).eps) * (float(np.ptp(now.potential)) + 1.0)
         return min(unit * rows / now.smallest, _MOST_ROUNDING)
 
     def _step(self, now: Iterate) -> tuple[Iterate | None, int]:
-        """One damped Newton step, and the iterations of its linear solve; None where none helps."""
+        """One damped Newton step (None where no length helps), and its linear iterations."""
         direction, iterations = self._direction(now)
         size, length = float(np.linalg.norm(now.residual)), 1.0
         while length > _SHORTEST:
@@ -221,7 +222,7 @@ class MongeAmpere:
             q, iterations, solved = self._solve(now, operator, separable(operator))
             if solved or self.grid.dimension != 2:
                 return q, iterations
-            # From now on: where the averages miss too much here, they will miss more.
+            # For all further steps: the averaged coefficients will fit later iterates no better.
             self.factorised = True
         else:
             iterations = 0

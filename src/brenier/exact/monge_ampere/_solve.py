@@ -47,21 +47,21 @@ def solve_monge_ampere(
     tolerance: float = 1e-9,
     max_iterations: int = 100,
     throw: bool = True,
-) -> Solution:
+) -> Solution[GradientMap]:
     """T = ∇φ, φ = ½‖x‖² + p, of log det D²φ + log g(∇φ) = log f + c: from density f to density g.
 
-    Damped Newton steps that keep D²φ positive definite at every node, on a grid of half the nodes
-    first where that is fine enough, and by way of easier sources where Newton's method fails.
+    Damped Newton steps that keep D²φ positive definite at every node; first on a grid of half the
+    nodes, where that is fine enough; by continuation through easier sources where they fail.
     Linear systems by GMRES, preconditioned by the operator whose coefficients are averaged to
     functions of one coordinate each, or by sparse factors in the plane where that is not enough.
-    c takes up what the two normalisations miss, so neither density need be normalised.
+    c absorbs the normalisation constants, so neither density need be normalised.
 
     On a ``Torus`` the map is the optimal one for the periodic distance. On a ``Box`` the source
     must have decayed at the border, and nothing is asked of the target there but a log-density.
-    Between a mixture and a Gaussian, go from the mixture and invert the map: it is smoother that
-    way round, and converges much faster. Not for densities that vanish or jump, nor for d > 3.
-    Modes with almost nothing between them need a grid that resolves how the map folds there; where
-    ``smallest_eigenvalue`` is below 1e-4, expect trouble, and look at ``kl``.
+    Between a mixture and a Gaussian, take the mixture as the source and invert the map: it is
+    smoother in that direction, and converges much faster. Not for densities that vanish or jump,
+    nor for d > 3. Modes with almost no mass between them need a grid that resolves how fast the map
+    changes there; where ``smallest_eigenvalue`` is below 1e-4, expect errors, and look at ``kl``.
 
     Args:
         source, target: a measure with a log-density, or a log-density as a JAX function of one
@@ -78,16 +78,16 @@ def solve_monge_ampere(
         inverse; φ at the nodes is ``map.potential(grid.points())``), and ``stats`` holds
 
         - ``cost``, W₂² = E‖x − T(x)‖² under the source, and ``cost_error``, an estimate from above:
-          a quarter of the difference from the grid of half the nodes (NaN where there is none); of
-          the mass outside of a box it knows nothing;
-        - ``kl``, KL(T#f ‖ g) measured between the nodes, where no equation was solved (∞ where T
-          folds);
-        - ``residual``, the largest over the nodes, and ``history``, what it was step by step
-          (of an easier source's equation where those were taken on the way);
-        - ``constant``, c: 0 but for discretisation where both densities are normalised, as on a
-          torus they always are; a measure of the error then;
-        - ``log_source_mass``, the logarithm of the source's integral over the grid, as given: what
-          a box misses of a normalised density;
+          a quarter of the difference from the grid of half the nodes (NaN where there is none),
+          without the mass outside of the box;
+        - ``kl``, KL(T#f ‖ g) measured between the nodes, where the equation was not solved (∞ where
+          T is not the gradient of a convex function there);
+        - ``residual``, the largest over the nodes, and ``history``, its value after each step (of
+          an easier source's equation where Newton's method went by way of those);
+        - ``constant``, c: where both densities are normalised, as they always are on a torus, it is
+          the discretisation error;
+        - ``log_source_mass``, the logarithm of the source's integral over the grid, as given: for a
+          normalised density it shows the mass outside of the box;
         - ``smallest_eigenvalue`` of D²φ over the nodes, ``iterations``, ``linear_iterations``,
           ``seconds``, and ``levels``, (nodes, cost, residual) of each grid.
 

@@ -120,7 +120,7 @@ def _turned_gradient() -> Case:
         return mean + (x - mean) @ turn.T
 
     cloud = GaussianMixture(jnp.ones(1), source.mean[None], source.covariance[None])
-    x = np.asarray(quasi_sample(cloud, _QUASI, seed=0))
+    x = np.asarray(quasi_sample(cloud, _QUASI, key=jax.random.key(0)))
     # E‖X − ∇φ(RX)‖² − E‖X − ∇φ(X)‖² with RX for X in the second: one evaluation of ∇φ.
     again = turned(x)
     defect = float(2.0 * np.mean(np.sum(np.asarray(optimal(again)) * (again - x), axis=1)))

@@ -10,8 +10,9 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.neighbors import KernelDensity
 
 from brenier import Generator
+from brenier.flows import FlowMatching, fit_velocity
 from brenier.measures import Empirical, Gaussian
-from brenier.velocities import AtomsDecoder, fit_velocity
+from brenier.velocities import AtomsDecoder
 
 # (data, number of samples, seed) -> samples.
 Sampler = Callable[[np.ndarray, int, int], np.ndarray]
@@ -68,8 +69,8 @@ def trained_velocity(steps: int, width: int) -> Sampler:
             noise,
             points,
             key=keys[0],
+            method=FlowMatching(steps=steps),
             coupling="independent",
-            steps=steps,
             width=width,
             samples=20_000,
         )

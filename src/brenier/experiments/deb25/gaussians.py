@@ -103,6 +103,7 @@ def _matrix_error(d: int, steps: int, time: float, method: ParabolicMongeAmpere)
         metric=lambda map: -jnp.sum((map.potential.matrix - jnp.eye(d)) ** 2),
     )
     exact = gaussian_parabolic_flow(source, target, time).matrix
+    assert isinstance(end.map.potential, Quadratic)
     return float(jnp.abs(end.map.potential.matrix - exact).max())
 
 

@@ -49,7 +49,7 @@ def main(run: Run) -> dict[str, Any]:
         jnp.asarray(times[1:]),
         line.source,
         line.target,
-        noise_key,
+        key=noise_key,
     )
     law = _law(line, potentials[-1])
     noise = _NOISE / np.sqrt(_PARTICLES)
@@ -125,7 +125,7 @@ def _weak_order(key: Any) -> tuple[float, list[float]]:
         times = np.linspace(0.0, _TIME, steps + 1)
         slopes = [float(gaussian_parabolic_flow(f, g, t).matrix[0, 0]) for t in times]
         path = potential_path(grid, np.stack([(a - 1.0) * half for a in slopes]))
-        z = mckean_vlasov(cloud, path, jnp.asarray(times[1:]), f, g, key)
+        z = mckean_vlasov(cloud, path, jnp.asarray(times[1:]), f, g, key=key)
         errors.append(abs(float(jnp.mean(z**2)) - (0.5 / slopes[-1]) ** 2))
     return float(-np.polyfit(np.log(counts), np.log(errors), 1)[0]), errors
 

@@ -66,6 +66,7 @@ def _deviation(source, target, steps, time) -> float:
         blocks=1,
         metric=lambda map: -jnp.abs(map.matrix[0, 0] - 1.0),
     )
+    assert isinstance(end.map, AffineMap)
     return float(end.map.matrix[0, 0] * source.factor[0, 0])
 
 
@@ -151,6 +152,7 @@ def _example_three() -> list[dict[str, Any]]:
         blocks=1,
         metric=lambda map: -jnp.sum((map.matrix - start.matrix) ** 2),
     ).map
+    assert isinstance(end, AffineMap)
     covariance = np.asarray(end.matrix @ source.covariance @ end.matrix.T)
     found = np.sqrt(np.diag(turn.T @ covariance @ turn))
     phase = 0.5 / np.sqrt(s * theta)
@@ -184,7 +186,7 @@ def _linearised() -> list[dict[str, Any]]:
         AffineMap(np.linalg.inv(gaussian_parabolic_flow(f, g, t).matrix), np.zeros(2))
         for t in (0.3 - h, 0.3, 0.3 + h)
     ]
-    v = mirror_velocity(maps[1], MirrorFlow().functional, g, f, y, _KEY)
+    v = mirror_velocity(maps[1], MirrorFlow().functional, g, f, y, key=_KEY)
     speed = float(jnp.sqrt(jnp.mean(jnp.sum(v**2, axis=1))))
     found = float(linearised_distance(maps[0], maps[2], y)) / (2.0 * h)
     ends = [map.matrix @ g.covariance @ map.matrix.T for map in (maps[0], maps[2])]
@@ -230,6 +232,7 @@ def _energy() -> list[dict[str, Any]]:
         points=jnp.asarray(norm.ppf(levels)[:, None]),
     )
     end = solve(source, cloud, method=method, initial=AffineMap.identity(1), key=_KEY, blocks=1).map
+    assert isinstance(end, AffineMap)
     # Both clouds are of one shape: the end is exact, up to the tail of the exponential.
     return [
         *rows,

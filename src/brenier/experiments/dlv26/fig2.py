@@ -188,7 +188,10 @@ def _block(
     entry = _METHODS[name]
     clouds = [
         jnp.stack(
-            [quasi_sample(_SOURCE, size, seed=1000 * seed + first + i) for i in range(len(keys))]
+            [
+                quasi_sample(_SOURCE, size, key=jax.random.key(1000 * seed + first + i))
+                for i in range(len(keys))
+            ]
         )
         for size in entry.points
     ]

@@ -5,11 +5,11 @@ from dataclasses import dataclass, field
 
 import equinox as eqx
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from brenier.maps import Composition
 from brenier.measures import TensorTrain
+from brenier.numerics import in_blocks
 from brenier.problems import QuarticMixture, quartic_mixture, random_tensor_train
 from brenier.velocities import FlowMap, TensorTrainVelocity, tensor_train_encoder
 
@@ -41,12 +41,14 @@ SETTINGS = {
 
 
 def density(seed: int, dimension: int) -> tuple[TensorTrain, QuarticMixture | None]:
-    """The density of that seed as a train, and as a function where it is one of (14)."""
+    """The density of that seed as a tensor train, and as a function where it is one of (14)."""
     setting = SETTINGS[dimension]
     if dimension > 3:
-        law = random_tensor_train(seed, dimension, nodes=setting.nodes, tolerance=setting.tolerance)
+        law = random_tensor_train(
+            dimension, seed=seed, nodes=setting.nodes, tolerance=setting.tolerance
+        )
         return law, None
-    function = quartic_mixture(seed, dimension)
+    function = quartic_mixture(dimension, seed=seed)
     corner = np.full(dimension, REACH)
     law = TensorTrain.from_log_density(
         function, -corner, corner, [setting.nodes] * dimension, tolerance=setting.tolerance
@@ -85,15 +87,13 @@ class Blocks:
 
     def _over(self, name: str, function: Callable, x: np.ndarray) -> np.ndarray:
         # Every cloud is cut into blocks of one size, so that one compilation serves.
-        size = SETTINGS[x.shape[1]].block
-        filled = np.pad(x, ((0, -len(x) % size), (0, 0)), mode="edge")
-        parts = []
-        for block in filled.reshape(-1, size, x.shape[1]):
-            key = (name, block.tobytes())
+        def known(block: jax.Array) -> np.ndarray:
+            key = (name, np.asarray(block).tobytes())
             if key not in self.kept:
-                self.kept[key] = np.asarray(function(self.map, jnp.asarray(block)))
-            parts.append(self.kept[key])
-        return np.concatenate(parts)[: len(x)]
+                self.kept[key] = np.asarray(function(self.map, block))
+            return self.kept[key]
+
+        return in_blocks(known, x, SETTINGS[x.shape[1]].block)
 
 
 @eqx.filter_jit

@@ -37,9 +37,10 @@ from brenier.experiments._command import command
 from brenier.experiments._run import Run
 from brenier.experiments._seeds import map_blocks
 from brenier.experiments.krco22._image_measures import accuracies, bits, largest_error, likeness
-from brenier.images import DDPM, ImageModel, UNet, fit_images, image_model
+from brenier.images import DDPM, ImageModel, TrainingSettings, UNetSettings, fit_images, image_model
 from brenier.io import Checkpoint, ImageSet, read_images
 from brenier.measures import Empirical, StandardNormal
+from brenier.numerics import in_blocks
 from brenier.report import image_grid_figure, png_bytes
 from brenier.velocities import AtomsVelocity, FlowMap, HyperbolicClock
 
@@ -109,7 +110,9 @@ def _trained(
     for own in seeds:
         found = {name: parts.pop(0) for name in _DOMAINS}
         samples = {name: np.array(part.pop("samples"), np.float32) for name, part in found.items()}
-        pairs = paired_closer(*(x.reshape(len(x), -1) for x in samples.values()), seed=own)
+        pairs = paired_closer(
+            *(x.reshape(len(x), -1) for x in samples.values()), key=jax.random.key(own)
+        )
         runs.append({"seed": own, **found, "pairs": pairs})
         grid = [(name, np.clip(0.5 * x[:16] + 0.5, 0.0, 1.0)) for name, x in samples.items()]
         (_folder(place, out, own) / "pairs.png").write_bytes(png_bytes(image_grid_figure(grid)))
@@ -160,14 +163,12 @@ def _fitted(
     seed: int,
     say: Callable[[str], None],
 ) -> tuple[ImageModel, dict[str, Any]]:
-    key = jax.random.key(seed)
-    height, width, channels = pixels.shape[1:]
-    network = UNet.random(
-        jax.random.fold_in(key, 1),
-        (height, width, channels),
-        width=scale.width,
-        multipliers=scale.multipliers,
-        attention=scale.attention,
+    settings = TrainingSettings(
+        method=DDPM(steps=scale.steps, batch=scale.batch),
+        network=UNetSettings(
+            width=scale.width, multipliers=scale.multipliers, attention=scale.attention
+        ),
+        checks=_CHECKS,
     )
 
     def told(now: Progress) -> None:
@@ -175,12 +176,10 @@ def _fitted(
 
     solution = fit_images(
         pixels,
-        key=key,
-        network=network,
+        key=jax.random.key(seed),
+        settings=settings,
         levels=levels,
         callback=told,
-        method=DDPM(steps=scale.steps, batch=scale.batch),
-        blocks=_CHECKS,
         checkpoint=Checkpoint(path, every=1),
     )
     return image_model(solution.map), {
@@ -303,7 +302,9 @@ def _closed_form(place: Path, out: Path, seed: int, progress: ProgressCallback) 
     ]
     (out / f"{place.name}-pairs.png").write_bytes(png_bytes(image_grid_figure(grid)))
     found["pairs"] = {
-        f"{first} and {second}": paired_closer(decoded[first], decoded[second], seed=seed)
+        f"{first} and {second}": paired_closer(
+            decoded[first], decoded[second], key=jax.random.key(seed)
+        )
         for i, first in enumerate(names)
         for second in names[i + 1 :]
     }
@@ -355,11 +356,7 @@ def _picker(*path: str) -> Callable[[dict[str, Any]], float]:
 
 def _moved(map: Any, x: np.ndarray) -> np.ndarray:
     """The map of many points, some at a time; of one shape of block."""
-    filled = np.concatenate([x, np.repeat(x[-1:], -len(x) % _BLOCK, axis=0)])
-    parts = [
-        np.asarray(map(jnp.asarray(filled[i : i + _BLOCK]))) for i in range(0, len(filled), _BLOCK)
-    ]
-    return np.concatenate(parts)[: len(x)]
+    return in_blocks(map, x, _BLOCK)
 
 
 def _codes(model: ImageModel, n: int, seed: int) -> np.ndarray:

@@ -97,8 +97,8 @@ def tensor_train_encoder(
         jnp.asarray(x)
     )
     density = np.asarray(ratios) * np.exp(-0.5 * np.sum(x**2, axis=-1)) / (2.0 * np.pi)
-    train = TensorTrain.from_grid(density, [-half_width] * 2, [half_width] * 2, tolerance=1e-12)
-    return FlowMap(TensorTrainVelocity(train), 1.0, 0.0, tolerance=1e-11)
+    law = TensorTrain.from_grid(density, [-half_width] * 2, [half_width] * 2, tolerance=1e-12)
+    return FlowMap(TensorTrainVelocity(law), 1.0, 0.0, tolerance=1e-11)
 
 
 def asymmetry(map: FlowMap, x: np.ndarray) -> np.ndarray:

@@ -20,7 +20,7 @@ import numpy as np
 from brenier._progress import Progress
 from brenier.experiments._command import command
 from brenier.experiments._run import Run
-from brenier.images import ImageModel, UNet
+from brenier.images import ImageModel, UNet, UNetSettings
 from brenier.velocities import LinearSchedule
 
 _STEPS, _BATCH, _SIDE = 50, 64, 28
@@ -48,7 +48,8 @@ def main(run: Run) -> dict[str, Any]:
 
 def _ours(seed: int) -> tuple[Callable[[], Any], int]:
     shape = (_SIDE, _SIDE, 1)
-    network = UNet.random(jax.random.key(seed), shape, width=_WIDTH, multipliers=_MULTIPLIERS)
+    settings = UNetSettings(shape, width=_WIDTH, multipliers=_MULTIPLIERS)
+    network = UNet.random(jax.random.key(seed), settings)
     decoder = ImageModel(network, shape, "epsilon", LinearSchedule()).ddim_decoder(_STEPS)
     codes = jax.random.normal(jax.random.key(seed), (_BATCH, _SIDE * _SIDE), jnp.float32)
     size = sum(leaf.size for leaf in jax.tree.leaves(network))

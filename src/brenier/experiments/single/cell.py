@@ -43,8 +43,7 @@ def main(run: Run) -> dict[str, Any]:
             cells_of(task.control, "control"),
             cells_of(task.treated, "treated"),
             cells.SPACE,
-            False,
-            task.seed,
+            random_state=task.seed,
         )
         assert frame is not None  # there are more genes than components
         measures = cells.Measures(

@@ -1,15 +1,17 @@
 """Mirror flows of other divergences than KL, between densities on grids."""
 
 import time
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 from threadpoolctl import threadpool_limits
 
 from brenier._checks import check_at_least, check_positive
-from brenier._progress import Progress, ProgressCallback
+from brenier._progress import ProgressCallback
 from brenier._solution import Result, Solution
 from brenier._types import Float
+from brenier.flows._trajectory import Moment, follow
 from brenier.flows.on_grids._problem import (
     check_covered,
     check_epsilon,
@@ -18,7 +20,7 @@ from brenier.flows.on_grids._problem import (
     read_problem,
 )
 from brenier.flows.on_grids._sinkhorn_sweeps import Sweeper, kl_from
-from brenier.functionals import POWERS
+from brenier.functionals import PowerDivergence
 from brenier.grids import AbstractGrid, Density, GridPotential
 from brenier.maps import GradientMap
 
@@ -37,7 +39,7 @@ def divergence_flow(
     target_grid: AbstractGrid | None = None,
     callback: ProgressCallback | None = None,
     throw: bool = True,
-) -> Solution:
+) -> Solution[GradientMap]:
     """∂_tφ = h'(ρ_t/e^{−f}): the mirror flow of ∫h(ρ/e^{−f})e^{−f} with the mirror ½W₂²(·, e^{−g}).
 
     By ℓ = (Sweep_ε(φ) − φ)/ε, φ ← φ + τ h'(e^ℓ) (4.11), of first order; KL with τ = ε is Sinkhorn.
@@ -46,6 +48,9 @@ def divergence_flow(
     reverse KL and Hellinger diverge where ρ_t has by far the lighter tail, χ² may leave the grid.
     There take ``MirrorFlow`` with ``functionals.PowerDivergence``, which sees particles only.
 
+    Explicit steps on the nodes: it learns nothing, so it does not run through ``solve`` and keeps
+    no checkpoint (``initial`` takes up where an earlier run ended).
+
     Args:
         source, target, grid, target_grid, initial: as in ``sinkhorn_flow``.
         steps: how many.
@@ -53,13 +58,14 @@ def divergence_flow(
             h = 2(√r − 1)².
         epsilon: ε of the sweep.
         step_size: τ; ε where None.
-        callback: told a ``Progress`` now and then, its metric KL(ρ_t | e^{−f}).
-        throw: raise where the flow left the numbers, or KL grew above 10 times its start.
+        callback: told a ``Progress`` at each step, its metric KL(ρ_t | e^{−f}).
+        throw: raise ``SolveError`` where the potential is no longer finite, or KL grew above 10
+            times its start, and ``KeyboardInterrupt`` on Ctrl-C; else the ``Result`` says so.
 
     Returns:
-        A ``Solution``: ``map`` is ∇φ at the end, of a ``GridPotential``; ``stats`` holds
-        ``potential`` (φ − ½‖x‖² at the nodes), ``kl`` at each step from the start on, ``times``,
-        ``epsilon``, ``seconds``.
+        A ``Solution``: ``map`` is ∇φ at the end, of a ``GridPotential`` (where KL was least, if the
+        flow diverged); ``stats`` holds ``potential`` (φ − ½‖x‖² at the nodes, at the end), ``kl``
+        at each step from the start on, ``times``, ``epsilon``, ``seconds``.
 
     Raises:
         ValueError: as ``sinkhorn_flow``, and a divergence that is not known: one whose h is not
@@ -78,35 +84,38 @@ def divergence_flow(
     Deb25, open questions; MATH_4 (4.11).
     """
     started = time.perf_counter()
-    if divergence not in POWERS:
+    if divergence not in PowerDivergence.powers:
         raise ValueError(
-            f"divergence: got {divergence!r}; wants one of {sorted(POWERS)} (others, "
-            "such as total variation, have no Wasserstein gradient to follow)."
+            f"divergence: got {divergence!r}; wants one of {sorted(PowerDivergence.powers)} "
+            "(others, such as total variation, have no Wasserstein gradient to follow)."
         )
+    rule = PowerDivergence.named(divergence)
     check_at_least("steps", steps, 1)
     check_positive("epsilon", epsilon)
     tau = epsilon if step_size is None else check_positive("step_size", step_size)
     problem = read_problem(source, target, grid, target_grid)
     check_epsilon("epsilon", epsilon, problem)
     sweeper = Sweeper(problem, half_shift=False)
-    p, kl = initial_values(initial, grid), []
-    result = Result.successful
-    for done in range(steps + 1):
-        run = sweeper.run(p, epsilon, 1)
-        ratio: Float[np.ndarray, "*n"] = (run.p - p) / epsilon
-        kl.append(kl_from(problem, problem.log_source + ratio))
-        # A flow that diverges oscillates and grows: KL falls along all of these.
-        if not np.isfinite(kl[-1]) or kl[-1] > 10.0 * kl[0]:
-            result = Result.diverged
-            break
-        if callback is not None and done % max(1, steps // 20) == 0:
-            callback(
-                Progress(done, steps, "flowing", kl[-1], min(kl), time.perf_counter() - started)
-            )
-        if done < steps:
-            with np.errstate(over="ignore"):
+    p = best = initial_values(initial, grid)
+    kl: list[float] = []
+
+    def stepping() -> Iterator[Moment]:
+        nonlocal p, best
+        for done in range(steps + 1):
+            ratio: Float[np.ndarray, "*n"] = (sweeper.run(p, epsilon, 1).p - p) / epsilon
+            kl.append(kl_from(problem, problem.log_source + ratio))
+            # A flow that diverges oscillates and grows: KL falls along all of these.
+            if not np.isfinite(kl[-1]) or kl[-1] > 10.0 * kl[0]:
+                yield Moment(done, kl[-1], Result.diverged)
+                return
+            if kl[-1] == min(kl):
+                best = p
+            yield Moment(done, kl[-1])
+            if done < steps:
                 # Infinite where the flow diverges: the next KL tells.
-                p = p + tau * _slope(POWERS[divergence], ratio)
+                p = p + tau * np.asarray(rule.slope(ratio))
+
+    result = follow(stepping(), steps, stage="flowing", callback=callback, throw=throw)
     stats: dict[str, Any] = {
         "potential": p,
         "kl": kl,
@@ -114,16 +123,11 @@ def divergence_flow(
         "epsilon": epsilon,
         "seconds": time.perf_counter() - started,
     }
-    if result.failed:
-        return Solution(None, result, stats).checked(throw)
-    if divergence == "kl":
+    if divergence == "kl" and result is Result.successful:
         check_covered(problem, p)
-    elif not covered(problem, p):
+    elif not result.failed and not covered(problem, p):
         # No fault of the grid: the tails ran away.
-        return Solution(None, Result.diverged, stats).checked(throw)
-    return Solution(GradientMap(GridPotential.from_grid(grid, p)), result, stats)
-
-
-def _slope(power: float, log_ratio: Float[np.ndarray, "*n"]) -> Float[np.ndarray, "*n"]:
-    """h'(e^ℓ) = (e^{aℓ} − 1)/a: all have h''(1) = 1, so one rate near the end."""
-    return log_ratio if power == 0.0 else np.expm1(power * log_ratio) / power
+        result = Result.diverged
+    end = best if result is Result.diverged else p
+    transport = GradientMap(GridPotential.from_grid(grid, end))
+    return Solution(transport, result, stats).checked(throw)

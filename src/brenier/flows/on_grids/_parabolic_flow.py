@@ -1,6 +1,8 @@
 """The parabolic Monge-Ampère flow between densities on grids."""
 
+import math
 import time
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import jax
@@ -8,9 +10,10 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from brenier._checks import check_positive
-from brenier._progress import Progress, ProgressCallback
+from brenier._progress import ProgressCallback
 from brenier._solution import Result, Solution
 from brenier._types import Float
+from brenier.flows._trajectory import Moment, follow
 from brenier.flows.on_grids._parabolic_line import integrate_line
 from brenier.flows.on_grids._problem import (
     GridProblem,
@@ -37,12 +40,17 @@ from brenier.maps import GradientMap
 _FINEST = 1.5
 
 
-class _Path(NamedTuple):
-    """p and log ρ_t at the times reached, an estimate of the map's error, and work done."""
+# Sweeps to a stretch of time, in multiples of the fewest: what is extrapolated.
+_REFINEMENTS = (1, 2, 4)
 
-    potentials: Float[np.ndarray, " k *n"]
-    log_densities: Float[np.ndarray, " k *n"]
-    errors: list[float]
+
+class _Point(NamedTuple):
+    """p, log ρ_t and KL(ρ_t | e^{−f}) at a time, an estimate of the map's error, work so far."""
+
+    p: Float[np.ndarray, "*n"]
+    log_density: Float[np.ndarray, "*n"]
+    kl: float
+    error: float
     work: int
 
 
@@ -59,7 +67,7 @@ def parabolic_flow(
     target_grid: AbstractGrid | None = None,
     callback: ProgressCallback | None = None,
     throw: bool = True,
-) -> Solution:
+) -> Solution[GradientMap]:
     """∂_tφ = f − g(∇φ) + log det D²φ: the flow of potentials that Sinkhorn discretises (4.1).
 
     On the line by the method of lines with the grid's own derivatives and Radau's stiff method, to
@@ -68,6 +76,10 @@ def parabolic_flow(
     ∇φ_t # e^{−f} is e^{−g} in the limit only; what moves is ρ_t = (∇φ_t*)# e^{−g}, from e^{−g} to
     e^{−f}. For the Monge map alone take ``annealed_sinkhorn`` or ``exact.solve_monge_ampere``;
     in d > 3 the method ``ParabolicMongeAmpere``.
+
+    The integration of an evolution equation, which returns its whole trajectory: it learns nothing,
+    so it does not run through ``solve`` and keeps no checkpoint (``initial`` takes up where an
+    earlier run ended).
 
     Args:
         source, target: e^{−f} and e^{−g}, as in ``sinkhorn_flow``; on the line the target is asked
@@ -79,8 +91,10 @@ def parabolic_flow(
             None.
         initial: φ_0 − ½‖x‖² at the nodes, 0 where None.
         target_grid: in 2 and 3 dimensions, as in ``sinkhorn_flow``.
-        callback: told a ``Progress`` at each time (at once on the line), metric KL(ρ_t | e^{−f}).
-        throw: raise where the integration failed.
+        callback: told a ``Progress`` at each time (on the line, at the end for all of them), its
+            metric KL(ρ_t | e^{−f}).
+        throw: raise ``SolveError`` where the integration failed and ``KeyboardInterrupt`` on
+            Ctrl-C; else the ``Result`` says so, and the times that were reached are returned.
 
     Returns:
         A ``Solution``: ``map`` is ∇φ at the last time, of a ``GridPotential``; in ``stats`` for
@@ -105,40 +119,41 @@ def parabolic_flow(
     moments = check_times(times)
     check_positive("tolerance", tolerance)
     check_grid("grid", grid)
+    start = initial_values(initial, grid)
     if grid.dimension == 1:
         if target_grid is not None or epsilon is not None:
             raise ValueError(
                 "target_grid, epsilon: got one on the line, where the equation itself "
                 "is integrated; wants None."
             )
-        problem, path = _on_the_line(source, target, grid, moments, tolerance, initial)
+        points = _on_the_line(source, target, grid, moments, tolerance, start)
     else:
         problem = read_problem(source, target, grid, target_grid)
         least = problem.smallest_epsilon
         eps = _FINEST * least if epsilon is None else check_positive("epsilon", epsilon)
         check_epsilon("epsilon", eps, problem)
-        path = _extrapolated(problem, moments, eps, initial_values(initial, grid))
-    kl = [kl_from(problem, log_density) for log_density in path.log_densities]
-    elapsed = time.perf_counter() - started
-    if callback is not None:
-        for done in range(len(kl)):
-            callback(
-                Progress(done + 1, moments.size, "flowing", kl[done], min(kl[: done + 1]), elapsed)
-            )
-    reached = len(path.potentials)
+        points = _extrapolated(problem, moments, eps, start)
+    path: list[_Point] = []
+
+    def flowing() -> Iterator[Moment]:
+        for point in points:
+            path.append(point)
+            yield Moment(len(path), point.kl)
+        if len(path) < moments.size:
+            yield Moment(len(path) + 1, result=Result.diverged)
+
+    result = follow(flowing(), moments.size, stage="flowing", callback=callback, throw=throw)
+    nothing = np.zeros((0, *grid.shape))
     stats: dict[str, Any] = {
-        "times": moments[:reached].tolist(),
-        "potentials": path.potentials,
-        "log_densities": path.log_densities,
-        "kl": kl,
-        "map_errors": path.errors,
-        "work": path.work,
-        "seconds": elapsed,
+        "times": moments[: len(path)].tolist(),
+        "potentials": np.stack([point.p for point in path]) if path else nothing,
+        "log_densities": np.stack([point.log_density for point in path]) if path else nothing,
+        "kl": [point.kl for point in path],
+        "map_errors": [point.error for point in path],
+        "work": path[-1].work if path else 0,
+        "seconds": time.perf_counter() - started,
     }
-    result = Result.successful if reached == moments.size else Result.diverged
-    if not reached:
-        return Solution(None, result, stats).checked(throw)
-    potential = GridPotential.from_grid(grid, path.potentials[-1])
+    potential = GridPotential.from_grid(grid, path[-1].p if path else start)
     return Solution(GradientMap(potential), result, stats).checked(throw)
 
 
@@ -175,8 +190,8 @@ def _on_the_line(
     grid: AbstractGrid,
     times: Float[np.ndarray, " k"],
     tolerance: float,
-    initial: Any,
-) -> tuple[GridProblem, _Path]:
+    start: Float[np.ndarray, " n"],
+) -> Iterator[_Point]:
     if isinstance(target, np.ndarray | jax.Array):
         raise ValueError(
             "target: got values at nodes, on the line, where the target is asked for "
@@ -193,12 +208,12 @@ def _on_the_line(
     log_source = log_values("source", source, grid)
     normalised = log_source - log_integral(grid, log_source)
     mass = log_integral(grid, log_values("target", target, grid))
-    start = initial_values(initial, grid)
     flow = integrate_line(grid, normalised, measure, mass, start, times, tolerance)
     slopes = (grid.derivatives(0).first,)
     problem = GridProblem(grid, grid, normalised, values - mass, (), slopes)
-    errors = [float("nan")] * len(flow.potentials)
-    return problem, _Path(flow.potentials, normalised + flow.rates, errors, flow.evaluations)
+    for p, rate in zip(flow.potentials, flow.rates, strict=True):
+        log_density = normalised + rate
+        yield _Point(p, log_density, kl_from(problem, log_density), math.nan, flow.evaluations)
 
 
 def _extrapolated(
@@ -206,45 +221,32 @@ def _extrapolated(
     times: Float[np.ndarray, " k"],
     epsilon: float,
     start: Float[np.ndarray, "*n"],
-) -> _Path:
+) -> Iterator[_Point]:
     """Half-shift Sinkhorn with 4ε, 2ε and ε, each stretch of time an integer number of sweeps."""
-    potentials, densities, work = [], [], 0
-    # Rounded down: no step is below ε, but where a stretch of time is itself below 4ε.
     lengths = np.diff(times, prepend=0.0)
+    # Rounded down: no step is below ε, but where a stretch of time is itself below 4ε.
     fewest = [max(1, int(t / (4.0 * epsilon) * (1.0 + 1e-9))) for t in lengths]
-    for refinement in (1, 2, 4):
-        sweeper, p = Sweeper(problem, half_shift=True), start
-        found, logs, now = [], [], 0.0
-        for end, count in zip(times, fewest, strict=True):
-            sweeps = refinement * count
-            step = (end - now) / sweeps
-            check_epsilon("times", step, problem)
-            run = sweeper.run(p, step, sweeps)
-            if not run.finite:
-                break
-            p, now = run.p, end
-            found.append(p)
-            logs.append(sweeper.log_density(run))
-        potentials.append(found)
-        densities.append(logs)
-        work += sweeper.sweeps
-    reached = min(len(found) for found in potentials)
-    best, errors = [], []
-    for coarse, middle, fine in zip(*potentials, strict=False):
-        value, change = _richardson(coarse, middle, fine)
-        best.append(value)
-        gap = problem.gradient(value) - problem.gradient(value - change)
-        errors.append(float(np.sqrt(np.sum(problem.source_masses[..., None] * gap**2))))
-    logs = [_richardson(*triple)[0] for triple in zip(*densities, strict=False)]
-    if best:
-        check_covered(problem, best[-1])
-    shape = (reached, *problem.grid.shape)
-    return _Path(
-        np.stack(best) if best else np.zeros(shape),
-        np.stack(logs) if logs else np.zeros(shape),
-        errors,
-        work,
-    )
+    for length, count in zip(lengths, fewest, strict=True):
+        check_epsilon("times", length / (_REFINEMENTS[-1] * count), problem)
+    sweepers = [Sweeper(problem, half_shift=True) for _ in _REFINEMENTS]
+    potentials = [start for _ in _REFINEMENTS]
+    for length, count in zip(lengths, fewest, strict=True):
+        sweeps = [refinement * count for refinement in _REFINEMENTS]
+        runs = [
+            sweeper.run(p, length / n, n)
+            for sweeper, p, n in zip(sweepers, potentials, sweeps, strict=True)
+        ]
+        if not all(run.finite for run in runs):
+            return
+        potentials = [run.p for run in runs]
+        logs = [sweeper.log_density(run) for sweeper, run in zip(sweepers, runs, strict=True)]
+        p, change = _richardson(*potentials)
+        log_density, _ = _richardson(*logs)
+        gap = problem.gradient(p) - problem.gradient(p - change)
+        error = float(np.sqrt(np.sum(problem.source_masses[..., None] * gap**2)))
+        work = sum(sweeper.sweeps for sweeper in sweepers)
+        yield _Point(p, log_density, kl_from(problem, log_density), error, work)
+    check_covered(problem, p)
 
 
 def _richardson(

@@ -1,15 +1,19 @@
 """Sinkhorn's iteration as a flow in time k ε, between densities on grids."""
 
+import math
 import time
-from typing import Any
+from collections.abc import Iterator
+from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
 from threadpoolctl import threadpool_limits
 
 from brenier._checks import check_at_least, check_positive
-from brenier._progress import Progress, ProgressCallback
+from brenier._progress import ProgressCallback
 from brenier._solution import Result, Solution
+from brenier._types import Float
+from brenier.flows._trajectory import Moment, follow
 from brenier.flows.on_grids._coupling import GridCoupling
 from brenier.flows.on_grids._problem import (
     check_covered,
@@ -27,6 +31,22 @@ from brenier.potentials import EntropicGridPotential
 _FINEST = 1.5
 
 
+class _Point(NamedTuple):
+    """The flow at one of its times: the sweeps that led there, log ρ_t, KL(ρ_t | e^{−f})."""
+
+    run: Run
+    log_density: Float[np.ndarray, "*n"]
+    kl: float
+
+
+class _Level(NamedTuple):
+    """The fixed point at one ε, the marginal's L1 error over ε, and the sweeps it took."""
+
+    p: Float[np.ndarray, "*n"]
+    error: float
+    sweeps: int
+
+
 # The matrices are small: threads of BLAS cost more than they bring, and much more when busy.
 @threadpool_limits.wrap(limits=1, user_api="blas")
 def sinkhorn_flow(
@@ -41,7 +61,7 @@ def sinkhorn_flow(
     target_grid: AbstractGrid | None = None,
     callback: ProgressCallback | None = None,
     throw: bool = True,
-) -> Solution:
+) -> Solution[GradientMap]:
     """Sinkhorn's potentials φ_k at times t = k ε, from φ_0: (4.3) and its scaling limit (4.1).
 
     The sweeps are separable (O(N^{d+1}) for N^d nodes) and safe for any ε that the grid resolves:
@@ -49,6 +69,9 @@ def sinkhorn_flow(
     starts at φ_0 − (ε/2) f and φ_k + (ε/2) f is read off, equal to the parabolic Monge-Ampère flow
     up to O(ε²) (4.6); without, it is Sinkhorn's own, equal up to O(ε) (4.5). For the limit itself
     take ``parabolic_flow``, for the Monge map alone ``exact.solve_monge_ampere``.
+
+    A recursion on the nodes that returns its whole trajectory: it learns nothing, so it does not
+    run through ``solve`` and keeps no checkpoint (``initial`` takes up where an earlier run ended).
 
     Args:
         source, target: e^{−f} and e^{−g}: measures with a density, log-densities as JAX functions
@@ -61,7 +84,8 @@ def sinkhorn_flow(
         initial: φ_0 − ½‖x‖² at the nodes; 0 where None.
         target_grid: of the target; the source's, enlarged on a box to hold a Gaussian (mixture).
         callback: told a ``Progress`` after each time, its metric KL(ρ_t | e^{−f}).
-        throw: raise where the potentials are not finite.
+        throw: raise ``SolveError`` where the potentials are not finite and ``KeyboardInterrupt`` on
+            Ctrl-C; else the ``Result`` says so, and the times that were reached are returned.
 
     Returns:
         A ``Solution``: ``map`` is ∇φ at the last time, the ``GradientMap`` of an
@@ -102,30 +126,32 @@ def sinkhorn_flow(
             f"times: got {moments.tolist()}, which are not all multiples of epsilon = "
             f"{epsilon:g}; wants multiples (or half_shift=True, which adapts ε)."
         )
+    for _, step in stretches:
+        check_epsilon("times", step, problem)
     sweeper = Sweeper(problem, half_shift)
-    p = initial_values(initial, grid)
-    result = Result.successful
-    runs: list[Run] = []
-    logs, kl = [], []
-    for done, (count, step) in enumerate(stretches, start=1):
-        if step < problem.smallest_epsilon * (1.0 - 1e-9):
-            check_epsilon("times", step, problem)
-        run = sweeper.run(p, step, count)
-        if not run.finite:
-            result = Result.diverged
-            break
-        runs.append(run)
-        p = run.p
-        logs.append(sweeper.log_density(run) if half_shift else sweeper.log_marginal(run))
-        kl.append(kl_from(problem, logs[-1]))
-        if callback is not None:
-            elapsed = time.perf_counter() - started
-            callback(Progress(done, len(stretches), "sweeping", kl[-1], min(kl), elapsed))
+    start = initial_values(initial, grid)
+    path: list[_Point] = []
+
+    def sweeping() -> Iterator[Moment]:
+        p = start
+        for done, (count, step) in enumerate(stretches, start=1):
+            run = sweeper.run(p, step, count)
+            if not run.finite:
+                yield Moment(done, result=Result.diverged)
+                return
+            p = run.p
+            log_density = sweeper.log_density(run) if half_shift else sweeper.log_marginal(run)
+            path.append(_Point(run, log_density, kl_from(problem, log_density)))
+            yield Moment(done, path[-1].kl)
+
+    result = follow(sweeping(), len(stretches), stage="sweeping", callback=callback, throw=throw)
+    runs = [point.run for point in path]
+    nothing = np.zeros((0, *grid.shape))
     stats: dict[str, Any] = {
         "times": moments[: len(runs)].tolist(),
         "epsilons": [run.epsilon for run in runs],
-        "potentials": np.stack([run.p for run in runs]) if runs else np.zeros((0, *grid.shape)),
-        "log_densities": np.stack(logs) if logs else np.zeros((0, *grid.shape)),
+        "potentials": np.stack([run.p for run in runs]) if runs else nothing,
+        "log_densities": np.stack([point.log_density for point in path]) if path else nothing,
         "masses": [
             float(
                 np.sum(
@@ -137,19 +163,20 @@ def sinkhorn_flow(
             for run in runs
         ],
         "marginal_errors": [float(run.end.error) for run in runs],
-        "kl": kl,
+        "kl": [point.kl for point in path],
         "sweeps": sweeper.sweeps,
         "blocks": sweeper.blocks,
         "seconds": time.perf_counter() - started,
     }
     if not runs:
-        return Solution(None, result, stats).checked(throw)
+        still = GradientMap(GridPotential.from_grid(grid, start))
+        return Solution(still, result, stats).checked(throw)
     check_covered(problem, runs[-1].p)
     stats["coupling"] = _coupling(sweeper, runs[-1])
-    if half_shift:
-        potential = GridPotential.from_grid(grid, runs[-1].p)
-        return Solution(GradientMap(potential), result, stats).checked(throw)
-    return Solution(GradientMap(_entropic(sweeper, runs[-1])), result, stats).checked(throw)
+    potential = (
+        GridPotential.from_grid(grid, runs[-1].p) if half_shift else _entropic(sweeper, runs[-1])
+    )
+    return Solution(GradientMap(potential), result, stats).checked(throw)
 
 
 @threadpool_limits.wrap(limits=1, user_api="blas")
@@ -165,12 +192,15 @@ def annealed_sinkhorn(
     target_grid: AbstractGrid | None = None,
     callback: ProgressCallback | None = None,
     throw: bool = True,
-) -> Solution:
+) -> Solution[GradientMap]:
     """The Monge map as the limit t → ∞ of the half-shift flow, ε halved level by level.
 
     The fixed point of each level errs by O(ε²) (4.6); the start of the next is predicted from the
     last two, and those of the last three are extrapolated to ε = 0 (Richardson). For rough
     densities or many digits take ``exact.solve_monge_ampere``.
+
+    A fixed-point iteration on the nodes, from one ε to the next: it learns nothing, so it does not
+    run through ``solve`` and keeps no checkpoint.
 
     Args:
         source, target, grid, target_grid: as in ``sinkhorn_flow``.
@@ -179,7 +209,8 @@ def annealed_sinkhorn(
         tolerance: on the L1 error of the first marginal over ε, which is ‖∂_tφ‖ in L¹(e^{−f}).
         max_sweeps: over all levels.
         callback: told a ``Progress`` after each level, its metric that error.
-        throw: raise where the tolerance was not reached; the ``stats`` say how far it is.
+        throw: raise ``SolveError`` where the tolerance was not reached and ``KeyboardInterrupt`` on
+            Ctrl-C; else the ``Result`` says so, and the levels that were finished are returned.
 
     Returns:
         A ``Solution``: ``map`` is the ``GradientMap`` of a ``GridPotential``; ``stats`` holds
@@ -209,30 +240,24 @@ def annealed_sinkhorn(
         last = check_positive("epsilon", epsilon)
     check_epsilon("epsilon", last, problem)
     sweeper = Sweeper(problem, half_shift=True)
-    guess = np.zeros(grid.shape)
-    found: list[np.ndarray] = []
-    errors: list[float] = []
-    counts: list[int] = []
     epsilons = [last * 2.0 ** (levels - 1 - level) for level in range(levels)]
-    result = Result.successful
-    for level, eps in enumerate(epsilons):
-        before = sweeper.sweeps
-        run = sweeper.run(guess, eps, max_sweeps - before, tolerance * eps)
-        found.append(run.p)
-        errors.append(float(run.end.error) / eps)
-        counts.append(sweeper.sweeps - before)
-        if callback is not None:
-            elapsed = time.perf_counter() - started
-            callback(Progress(level + 1, levels, "annealing", errors[-1], min(errors), elapsed))
-        if not run.finite:
-            result = Result.diverged
-            break
-        if not errors[-1] <= tolerance:
-            result = Result.not_converged
-            break
-        # p_ε is about p_0 + c ε²: a quarter of the last change is left to the next level.
-        guess = run.p if level == 0 else run.p + 0.25 * (run.p - found[-2])
-    best, coarser = _extrapolated(found)
+    found: list[_Level] = []
+
+    def annealing() -> Iterator[Moment]:
+        guess = np.zeros(grid.shape)
+        for level, eps in enumerate(epsilons, start=1):
+            before = sweeper.sweeps
+            run = sweeper.run(guess, eps, max_sweeps - before, tolerance * eps)
+            # p_ε is about p_0 + c ε²: a quarter of the last change is left to the next level.
+            guess = run.p + 0.25 * (run.p - found[-1].p) if found else run.p
+            error = float(run.end.error) / eps
+            found.append(_Level(run.p, error, sweeper.sweeps - before))
+            result = Result.successful if error <= tolerance else Result.not_converged
+            yield Moment(level, error, result if run.finite else Result.diverged)
+
+    result = follow(annealing(), levels, stage="annealing", callback=callback, throw=throw)
+    errors = [level.error for level in found]
+    best, coarser = _extrapolated([level.p for level in found] or [np.zeros(grid.shape)])
     check_covered(problem, best)
     change = problem.gradient(best) - problem.gradient(coarser)
     away = problem.gradient(best) - grid.points()
@@ -240,8 +265,8 @@ def annealed_sinkhorn(
     stats: dict[str, Any] = {
         "epsilons": epsilons[: len(found)],
         "marginal_errors": errors,
-        "error": errors[-1],
-        "sweeps": counts,
+        "error": errors[-1] if errors else math.inf,
+        "sweeps": [level.sweeps for level in found],
         "potential": best,
         "map_change": float(np.sqrt(np.sum(masses * change**2))),
         "cost": float(np.sum(masses * away**2)),

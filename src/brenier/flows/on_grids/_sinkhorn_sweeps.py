@@ -12,6 +12,8 @@ from brenier.numerics import GridSinkhornResult, grid_sinkhorn, steepest_allowed
 
 # A quotient this close to an integer is one.
 _WHOLE = 1e-9
+# Sweeps in one compiled loop: Ctrl-C is heard between two.
+_PART = 100
 
 
 class Sweeper:
@@ -32,7 +34,20 @@ class Sweeper:
         self, p: Float[np.ndarray, "*n"], epsilon: float, sweeps: int, tolerance: float = 0.0
     ) -> "Run":
         """So many sweeps at one ε, or until the first marginal's L1 error is at the tolerance."""
-        u = jnp.asarray(p + epsilon * self.shift)
+        u, left, unfinished = jnp.asarray(p + epsilon * self.shift), sweeps, True
+        while unfinished:
+            end = self._part(u, epsilon, min(left, _PART), tolerance)
+            u, left = end.u, left - int(end.sweeps)
+            # An error of NaN is not above the tolerance: it ends the run.
+            unfinished = left > 0 and float(end.error) > tolerance
+        self.sweeps += sweeps - left
+        return Run(np.asarray(u) - epsilon * self.shift, epsilon, end)
+
+    def _part(
+        self, u: Float[Array, "*n"], epsilon: float, sweeps: int, tolerance: float
+    ) -> GridSinkhornResult:
+        """One compiled loop, taken again in more blocks where exponents fall too far for these."""
+        most = max(*self.problem.grid.shape, *self.problem.target_grid.shape)
         while True:
             end = grid_sinkhorn(
                 u,
@@ -44,13 +59,10 @@ class Sweeper:
                 tolerance=tolerance,
                 blocks=self.blocks,
             )
-            most = max(*self.problem.grid.shape, *self.problem.target_grid.shape)
             # With one node to a block nothing falls: then it is the potential that is not finite.
             if float(end.steepest) <= steepest_allowed(u.dtype) or self.blocks >= most:
-                break
+                return end
             self.blocks = min(4 * self.blocks, most)
-        self.sweeps += int(end.sweeps)
-        return Run(np.asarray(end.u) - epsilon * self.shift, epsilon, end)
 
     def log_density(self, run: "Run") -> Float[np.ndarray, "*n"]:
         """log ρ_t at the end of a run, by one more sweep: of second order with the half-shift."""

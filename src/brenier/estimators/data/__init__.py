@@ -1,0 +1,35 @@
+"""What users hand in: columns, clouds, components of them, and both in standard coordinates."""
+
+from brenier.estimators.data._cloud import MOST_POINTS
+from brenier.estimators.data._columns import (
+    column_names,
+    drawn_seed,
+    keep_columns,
+    kept_columns,
+    known_points,
+    training_points,
+)
+from brenier.estimators.data._components import Components, dense, opened, principal_components
+from brenier.estimators.data._covariance import shrunk_covariance
+from brenier.estimators.data._pair import Layout, Pair, read_pair
+from brenier.estimators.data._standard_data import FEW, StandardData
+
+__all__ = [
+    "FEW",
+    "MOST_POINTS",
+    "Components",
+    "Layout",
+    "Pair",
+    "StandardData",
+    "column_names",
+    "dense",
+    "drawn_seed",
+    "keep_columns",
+    "kept_columns",
+    "known_points",
+    "opened",
+    "principal_components",
+    "read_pair",
+    "shrunk_covariance",
+    "training_points",
+]

@@ -1,0 +1,70 @@
+"""A cloud as a fit sees it: its moments and its points, or a random sample where they are many."""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from brenier._checks import as_float_array, check_points
+from brenier.estimators.data._columns import training_points
+from brenier.estimators.data._covariance import lifted_covariance, shrunk_covariance
+
+# Points a side that a fit works on, at most: some five visits each in the default's steps, and
+# 50 MB in fifty dimensions in single precision.
+MOST_POINTS = 2**18
+# Rows read at a time.
+_ROWS = 2**15
+
+
+class Cloud(NamedTuple):
+    """What a fit needs of one side.
+
+    Args:
+        points: (n, d), all of them or ``MOST_POINTS`` drawn at random without replacement.
+        mean: (d,), of all points.
+        covariance: (d, d), of all points, shrunk where they are few.
+    """
+
+    points: np.ndarray
+    mean: np.ndarray
+    covariance: np.ndarray
+
+
+def read_cloud(name: str, value: Any, dimension: int | None, *, random_state: int) -> Cloud:
+    """The cloud in an array or a data frame, checked; a large array is read block after block.
+
+    So a memory map (``np.load(..., mmap_mode="r")``) is never read whole.
+
+    Raises:
+        ValueError: as ``check_points``, for constant columns, and for less than two points.
+    """
+    if not isinstance(value, np.ndarray) or value.ndim != 2 or len(value) <= MOST_POINTS:
+        points = training_points(name, value, dimension)
+        wide = points.astype(np.float64)
+        return Cloud(points, wide.mean(axis=0), shrunk_covariance(wide))
+    n, d = value.shape
+    chosen = np.sort(np.random.default_rng(random_state).choice(n, MOST_POINTS, replace=False))
+    kept = np.empty((MOST_POINTS, d), as_float_array(name, value[:1]).dtype)
+    mean, square = np.zeros(d), np.zeros((d, d))
+    low, high = np.full(d, np.inf), np.full(d, -np.inf)
+    filled = 0
+    for start in range(0, n, _ROWS):
+        block = check_points(
+            f"{name}, rows from {start}", value[start : start + _ROWS], dimension=dimension
+        )
+        own = chosen[np.searchsorted(chosen, start) : np.searchsorted(chosen, start + len(block))]
+        kept[filled : filled + len(own)] = block[own - start]
+        filled += len(own)
+        low, high = np.minimum(low, block.min(axis=0)), np.maximum(high, block.max(axis=0))
+        # Chan, Golub, LeVeque (1983): the moments of a union from those of its parts.
+        wide = block.astype(np.float64)
+        apart = wide.mean(axis=0) - mean
+        centred = wide - wide.mean(axis=0)
+        weight = start * len(block) / (start + len(block))
+        square += centred.T @ centred + weight * np.outer(apart, apart)
+        mean += apart * (len(block) / (start + len(block)))
+    if (low == high).any():
+        raise ValueError(
+            f"{name}: got constant columns {np.flatnonzero(low == high).tolist()[:10]}; wants "
+            "columns that vary (drop them: no Monge map leaves or reaches a hyperplane)."
+        )
+    return Cloud(kept, mean, lifted_covariance(square / n))

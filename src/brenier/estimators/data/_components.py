@@ -1,0 +1,174 @@
+"""Many dimensions and few points: the principal components that a map is learned in."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from brenier._checks import check_at_least, check_points
+from brenier.estimators.data._columns import aligned, column_names
+from brenier.io import BackedRows, Cells, cells_of, is_cells
+from brenier.maps import AbstractMap, SubspaceMap
+from brenier.measures import AbstractMeasure
+
+# Components of the genes of cells: the best by five-fold cross-validation on training cells
+# (docs/single-cells.md).
+GENE_COMPONENTS = 15
+# Cells a side that components are fitted to, of those on the disk.
+_MOST_ROWS = 20_000
+
+
+@dataclass(frozen=True, eq=False)
+class Components:
+    """Two clouds in the leading principal components of both together, and the way back.
+
+    Args:
+        basis: B, (d, k), orthonormal columns.
+        centre: a, (d,), the mean of all points of both (of those the components are fitted to).
+        shift: (I − BBᵀ)(mean of y − mean of x), (d,): the difference of the means across B.
+        x, y: Bᵀ(x − a) and Bᵀ(y − a), in float64.
+        names: of the d columns, where they have any.
+        share: the part of the variance of both clouds together that lies along B.
+    """
+
+    basis: np.ndarray
+    centre: np.ndarray
+    shift: np.ndarray
+    x: np.ndarray
+    y: np.ndarray
+    names: tuple[str, ...] | None
+    share: float
+
+    def around(self, map: AbstractMap) -> SubspaceMap:
+        """The map of R^d that is ``map`` in the components, and moves the mean across them."""
+        return SubspaceMap(map, self.basis, self.centre, self.shift)
+
+
+def opened(name: str, value: Any, layer: str | None, obsm: str | None) -> Any:
+    """AnnData as ``Cells``; anything else as it is.
+
+    Raises:
+        ValueError: as ``cells_of``; or a layer or embedding where there is no AnnData.
+    """
+    if is_cells(value):
+        return cells_of(value, name, layer, obsm)
+    for key in (layer, obsm):
+        if key is not None and not isinstance(value, Cells | AbstractMeasure):
+            raise ValueError(
+                f"{name}: got {type(value).__name__} beside the key {key!r}; wants an AnnData."
+            )
+    return value
+
+
+def principal_components(
+    x: Any, y: Any, components: int | None = None, *, embedded: bool = False, random_state: int = 0
+) -> Components | None:
+    """Both clouds in their leading principal components, or None to take all columns as they are.
+
+    Not where what matters is small beside the rest of the variance: components do not see it.
+
+    Args:
+        x, y: arrays or data frames (n, d) and (m, d), or ``Cells``, matched by their genes' names.
+        components: how many; None for ``GENE_COMPONENTS`` of the genes of cells, and all columns
+            of anything else.
+        embedded: whether cells are given by an embedding, which None does not reduce further.
+        random_state: of the eigensolver, and of the sample of cells that stay on the disk.
+
+    Raises:
+        ValueError: more components than there are dimensions or points, or a target without points.
+
+    >>> x = np.random.default_rng(0).normal(size=(50, 4)) * [9.0, 1.0, 1.0, 1.0]
+    >>> space = principal_components(x, x + 2.0, 1)
+    >>> space.x.shape, space.basis.shape
+    ((50, 1), (4, 1))
+    """
+    if components is None and (embedded or not isinstance(x, Cells)):
+        return None
+    if components is not None:
+        check_at_least("components", components, 1)
+    if isinstance(y, AbstractMeasure):
+        raise ValueError(
+            f"Y: got the measure {type(y).__name__} for principal components; wants points."
+        )
+    names = x.names if isinstance(x, Cells) else column_names(x)
+    first = x if isinstance(x, Cells) else Cells(check_points("X", x, min_points=2), "X", ())
+    if isinstance(y, Cells):
+        second = y.aligned(names, "X")
+    else:
+        points = check_points("Y", aligned("Y", y, None if names is None else list(names)))
+        second = Cells(points, "Y", ())
+    (n, d), (m, other) = first.values.shape, second.values.shape
+    if other != d:
+        raise ValueError(f"Y: got dimension {other}; wants dimension {d}.")
+    for name, count in (("X", n), ("Y", m)):
+        if count < 2:
+            raise ValueError(f"{name}: got {count} points; wants at least 2.")
+    n += m
+    if components is not None and components > min(d, n - 1):
+        raise ValueError(
+            f"components: got {components}; wants at most {min(d, n - 1)}, with {n} "
+            f"points in dimension {d}."
+        )
+    k = components or min(GENE_COMPONENTS, n - 1)
+    if k >= d:
+        return None
+    return _fitted(first, second, k, None if names is None else tuple(names), random_state)
+
+
+def dense(value: Any) -> Any:
+    """``Cells`` as a data frame of their genes; anything else as it is."""
+    if not isinstance(value, Cells):
+        return value
+    matrix = value.in_memory().values
+    matrix = matrix if isinstance(matrix, np.ndarray) else matrix.toarray()
+    return pd.DataFrame(matrix, columns=list(value.names))
+
+
+def _fitted(
+    x: Cells, y: Cells, k: int, names: tuple[str, ...] | None, random_state: int
+) -> Components:
+    from scipy import sparse
+    from sklearn.decomposition import PCA
+
+    random = np.random.default_rng(random_state)
+    some, others = (_some(cells, random) for cells in (x, y))
+    together: Any = (
+        sparse.vstack([sparse.csr_matrix(some), sparse.csr_matrix(others)], format="csr")
+        if sparse.issparse(some)
+        else np.concatenate([some, others if isinstance(others, np.ndarray) else others.toarray()])
+    ).astype(np.float64)
+    # Lanczos: the sparse matrix is multiplied, never centred or made dense.
+    solver = "arpack" if k < min(together.shape) else "full"
+    pca = PCA(k, svd_solver=solver, random_state=random_state).fit(together)
+    basis, centre = pca.components_.T, pca.mean_
+    (first, mean), (second, other) = (_projected(cells, basis, centre) for cells in (x, y))
+    apart = other - mean
+    return Components(
+        basis,
+        centre,
+        apart - basis @ (basis.T @ apart),
+        first,
+        second,
+        names,
+        float(np.sum(pca.explained_variance_ratio_)),
+    )
+
+
+def _some(cells: Cells, random: np.random.Generator) -> Any:
+    """What the components are fitted to: all cells, or some of those on the disk."""
+    if not isinstance(cells.values, BackedRows):
+        return cells.values
+    n = cells.values.shape[0]
+    return cells.values.take(np.sort(random.choice(n, min(n, _MOST_ROWS), replace=False)))
+
+
+def _projected(
+    cells: Cells, basis: np.ndarray, centre: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Bᵀ(x − a) of all cells, (n, k), and their mean, (d,), in one reading of them."""
+    parts, total = [], np.zeros(len(centre))
+    for block in cells.blocks():
+        parts.append((np.asarray(block @ basis) - centre @ basis).astype(np.float64))
+        total += np.asarray(block.sum(axis=0, dtype=np.float64)).ravel()
+    return np.concatenate(parts), total / cells.values.shape[0]

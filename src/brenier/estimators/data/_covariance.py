@@ -1,0 +1,29 @@
+"""Covariances that are safe to invert."""
+
+import numpy as np
+from sklearn.covariance import oas
+
+# The least eigenvalue of a correlation matrix: flat directions are not blown up past it.
+_LEAST_CORRELATION = 1e-6
+
+
+def shrunk_covariance(x: np.ndarray) -> np.ndarray:
+    """The covariance of points (n, d) with its correlations shrunk (OAS): never near singular.
+
+    Chen, Wiesel, Eldar & Hero (2010).
+    """
+    spread = x.std(axis=0)
+    correlation, _ = oas((x - x.mean(axis=0)) / spread, assume_centered=True)
+    return _lifted(correlation, spread)
+
+
+def lifted_covariance(covariance: np.ndarray) -> np.ndarray:
+    """A covariance (d, d) of very many points: not shrunk, only lifted off singular."""
+    spread = np.sqrt(np.diag(covariance))
+    return _lifted(covariance / np.outer(spread, spread), spread)
+
+
+def _lifted(correlation: np.ndarray, spread: np.ndarray) -> np.ndarray:
+    values, vectors = np.linalg.eigh(correlation)
+    lifted = (vectors * np.maximum(values, _LEAST_CORRELATION)) @ vectors.T
+    return lifted * np.outer(spread, spread)

@@ -1,0 +1,71 @@
+"""The coordinates a one-shot generator works in, and the way back to the units of the data."""
+
+import jax.numpy as jnp
+import numpy as np
+
+from brenier.estimators._casting import cast
+from brenier.estimators.data import shrunk_covariance
+from brenier.maps import AbstractMap, DebiasedMap, GradientMap
+from brenier.measures import Gaussian, GaussianMixture
+from brenier.numerics import Coordinates
+from brenier.potentials import Preconditioned
+
+SCALINGS = ("columns", "whitened", "none")
+
+
+def scaled_coordinates(x: np.ndarray, scaling: str) -> Coordinates:
+    """Coordinates that encode data (n, d) as E(y − m), in which the cost is ½‖·‖²; m the mean.
+
+    E is symmetric and positive definite: the inverse deviations of the columns, the inverse root
+    of the covariance, or the identity. In ``Coordinates`` the data are the source, and what they
+    are generated from, x' = m + E x for latent x, the target.
+    """
+    wide = x.astype(np.float64)
+    mean = wide.mean(axis=0)
+    if scaling == "none":
+        matrix = np.eye(x.shape[1])
+    elif scaling == "columns":
+        matrix = np.diag(1.0 / wide.std(axis=0))
+    else:
+        values, vectors = np.linalg.eigh(shrunk_covariance(wide))
+        matrix = vectors @ (vectors / np.sqrt(values)).T
+    centre = jnp.asarray(mean)
+    return Coordinates(jnp.asarray(matrix), centre, centre, jnp.ones(()))
+
+
+def source_in_units(
+    law: Gaussian | GaussianMixture, coordinates: Coordinates, dtype: np.dtype
+) -> Gaussian | GaussianMixture:
+    """The law of x' = m + E x, for x of ``law``."""
+    e, mean = np.asarray(coordinates.matrix).T, np.asarray(coordinates.target_shift)
+    if isinstance(law, Gaussian):
+        covariance = e @ np.asarray(law.covariance) @ e
+        return Gaussian(
+            jnp.asarray(mean + e @ np.asarray(law.mean), dtype),
+            jnp.asarray(symmetrised(covariance), dtype),
+        )
+    factors = e @ np.asarray(law.factors)
+    covariances = factors @ np.swapaxes(factors, 1, 2)
+    return GaussianMixture(
+        jnp.asarray(law.weights, dtype),
+        jnp.asarray(mean + np.asarray(law.means) @ e, dtype),
+        jnp.asarray(symmetrised(covariances), dtype),
+    )
+
+
+def map_in_units(map: AbstractMap, coordinates: Coordinates, dtype: np.dtype) -> AbstractMap:
+    """x' ↦ m + E⁻¹T(E⁻¹(x' − m)), of the same kind as T: a gradient where T is one."""
+    entropic = map.entropic if isinstance(map, DebiasedMap) else map
+    assert isinstance(entropic, GradientMap)
+    back = cast(coordinates.reversed(), dtype)
+    moved = GradientMap(Preconditioned.in_coordinates(entropic.potential, back))
+    if not isinstance(map, DebiasedMap):
+        return moved
+    # ∇ log of the law of x' is E⁻¹ times that of x: the correction needs no more.
+    assert isinstance(map.source, GaussianMixture)
+    return DebiasedMap(moved, source_in_units(map.source, coordinates, dtype), map.epsilon)
+
+
+def symmetrised(matrices: np.ndarray) -> np.ndarray:
+    """½(A + Aᵀ) of matrices (..., d, d) that are symmetric up to rounding."""
+    return 0.5 * (matrices + np.swapaxes(matrices, -1, -2))

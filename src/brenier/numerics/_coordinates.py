@@ -1,0 +1,86 @@
+"""Standard coordinates of a transport problem: the one border that users' data cross."""
+
+import equinox as eqx
+import jax.numpy as jnp
+from jax.typing import ArrayLike
+
+from brenier._types import Batch, Matrix, Point, Scalar
+from brenier.numerics._spd import gaussian_map_matrix, sqrtm_spd
+
+
+class Coordinates(eqx.Module):
+    """u = M(x − a)/s for source points x, v = M⁻ᵀ(y − b)/s for target points y.
+
+    ⟨x − a, y − b⟩ = s²⟨u, v⟩, so a map u ↦ v is optimal if and only if the map x ↦ y that it stands
+    for is: shift, rotate and scale the data, and the answer is shifted, rotated and scaled. With
+    M = I only shifts and a common scale are taken out, which keeps distances in proportion.
+
+    Args:
+        matrix: M, (d, d), invertible.
+        source_shift: a, (d,).
+        target_shift: b, (d,).
+        scale: s > 0, common to both sides.
+
+    >>> import jax.numpy as jnp
+    >>> double = jnp.array([[2.0]])
+    >>> coordinates = Coordinates(double, jnp.array([1.0]), jnp.array([5.0]), jnp.array(3.0))
+    >>> coordinates.encode_source(jnp.array([[2.5]])).tolist()
+    [[1.0]]
+    >>> coordinates.decode_target(jnp.array([[1.0]])).tolist()
+    [[11.0]]
+    """
+
+    matrix: Matrix
+    source_shift: Point
+    target_shift: Point
+    scale: Scalar
+
+    @classmethod
+    def gaussian(
+        cls,
+        source_mean: ArrayLike,
+        source_covariance: ArrayLike,
+        target_mean: ArrayLike,
+        target_covariance: ArrayLike,
+    ) -> "Coordinates":
+        """Coordinates of unit scale in which the Gaussian map between these moments is u ↦ u.
+
+        M is the root of the matrix of that map, so both clouds get the same covariance, of mean
+        eigenvalue 1. The source covariance must be regular.
+
+        >>> import jax.numpy as jnp
+        >>> mean, unit = jnp.zeros(1), jnp.eye(1)
+        >>> coordinates = Coordinates.gaussian(mean, 4.0 * unit, mean, 16.0 * unit)
+        >>> round(float(coordinates.encode_target(jnp.array([8.0]))[0]), 6)
+        2.0
+        """
+        source, target = jnp.asarray(source_covariance), jnp.asarray(target_covariance)
+        matrix = sqrtm_spd(gaussian_map_matrix(source, target))
+        scale = jnp.sqrt(jnp.trace(matrix @ source @ matrix) / source.shape[0])
+        return cls(matrix, jnp.asarray(source_mean), jnp.asarray(target_mean), scale)
+
+    @property
+    def dimension(self) -> int:
+        return self.source_shift.shape[-1]
+
+    def encode_source(self, x: Batch) -> Batch:
+        """u = M(x − a)/s of source points x (..., d)."""
+        return (x - self.source_shift) @ self.matrix.T / self.scale
+
+    def encode_target(self, y: Batch) -> Batch:
+        """v = M⁻ᵀ(y − b)/s of target points y (..., d)."""
+        centred = (y - self.target_shift)[..., None]
+        return jnp.linalg.solve(self.matrix.T, centred)[..., 0] / self.scale
+
+    def decode_source(self, u: Batch) -> Batch:
+        """x = a + s M⁻¹u of source points in these coordinates (..., d)."""
+        return self.source_shift + jnp.linalg.solve(self.matrix, self.scale * u[..., None])[..., 0]
+
+    def decode_target(self, v: Batch) -> Batch:
+        """y = b + s Mᵀv of target points in these coordinates (..., d)."""
+        return self.target_shift + self.scale * v @ self.matrix
+
+    def reversed(self) -> "Coordinates":
+        """The same coordinates for the way back, from the target to the source: M⁻ᵀ for M."""
+        matrix = jnp.linalg.inv(self.matrix.T)
+        return Coordinates(matrix, self.target_shift, self.source_shift, self.scale)

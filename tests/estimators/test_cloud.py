@@ -1,0 +1,56 @@
+"""Clouds read block after block give what they give in memory."""
+
+import numpy as np
+import pytest
+
+from brenier.estimators.data import _cloud
+from brenier.estimators.data._covariance import shrunk_covariance
+
+RANDOM = np.random.default_rng(0)
+POINTS = (RANDOM.normal(size=(5000, 3)) @ RANDOM.normal(size=(3, 3)) + 4.0).astype(np.float32)
+
+
+@pytest.fixture
+def small_blocks(monkeypatch):
+    monkeypatch.setattr(_cloud, "MOST_POINTS", 1000)
+    monkeypatch.setattr(_cloud, "_ROWS", 333)
+
+
+def test_moments_and_a_sample_of_a_memory_map(small_blocks, tmp_path):
+    np.save(tmp_path / "x.npy", POINTS)
+    file = np.load(tmp_path / "x.npy", mmap_mode="r")
+    sample = _cloud.read_cloud("X", file, 3, random_state=0)
+    wide = POINTS.astype(np.float64)
+    np.testing.assert_allclose(sample.mean, wide.mean(axis=0), rtol=1e-12)
+    np.testing.assert_allclose(sample.covariance, np.cov(wide.T, ddof=0), rtol=1e-10)
+    assert sample.points.shape == (1000, 3)
+    assert sample.points.dtype == np.float32
+    rows = {row.tobytes() for row in POINTS}
+    assert len({row.tobytes() for row in sample.points} & rows) == 1000  # distinct, and of the file
+    # Four standard errors of the mean of a fifth of the points.
+    error = 4.0 * wide.std(axis=0) / np.sqrt(1000)
+    assert (np.abs(sample.points.mean(axis=0) - wide.mean(axis=0)) < error).all()
+    again = _cloud.read_cloud("X", POINTS, 3, random_state=0)
+    np.testing.assert_array_equal(again.points, sample.points)
+
+
+def test_few_points_are_all_taken():
+    sample = _cloud.read_cloud("X", POINTS[:50], 3, random_state=0)
+    np.testing.assert_array_equal(sample.points, POINTS[:50])
+    np.testing.assert_array_equal(sample.covariance, shrunk_covariance(POINTS[:50].astype(float)))
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (lambda x: x.__setitem__((700, 1), np.nan), "X, rows from 666: got 1 NaN or infinite"),
+        (lambda x: x.__setitem__((slice(None), 2), 1.0), r"X: got constant columns \[2\]"),
+    ],
+)
+def test_faults_are_named(spoil, message, small_blocks):
+    bad = POINTS.copy()
+    spoil(bad)
+    with pytest.raises(ValueError, match=message):
+        _cloud.read_cloud("X", bad, 3, random_state=0)
+    with pytest.raises(ValueError, match="got dimension 3; wants dimension 4"):
+        _cloud.read_cloud("X", POINTS, 4, random_state=0)
