@@ -17,6 +17,12 @@ def ott_version() -> str | None:
     return importlib.metadata.version("ott-jax")
 
 
+def require_ott() -> None:
+    """Raise where OTT-JAX is not installed."""
+    if ott_version() is None:
+        raise RuntimeError("ott-jax is not installed (the extra bench brings it).")
+
+
 def neural_dual(x: np.ndarray, y: np.ndarray, seed: int, *, steps: int, batch: int) -> Any:
     """Potentials of ``ExpectileNeuralDual`` (ENOT) with its defaults."""
     # It has a progress bar and no argument for that.

@@ -16,6 +16,7 @@ import numpy as np
 
 from brenier._progress import Progress
 from brenier.experiments._command import command
+from brenier.experiments._ott import require_ott
 from brenier.experiments._run import Run
 from brenier.numerics import grid_sinkhorn, squared_gaps, steepest_allowed
 
@@ -24,6 +25,7 @@ _NODES, _EPSILON, _SWEEPS, _RUNS = 256, 0.0125, 20, 3
 
 def main(run: Run) -> dict[str, Any]:
     """Seconds per 100 iterations of each, the best of three runs."""
+    require_ott()
     side = np.linspace(-3.0, 3.0, _NODES)
     x, y = np.meshgrid(side, side, indexing="ij")
     source = np.exp(-0.5 * (x**2 + y**2))

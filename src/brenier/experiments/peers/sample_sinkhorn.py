@@ -30,6 +30,7 @@ import numpy as np
 import ot
 
 from brenier._progress import Progress, ProgressCallback
+from brenier.experiments._ott import require_ott
 from brenier.experiments._process import peak_mib, run_module
 from brenier.experiments._run import Run
 from brenier.numerics import SinkhornResult, entropic_potential, sinkhorn
@@ -60,6 +61,7 @@ def measure(
     dtypes: tuple[str, ...] = ("float32", "float64"),
 ) -> dict[str, Any]:
     """Seconds, iterations and error of each, in both precisions, and the ratios."""
+    require_ott()
     report: dict[str, Any] = {
         "n": n,
         "dimension": dimension,

@@ -15,6 +15,7 @@ from brenier.experiments._ott import neural_dual, ott_version
 from brenier.experiments._process import peak_mib
 from brenier.experiments.w2._pairs import Pair, errors, gaussian_map, pair
 from brenier.maps import EntropicMap, GradientMap
+from brenier.potentials import Preconditioned
 
 _ENOT_BATCH = 1024
 _WARM_UP, _TIMED = 20, 300
@@ -50,7 +51,9 @@ def _ours(own: Pair, seed: int, seconds: float | None) -> dict[str, Any]:
     estimator = brenier.MongeMap(random_state=seed, callback=keep).fit(own.x, own.y)
     spent = time.perf_counter() - started
     found = errors(estimator.transform, estimator.inverse_transform, own)
+    assert isinstance(estimator.map_, GradientMap)
     coordinates = estimator.map_.potential
+    assert isinstance(coordinates, Preconditioned)
     truth, path = jnp.asarray(own.t_test), []
     for metric, potential in seen:
         map = GradientMap(dataclasses.replace(coordinates, potential=potential))
