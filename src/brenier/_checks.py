@@ -10,7 +10,7 @@ from jax.typing import ArrayLike
 
 from brenier._types import Array, Batch
 
-# Past this an integer is no longer exact in float64.
+# Beyond this float64 does not represent every integer.
 _EXACT_INTEGER = 2**53
 
 
@@ -53,7 +53,15 @@ def check_points(
     min_points: int = 1,
     allow_constant: bool = True,
 ) -> np.ndarray:
-    """A finite ``(n, d)`` array, or a ``ValueError`` naming the argument, its fault, the wish."""
+    """A finite ``(n, d)`` array, or a ``ValueError``: the argument, what it got, what it wants.
+
+    Args:
+        name: of the argument, for the message.
+        value: anything that NumPy reads as an array of numbers.
+        dimension: d, where it is known.
+        min_points: the least n.
+        allow_constant: whether a column may be constant.
+    """
     array = as_float_array(name, value)
     if array.ndim != 2:
         hint = " Reshape one-dimensional data with x[:, None]." if array.ndim == 1 else ""
@@ -66,7 +74,7 @@ def check_points(
         )
     if dimension is not None and d != dimension:
         raise ValueError(f"{name}: got dimension {d}; wants dimension {dimension}.")
-    # NaN and infinities show in the extremes: no array of the size of the points is made.
+    # NaN and infinities show in the extremes; a mask would take an array as large as the points.
     low, high = array.min(), array.max()
     if not (np.isfinite(low) and np.isfinite(high)):
         bad = ~np.isfinite(array)
@@ -93,7 +101,7 @@ def check_points(
 
 
 def as_array(name: str, value: ArrayLike, axes: int) -> Array:
-    """A finite floating array with that many axes, or a ``ValueError``; tracers pass unread."""
+    """A finite floating array with ``axes`` axes, or a ``ValueError``; tracers are not checked."""
     traced = isinstance(value, jax.core.Tracer)
     array: Any = value if traced else as_float_array(name, value)
     if array.ndim != axes:
@@ -149,7 +157,7 @@ def _is_number(value: Any) -> bool:
 
 
 def _shown(value: Any) -> str:
-    """A value as a message names it: strings in quotes."""
+    """A value as it stands in a message: strings in quotes."""
     return repr(value) if isinstance(value, str) else str(value)
 
 

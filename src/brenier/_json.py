@@ -1,4 +1,4 @@
-"""JSON of what computations hand back."""
+"""Results of computations as JSON."""
 
 import json
 import math
@@ -9,7 +9,7 @@ import numpy as np
 
 
 def json_text(result: Any) -> str:
-    """JSON of nested results: NumPy and paths made plain, NaN and infinity null.
+    """JSON of nested results; arrays become lists, paths strings, NaN and infinity null.
 
     >>> from pathlib import Path
     >>> json_text({"a": np.float32(0.5), "b": [math.nan], "c": Path("x")})

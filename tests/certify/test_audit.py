@@ -93,10 +93,11 @@ def test_pairs_say_the_same_as_their_map(rotation):
     assert pairs.ring is None
     assert pairs.verdict.optimality == "not optimal"
     assert pairs.defect.lower == pytest.approx(rotation.defect.lower, rel=0.3)
+    assert pairs.how["key"] == [0, 0]
 
 
-def test_equal_arguments_give_equal_certificates(rotation):
-    again = audit(_turned, _GAUSSIAN, _GAUSSIAN, key=_KEY, **_SMALL).to_dict()
+def test_equal_arguments_give_equal_certificates_and_the_key_of_seed_0_is_the_default(rotation):
+    again = audit(_turned, _GAUSSIAN, _GAUSSIAN, **_SMALL).to_dict()
     first = rotation.to_dict()
     for one in (again, first):
         del one["how"]["seconds"]

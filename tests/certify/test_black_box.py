@@ -84,6 +84,13 @@ def test_single_precision_takes_a_longer_step():
     np.testing.assert_allclose(jacobian, np.broadcast_to(2.0 * np.eye(3), (50, 3, 3)), atol=1e-3)
 
 
+def test_single_precision_shows_in_the_differences_themselves():
+    box = BlackBox(lambda x: np.float32(2.0) * x.astype(np.float32))
+    jacobian, how = box.jacobian(_X)
+    assert how.step > 1e-3
+    np.testing.assert_allclose(jacobian, np.broadcast_to(2.0 * np.eye(3), (50, 3, 3)), atol=1e-3)
+
+
 def test_a_module_of_torch():
     torch = pytest.importorskip("torch")
     module = torch.nn.Linear(3, 3)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from brenier.certify._black_box import BlackBox
-from brenier.certify._witnesses import jacobian_asymmetry, monotonicity, ring_test
+from brenier.certify._witnesses import asymmetry_at, monotonicity, ring_test
 
 _RANDOM = np.random.default_rng(0)
 _X = _RANDOM.normal(size=(400, 2))
@@ -16,11 +16,11 @@ def _linear(matrix):
 
 def _ring(matrix):
     box = _linear(matrix)
-    return ring_test(box, _X, jacobian_asymmetry(box, _X))
+    return ring_test(box, _X, asymmetry_at(box, _X))
 
 
 def test_asymmetry_of_a_linear_map():
-    found = jacobian_asymmetry(_linear([[2.0, 0.5], [0.1, 1.0]]), _X)
+    found = asymmetry_at(_linear([[2.0, 0.5], [0.1, 1.0]]), _X)
     size = np.sqrt(4.0 + 0.25 + 0.01 + 1.0)
     assert found.mean == pytest.approx(np.sqrt(2) * 0.2 / size, abs=1e-9)
     assert found.negative_share == 0.0
@@ -29,7 +29,7 @@ def test_asymmetry_of_a_linear_map():
 def test_asymmetry_finds_where_it_is_largest():
     # DT − DTᵀ ∝ x₁: a shear that grows along the first axis.
     box = BlackBox(lambda x: x + 0.05 * np.stack([np.zeros(len(x)), x[:, 0] ** 2], axis=1))
-    found = jacobian_asymmetry(box, _X)
+    found = asymmetry_at(box, _X)
     assert abs(found.argmax[0]) == pytest.approx(np.abs(_X[:, 0]).max())
 
 
@@ -38,14 +38,14 @@ def test_asymmetry_by_probes_in_many_dimensions():
     matrix = np.eye(d) + 0.1 * np.random.default_rng(1).normal(size=(d, d))
     exact = np.linalg.norm(matrix - matrix.T) / (2.0 * np.linalg.norm(matrix))
     points = np.random.default_rng(2).normal(size=(300, d))
-    found = jacobian_asymmetry(_linear(matrix), points)
+    found = asymmetry_at(_linear(matrix), points)
     error = found.values.std() / np.sqrt(found.n)
     # The root of an unbiased square is a little low: 1/(8 · 190) of it for 190 products.
     assert found.mean == pytest.approx(exact, abs=4 * error + 2e-3 * exact)
 
 
 def test_a_symmetric_map_shows_nothing():
-    found = jacobian_asymmetry(_linear([[2.0, 0.5], [0.5, 1.0]]), _X)
+    found = asymmetry_at(_linear([[2.0, 0.5], [0.5, 1.0]]), _X)
     assert found.max < 4.0 * found.error + 1e-9
     assert found.negative_share == 0.0
 
@@ -69,7 +69,7 @@ def test_a_ring_in_other_metrics_and_dimensions():
     matrix[1, 3], matrix[3, 1] = 0.2, -0.2
     box = _linear(matrix)
     x = np.random.default_rng(0).normal(size=(50, d))
-    ring = ring_test(box, x, jacobian_asymmetry(box, x))
+    ring = ring_test(box, x, asymmetry_at(box, x))
     # S = diag(2, 4) in that plane: the turn of S^{-1/2} A S^{-1/2} is 0.2/√8.
     assert ring.threshold == pytest.approx(np.pi / np.arctan(0.2 / np.sqrt(8.0)), rel=1e-6)
     assert ring.proven
@@ -83,7 +83,7 @@ def test_rounding_is_no_proof():
     matrix = np.array([[1.0, 1e-5], [-1e-5, 2.0]])
     box = BlackBox(lambda x: (x @ matrix.T).astype(np.float32))
     box(_X)
-    assert not ring_test(box, _X, jacobian_asymmetry(box, _X)).proven
+    assert not ring_test(box, _X, asymmetry_at(box, _X)).proven
 
 
 def test_two_points_suffice_against_a_reflection():

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from brenier.cli import main
-from brenier.images import ImageModel, UNet
+from brenier.images import ImageModel, UNet, UNetSettings
 from brenier.io import load_model, save_model
 from brenier.velocities import CosineSchedule
 
@@ -18,7 +18,8 @@ TINY = ["--width", "2", "--multipliers", "1", "--steps", "4", "--batch", "3", "-
 
 
 def _model(classes=0):
-    net = UNet.random(jax.random.key(0), (8, 8, 1), width=2, multipliers=(1,), classes=classes)
+    settings = UNetSettings((8, 8, 1), width=2, multipliers=(1,), classes=classes)
+    net = UNet.random(jax.random.key(0), settings)
     random = np.random.default_rng(1)
     net = jax.tree.map(lambda a: a + 0.1 * random.normal(size=a.shape).astype(np.float32), net)
     return ImageModel(net, (8, 8, 1), "v", CosineSchedule(), classes=classes)

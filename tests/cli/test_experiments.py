@@ -1,48 +1,50 @@
-"""``brenier reproduce`` and ``brenier bench``: finding, running and refusing experiments."""
+"""``brenier reproduce``: finding, running and refusing experiments."""
 
 import ast
 import json
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 
-from brenier.cli import _experiments, main
+import brenier.experiments
+from brenier.cli import main
+from brenier.experiments import experiments
 
 EXPERIMENT = """
 from brenier._progress import Progress
 
 from ._common import WORD
 
-def main(out, seed, seeds, data, progress):
+def main(run):
     print("chatter")
-    progress(Progress(1, 2, "half way"))
-    (out / "figure.txt").write_text(WORD)
-    return {"seeds": seeds, "nested": {"mean": float("nan"), "files": data}}
+    run.progress(Progress(1, 2, "half way"))
+    (run.out / "figure.txt").write_text(WORD)
+    return {"seeds": run.seeds, "nested": {"mean": float("nan"), "files": run.data}}
 """
 
 
 @pytest.fixture
-def experiments(tmp_path, monkeypatch):
-    """A library that brings two experiments of its own."""
-    home = tmp_path / "src" / "brenier"
+def planted(tmp_path, monkeypatch):
+    """A package of three experiments in the place of ours."""
     folder = tmp_path / "experiments" / "paper26"
-    home.mkdir(parents=True)
     folder.mkdir(parents=True)
+    (folder / "__init__.py").touch()
     (folder / "fig1.py").write_text(EXPERIMENT)
-    (folder / "table2.py").write_text("def main(out, seed, seeds, data, progress):\n    1 / 0\n")
+    (folder / "table2.py").write_text("def main(run):\n    1 / 0\n")
+    (folder / "some_name.py").write_text("")
     (folder / "_common.py").write_text("WORD = 'drawn'\n")
-    monkeypatch.setattr(_experiments.brenier, "__file__", str(home / "__init__.py"))
+    monkeypatch.setattr(brenier.experiments, "__path__", [str(folder.parent)])
     monkeypatch.chdir(tmp_path)
-    before = set(sys.modules)
     yield tmp_path
-    for name in set(sys.modules) - before:
-        if name.startswith(("brenier._experiments", "brenier._benchmarks")):
-            del sys.modules[name]
+    for name in [name for name in sys.modules if name.startswith("brenier.experiments.paper26")]:
+        del sys.modules[name]
+    del brenier.experiments.paper26
 
 
-def test_an_experiment_runs_and_its_result_is_kept(experiments, capsys):
-    (experiments / "d.csv").write_text("1\n")
+def test_an_experiment_runs_and_its_result_is_kept(planted, capsys):
+    (planted / "d.csv").write_text("1\n")
     command = ["reproduce", "paper26-fig1", "--seed", "4", "--seeds", "9", "--data", "d.csv"]
     assert main([*command, "--out", "here", "--json"]) == 0
     captured = capsys.readouterr()
@@ -55,45 +57,61 @@ def test_an_experiment_runs_and_its_result_is_kept(experiments, capsys):
         "seeds": 9,
         "nested": {"mean": None, "files": ["d.csv"]},
     }
-    assert (experiments / "here" / "figure.txt").read_text() == "drawn"
-    assert json.loads((experiments / "here" / "result.json").read_text())["seeds"] == 9
+    assert (planted / "here" / "figure.txt").read_text() == "drawn"
+    assert json.loads((planted / "here" / "result.json").read_text())["seeds"] == 9
 
 
-def test_by_default_a_run_has_a_folder_of_its_name(experiments, capsys):
-    assert main(["reproduce", "paper26-fig1"]) == 0
-    assert (experiments / "out" / "paper26-fig1" / "result.json").exists()
+def test_by_default_a_run_has_a_folder_of_its_name(planted, capsys):
+    assert main(["reproduce", "paper26_fig1"]) == 0
+    assert (planted / "out" / "paper26-fig1" / "result.json").exists()
     assert "nested.mean" in capsys.readouterr().out
 
 
-def test_an_unknown_name_lists_the_known_ones(experiments, capsys):
+def test_an_unknown_name_lists_the_known_ones(planted, capsys):
+    known = "wants one of: paper26-fig1, paper26-some-name, paper26-table2."
     assert main(["reproduce", "paper26-fig9"]) == 2
-    message = capsys.readouterr().err
-    assert "got 'paper26-fig9'; wants one of: paper26-fig1, paper26-table2." in message
-    assert main(["bench", "any"]) == 2
-    assert "no folder benchmarks/ beside the library" in capsys.readouterr().err
+    assert f"got 'paper26-fig9'; {known}" in capsys.readouterr().err
+    assert main(["reproduce"]) == 2
+    assert f"NAME: {known}" in capsys.readouterr().err
     assert main(["reproduce", "paper26-fig1", "--data", "absent.csv"]) == 2
     assert "--data: got absent.csv, which does not exist" in capsys.readouterr().err
 
 
-def test_a_failed_run_exits_1(experiments, capsys):
+def test_a_failed_run_exits_1(planted, capsys):
     assert main(["reproduce", "paper26-table2", "--json"]) == 1
     captured = capsys.readouterr()
     assert captured.out == ""
     assert captured.err == "brenier: division by zero\n"
 
 
-def test_the_experiments_of_this_checkout_keep_the_contract():
-    """Read, not imported: a benchmark's peers need not be installed."""
-    root = Path(__file__).parents[2]
-    for kind in ("experiments", "benchmarks"):
-        for module in _experiments.find(kind)[1].values():
-            tree = ast.parse((root / kind / f"{module.replace('.', '/')}.py").read_text())
-            functions = {node.name: node for node in tree.body if isinstance(node, ast.FunctionDef)}
-            arguments = [argument.arg for argument in functions["main"].args.args]
-            assert arguments == ["out", "seed", "seeds", "data", "progress"], module
+def test_names_may_be_written_with_hyphens(planted):
+    for name in ("paper26-some-name", "paper26-some_name", "paper26.some_name"):
+        with pytest.raises(AttributeError, match="main"):
+            main(["reproduce", name])
 
 
-def test_names_may_be_written_with_hyphens(monkeypatch, tmp_path):
-    monkeypatch.setattr(_experiments, "find", lambda kind: ("json", {"paper-some_name": "decoder"}))
-    with pytest.raises(AttributeError, match="main"):
-        _experiments.run_named("experiments", "paper-some-name", tmp_path, 0, None, None, print)
+def test_bench_says_where_the_benchmarks_are(capsys):
+    assert main(["bench", "--seeds", "3", "sample-sinkhorn"]) == 2
+    assert capsys.readouterr().err == (
+        "brenier: bench is now brenier reproduce peers-sample-sinkhorn.\n"
+    )
+    assert main(["bench", "any"]) == 2
+    message = capsys.readouterr().err
+    assert message.count("\n") == 1
+    told = {word.rstrip(".\n") for word in message.split() if "-" in word}
+    assert len(told) == 6
+    assert told <= set(experiments())
+
+
+def test_every_experiment_keeps_the_contract():
+    """Read, not imported: the other libraries of a comparison need not be installed."""
+    root = Path(brenier.experiments.__file__).parent
+    files = {path for path in root.glob("*/*.py") if not path.name.startswith("_")}
+    found = {Path(find_spec(module).origin) for module in experiments().values()}
+    assert found == files
+    for file in files:
+        tree = ast.parse(file.read_text())
+        functions = {node.name: node for node in tree.body if isinstance(node, ast.FunctionDef)}
+        arguments = [argument.arg for argument in functions["main"].args.args]
+        assert arguments == ["run"], file
+        assert ast.unparse(tree.body[-1].test) == "__name__ == '__main__'", file

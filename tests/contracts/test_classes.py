@@ -16,9 +16,8 @@ SOURCES = sorted(ROOT.rglob("*.py"))
 
 
 def _modules():
-    skip = ("brenier._experiments",)
     for info in pkgutil.walk_packages([str(ROOT)], "brenier."):
-        if not info.name.startswith(skip) and not info.name.endswith("__main__"):
+        if not info.name.endswith("__main__"):
             yield import_module(info.name)
 
 

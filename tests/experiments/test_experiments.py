@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
+import brenier.experiments
 from brenier.cli import main
 
-_FOLDER = Path(__file__).parents[2] / "experiments"
+_FOLDER = Path(brenier.experiments.__file__).parent
 _SEEDS = {
     "dlv26/affine": "1",
     "dlv26/fig2": "10",

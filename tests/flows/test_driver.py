@@ -7,10 +7,21 @@ import numpy as np
 import pytest
 
 from brenier import Checkpoint, Result, SolveError, solve
-from brenier.flows import ConstrainedDrift, EuclideanDescent
+from brenier.flows import (
+    ConstrainedDrift,
+    Distillation,
+    EuclideanDescent,
+    FlowMatching,
+    KLNewton,
+    MirrorFlow,
+    ParabolicMongeAmpere,
+    SemiDual,
+    WassersteinNatural,
+)
+from brenier.images import DDPM
 from brenier.maps import GradientMap
 from brenier.measures import Empirical, Gaussian
-from brenier.potentials import LogSumExp
+from brenier.potentials import ICNN, LogSumExp
 from brenier.problems import affine
 
 _PROBLEM = affine()
@@ -75,6 +86,35 @@ def test_an_interruption_is_a_result_where_nothing_is_thrown():
     solution = _solve(callback=stop, throw=False)
     assert solution.result is Result.interrupted
     assert solution.stats["steps"] == 2
+
+
+@pytest.mark.parametrize(
+    "method",
+    [
+        ConstrainedDrift(),
+        Distillation(),
+        EuclideanDescent(),
+        KLNewton(),
+        MirrorFlow(),
+        ParabolicMongeAmpere(),
+        SemiDual(),
+        WassersteinNatural(),
+    ],
+    ids=lambda method: type(method).__name__,
+)
+def test_a_method_chooses_a_start_near_the_identity(method):
+    x = 3.0 * jax.random.normal(jax.random.key(2), (200, 2))
+    map = method.default_initial(jax.random.key(3), x)
+    assert isinstance(map.potential, ICNN)
+    off = jnp.mean(jnp.sum((map(x) - x) ** 2, axis=1)) / jnp.mean(jnp.sum(x**2, axis=1))
+    # In mean square over the source's points: random units bend it a little everywhere.
+    assert off < 0.05
+
+
+def test_methods_of_networks_with_a_format_want_an_initial_map():
+    for method in (DDPM(), FlowMatching()):
+        with pytest.raises(ValueError, match="initial: got None; wants the"):
+            _solve(method=method, initial=None)
 
 
 def test_divergence_is_named_and_the_best_map_kept():

@@ -1,4 +1,4 @@
-"""Mirror flows against Deb25's examples; the diffusion that follows them."""
+"""Mirror flows against Deb25's examples."""
 
 import jax
 import jax.numpy as jnp
@@ -10,18 +10,13 @@ from brenier._solution import Result
 from brenier.flows import (
     MirrorFlow,
     advance,
-    divergence_flow,
-    euclidean_mirror_flow,
     gaussian_parabolic_flow,
-    mckean_vlasov,
     mirror_velocity,
     parabolic_flow,
-    potential_path,
-    sinkhorn_flow,
     solve,
 )
 from brenier.functionals import KL, MMD, ExactScore, Moving, PowerDivergence, linearised_distance
-from brenier.grids import Box, Torus
+from brenier.grids import Box
 from brenier.maps import AffineMap, GradientMap
 from brenier.measures import Empirical, Gaussian, GaussianMixture, Gibbs, quasi_sample
 from brenier.potentials import ICNN, LogSumExp
@@ -178,76 +173,3 @@ def test_no_gradient_no_flow():
         MirrorFlow(tolerance=0.0)
     with pytest.raises(ValueError, match="scheme: got 'heun'"):
         MirrorFlow(scheme="heun")
-
-
-@pytest.mark.slow
-def test_mirrors_of_points():
-    def half(x):
-        return 0.5 * x @ x
-
-    # The other mirrors of Deb25 are in the experiment.
-    times = np.array([0.5, 2.0])
-    found = euclidean_mirror_flow(half, lambda x: x[0] ** 4, [1.0], times)[:, 0]
-    np.testing.assert_allclose(found, np.sqrt(1.0 - times / 6.0), atol=1e-8)
-    with pytest.raises(ValueError, match="mirror: got a function whose Hessian"):
-        euclidean_mirror_flow(half, lambda x: -half(x), [1.0], times)
-
-
-@pytest.mark.parametrize("counts", [(5,), pytest.param((5, 10), marks=pytest.mark.slow)])
-@pytest.mark.slow
-def test_the_diffusion_has_the_flow_as_its_law_at_weak_order_one(counts):
-    f, g = Gaussian.standard(1), Gaussian(np.zeros(1), np.array([[0.25]]))
-    grid, n = Box([-6.0], [6.0], [24]), 50_000
-    x2 = 0.5 * grid.nodes(0) ** 2
-    errors = []
-    for steps in counts:
-        times = np.linspace(0.0, 1.0, steps + 1)
-        slopes = [float(gaussian_parabolic_flow(f, g, t).matrix[0, 0]) for t in times]
-        path = potential_path(grid, np.stack([(a - 1.0) * x2 for a in slopes]))
-        z = mckean_vlasov(g.sample(KEY, n), path, jnp.asarray(times[1:]), f, g, key=KEY)
-        deviation = 0.5 / slopes[-1]
-        errors.append(float(jnp.mean(z**2)) - deviation**2)
-        # Euler's recursion for the variance, exactly.
-        variance, tau = 0.25, 1.0 / steps
-        for a in slopes[:-1]:
-            variance = (1.0 - tau / a) ** 2 * variance + 2.0 * tau / a
-        assert abs(errors[-1] - (variance - deviation**2)) < 5 * np.sqrt(2.0 / n) * variance
-    if len(errors) == 2:
-        assert errors[0] / errors[1] == pytest.approx(2.0, abs=0.6)
-
-
-def test_other_divergences_arrive_where_kl_does():
-    grid = Torus([0.0], [2.0 * np.pi], [32])
-
-    def source(x):
-        return 0.5 * jnp.cos(x[0])
-
-    def target(y):
-        return 0.6 * jnp.sin(y[0])
-
-    natural = sinkhorn_flow(source, target, grid, 8.0, epsilon=0.1, half_shift=False)
-    limit = natural.stats["potentials"][0]
-    for divergence in ("kl", "chi2", "reverse_kl", "hellinger"):
-        end = divergence_flow(source, target, grid, 80, divergence=divergence, epsilon=0.1)
-        p = end.stats["potential"]
-        # One fixed point for all, up to a constant: KL with τ = ε is Sinkhorn to rounding.
-        gap = (p - p.mean()) - (limit - limit.mean())
-        assert np.abs(gap).max() < (1e-12 if divergence == "kl" else 1e-3)
-    wild = divergence_flow(
-        source, target, grid, 200, divergence="kl", epsilon=0.1, step_size=0.4, throw=False
-    )
-    assert wild.result is Result.diverged
-    # Nine deviations apart: χ² throws the potential out at once; no word of grids.
-    far = Gaussian(np.array([9.0]), np.eye(1))
-    lost = divergence_flow(
-        Gaussian(np.zeros(1), 0.25 * np.eye(1)),
-        far,
-        Box([-4.0], [4.0], [161]),
-        3,
-        divergence="chi2",
-        epsilon=0.1,
-        throw=False,
-    )
-    assert lost.result is Result.diverged
-    with pytest.raises(ValueError, match="divergence: got 'total_variation'"):
-        divergence_flow(source, target, grid, 1, divergence="total_variation", epsilon=0.1)

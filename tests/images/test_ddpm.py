@@ -5,7 +5,16 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from brenier.images import DDPM, HeldOutDenoising, ImageModel, UNet, fit_images, image_model
+from brenier.images import (
+    DDPM,
+    HeldOutDenoising,
+    ImageModel,
+    TrainingSettings,
+    UNet,
+    UNetSettings,
+    fit_images,
+    image_model,
+)
 from brenier.io import Checkpoint
 from brenier.maps import AffineMap
 from brenier.velocities import CosineSchedule
@@ -15,16 +24,19 @@ RANDOM = np.random.default_rng(0)
 # Each image is one grey level: easy to learn, and far from noise.
 GREY = np.broadcast_to(RANDOM.uniform(size=(40, 1, 1, 1)), (40, 8, 8, 1))
 LABELS = (GREY[:, 0, 0, 0] > 0.5).astype(int)
-METHOD = DDPM(steps=18, batch=8, rate=1e-2)
+# Of another shape, and with other classes, than the images: fit_images puts in theirs.
+ARCHITECTURE = UNetSettings((16, 16, 3), width=4, multipliers=(1,), classes=7)
+SETTINGS = TrainingSettings(
+    method=DDPM(steps=18, batch=8, learning_rate=1e-2), network=ARCHITECTURE, checks=3
+)
 
 
 def _net(classes=2):
-    return UNet.random(KEY, (8, 8, 1), width=4, multipliers=(1,), classes=classes)
+    return UNet.random(KEY, UNetSettings((8, 8, 1), width=4, multipliers=(1,), classes=classes))
 
 
 def _fit(**changes):
-    settings = {"key": KEY, "method": METHOD, "network": _net(), "blocks": 3, **changes}
-    return fit_images(GREY, LABELS, **settings)
+    return fit_images(GREY, LABELS, key=KEY, settings=SETTINGS, **changes)
 
 
 def _leaves(map):
@@ -42,6 +54,7 @@ def test_the_loss_falls(whole):
     assert history[-1] < 0.7 * history[0]
     assert whole.stats["best_metric"] == min(history)
     assert image_model(whole.map).classes == 2
+    assert image_model(whole.map).network.settings == _net().settings
 
 
 @pytest.mark.slow
@@ -65,7 +78,7 @@ def test_the_held_out_loss_of_the_true_predictor():
     model = ImageModel(
         lambda a, image, label: a * image / jnp.sqrt(1.0 - a**2), (8, 8, 1), "v", CosineSchedule()
     )
-    metric = HeldOutDenoising(jnp.zeros((16, 64), jnp.float32), None, KEY)
+    metric = HeldOutDenoising(jnp.zeros((16, 64), jnp.float32), None, key=KEY)
     # float32 rounding, amplified by a / √(1−a²), up to 200 or so.
     assert float(metric(model.encoder())) < 1e-8
 
@@ -79,14 +92,13 @@ def test_the_held_out_loss_of_the_true_predictor():
         (GREY, LABELS + 1, {}, "labels: got 1 to 2; wants 0 to 1"),
         (GREY, -LABELS, {}, "labels: got -1 to 0"),
         (GREY, None, {}, "labels: got none"),
-        (GREY, None, {"network": None, "held_out": 1.0}, "held_out: got"),
         (GREY[:, :, :4].repeat(3, 2), None, {}, "network: got one for images of shape"),
     ],
 )
 def test_bad_input_is_refused(images, labels, changes, phrase):
-    settings = {"key": KEY, "method": METHOD, "network": _net(), **changes}
+    network = {"network": _net(), **changes}
     with pytest.raises(ValueError, match=phrase):
-        fit_images(images, labels, **settings)
+        fit_images(images, labels, key=KEY, settings=SETTINGS, **network)
 
 
 def test_only_encoders_of_image_models_are_trained():
@@ -96,9 +108,30 @@ def test_only_encoders_of_image_models_are_trained():
 
 @pytest.mark.parametrize(
     "changes",
-    [{"steps": 0}, {"rate": 0.0}, {"averaging": 1.0}, {"weight_decay": -1.0}, {"warmup": 1.0}],
+    [
+        {"steps": 0},
+        {"learning_rate": 0.0},
+        {"averaging": 1.0},
+        {"weight_decay": -1.0},
+        {"warmup": 1.0},
+    ],
 )
 def test_settings_are_checked(changes):
     name = next(iter(changes))
     with pytest.raises(ValueError, match=f"{name}: got"):
         DDPM(**changes)
+
+
+@pytest.mark.parametrize("changes", [{"held_out": 1.0}, {"checks": 0}])
+def test_training_settings_are_checked(changes):
+    name = next(iter(changes))
+    with pytest.raises(ValueError, match=f"{name}: got"):
+        TrainingSettings(**changes)
+
+
+def test_one_step_is_a_training_too():
+    """Its learning rate is that of the first step of a warm-up, 0."""
+    optimiser = DDPM(steps=1)._optimiser()
+    weights = jnp.ones(3)
+    update, _ = optimiser.update(weights, optimiser.init(weights), weights)
+    np.testing.assert_array_equal(update, 0.0)

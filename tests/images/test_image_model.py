@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import brenier
-from brenier.images import ImageModel, ImageVelocity, UNet, bits_per_dimension
+from brenier.images import ImageModel, ImageVelocity, UNet, UNetSettings, bits_per_dimension
 from brenier.velocities import CosineSchedule, LinearSchedule, NoiseVelocity, posterior_mean
 
 KEY = jax.random.key(0)
@@ -90,7 +90,7 @@ def test_bits_of_gaussian_images(probes):
 # Compiles long.
 @pytest.mark.slow
 def test_a_network_there_and_back_and_through_a_file(tmp_path):
-    net = UNet.random(KEY, (8, 8, 1), width=2, multipliers=(1,), classes=2)
+    net = UNet.random(KEY, UNetSettings((8, 8, 1), width=2, multipliers=(1,), classes=2))
     random = np.random.default_rng(0)
     net = jax.tree.map(lambda a: a + 0.1 * random.normal(size=a.shape).astype(np.float32), net)
     model = ImageModel(net, (8, 8, 1), "v", CosineSchedule(), classes=2).with_label(1)

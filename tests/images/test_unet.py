@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from brenier.images import UNet
+from brenier.images import UNet, UNetSettings
 from brenier.images._layers import Convolution, GroupNorm, ResidualBlock
 
 KEY = jax.random.key(0)
@@ -21,17 +21,10 @@ def shaken(net, by):
 @pytest.fixture(scope="module")
 def net():
     """Everything at once: two resolutions, attention, classes, dropout, sides that differ."""
-    net = UNet.random(
-        KEY,
-        (8, 12, 2),
-        width=4,
-        multipliers=(1, 2),
-        attention=(4,),
-        heads=2,
-        dropout=0.5,
-        classes=3,
+    settings = UNetSettings(
+        (8, 12, 2), width=4, multipliers=(1, 2), attention=(4,), heads=2, dropout=0.5, classes=3
     )
-    return shaken(net, 0.1)
+    return shaken(UNet.random(KEY, settings), 0.1)
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +48,7 @@ def test_it_keeps_shape_and_dtype_and_hears_what_it_is_told(outputs):
 
 
 def test_a_new_network_is_zero():
-    net = UNet.random(KEY, (8, 8, 1), width=2, multipliers=(1,))
+    net = UNet.random(KEY, UNetSettings((8, 8, 1), width=2, multipliers=(1,)))
     assert not np.any(net.head.kernel)
 
 
@@ -132,4 +125,4 @@ def test_dropout_keeps_the_mean_and_wants_a_key():
 )
 def test_settings_that_cannot_be_are_named(shape, settings, phrase):
     with pytest.raises(ValueError, match=phrase):
-        UNet.random(KEY, shape, **settings)
+        UNet.random(KEY, UNetSettings(shape, **settings))

@@ -1,26 +1,23 @@
 """Model folders: written, read, and refused where they are not what they say."""
 
 import json
+from pathlib import Path
 
+import equinox as eqx
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
 
-from brenier.images import ImageModel, UNet
+from brenier.images import ImageModel, UNet, UNetSettings
 from brenier.io import check_model_folder, load_model, read_model_config, save_model
 from brenier.velocities import CosineSchedule, LinearSchedule
 
-NET = UNet.random(
-    jax.random.key(0),
-    (8, 12, 3),
-    width=4,
-    multipliers=(1, 2),
-    attention=(4,),
-    heads=2,
-    dropout=0.1,
-    classes=3,
+SETTINGS = UNetSettings(
+    (8, 12, 3), width=4, multipliers=(1, 2), attention=(4,), heads=2, dropout=0.1, classes=3
 )
+NET = UNet.random(jax.random.key(0), SETTINGS)
 MODEL = ImageModel(NET, (8, 12, 3), "epsilon", LinearSchedule(0.2, 10.0), 17, 3)
 
 
@@ -42,6 +39,24 @@ def test_the_weights_are_safetensors_by_name(folder):
     weights = load_file(folder / "weights.safetensors")
     np.testing.assert_array_equal(weights["stem.kernel"], NET.stem.kernel)
     assert "down.0.0.block.first.kernel" in weights
+
+
+def test_a_folder_written_before_this_version_is_read_alike():
+    """By the code of commit e4e4e50, with the network's value at one image."""
+    home = Path(__file__).parent / "written_by_e4e4e50"
+    model = load_model(home / "model")
+    assert (model.shape, model.prediction, model.levels, model.classes) == (
+        (8, 12, 3),
+        "epsilon",
+        17,
+        3,
+    )
+    assert model.schedule == LinearSchedule(0.2, 10.0)
+    assert model.network.settings == SETTINGS
+    image = jnp.asarray(np.linspace(-1.0, 1.0, 288).reshape(8, 12, 3), jnp.float32)
+    found = eqx.filter_jit(model.network)(jnp.float32(0.5), image, jnp.asarray(1))
+    # Rounding of float32 through a dozen layers.
+    np.testing.assert_allclose(found, np.load(home / "values.npz")["model"], rtol=1e-5, atol=1e-6)
 
 
 def _changed(folder, **changes):

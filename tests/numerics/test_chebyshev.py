@@ -9,6 +9,7 @@ from brenier.numerics._chebyshev import (
     chebyshev_nodes,
     chebyshev_rows,
     chebyshev_weights,
+    fejer_rule,
     heat_matrix,
 )
 
@@ -28,6 +29,30 @@ def test_exact_for_polynomials(count):
     places = np.array([-1.0, -0.3, y[3], 1.7, 2.0, 2.1, -5.0])
     exact = places[:, None] ** powers * ((places >= -1.0) & (places <= 2.0))[:, None]
     np.testing.assert_allclose(chebyshev_rows(places, y) @ values, exact, atol=1e-11)
+
+
+@pytest.mark.parametrize("count", [1, 8, 9, 32])
+def test_fejer_rule_is_exact_for_polynomials(count):
+    """In both directions, and with every node strictly inside."""
+    powers = np.arange(count)
+    integrals = (2.0 ** (powers + 1) - (-1.0) ** (powers + 1)) / (powers + 1)
+    for start, stop, sign in ((-1.0, 2.0, 1.0), (2.0, -1.0, -1.0)):
+        y, weights = fejer_rule(count, start, stop)
+        assert (np.diff(sign * y) > 0.0).all()
+        assert -1.0 < y.min() <= y.max() < 2.0
+        # Rounding of sums of weights |w| <= 1 by values up to 2³¹, beside integrals of that size.
+        np.testing.assert_allclose(weights @ y[:, None] ** powers, sign * integrals, rtol=1e-12)
+
+
+def test_fejer_rule_of_smooth_functions():
+    """∫ eʸ and, with a singular derivative at an end, ∫ √y: geometric, and of order three."""
+    y, weights = fejer_rule(16, -1.0, 1.0)
+    np.testing.assert_allclose(weights @ np.exp(y), np.exp(1.0) - np.exp(-1.0), rtol=1e-14)
+    errors = []
+    for count in (16, 32):
+        y, weights = fejer_rule(count, 0.0, 1.0)
+        errors.append(abs(weights @ np.sqrt(y) - 2.0 / 3.0))
+    assert 7.0 < errors[0] / errors[1] < 9.0
 
 
 def test_errors_fall_geometrically():

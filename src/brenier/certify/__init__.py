@@ -5,23 +5,21 @@ from typing import TYPE_CHECKING
 from brenier._moved import absent
 from brenier.certify._assignment_test import AssignmentTest, assignment_test, paired_closer
 from brenier.certify._audit import audit, audit_pairs
-from brenier.certify._black_box import BlackBox
 from brenier.certify._certificate import Certificate, Cost, Truth, Verdict
 from brenier.certify._defect import Defect, Growth
-from brenier.certify._pushforward import Pushforward
+from brenier.certify._target_tests import TargetTests
 from brenier.certify._witnesses import Asymmetry, Monotonicity, Ring, jacobian_asymmetry
 
 __all__ = [
     "AssignmentTest",
     "Asymmetry",
-    "BlackBox",
     "Certificate",
     "Cost",
     "Defect",
     "Growth",
     "Monotonicity",
-    "Pushforward",
     "Ring",
+    "TargetTests",
     "Truth",
     "Verdict",
     "assignment_test",

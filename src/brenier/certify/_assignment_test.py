@@ -1,13 +1,16 @@
-"""KRCO22's tests of encoders: the assignment of their pairs, and the images of one code."""
+"""KRCO22's two tests of encoders: their pairs against an assignment, two decoders of one code."""
 
 from dataclasses import dataclass
 from typing import Any
 
+import jax
 import numpy as np
 from scipy.spatial.distance import cdist
 
-from brenier._checks import check_at_least, check_points
+from brenier._checks import check_at_least, check_key, check_points
+from brenier._types import Key
 from brenier.exact import solve_assignment
+from brenier.numerics import numpy_generator
 
 # Relative differences of two sums below this are rounding.
 _ROUNDING = 1e-14
@@ -18,12 +21,12 @@ class AssignmentTest:
     """Pairs (x_i, T(x_i)) against their cheapest assignment. MATH_5 (5.2); KRCO22 section 3.4.
 
     Attributes:
-        n: pairs.
+        n: the number of pairs.
         cost: mean ‖x_i − T(x_i)‖².
         optimal: min over permutations of mean ‖x_i − T(x_σ(i))‖².
         relative_error: cost over optimal, less 1.
-        points_moved: by that assignment. With none moved the test has seen nothing: it does not
-            say that the map is optimal.
+        points_moved: how many points that assignment moves. Where it moves none the test found
+            nothing, which does not say that the map is optimal.
     """
 
     n: int
@@ -55,14 +58,14 @@ def assignment_test(x: Any, tx: Any) -> AssignmentTest:
     second = check_points("tx", tx, dimension=first.shape[1]).astype(np.float64)
     if len(first) != len(second):
         raise ValueError(f"tx: got {len(second)} images of {len(first)} points; wants one each.")
-    # A vertex of the plans between equal masses is a permutation.
+    # A vertex of the set of plans between equal masses is a permutation (Birkhoff).
     plan = solve_assignment(first, second).stats["plan"]
     mates = np.arange(len(first))
     mates[plan.rows] = plan.columns
     costs = np.sum((first - second) ** 2, axis=1)
     cheapest = np.sum((first - second[mates]) ** 2, axis=1)
     cost, optimal = float(costs.mean()), float(cheapest.mean())
-    if optimal >= cost * (1.0 - _ROUNDING):  # another order at the same cost moves nobody
+    if optimal >= cost * (1.0 - _ROUNDING):  # a tie moves no point
         return AssignmentTest(len(first), cost, cost, 0.0, 0)
     gap = cost / optimal - 1.0 if optimal > 0.0 else float("inf")
     moved = int(np.sum(mates != np.arange(len(first))))
@@ -70,21 +73,21 @@ def assignment_test(x: Any, tx: Any) -> AssignmentTest:
 
 
 def paired_closer(
-    first: Any, second: Any, *, permutations: int = 999, seed: int = 0
+    first: Any, second: Any, *, key: Key | None = None, permutations: int = 999
 ) -> dict[str, float]:
-    """Are rows that belong together nearer than rows that do not? A permutation test.
+    """Are rows of the same number nearer to each other than other rows? A permutation test.
 
-    Two decoders of one code, KRCO22's Figure 4: the mean distance ‖x_i − y_i‖, against that under
-    random pairings; p is the share of pairings at least as near. ``correlation`` is that of the
-    rows less their mean row, pooled over coordinates.
+    For two decoders of the same codes, as in KRCO22's Figure 4: the mean distance ‖x_i − y_i‖
+    against its value under random pairings; p is the share of pairings that are at least as near.
+    ``correlation`` is that of all coordinates, after the mean row is subtracted.
 
     Not a test of optimality: two encoders far from optimal may well agree.
 
     Args:
         first: (n, d).
         second: (n, d), row by row.
-        permutations: random pairings.
-        seed: of them.
+        key: of the random pairings; ``jax.random.key(0)`` where None.
+        permutations: how many random pairings are drawn.
 
     Returns:
         ``paired`` and ``random`` mean distances, ``correlation``, ``p_value``.
@@ -103,7 +106,7 @@ def paired_closer(
         raise ValueError(f"second: got {len(y)} rows for {len(x)}; wants one each.")
     check_at_least("permutations", permutations, 1)
     distances = cdist(x, y)
-    random = np.random.default_rng(seed)
+    random = numpy_generator(jax.random.key(0) if key is None else check_key("key", key))
     rows = np.arange(len(x))
     paired = float(distances[rows, rows].mean())
     others = np.array(

@@ -1,4 +1,4 @@
-"""The audit: all bounds, witnesses and tests of one map, gathered in a certificate."""
+"""The audit: runs all bounds, witnesses and tests on one map, and gathers a certificate."""
 
 import platform
 import time
@@ -17,11 +17,11 @@ from brenier.certify._black_box import BlackBox
 from brenier.certify._certificate import Certificate, Cost, Truth
 from brenier.certify._defect import defect_bounds
 from brenier.certify._potential import own_potential
-from brenier.certify._pushforward import pushforward_tests, relative_entropy
+from brenier.certify._target_tests import relative_entropy, target_tests
 from brenier.certify._verdict import verdict
-from brenier.certify._witnesses import Asymmetry, Ring, jacobian_asymmetry, monotonicity, ring_test
+from brenier.certify._witnesses import Asymmetry, Ring, asymmetry_at, monotonicity, ring_test
 from brenier.measures import AbstractMeasure, Empirical
-from brenier.numerics import cosine_similarity, l2_uvp
+from brenier.numerics import cosine_similarity, l2_uvp, numpy_generator
 from brenier.potentials import AbstractPotential
 
 _FEWEST = 40
@@ -35,7 +35,7 @@ def audit(
     source: Any,
     target: Any = None,
     *,
-    key: Key,
+    key: Key | None = None,
     level: float = 0.95,
     tolerance: float = 0.01,
     samples: int = 20_000,
@@ -45,9 +45,10 @@ def audit(
 ) -> Certificate:
     """Certify how far any map is from optimal, and test whether it reaches its target.
 
-    D(T) = E‖X − T(X)‖² − W₂²(μ, T#μ) ≥ 0 between two bounds that hold: from below by a cheaper
-    permutation of pairs, from above by the Fenchel-Young gap of a convex potential; with pointwise
-    witnesses (asymmetry of DT, pairs and rings that would rather swap). Runs in float64.
+    The defect D(T) = E‖X − T(X)‖² − W₂²(μ, T#μ) ≥ 0 is bounded from below by a cheaper permutation
+    of pairs (x, T(x)) and from above by the Fenchel-Young gap of a convex potential. Beside the
+    bounds stand witnesses against optimality: where DT is not symmetric, and pairs or rings of
+    points that a permutation of their images would serve more cheaply. Runs in float64.
 
     Not for pairs without a map (``audit_pairs``), nor for costs other than ‖x − y‖².
 
@@ -55,14 +56,15 @@ def audit(
         map: (n, d) → (n, d): a brenier map, a ``torch.nn.Module``, or any function of NumPy arrays.
         source: μ: a measure of brenier, or fresh points (n, d) that the map was not fitted on.
         target: ν: a measure or points (m, d); None to ask about optimality only.
-        key: of all random choices.
-        level: of every interval.
+        key: of all random choices; ``jax.random.key(0)`` where None.
+        level: the confidence of every interval.
         tolerance: p; the map is called optimal where its defect is below p W₂².
-        samples: points drawn from measures, and used of arrays, at most.
-        budget: seconds, about, for the lower bound: more finds cheaper permutations. It is turned
-            into a count of sweeps, so that equal arguments give equal certificates.
+        samples: how many points are drawn from a measure, and at most used of an array.
+        budget: about how many seconds the lower bound may take: more find cheaper permutations. It
+            is turned into a number of sweeps, so that equal arguments give equal certificates.
         truth: the Monge map T* to compare with, where it is known.
-        jacobian: (n, d) → (n, d, d), DT, where the map is not brenier's but its Jacobian is known.
+        jacobian: (n, d) → (n, d, d), the derivative DT of a map from elsewhere, where it is known;
+            maps of brenier have their own.
 
     Raises:
         ValueError: bad arguments; a map that changes the shape, gives NaN, or is not deterministic.
@@ -79,14 +81,15 @@ def audit(
 
     MATH_5 (5.1) to (5.9).
     """
-    settings = _Settings(check_key("key", key), level, tolerance, samples, budget).checked()
+    key = jax.random.key(0) if key is None else check_key("key", key)
+    settings = _Settings(key, level, tolerance, samples, budget).checked()
     keys = jax.random.split(key, 4)
     x = _points("source", source, keys[0], samples, min_points=_FEWEST)
     box = BlackBox(map, jacobian)
     tx = box(x)
     box.check_deterministic(x[:_DETERMINISM_POINTS], tx[:_DETERMINISM_POINTS])
-    asymmetry = jacobian_asymmetry(box, x)
-    # Below what differences can see there is no plane to lay a ring in.
+    asymmetry = asymmetry_at(box, x)
+    # An asymmetry within the error of the differences gives no plane to lay a ring in.
     visible = asymmetry.max > 4.0 * max(asymmetry.error, box.precision)
     ring = ring_test(box, x, asymmetry) if visible or asymmetry.negative_share > 0 else None
     entropy = (float("nan"), float("nan"))
@@ -115,7 +118,7 @@ def audit_pairs(
         x: points (n, d), independent draws of the source.
         tx: their images (n, d), row by row.
         target: as for ``audit``.
-        key: of all random choices; seed 0 where None.
+        key: of all random choices; ``jax.random.key(0)`` where None.
         level, tolerance, samples, budget: as for ``audit``.
         truth: the images T*(x_i) under the Monge map, where known.
 
@@ -149,7 +152,7 @@ def audit_pairs(
 
 @dataclass(frozen=True)
 class _Settings:
-    """What was asked for, and since when."""
+    """What the caller asked for, and when the audit began."""
 
     key: Key
     level: float
@@ -159,7 +162,7 @@ class _Settings:
     started: float = field(default_factory=time.perf_counter)
 
     def checked(self) -> "_Settings":
-        """These, or before any work a ``ValueError`` for one that means nothing."""
+        """The settings themselves, or a ``ValueError`` that names one out of range."""
         if not 0.5 <= self.level < 1.0:
             raise ValueError(f"level: got {self.level}; wants a number in [0.5, 1).")
         check_positive("tolerance", self.tolerance)
@@ -170,7 +173,7 @@ class _Settings:
 
 @dataclass(frozen=True)
 class _Seen:
-    """What only the map itself can show; nothing of it where there are but pairs."""
+    """What only the map itself can show; where there are only pairs, none of it."""
 
     subject: str
     own: AbstractPotential | None = None
@@ -188,7 +191,7 @@ def _certificate(
     settings: _Settings,
     seen: _Seen,
 ) -> Certificate:
-    random = np.random.default_rng(np.asarray(jax.random.key_data(keys[0])).ravel())
+    random = numpy_generator(keys[0])
     y = (
         None
         if target is None
@@ -202,7 +205,7 @@ def _certificate(
     pairs = monotonicity(x, tx, defect.points_moved, settings.level, random)
     tests = None
     if y is not None:
-        tests = pushforward_tests(
+        tests = target_tests(
             tx,
             y,
             random,

@@ -1,4 +1,4 @@
-"""Anyone's map as a function of NumPy arrays: checked, and differentiated where it can be."""
+"""Anyone's map as a function of NumPy arrays: its values are checked, and differentiated."""
 
 import sys
 from collections.abc import Callable
@@ -11,27 +11,27 @@ from brenier.maps import AbstractMap
 
 # Central differences err by h² and by rounding / h: the cube root balances the two.
 _STEP_POWER = 1.0 / 3.0
-# Relative difference of two evaluations that is no sign of chance: dropout's is a hundredth or so.
+# Two evaluations of a deterministic map may differ by this share; with dropout they differ by 1e-2.
 _SAME = 1e-7
 
 
 @dataclass(frozen=True)
 class Differences:
-    """How a Jacobian was had: the step of central differences (0: exact), and its error."""
+    """How a derivative was computed: the step of central differences (0: exact), and its error."""
 
     step: float
     error: float
 
 
 class BlackBox:
-    """A map ``(n, d) -> (n, d)`` of any framework, looked at through its values.
+    """A map ``(n, d) -> (n, d)`` of any framework, seen only through its values.
 
-    What it returns is checked each time: the shape, finite entries; and, once, that equal points
-    give equal values whatever stands beside them.
+    The shape and the entries of every value are checked. ``precision`` is the largest machine
+    epsilon among the dtypes that the map has returned: it sets the step of the differences.
 
     Args:
         map: a brenier map, a ``torch.nn.Module``, or any callable that takes a NumPy array.
-        jacobian: ``(n, d) -> (n, d, d)``, entry (i, j) = ∂T_i/∂x_j, where one is at hand.
+        jacobian: ``(n, d) -> (n, d, d)``, entry (i, j) = ∂T_i/∂x_j, where it is known.
     """
 
     def __init__(self, map: Any, jacobian: Callable[[np.ndarray], Any] | None = None):
@@ -39,13 +39,12 @@ class BlackBox:
             raise ValueError(f"map: got {type(map).__name__}; wants a callable (n, d) -> (n, d).")
         self.map = map
         self._evaluate = _torch_module(map) if _is_torch_module(map) else map
-        self._jacobian = (
-            map.jacobian if jacobian is None and isinstance(map, AbstractMap) else (jacobian)
-        )
+        known = jacobian is None and isinstance(map, AbstractMap)
+        self._jacobian = map.jacobian if known else jacobian
         self.precision = float(np.finfo(np.float64).eps)
 
     def __call__(self, x: np.ndarray) -> np.ndarray:
-        """T(x) as float64, or a ``ValueError`` that names what is wrong with it."""
+        """T(x) as float64, or a ``ValueError`` that names what is wrong with the values."""
         # A copy: a map that writes into its argument must not change the sample.
         returned = self._evaluate(x.copy())
         value = np.asarray(returned.detach().cpu() if _is_tensor(returned) else returned)
@@ -68,9 +67,9 @@ class BlackBox:
         return value.astype(np.float64)
 
     def check_deterministic(self, x: np.ndarray, tx: np.ndarray) -> None:
-        """Raise a ``ValueError`` where some of the points, alone and in another order, move."""
+        """Raise a ``ValueError`` where the map gives these points other images than ``tx``."""
         again = self(x[::-1])[::-1]
-        # Other batch shapes sum in another order, and an adaptive solver's steps hang on rounding.
+        # Sums of another batch shape round otherwise, and an adaptive solver's steps follow.
         scale = np.abs(tx).max() + np.abs(x).max()
         difference = np.abs(again - tx).max()
         if difference > max(1e4 * self.precision, _SAME) * scale:
@@ -96,8 +95,11 @@ class BlackBox:
         """DT(x_i) v for directions (k, d) or (n, k, d), by central differences: (n, k, d)."""
         step = self._step(x)
         fine = self._derivatives(x, directions, step)
+        if self._step(x) > step:  # only its first values show that a map is of single precision
+            step = self._step(x)
+            fine = self._derivatives(x, directions, step)
         coarse = self._derivatives(x, directions, 2.0 * step)
-        # Halving h divides the h² error by four; what rounding adds shows in the same difference.
+        # Halving h divides the h² error by four; the same difference shows the rounding.
         return fine, Differences(step, float(np.abs(fine - coarse).max() / 3.0))
 
     def _derivatives(self, x: np.ndarray, directions: np.ndarray, step: float) -> np.ndarray:

@@ -1,7 +1,6 @@
-"""What an audit found: numbers, bounds, verdicts, and how they were had."""
+"""What an audit found: numbers, bounds, verdicts, and how they were computed."""
 
 import dataclasses
-import importlib
 import math
 import os
 from dataclasses import dataclass, field
@@ -12,10 +11,11 @@ import numpy as np
 
 from brenier._json import json_text
 from brenier.certify._defect import Defect
-from brenier.certify._pushforward import Pushforward
+from brenier.certify._target_tests import TargetTests
 from brenier.certify._witnesses import Asymmetry, Monotonicity, Ring
+from brenier.certify.page import certificate_page
 
-# Arrays that stand for pictures, not for a table of numbers.
+# Arrays that are kept for the figures and left out of ``to_dict``.
 _PICTURES = {("asymmetry", "points"), ("asymmetry", "values")}
 
 
@@ -60,9 +60,10 @@ class Verdict:
 class Certificate:
     """How far a map is from optimal, and whether it reaches its target.
 
-    Sections that could not be had are None: ``asymmetry`` and ``ring`` without a map,
-    ``pushforward`` without a target, ``truth`` without the true map. ``how`` says what was done,
-    with the key and the versions; ``samples`` holds points for pictures (x, tx, and y).
+    Sections that could not be computed are None: ``asymmetry`` and ``ring`` without a map (a ring
+    also where there is no asymmetry), ``pushforward`` (tests of the target) without a target,
+    ``truth`` without the true map. ``how`` says what was done, with the key and the versions;
+    ``samples`` holds the points for the figures (x, tx, and y).
     """
 
     cost: Cost
@@ -70,14 +71,14 @@ class Certificate:
     asymmetry: Asymmetry | None
     monotonicity: Monotonicity
     ring: Ring | None
-    pushforward: Pushforward | None
+    pushforward: TargetTests | None
     truth: Truth | None
     verdict: Verdict
     how: dict[str, Any]
     samples: dict[str, np.ndarray] = field(repr=False)
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain numbers, strings and lists; NaN and infinity stay what they are."""
+        """Plain numbers, strings and lists; NaN and infinity are kept."""
         return {
             name: _plain(getattr(self, name), name)
             for name in (f.name for f in dataclasses.fields(self))
@@ -90,8 +91,7 @@ class Certificate:
 
     def to_html(self, path: str | os.PathLike[str] | None = None) -> str:
         """The report, one HTML page that needs nothing else; written to ``path`` where given."""
-        # The report stands above this room; fetched by name, as the public face does.
-        page: str = importlib.import_module("brenier.report").certificate_page(self)
+        page = certificate_page(self)
         if path is not None:
             Path(path).write_text(page, encoding="utf-8")
         return page

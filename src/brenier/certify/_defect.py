@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 
-import jax
 import numpy as np
 from scipy.special import ndtr, ndtri
 
@@ -10,14 +9,15 @@ from brenier._types import Key
 from brenier.certify._line_potential import LinePotential
 from brenier.certify._matching import cheaper_permutation, sweeps_for
 from brenier.certify._potential import fenchel_young, fitted_potentials
+from brenier.numerics import numpy_generator
 from brenier.potentials import AbstractPotential
 
-# Of the sample: where potentials are fitted, and where the best of them is picked.
+# Shares of the sample to which potentials are fitted, and on which the best of them is picked.
 _FIT_SHARE, _PICK_SHARE = 0.3, 0.05
 _RESAMPLES = 2000
-# Floats held at once by the bootstrap.
+# The bootstrap holds so many floats at once.
 _BLOCK_FLOATS = 2**22
-# The lower bound is looked at in so many batches of the sample: it grows with their size.
+# The saving is measured on so many batches of the sample: it grows with their size.
 _BATCHES = (16, 4, 1)
 _LEAST_BATCH = 10
 # Below this share of the cost a difference of costs is rounding.
@@ -42,12 +42,14 @@ class Defect:
         level: of the interval.
         relative_lower, relative_upper: of D / W₂²(μ, T#μ).
         variance_share_lower, variance_share_upper: of D / total variance of T#μ.
-        matched: Δ_n (5.2) itself, at the full sample, and its standard error.
-        gap: twice the mean Fenchel-Young gap (5.3), and its standard error.
-        potential: the convex potential that gave the upper bound.
-        points_moved: by the cheaper permutation, of ``n``; with none moved Δ_n says nothing.
+        matched, matched_stderr: Δ_n (5.2) itself, on the full sample, and its standard error.
+        gap, gap_stderr: twice the mean Fenchel-Young gap (5.3), and its standard error.
+        potential: which convex potential gave the upper bound, in words.
+        n, points_moved: pairs, and how many of them the cheaper permutation moved; where it moved
+            none, Δ_n says nothing.
         growth: Δ_n at smaller n; it rises to D, slowly.
-        estimate: Δ_n extrapolated to n → ∞. An estimate, no bound; NaN where it cannot be had.
+        estimate: Δ_n extrapolated to n → ∞: an estimate and no bound; NaN where the growth does not
+            allow it.
     """
 
     lower: float
@@ -85,11 +87,11 @@ def defect_bounds(
     Barrio and Loubes, 2019).
 
     Args:
-        budget: seconds, about, for the permutation.
-        own: a convex φ with ∇φ = T by construction: D is 0 then.
+        budget: about how many seconds the permutations may take.
+        own: a convex φ with ∇φ = T by construction, where there is one: then D is 0.
     """
     n = len(x)
-    random = np.random.default_rng(np.asarray(jax.random.key_data(key)).ravel())
+    random = numpy_generator(key)
     order = random.permutation(n)
     x, tx = x[order], tx[order]
     squares = np.sum((x - tx) ** 2, axis=1)
@@ -142,7 +144,7 @@ def defect_bounds(
 def _picked(
     x: np.ndarray, tx: np.ndarray, fit: int, pick: int, key: Key
 ) -> tuple[str, AbstractPotential | LinePotential, np.ndarray]:
-    """The candidate with the smallest gap on points that none was fitted to; its other gaps."""
+    """The candidate with the smallest gap on the pairs for picking, and its gaps on the rest."""
     variance = tx.var(axis=0).sum()
     one_point = variance <= _ROUNDING**2 * np.mean(x**2 + tx**2)
     scored = []
@@ -150,7 +152,7 @@ def _picked(
         gaps = 2.0 * fenchel_young(potential, x[fit:], tx[fit:])
         scored.append((float(gaps[: pick - fit].mean()), name, potential, gaps[pick - fit :]))
         if one_point or scored[-1][0] <= _ROUNDING * variance:
-            break  # nothing is left for a potential that bends
+            break  # no potential with more curvature can do better
     _, name, potential, gaps = min(scored, key=lambda item: item[0])
     return name, potential, gaps
 

@@ -4,16 +4,16 @@ from typing import NamedTuple
 
 import numpy as np
 
-# Knots at either end whose chord tells how steep φ' is beyond them.
+# The slope of φ' beyond the outer knots is that of the chord over so many of the last ones.
 _END = 4
 
 
 class LinePotential(NamedTuple):
-    """φ on the line whose derivative runs through knots (x_i, y_i), straight in between.
+    """φ on the line whose derivative is piecewise linear through the knots (x_i, y_i).
 
-    Knots that share an x are a kink of φ, knots that share a y an affine piece; beyond the outer
-    knots φ' goes on as steeply as ``slopes`` say. φ and φ* are integrals of trapezoids, so that the
-    Fenchel-Young gap is exact: however heavy the tails, nothing is extrapolated but the last piece.
+    Knots with the same x are a kink of φ, knots with the same y an affine piece of it; beyond the
+    outer knots φ' has the two ``slopes``. φ and φ* are sums of trapezoids, so that the
+    Fenchel-Young gap is exact whatever the tails of the points are.
     """
 
     x: np.ndarray
@@ -24,7 +24,8 @@ class LinePotential(NamedTuple):
     def rearranging(cls, x: np.ndarray, y: np.ndarray, slope: float) -> "LinePotential":
         """The optimal pairing of two samples (n,) and (n,): sorted against sorted.
 
-        Beyond them with the slope of the chord of the last knots; ``slope`` where that is none.
+        Beyond the points φ' keeps the slope of the chord of the last knots; ``slope`` where that
+        chord is level or upright.
         """
         x, y = np.sort(x), np.sort(y)
         last = min(_END, len(x)) - 1
@@ -38,7 +39,7 @@ class LinePotential(NamedTuple):
 
     def gaps(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
         """φ(x_i) + φ*(y_i) − x_i y_i ≥ 0, the area between the point and the curve; (n,)."""
-        # With both integrals from the first knot on, φ + φ* is x_1 y_1 more.
+        # φ is integrated from the first x, φ* from the first y: φ + φ* lacks x_1 y_1.
         value = self._along(x, self.x, self.y, self.slopes)[1]
         inverse = 1.0 / self.slopes[0], 1.0 / self.slopes[1]
         conjugate = self._along(y, self.y, self.x, inverse)[1]

@@ -1,4 +1,4 @@
-"""Cheap permutations of many pairs: exact assignments in small cells, swept until they settle."""
+"""Permutations of many pairs that cost less: exact assignments in small cells, many times over."""
 
 from collections.abc import Iterator
 
@@ -7,13 +7,13 @@ from scipy.optimize import linear_sum_assignment
 
 # An assignment of so many points takes about 20 ms; its time grows as their cube.
 _CELL = 300
-# About what a point costs in one sweep, on one core of 2024: turns seconds into sweeps, so that a
-# budget means the same work on every machine, and the same certificate.
+# About what a point takes in one sweep, on one core of 2024. It turns a budget of seconds into a
+# number of sweeps, so that equal budgets give equal certificates on every machine.
 _SECONDS_A_POINT = 8e-5
 
 
 def sweeps_for(points: int, seconds: float) -> int:
-    """How many sweeps over so many points about fill the seconds; at least 2."""
+    """The number of sweeps over so many points that takes about so many seconds; at least 2."""
     return max(2, int(seconds / (_SECONDS_A_POINT * points)))
 
 
@@ -29,9 +29,9 @@ def cheaper_permutation(
     Args:
         x: (n, d).
         y: (n, d).
-        guess: (n, d).
-        sweeps: over all cells.
-        random: of the cells' directions.
+        guess: (n, d), about T*(x) for an optimal T*.
+        sweeps: how often all cells are assigned.
+        random: the generator of the cells' directions.
     """
     permutation = np.arange(len(x))
     split = _median_splits(guess, y, random)
@@ -41,12 +41,11 @@ def cheaper_permutation(
         places = x if sweep % 2 == 0 else y[permutation]
         for rows in _cells(places, random):
             mates = permutation[rows]
-            # Costs with the parts that every permutation shares left out, and centred: exact zeros
-            # for pairs that need no move.
+            # Only ⟨x_i, y_j⟩ depends on the permutation; centred, it loses fewer digits.
             gains = (x[rows] - x[rows].mean(axis=0)) @ (y[mates] - y[mates].mean(axis=0)).T
             _, columns = linear_sum_assignment(gains, maximize=True)
             order = np.arange(len(rows))
-            # Ties and rounding move nobody.
+            # A tie, or a gain within rounding, moves no point.
             rounding = 1e-13 * np.abs(gains).max()
             if gains[order, columns].sum() > gains[order, order].sum() + rounding:
                 permutation[rows] = mates[columns]
@@ -54,7 +53,7 @@ def cheaper_permutation(
 
 
 def _median_splits(a: np.ndarray, y: np.ndarray, random: np.random.Generator) -> np.ndarray:
-    """Both clouds cut at the medians of common random directions, the leaves assigned exactly."""
+    """σ from cutting both clouds at their medians along common random directions, down to cells."""
     permutation = np.empty(len(a), dtype=np.int64)
     stack = [(np.arange(len(a)), np.arange(len(a)))]
     while stack:

@@ -21,25 +21,26 @@ from brenier.potentials import (
     minimise_semi_dual,
 )
 
-# Smoothed pieces serve in few dimensions, networks in many.
+# Up to this dimension a log-sum-exp of affine pieces is fitted; above it, a network.
 _PIECES_DIMENSION = 6
 _PIECES = 60
 _WIDTHS = (64, 32)
 _FIT_STEPS = 60
-# Points of a fit: enough for some hundred parameters, few enough for seconds.
+# Pairs that a potential is fitted to: enough for its parameters, few enough to take seconds.
 _FIT_POINTS = 6000
-# With fewer pairs a dimension a sample covariance is too far off to be all there is.
+# With fewer pairs per dimension than this, a shrunk covariance is a candidate as well.
 _FEW_A_DIMENSION = 10
-# Added to a covariance, as a share of its mean variance: its effect on a bound is its square.
+# The share of its mean variance that is added to a covariance; a bound changes by its square.
 _THIN = 1e-9
+# Where all points are one, the spread they are taken to have, as a share of their norm.
 _ONE_POINT = 1e-12
 
 
 class Continued(AbstractPotential):
     """φ(u) + ½ Σ_k max(0, |⟨e_k, u⟩| − r_k)²: φ on a box, and beyond it as steep as ½‖u‖² at least.
 
-    What was fitted to points says nothing where there were none: a φ nearly affine out there has
-    conjugates as large as its modulus is small, and one image beyond ∇φ of the box spoils a mean.
+    A potential fitted to points is arbitrary where there were none. Where it is nearly affine its
+    conjugate grows without bound, and a single image outside of ∇φ(box) would spoil the mean gap.
 
     Args:
         potential: φ.
@@ -53,7 +54,7 @@ class Continued(AbstractPotential):
 
     @classmethod
     def beyond(cls, potential: AbstractPotential, u: Points) -> "Continued":
-        """Unchanged on the box, in principal axes, that holds the points u (n, d)."""
+        """φ kept as it is on the box along their principal axes that holds the points u (n, d)."""
         axes = jnp.linalg.eigh(jnp.cov(u.T))[1]
         return cls(potential, axes, jnp.abs(u @ axes).max(axis=0))
 
@@ -82,7 +83,7 @@ def own_potential(map: object) -> AbstractPotential | None:
 def fitted_potentials(
     x: np.ndarray, y: np.ndarray, key: Key
 ) -> Iterator[tuple[str, AbstractPotential | LinePotential]]:
-    """Candidates, cheapest first: the Gaussian one, then what bends, each fitted to the pairs."""
+    """Candidates fitted to the pairs, cheapest first: quadratic ones, then those that are not."""
     d = x.shape[1]
     if len(x) <= _FEW_A_DIMENSION * d:
         yield "quadratic, of shrunk covariances", _gaussian(x, y, lambda points: oas(points)[0])
@@ -94,7 +95,7 @@ def fitted_potentials(
         yield "monotone rearrangement", LinePotential.rearranging(x[:, 0], y[:, 0], slope)
         return
     if len(x) <= d:
-        return  # a cloud in a plane of its own: what bends would fit it, and nothing else
+        return  # the points lie in a hyperplane: more parameters would only overfit
     xs, ys = jnp.asarray(x[:_FIT_POINTS]), jnp.asarray(y[:_FIT_POINTS])
     u, v = coordinates.encode_source(xs), coordinates.encode_target(ys)
     start: AbstractPotential
@@ -104,10 +105,10 @@ def fitted_potentials(
     else:
         name = f"input-convex network, {_WIDTHS}"
         start = ICNN.identity(key, d, _WIDTHS, activation="squareplus", sharpness=2.0)
-    # T(x) ≈ ∇φ(x): x itself is where its image's conjugate point is looked for.
+    # T(x) ≈ ∇φ(x): the search for the conjugate point of T(x) starts at x.
     bent = minimise_semi_dual(start, u, v, start=u, steps=_FIT_STEPS).potential
     if isinstance(bent, LogSumExp):
-        # Pieces that end leave the modulus alone; a network's units go on growing.
+        # Beyond its outermost pieces a log-sum-exp is affine; a network goes on bending.
         bent = Continued.beyond(bent, u)
     yield name, dataclasses.replace(coordinates, potential=bent)
 
@@ -115,7 +116,7 @@ def fitted_potentials(
 def fenchel_young(
     potential: AbstractPotential | LinePotential, x: np.ndarray, y: np.ndarray
 ) -> np.ndarray:
-    """φ(x_i) + φ*(y_i) − ⟨x_i, y_i⟩ ≥ 0, never below its value: φ* is held from above by (5.4)."""
+    """φ(x_i) + φ*(y_i) − ⟨x_i, y_i⟩ ≥ 0, never too small: φ* is bounded from above by (5.4)."""
     if isinstance(potential, LinePotential):
         return potential.gaps(x[:, 0], y[:, 0])
     xs, ys = jnp.asarray(x), jnp.asarray(y)
@@ -139,8 +140,8 @@ def _sample_covariance(points: np.ndarray) -> np.ndarray:
 
 
 def _raised(covariance: np.ndarray, points: np.ndarray) -> np.ndarray:
-    """The covariance, raised a little where it is singular: an image may lie in a plane."""
+    """The covariance plus a small multiple of the identity: images may lie in a plane."""
     d = points.shape[1]
-    # Where all points are one, something that is nothing beside where they are.
+    # Where all points are one there is no variance to take a share of: a tiny part of their norm.
     least = max(_ONE_POINT**2 * float(np.mean(points**2)), _ONE_POINT**2)
     return covariance + _THIN * max(np.trace(covariance) / d, least) * np.eye(d)

@@ -1,4 +1,4 @@
-"""From bounds and tests to words: what is proven, what is refuted, and what would decide."""
+"""From bounds and tests to words: what is proven, what is refuted, what would decide."""
 
 import math
 
@@ -6,10 +6,10 @@ from scipy.special import ndtri
 
 from brenier.certify._certificate import Verdict
 from brenier.certify._defect import Defect
-from brenier.certify._pushforward import Pushforward
+from brenier.certify._target_tests import TargetTests
 from brenier.certify._witnesses import Ring
 
-# Of the energy between image and target: what a stretch of one axis of two by 20 % has.
+# An effect below this is small: that of stretching one of two axes by 20 %.
 _SMALL_EFFECT = 0.002
 
 
@@ -17,11 +17,11 @@ def verdict(
     defect: Defect,
     cost: float,
     ring: Ring | None,
-    pushforward: Pushforward | None,
+    pushforward: TargetTests | None,
     *,
     tolerance: float,
 ) -> Verdict:
-    """Optimal within ``tolerance`` of W₂², not optimal, or undecided; and apart: the target."""
+    """Optimal within ``tolerance`` of W₂², not optimal, or undecided; and whether T#μ is ν."""
     optimality, reason = _optimality(defect, cost, ring, tolerance)
     target, target_reason = (
         (None, None) if pushforward is None else _target(pushforward, defect.level)
@@ -58,7 +58,7 @@ def _optimality(
 
 
 def _remedy(defect: Defect, cost: float, tolerance: float) -> str:
-    """The number of points whose intervals would be narrow enough, if means stay as they are."""
+    """How many points would make the intervals narrow enough, if the means stay as they are."""
     quantile = float(ndtri(0.5 + 0.5 * defect.level))
     room = tolerance * cost / (1.0 + tolerance) - defect.gap
     needed = []
@@ -71,9 +71,9 @@ def _remedy(defect: Defect, cost: float, tolerance: float) -> str:
     return f"about {max(math.ceil(min(needed)), defect.n + 1):,} points would decide"
 
 
-def _target(tests: Pushforward, level: float) -> tuple[str, str]:
+def _target(tests: TargetTests, level: float) -> tuple[str, str]:
     p_value = min(tests.p_value, tests.stein_p_value) if tests.stein_p_value >= 0 else tests.p_value
-    # Two tests at the level of one: each at half of it.
+    # Two tests share the level: each is done at half of it (Bonferroni).
     asked = (1.0 - level) / (2.0 if tests.stein_p_value >= 0 else 1.0)
     if p_value <= asked:
         return "not reached", (

@@ -1,13 +1,16 @@
 """Pointwise and pairwise witnesses against optimality: Jacobian asymmetry, monotonicity, rings."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from scipy.stats import beta
 
+from brenier._checks import check_points
 from brenier.certify._black_box import BlackBox
 
-# Up to here the whole Jacobian is looked at, above, products with random directions.
+# Up to this dimension the whole Jacobian is computed; above it, products with random directions.
 _WHOLE_DIMENSION = 20
 _JACOBIAN_FLOATS = 2**20
 _MOST_POINTS = 2000
@@ -29,9 +32,12 @@ class Asymmetry:
     Attributes:
         mean, max, argmax: of a, and where it is largest.
         quantiles: a's 0.5, 0.9 and 0.99 quantiles.
-        negative_share: of points where DT + DTᵀ has a negative eigenvalue (in d > 20, where one of
-            the probed directions shows it).
-        step, error: of central differences, and what they err by; 0 where DT is exact.
+        negative_share: the share of points where DT + DTᵀ has a negative eigenvalue (in d > 20,
+            where it has one on the span of the probed directions).
+        n: how many points.
+        step, error: of central differences: their step, and an estimate of their error; 0 where DT
+            is exact.
+        points, values: the points (n, d), and a there (n,).
     """
 
     mean: float
@@ -51,10 +57,11 @@ class Monotonicity:
     """⟨x − x', T(x) − T(x')⟩ over ``pairs`` sampled pairs. MATH_5 (5.7).
 
     Attributes:
-        min: the smallest, divided by ‖x − x'‖² (−1 turns a pair round, +1 is the identity).
-        violated_share: of pairs below 0: two points that would rather swap images.
-        violated_upper: the bound on that share of all pairs (Clopper and Pearson).
-        points_moved: by the cheaper permutation of the lower bound.
+        min: the smallest value divided by ‖x − x'‖²: 1 for the identity, −1 for x ↦ −x.
+        violated_share: the share of pairs below 0: swapping their images costs less.
+        violated_upper: an upper bound of that share among all pairs (Clopper and Pearson).
+        pairs: how many pairs.
+        points_moved: how many points the cheaper permutation of the lower bound moves.
     """
 
     min: float
@@ -69,10 +76,10 @@ class Ring:
     """k neighbours whose images, shifted by one place, cost less: T is not optimal. MATH_5 (5.2b).
 
     Attributes:
-        k: points on the ring; 2 is a pair that would rather swap.
-        threshold: rings of fewer points than about this cannot show it.
+        k: points on the ring; with 2, swapping the images of a pair costs less.
+        threshold: a ring of fewer points than about this saves nothing here.
         relative_saving: (Σ‖x_j − T(x_j)‖² − Σ‖x_j − T(x_{j+1})‖²) / Σ‖x_j − T(x_j)‖².
-        saving, noise: that difference itself, and what rounding and noise of T could make of it.
+        saving, noise: that difference itself, and what rounding and noise of T could make alone.
         proven: the saving is above the noise: these points and images refute cyclical monotonicity.
         centre, radius: of the ring, in the plane of the largest asymmetry there.
         points, images: x_j and T(x_j), (k, d): anyone can add the two costs up.
@@ -100,8 +107,37 @@ class Ring:
         )
 
 
-def jacobian_asymmetry(map: BlackBox, x: np.ndarray) -> Asymmetry:
-    """How far DT is from symmetric at the points x (n, d): the first few of them."""
+def jacobian_asymmetry(
+    map: Callable[[np.ndarray], Any], x: Any, *, jacobian: Callable[[np.ndarray], Any] | None = None
+) -> Asymmetry:
+    """How far the derivative DT of any map is from symmetric: a(x) = ‖DT − DTᵀ‖_F / (2‖DT‖_F).
+
+    A Monge map has a = 0 everywhere. Up to d = 20 whole Jacobians are compared; above, products of
+    DT with 20 random directions at each point. Of many points the first ones are taken: at most
+    2,000, and fewer in high dimension.
+
+    Not a bound: it says that a map is not optimal, not by how much (``audit`` does).
+
+    Args:
+        map: (n, d) → (n, d), deterministic: a brenier map, a ``torch.nn.Module``, or any function
+            of NumPy arrays.
+        x: points (n, d) of the source.
+        jacobian: (n, d) → (n, d, d), where it is known; taken up to d = 20.
+
+    Raises:
+        ValueError: bad points; a map that changes the shape, or gives NaN.
+
+    >>> turn = np.array([[0.0, -1.0], [1.0, 0.0]])
+    >>> round(jacobian_asymmetry(lambda x: x @ turn.T, np.eye(2)).mean, 6)
+    1.0
+
+    MATH_5 (5.6).
+    """
+    return asymmetry_at(BlackBox(map, jacobian), check_points("x", x).astype(np.float64))
+
+
+def asymmetry_at(map: BlackBox, x: np.ndarray) -> Asymmetry:
+    """``jacobian_asymmetry`` of a map that is checked already."""
     d = x.shape[1]
     n = min(len(x), _MOST_POINTS, max(1, _JACOBIAN_FLOATS // (d * min(d, _PROBES))))
     points = x[:n]
@@ -141,7 +177,7 @@ def jacobian_asymmetry(map: BlackBox, x: np.ndarray) -> Asymmetry:
 def monotonicity(
     x: np.ndarray, tx: np.ndarray, points_moved: int, level: float, random: np.random.Generator
 ) -> Monotonicity:
-    """⟨x − x', T(x) − T(x')⟩ ≥ 0 for every pair of a Monge map: as many pairs as are sampled."""
+    """The sign of ⟨x − x', T(x) − T(x')⟩, ≥ 0 for a Monge map, on randomly sampled pairs."""
     first = random.integers(len(x), size=_PAIRS)
     second = (first + random.integers(1, len(x), size=_PAIRS)) % len(x)
     between = x[first] - x[second]
@@ -162,9 +198,9 @@ def monotonicity(
 def ring_test(map: BlackBox, x: np.ndarray, asymmetry: Asymmetry) -> Ring:
     """The ring about the point of the largest asymmetry, with as many points as save the most.
 
-    With DT = S + A there, S symmetric, A skew, the ring c + r S^{-1/2}(cos θ u + sin θ v) in the
-    plane where S^{-1/2} A S^{-1/2} turns the most, by a, saves a sin δ + cos δ − 1 a point for
-    neighbours δ = 2π/k apart: the most at tan δ = a, nothing below k = π/arctan a.
+    Let DT = S + A there, S symmetric, A skew. The ring c + r S^{-1/2}(cos θ u + sin θ v) lies in
+    the plane where S^{-1/2} A S^{-1/2} turns the most, by a. With neighbours δ = 2π/k apart it
+    saves a sin δ + cos δ − 1 per point: most at tan δ = a, nothing for k below π/arctan a.
     """
     centre = np.asarray(asymmetry.argmax)
     jacobian = map.jacobian(centre[None])[0][0]
@@ -172,7 +208,7 @@ def ring_test(map: BlackBox, x: np.ndarray, asymmetry: Asymmetry) -> Ring:
     radius = _RADIUS * float(np.sqrt(x.var(axis=0).mean())) or _RADIUS
     values, vectors = np.linalg.eigh(symmetric)
     if values[0] <= 1e-10 * abs(values[-1]):
-        # Not even two points along this direction keep their order.
+        # T turns the order of two points along this direction round: a ring of two is enough.
         k, threshold = 2, 2.0
         points = centre + radius * np.array([1.0, -1.0])[:, None] * vectors[:, 0]
     else:
@@ -180,7 +216,7 @@ def ring_test(map: BlackBox, x: np.ndarray, asymmetry: Asymmetry) -> Ring:
         turned = root @ skew @ root
         left, turns, right = np.linalg.svd(turned)
         turn = float(turns[0])
-        # A turn of nothing would ask for infinitely many neighbours.
+        # Where nothing turns, the best ring would have infinitely many neighbours.
         angle = max(np.arctan(turn), 2.0 * np.pi / _MOST_NEIGHBOURS)
         k = max(3, int(np.ceil(2.0 * np.pi / angle)))
         threshold = np.pi / angle
@@ -212,7 +248,7 @@ def ring_test(map: BlackBox, x: np.ndarray, asymmetry: Asymmetry) -> Ring:
 
 
 def _ring_noise(around: np.ndarray, images: np.ndarray, precision: float) -> float:
-    """What rounding of the images, and what of them is not smooth along the ring, add to a saving.
+    """The saving that rounding of the images and their roughness along the ring could make alone.
 
     A smooth map leaves nothing in the upper half of the ring's Fourier modes.
     """

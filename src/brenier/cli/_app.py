@@ -240,38 +240,27 @@ def audit(
 
 @app.command()
 def reproduce(
-    name: Annotated[str, typer.Argument(help="The experiment, as in dlv26-fig2.")],
+    name: Annotated[str | None, typer.Argument(help="The experiment, as in dlv26-fig2.")] = None,
     out: ResultFolder = None,
     seed: Seed = 0,
     seeds: Seeds = None,
     data: DataFiles = None,
     json: Json = False,
 ) -> None:
-    """Run an experiment of the papers; an unknown NAME lists those there are."""
-    from brenier.cli._experiments import run_named
+    """Run an experiment of the papers, or beside other libraries; without NAME, list them."""
+    from brenier.cli._reproduce import run_reproduce
 
     with progress_bar() as progress:
-        folder = out or Path("out", name)
-        result, rows = run_named("experiments", name, folder, seed, seeds, data, progress)
-    announce(result, name, rows, json)
+        result, rows = run_reproduce(name, out, seed, seeds, data, progress)
+    announce(result, result["name"], rows, json)
 
 
-@app.command()
-def bench(
-    name: Annotated[str, typer.Argument(help="The benchmark.")],
-    out: ResultFolder = None,
-    seed: Seed = 0,
-    seeds: Seeds = None,
-    data: DataFiles = None,
-    json: Json = False,
-) -> None:
-    """Run a benchmark beside its peers; an unknown NAME lists those there are."""
-    from brenier.cli._experiments import run_named
+@app.command(hidden=True, add_help_option=False, context_settings={"ignore_unknown_options": True})
+def bench(words: Annotated[list[str] | None, typer.Argument()] = None) -> None:
+    """Says where the benchmarks are now."""
+    from brenier.cli._reproduce import where_benchmarks_are
 
-    with progress_bar() as progress:
-        folder = out or Path("out", name)
-        result, rows = run_named("benchmarks", name, folder, seed, seeds, data, progress)
-    announce(result, name, rows, json)
+    raise ValueError(where_benchmarks_are(words or []))
 
 
 def main(argv: Sequence[str] | None = None) -> int:

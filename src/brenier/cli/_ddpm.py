@@ -1,12 +1,14 @@
 """``brenier ddpm``: image diffusion models, trained, encoded, decoded, paired and audited."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from brenier.cli._app import Json, OutFolder, Seed, app
 from brenier.cli._console import announce, progress_bar
+from brenier.cli._ddpm_choices import AuditChoice, ImageChoice, MapChoice, integers, one_of
+from brenier.images import DDPM, TrainingSettings, UNetSettings
 
 ddpm = typer.Typer(
     help="Image diffusion models: train, encode, decode, pair, audit.",
@@ -15,21 +17,46 @@ ddpm = typer.Typer(
 )
 app.add_typer(ddpm, name="ddpm")
 
+# The defaults of the options; ``pair`` and ``labels``, which only draw pictures, have quicker ones.
+_TRAINING = TrainingSettings()
+_METHOD, _NETWORK = _TRAINING.method, _TRAINING.network
+_MULTIPLIERS, _ATTENTION = (
+    ",".join(map(str, values)) for values in (_NETWORK.multipliers, _NETWORK.attention)
+)
+_MAPS, _DRAWN_MAPS, _AUDIT = MapChoice(), MapChoice(steps=50), AuditChoice()
+
 Model = Annotated[Path, typer.Argument(help="A model folder that ddpm train wrote.")]
 Images = Annotated[
     Path, typer.Argument(help="A folder of pictures, an .npy file, or an IDX file (.gz or not).")
 ]
-Steps = Annotated[int, typer.Option(help="DDIM steps; 0: the adaptive flow.", min=0)]
-Tolerance = Annotated[float, typer.Option(help="Of the adaptive flow.")]
+Steps = Annotated[
+    int, typer.Option(help="Number of DDIM steps; 0 for the flow in adaptive steps.", min=0)
+]
+Tolerance = Annotated[float, typer.Option(help="Error tolerance of the adaptive steps.")]
 Label = Annotated[int | None, typer.Option(help="The class to condition on.", min=0)]
 Labels = Annotated[
-    Path | None, typer.Option("--label-file", help="Labels of the images: .npy or IDX.")
+    Path | None,
+    typer.Option("--label-file", help="A file with the labels of the images, .npy or IDX."),
 ]
-Classes = Annotated[str | None, typer.Option(help="Take these classes only, as in 0,1,2.")]
-Strict = Annotated[bool, typer.Option("--strict", help="Refuse a set with damaged files.")]
-Limit = Annotated[int | None, typer.Option(help="Take so many images, at most.", min=1)]
+Classes = Annotated[
+    str | None, typer.Option(help="Take only the images of these classes, as in 0,1,2.")
+]
+Strict = Annotated[
+    bool, typer.Option("--strict", help="Fail at a damaged file, rather than skip it.")
+]
+Limit = Annotated[int | None, typer.Option(help="Take at most this many images.", min=1)]
 Grid = Annotated[Path, typer.Option("--out", "-o", help="The picture to write (.png).")]
-Count = Annotated[int, typer.Option("-n", help="How many codes.", min=1)]
+Count = Annotated[int, typer.Option("-n", help="Number of random codes.", min=1)]
+
+
+def _of_network(help: str) -> Any:
+    """An option of ``train``, in the panel of the network on its help page."""
+    return typer.Option(help=help, rich_help_panel="Network")
+
+
+def _of_training(help: str, least: int | None = None) -> Any:
+    """An option of ``train``, in the panel of the training on its help page."""
+    return typer.Option(help=help, min=least, rich_help_panel="Training")
 
 
 @ddpm.command()
@@ -39,56 +66,78 @@ def train(
     label_file: Labels = None,
     classes: Classes = None,
     conditional: Annotated[
-        bool, typer.Option("--conditional", help="Learn the labels too.")
+        bool, typer.Option("--conditional", help="Train a class-conditional model on the labels.")
     ] = False,
-    size: Annotated[int | None, typer.Option(help="Resize to squares of this side.")] = None,
-    colours: Annotated[str | None, typer.Option(help="Convert to grey or rgb.")] = None,
-    levels: Annotated[int, typer.Option(help="Grey levels of integer arrays.")] = 256,
+    size: Annotated[
+        int | None, typer.Option(help="Crop and resize the images to squares of this side.")
+    ] = None,
+    colours: Annotated[str | None, typer.Option(help="Convert the images to grey or rgb.")] = None,
+    levels: Annotated[
+        int, typer.Option(help="Number of grey levels in arrays of integers.")
+    ] = ImageChoice.levels,
     strict: Strict = False,
-    steps: Annotated[int, typer.Option(help="Gradient steps.", min=1)] = 2000,
-    batch: Annotated[int, typer.Option(help="Images a step.", min=1)] = 64,
-    rate: Annotated[float, typer.Option(help="Of Adam, at its highest.")] = 2e-3,
-    weight_decay: Annotated[float, typer.Option(help="Of AdamW; 0 for Adam.")] = 0.0,
-    width: Annotated[int, typer.Option(help="Channels at full resolution.")] = 32,
-    multipliers: Annotated[str, typer.Option(help="Of the width, finest first.")] = "1,2",
-    blocks: Annotated[int, typer.Option(help="Residual blocks a resolution.")] = 1,
-    attention: Annotated[str, typer.Option(help="Heights with attention, as in 16,8.")] = "",
-    heads: Annotated[int, typer.Option(help="Of the attention.")] = 1,
-    dropout: Annotated[float, typer.Option(help="In training.")] = 0.0,
-    prediction: Annotated[str, typer.Option(help="v or epsilon.")] = "v",
-    schedule: Annotated[str, typer.Option(help="cosine or linear.")] = "cosine",
+    steps: Annotated[int, _of_training("Number of gradient steps.", 1)] = _METHOD.steps,
+    batch: Annotated[int, _of_training("Images in each gradient step.", 1)] = _METHOD.batch,
+    learning_rate: Annotated[
+        float, _of_training("Learning rate of AdamW, at its maximum.")
+    ] = _METHOD.learning_rate,
+    weight_decay: Annotated[
+        float, _of_training("Weight decay of AdamW; 0 for Adam.")
+    ] = _METHOD.weight_decay,
+    width: Annotated[int, _of_network("Channels at full resolution.")] = _NETWORK.width,
+    multipliers: Annotated[
+        str, _of_network("Channels at each resolution, finest first, as multiples of the width.")
+    ] = _MULTIPLIERS,
+    blocks: Annotated[int, _of_network("Residual blocks at each resolution.")] = _NETWORK.blocks,
+    attention: Annotated[
+        str, _of_network("Image heights with self-attention, as in 16,8.")
+    ] = _ATTENTION,
+    heads: Annotated[int, _of_network("Number of attention heads.")] = _NETWORK.heads,
+    dropout: Annotated[
+        float, _of_network("Probability of dropout in training.")
+    ] = _NETWORK.dropout,
+    prediction: Annotated[
+        str, _of_network("What the network predicts, v or epsilon.")
+    ] = _TRAINING.prediction,
+    schedule: Annotated[
+        str, _of_training("The noise schedule, cosine or linear.")
+    ] = _TRAINING.schedule,
     checks: Annotated[
-        int, typer.Option(help="How often the held-out loss, samples and a checkpoint.", min=1)
-    ] = 20,
+        int,
+        _of_training(
+            "How many times to compute the held-out loss, draw samples and save a checkpoint.", 1
+        ),
+    ] = _TRAINING.checks,
     seed: Seed = 0,
     json: Json = False,
 ) -> None:
-    """Train a model on IMAGES; run again to take up what Ctrl-C stopped.
+    """Train a diffusion model on IMAGES. After Ctrl-C, the same command continues the training.
 
-    Beside the model: samples.png, drawn as it goes, and training.checkpoint until it is done.
+    Every check draws samples.png in the model folder, and keeps training.checkpoint until the end.
     """
-    from brenier.cli._ddpm_train import ImageChoice, Training, run_train
+    from brenier.cli._ddpm_train import run_train
 
     choice = ImageChoice(images, label_file, classes, size, colours, levels, strict)
-    settings = Training(
-        steps,
-        batch,
-        rate,
-        weight_decay,
-        width,
-        multipliers,
-        blocks,
-        attention,
-        heads,
-        dropout,
-        prediction,
-        schedule,
-        checks,
-        seed,
-        conditional,
+    settings = TrainingSettings(
+        method=DDPM(
+            steps=steps, batch=batch, learning_rate=learning_rate, weight_decay=weight_decay
+        ),
+        network=UNetSettings(
+            width=width,
+            multipliers=integers("--multipliers", multipliers),
+            blocks=blocks,
+            attention=integers("--attention", attention),
+            heads=heads,
+            dropout=dropout,
+        ),
+        prediction=one_of("--prediction", prediction, "v", "epsilon"),
+        schedule=one_of("--schedule", schedule, "cosine", "linear"),
+        checks=checks,
     )
     with progress_bar() as progress:
-        result, rows = run_train(choice, out, settings, progress)
+        result, rows = run_train(
+            choice, out, settings, progress, seed=seed, conditional=conditional
+        )
     announce(result, "Training", rows, json)
 
 
@@ -97,20 +146,19 @@ def encode(
     model: Model,
     images: Images,
     out: Annotated[Path, typer.Option("--out", "-o", help="The codes to write (.npy).")],
-    steps: Steps = 0,
-    tolerance: Tolerance = 1e-6,
+    steps: Steps = _MAPS.steps,
+    tolerance: Tolerance = _MAPS.tolerance,
     label: Label = None,
     strict: Strict = False,
     limit: Limit = None,
     json: Json = False,
 ) -> None:
-    """Codes of IMAGES (n, d), and how far decoding them leads back."""
+    """Compute the codes (n, d) of IMAGES, and the relative error of decoding them again."""
     from brenier.cli._ddpm_maps import run_encode
 
     with progress_bar() as progress:
-        result, rows = run_encode(
-            model, images, out, steps, tolerance, label, strict, limit, progress
-        )
+        choice, maps = ImageChoice(images, strict=strict), MapChoice(steps, tolerance)
+        result, rows = run_encode(model, choice, out, maps, label, limit, progress)
     announce(result, "Encode", rows, json)
 
 
@@ -118,21 +166,25 @@ def encode(
 def decode(
     model: Model,
     out: Annotated[
-        Path, typer.Option("--out", "-o", help="Images: .npy, or .png for a grid of them.")
+        Path,
+        typer.Option("--out", "-o", help="The images to write: .npy, or .png for a grid of them."),
     ],
-    codes: Annotated[Path | None, typer.Argument(help="An .npy file (n, d).")] = None,
+    codes: Annotated[
+        Path | None, typer.Argument(help="An .npy file of codes (n, d), as ddpm encode writes.")
+    ] = None,
     n: Count = 16,
-    steps: Steps = 0,
-    tolerance: Tolerance = 1e-6,
+    steps: Steps = _MAPS.steps,
+    tolerance: Tolerance = _MAPS.tolerance,
     label: Label = None,
     seed: Seed = 0,
     json: Json = False,
 ) -> None:
-    """Images of CODES; without CODES, of -n random ones: samples of the model."""
+    """Compute the images of CODES or, without CODES, of random ones: samples of the model."""
     from brenier.cli._ddpm_maps import run_decode
 
     with progress_bar() as progress:
-        result, rows = run_decode(model, codes, out, n, steps, tolerance, label, seed, progress)
+        maps = MapChoice(steps, tolerance)
+        result, rows = run_decode(model, codes, out, n, maps, label, seed, progress)
     announce(result, "Decode", rows, json)
 
 
@@ -141,16 +193,16 @@ def pair(
     models: Annotated[list[Path], typer.Argument(help="Two model folders or more.")],
     out: Grid,
     n: Count = 16,
-    steps: Steps = 50,
-    tolerance: Tolerance = 1e-6,
+    steps: Steps = _DRAWN_MAPS.steps,
+    tolerance: Tolerance = _DRAWN_MAPS.tolerance,
     seed: Seed = 0,
     json: Json = False,
 ) -> None:
-    """The same random codes decoded by several models: a column a code, a row a model."""
+    """Draw the same random codes decoded by several models: a row a model, a column a code."""
     from brenier.cli._ddpm_maps import run_pair
 
     with progress_bar() as progress:
-        result, rows = run_pair(models, out, n, steps, tolerance, seed, progress)
+        result, rows = run_pair(models, out, n, MapChoice(steps, tolerance), seed, progress)
     announce(result, "Pair", rows, json)
 
 
@@ -158,18 +210,19 @@ def pair(
 def labels(
     model: Model,
     out: Grid,
-    labels: Annotated[str, typer.Option(help="The classes, as in 3,5,8.")],
+    labels: Annotated[str, typer.Option(help="The labels to decode under, as in 3,5,8.")],
     n: Count = 16,
-    steps: Steps = 50,
-    tolerance: Tolerance = 1e-6,
+    steps: Steps = _DRAWN_MAPS.steps,
+    tolerance: Tolerance = _DRAWN_MAPS.tolerance,
     seed: Seed = 0,
     json: Json = False,
 ) -> None:
-    """The same random codes decoded under several labels: a column a code, a row a label."""
+    """Draw the same random codes decoded under several labels: a row a label, a column a code."""
     from brenier.cli._ddpm_maps import run_labels
 
     with progress_bar() as progress:
-        result, rows = run_labels(model, out, labels, n, steps, tolerance, seed, progress)
+        maps = MapChoice(steps, tolerance)
+        result, rows = run_labels(model, out, labels, n, maps, seed, progress)
     announce(result, "Labels", rows, json)
 
 
@@ -179,31 +232,36 @@ def audit(
     images: Images,
     label_file: Labels = None,
     classes: Classes = None,
-    steps: Steps = 100,
-    tolerance: Tolerance = 1e-6,
+    steps: Steps = _AUDIT.maps.steps,
+    tolerance: Tolerance = _AUDIT.maps.tolerance,
     strict: Strict = False,
-    limit: Limit = 500,
-    level: Annotated[float, typer.Option(help="The confidence of every interval.")] = 0.95,
-    budget: Annotated[float, typer.Option(help="Seconds, about, for the lower bound.")] = 20.0,
+    limit: Limit = _AUDIT.limit,
+    level: Annotated[
+        float, typer.Option(help="The confidence level of every interval.")
+    ] = _AUDIT.level,
+    budget: Annotated[
+        float, typer.Option(help="Seconds to spend on the lower bound, about.")
+    ] = _AUDIT.budget,
     bits: Annotated[
-        int, typer.Option(help="Images whose likelihood is computed; slow.", min=0)
-    ] = 0,
+        int, typer.Option(help="Number of images to compute the likelihood of; slow.", min=0)
+    ] = _AUDIT.bits,
     jacobians: Annotated[
-        int, typer.Option(help="Images where the Jacobian's asymmetry is probed; slow.", min=0)
-    ] = 0,
+        int,
+        typer.Option(help="Number of images to measure the Jacobian's asymmetry at; slow.", min=0),
+    ] = _AUDIT.jacobians,
     report: Annotated[Path | None, typer.Option(help="The HTML report to write.")] = None,
     seed: Seed = 0,
     json: Json = False,
 ) -> None:
-    """Is the encoder optimal transport? IMAGES (held out from training) against their codes.
+    """Audit whether the encoder is optimal transport, on IMAGES that it was not trained on.
 
-    KRCO22's assignment test with the points it moves, and bounds of the defect that hold.
+    Computes the assignment test of KRCO22, and certified bounds of the defect of optimality.
     """
-    from brenier.cli._ddpm_audit import AuditChoice, run_encoder_audit
-    from brenier.cli._ddpm_train import ImageChoice
+    from brenier.cli._ddpm_audit import run_encoder_audit
 
-    choice = ImageChoice(images, label_file, classes, None, None, None, strict)
-    settings = AuditChoice(steps, tolerance, limit, level, budget, bits, jacobians, seed)
+    choice = ImageChoice(images, label_file, classes, strict=strict)
+    maps = MapChoice(steps, tolerance)
+    settings = AuditChoice(maps, limit, level, budget, bits, jacobians, seed)
     with progress_bar() as progress:
         result, rows = run_encoder_audit(model, choice, report, settings, progress)
     announce(result, "Audit of the encoder", rows, json)
@@ -216,7 +274,7 @@ def demo(
     seed: Seed = 0,
     json: Json = False,
 ) -> None:
-    """Two models of 8 x 8 digits, 0 to 4 and 5 to 9: paired by their codes, drawn and audited."""
+    """Train two models, of the 8 x 8 digits 0 to 4 and 5 to 9; pair, draw and audit them."""
     from brenier.cli._ddpm_demo import run_ddpm_demo
 
     with progress_bar() as progress:

@@ -9,32 +9,20 @@ import jax
 import numpy as np
 
 from brenier._progress import Progress, ProgressCallback
-from brenier.certify import BlackBox, assignment_test, audit_pairs, jacobian_asymmetry
-from brenier.cli._ddpm_maps import decoded, encoded, how, round_trip
-from brenier.cli._ddpm_train import ImageChoice, image_rows
+from brenier.certify import assignment_test, audit_pairs, jacobian_asymmetry
+from brenier.cli._ddpm_choices import AuditChoice, ImageChoice
+from brenier.cli._ddpm_maps import decoded, encoded, round_trip
+from brenier.cli._ddpm_train import image_rows
 from brenier.images import ImageModel, bits_per_dimension
 from brenier.io import ImageSet, atomic_write, check_folder, load_model
 from brenier.measures import StandardNormal
 
-# The exact trace is taken up to here; beyond, so many random signs.
+# Up to this dimension the trace of a likelihood is exact; beyond, it is Hutchinson's estimate from
+# so many random signs.
 _TRACE_DIMENSION, _PROBES = 128, 8
 _BITS_TOLERANCE = 1e-3
-# Images decoded again for the round trip.
+# Images that are decoded again for the round trip.
 _BACK = 16
-
-
-@dataclasses.dataclass(frozen=True)
-class AuditChoice:
-    """What a user may set about the audit of an encoder."""
-
-    steps: int = 100
-    tolerance: float = 1e-6
-    limit: int | None = 500
-    level: float = 0.95
-    budget: float = 20.0
-    bits: int = 0
-    jacobians: int = 0
-    seed: int = 0
 
 
 def run_encoder_audit(
@@ -61,11 +49,11 @@ def audit_model(
     """``run_encoder_audit`` of a model and images in memory."""
     started = time.perf_counter()
     key = jax.random.key(settings.seed)
-    # In float64 throughout: what is compared are differences of large costs.
+    # In float64 throughout: small differences of large costs are compared.
     x = model.points(images.pixels.astype(np.float64))
-    codes = encoded(model, x, settings.steps, settings.tolerance, progress).astype(np.float64)
+    codes = encoded(model, x, settings.maps, progress).astype(np.float64)
     few = slice(0, _BACK)
-    back = decoded(model, codes[few], settings.steps, settings.tolerance, progress)
+    back = decoded(model, codes[few], settings.maps, progress)
     progress(Progress(0, 0, "assigning and bounding"))
     test = assignment_test(x, codes)
     certificate = audit_pairs(
@@ -80,7 +68,7 @@ def audit_model(
     result: dict[str, Any] = {
         "images": len(x),
         "dimension": model.dimension,
-        "method": how(settings.steps, settings.tolerance),
+        "method": settings.maps.name,
         "round_trip_error": round_trip(x[few], back),
         "assignment": dataclasses.asdict(test),
         "certificate": certificate.to_dict(),
@@ -103,9 +91,9 @@ def audit_model(
     }
     if settings.jacobians:
         progress(Progress(0, 0, "probing Jacobians"))
-        # Loose is enough for the flow itself; differences need its rounding only.
-        box = BlackBox(model.encoder(tolerance=min(settings.tolerance, 1e-6)))
-        asymmetry = jacobian_asymmetry(box, x[: settings.jacobians])
+        # Derivatives are those of the flow, at this tolerance or below, however codes were made.
+        encoder = model.encoder(tolerance=min(settings.maps.tolerance, 1e-6))
+        asymmetry = jacobian_asymmetry(encoder, x[: settings.jacobians])
         result["asymmetry"] = {"mean": asymmetry.mean, "max": asymmetry.max, "n": asymmetry.n}
         rows["asymmetry of DE, mean (largest)"] = (
             f"{asymmetry.mean:.3g} ({asymmetry.max:.3g}) at {asymmetry.n} images"

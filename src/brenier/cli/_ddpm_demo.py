@@ -1,28 +1,31 @@
 """``brenier ddpm demo``: two models of scikit-learn's digits, paired by their codes and audited."""
 
-import dataclasses
 import time
 from pathlib import Path
 from typing import Any
 
+import jax
 import numpy as np
 
 from brenier._json import json_text
 from brenier._progress import Progress, ProgressCallback
 from brenier.certify import paired_closer
-from brenier.cli._ddpm_audit import AuditChoice, audit_model
+from brenier.cli._ddpm_audit import audit_model
+from brenier.cli._ddpm_choices import AuditChoice, MapChoice
 from brenier.cli._ddpm_maps import decoded, random_codes, write_grid
-from brenier.cli._ddpm_train import Training, draw_samples, train_on
+from brenier.cli._ddpm_train import draw_samples, train_on
+from brenier.images import DDPM, TrainingSettings, UNetSettings
 from brenier.io import ImageSet, atomic_write, load_model
 
 _DOMAINS = {"digits-0-4": range(5), "digits-5-9": range(5, 10)}
 # Images of each domain that are encoded and audited, and not trained on.
 _VALIDATION = 120
-# As many on both sides: the second model then needs no compilation.
+# The same number for both models, so that the second needs no compilation.
 _TRAINED = 750
-_TRAINING = Training(steps=850, width=24, checks=10)
-_AUDIT = AuditChoice(steps=100, budget=2.0, bits=4)
-_COLUMNS, _PAIRS, _STEPS = 16, 128, 50
+_STEPS = 850
+_AUDIT = AuditChoice(budget=2.0, bits=4)
+# Pairs to draw, pairs to compare, and how they are decoded.
+_COLUMNS, _PAIRS, _MAPS = 16, 128, MapChoice(steps=50)
 
 
 def run_ddpm_demo(
@@ -31,7 +34,9 @@ def run_ddpm_demo(
     """Train both models, pair, draw and audit; the result, and its rows for people."""
     started = time.perf_counter()
     out.mkdir(parents=True, exist_ok=True)
-    settings = dataclasses.replace(_TRAINING, seed=seed, steps=steps or _TRAINING.steps)
+    settings = TrainingSettings(
+        method=DDPM(steps=steps or _STEPS), network=UNetSettings(width=24), checks=10
+    )
     result: dict[str, Any] = {}
     rows: dict[str, str] = {}
     models = []
@@ -42,7 +47,7 @@ def run_ddpm_demo(
         def told(now: Progress, name: str = name) -> None:
             progress(now._replace(stage=f"{name}: {now.stage}"))
 
-        trained, _ = train_on(kept, out / name, settings, told)
+        trained, _ = train_on(kept, out / name, settings, told, seed=seed)
         model = load_model(out / name)
         draw_samples(model, out / f"{name}-samples.png", seed)
         audited, own = audit_model(model, held, out / f"{name}-audit.html", _AUDIT, told)
@@ -56,13 +61,13 @@ def run_ddpm_demo(
         ):
             rows[f"{name}: {key.strip()}"] = own[key]
     codes = random_codes(models[0][1], max(_PAIRS, _COLUMNS), seed)
-    points = [decoded(model, codes, _STEPS, 1e-3, progress, "pairing") for _, model in models]
+    points = [decoded(model, codes, _MAPS, progress, "pairing") for _, model in models]
     grid = [
         (name, model.images(own[:_COLUMNS]))
         for (name, model), own in zip(models, points, strict=True)
     ]
     write_grid(out / "pairs.png", grid)
-    result["pairs"] = paired_closer(*points, seed=seed)
+    result["pairs"] = paired_closer(*points, key=jax.random.key(seed))
     seconds = time.perf_counter() - started
     result |= {"seed": seed, "seconds": seconds, "folder": str(out)}
     with atomic_write(out / "summary.json") as handle:

@@ -10,28 +10,27 @@ import numpy as np
 
 from brenier._checks import check_points
 from brenier._progress import ProgressCallback
-from brenier.cli._ddpm_train import ImageChoice, image_rows, integers
+from brenier.cli._ddpm_choices import ImageChoice, MapChoice, integers
+from brenier.cli._ddpm_train import image_rows
 from brenier.cli._transport import mean_cost, transport_points
 from brenier.images import ImageModel
 from brenier.io import atomic_write, check_folder, load_model, read_points
 from brenier.report import image_grid_figure, png_bytes
 
-# Images moved at a time: enough for the cores, few enough for the bar to move.
+# Images encoded at a time: enough for all cores, few enough for the progress bar to move.
 _BLOCK = 64
-# Below this tolerance float32 cannot keep to it.
+# The least tolerance that float32 can keep.
 _SINGLE = 1e-4
-# Images of a grid in one row, where it wraps; more columns or rows make no picture to look at.
+# Columns of a grid whose rows wrap, and the most rows, or columns, that a picture can show.
 _COLUMNS, _MOST = 12, 100
 
 
 def run_encode(
     folder: Path,
-    images: Path,
+    choice: ImageChoice,
     out: Path,
-    steps: int,
-    tolerance: float,
+    maps: MapChoice,
     label: int | None,
-    strict: bool,
     limit: int | None,
     progress: ProgressCallback,
 ) -> tuple[dict[str, Any], dict[str, str]]:
@@ -39,11 +38,10 @@ def run_encode(
     started = time.perf_counter()
     check_array_file(out)
     model = load_model(folder).with_label(label)
-    chosen = ImageChoice(images, None, None, None, None, None, strict)
-    found = chosen.read(model, limit)
+    found = choice.read(model, limit)
     x = model.points(found.pixels)
-    codes = encoded(model, x, steps, tolerance, progress)
-    back = decoded(model, codes, steps, tolerance, progress, "decoding back")
+    codes = encoded(model, x, maps, progress)
+    back = decoded(model, codes, maps, progress, "decoding back")
     error = round_trip(x, back)
     with atomic_write(out) as handle:
         np.save(handle, codes, allow_pickle=False)
@@ -52,7 +50,7 @@ def run_encode(
         "file": str(out),
         "images": len(x),
         "dimension": model.dimension,
-        "method": how(steps, tolerance),
+        "method": maps.name,
         "round_trip_error": error,
         "cost": mean_cost(x.astype(np.float64), codes),
         "code_mean": float(codes.mean()),
@@ -62,9 +60,9 @@ def run_encode(
         "seconds": seconds,
     }
     rows = {
-        "images": f"{len(x):,} from {images}",
+        "images": f"{len(x):,} from {choice.images}",
         **image_rows(found),
-        "method": how(steps, tolerance),
+        "method": maps.name,
         "round trip, relative error": f"{error:.3g}",
         "codes, mean and deviation": f"{codes.mean():.3g}, {codes.std():.4g}",
         "mean ‖E(x) − x‖²": f"{result['cost']:.6g}",
@@ -79,8 +77,7 @@ def run_decode(
     codes: Path | None,
     out: Path,
     n: int,
-    steps: int,
-    tolerance: float,
+    maps: MapChoice,
     label: int | None,
     seed: int,
     progress: ProgressCallback,
@@ -95,10 +92,10 @@ def run_decode(
         z = check_points(str(codes), read_points(codes).values, dimension=model.dimension)
     if out.suffix == ".png":
         _check_count("-n" if codes is None else str(codes), len(z), _COLUMNS * _MOST)
-    images = model.images(decoded(model, z, steps, tolerance, progress))
+    images = model.images(decoded(model, z, maps, progress))
     if out.suffix == ".png":
         columns = min(_COLUMNS, len(images))
-        # White where the last row has no image left.
+        # The last row is filled up with white images.
         missing = np.ones((-len(images) % columns, *model.shape), images.dtype)
         rows_of = np.concatenate([images, missing]).reshape(-1, columns, *model.shape)
         write_grid(out, [("", row) for row in rows_of])
@@ -109,13 +106,13 @@ def run_decode(
     result = {
         "file": str(out),
         "images": len(images),
-        "method": how(steps, tolerance),
+        "method": maps.name,
         "seed": seed,
         "seconds": seconds,
     }
     rows = {
         "images": f"{len(images):,}",
-        "method": how(steps, tolerance),
+        "method": maps.name,
         "seconds": f"{seconds:.1f}",
         "file": str(out),
     }
@@ -126,8 +123,7 @@ def run_pair(
     folders: Sequence[Path],
     out: Path,
     n: int,
-    steps: int,
-    tolerance: float,
+    maps: MapChoice,
     seed: int,
     progress: ProgressCallback,
 ) -> tuple[dict[str, Any], dict[str, str]]:
@@ -146,10 +142,10 @@ def run_pair(
             )
     codes = random_codes(models[0], n, seed)
     rows_of = [
-        (folder.name, model.images(decoded(model, codes, steps, tolerance, progress, folder.name)))
+        (folder.name, model.images(decoded(model, codes, maps, progress, folder.name)))
         for folder, model in zip(folders, models, strict=True)
     ]
-    return _drawn(out, rows_of, how(steps, tolerance), seed, started)
+    return _drawn(out, rows_of, maps.name, seed, started)
 
 
 def run_labels(
@@ -157,8 +153,7 @@ def run_labels(
     out: Path,
     labels: str,
     n: int,
-    steps: int,
-    tolerance: float,
+    maps: MapChoice,
     seed: int,
     progress: ProgressCallback,
 ) -> tuple[dict[str, Any], dict[str, str]]:
@@ -174,40 +169,38 @@ def run_labels(
     rows_of = []
     for own in wanted:
         name = f"label {int(np.asarray(own.label))}"
-        images = own.images(decoded(own, codes, steps, tolerance, progress, name))
+        images = own.images(decoded(own, codes, maps, progress, name))
         rows_of.append((name, images))
-    return _drawn(out, rows_of, how(steps, tolerance), seed, started)
+    return _drawn(out, rows_of, maps.name, seed, started)
 
 
 def encoded(
     model: ImageModel,
     x: np.ndarray,
-    steps: int,
-    tolerance: float,
+    maps: MapChoice,
     progress: ProgressCallback,
-    label: str = "encoding",
+    stage: str = "encoding",
 ) -> np.ndarray:
-    """Codes of points, by DDIM steps or (0) the adaptive flow, in the precision that it needs."""
-    if steps:
-        return transport_points(model.ddim_encoder(steps), x, progress, label, most=_BLOCK)
-    flow = model.encoder(tolerance=tolerance)
-    return transport_points(flow, _precise(x, tolerance), progress, label, most=_BLOCK)
+    """Codes of points, in the precision that the choice of the map needs."""
+    if maps.steps:
+        return transport_points(model.ddim_encoder(maps.steps), x, progress, stage, most=_BLOCK)
+    flow = model.encoder(tolerance=maps.tolerance)
+    return transport_points(flow, _precise(x, maps), progress, stage, most=_BLOCK)
 
 
 def decoded(
     model: ImageModel,
     codes: np.ndarray,
-    steps: int,
-    tolerance: float,
+    maps: MapChoice,
     progress: ProgressCallback,
-    label: str = "decoding",
+    stage: str = "decoding",
 ) -> np.ndarray:
     """Points of codes, as ``encoded``."""
-    if steps:
+    if maps.steps:
         z = codes.astype(np.float32)
-        return transport_points(model.ddim_decoder(steps), z, progress, label, most=_BLOCK)
-    flow = model.encoder(tolerance=tolerance).inverse()
-    return transport_points(flow, _precise(codes, tolerance), progress, label, most=_BLOCK)
+        return transport_points(model.ddim_decoder(maps.steps), z, progress, stage, most=_BLOCK)
+    flow = model.encoder(tolerance=maps.tolerance).inverse()
+    return transport_points(flow, _precise(codes, maps), progress, stage, most=_BLOCK)
 
 
 def round_trip(x: np.ndarray, back: np.ndarray) -> float:
@@ -216,18 +209,15 @@ def round_trip(x: np.ndarray, back: np.ndarray) -> float:
 
 
 def random_codes(model: ImageModel, n: int, seed: int) -> np.ndarray:
-    """n codes from N(0, I): the same for every model of that dimension."""
+    """n codes from N(0, I), the same for every model of one dimension."""
     drawn = jax.random.normal(jax.random.key(seed), (n, model.dimension), np.float32)
     return np.asarray(drawn)
 
 
-def how(steps: int, tolerance: float) -> str:
-    """How maps are computed, for people."""
-    return f"{steps} DDIM steps" if steps else f"flow at tolerance {tolerance:g}"
-
-
 def check_array_file(path: Path, *others: str, only: bool = False) -> None:
-    """Raise, before any work, where no array (or grid, ``only``) can be written.
+    """Raise, before any work, where no array can be written: .npy, or one of the other endings.
+
+    With ``only``, .npy is not among them.
 
     Raises:
         ValueError: another ending, or a folder that does not exist.
@@ -276,5 +266,5 @@ def _drawn(
     }
 
 
-def _precise(x: np.ndarray, tolerance: float) -> np.ndarray:
-    return x.astype(np.float32 if tolerance >= _SINGLE else np.float64)
+def _precise(x: np.ndarray, maps: MapChoice) -> np.ndarray:
+    return x.astype(np.float32 if maps.tolerance >= _SINGLE else np.float64)

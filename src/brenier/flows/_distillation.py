@@ -13,7 +13,7 @@ from brenier._progress import ProgressCallback
 from brenier._solution import Result, Solution
 from brenier._types import Array, Float, Int, Key, Points, Scalar
 from brenier.flows._driver import CheckpointStore, solve
-from brenier.flows._method import AbstractMethod, identity_of_network
+from brenier.flows._method import AbstractMethod, near_identity
 from brenier.maps import AbstractMap, GradientMap
 from brenier.measures import AbstractMeasure, Empirical
 from brenier.potentials import ICNN, Preconditioned
@@ -64,7 +64,7 @@ class Distillation(AbstractMethod[DistillationState, GradientMap]):
         check_positive("learning_rate", self.learning_rate)
 
     def default_initial(self, key: Key, points: Points) -> AbstractMap:
-        return identity_of_network(key, points)
+        return near_identity(key, points)
 
     def init(
         self, source: AbstractMeasure, target: AbstractMeasure, initial: AbstractMap, key: Key

@@ -6,7 +6,7 @@ import jax.numpy as jnp
 
 from brenier._checks import check_at_least, check_positive
 from brenier._types import Array, Int, Key, Points, Scalar
-from brenier.flows._method import AbstractMethod, identity_of_network
+from brenier.flows._method import AbstractMethod, near_identity
 from brenier.flows._oracles import (
     AbstractInnerProblem,
     AbstractOracle,
@@ -114,7 +114,7 @@ class ConstrainedDrift(AbstractMethod[DriftState, AbstractMap]):
         check_at_least("particles", self.particles, 2)
 
     def default_initial(self, key: Key, points: Points) -> AbstractMap:
-        return identity_of_network(key, points)
+        return near_identity(key, points)
 
     def init(
         self, source: AbstractMeasure, target: AbstractMeasure, initial: AbstractMap, key: Key
@@ -183,7 +183,7 @@ class EuclideanDescent(AbstractMethod[EuclideanState, AbstractMap]):
         check_at_least("particles", self.particles, 2)
 
     def default_initial(self, key: Key, points: Points) -> AbstractMap:
-        return identity_of_network(key, points)
+        return near_identity(key, points)
 
     def init(
         self, source: AbstractMeasure, target: AbstractMeasure, initial: AbstractMap, key: Key

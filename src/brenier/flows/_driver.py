@@ -97,7 +97,7 @@ def solve(
     method: AbstractMethod[State, Map],
     initial: AbstractMap | None = None,
     key: Key,
-    metric: Callable[[AbstractMap], Any] | None = None,
+    metric: Callable[[Any], Any] | None = None,
     blocks: int = 20,
     patience: int | None = None,
     callback: ProgressCallback | None = None,
@@ -114,12 +114,13 @@ def solve(
         target: ν.
         method: what evolves the map.
         initial: the map to start from; its class is the class that is searched. None is the
-            identity, about, in the class that suits the method (``method.default_initial``): the
-            gradient of an ``ICNN`` or of a ``LogSumExp``, bending where the source has its points.
-            Image diffusions have no such start.
+            identity, about, in a class that suits the method (``method.default_initial``): the
+            gradient of an ``ICNN`` that bends where the source has its points, small where the
+            method forms matrices of all parameters. ``FlowMatching`` and image diffusions have no
+            such start.
         key: a JAX random key; same key, same map, bit for bit.
-        metric: map to a number to be small; by default the squared energy distance between 2,000
-            held-out T(x) and 2,000 target samples.
+        metric: of a map (of the class that the method gives), a number to be small; by default the
+            squared energy distance between 2,000 held-out T(x) and 2,000 target samples.
         blocks: how often the metric is taken, the callback called, the clock read.
         patience: stop after so many blocks without a better metric.
         callback: told a ``Progress`` after each block.

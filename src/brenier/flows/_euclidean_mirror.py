@@ -1,4 +1,4 @@
-"""Mirror flows of points."""
+"""Mirror flows of points in R^d, by their mirror coordinate ∇u."""
 
 from collections.abc import Callable
 from typing import Any
@@ -26,7 +26,8 @@ def euclidean_mirror_flow(
 
     With u = ½‖x‖² it is the gradient flow; a mirror that is flatter at the minimum arrives sooner
     (u = x⁴ in finite time), one that is steeper later (u = 1/x as t^{−1/3}). Not past a point where
-    D²u is singular: the flow ends there.
+    D²u is singular: the flow ends there. An ordinary differential equation of one point, integrated
+    in one compiled call: it learns nothing, and is too short to be watched or interrupted.
 
     Args:
         objective: F, of one point (d,).

@@ -27,6 +27,8 @@ def gaussian_parabolic_flow(
     b' = −F m_f − AG(b − m_g), m_f and m_g the means. With B = √G A √G the first is B' = C − B², and
     B − C^{½} = e^{−C^{½}t} E e^{−C^{½}t} with no growing exponential: exact at any t.
 
+    A closed form: nothing iterates, so there is nothing to watch or to interrupt.
+
     Args:
         source, target: e^{−f} and e^{−g}.
         time: t ≥ 0.
@@ -83,6 +85,8 @@ def gaussian_sinkhorn_flow(
     shift: ArrayLike | None = None,
 ) -> AffineMap:
     """∇φ_k(x) = A x + b after k sweeps of (4.3): A⁺ = ((A + εF)⁻¹ + εG)⁻¹.
+
+    A recursion of d × d matrices in one compiled loop, too short to be watched or interrupted.
 
     Args:
         source, target: e^{−f} and e^{−g}, of precisions F and G.

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 
 from brenier._checks import check_at_least, check_positive
 from brenier._types import Array, Float, Int, Key, Points, Scalar
-from brenier.flows._method import AbstractMethod, identity_of_pieces
+from brenier.flows._method import FEW, AbstractMethod, near_identity
 from brenier.maps import AbstractMap
 from brenier.measures import AbstractMeasure, require_density
 from brenier.numerics import flatten_parameters, scaled_solve
@@ -65,7 +65,7 @@ class KLNewton(AbstractMethod[NewtonState, AbstractMap]):
         check_at_least("curvature_particles", self.curvature_particles, 1)
 
     def default_initial(self, key: Key, points: Points) -> AbstractMap:
-        return identity_of_pieces(key, points)
+        return near_identity(key, points, FEW)
 
     def init(
         self, source: AbstractMeasure, target: AbstractMeasure, initial: AbstractMap, key: Key

@@ -37,6 +37,9 @@ def mckean_vlasov(
     given as a path of potentials (from ``parabolic_flow``, through ``potential_path``), so that
     particles are independent; but with ``functional`` they also meet in ∇_W F of their cloud.
 
+    A simulation of particles in one compiled loop, pure, to be jitted and mapped over keys: it
+    learns no map, so it does not run through ``solve``; Ctrl-C is heard when the loop ends.
+
     Args:
         start: Z_0, (n, d), drawn from ρ_0.
         potentials: u at the k + 1 times 0 = t_0 < t_1 < …, stacked along the first axis of every

@@ -6,17 +6,16 @@ from typing import ClassVar, Generic, TypeVar
 import equinox as eqx
 import jax.numpy as jnp
 
-from brenier._types import Key, Points, Scalar
+from brenier._types import Key, Points
 from brenier.maps import AbstractMap, GradientMap
 from brenier.measures import AbstractMeasure
-from brenier.potentials import ICNN, LogSumExp
+from brenier.potentials import ICNN
 
 State = TypeVar("State", bound=eqx.Module)
 Map = TypeVar("Map", bound=AbstractMap)
 
-# Pieces of the maximum that ``identity_of_pieces`` smooths: its parameters stay few hundred in
-# the low dimensions where Gauss-Newton matrices are formed.
-_PIECES = 32
+# Widths of the network where a Gauss-Newton matrix of all its parameters is formed: a few hundred.
+FEW = (16, 16)
 
 
 class AbstractMethod(eqx.Module, Generic[State, Map]):
@@ -52,21 +51,11 @@ class AbstractMethod(eqx.Module, Generic[State, Map]):
         """The map that a state stands for."""
 
 
-def identity_of_network(key: Key, points: Points) -> GradientMap:
-    """About the identity, by an ``ICNN``: the family for any dimension."""
+def near_identity(key: Key, points: Points, widths: tuple[int, ...] = (64, 64)) -> GradientMap:
+    """About the identity, by an ``ICNN`` that bends where the source has its points."""
+    # The root mean square of a coordinate.
+    size = float(jnp.sqrt(jnp.mean(points**2)))
     network = ICNN.identity(
-        key, points.shape[1], activation="squareplus", scale=float(_size(points))
+        key, points.shape[1], widths, activation="squareplus", scale=size or 1.0
     )
     return GradientMap(network)
-
-
-def identity_of_pieces(key: Key, points: Points) -> GradientMap:
-    """About the identity, by a ``LogSumExp``: few parameters in low dimension."""
-    size = float(_size(points))
-    soft = LogSumExp.identity(key, points.shape[1], _PIECES, scale=size, temperature=0.5 * size**2)
-    return GradientMap(soft)
-
-
-def _size(points: Points) -> Scalar:
-    """The root mean square of a coordinate."""
-    return jnp.maximum(jnp.sqrt(jnp.mean(points**2)), jnp.finfo(points.dtype).tiny)

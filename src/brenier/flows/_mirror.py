@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from brenier._checks import as_points, check_at_least, check_key, check_positive
 from brenier._types import Array, Float, Int, Key, Points, Scalar
 from brenier.flows._gauss_newton import map_step
-from brenier.flows._method import AbstractMethod, identity_of_pieces
+from brenier.flows._method import FEW, AbstractMethod, near_identity
 from brenier.functionals import KL, AbstractFunctional, ExactScore, Moving
 from brenier.maps import AbstractMap, AffineMap, GradientMap
 from brenier.measures import AbstractMeasure
@@ -140,7 +140,7 @@ class MirrorFlow(AbstractMethod[MirrorState, AbstractMap]):
     Deb25, "Wasserstein mirror gradient flows"; MATH_4 (4.8).
     """
 
-    # Anything, so that what has no gradient is told in words.
+    # Any: what has no gradient is refused below with an error that says so.
     functional: Any = KL(ExactScore())
     step_size: float = eqx.field(static=True, default=0.05)
     steps: int = eqx.field(static=True, default=20)
@@ -162,7 +162,7 @@ class MirrorFlow(AbstractMethod[MirrorState, AbstractMap]):
         check_positive("tolerance", self.tolerance)
 
     def default_initial(self, key: Key, points: Points) -> AbstractMap:
-        return identity_of_pieces(key, points)
+        return near_identity(key, points, FEW)
 
     def init(
         self, source: AbstractMeasure, target: AbstractMeasure, initial: AbstractMap, key: Key

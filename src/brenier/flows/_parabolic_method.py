@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from brenier._checks import check_at_least, check_positive
 from brenier._types import Array, Float, Int, Key, Point, Points, Scalar
 from brenier.flows._gauss_newton import damped_step
-from brenier.flows._method import AbstractMethod, identity_of_pieces
+from brenier.flows._method import FEW, AbstractMethod, near_identity
 from brenier.maps import AbstractMap, GradientMap
 from brenier.measures import AbstractMeasure, require_density
 from brenier.numerics import flatten_parameters, spd_log_det, stochastic_log_det
@@ -89,7 +89,7 @@ class ParabolicMongeAmpere(AbstractMethod[ParabolicState, GradientMap]):
         check_at_least("lanczos", self.lanczos, 1)
 
     def default_initial(self, key: Key, points: Points) -> AbstractMap:
-        return identity_of_pieces(key, points)
+        return near_identity(key, points, FEW)
 
     def init(
         self, source: AbstractMeasure, target: AbstractMeasure, initial: AbstractMap, key: Key

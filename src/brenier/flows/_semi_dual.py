@@ -9,7 +9,7 @@ from jax.typing import ArrayLike
 from brenier._checks import check_at_least, check_points, check_positive
 from brenier._types import Array, Float, Int, Key, Points, Scalar
 from brenier.flows._kronecker_adam import kronecker_adam
-from brenier.flows._method import AbstractMethod, identity_of_network
+from brenier.flows._method import AbstractMethod, near_identity
 from brenier.maps import AbstractMap, GradientMap
 from brenier.measures import AbstractMeasure, Empirical
 from brenier.numerics import conjugate_upper_bound, spd_solve
@@ -93,7 +93,7 @@ class SemiDual(AbstractMethod[SemiDualState, GradientMap]):
         check_at_least("refinements", self.refinements, 0)
 
     def default_initial(self, key: Key, points: Points) -> AbstractMap:
-        return identity_of_network(key, points)
+        return near_identity(key, points)
 
     def init(
         self, source: AbstractMeasure, target: AbstractMeasure, initial: AbstractMap, key: Key

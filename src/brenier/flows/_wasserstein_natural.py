@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from brenier._checks import check_at_least, check_positive
 from brenier._types import Array, Float, Int, Key, Points
 from brenier.flows._gauss_newton import damped_step, jacobian_rows, move
-from brenier.flows._method import AbstractMethod, identity_of_network
+from brenier.flows._method import AbstractMethod, near_identity
 from brenier.functionals import KL, AbstractFunctional, Moving
 from brenier.maps import AbstractMap
 from brenier.measures import AbstractMeasure
@@ -67,7 +67,7 @@ class WassersteinNatural(AbstractMethod[WassersteinState, AbstractMap]):
         check_positive("damping", self.damping)
 
     def default_initial(self, key: Key, points: Points) -> AbstractMap:
-        return identity_of_network(key, points)
+        return near_identity(key, points)
 
     def init(
         self, source: AbstractMeasure, target: AbstractMeasure, initial: AbstractMap, key: Key

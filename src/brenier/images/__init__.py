@@ -1,8 +1,10 @@
-"""Image diffusion models: their networks, their encoders, and how they are trained."""
+"""Image diffusion models: their networks, their encoders, and their training."""
 
-from brenier.images._ddpm import DDPM, HeldOutDenoising, denoising_loss, fit_images, image_model
+from brenier.images._denoising import DDPM, HeldOutDenoising
+from brenier.images._fit import TrainingSettings, fit_images
 from brenier.images._host_network import HostNetwork
-from brenier.images._model import ImageModel, ImageVelocity, bits_per_dimension, dequantisation
+from brenier.images._likelihood import bits_per_dimension
+from brenier.images._model import ImageModel, ImageVelocity, image_model
 from brenier.images._unet import NETWORK_PARTS, UNet, UNetSettings
 
 __all__ = [
@@ -12,11 +14,10 @@ __all__ = [
     "HostNetwork",
     "ImageModel",
     "ImageVelocity",
+    "TrainingSettings",
     "UNet",
     "UNetSettings",
     "bits_per_dimension",
-    "denoising_loss",
-    "dequantisation",
     "fit_images",
     "image_model",
 ]

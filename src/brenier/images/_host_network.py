@@ -1,4 +1,4 @@
-"""Networks of other frameworks as predictors inside JAX."""
+"""Networks of other frameworks (PyTorch, NumPy) inside image models."""
 
 from collections.abc import Callable
 from typing import Any
@@ -12,16 +12,17 @@ from brenier._types import Array, Float, Int, Scalar
 
 
 class HostNetwork(eqx.Module):
-    """Anyone's network as the ``network`` of an ``ImageModel``: called on the host, batch by batch.
+    """A network of any framework as the ``network`` of an ``ImageModel``, called batch by batch.
 
-    Not where derivatives are asked for (likelihoods, Jacobians): the host gives values only.
+    It runs outside of JAX, on the host. Not for likelihoods and Jacobians, which need derivatives:
+    the host gives values only.
 
     Args:
-        function: (signals (n,), images (n, h, w, c), labels (n,) or None) to (n, h, w, c), in
-            NumPy arrays.
+        function: a function of (signals (n,), images (n, h, w, c), labels (n,) or None) to
+            (n, h, w, c), all NumPy arrays.
 
     Raises:
-        ValueError: something that is not callable; where it is called, a value of another shape.
+        ValueError: a function that is not callable; in a call, values of another shape.
 
     >>> import jax.numpy as jnp
     >>> half = HostNetwork(lambda signals, images, labels: 0.5 * images)
@@ -38,7 +39,7 @@ class HostNetwork(eqx.Module):
     def __call__(
         self, signal: Scalar, image: Float[Array, "h w c"], label: Int[Array, ""] | None = None
     ) -> Float[Array, "h w c"]:
-        """The network at one image; vmapped, at all of them by one call."""
+        """The network at one image; under ``vmap``, at all images in one call."""
         out = jax.ShapeDtypeStruct(image.shape, image.dtype)
         given = (jnp.asarray(signal, image.dtype), image, *(() if label is None else (label,)))
         return jax.pure_callback(self._batched, out, *given, vmap_method="expand_dims")

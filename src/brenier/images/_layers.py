@@ -1,9 +1,7 @@
-"""The layers of an image network: one image (height, width, channels) at a time, to be vmapped.
+"""The layers of an image network, each on one image (height, width, channels): vmap for batches.
 
-Channels come last, which is the layout that XLA's convolutions want on a CPU and take on a GPU.
+Channels come last: the layout in which XLA's convolutions are fast on a CPU, and work on a GPU.
 """
-
-from collections.abc import Sequence
 
 import equinox as eqx
 import jax
@@ -12,10 +10,12 @@ import numpy as np
 from numpy.random import Generator
 
 from brenier._types import Array, Float, Key
+from brenier.images._winograd import convolve
 
-# Channels that are normalised together, at least.
+# At least so many channels are normalised together.
 _GROUP = 8
-_NO_VARIANCE = 1e-5
+# Added to each variance, so that a constant image can be normalised.
+_LEAST_VARIANCE = 1e-5
 
 
 class Convolution(eqx.Module):
@@ -41,12 +41,8 @@ class Convolution(eqx.Module):
         return cls(_normal(random, shape, deviation), _full(channels[1], 0.0), stride)
 
     def __call__(self, x: Float[Array, "_ _ _"]) -> Float[Array, "_ _ _"]:
-        kernel = self.kernel.astype(x.dtype)
-        if self.stride == 1 and _is_cheaper_by_fours(kernel.shape, x.shape[1]):
-            out = _convolved_by_fours(x, kernel)
-        else:
-            out = _convolved(x, kernel, self.stride)
-        return out + self.bias.astype(x.dtype)
+        convolved = convolve(x, self.kernel.astype(x.dtype), self.stride)
+        return convolved + self.bias.astype(x.dtype)
 
 
 class Dense(eqx.Module):
@@ -88,26 +84,29 @@ class GroupNorm(eqx.Module):
         if modulation is not None:
             more = 1.0 + modulation[0]
             scale, shift = scale * more, shift * more + modulation[1]
+        # Row g is 1 on the channels of group g and 0 elsewhere.
         members = np.repeat(np.eye(self.groups), len(scale) // self.groups, axis=1).astype(x.dtype)
         mean = self._shared(x)
         spread = jnp.repeat(mean, len(scale) // self.groups)
-        inverse = jax.lax.rsqrt(self._shared(jnp.square(x - spread)) + _NO_VARIANCE)
-        # Sums over the groups, of which one counts: XLA writes sums out. A product it would form
-        # again at each pixel, out of so many arrays that the loop is not vectorised.
+        inverse = jax.lax.rsqrt(self._shared(jnp.square(x - spread)) + _LEAST_VARIANCE)
+        # The statistics of a channel's group, picked by a sum over all groups in which the other
+        # terms are 0. XLA stores the result of a sum. Without one it would fuse these products into
+        # the loop over pixels, with too many arrays for that loop to be vectorised.
         factor = jnp.sum(members * inverse[:, None] * scale, axis=0)
         offset = jnp.sum(members * (shift - (mean * inverse)[:, None] * scale), axis=0)
         return x * factor + offset
 
     def _shared(self, x: Float[Array, "h w c"]) -> Float[Array, " g"]:
         """The mean over pixels and over the channels of each group."""
-        # Over pixels first, channel by channel: along the layout, and nothing else to write.
+        # Over pixels first, for each channel: this reads memory in order, without an intermediate.
         return jnp.mean(x, axis=(0, 1)).reshape(self.groups, -1).mean(axis=1)
 
 
 class ResidualBlock(eqx.Module):
     """x + conv(drop(silu(norm(conv(silu(norm(x)))) (1 + s) + b))), (s, b) linear in the condition.
 
-    The last convolution starts at zero: a new block is the identity (or its one-pixel convolution).
+    Where the number of channels changes, the first x goes through a dense layer, pixel by pixel.
+    The last convolution starts at zero, so that a new block is x, or that dense layer.
     """
 
     first_norm: GroupNorm
@@ -122,7 +121,7 @@ class ResidualBlock(eqx.Module):
     def random(
         cls, random: Generator, channels: tuple[int, int], condition: int, dropout: float
     ) -> "ResidualBlock":
-        """From ``channels[0]`` to ``channels[1]`` channels, under a condition of that length."""
+        """From ``channels[0]`` to ``channels[1]`` channels, given a condition of that length."""
         inputs, outputs = channels
         return cls(
             GroupNorm.ones(inputs),
@@ -156,7 +155,7 @@ class Attention(eqx.Module):
 
     @classmethod
     def random(cls, random: Generator, channels: int, heads: int) -> "Attention":
-        """``heads`` divides ``channels``."""
+        """A layer for images of so many channels, which ``heads`` divides."""
         return cls(
             GroupNorm.ones(channels),
             Dense.random(random, (channels, 3 * channels)),
@@ -173,79 +172,8 @@ class Attention(eqx.Module):
         return x + self.output(mixed.reshape(height, width, channels))
 
 
-def _convolved(
-    x: Float[Array, "h w i"], kernel: Float[Array, "k l i o"], stride: int = 1
-) -> Float[Array, "_ _ o"]:
-    # Same padding for every size: a convolution by 2 starts at the first pixel, as diffusers'.
-    sides = [(side // 2, side // 2) for side in kernel.shape[:2]]
-    return jax.lax.conv_general_dilated(
-        x[None], kernel, (stride, stride), sides, dimension_numbers=("NHWC", "HWIO", "NHWC")
-    )[0]
-
-
-# Winograd's F(4, 3): four outputs of a filter of length 3 by 6 products, not 12, as
-# OUT ((KERNEL g) * (IN x)); Lavin & Gray (2016). It costs about a digit of float32.
-_FOURS_IN = np.array(
-    [
-        [4.0, 0, -5, 0, 1, 0],
-        [0, -4, -4, 1, 1, 0],
-        [0, 4, -4, -1, 1, 0],
-        [0, -2, -1, 2, 1, 0],
-        [0, 2, -1, -2, 1, 0],
-        [0, 4, 0, -5, 0, 1],
-    ]
-)
-_FOURS_KERNEL = (
-    np.array([[6, 0, 0], [-4, -4, -4], [-4, 4, -4], [1, 2, 4], [1, -2, 4], [0, 0, 24]]) / 24
-)
-_FOURS_OUT = np.array(
-    [[1.0, 1, 1, 1, 1, 0], [0, 1, -1, 2, -2, 0], [0, 1, 1, 4, 4, 0], [0, 1, -1, 8, -8, 1]]
-)
-
-
-def _is_cheaper_by_fours(kernel: tuple[int, ...], width: int) -> bool:
-    """On a CPU: other convolutions choose for themselves. Small ones are not worth compiling."""
-    return (
-        jax.default_backend() == "cpu" and kernel[0] == 3 and min(kernel[2:]) >= 16 and width >= 12
-    )
-
-
-@jax.custom_jvp
-def _convolved_by_fours(
-    x: Float[Array, "h w i"], kernel: Float[Array, "3 3 i o"]
-) -> Float[Array, "h w o"]:
-    """``_convolved`` with half its products: by F(4, 3) along rows, as it is along columns.
-
-    Where derivatives are wanted it is ``_convolved``, whose derivatives take as long and compile
-    in half the time.
-    """
-    height, width, _ = x.shape
-    blocks = -(-width // 4)
-    padded = jnp.pad(x, ((0, 0), (1, 1 + 4 * blocks - width), (0, 0)))
-    inputs = [padded[:, k : k + 4 * blocks - 3 : 4] for k in range(6)]
-    kernels = jnp.einsum("ps,rsio->prio", jnp.asarray(_FOURS_KERNEL, x.dtype), kernel)
-    products = [
-        _convolved(_combined(row, inputs), kernels[p][:, None]) for p, row in enumerate(_FOURS_IN)
-    ]
-    out = jnp.stack([_combined(row, products) for row in _FOURS_OUT], axis=2)
-    return out.reshape(height, 4 * blocks, -1)[:, :width]
-
-
-@_convolved_by_fours.defjvp
-def _(primals, tangents):
-    return jax.jvp(_convolved, primals, tangents)
-
-
-def _combined(weights: Float[np.ndarray, " k"], terms: Sequence[Array]) -> Array:
-    """Σ w_k x_k over the weights that are not 0."""
-    return sum(
-        (float(w) * term for w, term in zip(weights, terms, strict=True) if w),
-        start=jnp.zeros((), terms[0].dtype),
-    )
-
-
 def upsampled(x: Float[Array, "_ _ c"]) -> Float[Array, "_ _ c"]:
-    """Every pixel four times."""
+    """The image at twice the height and width: every pixel becomes a square of four."""
     return jnp.repeat(jnp.repeat(x, 2, axis=0), 2, axis=1)
 
 
@@ -257,7 +185,7 @@ def wave_features(value: Float[Array, ""], count: int) -> Float[Array, " count"]
 
 
 def _normal(random: Generator, shape: tuple[int, ...], deviation: float) -> Array:
-    """Drawn by NumPy: in JAX each of dozens of shapes would be compiled."""
+    """Normal weights, drawn by NumPy: JAX would compile a program for each of dozens of shapes."""
     return jnp.asarray((deviation * random.normal(size=shape)).astype(np.float32))
 
 

@@ -1,4 +1,4 @@
-"""An image diffusion model: a network with what it takes to encode and decode by it."""
+"""An image diffusion model: a network, and the encoders and decoders that it makes."""
 
 from collections.abc import Callable
 from typing import Any, ClassVar, Literal
@@ -8,25 +8,20 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from brenier._checks import check_at_least, check_key, check_points
-from brenier._types import Array, BatchLike, Float, Int, Key, Point, Scalar, Weights
-from brenier.measures import StandardNormal
-from brenier.numerics import on_all_cores
+from brenier._checks import check_at_least
+from brenier._types import Array, Float, Int, Point, Scalar
+from brenier.maps import AbstractMap
 from brenier.velocities import (
     DDIM,
     AbstractDiffusionVelocity,
     AbstractSchedule,
-    AbstractVelocity,
     FlowMap,
     HyperbolicClock,
-    integration_floats,
 )
 
-# Maps start at this share of the schedule: the first of a DDPM's 1000 steps. Nearer to a = 1 a
-# network was not trained, and images have no density.
+# Maps start at this share of the schedule: the first of a DDPM's 1000 steps. Nearer to a = 1
+# networks are not trained, and images have no density.
 _FIRST = 1e-3
-# Of the rule for the trace along a path.
-_NODES = 32
 
 
 class ImageModel(eqx.Module):
@@ -39,17 +34,19 @@ class ImageModel(eqx.Module):
     Not for points that are no image: ``NoiseVelocity`` takes any predictor at a point.
 
     Args:
-        network: (a, image (h, w, c), label or None) to (h, w, c), in JAX: a ``UNet``, or anyone's.
-        shape: (h, w, c).
+        network: a function of (a, image (h, w, c), label or None) to (h, w, c), in JAX: a ``UNet``,
+            or any other.
+        shape: (h, w, c) of the images.
         prediction: what the network predicts, "epsilon" or "v".
-        schedule: a(t); it says where maps begin and end.
-        levels: grey levels of the images (256; 17 for scikit-learn's digits): the unit of the
-            likelihood's bits.
-        classes: number of labels; 0 for none.
-        label: under which it predicts; None for none. ``with_label`` gives the model at another.
+        schedule: a(t); maps begin and end at its first and last levels.
+        levels: grey levels of the images (256 for bytes, 17 for scikit-learn's digits), by which
+            ``bits_per_dimension`` counts.
+        classes: number of labels; 0 for a model without labels.
+        label: the label that predictions are conditioned on, or None; see ``with_label``.
 
     Raises:
-        ValueError: a shape, prediction, count or label that cannot be.
+        ValueError: a network that is not callable, an impossible shape, prediction or count, or a
+            schedule without a last time.
 
     >>> import jax.numpy as jnp
     >>> from brenier.velocities import LinearSchedule
@@ -88,7 +85,7 @@ class ImageModel(eqx.Module):
         return int(np.prod(self.shape))
 
     def with_label(self, label: int | Int[Array, ""] | None) -> "ImageModel":
-        """The same model, predicting under another label (None: under none).
+        """The same model, conditioned on another label, or on none.
 
         Raises:
             ValueError: a label that the model does not have.
@@ -116,7 +113,7 @@ class ImageModel(eqx.Module):
         return signal * found + jnp.sqrt(1.0 - signal**2) * x
 
     def predicted(self, signal: Scalar, x: Point) -> Point:
-        """What the network says, ε or v, at one point (d,)."""
+        """The network's own prediction, ε or v, at one point (d,)."""
         image = x.reshape(self.shape)
         return self.network(signal, image, self.label).reshape(-1).astype(x.dtype)
 
@@ -135,15 +132,15 @@ class ImageModel(eqx.Module):
         return self.signal(jnp.ones(()))
 
     def encoder(self, *, tolerance: float = 1e-6) -> FlowMap:
-        """Images to codes along the probability flow, adaptively; its ``inverse()`` decodes.
+        """Images to codes along the probability flow, in adaptive steps; ``inverse()`` decodes.
 
-        Keeps to tolerances below about 1e-5 in float64 only: hand in float64 images.
+        Tolerances below about 1e-5 need float64 images.
         """
         clock = HyperbolicClock(ImageVelocity(self))
         return FlowMap(clock, jnp.arctanh(self.start), jnp.arctanh(self.stop), tolerance=tolerance)
 
     def ddim_encoder(self, steps: int = 50) -> DDIM:
-        """Images to codes in ``steps`` DDIM steps, equal in the schedule's time."""
+        """Images to codes in ``steps`` DDIM steps, equally long in the schedule's time."""
         return DDIM(self, self._levels(steps), self.dimension)
 
     def ddim_decoder(self, steps: int = 50) -> DDIM:
@@ -200,84 +197,21 @@ class ImageVelocity(AbstractDiffusionVelocity):
         return (x - found / spread) / time
 
 
-def bits_per_dimension(
-    model: ImageModel,
-    points: BatchLike,
-    *,
-    key: Key,
-    probes: int | None = None,
-    tolerance: float = 1e-4,
-) -> Weights:
-    """−log₂ of the model's probability of each image, per dimension: a bound over the grey levels.
-
-    (log(levels − 1) − log 2 − log ρ(x + u) / d) / log 2 with u uniform over one grey level, above
-    the bits of the discrete image on average (Theis et al. 2016). log ρ is the code's plus
-    ∫ tr Dv along the path (MATH_3 (3.6)), by a Chebyshev rule of 32 nodes in a hyperbolic clock,
-    in which the trace is smooth: a small part of the work of integrating it beside the point, as
-    ``log_likelihood`` does. The trace is exact without ``probes``, Hutchinson's estimate with so
-    many.
-
-    Not for a model that was trained on images without such noise: their density is not bounded.
-
-    Args:
-        model: whose density.
-        points: images (n, d) in [-1, 1], without noise.
-        key: of the noise and of the probes.
-        probes: None for d up to a hundred or so.
-        tolerance: of the integration.
-
-    Returns:
-        (n,) bits per dimension.
+def image_model(map: AbstractMap) -> ImageModel:
+    """The model inside an encoder or decoder that ``ImageModel.encoder`` made.
 
     Raises:
-        ValueError: bad points or counts; a point whose integration fails.
+        ValueError: another map.
 
-    >>> import jax, jax.numpy as jnp
     >>> from brenier.velocities import LinearSchedule
-    >>> normal = ImageModel(lambda a, image, label: jnp.sqrt(1 - a**2) * image, (1, 1, 1),
-    ...                     "epsilon", LinearSchedule())
-    >>> bits = bits_per_dimension(normal, jnp.zeros((1, 1)), key=jax.random.key(0))
-    >>> round(float(bits[0]), 2)
-    8.32
+    >>> model = ImageModel(lambda a, image, label: image, (1, 1, 1), "v", LinearSchedule())
+    >>> image_model(model.encoder().inverse()).shape
+    (1, 1, 1)
     """
-    noise_key, probe_key = jax.random.split(check_key("key", key))
-    x = jnp.asarray(check_points("points", points, dimension=model.dimension))
-    x = x + dequantisation(model.levels, noise_key, x)
-    flow = model.encoder(tolerance=tolerance)
-    nodes, weights = _chebyshev_rule(float(flow.start), float(flow.stop))
-    path = flow.path(x, np.append(nodes, float(flow.stop)))
-    frame = jnp.eye(model.dimension, dtype=x.dtype)
-    if probes is not None:
-        check_at_least("probes", probes, 1)
-        frame = jax.random.rademacher(probe_key, (probes, model.dimension), x.dtype)
-    scale = 1.0 if probes is None else 1.0 / probes
-    times = jnp.broadcast_to(jnp.asarray(nodes, x.dtype), path.shape[:1] + nodes.shape)
-    packed = jnp.concatenate([path[:, :-1], times[..., None]], axis=-1)
-    floats = integration_floats(model.dimension) * len(frame)
-    traces = scale * on_all_cores(eqx.Partial(_trace, flow.velocity, frame), packed, floats=floats)
-    volume = traces @ jnp.asarray(weights, x.dtype)
-    log_density = StandardNormal(model.dimension).log_density(path[:, -1]) + volume
-    nats = jnp.log(0.5 * (model.levels - 1)) - log_density / model.dimension
-    return nats / jnp.log(2.0)
-
-
-def _chebyshev_rule(start: float, stop: float) -> tuple[np.ndarray, np.ndarray]:
-    """Nodes in order from ``start`` to ``stop``, and weights, of Fejér's first rule."""
-    angles = (np.arange(_NODES) + 0.5) * np.pi / _NODES
-    orders = np.arange(1, _NODES // 2 + 1)[:, None]
-    sums = np.sum(np.cos(2.0 * orders * angles) / (4.0 * orders**2 - 1.0), axis=0)
-    half = 0.5 * (stop - start)
-    return start + half * (1.0 - np.cos(angles)), half * 2.0 / _NODES * (1.0 - 2.0 * sums)
-
-
-def _trace(
-    velocity: AbstractVelocity, frame: Float[Array, "m d"], packed: Float[Array, " _"]
-) -> Scalar:
-    """Σ_m ⟨u_m, Dv u_m⟩ at a point and its time, the last entry."""
-    _, push = jax.linearize(lambda y: velocity.at(packed[-1], y), packed[:-1])
-    return jnp.sum(frame * jax.vmap(push)(frame))
-
-
-def dequantisation(levels: int, key: Key, x: Float[Array, "n d"]) -> Float[Array, "n d"]:
-    """Noise uniform over one grey level of images in [-1, 1]."""
-    return (2.0 * jax.random.uniform(key, x.shape, x.dtype) - 1.0) / (levels - 1)
+    if (
+        isinstance(map, FlowMap)
+        and isinstance(map.velocity, HyperbolicClock)
+        and isinstance(map.velocity.velocity, ImageVelocity)
+    ):
+        return map.velocity.velocity.model
+    raise ValueError(f"initial: got {type(map).__name__}; wants the encoder of an ImageModel.")

@@ -1,4 +1,4 @@
-"""The network of an image diffusion: a U-Net told the noise level, and the class if any."""
+"""The U-Net of an image diffusion model, conditioned on the noise level and on a label."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -20,27 +20,45 @@ from brenier.images._layers import (
     wave_features,
 )
 
-# The noise level enters as 1000 steps would: the range that the frequencies of the waves cover.
+# The noise level is scaled to [0, 1000], like the step numbers of a DDPM: the frequencies of
+# ``wave_features`` are made for that range.
 _STEPS = 1000.0
 _SIDES = (8, 256)
 
 
 @dataclass(frozen=True)
 class UNetSettings:
-    """What a ``UNet`` is built from; the arguments of ``UNet.random``."""
+    """The architecture of a ``UNet``.
 
-    shape: tuple[int, int, int]
+    Args:
+        shape: (height, width, channels) of the images; sides of 8 to 256 pixels that can be halved
+            ``len(multipliers) - 1`` times.
+        width: channels at full resolution.
+        multipliers: of the width, one for each resolution, finest first.
+        blocks: residual blocks at each resolution (one more on the way up).
+        attention: heights of the resolutions that have self-attention.
+        heads: number of attention heads; divides the channels of every resolution.
+        dropout: probability that an activation is set to 0 in training.
+        classes: number of labels; 0 for none. One more, ``classes``, means "no label".
+    """
+
+    shape: tuple[int, int, int] = (8, 8, 1)
     width: int = 32
-    multipliers: tuple[int, ...] = (1, 2)
+    multipliers: Sequence[int] = (1, 2)
     blocks: int = 1
-    attention: tuple[int, ...] = ()
+    attention: Sequence[int] = ()
     heads: int = 1
     dropout: float = 0.0
     classes: int = 0
 
+    def __post_init__(self):
+        # JAX hashes the settings of a network, and lists have no hash.
+        for name in ("multipliers", "attention"):
+            object.__setattr__(self, name, tuple(getattr(self, name)))
+
 
 class UNetStep(eqx.Module):
-    """A residual block, with attention behind it where the resolution has it."""
+    """A residual block, followed by self-attention at the resolutions that have it."""
 
     block: ResidualBlock
     attention: Attention | None
@@ -53,18 +71,19 @@ class UNetStep(eqx.Module):
 
 
 class UNet(eqx.Module):
-    """A U-Net f(a, x, label) on images (h, w, c): what it predicts is for ``ImageModel`` to say.
+    """A U-Net f(a, x, label) from images (h, w, c) to images, the network of an ``ImageModel``.
 
-    Down through resolutions, residual blocks at each, halved by a strided convolution between them;
-    up again with every activation of the way down beside; self-attention at the resolutions asked
-    for, and in the middle. The noise level enters as waves of 1000 (2/π) arccos a: the same for
-    every schedule. Ho, Jain & Abbeel (2020); scale and shift by the condition from Dhariwal &
-    Nichol (2021), whose models KRCO22 uses.
+    On the way down, residual blocks at each resolution, and a convolution of stride 2 to the next.
+    On the way up, each block is also given the activation of the way down at its place. There is
+    self-attention at the resolutions of ``settings.attention`` and in the middle. The noise level
+    a enters as sines and cosines of 1000 (2/π) arccos a, the same for every schedule. Ho, Jain &
+    Abbeel (2020); the condition scales and shifts as in Dhariwal & Nichol (2021), whose models
+    KRCO22 uses.
 
-    Not for points that are no image: a ``maps.ResidualNetwork`` is cheaper there.
+    Not for points that are not images: a ``maps.ResidualNetwork`` is cheaper there.
 
     >>> import jax
-    >>> net = UNet.random(jax.random.key(0), (8, 8, 1), width=8, multipliers=(1,))
+    >>> net = UNet.random(jax.random.key(0), UNetSettings((8, 8, 1), width=8, multipliers=(1,)))
     >>> net(jax.numpy.array(0.5), jax.numpy.zeros((8, 8, 1))).shape
     (8, 8, 1)
     """
@@ -82,52 +101,28 @@ class UNet(eqx.Module):
     settings: UNetSettings = eqx.field(static=True)
 
     @classmethod
-    def random(
-        cls,
-        key: Key,
-        shape: tuple[int, int, int],
-        *,
-        width: int = 32,
-        multipliers: Sequence[int] = (1, 2),
-        blocks: int = 1,
-        attention: Sequence[int] = (),
-        heads: int = 1,
-        dropout: float = 0.0,
-        classes: int = 0,
-    ) -> "UNet":
+    def random(cls, key: Key, settings: UNetSettings) -> "UNet":
         """An untrained network, whose output is 0; not inside ``jit``.
 
         Args:
-            key: of its weights.
-            shape: (height, width, channels); sides of 8 to 256 pixels that can be halved
-                ``len(multipliers) - 1`` times.
-            width: channels at full resolution.
-            multipliers: of the width, one a resolution, finest first.
-            blocks: residual blocks a resolution (one more on the way up).
-            attention: heights of the resolutions with self-attention.
-            heads: of the attention; divides the channels where there is one.
-            dropout: share of activations set to 0 in training.
-            classes: number of labels; 0 for none. One more, ``classes``, means "no label".
+            key: draws the weights.
+            settings: its architecture.
 
         Raises:
             ValueError: settings that do not go together; the first is named.
         """
-        settings = _checked(
-            UNetSettings(
-                shape, width, tuple(multipliers), blocks, tuple(attention), heads, dropout, classes
-            )
-        )
+        _check(settings)
         random = np.random.default_rng(np.asarray(jax.random.key_data(key)).ravel())
+        width, colours, classes = settings.width, settings.shape[2], settings.classes
         condition = 4 * width
         sizes = [width * m for m in settings.multipliers]
-        heights = [shape[0] >> level for level in range(len(sizes))]
+        heights = [settings.shape[0] >> level for level in range(len(sizes))]
 
         def step(channels: tuple[int, int], height: int, middle: bool = False) -> UNetStep:
-            block = ResidualBlock.random(random, channels, condition, dropout)
-            attentive = middle or height in settings.attention
-            return UNetStep(
-                block, Attention.random(random, channels[1], heads) if attentive else None
-            )
+            block = ResidualBlock.random(random, channels, condition, settings.dropout)
+            if not middle and height not in settings.attention:
+                return UNetStep(block, None)
+            return UNetStep(block, Attention.random(random, channels[1], settings.heads))
 
         embedding = (
             Dense.random(random, (width, condition)),
@@ -135,11 +130,11 @@ class UNet(eqx.Module):
         )
         table = random.normal(size=(classes + 1, condition)).astype(np.float32)
         labels = jnp.asarray(table) if classes else None
-        stem = Convolution.random(random, (shape[2], width))
+        stem = Convolution.random(random, (colours, width))
         down, halving, skips, now = [], [], [width], width
         for level, (size, height) in enumerate(zip(sizes, heights, strict=True)):
             steps = []
-            for _ in range(blocks):
+            for _ in range(settings.blocks):
                 steps.append(step((now, size), height))
                 now = size
                 skips.append(now)
@@ -151,7 +146,7 @@ class UNet(eqx.Module):
         up, doubling = [], []
         for size, height in zip(reversed(sizes), reversed(heights), strict=True):
             steps = []
-            for _ in range(blocks + 1):
+            for _ in range(settings.blocks + 1):
                 steps.append(step((now + skips.pop(), size), height))
                 now = size
             up.append(tuple(steps))
@@ -167,7 +162,7 @@ class UNet(eqx.Module):
             tuple(up),
             tuple(doubling),
             GroupNorm.ones(now),
-            Convolution.random(random, (now, shape[2]), scale=0.0),
+            Convolution.random(random, (now, colours), scale=0.0),
             settings,
         )
 
@@ -179,13 +174,13 @@ class UNet(eqx.Module):
         *,
         key: Key | None = None,
     ) -> Float[Array, "h w c"]:
-        """f(a, x, label) at one image; with a key, dropout is on.
+        """f(a, x, label) at one image.
 
         Args:
             signal: a in [0, 1].
-            image: as ``settings.shape``.
+            image: of shape ``settings.shape``.
             label: below ``classes``, or ``classes`` (or None) for none.
-            key: of the dropout.
+            key: draws the dropout; None, outside training, for no dropout.
         """
         condition = self._condition(jnp.asarray(signal, image.dtype), label)
         keys = _keys(key)
@@ -209,7 +204,7 @@ class UNet(eqx.Module):
         return self.head(jax.nn.silu(self.norm(hidden)))
 
     def _condition(self, signal: Scalar, label: Int[Array, ""] | None) -> Float[Array, " e"]:
-        # arctan2 keeps its digits, and its derivative, at both ends; arccos does neither.
+        # arccos a, by arctan2: that and its derivative are accurate at both ends of [0, 1].
         angle = jnp.arctan2(jnp.sqrt(jnp.maximum(1.0 - signal**2, 0.0)), signal)
         waves = wave_features(_STEPS * angle / (0.5 * jnp.pi), self.settings.width)
         first, second = self.embedding
@@ -220,7 +215,7 @@ class UNet(eqx.Module):
         return condition + self.labels.astype(condition.dtype)[chosen]
 
 
-# What a network is made of besides arrays: the closed list that files may name.
+# The classes that a network is made of, besides arrays: files may name these and no others.
 NETWORK_PARTS = (
     Attention,
     Convolution,
@@ -243,7 +238,7 @@ def _keys(key: Key | None) -> Iterator[Key | None]:
             yield now
 
 
-def _checked(settings: UNetSettings) -> UNetSettings:
+def _check(settings: UNetSettings) -> None:
     shape, sizes = settings.shape, settings.multipliers
     if len(shape) != 3 or not all(_SIDES[0] <= s <= _SIDES[1] for s in shape[:2]) or shape[2] < 1:
         raise ValueError(
@@ -279,4 +274,3 @@ def _checked(settings: UNetSettings) -> UNetSettings:
         )
     if not 0.0 <= settings.dropout < 1.0:
         raise ValueError(f"dropout: got {settings.dropout}; wants a number in [0, 1).")
-    return settings

@@ -17,12 +17,13 @@ _PREDICTIONS = {"epsilon": "epsilon", "v_prediction": "v"}
 def load_diffusers(folder: str | os.PathLike[str]) -> ImageModel:
     """The ``UNet2DModel`` in a folder, with the DDPM or DDIM scheduler beside it, as a model.
 
-    The folder is a pipeline's (``unet/`` and ``scheduler/`` in it), or holds ``config.json``
-    and ``scheduler_config.json`` itself. The network runs in PyTorch, called from JAX batch by
-    batch: encoders, decoders and DDIM work, derivatives (likelihoods, Jacobians) do not.
+    The folder is that of a pipeline, with ``unet/`` and ``scheduler/`` in it, or holds
+    ``config.json`` and ``scheduler_config.json`` itself. The network runs in PyTorch, called from
+    JAX batch by batch. Encoders, decoders and DDIM work; likelihoods and Jacobians, which need
+    derivatives, do not.
 
-    Its 1000 discrete levels are read between by interpolation. Only weights in safetensors are
-    loaded: nothing in the folder can run code.
+    The 1000 discrete noise levels of the scheduler become continuous by interpolation. Only weights
+    in safetensors are loaded: nothing in the folder can run code.
 
     Raises:
         ValueError: the extra is not installed, no such folder, a network that is not a
@@ -53,7 +54,7 @@ def load_diffusers(folder: str | os.PathLike[str]) -> ImageModel:
     network = diffusers.UNet2DModel.from_pretrained(network_home, use_safetensors=True).eval()
 
     def evaluate(at: np.ndarray, images: np.ndarray, labels: np.ndarray | None) -> np.ndarray:
-        # Signals fall along the table; np.interp wants them rising.
+        # The signals decrease along the table; np.interp wants them increasing.
         steps = np.interp(at, signals[::-1], np.arange(len(signals))[::-1])
         batch = torch.from_numpy(np.array(images.transpose(0, 3, 1, 2), np.float32, order="C"))
         classes = None if labels is None else torch.from_numpy(np.array(labels, np.int64))
@@ -75,7 +76,7 @@ def load_diffusers(folder: str | os.PathLike[str]) -> ImageModel:
 
 
 def _schedule(home: Path, plan: dict[str, Any]) -> tuple[AbstractSchedule, np.ndarray]:
-    """The schedule in continuous time, and the table √ᾱ of the discrete one."""
+    """The schedule in continuous time, and the table √ᾱ of the discrete schedule."""
     count, kind = plan.get("num_train_timesteps", 1000), plan.get("beta_schedule", "linear")
     first, last = plan.get("beta_start", 1e-4), plan.get("beta_end", 0.02)
     if kind == "linear":

@@ -27,17 +27,17 @@ _CONFIG, _WEIGHTS = "config.json", "weights.safetensors"
 def save_model(
     folder: str | os.PathLike[str], model: ImageModel, about: Mapping[str, Any] | None = None
 ) -> None:
-    """Write ``weights.safetensors`` and ``config.json`` to a folder, made where it is missing.
+    """Write a model to a folder, which is made where it is missing.
 
-    The weights are those of the model's ``UNet``, named by their place in it; the configuration is
-    the rest, and whatever ``about`` (plain JSON) says of the training.
+    ``weights.safetensors`` gets the weights of the model's ``UNet``, named by their place in it;
+    ``config.json`` the rest of the model, and ``about`` (plain JSON, on its training).
 
     Raises:
         ValueError: another network than a ``UNet``, or a folder that is a file.
 
     >>> import tempfile
     >>> from brenier.velocities import CosineSchedule
-    >>> net = UNet.random(jax.random.key(0), (8, 8, 1), width=2, multipliers=(1,))
+    >>> net = UNet.random(jax.random.key(0), UNetSettings(width=2, multipliers=(1,)))
     >>> folder = tempfile.mkdtemp()
     >>> save_model(folder, ImageModel(net, (8, 8, 1), "v", CosineSchedule()))
     >>> load_model(folder).dimension
@@ -77,7 +77,7 @@ def load_model(folder: str | os.PathLike[str]) -> ImageModel:
 
     Raises:
         ValueError: no such folder, one of another format or a newer version, damaged weights, or
-            weights that are not those of the configuration.
+            weights that do not fit the configuration.
     """
     from safetensors import SafetensorError
     from safetensors.numpy import load
@@ -86,8 +86,10 @@ def load_model(folder: str | os.PathLike[str]) -> ImageModel:
     config = read_model_config(home)
     try:
         height, width, channels = config["network"]["shape"]
-        settings = {key: config["network"][key] for key in _SETTINGS}
-        skeleton = UNet.random(jax.random.key(0), (height, width, channels), **settings)
+        settings = {name: config["network"][name] for name in _SETTINGS}
+        skeleton = UNet.random(
+            jax.random.key(0), UNetSettings((height, width, channels), **settings)
+        )
         schedule = decode(config["schedule"], [], "schedule", str(config.get("brenier_version")))
         shape, classes, levels = tuple(config["shape"]), config["classes"], config["levels"]
         prediction = config["prediction"]
@@ -124,7 +126,7 @@ def load_model(folder: str | os.PathLike[str]) -> ImageModel:
 
 
 def read_model_config(folder: str | os.PathLike[str]) -> dict[str, Any]:
-    """What a model folder says of itself: shape, prediction, classes, schedule, network, about.
+    """The configuration in a model folder: shape, prediction, classes, schedule, network, about.
 
     Raises:
         ValueError: no such folder, not a model folder, or one of a newer version.
@@ -155,10 +157,10 @@ def read_model_config(folder: str | os.PathLike[str]) -> dict[str, Any]:
 
 
 def check_model_folder(folder: str | os.PathLike[str]) -> None:
-    """Raise, before any work, where a model cannot be written: a file, or a folder of others.
+    """Raise, before any work, where a model cannot be written.
 
     Raises:
-        ValueError: as said.
+        ValueError: a file, or a folder with the configuration of another format.
     """
     home = Path(folder)
     if home.exists() and not home.is_dir():
@@ -168,6 +170,6 @@ def check_model_folder(folder: str | os.PathLike[str]) -> None:
 
 
 def _named(network: UNet) -> dict[str, Any]:
-    """Its arrays by their places, as in ``down.0.0.block.first.kernel``."""
+    """The arrays of a network by their place in it, as in ``down.0.0.block.first.kernel``."""
     leaves = jax.tree_util.tree_leaves_with_path(network)
     return {jax.tree_util.keystr(path, simple=True, separator="."): leaf for path, leaf in leaves}

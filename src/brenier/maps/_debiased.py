@@ -1,4 +1,4 @@
-"""The entropic map with its first-order bias taken back."""
+"""The entropic map without its first-order bias."""
 
 from typing import ClassVar
 
@@ -13,9 +13,10 @@ from brenier.measures import AbstractMeasure, require_density
 class DebiasedMap(AbstractMap):
     """T = ∇φ + (ε/2)∇f, e^{−f} the source: Sinkhorn's map to second order in ε (MATH_4 (4.6)).
 
-    A gradient field, but of a convex function only where D²φ + (ε/2)D²f ≥ 0: between the modes of
-    a source f bends down, so optimality is to be audited and there is no inverse. For a Gaussian
-    source f is quadratic, and ``flows.sample_sinkhorn_flow`` gives a ``GradientMap`` instead.
+    A gradient field, but of a convex function only where D²φ + (ε/2)D²f ≥ 0. Between the modes of
+    a source f is concave, so that optimality has to be audited and there is no inverse. Not for a
+    Gaussian source: f is then quadratic, and ``flows.sample_sinkhorn_flow`` gives a
+    ``GradientMap``.
 
     Args:
         entropic: ∇φ.

@@ -1,4 +1,4 @@
-"""The map of an entropic plan, at any point."""
+"""The map of an entropic plan between clouds, at any point."""
 
 from typing import ClassVar
 

@@ -11,7 +11,7 @@ from brenier.maps._base import AbstractMap
 from brenier.numerics import spd_solve
 from brenier.potentials import AbstractPotential, conjugate_points, expansion
 
-# On ‖y − ∇φ(x)‖ / (1 + ‖y‖).
+# Of the conjugate's solver, on ‖y − ∇φ(x)‖ / (1 + ‖y‖).
 _TOLERANCE = 1e-12
 
 
@@ -45,8 +45,8 @@ class ConjugateMap(AbstractMap):
 
     Solved by ``numerics.conjugate`` to a residual ‖y − ∇φ(x)‖ of 1e-12 (1 + ‖y‖), and
     differentiated by the implicit function theorem, D∇φ*(y) = (D²φ(x))⁻¹ at x = ∇φ*(y), to every
-    order, in y and in the parameters of φ. Not for a φ with kinks (``MaxAffine``), nor for y out of
-    reach of ∇φ where φ is not strongly convex: the result is then the best point found.
+    order, in y and in the parameters of φ. Not for a φ with kinks (``MaxAffine``), nor, where φ is
+    not strongly convex, for y outside of the range of ∇φ: the result is then the best point found.
 
     >>> import jax.numpy as jnp
     >>> from brenier.potentials import Quadratic

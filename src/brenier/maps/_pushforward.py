@@ -8,6 +8,8 @@ from brenier.maps._base import AbstractMap, over_jacobians
 from brenier.measures import AbstractMeasure, require_density
 from brenier.numerics import spd_solve
 
+# Up to this dimension derivatives are taken forwards: two tangents cost less than one reverse sweep
+# through second derivatives, eight cost more.
 _FORWARD = 3
 
 
@@ -68,7 +70,6 @@ class Pushforward(AbstractMeasure):
         return self.source.point_log_density(x) - self.map.point_log_det(x)
 
     def _score_at(self, x: Point) -> Point:
-        # Two tangents cost less than one reverse sweep through second derivatives, eight cost more.
         derivative = jax.jacfwd if self.dimension <= _FORWARD else jax.grad
         gradient = derivative(self._log_density_at)(x)
         jacobian = self.map.point_jacobian(x)

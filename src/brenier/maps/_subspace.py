@@ -1,4 +1,4 @@
-"""A map along a few directions of a space, and a translation across them."""
+"""A map of a subspace, with a translation orthogonal to it."""
 
 from typing import Any
 
@@ -10,27 +10,27 @@ from brenier._checks import as_array
 from brenier._types import Array, Float, Point
 from brenier.maps._base import AbstractMap
 
-# Rows lifted at a time where there are many: the block and its image stay small beside the result.
+# Rows that are taken at a time: what they need is then small beside the result.
 _ROWS = 1024
 # ‖BᵀB − I‖ and ‖Bᵀc‖: a basis that went through single precision still passes.
 _SLACK = 1e-4
 
 
 class SubspaceMap(AbstractMap):
-    """T(x) = x + c + B(S(u) − u), u = Bᵀ(x − a): S along the columns of B, x ↦ x + c across them.
+    """T(x) = x + c + B(S(u) − u), u = Bᵀ(x − a): S in the span of B, a shift orthogonal to it.
 
     B has orthonormal columns and Bᵀc = 0. Where S = ∇ψ is a Monge map so is T: it is the gradient
-    of ψ(Bᵀ(x − a)) + ½‖(I − BBᵀ)x‖² + ⟨c + BBᵀa, x⟩. What a point has across B is
-    kept, so that T is invertible and changes nothing that S was not shown. With B the principal
-    components of data, this is how a map is learned in hundreds of dimensions from few points.
+    of ψ(Bᵀ(x − a)) + ½‖(I − BBᵀ)x‖² + ⟨c + BBᵀa, x⟩. The part of x orthogonal to B is kept up
+    to the shift, so that T is invertible where S is. With B the principal components of data, this
+    is how a map is learned in hundreds of dimensions from few points.
 
-    Not for spaces in which the law changes its shape across B: there T only translates.
+    Not where the two laws differ in shape orthogonally to B: there T only translates.
 
     Args:
         map: S, of R^k.
         basis: B, (d, k), orthonormal columns.
         centre: a, (d,).
-        shift: c, (d,), at right angles to B; zero where None.
+        shift: c, (d,), orthogonal to B; zero where None.
 
     Raises:
         ValueError: shapes that do not match, a basis that is not orthonormal, a shift along it.
@@ -87,11 +87,12 @@ class SubspaceMap(AbstractMap):
     def of_rows(self, x: Any, moved: np.ndarray | None = None) -> np.ndarray:
         """T(x), (n, d), in the dtype of x, an array or a sparse matrix: two products with B.
 
-        ``T(x)`` gives the same, point after point; this is quicker where d is in the thousands.
+        Not for JAX arrays or traced points: ``T(x)`` gives the same. This is faster where d is in
+        the thousands.
 
         Args:
             x: (n, d).
-            moved: S(u), (n, k), where somebody has computed it already.
+            moved: S(u), (n, k), where it is known already.
         """
         u = self.coordinates(x)
         if moved is None:

@@ -28,11 +28,11 @@ from brenier.numerics import (
     tensor_train_round,
 )
 
-# Mass that may be lost or made before the solution is called wrong.
+# An error of the mass beyond which the solution counts as wrong.
 _MASS_ERROR = 1e-2
-# Steps of the Runge-Kutta method to one of the splitting, whose error is to be the larger.
+# Runge-Kutta steps in one step of the splitting: the splitting is to have the larger error.
 _SUBSTEPS = 4
-# Equispaced nodes to a Chebyshev node, which lie π/2 further apart in the middle.
+# Equispaced nodes for each Chebyshev node: those lie π/2 times as far apart in the middle.
 _FINER = 2
 
 
@@ -56,23 +56,24 @@ def solve_fokker_planck(
     and TT-cross; half a step of diffusion. Second order in the step.
 
     For the Ornstein-Uhlenbeck process (``drift`` None) the convection stretches each axis by
-    itself, and no cross approximation is needed; ``TensorTrain.diffused`` solves it without steps,
-    faster and exactly: take this only for other drifts, or to see the scheme's error.
+    itself, and no cross approximation is needed. Not for that process, though, but to see the
+    error of the scheme: ``TensorTrain.diffused`` solves it without steps, faster and exactly. Take
+    this for other drifts.
 
     Args:
         source: ρ at time 0.
-        time: until when.
+        time: of the law at the end, above 0.
         steps: of the splitting.
-        lower, upper: opposite corners of a box that keeps the law until then.
+        lower, upper: opposite corners of a box outside of which the law is negligible at all times.
         shape: Chebyshev nodes along each axis.
         drift: b, (d,) to (d,), differentiable by JAX; −x where None.
         tolerance: relative, of the rounding and of the cross approximation in every step.
         max_rank: that no rank may exceed.
-        throw: raise where the law is lost.
+        throw: raise where the mass is lost.
 
     Returns:
         A ``Solution`` whose ``map`` is the law at the end, a ``TensorTrain``. Its stats: ``mass``
-        (steps,), 1 but for what the box and the scheme lose; ``ranks``, the largest after each
+        (steps,), 1 up to what the box and the scheme lose; ``ranks``, the largest after each
         step; ``seconds``. ``result`` is ``diverged`` where the mass is off by more than 1 %.
 
     Raises:

@@ -12,7 +12,7 @@ from brenier.measures._base import AbstractMeasure
 from brenier.measures._gaussian import Gaussian
 from brenier.numerics import hamiltonian_chains
 
-# The cloud of chains sets the step size and the metric, so a small sample still runs this many.
+# Step size and metric are set from all chains, so that a small sample still runs this many.
 _FEWEST_CHAINS = 100
 
 
@@ -21,12 +21,12 @@ class Gibbs(AbstractMeasure):
 
     ``log_density`` is −V, UNNORMALISED: right for scores, for gradients of KL and for KL up to a
     constant; not for comparing two measures' densities. ``sample`` runs n independent chains of
-    Hamiltonian Monte Carlo; not for modes that deep valleys part, whose shares it cannot find.
+    Hamiltonian Monte Carlo; not for modes separated by deep valleys, whose shares it cannot find.
 
     Args:
         potential: V, (d,) to (), finite and differentiable by JAX on all of R^d.
         dimension: d.
-        start: where the chains start; N(0, I) when None. Its modes should cover those of e^{−V}.
+        start: where the chains start; N(0, I) when None. It should cover all modes of e^{−V}.
         warmup: transitions that set step size and metric.
         steps: transitions after that.
 

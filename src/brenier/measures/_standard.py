@@ -14,8 +14,8 @@ from brenier.measures._base import AbstractMeasure
 class StandardNormal(AbstractMeasure):
     """N(0, I) on R^d: what diffusions end in; for images, where a covariance would not fit.
 
-    Samples and densities are those of ``Gaussian.standard(d)``; not where a covariance is asked
-    for.
+    Samples and densities are those of ``Gaussian.standard(d)``. Not where a covariance is needed:
+    it has none.
 
     Args:
         dimension: d.

@@ -193,7 +193,7 @@ class TensorTrain(AbstractMeasure):
         tolerance: float = 1e-10,
         max_rank: int = 1000,
     ) -> "TensorTrain":
-        """From tensor-train cores of the values on an equispaced grid that holds both ends.
+        """From tensor-train cores of the values on an equispaced grid, both ends among its nodes.
 
         Raises:
             ValueError: as ``from_density``; cores that do not chain up.

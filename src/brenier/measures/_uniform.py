@@ -15,7 +15,7 @@ from brenier.measures._base import AbstractMeasure
 class Uniform(AbstractMeasure):
     """The uniform measure on the box [lower, upper] ⊂ R^d.
 
-    Not as the target of a flow that follows scores: its score is 0 inside and says nothing of the
+    Not as the target of a flow that follows scores: its score is 0 inside and does not see the
     walls.
 
     Args:

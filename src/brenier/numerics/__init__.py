@@ -6,6 +6,7 @@ from brenier.numerics._chebyshev import (
     chebyshev_nodes,
     chebyshev_rows,
     chebyshev_weights,
+    fejer_rule,
     heat_matrix,
 )
 from brenier.numerics._conjugate import Conjugate, conjugate, conjugate_upper_bound
@@ -41,7 +42,7 @@ from brenier.numerics._pairwise import (
     mean_distance,
     median_squared_distance,
 )
-from brenier.numerics._random import host_seed
+from brenier.numerics._random import host_seed, numpy_generator
 from brenier.numerics._self_transport import (
     SelfTransport,
     default_epsilon,
@@ -91,6 +92,7 @@ __all__ = [
     "default_epsilon",
     "energy_distance_squared",
     "entropic_potential",
+    "fejer_rule",
     "fit_lattice",
     "flatten_parameters",
     "gaussian_map_matrix",
@@ -105,6 +107,7 @@ __all__ = [
     "marquardt_scale",
     "mean_distance",
     "median_squared_distance",
+    "numpy_generator",
     "on_all_cores",
     "over_points",
     "probed_squares",

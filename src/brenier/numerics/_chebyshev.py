@@ -50,6 +50,35 @@ def chebyshev_weights(nodes: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]
     return 0.5 * (nodes[-1] - nodes[0]) * weights
 
 
+def fejer_rule(
+    count: int, start: float, stop: float
+) -> tuple[Float[np.ndarray, " n"], Float[np.ndarray, " n"]]:
+    """Nodes and weights of Fejér's first rule, Σ w_k f(y_k) = ∫ f from ``start`` to ``stop``.
+
+    Exact for polynomials of degree count − 1. The nodes are the roots of the Chebyshev polynomial
+    of degree ``count``, in order from ``start`` to ``stop`` and without either: for integrands that
+    cannot be evaluated at the ends (``chebyshev_weights`` is for nodes that include them).
+
+    Args:
+        count: number of nodes, at least 1.
+        start, stop: the ends, in either order.
+
+    Returns:
+        Nodes (n,) and weights (n,), negative where ``stop`` is below ``start``.
+
+    >>> nodes, weights = fejer_rule(4, 0.0, 2.0)
+    >>> round(float(weights @ nodes**3), 12)
+    4.0
+
+    Fejér (1933); Waldvogel (2006).
+    """
+    angles = (np.arange(count) + 0.5) * np.pi / count
+    orders = np.arange(1, count // 2 + 1)[:, None]
+    sums = np.sum(np.cos(2.0 * orders * angles) / (4.0 * orders**2 - 1.0), axis=0)
+    half = 0.5 * (stop - start)
+    return start + half * (1.0 - np.cos(angles)), half * 2.0 / count * (1.0 - 2.0 * sums)
+
+
 def chebyshev_rows(
     places: Float[np.ndarray, " p"], nodes: Float[np.ndarray, " n"]
 ) -> Float[np.ndarray, "p n"]:

@@ -50,7 +50,7 @@ def solve_regularised(
 ) -> Float[Array, " k"]:
     """(M + ridge I)⁻¹ b, M symmetric positive semidefinite; NaN where rounding made it indefinite.
 
-    >>> solve_regularised(jnp.eye(1), jnp.asarray(1.0), jnp.ones(1)).tolist()
+    >>> solve_regularised(jnp.eye(1), jnp.asarray(1.0), jnp.ones(1)).round(6).tolist()
     [0.5]
     """
     regular = matrix + ridge * jnp.eye(matrix.shape[0], dtype=matrix.dtype)
@@ -100,7 +100,7 @@ def scaled_conjugate_gradients(
 
     >>> one = jnp.ones(1)
     >>> scaled_conjugate_gradients(
-    ...     lambda v: v, one, one, jnp.asarray(1.0), tolerance=1e-6, max_steps=5).tolist()
+    ...     lambda v: v, one, one, jnp.asarray(1.0), tolerance=1e-6, max_steps=5).round(6).tolist()
     [0.5]
     """
     operator = lx.FunctionLinearOperator(

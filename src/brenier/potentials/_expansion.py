@@ -25,7 +25,7 @@ class Expansion(NamedTuple):
 
 @functools.singledispatch
 def expansion(potential: AbstractPotential, x: Point) -> Expansion:
-    """φ(x), ∇φ(x) and D²φ(x) at one point (d,); of a class without a closed form, by jax.
+    """φ(x), ∇φ(x) and D²φ(x) at one point (d,): by a closed form where there is one, else by JAX.
 
     >>> phi = ICNN.identity(jax.random.key(0), 2, (8, 4))
     >>> bool(jnp.allclose(expansion(phi, jnp.ones(2)).hessian, phi.hessian(jnp.ones(2))))
@@ -44,10 +44,16 @@ def conjugate_points(
     tolerance: float = 1e-10,
     max_iterations: int = 1000,
 ) -> Conjugate:
-    """φ*(y) and ∇φ*(y) at points (n, d): ``numerics.conjugate`` with the shortest way to D²φ.
+    """φ*(y) and ∇φ*(y) at points (n, d): ``numerics.conjugate`` with D²φ from ``expansion``.
 
-    From ``init``; where None, from the best of some guesses: the points of the Gaussian map's
-    inverse for a ``Preconditioned`` one.
+    Not for a φ with kinks (``MaxAffine``). Look at ``residual`` of the result.
+
+    Args:
+        potential: φ.
+        y: where (n, d).
+        init: starting points (n, d). Where None, the best of a few guesses for each y; those of a
+            ``Preconditioned`` potential come from the inverse of its Gaussian map.
+        tolerance, max_iterations: as for ``numerics.conjugate``.
 
     >>> phi = ICNN.identity(jax.random.key(0), 2, (8, 4))
     >>> float(conjugate_points(phi, jnp.ones((1, 2))).residual[0]) < 1e-9
@@ -79,13 +85,13 @@ def _best_guess(potential: AbstractPotential, y: Point) -> Point:
 def _guesses(potential: AbstractPotential, y: Point) -> Points:
     """Points (k, d) near the maximiser of ⟨·, y⟩ − φ."""
     modulus = potential.strong_convexity()
-    # φ ≈ ½‖x‖² near the identity; (m/2)‖x‖² far out, where the rest of φ has flattened.
+    # φ ≈ ½‖x‖² for a map near the identity; φ ≈ (m/2)‖x‖² far out, where the rest is affine.
     return jnp.stack([y, y / jnp.where(modulus > 0, modulus, 1.0), jnp.zeros_like(y)])
 
 
 @_guesses.register
 def _(phi: Preconditioned, y: Point) -> Points:
-    """Those of ψ, at its own y; and y itself, should M have no inverse."""
+    """Those of ψ in its coordinates, taken back to x; and y itself, in case M has no inverse."""
     square = phi.matrix.T @ phi.matrix
     inner = phi.matrix @ spd_solve(square, y - phi.target_shift) / phi.scale
     outer = phi.scale * _guesses(phi.potential, inner) @ phi.matrix
@@ -116,7 +122,7 @@ def _(phi: SoftMaximum, x: Point) -> Expansion:
 
 @expansion.register
 def _(phi: ICNN, x: Point) -> Expansion:
-    """By the chain rule through the layers, the Hessian in less than half of jax's time.
+    """By the chain rule through the layers: the Hessian in less than half the time of JAX.
 
     That of the layers is Σ_k J_kᵀ diag(λ_k σ''(t_k)) J_k with J_k = ∂t_k/∂x carried forwards
     and λ_k = ∂φ/∂z_k backwards.
@@ -142,7 +148,7 @@ def _(phi: ICNN, x: Point) -> Expansion:
         if k > 0:
             hessian = hessian + (columns * curvature) @ columns.T
             adjoint = (adjoint * slope) @ weights[k - 1]
-        else:  # its Jacobian is the same everywhere: so are the squares, of all points at once
+        else:  # the Jacobian of the first layer is constant, so its squares are formed once
             squares = jnp.einsum("ih,jh->hij", columns, columns)
             hessian = hessian + jnp.tensordot(curvature, squares, axes=1)
     if phi.maximum is None:

@@ -24,9 +24,10 @@ class ICNN(AbstractPotential):
 
     p is softplus (non-negative weights by reparametrisation: convex for every parameter value), σ
     convex and increasing, F a quadratic skip, m = floor + e^{log_modulus} > 0, so that the gradient
-    is a bijection of R^d. s is a ``SoftMaximum``, or nothing: sums of units are poor at a maximum
-    of many pieces, which is what transports onto many modes. Amos, Xu, Kolter (2017); DLV26
-    section 3.4.
+    is a bijection of R^d. s is a ``SoftMaximum`` or absent: potentials of maps onto many modes are
+    close to a maximum of many affine pieces, which sums of units approximate poorly. Not for few
+    points in low dimension, where ``LogSumExp`` needs fewer parameters. Amos, Xu, Kolter (2017);
+    DLV26 section 3.4.
 
     >>> import jax
     >>> phi = ICNN.identity(jax.random.key(0), dimension=2, widths=(20, 20))
@@ -41,9 +42,11 @@ class ICNN(AbstractPotential):
     linear: Point
     factor: Float[Array, "r d"]
     log_modulus: Scalar
-    activation: Literal["softplus", "squareplus"] = eqx.field(static=True, default="softplus")
-    floor: float = eqx.field(static=True, default=1e-3)
-    maximum: SoftMaximum | None = None
+    activation: Literal["softplus", "squareplus"] = eqx.field(
+        static=True, default="softplus", kw_only=True
+    )
+    floor: float = eqx.field(static=True, default=1e-3, kw_only=True)
+    maximum: SoftMaximum | None = eqx.field(default=None, kw_only=True)
 
     def __check_init__(self):
         if self.activation not in ACTIVATIONS:
@@ -65,9 +68,17 @@ class ICNN(AbstractPotential):
     ) -> "ICNN":
         """A random network whose gradient is about the identity on points of size ``scale``.
 
-        The network holds about ``share`` of the Hessian, and a maximum of so many ``pieces`` as
-        much again, the quadratic skip the rest; its units bend all over the points, each over about
-        1/``sharpness`` of their size.
+        Args:
+            key: of the weights.
+            dimension: d.
+            widths: of the hidden layers.
+            activation: σ.
+            share: the part of the Hessian that the units make up, and the maximum as much again;
+                the quadratic skip makes up the rest.
+            scale: the size of the points.
+            sharpness: each unit bends over a range of about ``scale``/``sharpness``.
+            floor: the least modulus of strong convexity.
+            pieces: of the maximum s; none where 0.
         """
         if len(widths) < 1 or min(widths) < 1:
             raise ValueError(f"widths: got {tuple(widths)}; wants at least one positive width.")
@@ -106,9 +117,9 @@ class ICNN(AbstractPotential):
             jnp.zeros(dimension),
             jnp.sqrt(0.5 * rest) * jnp.eye(dimension),
             jnp.log(jnp.asarray(0.5 * rest)),
-            activation,
-            floor,
-            maximum,
+            activation=activation,
+            floor=floor,
+            maximum=maximum,
         )
 
     @property
@@ -117,8 +128,7 @@ class ICNN(AbstractPotential):
 
     def value(self, x: Point) -> Scalar:
         sigma = ACTIVATIONS[self.activation]
-        # Points on the left: W x over many points is a product that XLA transposes, at twice the
-        # time.
+        # x @ Wᵀ, not W @ x: over many points XLA would transpose the latter, at twice the time.
         z = sigma(x @ self.inputs[0].T + self.biases[0])
         for weight, raw, bias in zip(self.inputs[1:], self.hidden, self.biases[1:], strict=True):
             z = sigma(z @ jax.nn.softplus(raw).T + x @ weight.T + bias)

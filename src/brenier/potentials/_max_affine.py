@@ -22,8 +22,8 @@ def _identity_pieces(
 class MaxAffine(AbstractPotential):
     """φ(x) = max_k (⟨a_k, x⟩ + b_k) + (m/2)‖x‖², m = e^{log_modulus}.
 
-    The exact form of a discrete transport's potential; its gradient jumps between pieces, so take
-    ``LogSumExp`` to learn by gradients.
+    The exact form of the potential of a transport onto finitely many points. Not for learning by
+    gradients, which jump between the pieces: take ``LogSumExp``.
 
     >>> import jax.numpy as jnp
     >>> phi = MaxAffine(jnp.array([[1.0], [-1.0]]), jnp.zeros(2), jnp.array(-jnp.inf))
@@ -45,7 +45,7 @@ class MaxAffine(AbstractPotential):
         scale: float = 1.0,
         strong_convexity: float = 0.1,
     ) -> "MaxAffine":
-        """Tangents of ((1 − m)/2)‖x‖² at anchors N(0, scale²): the identity map, quantised."""
+        """Tangents of ((1 − m)/2)‖x‖² at points of N(0, scale² I): the identity map, quantised."""
         return cls(*_identity_pieces(key, dimension, pieces, scale, strong_convexity))
 
     @property
@@ -61,11 +61,11 @@ class MaxAffine(AbstractPotential):
 
 
 class LogSumExp(AbstractPotential):
-    """φ(x) = ε log Σ_k exp((⟨a_k, x⟩ + b_k)/ε) + (m/2)‖x‖²; ε, m > 0 are held by logarithms.
+    """φ(x) = ε log Σ_k exp((⟨a_k, x⟩ + b_k)/ε) + (m/2)‖x‖²; ε, m > 0 are stored as logarithms.
 
     The smooth universal approximator of convex functions (DLV26, section 3.2) whose gradient
-    m x + Σ_k softmax_k a_k is an entropic transport map onto the slopes. Few parameters for its
-    power in low dimension; in d > 20 an ``ICNN`` needs fewer.
+    m x + Σ_k softmax_k a_k is an entropic transport map onto the slopes. Accurate with few
+    parameters in low dimension; not for d > 20, where an ``ICNN`` needs fewer.
 
     >>> import jax
     >>> phi = LogSumExp.identity(jax.random.key(0), dimension=2, pieces=30)
@@ -89,7 +89,7 @@ class LogSumExp(AbstractPotential):
         temperature: float = 0.5,
         strong_convexity: float = 0.1,
     ) -> "LogSumExp":
-        """Smoothed tangents of ((1 − m)/2)‖x‖² at anchors N(0, scale²): about the identity map."""
+        """Smoothed tangents of ((1 − m)/2)‖x‖² at points of N(0, scale² I): about the identity."""
         slopes, offsets, log_modulus = _identity_pieces(
             key, dimension, pieces, scale, strong_convexity
         )
@@ -111,11 +111,12 @@ class LogSumExp(AbstractPotential):
 
 
 class SoftMaximum(AbstractPotential):
-    """φ(x) = g log Σ_k exp(⟨a_k, x⟩ + b_k), g = e^{log_gain}: pieces in units of the temperature.
+    """φ(x) = g log Σ_k exp(⟨a_k, x⟩ + b_k), g = e^{log_gain}: a ``LogSumExp`` scaled by its ε.
 
-    With g a_k in the place of a_k it is ``LogSumExp`` without its quadratic, in the parameters that
-    first-order methods learn fastest: slopes and offsets of the size of the bends, whatever the
-    temperature. Not strongly convex, so no bijection: a term of an ``ICNN``.
+    With g = ε it is ``LogSumExp`` of slopes g a_k and offsets g b_k, without the quadratic.
+    First-order methods learn a_k and b_k faster: their size does not depend on the temperature. Not
+    by itself, since it is not strongly convex and its gradient no bijection: it is a term of an
+    ``ICNN``.
 
     >>> import jax.numpy as jnp
     >>> phi = SoftMaximum(jnp.array([[1.0], [-1.0]]), jnp.zeros(2), jnp.array(0.0))
@@ -138,9 +139,9 @@ class SoftMaximum(AbstractPotential):
         scale: float = 1.0,
         sharpness: float = 1.0,
     ) -> "SoftMaximum":
-        """Gaussian pieces whose mean Hessian is at most ``share`` of I on points of ``scale``.
+        """Gaussian pieces whose mean Hessian is at most ``share``·I on points of size ``scale``.
 
-        They meet all over the points, over about 1/``sharpness`` of their size.
+        The gradient changes from piece to piece over a range of about ``scale``/``sharpness``.
         """
         slope_key, offset_key = jax.random.split(key)
         width = sharpness / (scale * dimension**0.5)

@@ -1,4 +1,4 @@
-"""A potential in coordinates chosen to make its problem easy."""
+"""A potential in coordinates in which the Gaussian map of its problem is the identity."""
 
 import jax.numpy as jnp
 from jax.typing import ArrayLike
@@ -40,8 +40,8 @@ class Preconditioned(AbstractPotential):
     ) -> "Preconditioned":
         """The potential ½‖·‖² in coordinates of unit scale where the Gaussian map is the identity.
 
-        ∇φ is the closed-form map between the Gaussians of these moments; replace ``potential`` by
-        one that bends, in the same coordinates.
+        ∇φ is the closed-form map between the Gaussians of these moments; for other maps replace
+        ``potential`` by one that is not quadratic, in the same coordinates.
         """
         source, target = jnp.asarray(source_covariance), jnp.asarray(target_covariance)
         matrix = sqrtm_spd(gaussian_map_matrix(source, target))

@@ -10,7 +10,7 @@ from brenier.potentials._base import AbstractPotential
 class Quadratic(AbstractPotential):
     """φ(x) = ½ xᵀ(L Lᵀ + m I)x + ⟨b, x⟩, with gradient the affine map (L Lᵀ + m I)x + b.
 
-    Not for maps that bend: its gradient is affine.
+    Not for maps that are not affine.
 
     Args:
         factor: L, any matrix (d, d).

@@ -20,12 +20,13 @@ from brenier.numerics import (
 from brenier.potentials._base import AbstractPotential
 from brenier.potentials._expansion import conjugate_points
 
-# Past these the curvature is not formed, and its system solved by conjugate gradients.
+# Beyond these the curvature is not formed, and its system is solved by conjugate gradients.
 _DENSE_PARAMETERS, _DENSE_ENTRIES = 1000, 2**26
 _CG_STEPS = 60
-# Conjugates are warm: a few Newton steps suffice, and (5.4) pays for what they leave.
+# Conjugates start from those of the last step: a few Newton steps suffice, and (5.4) accounts for
+# the residual that they leave.
 _CONJUGATE_STEPS, _CONJUGATE_TOLERANCE = 20, 1e-7
-# Steps in a row that gain less than this share of the target's variance end the fit.
+# The fit ends after _PATIENCE steps in a row that gain less than this share of the variance of y.
 _PATIENCE, _LEAST_GAIN = 3, 1e-6
 
 
@@ -38,7 +39,7 @@ class SemiDualFit(NamedTuple):
 
 
 class _State(NamedTuple):
-    """What is kept, and the step that is to be tried next: one copy of each to compile."""
+    """The best parameters so far, and the candidate to be tried next."""
 
     flat: Float[Array, " p"]
     points: Points
@@ -64,8 +65,8 @@ def minimise_semi_dual(
 
     Newton's method with the Hessian's leading part G = mean ∂_θ∇φ(x̂)ᵀ D²φ(x̂)⁻¹ ∂_θ∇φ(x̂), x̂ =
     ∇φ*(y) (what is left out vanishes where ∇φ reaches the target), damped after Marquardt by the
-    gain ratio. J is held from above by (5.4), so that no inexact conjugate can lower it. All points
-    at every step: for up to some 10⁴ points; ``flows.SemiDual`` takes batches.
+    gain ratio. J is replaced by its upper bound (5.4), which an inexact conjugate can only raise.
+    Every step takes all points: not for more than some 10⁴; ``flows.SemiDual`` takes batches.
 
     Args:
         potential: strongly convex and smooth, where to start.
@@ -73,7 +74,7 @@ def minimise_semi_dual(
         y: target points (m, d).
         start: of the conjugate points (m, d); y itself where None.
         steps: at most.
-        damping: of the first step.
+        damping: λ of the first step, in units of the diagonal of G.
 
     >>> import jax, jax.numpy as jnp
     >>> from brenier.potentials import LogSumExp

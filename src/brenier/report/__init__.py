@@ -1,12 +1,8 @@
-"""Figures, tables and the page of a certificate: arrays in, a picture or a text out.
-
-Nothing here opens a file for writing.
-"""
+"""Figures, grids of images and tables: arrays in, a picture or a text out; no file is written."""
 
 from typing import TYPE_CHECKING
 
 from brenier._moved import absent
-from brenier.report._certificate_page import certificate_page
 from brenier.report._figure import BLUE, GREEN, INK, RED, new_figure, png_bytes
 from brenier.report._image_grid import image_grid_figure
 from brenier.report._pictures import palette_figure, picture_figure
@@ -17,7 +13,6 @@ __all__ = [
     "GREEN",
     "INK",
     "RED",
-    "certificate_page",
     "image_grid_figure",
     "new_figure",
     "palette_figure",

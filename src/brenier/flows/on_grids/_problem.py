@@ -14,7 +14,7 @@ from brenier.numerics import Gaps, squared_gaps
 
 # What a box may miss of a normalised density.
 _CUT_OFF = 1e-6
-# h²/ε: the error is 2e-5 there, ten times that at twice (MATH_4, pitfalls).
+# The largest h²/ε: sums err by 2e-5 there, by ten times that at twice the ratio (MATH_4, pitfalls).
 _COARSEST = 1.0
 # Standard deviations of a target that its own grid covers where none is given.
 _DEVIATIONS = 6.0
@@ -23,7 +23,7 @@ _ROUNDING = 1e-6
 
 
 class GridProblem(NamedTuple):
-    """Normalised log-densities at the nodes of two grids, the squared gaps between these, and ∂."""
+    """Normalised log-densities on two grids, squared gaps between nodes, derivative matrices."""
 
     grid: AbstractGrid
     target_grid: AbstractGrid

@@ -1,0 +1,168 @@
+"""The sections that show a figure, or say why there is none."""
+
+import math
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from brenier.certify.page._figures import NumberedFigures
+from brenier.certify.page._markup import escaped, section, sentence
+
+if TYPE_CHECKING:
+    from brenier.certify import Certificate, Ring
+
+# Longer rings are not printed: the page would be all numbers.
+_RING_NUMBERS = 200_000
+
+
+def interval_section(c: "Certificate", figure: NumberedFigures) -> str:
+    side = 50 + 50 * c.defect.level
+    caption = (
+        "The defect D(T) = E‖X − T(X)‖² − W₂²(μ, T#μ), what T costs above the cheapest map to the "
+        f"same image. Bar: its interval; each end holds with probability {side:g} %."
+    )
+    if not math.isfinite(c.defect.upper):
+        caption += " No potential gave an upper bound."
+    caption += (
+        " Diamond: the saving Δ<sub>n</sub> of a cheaper permutation (5.2). Disc: the "
+        f"Fenchel–Young gap of a convex potential (5.3; here: {escaped(c.defect.potential)}). "
+        "Whiskers: one standard error."
+    )
+    tolerance = c.how.get("tolerance")
+    if tolerance is not None:
+        caption += (
+            f" Dashed: the tolerance p = {100 * tolerance:g} %; the map is called optimal where "
+            "the upper end lies left of it."
+        )
+    return section("How far from optimal", figure("interval", caption))
+
+
+def map_section(c: "Certificate", figure: NumberedFigures) -> str:
+    d = c.samples["x"].shape[1]
+    if d == 1:
+        caption = "The graph of T at points of the source; dashed, the identity."
+        return section("The map", figure("map", caption))
+    caption = "Arrows from x to T(x), at points of the source that are evenly spaced."
+    if np.array_equal(c.samples["x"], c.samples["tx"]):
+        caption += " T moves no point: no arrow has a length."
+    if len(set(figure.views.scales().ravel())) > 1:
+        caption += " The axes have different scales; the cost takes the numbers as they are."
+    if d > 2:
+        caption += (
+            " Seen in principal components of all points, source and images together (in "
+            "brackets: their shares of the variance), or in coordinates; the choice of axes "
+            "holds for all figures of points."
+        )
+    return section("The map", figure("map", caption))
+
+
+def asymmetry_section(c: "Certificate", figure: NumberedFigures) -> str:
+    title, a = "Asymmetry of the derivative", c.asymmetry
+    if a is None:
+        return section(
+            title,
+            "<p>Only pairs (x, T(x)) were given and no map: there are no derivatives, so neither "
+            "their asymmetry nor a ring of neighbours was looked at.</p>",
+        )
+    how = f"central differences of step {a.step:.2g}, which err by about {a.error:.1g}"
+    negative = (
+        f"The symmetric part of DT has a negative eigenvalue at {100 * a.negative_share:.3g} % of "
+        f"{a.n:,} points ({'exact Jacobians' if a.step == 0 else how})."
+    )
+    if c.samples["x"].shape[1] == 1:
+        return section(
+            title,
+            "<p>In one dimension every derivative is symmetric, and a map is optimal where it is "
+            f"increasing. {negative}</p>",
+        )
+    caption = (
+        "a(x) = ‖DT − DTᵀ‖<sub>F</sub> / (2‖DT‖<sub>F</sub>) (5.6), 0 everywhere for a Monge map. "
+        "Circle: where it is largest."
+    )
+    if c.ring is not None and c.ring.proven:
+        caption += (
+            f" The tiny ring of {c.ring.k:,} neighbours inside the circle is the proof below."
+        )
+    if a.max <= max(4.0 * a.error, 1e-12):
+        caption += " Nowhere is a(x) larger than rounding and differences could make it from 0."
+    values = f"The same values at {a.n:,} points: mean, 50 %, 90 % and 99 % quantiles. {negative}"
+    return section(title, figure("asymmetry", caption) + figure("histogram", values))
+
+
+def clouds_section(c: "Certificate", figure: NumberedFigures) -> str:
+    caption = "Source, images and target" if "y" in c.samples else "Source and images"
+    most = max(len(cloud) for cloud in c.samples.values())
+    if c.samples["x"].shape[1] == 1:
+        caption += f": densities of at most {most:,} points each."
+    else:
+        caption += f" over each other, with their marginals: at most {most:,} points each."
+    if "y" not in c.samples:
+        caption += " No target was given."
+    caption += " Equal marginals do not prove equal measures; the tests are in the table."
+    return section("Source, image, target", figure("clouds", caption))
+
+
+def growth_section(c: "Certificate", figure: NumberedFigures) -> str:
+    batches = ", ".join(f"{row.batches:,} × {row.n:,}" for row in c.defect.growth)
+    caption = (
+        f"Δ<sub>n</sub> over batches of n pairs (batches × pairs: {batches}): E Δ<sub>n</sub> "
+        "never exceeds D(T), and comes closer as n grows."
+    )
+    if math.isnan(c.defect.estimate):
+        caption += " No estimate could be extrapolated."
+    else:
+        caption += (
+            f" Its extrapolation to n → ∞, {c.defect.estimate:.4g}, is an estimate and bounds "
+            "nothing."
+        )
+    return section("Growth of the lower bound", figure("growth", caption))
+
+
+def ring_section(c: "Certificate", figure: NumberedFigures) -> str:
+    title, r = "The ring: a proof to check by hand", c.ring
+    if r is None and c.asymmetry is None:
+        return section(title, "<p>No map was given to evaluate on a ring of points.</p>")
+    if r is None:
+        return section(
+            title,
+            "<p>No ring was tried: the asymmetry is nowhere larger than rounding and differences "
+            "could make it from 0.</p>",
+        )
+    if not r.proven:
+        return section(
+            title,
+            f"<p>A ring of {r.k:,} neighbours about the point of the largest asymmetry saves "
+            f"{r.saving:.3g}; noise of the map and rounding could save {r.noise:.1g}. It proves "
+            "nothing.</p>",
+        )
+    drawn = ""
+    if "ring" in figure.drawn:
+        drawn = figure(
+            "ring",
+            "The ring and its images in the plane of the ring, each about its mean, which changes "
+            "no comparison. Discs: points; circles: images. Sending each point to its own image "
+            "(grey) costs more in all than sending it to the next one’s (dotted).",
+        )
+    return section(title, f"<p>{sentence(r.proof())}</p>{drawn}{_ring_points(r)}")
+
+
+def _ring_points(r: "Ring") -> str:
+    """All points of the ring and their images, with the line of Python that checks the saving."""
+    d = r.points.shape[1]
+    if 2 * d * r.k > _RING_NUMBERS:
+        return (
+            f"<p>Its {r.k:,} points and images in dimension {d:,} are too many to print here: "
+            "<code>certificate.ring.points</code> and <code>.images</code> have them, "
+            "<code>certificate.to_json()</code> too.</p>"
+        )
+    columns = [f"x{i + 1}" for i in range(d)] + [f"T{i + 1}" for i in range(d)]
+    lines = [",".join(columns)] + [
+        ",".join(map(repr, row)) for row in np.concatenate([r.points, r.images], axis=1).tolist()
+    ]
+    return (
+        f"<details><summary>The {r.k:,} points and their images, all digits</summary>"
+        "<p>Saved as <code>ring.csv</code>, they give the saving by</p><pre>"
+        'import numpy as np\nx, t = np.split(np.loadtxt("ring.csv", delimiter=",", skiprows=1), 2, '
+        "axis=1)\nprint(2 * np.sum((x - x.mean(axis=0)) * (np.roll(t, -1, axis=0) - t)))</pre>"
+        f'<pre class="data">{chr(10).join(lines)}</pre></details>'
+    )

@@ -1,0 +1,112 @@
+"""What a user chooses in ``brenier ddpm``, beside ``TrainingSettings``; the defaults stand here."""
+
+import dataclasses
+from pathlib import Path
+from typing import Literal, TypeVar, cast
+
+import numpy as np
+
+from brenier.images import ImageModel
+from brenier.io import ImageSet, read_images
+
+Known = TypeVar("Known", bound=str)
+
+
+@dataclasses.dataclass(frozen=True)
+class ImageChoice:
+    """Which images a command takes; for a given model they get its size, colours and levels."""
+
+    images: Path
+    label_file: Path | None = None
+    classes: str | None = None
+    size: int | None = None
+    colours: str | None = None
+    levels: int = ImageModel.levels
+    strict: bool = False
+
+    def read(self, model: ImageModel | None = None, limit: int | None = None) -> ImageSet:
+        """The images, resized and converted to what ``model`` takes.
+
+        Raises:
+            ValueError: as ``read_images``, and unknown colours or classes.
+        """
+        if self.colours not in (None, "grey", "rgb"):
+            raise ValueError(f"--colours: got {self.colours!r}; wants grey or rgb.")
+        size = None if self.size is None else (self.size, self.size)
+        colours, levels = self.colours, self.levels
+        if model is not None:
+            height, width, channels = model.shape
+            size, levels = (height, width), model.levels
+            colours = {1: "grey", 3: "rgb"}.get(channels)
+        found = read_images(
+            self.images,
+            labels=self.label_file,
+            size=size,
+            levels=levels,
+            strict=self.strict,
+            colours=cast(Literal["grey", "rgb"] | None, colours),
+        )
+        if self.classes is not None:
+            found = found.of_classes(integers("--classes", self.classes))
+        if limit is not None and limit < len(found.pixels):
+            # Spread over the set, which is often sorted by class.
+            rows = np.linspace(0, len(found.pixels) - 1, limit).astype(int)
+            labels = None if found.labels is None else found.labels[rows]
+            found = dataclasses.replace(found, pixels=found.pixels[rows], labels=labels)
+        return found
+
+
+@dataclasses.dataclass(frozen=True)
+class MapChoice:
+    """How codes and images are computed: in ``steps`` DDIM steps, or for 0 by the adaptive flow."""
+
+    steps: int = 0
+    tolerance: float = 1e-6
+
+    @property
+    def name(self) -> str:
+        """The method and its accuracy, for people."""
+        return f"{self.steps} DDIM steps" if self.steps else f"flow at tolerance {self.tolerance:g}"
+
+
+@dataclasses.dataclass(frozen=True)
+class AuditChoice:
+    """How an encoder is audited: on how many images, with what confidence, and what beside."""
+
+    maps: MapChoice = MapChoice(steps=100)
+    limit: int | None = 500
+    level: float = 0.95
+    budget: float = 20.0
+    bits: int = 0
+    jacobians: int = 0
+    seed: int = 0
+
+
+def one_of(name: str, text: str, *known: Known) -> Known:
+    """``text``, which is one of ``known``.
+
+    Raises:
+        ValueError: it is not.
+
+    >>> one_of("--schedule", "linear", "cosine", "linear")
+    'linear'
+    """
+    for value in known:
+        if value == text:
+            return value
+    raise ValueError(f"{name}: got {text!r}; wants {' or '.join(known)}.")
+
+
+def integers(name: str, text: str) -> tuple[int, ...]:
+    """``1,2,4`` as integers.
+
+    Raises:
+        ValueError: anything else.
+
+    >>> integers("--classes", "3,5")
+    (3, 5)
+    """
+    try:
+        return tuple(int(part) for part in text.split(",") if part.strip())
+    except ValueError:
+        raise ValueError(f"{name}: got {text!r}; wants integers, as in 1,2,4.") from None

@@ -1,0 +1,49 @@
+"""Other processes: what one piece of work needs in a process of its own, and workers that end."""
+
+import json
+import multiprocessing
+import os
+import resource
+import subprocess
+import sys
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+_STATUS = Path("/proc/self/status")
+
+
+def peak_mib() -> float:
+    """The largest resident memory of this process so far, in MiB."""
+    if _STATUS.exists():
+        # On Linux ru_maxrss of a child process begins at its parent's size; VmHWM does not.
+        for line in _STATUS.read_text().splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) / 1024.0
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024.0
+
+
+def run_module(module: str, arguments: Sequence[str]) -> dict[str, Any]:
+    """The JSON object that ``python -m module`` prints.
+
+    Where the process fails, ``{"failed": the last line it wrote to stderr}``.
+    """
+    run = subprocess.run([sys.executable, "-m", module, *arguments], capture_output=True, text=True)
+    if run.returncode:
+        last = run.stderr.strip().splitlines()[-1:]
+        return {"failed": last[0] if last else f"exit code {run.returncode}"}
+    found: dict[str, Any] = json.loads(run.stdout)
+    return found
+
+
+def begin_worker() -> None:
+    """Let this worker process end when its parent does, however the parent ends."""
+
+    def follow() -> None:
+        parent = multiprocessing.parent_process()
+        if parent is not None:
+            parent.join()
+            os._exit(1)
+
+    threading.Thread(target=follow, daemon=True).start()

@@ -1,0 +1,69 @@
+"""The experiments by name: every module of this package that is no helper."""
+
+import contextlib
+import importlib
+import pkgutil
+import sys
+import time
+from typing import Any
+
+import brenier.experiments
+from brenier._json import json_text
+from brenier.experiments._run import Run
+from brenier.io import atomic_write
+
+
+def experiments() -> dict[str, str]:
+    """Every experiment's name, ``<folder>-<file>`` with hyphens, and its module's.
+
+    >>> experiments()["dlv26-fig2"]
+    'brenier.experiments.dlv26.fig2'
+    """
+    package = brenier.experiments
+    found = {}
+    for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
+        parts = module.name.removeprefix(f"{package.__name__}.").split(".")
+        if not module.ispkg and not any(part.startswith("_") for part in parts):
+            found[_hyphenated("-".join(parts))] = module.name
+    return found
+
+
+def experiment_name(name: str) -> str:
+    """The name of an experiment, written with hyphens, underscores or dots.
+
+    Raises:
+        ValueError: no experiment is called so; the message lists those there are.
+
+    >>> experiment_name("dlv26_fig2")
+    'dlv26-fig2'
+    """
+    known = experiments()
+    if _hyphenated(name) not in known:
+        raise ValueError(f"NAME: got {name!r}; wants one of: {', '.join(known)}.")
+    return _hyphenated(name)
+
+
+def reproduce(name: str, run: Run) -> dict[str, Any]:
+    """Run the experiment of that name; its result, which ``result.json`` in ``run.out`` keeps.
+
+    Raises:
+        ValueError: no such name (the known ones are listed), or a data file that is not there.
+    """
+    name = experiment_name(name)
+    for path in run.data:
+        if not path.exists():
+            raise ValueError(f"--data: got {path}, which does not exist; wants a file.")
+    module = importlib.import_module(experiments()[name])
+    run.out.mkdir(parents=True, exist_ok=True)
+    started = time.perf_counter()
+    # What a run prints on its way must not mix with the result.
+    with contextlib.redirect_stdout(sys.stderr):
+        result = module.main(run)
+    result = {"name": name, "seed": run.seed, "seconds": time.perf_counter() - started, **result}
+    with atomic_write(run.out / "result.json") as handle:
+        handle.write(json_text(result).encode() + b"\n")
+    return result
+
+
+def _hyphenated(name: str) -> str:
+    return name.replace("_", "-").replace(".", "-")

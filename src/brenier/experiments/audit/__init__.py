@@ -1,0 +1,1 @@
+"""The audit itself: its coverage where the defect is known, and certificates of learned maps."""

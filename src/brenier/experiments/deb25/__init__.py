@@ -1,0 +1,1 @@
+"""Deb, 2025: generative modeling and parabolic PDEs; Sinkhorn flows and their limits."""

@@ -1,0 +1,1 @@
+"""Dumont, Lacombe and Vialard, 2026: learning Monge maps with constrained drifting models."""

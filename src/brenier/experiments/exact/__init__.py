@@ -1,0 +1,1 @@
+"""The exact solvers against reference values and against other libraries."""

@@ -1,0 +1,1 @@
+"""Khrulkov et al., 2022: understanding DDPM latent codes through optimal transport."""

@@ -1,0 +1,1 @@
+"""How time and memory of ``MongeMap`` grow with the data."""

@@ -1,0 +1,1 @@
+"""Lavenant and Santambrogio, 2022: the Fokker-Planck flow map is not optimal transport."""

@@ -1,0 +1,1 @@
+"""Peyré, 2024: diffusion models and optimal transport."""

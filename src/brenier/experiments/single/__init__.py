@@ -1,0 +1,1 @@
+"""Single cells: the response to a treatment, predicted from control cells."""

@@ -1,0 +1,1 @@
+"""The Wasserstein-2 benchmark: learned maps against known ones."""

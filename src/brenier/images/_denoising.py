@@ -1,0 +1,216 @@
+"""Denoising score matching: the training of an image model, as a method of the driver."""
+
+from typing import ClassVar
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import optax
+
+from brenier._checks import check_at_least, check_positive
+from brenier._types import Array, Int, Key, Points, Scalar
+from brenier.flows import AbstractMethod
+from brenier.images._likelihood import dequantisation
+from brenier.images._model import ImageModel, image_model
+from brenier.images._unet import UNet
+from brenier.maps import AbstractMap
+from brenier.measures import AbstractMeasure, Empirical
+from brenier.velocities import FlowMap
+
+# The share of a labelled batch that is trained on without its labels.
+_UNLABELLED = 0.1
+# Noise levels at which the held-out loss is taken, for each image.
+_HELD_OUT_LEVELS = 4
+# The learning rate at the end, as a share of its maximum.
+_LAST_RATE = 0.02
+
+
+class DDPMState(eqx.Module):
+    """The network, the encoder of its running average, and the state of its optimiser."""
+
+    network: UNet
+    encoder: FlowMap
+    optimiser: optax.OptState
+    step: Int[Array, ""]
+    key: Key
+
+
+class DDPM(AbstractMethod[DDPMState, FlowMap]):
+    """min over networks of E‖f(a, a X + √(1−a²) Z) − (ε or v)‖² (Ho et al. 2020; KRCO22 (3)).
+
+    The source is an ``Empirical`` of images in [-1, 1], the initial map the encoder of an
+    ``ImageModel`` with a ``UNet``; ``fit_images`` makes both. The result is the encoder of the
+    running average of the weights. Noise of one grey level is added to the images, which gives
+    them a density. The noise levels of a batch are stratified in the schedule's time. The optimiser
+    is AdamW, whose learning rate rises in a warm-up and then falls along a cosine.
+
+    Not for points that are not images. Not under ``vmap`` over seeds on a CPU, where gradients of
+    convolutions are slow in compiled loops: there steps are compiled one by one.
+
+    Args:
+        labels: the class of each image (n,), for a model with classes.
+        steps: number of gradient steps.
+        batch: images in each step.
+        learning_rate: of AdamW, at its maximum.
+        warmup: share of the steps before that maximum.
+        weight_decay: of AdamW; 0 for Adam.
+        clip: maximal norm of a gradient; larger ones are scaled down to it.
+        averaging: decay of the running average of the weights in each step, shorter in the first
+            steps.
+
+    Raises:
+        ValueError: numbers out of range; in ``init``, a source without enough images, labels that
+            are missing, or a map that is not the encoder of an image model.
+    """
+
+    labels: Int[Array, " n"] | None = None
+    steps: int = eqx.field(static=True, default=2000)
+    batch: int = eqx.field(static=True, default=64)
+    learning_rate: float = eqx.field(static=True, default=2e-3)
+    warmup: float = eqx.field(static=True, default=0.05)
+    weight_decay: float = eqx.field(static=True, default=0.0)
+    clip: float = eqx.field(static=True, default=1.0)
+    averaging: float = eqx.field(static=True, default=0.998)
+    # One compiled step, called again and again (see the docstring).
+    compiled_loop: ClassVar[bool] = False
+
+    def __check_init__(self):
+        for name in ("steps", "batch"):
+            check_at_least(name, getattr(self, name), 1)
+        for name in ("learning_rate", "clip"):
+            check_positive(name, getattr(self, name))
+        for name, value in (("averaging", self.averaging), ("warmup", self.warmup)):
+            if not 0.0 <= value < 1.0:
+                raise ValueError(f"{name}: got {value}; wants a number in [0, 1).")
+        if not self.weight_decay >= 0.0:
+            raise ValueError(f"weight_decay: got {self.weight_decay}; wants a number >= 0.")
+
+    def default_initial(self, key: Key, points: Points) -> AbstractMap:
+        raise ValueError(
+            "initial: got None; wants the encoder of an ImageModel (fit_images makes one)."
+        )
+
+    def init(
+        self, source: AbstractMeasure, target: AbstractMeasure, initial: AbstractMap, key: Key
+    ) -> DDPMState:
+        model = image_model(initial)
+        if not isinstance(source, Empirical) or source.weights is not None:
+            raise ValueError(
+                f"source: got {type(source).__name__}; wants an Empirical of images "
+                "without weights."
+            )
+        if source.size < self.batch:
+            raise ValueError(
+                f"source: got {source.size} images, fewer than a batch of "
+                f"{self.batch}; wants more images or a smaller batch."
+            )
+        if model.classes and (self.labels is None or self.labels.shape != (source.size,)):
+            raise ValueError(
+                "labels: got none, or not one for each image; wants "
+                f"({source.size},), for a model of {model.classes} classes."
+            )
+        if not isinstance(model.network, UNet):
+            raise ValueError(
+                f"initial: got a {type(model.network).__name__} as the network; wants a UNet."
+            )
+        optimiser = self._optimiser().init(eqx.filter(model.network, eqx.is_array))
+        assert isinstance(initial, FlowMap)  # image_model has seen it
+        return DDPMState(model.network, initial, optimiser, jnp.asarray(0), key)
+
+    def step(self, state: DDPMState, source: AbstractMeasure, target: AbstractMeasure) -> DDPMState:
+        assert isinstance(source, Empirical)  # init has seen it
+        model = image_model(state.encoder)
+        key, row_key, grey_key, loss_key, label_key = jax.random.split(state.key, 5)
+        rows = jax.random.randint(row_key, (self.batch,), 0, source.size)
+        x = source.points[rows].astype(jnp.float32)
+        x = x + dequantisation(x, model.levels, key=grey_key)
+        labels = None
+        if model.classes and self.labels is not None:
+            hidden = jax.random.bernoulli(label_key, _UNLABELLED, (self.batch,))
+            labels = jnp.where(hidden, model.classes, self.labels[rows])
+
+        def loss(network: UNet) -> Scalar:
+            trained = eqx.tree_at(lambda m: m.network, model, network)
+            return denoising_loss(trained, x, labels, key=loss_key, dropout=True)
+
+        gradient = eqx.filter_grad(loss)(state.network)
+        updates, optimiser = self._optimiser().update(
+            gradient, state.optimiser, eqx.filter(state.network, eqx.is_array)
+        )
+        network = eqx.apply_updates(state.network, updates)
+        # A shorter average at first, so that the initial weights are soon forgotten.
+        decay = jnp.minimum(self.averaging, (1.0 + state.step) / (10.0 + state.step))
+        decay = decay.astype(jnp.float32)
+        average = jax.tree.map(
+            lambda old, new: decay * old + (1.0 - decay) * new if eqx.is_array(old) else old,
+            model.network,
+            network,
+        )
+        encoder = eqx.tree_at(lambda map: image_model(map).network, state.encoder, average)
+        return DDPMState(network, encoder, optimiser, state.step + 1, key)
+
+    def current_map(self, state: DDPMState) -> FlowMap:
+        return state.encoder
+
+    def _optimiser(self) -> optax.GradientTransformation:
+        # At least one step to rise and one to fall, also where there is one step in all.
+        rate = optax.warmup_cosine_decay_schedule(
+            0.0,
+            self.learning_rate,
+            max(1, int(self.warmup * self.steps)),
+            max(2, self.steps),
+            _LAST_RATE * self.learning_rate,
+        )
+        return optax.chain(
+            optax.clip_by_global_norm(self.clip), optax.adamw(rate, weight_decay=self.weight_decay)
+        )
+
+
+def denoising_loss(
+    model: ImageModel,
+    x: Points,
+    labels: Int[Array, " n"] | None,
+    *,
+    key: Key,
+    dropout: bool = False,
+) -> Scalar:
+    """Mean squared error of the network's prediction, per dimension; one noise level an image."""
+    level_key, noise_key, drop_key = jax.random.split(key, 3)
+    n = x.shape[0]
+    # Stratified: each batch covers all noise levels, so that its loss varies less.
+    shares = (jax.random.uniform(level_key, ()) + jnp.arange(n) / n) % 1.0
+    signals = jax.vmap(model.signal)(shares).astype(x.dtype)[:, None]
+    spreads = jnp.sqrt(1.0 - signals**2)
+    noise = jax.random.normal(noise_key, x.shape, x.dtype)
+    noisy = signals * x + spreads * noise
+    wanted = noise if model.prediction == "epsilon" else signals * noise - spreads * x
+    keys = jax.random.split(drop_key, n)
+
+    def one(signal: Scalar, y: Array, label: Array | None, key: Key) -> Array:
+        image = y.reshape(model.shape)
+        if not dropout:
+            return model.network(signal, image, label).reshape(-1)
+        return model.network(signal, image, label, key=key).reshape(-1)
+
+    axes = (0, 0, None if labels is None else 0, 0)
+    found = jax.vmap(one, in_axes=axes)(signals[:, 0], noisy, labels, keys)
+    return jnp.mean(jnp.square(found - wanted))
+
+
+class HeldOutDenoising(eqx.Module):
+    """The denoising loss on held-out images, a metric for ``solve``; its noise is always the same.
+
+    Args:
+        x: images (n, d) in [-1, 1].
+        labels: their classes (n,), for a model with classes.
+        key: draws the noise.
+    """
+
+    x: Points
+    labels: Int[Array, " n"] | None
+    key: Key = eqx.field(kw_only=True)
+
+    def __call__(self, map: AbstractMap) -> Scalar:
+        x = jnp.tile(self.x, (_HELD_OUT_LEVELS, 1))
+        labels = None if self.labels is None else jnp.tile(self.labels, _HELD_OUT_LEVELS)
+        return denoising_loss(image_model(map), x, labels, key=self.key)

@@ -1,0 +1,15 @@
+"""Rows that belong together are nearer, by a permutation test with a key."""
+
+import jax
+import numpy as np
+
+from brenier.certify import paired_closer
+
+_X = np.random.default_rng(0).normal(size=(30, 4))
+_OTHER = np.random.default_rng(1).normal(size=(30, 4))
+
+
+def test_equal_keys_draw_equal_pairings_and_seed_0_is_the_default():
+    first, second = (paired_closer(_X, _OTHER, key=jax.random.key(0)) for _ in range(2))
+    assert first == second == paired_closer(_X, _OTHER)
+    assert first["random"] != paired_closer(_X, _OTHER, key=jax.random.key(1))["random"]

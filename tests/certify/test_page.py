@@ -1,0 +1,365 @@
+"""The certificate's page: what it says, what it escapes, and that it needs nothing else."""
+
+import dataclasses
+import json
+import math
+import re
+import shutil
+import subprocess
+from html.parser import HTMLParser
+
+import numpy as np
+import plotly.graph_objects as go
+import pytest
+
+from brenier.certify import (
+    Asymmetry,
+    Certificate,
+    Cost,
+    Defect,
+    Growth,
+    Monotonicity,
+    Ring,
+    TargetTests,
+    Verdict,
+)
+from brenier.certify.page import certificate_page
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+EVIL = "<script>alert(1)</script>"
+DEFECT = Defect(
+    lower=0.15,
+    upper=0.19,
+    level=0.95,
+    relative_lower=0.5,
+    relative_upper=0.73,
+    variance_share_lower=0.07,
+    variance_share_upper=0.1,
+    matched=0.16,
+    matched_stderr=0.005,
+    gap=0.18,
+    gap_stderr=0.006,
+    potential="log-sum-exp, 60 pieces",
+    n=200,
+    points_moved=190,
+    growth=(Growth(12, 16, 0.07), Growth(50, 4, 0.13), Growth(200, 1, 0.16)),
+    estimate=0.185,
+)
+TARGET_TESTS = TargetTests(0.001, 0.0005, 0.002, 0.6, 0.04, 0.05, math.nan, math.nan, math.nan, 200)
+NOTHING = dataclasses.replace(
+    DEFECT,
+    lower=0.0,
+    upper=2e-16,
+    relative_lower=0.0,
+    relative_upper=0.0,
+    matched=0.0,
+    matched_stderr=0.0,
+    gap=1e-16,
+    gap_stderr=1e-17,
+    points_moved=0,
+    growth=(Growth(40, 1, 0.0),),
+    estimate=math.nan,
+    n=40,
+)
+
+
+def certificate(d: int = 3, n: int = 200) -> Certificate:
+    """Every section is there: a turn of the first two coordinates, with a ring about a point."""
+    random = np.random.default_rng(0)
+    x = random.normal(size=(n, d))
+    tx = x.copy()
+    if d > 1:
+        tx[:, :2] = x[:, :2] @ [[0.95, 0.3], [-0.3, 0.95]]
+    values = random.uniform(0.1, 0.3, n)
+    theta = 2 * np.pi * np.arange(12)[:, None] / 12
+    ring = np.zeros((12, d))
+    ring[:, : min(d, 2)] = np.hstack([np.cos(theta), np.sin(theta)])[:, : min(d, 2)]
+    return Certificate(
+        cost=Cost(0.45, 0.01),
+        defect=DEFECT,
+        asymmetry=Asymmetry(
+            0.2, 0.3, tuple(x[0].tolist()), (0.2, 0.28, 0.3), 0.0, n, 1e-5, 1e-10, x, values
+        ),
+        monotonicity=Monotonicity(0.9, 0.0, 1e-4, 1000, 190),
+        ring=Ring(
+            12, 10.0, 1e-5, 2e-4, 1e-16, True, tuple([0.0] * d), 1.0, ring, np.roll(ring, 1, axis=0)
+        ),
+        pushforward=TARGET_TESTS,
+        truth=None,
+        verdict=Verdict("not optimal", "reached", "a ring says so", "no difference found"),
+        how={
+            "map": "function",
+            "dimension": d,
+            "source_points": n,
+            "target_points": n,
+            "key": [0, 7],
+            "tolerance": 0.01,
+            "seconds": 1.5,
+            "versions": {"brenier": "0.1.0"},
+        },
+        samples={"x": x, "tx": tx, "y": random.normal(size=(n, d))},
+    )
+
+
+def without_map(d: int = 2) -> Certificate:
+    return dataclasses.replace(certificate(d), asymmetry=None, ring=None)
+
+
+def without_target() -> Certificate:
+    whole = certificate(2)
+    return dataclasses.replace(
+        whole,
+        pushforward=None,
+        verdict=Verdict("undecided", None, "who knows", None),
+        samples={name: whole.samples[name] for name in ("x", "tx")},
+    )
+
+
+def unbounded() -> Certificate:
+    wide = dataclasses.replace(DEFECT, upper=math.inf, relative_upper=math.inf)
+    return dataclasses.replace(certificate(2), defect=wide)
+
+
+def upper_bound_above_the_cost() -> Certificate:
+    wide = dataclasses.replace(DEFECT, upper=0.6, relative_upper=math.inf)
+    return dataclasses.replace(certificate(2), defect=wide)
+
+
+def identity(d: int = 2) -> Certificate:
+    small = certificate(d, n=40)
+    return dataclasses.replace(
+        small,
+        cost=Cost(0.0, 0.0),
+        defect=NOTHING,
+        ring=None,
+        asymmetry=dataclasses.replace(
+            small.asymmetry,
+            mean=0.0,
+            max=0.0,
+            quantiles=(0.0, 0.0, 0.0),
+            step=0.0,
+            error=0.0,
+            values=np.zeros(40),
+        ),
+        verdict=Verdict("optimal", "not reached", "nothing is cheaper", "they differ"),
+        samples={**small.samples, "tx": small.samples["x"]},
+    )
+
+
+def constant() -> Certificate:
+    whole = identity()
+    zero = np.zeros((40, 2))
+    return dataclasses.replace(whole, samples={"x": zero, "tx": zero, "y": zero})
+
+
+def unproven_ring() -> Certificate:
+    whole = certificate(2)
+    return dataclasses.replace(whole, ring=dataclasses.replace(whole.ring, proven=False))
+
+
+CASES = {
+    "line": lambda: certificate(1),
+    "plane": lambda: certificate(2),
+    "many": lambda: certificate(50),
+    "pairs": without_map,
+    "pairs on a line": lambda: without_map(1),
+    "no target": without_target,
+    "unbounded": unbounded,
+    "above the cost": upper_bound_above_the_cost,
+    "identity": identity,
+    "identity on a line": lambda: identity(1),
+    "constant": constant,
+    "unproven": unproven_ring,
+}
+
+
+def specs(page: str) -> dict:
+    found = re.search(r'<script type="application/json" id="figures">(.*?)</script>', page)
+    return json.loads(found[1])
+
+
+class Loads(HTMLParser):
+    """Everything that a page's elements point to, and its text outside of scripts."""
+
+    def __init__(self):
+        super().__init__()
+        self.targets, self.scripts, self.text, self.inside = [], 0, "", ""
+
+    def handle_starttag(self, tag, attrs):
+        self.targets += [v for k, v in attrs if k in ("src", "href", "srcset", "data", "action")]
+        self.scripts += tag == "script"
+        self.inside = tag if tag in ("script", "style") else self.inside
+
+    def handle_endtag(self, tag):
+        self.inside = "" if tag == self.inside else self.inside
+
+    def handle_data(self, data):
+        self.text += "" if self.inside else data
+
+
+def read(page: str) -> Loads:
+    loads = Loads()
+    loads.feed(page)
+    return loads
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_every_case_builds_valid_figures_and_loads_nothing(name):
+    case = CASES[name]()
+    page = certificate_page(case)
+    loads = read(page)
+    assert loads.targets == ["data:,"]
+    assert loads.scripts == 3
+    assert "url(" not in page[: page.index("</style>")]
+    drawn = specs(page)
+    assert {"interval", "map", "clouds", "growth"} <= set(drawn)
+    for figure, spec in drawn.items():
+        go.Figure(spec)  # raises at what Plotly does not know
+        assert f'data-figure="{figure}"' in page
+    assert page.count("data-figure=") == len(drawn)
+    captions = re.findall(r"Figure (\d+)\.", loads.text)
+    assert captions == [str(i + 1) for i in range(len(drawn))]
+
+
+def test_the_verdicts_come_first_in_words():
+    text = read(certificate_page(certificate())).text
+    places = [
+        text.index(word)
+        for word in (
+            "Not optimal",
+            "A ring says so.",
+            "Reached",
+            "No difference found.",
+            "How far from optimal",
+            "The map",
+            "Asymmetry",
+            "Source, image, target",
+            "Growth",
+            "in numbers",
+            "The ring",
+            "How it was computed",
+            "Definitions",
+        )
+    ]
+    assert places == sorted(places)
+    assert "estimate and bounds nothing" in text
+    undecided = read(certificate_page(without_target())).text
+    assert "Undecided" in undecided
+    assert "Not asked" in undecided
+    assert "there are no derivatives" in read(certificate_page(without_map())).text
+    labels = specs(certificate_page(unbounded()))["interval"]["layout"]["yaxis"]["ticktext"]
+    assert "no upper bound" in labels[0]
+
+
+@pytest.mark.parametrize("d", [1, 2, 3])
+def test_text_from_outside_is_escaped(d):
+    whole = certificate(d)
+    how = {**whole.how, "map": EVIL, "names": [EVIL] * d, "files": {EVIL: EVIL}, EVIL: [EVIL]}
+    whole = dataclasses.replace(
+        whole,
+        how=how,
+        verdict=Verdict(EVIL, EVIL, EVIL, EVIL),
+        defect=dataclasses.replace(DEFECT, potential=EVIL),
+    )
+    page = certificate_page(whole)
+    assert EVIL not in page
+    assert read(page).scripts == 3
+    labels = json.dumps(specs(page)["map"]["layout"])
+    assert "&lt;script&gt;alert(1)" in labels
+
+
+def test_the_interval_is_relative_where_it_can_be():
+    bars = {
+        name: specs(certificate_page(CASES[name]()))["interval"]
+        for name in ("plane", "unbounded", "above the cost", "identity")
+    }
+    assert bars["plane"]["data"][0]["x"] == [50.0, 73.0]
+    matched = bars["plane"]["data"][1]["x"][0]
+    assert matched == pytest.approx(100 * 0.16 / (0.45 - 0.16))
+    assert bars["above the cost"]["data"][0]["x"] == [0.15, 0.6]
+    assert bars["unbounded"]["data"][0]["marker"]["symbol"][1] == "triangle-right"
+    assert bars["identity"]["data"][0]["x"] == [0.0, 0.0]
+    # D ≤ p W₂² is D ≤ p cost / (1 + p).
+    assert bars["plane"]["layout"]["shapes"][1]["x0"] == 1.0
+    absolute = bars["above the cost"]["layout"]["shapes"][1]["x0"]
+    assert absolute == pytest.approx(0.01 * 0.45 / 1.01)
+
+
+def test_the_ring_can_be_checked_from_the_page():
+    page = certificate_page(certificate(3))
+    lines = re.search(r'<pre class="data">(.*?)</pre>', page, re.DOTALL)[1].splitlines()
+    x, t = np.split(np.loadtxt(lines, delimiter=",", skiprows=1), 2, axis=1)
+    ring = certificate(3).ring
+    np.testing.assert_array_equal(x, ring.points)
+    np.testing.assert_array_equal(t, ring.images)
+    saving = 2 * np.sum((x - x.mean(axis=0)) * (np.roll(t, -1, axis=0) - t))
+    kept, shifted = (np.sum((x - images) ** 2) for images in (t, np.roll(t, -1, axis=0)))
+    assert saving == pytest.approx(kept - shifted)
+
+
+def test_high_dimensions_are_seen_in_components_and_named_columns():
+    whole = certificate(50)
+    names = [f"column {i}" for i in range(50)]
+    page = certificate_page(dataclasses.replace(whole, how={**whole.how, "names": names}))
+    labels = specs(page)["map"]["layout"]["meta"]["labels"]
+    assert [label.split(" (")[0] for label in labels[:5]] == [f"component {i}" for i in range(1, 6)]
+    assert labels[5:7] == ["column 0", "column 1"]
+    for name in ("map", "asymmetry", "clouds"):
+        for trace in specs(page)[name]["data"]:
+            meta = trace["meta"]
+            assert len(meta.get("columns", meta.get("margins"))) == len(labels)
+
+
+def test_equal_certificates_make_equal_pages_that_to_html_writes(tmp_path):
+    page = certificate().to_html(tmp_path / "page.html")
+    assert page == certificate_page(certificate())
+    assert (tmp_path / "page.html").read_text(encoding="utf-8") == page
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed: no browser to look with")
+@pytest.mark.parametrize("name", ["line", "many", "identity"])
+def test_a_browser_draws_it_offline_without_an_error(name, tmp_path):
+    # Another choice of axes, and what it shows: written where --dump-dom sees it.
+    probe = """<script>window.addEventListener("load", () => {
+      const select = document.querySelector('select[data-axis="0"]');
+      if (select) { select.value = "2"; select.dispatchEvent(new Event("change")); }
+      setTimeout(() => {
+        document.body.dataset.axes = ["map", "clouds"].map((figure) => document.querySelector(
+          `[data-figure="${figure}"] .xtitle`).textContent).join("|");
+      }, 500);
+    });</script></body>"""
+    page = certificate_page(CASES[name]())
+    path = tmp_path / "page.html"
+    path.write_text(page.replace("</body>", probe), encoding="utf-8")
+    ran = subprocess.run(
+        [
+            CHROMIUM,
+            "--headless",
+            "--no-sandbox",
+            "--disable-gpu",
+            "--disable-quic",
+            "--no-first-run",
+            "--disable-background-networking",
+            "--disable-component-update",
+            "--disable-sync",
+            f"--user-data-dir={tmp_path / 'profile'}",
+            "--enable-logging=stderr",
+            "--v=0",
+            "--virtual-time-budget=4000",
+            "--dump-dom",
+            path.as_uri(),
+        ],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=True,
+    )
+    # The page forbids every request to the outside: one would be an error here, as any other.
+    assert "connect-src" not in page[:1000]
+    assert "default-src 'none'" in page[:1000]
+    assert "CONSOLE" not in ran.stderr, ran.stderr
+    drawn = ran.stdout
+    assert len(re.findall(r'class="[^"]*js-plotly-plot', drawn)) == len(specs(page))
+    axes = re.search(r'data-axes="([^"]*)"', drawn)[1].split("|")
+    expected = {"line": "x", "identity": "x₁", "many": "component 3"}[name]
+    assert [axis.split(" (")[0] for axis in axes] == [expected, expected]
