@@ -1,5 +1,8 @@
 """The cells of a semi-discrete map as polygons."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 from jax.typing import ArrayLike
 
@@ -11,7 +14,9 @@ from brenier.potentials import MaxAffine
 
 
 def laguerre_cells(
-    transport: Solution | GradientMap | MaxAffine, lower: ArrayLike, upper: ArrayLike
+    transport: Solution[Any] | GradientMap | MaxAffine,
+    lower: ArrayLike | Sequence[float],
+    upper: ArrayLike | Sequence[float],
 ) -> list[np.ndarray]:
     """The cells of a semi-discrete map in the plane, cut to a box: polygons to draw.
 
@@ -43,7 +48,7 @@ def laguerre_cells(
             f"transport: got {type(potential).__name__}; wants a MaxAffine potential "
             "in the plane, its GradientMap, or a Solution that holds it."
         )
-    box = Uniform(lower, upper)
+    box = Uniform(np.asarray(lower), np.asarray(upper))
     if box.dimension != 2:
         raise ValueError(f"lower: got dimension {box.dimension}; wants corners (2,).")
     return cell_polygons(
