@@ -37,7 +37,6 @@ class BlackBox:
     def __init__(self, map: Any, jacobian: Callable[[np.ndarray], Any] | None = None):
         if not callable(map):
             raise ValueError(f"map: got {type(map).__name__}; wants a callable (n, d) -> (n, d).")
-        self.map = map
         self._evaluate = _torch_module(map) if _is_torch_module(map) else map
         known = jacobian is None and isinstance(map, AbstractMap)
         self._jacobian = map.jacobian if known else jacobian
