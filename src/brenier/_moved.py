@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any, NoReturn
 
-# The old name, and where it is now; one that went says what to take in its place.
+# The old name, and the name of today.
 MOVED: Mapping[str, str] = MappingProxyType(
     {
         "brenier.certify.Pushforward": "brenier.certify.TargetTests",
@@ -14,20 +14,28 @@ MOVED: Mapping[str, str] = MappingProxyType(
         "brenier.exact.Torus": "brenier.grids.Torus",
         "brenier.flows.DDPM": "brenier.images.DDPM",
         "brenier.flows.HeldOutDenoising": "brenier.images.HeldOutDenoising",
-        "brenier.flows.denoising_loss": "brenier.images.denoising_loss",
         "brenier.flows.distil": "brenier.flows.distill",
         "brenier.flows.fit_images": "brenier.images.fit_images",
         "brenier.flows.image_model": "brenier.images.image_model",
         "brenier.measures.DiracMixture": "brenier.measures.Empirical",
         "brenier.problems.random_train": "brenier.problems.random_tensor_train",
-        "brenier.report.certificate_page": "brenier.certify.certificate_page",
+        "brenier.report.certificate_page": "brenier.certify.page.certificate_page",
         "brenier.velocities.HostNetwork": "brenier.images.HostNetwork",
         "brenier.velocities.ImageModel": "brenier.images.ImageModel",
         "brenier.velocities.ImageVelocity": "brenier.images.ImageVelocity",
         "brenier.velocities.UNet": "brenier.images.UNet",
         "brenier.velocities.bits_per_dimension": "brenier.images.bits_per_dimension",
-        "brenier.velocities.dequantisation": "brenier.images.dequantisation",
+        "brenier.velocities.fit_velocity": "brenier.flows.fit_velocity",
         "brenier.velocities.train_encoder": "brenier.velocities.tensor_train_encoder",
+    }
+)
+
+# What went, and what to take in its place.
+GONE: Mapping[str, str] = MappingProxyType(
+    {
+        "brenier.flows.default_metric": "solve takes that metric where none is given",
+        "brenier.flows.denoising_loss": "brenier.images.HeldOutDenoising measures that loss",
+        "brenier.velocities.dequantisation": "brenier.images.bits_per_dimension adds that noise",
     }
 )
 
@@ -45,9 +53,11 @@ def absent(module: str) -> Callable[[str], Any]:
     """
 
     def refused(name: str) -> NoReturn:
-        place = MOVED.get(f"{module}.{name}")
-        if place is None:
-            raise AttributeError(f"module {module!r} has no attribute {name!r}")
-        raise ImportError(f"{module}.{name} is now {place}.")
+        asked = f"{module}.{name}"
+        if asked in MOVED:
+            raise ImportError(f"{asked} is now {MOVED[asked]}.")
+        if asked in GONE:
+            raise ImportError(f"{asked} is gone: {GONE[asked]}.")
+        raise AttributeError(f"module {module!r} has no attribute {name!r}")
 
     return refused
