@@ -42,6 +42,7 @@ solution = brenier.solve(
     key=jax.random.key(0),
     callback=lambda progress: print(progress.step, progress.metric),
 )
-assert_type(solution.map, GradientMap)
+assert_type(solution, brenier.Solution[AbstractMap])
+assert_type(solution.map, AbstractMap)
 assert_type(solution.result, brenier.Result)
 print(brenier.__version__, image.shape)
