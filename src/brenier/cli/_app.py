@@ -8,7 +8,8 @@ from typing import Annotated, Any
 
 import typer
 
-from brenier.cli._console import StoppedError, announce, progress_bar
+from brenier.cli._console import StoppedError, announce
+from brenier.report import progress_bar
 
 # Where typer keeps click's usage errors differs between its versions; their parent does not.
 _UsageError: Any = typer.BadParameter.__mro__[1]

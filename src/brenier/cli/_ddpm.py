@@ -6,9 +6,10 @@ from typing import Annotated, Any
 import typer
 
 from brenier.cli._app import Json, OutFolder, Seed, app
-from brenier.cli._console import announce, progress_bar
+from brenier.cli._console import announce
 from brenier.cli._ddpm_choices import AuditChoice, ImageChoice, MapChoice, integers, one_of
 from brenier.images import DDPM, TrainingSettings, UNetSettings
+from brenier.report import progress_bar
 
 ddpm = typer.Typer(
     help="Image diffusion models: train, encode, decode, pair, audit.",

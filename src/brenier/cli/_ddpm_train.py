@@ -75,7 +75,7 @@ def train_on(
     drawable = channels in (1, 3)
 
     def told(now: Progress) -> None:
-        progress(now._replace(stage=f"training, held-out loss {now.metric:.4f}"))
+        progress(now._replace(stage="training"))
         if drawable and now.map is not None:
             draw_samples(image_model(now.map), out / "samples.png", seed)
 

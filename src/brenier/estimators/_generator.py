@@ -233,12 +233,12 @@ class Generator(BaseEstimator):
     def _distill(self, key: Key, tell: ProgressCallback) -> None:
         """Put a network in the place of the map, which stays beside it."""
         self.exact_map_ = self.map_
-        self.distillation_ = distill(
+        solution = distill(
             self.exact_map_, self.source_, key=key, widths=self.widths, callback=tell, throw=False
         )
-        if self.distillation_.result is Result.interrupted:
+        if solution.result is Result.interrupted:
             raise KeyboardInterrupt
-        self.map_ = self.distillation_.map
+        self.distillation_, self.map_ = solution, solution.map
 
     def _forget(self) -> None:
         """Drop what an earlier fit left and this one may not set."""

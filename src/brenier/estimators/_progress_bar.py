@@ -1,26 +1,19 @@
-"""The progress bar of a fit on stderr, beside the user's callback."""
+"""Who is told of the progress of a fit: a bar on stderr, and the user's callback."""
 
-import contextlib
-import math
 from collections.abc import Iterator
-
-from rich import progress as rich_progress
-from rich.console import Console
+from contextlib import contextmanager
 
 from brenier._progress import Progress, ProgressCallback
+from brenier.report import progress_bar
 
 
-@contextlib.contextmanager
+@contextmanager
 def watched(verbose: bool, callback: ProgressCallback | None) -> Iterator[ProgressCallback]:
     """A callback for a fit: moves a bar on stderr where ``verbose``, then calls the user's own."""
-    console = Console(stderr=True)
-    with rich_progress.Progress(console=console, disable=not verbose, transient=True) as bar:
-        task = bar.add_task("starting", total=None)
+    with progress_bar(show=verbose) as bar:
 
         def tell(now: Progress) -> None:
-            metric = "" if math.isnan(now.metric) else f", held-out metric {now.metric:.5f}"
-            bar.tasks[task].total = now.steps or None  # update(total=None) would keep the old one
-            bar.update(task, completed=now.step, description=now.stage + metric)
+            bar(now)
             if callback is not None:
                 callback(now)
 

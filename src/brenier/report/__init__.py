@@ -6,6 +6,7 @@ from brenier._moved import absent
 from brenier.report._figure import BLUE, GREEN, INK, RED, new_figure, png_bytes
 from brenier.report._image_grid import image_grid_figure
 from brenier.report._pictures import palette_figure, picture_figure
+from brenier.report._progress_bar import progress_bar
 from brenier.report._tables import summary_table
 
 __all__ = [
@@ -18,6 +19,7 @@ __all__ = [
     "palette_figure",
     "picture_figure",
     "png_bytes",
+    "progress_bar",
     "summary_table",
 ]
 
