@@ -111,6 +111,30 @@ def test_a_method_chooses_a_start_near_the_identity(method):
     assert off < 0.05
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "method",
+    [
+        ConstrainedDrift(steps=2, particles=40),
+        Distillation(steps=2),
+        EuclideanDescent(steps=2, particles=40),
+        KLNewton(steps=2),
+        MirrorFlow(steps=2),
+        ParabolicMongeAmpere(steps=2),
+        SemiDual(steps=2),
+        WassersteinNatural(steps=2),
+    ],
+    ids=lambda method: type(method).__name__,
+)
+def test_without_an_initial_map_a_method_starts_by_itself_and_says_from_where(method):
+    source, target = _PROBLEM.source, _PROBLEM.target
+    if isinstance(method, SemiDual | Distillation):
+        source, target = (Empirical(m.sample(jax.random.key(4), 200)) for m in (source, target))
+    solution = solve(source, target, method=method, key=jax.random.key(0), blocks=1)
+    assert solution.stats["initial"] == "GradientMap of ICNN"
+    assert solution.stats["best_metric"] <= solution.stats["history"][0]
+
+
 def test_methods_of_networks_with_a_format_want_an_initial_map():
     for method in (DDPM(), FlowMatching()):
         with pytest.raises(ValueError, match="initial: got None; wants the"):
