@@ -24,10 +24,16 @@ def test_a_users_program_passes_mypy_strict(tmp_path):
     assert run.returncode == 0, run.stdout
     # The names have types of their own: a wrong use of them does not pass.
     wrong = tmp_path / "wrong.py"
-    wrong.write_text("import brenier\nbrenier.MongeMap(random_state=0).fit(1).transform_all()\n")
+    wrong.write_text(
+        "import brenier\n"
+        "brenier.MongeMap(random_state=0).fit(1)\n"
+        "brenier.audit(len, [[0.0]]).proven\n"
+        "brenier.load(1)\n"
+    )
     run = _mypy(wrong, tmp_path)
     assert "Missing positional argument" in run.stdout
-    assert 'has no attribute "transform_all"' in run.stdout
+    assert '"Certificate" has no attribute "proven"' in run.stdout
+    assert 'incompatible type "int"' in run.stdout or "No overload variant" in run.stdout
 
 
 def test_the_program_runs():

@@ -284,3 +284,11 @@ def test_bad_cells():
     cells = solve_semi_discrete(Gaussian.standard(2), THREE)
     with pytest.raises(ValueError, match="upper: got a corner that is not above"):
         laguerre_cells(cells, np.zeros(2), np.zeros(2))
+
+
+@pytest.mark.parametrize("n", [2, 3, 7])
+def test_points_on_a_line_have_parallel_edges_between_neighbours(n):
+    line = np.outer(np.arange(n), [3.0, 4.0])
+    edges = laguerre_edges(line, -0.5 * np.sum(line**2, axis=1))
+    np.testing.assert_array_equal(np.sort(np.minimum(edges.near, edges.far)), np.arange(n - 1))
+    np.testing.assert_allclose(np.abs(edges.normal), np.tile([0.6, 0.8], (n - 1, 1)), rtol=1e-15)

@@ -112,11 +112,11 @@ def _sides(
 def _strips(points: np.ndarray, offsets: np.ndarray, places: np.ndarray) -> Edges:
     """Parallel lines: the diagram of points on a line, at the given places along it."""
     chain: list[int] = []
-    for j in np.argsort(places):
+    for j in np.argsort(places).tolist():
         # The lower hull of (place, −b), point by point.
         while len(chain) > 1 and _above(places, offsets, chain[-2], chain[-1], j):
             chain.pop()
-        chain.append(int(j))
+        chain.append(j)
     index = np.asarray(chain)
     return _between(points, offsets, index[:-1], index[1:])
 
