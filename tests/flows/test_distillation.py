@@ -67,11 +67,11 @@ def test_an_interrupted_distillation_resumes_to_the_same_bits(tmp_path):
 def test_pairs_are_wanted():
     cloud, start = Empirical(jnp.eye(2)), GradientMap(Quadratic.identity(2))
     with pytest.raises(ValueError, match="target: got Gaussian; wants an Empirical"):
-        Distillation().init(cloud, Gaussian.standard(2), start, KEY)
+        Distillation().init(cloud, Gaussian.standard(2), start, key=KEY)
     with pytest.raises(ValueError, match="target: got 3 points; wants 2"):
-        Distillation().init(cloud, Empirical(jnp.ones((3, 2))), start, KEY)
+        Distillation().init(cloud, Empirical(jnp.ones((3, 2))), start, key=KEY)
     with pytest.raises(ValueError, match="initial: got AffineMap"):
-        Distillation().init(cloud, cloud, AffineMap.identity(2), KEY)
+        Distillation().init(cloud, cloud, AffineMap.identity(2), key=KEY)
 
 
 def test_bad_input():

@@ -31,7 +31,7 @@ _POINTS = jnp.sqrt(2.0) * jnp.concatenate([_AFFINE.source.factor.T, -_AFFINE.sou
 
 @eqx.filter_jit
 def _run(method, map, source=_AFFINE.source, target=_AFFINE.target):
-    state = method.init(source, target, map, jax.random.key(0))
+    state = method.init(source, target, map, key=jax.random.key(0))
     return method.current_map(advance(method, state, source, target, method.steps))
 
 
@@ -201,4 +201,4 @@ def test_newton_wants_a_gradient_and_a_density():
     method = KLNewton()
     network = ResidualNetwork.identity(jax.random.key(0), 2, (4,))
     with pytest.raises(ValueError, match="initial: got ResidualNetwork"):
-        method.init(_AFFINE.source, _AFFINE.target, network, jax.random.key(0))
+        method.init(_AFFINE.source, _AFFINE.target, network, key=jax.random.key(0))

@@ -33,7 +33,9 @@ FAMILIES = {
 
 
 def _run(method, source, target, start):
-    return advance(method, method.init(source, target, start, KEY), source, target, method.steps)
+    return advance(
+        method, method.init(source, target, start, key=KEY), source, target, method.steps
+    )
 
 
 def test_entropy_spreads_linearly():
@@ -99,7 +101,7 @@ def test_maps_that_bend_arrive_with_the_defaults(family, divergence):
     f, held = Gaussian.standard(1), quasi_sample(TWO_MODES, 2000, key=jax.random.key(5))
 
     def entropy(map):
-        return KL(ExactScore()).value(Moving.pushed(map, TWO_MODES, held), f, KEY)
+        return KL(ExactScore()).value(Moving.pushed(map, TWO_MODES, held), f, key=KEY)
 
     functional = PowerDivergence.named(divergence)
     wanted = {
@@ -154,7 +156,7 @@ def test_a_kernel_moves_the_cloud_to_the_target():
     g, f = Gaussian.standard(1), Empirical(np.array([[2.0], [2.5], [3.0]]))
     method = MirrorFlow(MMD(), step_size=0.05, steps=60, scheme="euler", points=Y)
     end = _run(method, g, f, AffineMap.identity(1)).map
-    value = [float(MMD().value(Moving(T(Y)), f, KEY)) for T in (AffineMap.identity(1), end)]
+    value = [float(MMD().value(Moving(T(Y)), f, key=KEY)) for T in (AffineMap.identity(1), end)]
     assert value[1] < 0.2 * value[0]
 
 

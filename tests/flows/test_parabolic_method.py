@@ -31,10 +31,10 @@ PAIR = (
 def test_bad_input():
     method = ParabolicMongeAmpere(steps=1)
     with pytest.raises(ValueError, match="initial: got AffineMap; wants a GradientMap"):
-        method.init(*PAIR, AffineMap.identity(2), KEY)
+        method.init(*PAIR, AffineMap.identity(2), key=KEY)
     cloud = Empirical(np.zeros((3, 2)))
     with pytest.raises(ValueError, match="target: got Empirical, which has no density"):
-        method.init(PAIR[0], cloud, GradientMap(Quadratic.identity(2)), KEY)
+        method.init(PAIR[0], cloud, GradientMap(Quadratic.identity(2)), key=KEY)
 
 
 @pytest.mark.slow
@@ -75,7 +75,7 @@ def test_nonlinear_families_follow_the_flow_on_the_line(family):
     before, after = (x + grid.interpolation(0, x, 1) @ q for q in (start, p))
     points = quasi_sample(NORMAL, 256, key=jax.random.key(0))
     method = ParabolicMongeAmpere(step_size=0.05, steps=10, points=points)
-    state = method.init(NORMAL, target, GradientMap(phi), KEY)
+    state = method.init(NORMAL, target, GradientMap(phi), key=KEY)
     end = advance(method, state, NORMAL, target, method.steps).map
     gap = np.abs(np.asarray(end(x[:, None]))[:, 0] - after).max()
     # What so few pieces or units cannot follow: 8 % and 3 % of the way were measured.

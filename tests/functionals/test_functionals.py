@@ -26,12 +26,12 @@ KEY = jax.random.key(0)
 
 @eqx.filter_jit
 def _value(functional, points, target):
-    return functional.value(Moving(points), target, KEY)
+    return functional.value(Moving(points), target, key=KEY)
 
 
 @eqx.filter_jit
 def _gradient(functional, points, target):
-    return functional.gradient(Moving(points), target, KEY)
+    return functional.gradient(Moving(points), target, key=KEY)
 
 
 @pytest.fixture
@@ -76,9 +76,10 @@ def test_gradient_is_the_derivative_of_the_value(name, target, dimension, rng):
     @jax.jit
     def look(y):
         values = jax.lax.map(
-            lambda z: functional.value(Moving(z), target, KEY), jnp.stack([y + h * v, y - h * v])
+            lambda z: functional.value(Moving(z), target, key=KEY),
+            jnp.stack([y + h * v, y - h * v]),
         )
-        return values, functional.gradient(Moving(y), target, KEY)
+        return values, functional.gradient(Moving(y), target, key=KEY)
 
     (above, below), gradient = look(jnp.asarray(y))
     # n ∂F/∂y_i = ∇_W F(y_i); central differences err by h² times third derivatives: 1e-6 at most.

@@ -22,10 +22,10 @@ def test_exact_kl_of_gaussians_is_the_closed_form():
     exact = 0.5 * (
         jnp.trace(covariance) + map.offset @ map.offset - 2 - jnp.linalg.slogdet(covariance)[1]
     )
-    values = KL(ExactScore()).value(moving, Gaussian.standard(2), _KEY)
+    values = KL(ExactScore()).value(moving, Gaussian.standard(2), key=_KEY)
     # The integrand's standard deviation is below 3: five standard errors.
     assert abs(float(values - exact)) < 5 * 3 / np.sqrt(len(x))
-    score = KL(ExactScore()).gradient(moving, Gaussian.standard(2), _KEY) - moving.points
+    score = KL(ExactScore()).gradient(moving, Gaussian.standard(2), key=_KEY) - moving.points
     expected = -jnp.linalg.solve(covariance, (moving.points - map.offset).T).T
     np.testing.assert_allclose(score, expected, rtol=1e-9, atol=1e-9)
 
@@ -38,10 +38,10 @@ def test_gradient_is_the_derivative_of_the_value():
     functional = KL(SelfEntropicScore(epsilon=0.3))
 
     def value(step):
-        return functional.value(Moving(y + step * w), target, _KEY)
+        return functional.value(Moving(y + step * w), target, key=_KEY)
 
     slope = (value(1e-4) - value(-1e-4)) / 2e-4
-    gradient = functional.gradient(Moving(y), target, _KEY)
+    gradient = functional.gradient(Moving(y), target, key=_KEY)
     # The self-transport is solved to 1e-6, over a difference of 2e-4 and its own ε.
     assert abs(float(jnp.mean(jnp.sum(gradient * w, axis=1)) / slope) - 1.0) < 2e-3
 
@@ -64,11 +64,11 @@ def test_exact_gradient_of_a_bent_map_is_the_derivative_of_the_value():
             )
         )
         moving = Moving.pushed(moved, source, x)
-        return KL(ExactScore()).value(moving, source, _KEY), moving
+        return KL(ExactScore()).value(moving, source, key=_KEY), moving
 
     slope = (value(1e-3)[0] - value(-1e-3)[0]) / 2e-3
     field = (value(1e-3)[1].points - value(-1e-3)[1].points) / 2e-3
-    gradient = KL(ExactScore()).gradient(value(0.0)[1], source, _KEY)
+    gradient = KL(ExactScore()).gradient(value(0.0)[1], source, key=_KEY)
     terms = jnp.sum(gradient * field, axis=1)
     # Equal in expectation (an integration by parts), so five standard errors of the mean.
     error = 5 * float(jnp.std(terms)) / np.sqrt(len(x)) + 0.02 * abs(float(slope))
@@ -87,7 +87,7 @@ def test_estimated_entropy_and_score_approach_the_exact_ones():
 
 def test_the_exact_score_wants_to_know_the_map():
     with pytest.raises(ValueError, match=r"moving: got bare particles"):
-        KL(ExactScore()).gradient(Moving(jnp.ones((3, 2))), Gaussian.standard(2), _KEY)
+        KL(ExactScore()).gradient(Moving(jnp.ones((3, 2))), Gaussian.standard(2), key=_KEY)
 
 
 def test_epsilon_is_checked():

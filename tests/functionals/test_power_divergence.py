@@ -33,7 +33,7 @@ def test_value_and_gradient_between_gaussians(name):
 
     @jax.jit
     def value(slope, shift):
-        return functional.value(_moving(slope, shift, x), TARGET, KEY)
+        return functional.value(_moving(slope, shift, x), TARGET, key=KEY)
 
     target, image = norm(0.2, 1.1), norm(-0.3, 1.2)
     wanted, _ = quad(
@@ -41,11 +41,11 @@ def test_value_and_gradient_between_gaussians(name):
     )
     assert float(value(1.2, -0.3)) == pytest.approx(wanted, rel=5e-3)
     # Along x: E[∇_W F(T(x)) x] is the derivative in the slope.
-    field = functional.gradient(_moving(1.2, -0.3, x), TARGET, KEY)
+    field = functional.gradient(_moving(1.2, -0.3, x), TARGET, key=KEY)
     slope = (value(1.2 + 1e-4, -0.3) - value(1.2 - 1e-4, -0.3)) / 2e-4
     assert float(jnp.mean(field * x)) == pytest.approx(float(slope), rel=5e-3)
     if name == "kl":
-        same = KL(ExactScore()).gradient(_moving(1.2, -0.3, x), TARGET, KEY)
+        same = KL(ExactScore()).gradient(_moving(1.2, -0.3, x), TARGET, key=KEY)
         np.testing.assert_allclose(field, same, rtol=1e-12)
 
 
@@ -56,6 +56,6 @@ def test_bad_input():
     with pytest.raises(ValueError, match="power: got nan"):
         PowerDivergence(float("nan"))
     with pytest.raises(ValueError, match="moving: got bare particles"):
-        PowerDivergence().gradient(Moving(x), TARGET, KEY)
+        PowerDivergence().gradient(Moving(x), TARGET, key=KEY)
     with pytest.raises(ValueError, match="target: got Empirical, which has no density"):
-        PowerDivergence().gradient(_moving(1.0, 0.0, x), Empirical(np.zeros((3, 1))), KEY)
+        PowerDivergence().gradient(_moving(1.0, 0.0, x), Empirical(np.zeros((3, 1))), key=KEY)

@@ -67,7 +67,7 @@ class Distillation(AbstractMethod[DistillationState, GradientMap]):
         return near_identity(key, points)
 
     def init(
-        self, source: AbstractMeasure, target: AbstractMeasure, initial: AbstractMap, key: Key
+        self, source: AbstractMeasure, target: AbstractMeasure, initial: AbstractMap, *, key: Key
     ) -> DistillationState:
         for name, measure in (("source", source), ("target", target)):
             if not isinstance(measure, Empirical) or measure.weights is not None:

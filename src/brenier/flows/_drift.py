@@ -38,14 +38,16 @@ class _DriftProblem(AbstractInnerProblem):
         moving = Moving.pushed(self.start, self.source, x)
         if self.implicit:
             return Batch(x, moving.points, gradient_key)
-        drift = self.functional.gradient(moving, self.target, gradient_key)
+        drift = self.functional.gradient(moving, self.target, key=gradient_key)
         return Batch(x, moving.points - self.step_size * drift, gradient_key)
 
     def field(self, map: AbstractMap, batch: Batch) -> Points:
         moving = Moving.pushed(map, self.source, batch.points)
         away = moving.points - batch.anchors
         if self.implicit:
-            return away + self.step_size * self.functional.gradient(moving, self.target, batch.key)
+            return away + self.step_size * self.functional.gradient(
+                moving, self.target, key=batch.key
+            )
         return away
 
     def loss(self, map: AbstractMap, batch: Batch) -> Scalar:
@@ -53,7 +55,7 @@ class _DriftProblem(AbstractInnerProblem):
         proximity = 0.5 * jnp.mean(jnp.sum((moving.points - batch.anchors) ** 2, axis=-1))
         if self.implicit:
             return proximity + self.step_size * self.functional.value(
-                moving, self.target, batch.key
+                moving, self.target, key=batch.key
             )
         return proximity
 
@@ -117,7 +119,7 @@ class ConstrainedDrift(AbstractMethod[DriftState, AbstractMap]):
         return near_identity(key, points)
 
     def init(
-        self, source: AbstractMeasure, target: AbstractMeasure, initial: AbstractMap, key: Key
+        self, source: AbstractMeasure, target: AbstractMeasure, initial: AbstractMap, *, key: Key
     ) -> DriftState:
         damping = jnp.asarray(self.oracle.initial_damping(), dtype=jnp.result_type(float))
         return DriftState(initial, jnp.asarray(0), damping, key)
@@ -136,7 +138,9 @@ class ConstrainedDrift(AbstractMethod[DriftState, AbstractMap]):
             self.particles,
             self.scheme == "implicit",
         )
-        map, damping = self.oracle.solve(problem, state.map, state.damping, state.step, inner_key)
+        map, damping = self.oracle.solve(
+            problem, state.map, state.damping, state.step, key=inner_key
+        )
         return DriftState(map, state.step + 1, damping, key)
 
     def current_map(self, state: DriftState) -> AbstractMap:
@@ -186,7 +190,7 @@ class EuclideanDescent(AbstractMethod[EuclideanState, AbstractMap]):
         return near_identity(key, points)
 
     def init(
-        self, source: AbstractMeasure, target: AbstractMeasure, initial: AbstractMap, key: Key
+        self, source: AbstractMeasure, target: AbstractMeasure, initial: AbstractMap, *, key: Key
     ) -> EuclideanState:
         parameters = eqx.filter(initial, eqx.is_inexact_array)
         memory = optimiser(self.name, self.learning_rate).init(parameters)
@@ -197,7 +201,9 @@ class EuclideanDescent(AbstractMethod[EuclideanState, AbstractMap]):
     ) -> EuclideanState:
         key, draw_key, gradient_key = jax.random.split(state.key, 3)
         x = source.sample(draw_key, self.particles)
-        field = self.functional.gradient(Moving.pushed(state.map, source, x), target, gradient_key)
+        field = self.functional.gradient(
+            Moving.pushed(state.map, source, x), target, key=gradient_key
+        )
         gradient = parameter_gradient(state.map, x, field)
         rule = optimiser(self.name, self.learning_rate)
         updates, memory = rule.update(gradient, state.memory)

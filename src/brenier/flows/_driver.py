@@ -217,7 +217,7 @@ def _described(map: AbstractMap) -> str:
 
 
 def _start(source, target, method, initial, key, measure_map, blocks) -> _Run:
-    state = method.init(source, target, initial, key)
+    state = method.init(source, target, initial, key=key)
     # The state's own map: a method may start elsewhere than at the initial map.
     first = method.current_map(state)
     value = jnp.asarray(measure_map(first))

@@ -86,7 +86,7 @@ class FlowMatching(AbstractMethod[FlowMatchingState, FlowMap]):
         )
 
     def init(
-        self, source: AbstractMeasure, target: AbstractMeasure, initial: AbstractMap, key: Key
+        self, source: AbstractMeasure, target: AbstractMeasure, initial: AbstractMap, *, key: Key
     ) -> FlowMatchingState:
         network = _network_velocity(initial).network
         assert isinstance(initial, FlowMap)  # _network_velocity has seen it

@@ -68,7 +68,7 @@ class KLNewton(AbstractMethod[NewtonState, AbstractMap]):
         return near_identity(key, points, FEW)
 
     def init(
-        self, source: AbstractMeasure, target: AbstractMeasure, initial: AbstractMap, key: Key
+        self, source: AbstractMeasure, target: AbstractMeasure, initial: AbstractMap, *, key: Key
     ) -> NewtonState:
         require_density("target", target)
         if not initial.symmetric:

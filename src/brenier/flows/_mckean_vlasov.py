@@ -84,7 +84,7 @@ def mckean_vlasov(
         noise = jax.random.normal(noise_key, z.shape, z.dtype)
         pull = jnp.zeros_like(z)
         if functional is not None:
-            pull = functional.gradient(Moving(z), source, gradient_key)
+            pull = functional.gradient(Moving(z), source, key=gradient_key)
         both = jnp.concatenate([z, noise, pull], axis=1)
 
         def one(item):

@@ -42,7 +42,7 @@ class AbstractMethod(eqx.Module, Generic[State, Map]):
 
     @abc.abstractmethod
     def init(
-        self, source: AbstractMeasure, target: AbstractMeasure, initial: AbstractMap, key: Key
+        self, source: AbstractMeasure, target: AbstractMeasure, initial: AbstractMap, *, key: Key
     ) -> State:
         """The state before the first step, started at the map ``initial``."""
 

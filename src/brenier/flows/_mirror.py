@@ -165,7 +165,7 @@ class MirrorFlow(AbstractMethod[MirrorState, AbstractMap]):
         return near_identity(key, points, FEW)
 
     def init(
-        self, source: AbstractMeasure, target: AbstractMeasure, initial: AbstractMap, key: Key
+        self, source: AbstractMeasure, target: AbstractMeasure, initial: AbstractMap, *, key: Key
     ) -> MirrorState:
         y = self._points(source, key)
         first = _descent(initial, self.functional, source, target, y, key)
@@ -295,5 +295,5 @@ def _descent(
     key: Key,
 ) -> Float[Array, "n d"]:
     """DT(y) ∇_W F(T#e^{−g})(T(y)) at each particle."""
-    gradient = functional.gradient(Moving.pushed(map, source, y), target, key)
+    gradient = functional.gradient(Moving.pushed(map, source, y), target, key=key)
     return jax.vmap(lambda point, tangent: jax.jvp(map.apply, (point,), (tangent,))[1])(y, gradient)

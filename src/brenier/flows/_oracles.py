@@ -48,6 +48,7 @@ class AbstractOracle(eqx.Module):
         start: AbstractMap,
         damping: Scalar,
         outer: Int[Array, ""],
+        *,
         key: Key,
     ) -> tuple[AbstractMap, Scalar]:
         """The improved map in outer step ``outer``, and the damping to start the next one with."""
@@ -97,6 +98,7 @@ class FirstOrder(AbstractOracle):
         start: AbstractMap,
         damping: Scalar,
         outer: Int[Array, ""],
+        *,
         key: Key,
     ) -> tuple[AbstractMap, Scalar]:
         rule = optimiser(self.name, self.learning_rate)
@@ -142,6 +144,7 @@ class NaturalGradient(AbstractOracle):
         start: AbstractMap,
         damping: Scalar,
         outer: Int[Array, ""],
+        *,
         key: Key,
     ) -> tuple[AbstractMap, Scalar]:
         batch = problem.draw(key)

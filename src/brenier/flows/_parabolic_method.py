@@ -92,7 +92,7 @@ class ParabolicMongeAmpere(AbstractMethod[ParabolicState, GradientMap]):
         return near_identity(key, points, FEW)
 
     def init(
-        self, source: AbstractMeasure, target: AbstractMeasure, initial: AbstractMap, key: Key
+        self, source: AbstractMeasure, target: AbstractMeasure, initial: AbstractMap, *, key: Key
     ) -> ParabolicState:
         require_density("source", source)
         require_density("target", target)

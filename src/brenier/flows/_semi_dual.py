@@ -102,7 +102,7 @@ class SemiDual(AbstractMethod[SemiDualState, GradientMap]):
         return near_identity(key, points)
 
     def init(
-        self, source: AbstractMeasure, target: AbstractMeasure, initial: AbstractMap, key: Key
+        self, source: AbstractMeasure, target: AbstractMeasure, initial: AbstractMap, *, key: Key
     ) -> SemiDualState:
         if not isinstance(target, Empirical):
             raise ValueError(

@@ -70,7 +70,7 @@ class WassersteinNatural(AbstractMethod[WassersteinState, AbstractMap]):
         return near_identity(key, points)
 
     def init(
-        self, source: AbstractMeasure, target: AbstractMeasure, initial: AbstractMap, key: Key
+        self, source: AbstractMeasure, target: AbstractMeasure, initial: AbstractMap, *, key: Key
     ) -> WassersteinState:
         return WassersteinState(initial, jnp.asarray(0), key)
 
@@ -80,7 +80,7 @@ class WassersteinNatural(AbstractMethod[WassersteinState, AbstractMap]):
         key, draw_key, gradient_key = jax.random.split(state.key, 3)
         x = source.sample(draw_key, self.particles) if self.points is None else self.points
         moving = Moving.pushed(state.map, source, x)
-        field = self.functional.gradient(moving, target, gradient_key)
+        field = self.functional.gradient(moving, target, key=gradient_key)
         onto = _gradient_coordinates(moving.points, min(self.bumps, x.shape[0]))
         rows = onto @ jacobian_rows(state.map, x)
         residual = onto @ (self.step_size * field).ravel()

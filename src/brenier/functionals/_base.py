@@ -57,9 +57,9 @@ class AbstractFunctional(eqx.Module):
     """
 
     @abc.abstractmethod
-    def value(self, moving: Moving, target: AbstractMeasure, key: Key) -> Scalar:
+    def value(self, moving: Moving, target: AbstractMeasure, *, key: Key) -> Scalar:
         """F(μ) from the particles; where it is known up to a constant only, the class says so."""
 
     @abc.abstractmethod
-    def gradient(self, moving: Moving, target: AbstractMeasure, key: Key) -> Points:
+    def gradient(self, moving: Moving, target: AbstractMeasure, *, key: Key) -> Points:
         """∇_W F(μ) at each particle: (n, d)."""

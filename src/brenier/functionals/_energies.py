@@ -32,11 +32,11 @@ class PotentialEnergy(AbstractFunctional):
 
     potential: Callable[[Point], Scalar]
 
-    def value(self, moving: Moving, target: AbstractMeasure, key: Key) -> Scalar:
+    def value(self, moving: Moving, target: AbstractMeasure, *, key: Key) -> Scalar:
         y = moving.points
         return jnp.mean(over_points(self.potential, y, floats=1024 + 16 * y.shape[1]))
 
-    def gradient(self, moving: Moving, target: AbstractMeasure, key: Key) -> Points:
+    def gradient(self, moving: Moving, target: AbstractMeasure, *, key: Key) -> Points:
         y = moving.points
         return over_points(jax.grad(self.potential), y, floats=1024 + 16 * y.shape[1])
 
@@ -62,10 +62,10 @@ class InteractionEnergy(AbstractFunctional):
 
     interaction: Callable[[Point], Scalar]
 
-    def value(self, moving: Moving, target: AbstractMeasure, key: Key) -> Scalar:
+    def value(self, moving: Moving, target: AbstractMeasure, *, key: Key) -> Scalar:
         return 0.5 * jnp.mean(_mean_over_others(self.interaction, moving.points))
 
-    def gradient(self, moving: Moving, target: AbstractMeasure, key: Key) -> Points:
+    def gradient(self, moving: Moving, target: AbstractMeasure, *, key: Key) -> Points:
         return _mean_over_others(jax.grad(self.interaction), moving.points)
 
 

@@ -78,11 +78,11 @@ class KL(AbstractFunctional):
 
     score: AbstractScore = SelfEntropicScore()
 
-    def value(self, moving: Moving, target: AbstractMeasure, key: Key) -> Scalar:
+    def value(self, moving: Moving, target: AbstractMeasure, *, key: Key) -> Scalar:
         require_density("target", target)
         potential = -jnp.mean(target.log_density(moving.points))
         return self.score.negative_entropy(moving) + potential
 
-    def gradient(self, moving: Moving, target: AbstractMeasure, key: Key) -> Points:
+    def gradient(self, moving: Moving, target: AbstractMeasure, *, key: Key) -> Points:
         require_density("target", target)
         return self.score.score(moving) - target.score(moving.points)

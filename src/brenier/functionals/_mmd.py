@@ -26,9 +26,9 @@ class MMD(AbstractFunctional):
     >>> import jax, jax.numpy as jnp
     >>> from brenier.measures import Empirical
     >>> zero, three = Moving(jnp.array([[0.0]])), Empirical(jnp.array([[3.0]]))
-    >>> MMD().value(zero, three, jax.random.key(0)).tolist()
+    >>> MMD().value(zero, three, key=jax.random.key(0)).tolist()
     3.0
-    >>> MMD().gradient(zero, three, jax.random.key(0)).tolist()
+    >>> MMD().gradient(zero, three, key=jax.random.key(0)).tolist()
     [[-1.0]]
     """
 
@@ -39,13 +39,13 @@ class MMD(AbstractFunctional):
         if self.target_size is not None:
             check_at_least("target_size", self.target_size, 1)
 
-    def value(self, moving: Moving, target: AbstractMeasure, key: Key) -> Scalar:
+    def value(self, moving: Moving, target: AbstractMeasure, *, key: Key) -> Scalar:
         x, a = moving.points, uniform_weights(moving.points)
         y, b = draw_target(target, self.target_size, x.shape[0], key)
         within = a @ self.kernel.mean(x, x, a) + b @ self.kernel.mean(y, y, b)
         return 0.5 * within - a @ self.kernel.mean(x, y, b)
 
-    def gradient(self, moving: Moving, target: AbstractMeasure, key: Key) -> Points:
+    def gradient(self, moving: Moving, target: AbstractMeasure, *, key: Key) -> Points:
         x, a = moving.points, uniform_weights(moving.points)
         y, b = draw_target(target, self.target_size, x.shape[0], key)
         # One pass over the signed measure μ − ν.

@@ -29,7 +29,7 @@ class PowerDivergence(AbstractFunctional):
     >>> from brenier.measures import Gaussian
     >>> x, standard = jnp.zeros((1, 1)), Gaussian.standard(1)
     >>> moving = Moving.pushed(AffineMap(jnp.eye(1), jnp.ones(1)), standard, x)
-    >>> field = PowerDivergence.named("chi2").gradient(moving, standard, jax.random.key(0))
+    >>> field = PowerDivergence.named("chi2").gradient(moving, standard, key=jax.random.key(0))
     >>> round(float(field[0, 0]), 6)  # r = √e and ∇log r = 1 at 1
     1.648721
 
@@ -61,7 +61,7 @@ class PowerDivergence(AbstractFunctional):
         ratio = jnp.asarray(log_ratio)
         return ratio if self.power == 0.0 else jnp.expm1(self.power * ratio) / self.power
 
-    def value(self, moving: Moving, target: AbstractMeasure, key: Key) -> Scalar:
+    def value(self, moving: Moving, target: AbstractMeasure, *, key: Key) -> Scalar:
         """E_μ[(rᵃ − 1)/(a(a + 1))], as E_μ[1/r] = 1; on particles it may fall below 0."""
         log_ratio, a = self._log_ratio(moving, target), self.power
         if a == 0.0:
@@ -70,7 +70,7 @@ class PowerDivergence(AbstractFunctional):
             return -jnp.mean(log_ratio * jnp.exp(-log_ratio))
         return jnp.mean(jnp.expm1(a * log_ratio)) / (a * (a + 1.0))
 
-    def gradient(self, moving: Moving, target: AbstractMeasure, key: Key) -> Points:
+    def gradient(self, moving: Moving, target: AbstractMeasure, *, key: Key) -> Points:
         weight = jnp.exp(self.power * self._log_ratio(moving, target))
         score = moving.pushforward().score_at(moving.preimages())
         return weight[:, None] * (score - target.score(moving.points))

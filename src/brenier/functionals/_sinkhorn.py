@@ -37,9 +37,9 @@ class SinkhornDivergence(AbstractFunctional):
     >>> import jax, jax.numpy as jnp
     >>> from brenier.measures import Empirical
     >>> zero, three = Moving(jnp.array([[0.0]])), Empirical(jnp.array([[3.0]]))
-    >>> SinkhornDivergence(epsilon=0.1).value(zero, three, jax.random.key(0)).tolist()
+    >>> SinkhornDivergence(epsilon=0.1).value(zero, three, key=jax.random.key(0)).tolist()
     4.5
-    >>> SinkhornDivergence(epsilon=0.1).gradient(zero, three, jax.random.key(0)).tolist()
+    >>> SinkhornDivergence(epsilon=0.1).gradient(zero, three, key=jax.random.key(0)).tolist()
     [[-3.0]]
     """
 
@@ -56,7 +56,7 @@ class SinkhornDivergence(AbstractFunctional):
         check_positive("tolerance", self.tolerance)
         check_at_least("max_iterations", self.max_iterations, 1)
 
-    def value(self, moving: Moving, target: AbstractMeasure, key: Key) -> Scalar:
+    def value(self, moving: Moving, target: AbstractMeasure, *, key: Key) -> Scalar:
         x, a = moving.points, uniform_weights(moving.points)
         y, b = draw_target(target, self.target_size, x.shape[0], key)
         epsilon = self._epsilon(y)
@@ -72,7 +72,7 @@ class SinkhornDivergence(AbstractFunctional):
         of_x, of_y = self._itself(x, a, epsilon), self._itself(y, b, epsilon)
         return a @ (across.f - of_x.potential) + b @ (across.g - of_y.potential)
 
-    def gradient(self, moving: Moving, target: AbstractMeasure, key: Key) -> Points:
+    def gradient(self, moving: Moving, target: AbstractMeasure, *, key: Key) -> Points:
         x, a = moving.points, uniform_weights(moving.points)
         y, b = draw_target(target, self.target_size, x.shape[0], key)
         epsilon = self._epsilon(y)

@@ -91,7 +91,7 @@ class DDPM(AbstractMethod[DDPMState, FlowMap]):
         )
 
     def init(
-        self, source: AbstractMeasure, target: AbstractMeasure, initial: AbstractMap, key: Key
+        self, source: AbstractMeasure, target: AbstractMeasure, initial: AbstractMap, *, key: Key
     ) -> DDPMState:
         model = image_model(initial)
         if not isinstance(source, Empirical) or source.weights is not None:

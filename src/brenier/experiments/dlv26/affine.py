@@ -98,7 +98,7 @@ def _path(scheme: str, step_size: float, times: list[float]) -> np.ndarray:
 def _evolve(method: ConstrainedDrift, map: GradientMap, source: Gaussian) -> GradientMap:
     """All steps of the method; no best map is kept, since the scheme itself is studied."""
     target = Gaussian.standard(source.dimension)
-    state = method.init(source, target, map, jax.random.key(0))
+    state = method.init(source, target, map, key=jax.random.key(0))
     moved = method.current_map(advance(method, state, source, target, method.steps))
     assert isinstance(moved, GradientMap)
     return moved

@@ -217,7 +217,7 @@ def _compiled(name: str) -> Callable[..., tuple[AbstractMap, jax.Array]]:
             ]
         )
         for method in methods:
-            state = method.init(_SOURCE, _TARGET, map, run_key)
+            state = method.init(_SOURCE, _TARGET, map, key=run_key)
             map = method.current_map(advance(method, state, _SOURCE, _TARGET, method.steps))
         return map, (_SOURCE.sample(x_key, _EVALUATION), _TARGET.sample(y_key, _EVALUATION))
 

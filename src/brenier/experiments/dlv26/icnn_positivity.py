@@ -80,7 +80,7 @@ def main(run: Run) -> dict[str, Any]:
     def distance(key: Key, positive: str) -> Scalar:
         start_key, run_key, x_key, y_key = jax.random.split(key, 4)
         start = GradientMap(_Network.near_identity(start_key, positive))
-        state = _METHOD.init(problem.source, problem.target, start, run_key)
+        state = _METHOD.init(problem.source, problem.target, start, key=run_key)
         map = _METHOD.current_map(
             advance(_METHOD, state, problem.source, problem.target, _METHOD.steps)
         )
