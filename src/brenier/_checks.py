@@ -162,13 +162,20 @@ def _shown(value: Any) -> str:
 
 
 def check_key(name: str, value: Any) -> jax.Array:
-    """A JAX random key, new style or old."""
-    is_key = isinstance(value, jax.Array) and (
-        jnp.issubdtype(value.dtype, jax.dtypes.prng_key)
-        or (value.dtype == jnp.uint32 and value.shape == (2,))
-    )
-    if not is_key:
+    """One JAX random key, new style or old."""
+    typed = isinstance(value, jax.Array) and jnp.issubdtype(value.dtype, jax.dtypes.prng_key)
+    shape = value.shape if isinstance(value, jax.Array) else None
+    if typed and shape != ():
+        raise ValueError(f"{name}: got {shape} keys; wants one JAX random key.")
+    if not typed and not (shape == (2,) and value.dtype == jnp.uint32):
         raise ValueError(
             f"{name}: got {type(value).__name__}; wants a JAX random key (jax.random.key(0))."
         )
     return value
+
+
+def check_instance(name: str, value: Any, kind: type, wish: str) -> None:
+    """Raise a ``ValueError`` where the value is not of that class."""
+    if not isinstance(value, kind):
+        got = f"the class {value.__name__}" if isinstance(value, type) else type(value).__name__
+        raise ValueError(f"{name}: got {got}; wants {wish}.")

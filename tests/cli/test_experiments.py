@@ -71,10 +71,16 @@ def test_an_unknown_name_lists_the_known_ones(planted, capsys):
     known = "wants one of: paper26-fig1, paper26-some-name, paper26-table2."
     assert main(["reproduce", "paper26-fig9"]) == 2
     assert f"got 'paper26-fig9'; {known}" in capsys.readouterr().err
-    assert main(["reproduce"]) == 2
-    assert f"NAME: {known}" in capsys.readouterr().err
     assert main(["reproduce", "paper26-fig1", "--data", "absent.csv"]) == 2
     assert "--data: got absent.csv, which does not exist" in capsys.readouterr().err
+
+
+def test_without_a_name_the_experiments_are_listed_with_what_they_are(planted, capsys):
+    assert main(["reproduce", "--json"]) == 0
+    listed = json.loads(capsys.readouterr().out)["experiments"]
+    assert list(listed) == ["paper26-fig1", "paper26-some-name", "paper26-table2"]
+    assert main(["reproduce"]) == 0
+    assert "paper26-table2" in capsys.readouterr().out
 
 
 def test_a_failed_run_exits_1(planted, capsys):

@@ -1,5 +1,8 @@
 """The driver: determinism, checkpoints, interruption, failure."""
 
+import subprocess
+import sys
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -139,6 +142,46 @@ def test_methods_of_networks_with_a_format_want_an_initial_map():
     for method in (DDPM(), FlowMatching()):
         with pytest.raises(ValueError, match="initial: got None; wants the"):
             _solve(method=method, initial=None)
+
+
+_OF_ANOTHER_KIND = """
+import jax, numpy as np, brenier
+from brenier.flows import ConstrainedDrift
+
+problem = brenier.problems.affine()
+right = {
+    "source": problem.source, "target": problem.target, "method": ConstrainedDrift(),
+    "key": jax.random.key(0),
+}
+for changes in (
+    {"method": 3}, {"method": ConstrainedDrift}, {"initial": lambda x: x}, {"checkpoint": "run"},
+    {"patience": 0}, {"key": 0}, {"key": jax.random.split(jax.random.key(0))},
+    {"source": np.zeros((5, 2))}, {"target": np.zeros((5, 2))},
+):
+    try:
+        brenier.solve(**right | changes)
+    except ValueError as error:
+        print(error)
+"""
+
+
+def test_what_is_of_another_kind_is_named():
+    """In a process of its own: here beartype would refuse it first."""
+    run = subprocess.run(
+        [sys.executable, "-c", _OF_ANOTHER_KIND], check=True, capture_output=True, text=True
+    )
+    wish = "a measure (of points (n, d), measures.Empirical(x))."
+    assert run.stdout.splitlines() == [
+        "method: got int; wants a method, as flows.ConstrainedDrift().",
+        "method: got the class ConstrainedDrift; wants a method, as flows.ConstrainedDrift().",
+        "initial: got function; wants a map, as maps.GradientMap(potential).",
+        "checkpoint: got str; wants a brenier.Checkpoint.",
+        "patience: got 0; wants an integer of at least 1.",
+        "key: got int; wants a JAX random key (jax.random.key(0)).",
+        "key: got (2,) keys; wants one JAX random key.",
+        f"source: got ndarray; wants {wish}",
+        f"target: got ndarray; wants {wish}",
+    ]
 
 
 def test_divergence_is_named_and_the_best_map_kept():

@@ -72,7 +72,11 @@ def fit(
     layer: Layer = None,
     obsm: Obsm = None,
     components: Annotated[
-        int | None, typer.Option(help="Principal components to learn in; 15 for genes.", min=1)
+        int | None,
+        typer.Option(
+            help="Principal components to learn in; by default 15 for genes, else all columns.",
+            min=1,
+        ),
     ] = None,
     seed: Seed = 0,
     json: Json = False,
@@ -205,7 +209,7 @@ def audit(
     tolerance: Annotated[
         float,
         typer.Option(
-            help="A map is called optimal where its defect is below this share of W2 squared."
+            help="A map is called optimal where its defect is below this fraction of W2 squared."
         ),
     ] = 0.01,
     samples: Annotated[int, typer.Option(help="Points to use, at most.", min=40)] = 20_000,
@@ -250,7 +254,11 @@ def reproduce(
 ) -> None:
     """Run an experiment of the papers, or beside other libraries; without NAME, list them."""
     from brenier.cli._reproduce import run_reproduce
+    from brenier.experiments import summaries
 
+    if name is None:
+        announce({"experiments": summaries()}, "Experiments", summaries(), json)
+        return
     with progress_bar() as progress:
         result, rows = run_reproduce(name, out, seed, seeds, data, progress)
     announce(result, result["name"], rows, json)

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from brenier._progress import ProgressCallback
-from brenier.experiments import Run, experiment_name, experiments, reproduce
+from brenier.experiments import Run, experiment_name, reproduce
 
 # What "brenier bench NAME" ran, and the experiment that it is now.
 _BENCHMARKS = {
@@ -18,7 +18,7 @@ _BENCHMARKS = {
 
 
 def run_reproduce(
-    name: str | None,
+    name: str,
     out: Path | None,
     seed: int,
     seeds: int | None,
@@ -28,10 +28,8 @@ def run_reproduce(
     """Run the experiment of that name, in ``out/NAME`` by default; its result and its rows.
 
     Raises:
-        ValueError: no name, or an unknown one: the message lists those there are.
+        ValueError: an unknown name; the message lists those there are.
     """
-    if name is None:
-        raise ValueError(f"NAME: wants one of: {', '.join(experiments())}.")
     folder = out or Path("out", experiment_name(name))
     result = reproduce(name, Run(folder, seed, seeds, tuple(data or ()), progress))
     return result, _rows(result)

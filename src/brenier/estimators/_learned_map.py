@@ -6,20 +6,20 @@ from brenier._solution import Solution
 from brenier.estimators._casting import cast
 from brenier.estimators.candidates import Fit, Selection
 from brenier.estimators.data import Pair
-from brenier.maps import AbstractMap, GradientMap
+from brenier.maps import GradientMap, SubspaceMap
 from brenier.numerics import Coordinates
 from brenier.potentials import Preconditioned
 
 
 def learned_map(
     pair: Pair, coordinates: Coordinates, fits: Sequence[Fit], selection: Selection
-) -> Solution:
+) -> Solution[GradientMap | SubspaceMap]:
     """The map of the kept potential, and how the fits ended.
 
     Result and stats are those of the last fit, the most elaborate one, whichever was kept.
     """
     potential = Preconditioned.in_coordinates(selection.potential, coordinates)
-    map: AbstractMap = GradientMap(cast(potential, pair.dtype))
+    map: GradientMap | SubspaceMap = GradientMap(cast(potential, pair.dtype))
     if pair.space is not None:
         map = pair.space.around(map)
     stats, gain = fits[-1].stats, selection.gain

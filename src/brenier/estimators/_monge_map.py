@@ -11,7 +11,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.validation import check_is_fitted
 
 from brenier._progress import ProgressCallback
-from brenier._solution import Result
+from brenier._solution import Result, Solution
 from brenier.certify import Certificate, audit
 from brenier.estimators._learned_map import learned_map
 from brenier.estimators._progress_bar import watched
@@ -30,7 +30,7 @@ from brenier.estimators.data import (
 )
 from brenier.flows import AbstractMethod, HeldOutDual
 from brenier.io import Cells
-from brenier.maps import AbstractMap, SubspaceMap
+from brenier.maps import AbstractMap, GradientMap, SubspaceMap
 from brenier.measures import AbstractMeasure
 
 
@@ -99,6 +99,9 @@ class MongeMap(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
 
     Makkuva et al. (2020), eq. 6; DLV26, eq. 1.1.
     """
+
+    map_: GradientMap | SubspaceMap
+    solution_: Solution[GradientMap | SubspaceMap]
 
     def __init__(
         self,

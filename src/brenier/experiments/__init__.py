@@ -11,7 +11,7 @@ interval in which each of its numbers must lie. Modules whose names begin with a
 helpers of the experiments.
 """
 
-from brenier.experiments._registry import experiment_name, experiments, reproduce
+from brenier.experiments._registry import experiment_name, experiments, reproduce, summaries
 from brenier.experiments._run import Run
 
-__all__ = ["Run", "experiment_name", "experiments", "reproduce"]
+__all__ = ["Run", "experiment_name", "experiments", "reproduce", "summaries"]

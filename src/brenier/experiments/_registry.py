@@ -1,10 +1,13 @@
 """The experiments by name: every module of this package that is no helper."""
 
+import ast
 import contextlib
 import importlib
+import importlib.util
 import pkgutil
 import sys
 import time
+from pathlib import Path
 from typing import Any
 
 import brenier.experiments
@@ -25,6 +28,23 @@ def experiments() -> dict[str, str]:
         parts = module.name.removeprefix(f"{package.__name__}.").split(".")
         if not module.ispkg and not any(part.startswith("_") for part in parts):
             found[_hyphenated("-".join(parts))] = module.name
+    return found
+
+
+def summaries() -> dict[str, str]:
+    """Every experiment's name, and the first line of what its module says of itself.
+
+    >>> summaries()["krco22-thm31"]
+    'KRCO22, Theorem 3.1: the encoder of a Gaussian, integrated, against its closed form.'
+    """
+    found = {}
+    for name, module in experiments().items():
+        spec = importlib.util.find_spec(module)
+        assert spec is not None
+        assert spec.origin is not None
+        # Read, not imported: some want libraries that need not be here.
+        text = ast.get_docstring(ast.parse(Path(spec.origin).read_text(encoding="utf-8"))) or ""
+        found[name] = text.partition("\n")[0]
     return found
 
 

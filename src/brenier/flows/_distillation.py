@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from brenier._checks import check_at_least, check_key, check_positive
+from brenier._checks import check_at_least, check_instance, check_key, check_positive
 from brenier._progress import ProgressCallback
 from brenier._solution import Result, Solution
 from brenier._types import Array, Float, Int, Key, Points, Scalar
@@ -173,6 +173,8 @@ def distill(
     """
     began = time.perf_counter()
     check_key("key", key)
+    check_instance("map", map, AbstractMap, "a map of brenier")
+    check_instance("source", source, AbstractMeasure, "a measure")
     if map.dimension != source.dimension:
         raise ValueError(
             f"map: got dimension {map.dimension}; wants dimension "

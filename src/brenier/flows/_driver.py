@@ -9,7 +9,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
-from brenier._checks import check_at_least, check_key
+from brenier._checks import check_at_least, check_instance, check_key
 from brenier._progress import Progress, ProgressCallback
 from brenier._solution import Result, Solution
 from brenier._types import Key
@@ -147,8 +147,18 @@ def solve(
     """
     check_key("key", key)
     check_at_least("blocks", blocks, 1)
+    if patience is not None:
+        check_at_least("patience", patience, 1)
+    for name, measure in (("source", source), ("target", target)):
+        check_instance(
+            name, measure, AbstractMeasure, "a measure (of points (n, d), measures.Empirical(x))"
+        )
+    check_instance("method", method, AbstractMethod, "a method, as flows.ConstrainedDrift()")
+    if checkpoint is not None:
+        check_instance("checkpoint", checkpoint, CheckpointStore, "a brenier.Checkpoint")
     if initial is None:
         initial = _default_initial(method, source, jax.random.fold_in(key, 1))
+    check_instance("initial", initial, AbstractMap, "a map, as maps.GradientMap(potential)")
     for name, measure in (("source", source), ("target", target)):
         if measure.dimension != initial.dimension:
             raise ValueError(

@@ -12,7 +12,7 @@ from jax.typing import ArrayLike
 from scipy.optimize import linear_sum_assignment
 from scipy.spatial.distance import cdist
 
-from brenier._checks import check_at_least, check_key, check_points, check_positive
+from brenier._checks import check_at_least, check_instance, check_key, check_points, check_positive
 from brenier._progress import ProgressCallback
 from brenier._solution import Solution
 from brenier._types import Array, Float, Int, Key, Points, Scalar
@@ -216,6 +216,7 @@ def fit_velocity(
     ):
         check_at_least(name, value, 1)
     method = FlowMatching() if method is None else method
+    check_instance("method", method, FlowMatching, "a FlowMatching")
     keys = jax.random.split(key, 6)
     cloud = _cloud("source", source, keys[0], samples)
     other = _cloud("target", target, keys[1], samples, dimension=cloud.shape[1])

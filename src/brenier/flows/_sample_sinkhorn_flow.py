@@ -141,7 +141,7 @@ def sample_sinkhorn_flow(
 
 
 def default_flow_epsilon(data: Any) -> float:
-    """ε = ½ median‖y_i − y_j‖² n^{−1/2}: best over n = 250 to 4000 on four modes (MATH_4).
+    """The default smoothing, ε = ½ median‖y_i − y_j‖² n^{−1/2}; its factor is tuned on four modes.
 
     Made for low dimension, where neighbours come nearer as n grows; otherwise cross-validate.
 

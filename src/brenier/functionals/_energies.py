@@ -26,7 +26,7 @@ class PotentialEnergy(AbstractFunctional):
     >>> import jax, jax.numpy as jnp
     >>> from brenier.measures import Gaussian
     >>> F, mu = PotentialEnergy(lambda y: 0.5 * y @ y), Moving(jnp.array([[1.0, 2.0]]))
-    >>> F.gradient(mu, Gaussian.standard(2), jax.random.key(0)).tolist()
+    >>> F.gradient(mu, Gaussian.standard(2), key=jax.random.key(0)).tolist()
     [[1.0, 2.0]]
     """
 
@@ -56,7 +56,7 @@ class InteractionEnergy(AbstractFunctional):
     >>> import jax, jax.numpy as jnp
     >>> from brenier.measures import Gaussian
     >>> F, mu = InteractionEnergy(lambda z: 0.5 * z @ z), Moving(jnp.array([[0.0], [2.0]]))
-    >>> F.gradient(mu, Gaussian.standard(1), jax.random.key(0)).tolist()
+    >>> F.gradient(mu, Gaussian.standard(1), key=jax.random.key(0)).tolist()
     [[-2.0], [2.0]]
     """
 

@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from brenier._checks import as_float_array, check_at_least, check_key
+from brenier._checks import as_float_array, check_at_least, check_instance, check_key
 from brenier._progress import ProgressCallback
 from brenier._solution import Solution
 from brenier._types import Float, Int, Key
@@ -114,6 +114,7 @@ def fit_images(
     (2, 64)
     """
     check_key("key", key)
+    check_instance("settings", settings, TrainingSettings, "TrainingSettings")
     pixels = as_float_array("images", images)
     if pixels.ndim != 4 or not len(pixels):
         raise ValueError(f"images: got shape {pixels.shape}; wants (n, height, width, channels).")

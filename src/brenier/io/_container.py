@@ -124,6 +124,11 @@ def read_container(
 
 def _read_bytes(path: str | os.PathLike[str]) -> bytes:
     file = Path(path)
+    if file.is_dir():
+        raise ValueError(
+            f"{path}: got a folder; wants a brenier file (brenier.io.load_model reads the "
+            "folder of an image model)."
+        )
     if not file.is_file():
         raise ValueError(f"{path}: got no such file; wants a brenier file.")
     data = file.read_bytes()

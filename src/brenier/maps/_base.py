@@ -74,5 +74,5 @@ def over_jacobians(map: AbstractMap, function: Callable[[Point], Array], x: Batc
 
 
 def evaluation_floats(dimension: int, per_dimension: int = _FLOATS_PER_DIMENSION) -> int:
-    """About how many numbers one point takes while a map is evaluated; d times that with DT."""
+    """About how many numbers one point needs while a map is evaluated; d times that for DT."""
     return 1024 + per_dimension * dimension

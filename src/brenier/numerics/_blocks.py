@@ -104,7 +104,7 @@ def in_blocks(
     progress: ProgressCallback | None = None,
     stage: str = "",
 ) -> np.ndarray:
-    """function(x) of a function that treats each row by itself, in blocks of exactly ``rows`` rows.
+    """A function that treats each row by itself, evaluated in blocks of exactly ``rows`` rows.
 
     The last block is filled up with its last row, and what comes of that is cut off: whatever the
     number of rows, a compiled function is compiled once. Arrays go to and fro between the host and

@@ -102,7 +102,7 @@ def chebyshev_rows(
 
 
 def heat_matrix(nodes: Float[np.ndarray, " n"], time: float) -> Float[np.ndarray, "n n"]:
-    """exp(time ∂²) at Chebyshev nodes, for what vanishes at both ends.
+    """The heat semigroup exp(time ∂²) at Chebyshev nodes, for functions that are 0 at both ends.
 
     >>> y = chebyshev_nodes(48, -8.0, 8.0)
     >>> later = heat_matrix(y, 0.5) @ np.exp(-0.5 * y**2)

@@ -49,7 +49,7 @@ def split_rows(tree: Tree, devices: Sequence[Any] | None = None) -> Tree:
 
 
 def copy_to_all(tree: Tree, devices: Sequence[Any] | None = None) -> Tree:
-    """The same arrays, whole on each of the devices: parameters, keys, small clouds.
+    """The same arrays, copied whole to every device: parameters, keys, small clouds.
 
     >>> import jax.numpy as jnp
     >>> copy_to_all(jnp.ones(3)).sharding.is_fully_replicated

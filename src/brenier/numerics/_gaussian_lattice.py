@@ -102,7 +102,7 @@ def fit_lattice(
 
 
 def unresolved(values: Float[np.ndarray, "n k"]) -> float:
-    """The relative size of the highest frequencies: about what equispaced nodes cannot represent.
+    """The relative size of the highest frequencies: an estimate of the interpolation error.
 
     >>> y = np.linspace(-9.0, 9.0, 73)
     >>> unresolved(np.exp(-y[:, None] ** 2)) < 1e-12

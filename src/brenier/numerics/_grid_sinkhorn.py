@@ -15,6 +15,7 @@ from brenier._types import Array, Float, Int, Scalar
 _IMAGES = 3
 
 # (y − x)² along one axis: copies, nodes y, nodes x.
+# Squared gaps along one axis, (copies, m, n): what ``squared_gaps`` gives.
 Gaps: TypeAlias = Float[Array, "_ _ _"]
 # −c/ε along one axis, relative to the largest entry of each row and block, and that largest entry.
 _AxisKernel: TypeAlias = tuple[Float[Array, "_ _ _"], Float[Array, "_ _"]]
@@ -40,7 +41,7 @@ class GridSinkhornResult(NamedTuple):
 def squared_gaps(
     x: Float[np.ndarray, " n"], y: Float[np.ndarray, " m"], period: float | None = None
 ) -> Gaps:
-    """(y − x)² along one axis, (copies, m, n); of a periodic axis for several copies of x.
+    """(y − x)² along one axis, (copies, m, n); on a periodic axis of x shifted by periods.
 
     >>> squared_gaps(np.zeros(1), np.array([2.0])).tolist()
     [[[4.0]]]
@@ -54,7 +55,7 @@ def squared_gaps(
 
 
 def steepest_allowed(dtype: np.dtype) -> float:
-    """How far exponents may fall within a block before their sums underflow.
+    """The largest drop of exponents within a block whose sum of exponentials is still accurate.
 
     >>> steepest_allowed(np.dtype("float64"))
     600.0

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from brenier._checks import check_instance
 from brenier._types import Key
 from brenier.estimators.candidates._candidate import AbstractCandidate
 from brenier.estimators.candidates._gaussian import GaussianCandidate
@@ -31,6 +32,8 @@ def default_candidates(
     the Gaussian map stands first, alone where too few points are there to hold any out, which
     would tell whether a map that bends is better.
     """
+    if method is not None:
+        check_instance("method", method, AbstractMethod, "a method, as flows.SemiDual()")
     chosen = method or default_method(pair.density is not None, pair.size, pair.dimension)
     trained = method is not None or pair.density is not None
     if not trained and pair.size < FEW:

@@ -34,6 +34,7 @@ def predictions(
     ours = MongeMap(random_state=task.seed).fit(task.control, task.treated)
     yield "ours", ours.transform(task.test_control)
     assert isinstance(ours.map_, SubspaceMap)
+    assert isinstance(ours.map_, SubspaceMap)  # of cells
     inner = ours.map_.map.dimension
     learners: list[tuple[str, Learner]] = [("gaussian", _gaussian)]
     if ott_version() is not None:

@@ -52,6 +52,7 @@ def _ours(own: Pair, seed: int, seconds: float | None) -> dict[str, Any]:
     spent = time.perf_counter() - started
     found = errors(estimator.transform, estimator.inverse_transform, own)
     assert isinstance(estimator.map_, GradientMap)
+    assert isinstance(estimator.map_, GradientMap)  # of points, not of cells
     coordinates = estimator.map_.potential
     assert isinstance(coordinates, Preconditioned)
     truth, path = jnp.asarray(own.t_test), []
