@@ -97,7 +97,9 @@ def test_weights_count_and_quadratics_give_the_gaussian_map():
 
     @eqx.filter_jit
     def run():
-        return method.current_map(advance(method, method.init(x, y, start, _KEYS[0]), x, y, 400))
+        return method.current_map(
+            advance(method, method.init(x, y, start, key=_KEYS[0]), x, y, 400)
+        )
 
     map = run()
     # 64 draws of ±1: their mean errs by 1/8 a step, averaged over some hundred steps.
@@ -110,7 +112,7 @@ def test_dtype_follows_the_data():
     single = jax.tree.map(lambda a: a.astype(jnp.float32) if eqx.is_inexact_array(a) else a, start)
     cloud = Empirical(np.linspace(-1, 1, 5, dtype=np.float32)[:, None])
     method = SemiDual(steps=3)
-    state = method.init(cloud, cloud, single, _KEYS[0])
+    state = method.init(cloud, cloud, single, key=_KEYS[0])
     stepped = eqx.filter_eval_shape(method.step, state, cloud, cloud)
     shapes = [leaf for leaf in jax.tree.leaves(stepped) if isinstance(leaf, jax.ShapeDtypeStruct)]
     floats = [shape.dtype for shape in shapes if jnp.issubdtype(shape.dtype, jnp.floating)]
@@ -152,10 +154,10 @@ def test_what_it_cannot_use():
     start = GradientMap(LogSumExp.identity(_KEYS[0], 2, 5))
     cloud, gaussian = Empirical(np.eye(2)), Gaussian.standard(2)
     with pytest.raises(ValueError, match=r"target: got Gaussian; wants an Empirical"):
-        SemiDual().init(cloud, gaussian, start, _KEYS[0])
+        SemiDual().init(cloud, gaussian, start, key=_KEYS[0])
     affine = AffineMap(np.eye(2), np.zeros(2))
     with pytest.raises(ValueError, match=r"initial: got AffineMap; wants a GradientMap"):
-        SemiDual().init(cloud, cloud, affine, _KEYS[0])
+        SemiDual().init(cloud, cloud, affine, key=_KEYS[0])
     with pytest.raises(ValueError, match=r"map: got AffineMap"):
         HeldOutDual(np.eye(2), np.eye(2))(affine)
     with pytest.raises(ValueError, match=r"learning_rate: got -1"):
