@@ -24,8 +24,8 @@ class RadialPotential(AbstractPotential):
         swell: a > −c; above 0 the map spreads the centre out, below 0 it contracts it.
         core: c > 0, the radius within which that happens.
 
-    >>> RadialPotential(jnp.zeros(2), 3.0, 4.0).gradient(jnp.array([3.0, 0.0])).round(9).tolist()
-    [4.8, 0.0]
+    >>> RadialPotential(jnp.zeros(2), 5.0, 4.0).gradient(jnp.array([3.0, 0.0])).tolist()
+    [6.0, 0.0]
     """
 
     origin: Point
@@ -91,9 +91,9 @@ def radial(dimension: int, *, swell: float = 2.0, core: float = 0.5) -> Problem:
         dimension: d.
         swell, core: a and c of ``RadialPotential``.
 
-    >>> problem = radial(3, swell=3.0, core=4.0)
-    >>> problem.map(jnp.array([3.0, 0.0, 0.0])).round(9).tolist()
-    [4.8, 0.0, 0.0]
+    >>> problem = radial(3, swell=5.0, core=4.0)
+    >>> problem.map(jnp.array([3.0, 0.0, 0.0])).tolist()
+    [6.0, 0.0, 0.0]
     """
     check_at_least("dimension", dimension, 1)
     potential = RadialPotential(jnp.zeros(dimension), swell, core)

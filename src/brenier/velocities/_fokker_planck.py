@@ -78,8 +78,8 @@ class FokkerPlanckVelocity(AbstractVelocity):
         >>> v = FokkerPlanckVelocity.towards(
         ...     Gaussian(jnp.zeros(2), 0.5 * jnp.eye(2)), lambda x: 0.5 * (x @ x),
         ...     Box([-4.0, -4.0], [4.0, 4.0], [33, 33]), 0.2, moments=12)
-        >>> v(0.0, jnp.array([1.0, 0.0])).round(3).tolist()
-        [1.0, 0.0]
+        >>> round(float(v(0.0, jnp.array([1.0, 0.0]))[0]), 3)
+        1.0
         """
         if not isinstance(grid, Box) or grid.dimension != 2:
             raise ValueError(
