@@ -45,7 +45,18 @@ DEFECT = Defect(
     growth=(Growth(12, 16, 0.07), Growth(50, 4, 0.13), Growth(200, 1, 0.16)),
     estimate=0.185,
 )
-TARGET_TESTS = TargetTests(0.001, 0.0005, 0.002, 0.6, 0.04, 0.05, math.nan, math.nan, math.nan, 200)
+TARGET_TESTS = TargetTests(
+    energy_distance=0.001,
+    effect=0.0005,
+    effect_upper=0.002,
+    p_value=0.6,
+    sliced_w2=0.04,
+    sliced_w2_floor=0.05,
+    stein_p_value=math.nan,
+    kl=math.nan,
+    kl_stderr=math.nan,
+    tested=200,
+)
 NOTHING = dataclasses.replace(
     DEFECT,
     lower=0.0,
@@ -78,11 +89,29 @@ def certificate(d: int = 3, n: int = 200) -> Certificate:
         cost=Cost(0.45, 0.01),
         defect=DEFECT,
         asymmetry=Asymmetry(
-            0.2, 0.3, tuple(x[0].tolist()), (0.2, 0.28, 0.3), 0.0, n, 1e-5, 1e-10, x, values
+            mean=0.2,
+            max=0.3,
+            argmax=tuple(x[0].tolist()),
+            quantiles=(0.2, 0.28, 0.3),
+            negative_share=0.0,
+            n=n,
+            step=1e-5,
+            error=1e-10,
+            points=x,
+            values=values,
         ),
         monotonicity=Monotonicity(0.9, 0.0, 1e-4, 1000, 190),
         ring=Ring(
-            12, 10.0, 1e-5, 2e-4, 1e-16, True, tuple([0.0] * d), 1.0, ring, np.roll(ring, 1, axis=0)
+            k=12,
+            threshold=10.0,
+            relative_saving=1e-5,
+            saving=2e-4,
+            noise=1e-16,
+            proven=True,
+            centre=tuple([0.0] * d),
+            radius=1.0,
+            points=ring,
+            images=np.roll(ring, 1, axis=0),
         ),
         pushforward=TARGET_TESTS,
         truth=None,

@@ -56,7 +56,7 @@ class Verdict:
     target_reason: str | None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Certificate:
     """How far a map is from optimal, and whether it reaches its target.
 

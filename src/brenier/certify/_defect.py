@@ -33,7 +33,7 @@ class Growth:
     mean: float
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Defect:
     """D(T) between two bounds, each holding with probability at least (1 + level)/2.
 

@@ -18,7 +18,7 @@ _DIRECTIONS = 200
 _KL_POINTS, _KL_DIMENSION = 2000, 20
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class TargetTests:
     """Tests of the image T#μ against the target ν. MATH_5 (5.8).
 

@@ -25,7 +25,7 @@ _MOST_NEIGHBOURS = 100_000
 _NOISE_MARGIN = 4.0
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Asymmetry:
     """a(x) = ‖DT − DTᵀ‖_F / (2‖DT‖_F) over ``n`` points of the source. MATH_5 (5.6).
 
@@ -71,7 +71,7 @@ class Monotonicity:
     points_moved: int
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Ring:
     """k neighbours whose images, shifted by one place, cost less: T is not optimal. MATH_5 (5.2b).
 
