@@ -257,7 +257,8 @@ def reproduce(
     from brenier.experiments import summaries
 
     if name is None:
-        announce({"experiments": summaries()}, "Experiments", summaries(), json)
+        listed = summaries()
+        announce({"experiments": listed}, "Experiments", listed, json)
         return
     with progress_bar() as progress:
         result, rows = run_reproduce(name, out, seed, seeds, data, progress)
