@@ -3,11 +3,10 @@
 from collections.abc import Sequence
 
 from brenier._solution import Solution
-from brenier.estimators._casting import cast
 from brenier.estimators.candidates import Fit, Selection
 from brenier.estimators.data import Pair
 from brenier.maps import GradientMap, SubspaceMap
-from brenier.numerics import Coordinates
+from brenier.numerics import Coordinates, cast_floats
 from brenier.potentials import Preconditioned
 
 
@@ -19,7 +18,7 @@ def learned_map(
     Result and stats are those of the last fit, the most elaborate one, whichever was kept.
     """
     potential = Preconditioned.in_coordinates(selection.potential, coordinates)
-    map: GradientMap | SubspaceMap = GradientMap(cast(potential, pair.dtype))
+    map: GradientMap | SubspaceMap = GradientMap(cast_floats(potential, pair.dtype))
     if pair.space is not None:
         map = pair.space.around(map)
     stats, gain = fits[-1].stats, selection.gain

@@ -16,6 +16,7 @@ from brenier.flows._driver import CheckpointStore, solve
 from brenier.flows._method import AbstractMethod, near_identity
 from brenier.maps import AbstractMap, GradientMap
 from brenier.measures import AbstractMeasure, Empirical
+from brenier.numerics import cast_floats
 from brenier.potentials import ICNN, Preconditioned
 
 # Fresh points that choose the best network, and as many others that measure its error.
@@ -190,13 +191,12 @@ def distill(
         jnp.mean(x, axis=0), _covariance(x), jnp.mean(y, axis=0), _covariance(y)
     )
     network = ICNN.identity(start, map.dimension, widths, activation="squareplus", sharpness=2.0)
-    network = jax.tree.map(lambda leaf: leaf.astype(x.dtype), network)
     choosing, measuring = slice(_HELD_OUT), slice(_HELD_OUT, None)
     trained = solve(
         Empirical(coordinates.encode_source(x)),
         Empirical(coordinates.encode_target(y)),
         method=method,
-        initial=GradientMap(network),
+        initial=GradientMap(cast_floats(network, x.dtype)),
         key=run,
         metric=_HeldOutError(
             coordinates.encode_source(u[choosing]), coordinates.encode_target(v[choosing])

@@ -16,7 +16,7 @@ from brenier._types import Key
 from brenier.flows._method import AbstractMethod, Map, State
 from brenier.maps import AbstractMap, GradientMap
 from brenier.measures import AbstractMeasure
-from brenier.numerics import energy_distance_squared
+from brenier.numerics import cast_floats, energy_distance_squared
 
 # Held-out points of the default metric: its standard error is then about 1e-3 of a unit scale.
 _HELD_OUT = 2000
@@ -217,8 +217,7 @@ def _default_initial(method: AbstractMethod, source: AbstractMeasure, key: Key) 
     """The start of the method's own choice, in the precision of the source."""
     sample_key, start_key = jax.random.split(key)
     points = source.sample(sample_key, _SEEN)
-    floats, rest = eqx.partition(method.default_initial(start_key, points), eqx.is_inexact_array)
-    return eqx.combine(jax.tree.map(lambda leaf: leaf.astype(points.dtype), floats), rest)
+    return cast_floats(method.default_initial(start_key, points), points.dtype)
 
 
 def _described(map: AbstractMap) -> str:

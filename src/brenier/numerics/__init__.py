@@ -2,6 +2,7 @@
 
 from brenier.numerics._accuracy import cosine_similarity, l2_uvp
 from brenier.numerics._blocks import cpu_cores, in_blocks, on_all_cores, over_points
+from brenier.numerics._casting import cast_floats
 from brenier.numerics._chebyshev import (
     chebyshev_nodes,
     chebyshev_rows,
@@ -82,6 +83,7 @@ __all__ = [
     "adapt_damping",
     "barycentric_projection",
     "bures_squared",
+    "cast_floats",
     "chebyshev_nodes",
     "chebyshev_rows",
     "chebyshev_weights",

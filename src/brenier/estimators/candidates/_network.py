@@ -4,13 +4,13 @@ import numpy as np
 
 from brenier._progress import Progress, ProgressCallback
 from brenier._types import Key
-from brenier.estimators._casting import cast
 from brenier.estimators.candidates._candidate import AbstractCandidate, Fit
 from brenier.estimators.candidates._selection import Look, best_stop
 from brenier.estimators.data import StandardData
 from brenier.flows import AbstractMethod, HeldOutDual, solve
 from brenier.maps import GradientMap
 from brenier.measures import AbstractMeasure, Empirical
+from brenier.numerics import cast_floats
 from brenier.potentials import ICNN
 
 # How sharply the units bend at the start, over d: in few dimensions they can tell fine details.
@@ -71,7 +71,7 @@ class NetworkCandidate(AbstractCandidate):
             Empirical(data.u),
             target,
             method=self.method,
-            initial=GradientMap(cast(self.initial, data.u.dtype)),
+            initial=GradientMap(cast_floats(self.initial, data.u.dtype)),
             key=key,
             metric=HeldOutDual(data.u_held, data.v_held),
             callback=look,

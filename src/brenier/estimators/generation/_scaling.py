@@ -3,11 +3,10 @@
 import jax.numpy as jnp
 import numpy as np
 
-from brenier.estimators._casting import cast
 from brenier.estimators.data import shrunk_covariance
 from brenier.maps import AbstractMap, DebiasedMap, GradientMap
 from brenier.measures import Gaussian, GaussianMixture
-from brenier.numerics import Coordinates
+from brenier.numerics import Coordinates, cast_floats
 from brenier.potentials import Preconditioned
 
 SCALINGS = ("columns", "whitened", "none")
@@ -57,7 +56,7 @@ def map_in_units(map: AbstractMap, coordinates: Coordinates, dtype: np.dtype) ->
     """x' ↦ m + E⁻¹T(E⁻¹(x' − m)), of the same kind as T: a gradient where T is one."""
     entropic = map.entropic if isinstance(map, DebiasedMap) else map
     assert isinstance(entropic, GradientMap)
-    back = cast(coordinates.reversed(), dtype)
+    back = cast_floats(coordinates.reversed(), dtype)
     moved = GradientMap(Preconditioned.in_coordinates(entropic.potential, back))
     if not isinstance(map, DebiasedMap):
         return moved

@@ -40,6 +40,17 @@ _MODES = 1.5 * np.array([[-1, -1], [-1, 1], [1, -1], [1, 1]])
 _DATA, _HELD_OUT, _MADE = 1000, 5000, 2000
 _SIZES, _RATIOS = (250, 1000, 4000), (0.125, 0.25, 0.5, 1.0, 2.0, 4.0)
 _SHOWN = 16
+# What the figures show, in order.
+_PANELS = (
+    "data",
+    "gaussian",
+    "kernel density",
+    "diffusion of atoms",
+    "trained velocity",
+    "isotropic",
+    "mixture",
+    "isotropic, distilled",
+)
 
 
 def main(run: Run) -> dict[str, Any]:
@@ -186,20 +197,10 @@ def _epsilons(seed: int, count: int) -> dict[str, Any]:
 
 
 def _scatter(made: dict[str, np.ndarray], table: dict[str, Any]) -> bytes:
-    shown = (
-        "data",
-        "gaussian",
-        "kernel density",
-        "diffusion of atoms",
-        "trained velocity",
-        "isotropic",
-        "mixture",
-        "isotropic, distilled",
-    )
     figure = new_figure(9.6, 5.1)
-    for axes, name in zip(figure.subplots(2, 4).flat, shown, strict=True):
+    for axes, name in zip(figure.subplots(2, 4).flat, _PANELS, strict=True):
         points = made[name][:_DATA]
-        colour = INK if name == "data" else BLUE if name in shown[:5] else RED
+        colour = INK if name == "data" else BLUE if name in _PANELS[:5] else RED
         axes.plot(*points.T, ".", ms=2.0, color=colour, alpha=0.5, mew=0)
         note = "" if name == "data" else f"\nenergy distance² {table[name]['energy']:.4f}"
         axes.set_title(("1000 data" if name == "data" else name) + note, fontsize=9)
@@ -212,19 +213,12 @@ def _scatter(made: dict[str, np.ndarray], table: dict[str, Any]) -> bytes:
 
 
 def _images(made: dict[str, np.ndarray]) -> bytes:
-    shown = (
-        "data",
-        "gaussian",
-        "kernel density",
-        "diffusion of atoms",
-        "trained velocity",
-        "isotropic",
-        "mixture",
-        "isotropic, distilled",
-    )
     return png_bytes(
         image_grid_figure(
-            [(name, np.clip(made[name][:_SHOWN], 0.0, 1.0).reshape(-1, 8, 8, 1)) for name in shown]
+            [
+                (name, np.clip(made[name][:_SHOWN], 0.0, 1.0).reshape(-1, 8, 8, 1))
+                for name in _PANELS
+            ]
         )
     )
 
