@@ -59,12 +59,13 @@ Obsm = Annotated[
 ]
 
 
-def _print_version(wanted: bool) -> None:
+def _print_version(wanted: bool) -> bool:
     if wanted:
         from brenier import __version__
 
         print(f"brenier {__version__}")
         raise typer.Exit
+    return wanted
 
 
 @app.callback()
