@@ -1,11 +1,15 @@
 """Every call in the tests is checked against its shape annotations; old programs are let go."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import jax
 import pytest
 from jaxtyping import install_import_hook
+
+# Not the user's folder; a second run of the tests compiles little.
+os.environ.setdefault("BRENIER_CACHE", str(Path(__file__).parents[1] / ".program_cache"))
 
 install_import_hook("brenier", "beartype.beartype")
 

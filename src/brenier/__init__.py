@@ -3,10 +3,9 @@
 import importlib
 from typing import TYPE_CHECKING, Any
 
-import jax
+from brenier._jax_settings import set_up_jax
 
-# The dtype follows the input only where JAX may hold float64.
-jax.config.update("jax_enable_x64", True)
+set_up_jax()
 
 if TYPE_CHECKING:
     from brenier import (

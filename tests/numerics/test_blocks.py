@@ -75,6 +75,29 @@ def test_traced_points_are_one_call(monkeypatch):
     assert gradient == pytest.approx(float(jnp.sum(x)))
 
 
+def test_clouds_of_about_one_size_share_a_program():
+    traced = []
+
+    def counted(scale: jax.Array, x: jax.Array) -> jax.Array:
+        traced.append(x.shape)
+        return scale * x
+
+    function = eqx.Partial(counted, jnp.asarray(2.0))
+    for shape in ((300, 2), (301, 2), (320, 2), (20, 16, 2)):
+        x = np.random.default_rng(0).normal(size=shape)
+        found = on_all_cores(function, jnp.asarray(x), floats=4)
+        assert isinstance(found, jax.Array)
+        np.testing.assert_array_equal(found, 2.0 * x)
+    assert len(traced) == 1
+
+
+def test_a_common_size_is_at_most_a_quarter_more():
+    sizes = {n: _blocks._common_size(n, 16) for n in range(1, 5000)}
+    assert all(n <= size <= max(1.25 * n, 16) for n, size in sizes.items())
+    assert len(set(sizes.values())) < 40
+    assert all(_blocks._common_size(n, 1) == n for n in range(1, 9))
+
+
 def test_an_error_on_one_core_is_raised(monkeypatch):
     monkeypatch.setattr(_blocks, "cpu_cores", lambda: 2)
 

@@ -5,12 +5,11 @@ from collections.abc import Callable, Iterator
 
 import jax.numpy as jnp
 import numpy as np
-from sklearn.covariance import oas
 
 from brenier._types import Key, Matrix, Point, Points, Scalar
 from brenier.certify._line_potential import LinePotential
 from brenier.maps import AffineMap, GradientMap
-from brenier.numerics import conjugate_upper_bound
+from brenier.numerics import conjugate_upper_bound, shrunk_moments
 from brenier.potentials import (
     ICNN,
     AbstractPotential,
@@ -86,7 +85,7 @@ def fitted_potentials(
     """Candidates fitted to the pairs, cheapest first: quadratic ones, then those that are not."""
     d = x.shape[1]
     if len(x) <= _FEW_A_DIMENSION * d:
-        yield "quadratic, of shrunk covariances", _gaussian(x, y, lambda points: oas(points)[0])
+        yield "quadratic, of shrunk covariances", _gaussian(x, y, _shrunk_covariance)
     coordinates = _gaussian(x, y, _sample_covariance)
     yield "quadratic, of the Gaussian map", coordinates
     if d == 1:
@@ -137,6 +136,10 @@ def _gaussian(
 def _sample_covariance(points: np.ndarray) -> np.ndarray:
     d = points.shape[1]
     return np.cov(points.T).reshape(d, d)
+
+
+def _shrunk_covariance(points: np.ndarray) -> np.ndarray:
+    return shrunk_moments(points - points.mean(axis=0))
 
 
 def _raised(covariance: np.ndarray, points: np.ndarray) -> np.ndarray:

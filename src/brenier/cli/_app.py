@@ -1,6 +1,7 @@
 """The commands and their exit codes: 0 done, 2 bad input or usage, 1 failed, 130 interrupted."""
 
 import errno
+import importlib
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -8,8 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from brenier.cli._console import StoppedError, announce
-from brenier.report import progress_bar
+from brenier.cli._console import StoppedError, announce, progress_bar
 
 # Where typer keeps click's usage errors differs between its versions; their parent does not.
 _UsageError: Any = typer.BadParameter.__mro__[1]
@@ -21,6 +21,14 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+# Its commands are in ``_ddpm``, whose defaults are those of image networks: ``main`` reads it where
+# it is asked for.
+ddpm = typer.Typer(
+    help="Image diffusion models: train, encode, decode, pair, audit.",
+    no_args_is_help=True,
+    add_completion=False,
+)
+app.add_typer(ddpm, name="ddpm")
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object, and nothing else.")]
 Seed = Annotated[int, typer.Option(help="The seed of all randomness.", min=0)]
@@ -49,6 +57,27 @@ Layer = Annotated[str | None, typer.Option(help="For .h5ad: the layer to read in
 Obsm = Annotated[
     str | None, typer.Option(help="For .h5ad: the embedding of obsm to read instead of X.")
 ]
+
+
+def _print_version(wanted: bool) -> bool:
+    if wanted:
+        from brenier import __version__
+
+        print(f"brenier {__version__}")
+        raise typer.Exit
+    return wanted
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", help="Print the version.", callback=_print_version, is_eager=True
+        ),
+    ] = False,
+) -> None:
+    pass
 
 
 @app.command()
@@ -283,6 +312,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         arguments = list(sys.argv[1:] if argv is None else argv)
         # "--json -" says where to as well: the same as "--json".
         arguments = [a for i, a in enumerate(arguments) if a != "-" or arguments[i - 1] != "--json"]
+        if arguments[:1] == ["ddpm"]:
+            importlib.import_module("brenier.cli._ddpm")
         code = app(args=arguments, prog_name="brenier", standalone_mode=False) or 0
     except _UsageError as error:
         return _fail(error.format_message(), 2)

@@ -5,18 +5,10 @@ from typing import Annotated, Any
 
 import typer
 
-from brenier.cli._app import Json, OutFolder, Seed, app
-from brenier.cli._console import announce
+from brenier.cli._app import Json, OutFolder, Seed, ddpm
+from brenier.cli._console import announce, progress_bar
 from brenier.cli._ddpm_choices import AuditChoice, ImageChoice, MapChoice, integers, one_of
 from brenier.images import DDPM, TrainingSettings, UNetSettings
-from brenier.report import progress_bar
-
-ddpm = typer.Typer(
-    help="Image diffusion models: train, encode, decode, pair, audit.",
-    no_args_is_help=True,
-    add_completion=False,
-)
-app.add_typer(ddpm, name="ddpm")
 
 # The defaults of the options; ``pair`` and ``labels``, which only draw pictures, have quicker ones.
 _TRAINING = TrainingSettings()

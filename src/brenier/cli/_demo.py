@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from brenier._json import json_text
 from brenier._progress import Progress, ProgressCallback
-from brenier.cli._console import json_text
 from brenier.cli._transport import fitted, measure, measure_rows, transport_colours
 from brenier.io import atomic_write, save
 from brenier.report import palette_figure, picture_figure, png_bytes

@@ -2,12 +2,11 @@
 
 import dataclasses
 import warnings
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-import pandas as pd
 from sklearn.base import BaseEstimator
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.validation import check_is_fitted
@@ -16,7 +15,6 @@ from brenier._checks import check_at_least
 from brenier._progress import Progress, ProgressCallback
 from brenier._solution import Result
 from brenier._types import Key
-from brenier.certify import Certificate, audit
 from brenier.estimators._progress_bar import watched
 from brenier.estimators.data import (
     column_names,
@@ -36,8 +34,13 @@ from brenier.estimators.generation import (
     scaled_coordinates,
     source_in_units,
 )
-from brenier.flows import default_flow_epsilon, distill
 from brenier.numerics import in_blocks
+
+# Imported where they are at work: seconds that who only fits a map need not wait.
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from brenier.certify import Certificate
 
 # Pairs of a latent point and a datum held at once while sampling.
 _PAIRS = 2**22
@@ -141,6 +144,8 @@ class Generator(BaseEstimator):
             ConvergenceWarning: Sinkhorn did not reach its tolerance, and the marginal error is
                 given; or the network of ``distill`` failed.
         """
+        from brenier.flows import default_flow_epsilon
+
         settings = self._settings()
         seed = settings.random_state
         names = column_names(X)
@@ -179,7 +184,7 @@ class Generator(BaseEstimator):
 
     def sample(
         self, n_samples: int = 1, random_state: int | np.random.RandomState | None = None
-    ) -> np.ndarray | pd.DataFrame:
+    ) -> "np.ndarray | pd.DataFrame":
         """New points (n_samples, d), in the dtype of the data; a frame where X was one.
 
         Each is one evaluation of ``map_``; memory is bounded whatever their number.
@@ -188,7 +193,11 @@ class Generator(BaseEstimator):
         check_at_least("n_samples", n_samples, 0)
         values = self._generated(n_samples, drawn_seed(random_state))
         names = kept_columns(self)
-        return values if names is None else pd.DataFrame(values, columns=names)
+        if names is None:
+            return values
+        import pandas as pd
+
+        return pd.DataFrame(values, columns=names)
 
     def score(self, X: Any, y: None = None) -> float:
         """Minus the squared energy distance of X (n, d) and as many points generated, unbiased.
@@ -199,11 +208,13 @@ class Generator(BaseEstimator):
         x = known_points(self, "X", X, min_points=2)
         return energy_score(self._generated(max(_SCORED, len(x)), 0), x)
 
-    def audit(self, X: Any, *, level: float = 0.95, budget: float = 20.0) -> Certificate:
+    def audit(self, X: Any, *, level: float = 0.95, budget: float = 20.0) -> "Certificate":
         """How far ``map_`` is from optimal, and whether it reaches fresh points X (n, d).
 
         As ``brenier.audit`` of ``map_`` from ``source_``, with a key from ``random_state``.
         """
+        from brenier.certify import audit
+
         x = known_points(self, "X", X, min_points=2)
         key = jax.random.key(drawn_seed(self.random_state))
         return audit(self.map_, self.source_, x, key=key, level=level, budget=budget)
@@ -232,6 +243,8 @@ class Generator(BaseEstimator):
 
     def _distill(self, key: Key, tell: ProgressCallback) -> None:
         """Put a network in the place of the map, which stays beside it."""
+        from brenier.flows import distill
+
         self.exact_map_ = self.map_
         solution = distill(
             self.exact_map_, self.source_, key=key, widths=self.widths, callback=tell, throw=False

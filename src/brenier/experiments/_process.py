@@ -7,7 +7,7 @@ import resource
 import subprocess
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +29,15 @@ def run_module(module: str, arguments: Sequence[str]) -> dict[str, Any]:
 
     Where the process fails, ``{"failed": the last line it wrote to stderr}``.
     """
-    run = subprocess.run([sys.executable, "-m", module, *arguments], capture_output=True, text=True)
+    return run_python(["-m", module, *arguments])
+
+
+def run_python(
+    arguments: Sequence[str], environment: Mapping[str, str] | None = None
+) -> dict[str, Any]:
+    """The JSON object that Python prints with these arguments; as ``run_module`` where it fails."""
+    command = [sys.executable, *arguments]
+    run = subprocess.run(command, env=environment, capture_output=True, text=True)
     if run.returncode:
         last = run.stderr.strip().splitlines()[-1:]
         return {"failed": last[0] if last else f"exit code {run.returncode}"}

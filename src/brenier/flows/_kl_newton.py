@@ -5,6 +5,7 @@ from collections.abc import Callable
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from brenier._checks import check_at_least, check_positive
 from brenier._types import Array, Float, Int, Key, Points, Scalar
@@ -14,7 +15,7 @@ from brenier.measures import AbstractMeasure, require_density
 from brenier.numerics import flatten_parameters, scaled_solve
 
 # Multiples of the last damping that each step tries.
-_TRIALS = jnp.asarray([0.2, 1.0, 5.0])
+_TRIALS = np.asarray([0.2, 1.0, 5.0])
 
 
 class NewtonState(eqx.Module):

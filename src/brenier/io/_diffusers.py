@@ -4,17 +4,19 @@ import importlib
 import json
 import os
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 import numpy as np
 
-from brenier.images import HostNetwork, ImageModel
-from brenier.velocities import AbstractSchedule, CosineSchedule, LinearSchedule
+# Imported where a model is read: most who open files have none.
+if TYPE_CHECKING:
+    from brenier.images import ImageModel
+    from brenier.velocities import AbstractSchedule
 
 _PREDICTIONS = {"epsilon": "epsilon", "v_prediction": "v"}
 
 
-def load_diffusers(folder: str | os.PathLike[str]) -> ImageModel:
+def load_diffusers(folder: str | os.PathLike[str]) -> "ImageModel":
     """The ``UNet2DModel`` in a folder, with the DDPM or DDIM scheduler beside it, as a model.
 
     The folder is that of a pipeline, with ``unet/`` and ``scheduler/`` in it, or holds
@@ -29,6 +31,8 @@ def load_diffusers(folder: str | os.PathLike[str]) -> ImageModel:
         ValueError: the extra is not installed, no such folder, a network that is not a
             ``UNet2DModel``, or a schedule or prediction that brenier does not know.
     """
+    from brenier.images import HostNetwork, ImageModel
+
     home = Path(folder)
     network_home = home / "unet" if (home / "unet").is_dir() else home
     scheduler_home = home / "scheduler" if (home / "scheduler").is_dir() else home
@@ -75,8 +79,10 @@ def load_diffusers(folder: str | os.PathLike[str]) -> ImageModel:
     )
 
 
-def _schedule(home: Path, plan: dict[str, Any]) -> tuple[AbstractSchedule, np.ndarray]:
+def _schedule(home: Path, plan: dict[str, Any]) -> "tuple[AbstractSchedule, np.ndarray]":
     """The schedule in continuous time, and the table √ᾱ of the discrete schedule."""
+    from brenier.velocities import CosineSchedule, LinearSchedule
+
     count, kind = plan.get("num_train_timesteps", 1000), plan.get("beta_schedule", "linear")
     first, last = plan.get("beta_start", 1e-4), plan.get("beta_end", 0.02)
     if kind == "linear":

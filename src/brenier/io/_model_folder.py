@@ -6,26 +6,26 @@ import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from brenier.images import ImageModel, UNet, UNetSettings
 from brenier.io._atomic import atomic_write
 from brenier.io._tree import decode, encode
-from brenier.velocities import AbstractSchedule
+
+# Imported where a model is written or read: most who open files have none.
+if TYPE_CHECKING:
+    from brenier.images import ImageModel, UNet
 
 MODEL_FORMAT = "brenier image model"
 MODEL_VERSION = 1
-# What a network is built from, besides its shape.
-_SETTINGS = tuple(f.name for f in dataclasses.fields(UNetSettings) if f.name != "shape")
 _CONFIG, _WEIGHTS = "config.json", "weights.safetensors"
 
 
 def save_model(
-    folder: str | os.PathLike[str], model: ImageModel, about: Mapping[str, Any] | None = None
+    folder: str | os.PathLike[str], model: "ImageModel", about: Mapping[str, Any] | None = None
 ) -> None:
     """Write a model to a folder, which is made where it is missing.
 
@@ -36,6 +36,7 @@ def save_model(
         ValueError: another network than a ``UNet``, or a folder that is a file.
 
     >>> import tempfile
+    >>> from brenier.images import ImageModel, UNet, UNetSettings
     >>> from brenier.velocities import CosineSchedule
     >>> net = UNet.random(jax.random.key(0), UNetSettings(width=2, multipliers=(1,)))
     >>> folder = tempfile.mkdtemp()
@@ -44,6 +45,8 @@ def save_model(
     64
     """
     from safetensors.numpy import save
+
+    from brenier.images import UNet
 
     home = Path(folder)
     check_model_folder(home)
@@ -72,7 +75,7 @@ def save_model(
         handle.write(json.dumps(config, indent=1, allow_nan=False).encode() + b"\n")
 
 
-def load_model(folder: str | os.PathLike[str]) -> ImageModel:
+def load_model(folder: str | os.PathLike[str]) -> "ImageModel":
     """The model that ``save_model`` wrote. Nothing in the folder can run code.
 
     Raises:
@@ -82,11 +85,14 @@ def load_model(folder: str | os.PathLike[str]) -> ImageModel:
     from safetensors import SafetensorError
     from safetensors.numpy import load
 
+    from brenier.images import ImageModel, UNet, UNetSettings
+    from brenier.velocities import AbstractSchedule
+
     home = Path(folder)
     config = read_model_config(home)
     try:
         height, width, channels = config["network"]["shape"]
-        settings = {name: config["network"][name] for name in _SETTINGS}
+        settings = {name: config["network"][name] for name in _network_settings()}
         skeleton = UNet.random(
             jax.random.key(0), UNetSettings((height, width, channels), **settings)
         )
@@ -169,7 +175,14 @@ def check_model_folder(folder: str | os.PathLike[str]) -> None:
         read_model_config(home)
 
 
-def _named(network: UNet) -> dict[str, Any]:
+def _network_settings() -> list[str]:
+    """What a network is built from, besides its shape."""
+    from brenier.images import UNetSettings
+
+    return [field.name for field in dataclasses.fields(UNetSettings) if field.name != "shape"]
+
+
+def _named(network: "UNet") -> dict[str, Any]:
     """The arrays of a network by their place in it, as in ``down.0.0.block.first.kernel``."""
     leaves = jax.tree_util.tree_leaves_with_path(network)
     return {jax.tree_util.keystr(path, simple=True, separator="."): leaf for path, leaf in leaves}

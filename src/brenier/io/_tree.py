@@ -5,7 +5,7 @@ import functools
 import inspect
 import math
 from collections.abc import Callable
-from types import MappingProxyType, ModuleType
+from types import MappingProxyType
 from typing import Any
 
 import equinox as eqx
@@ -13,20 +13,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from brenier import exact, grids, images, maps, measures, potentials, velocities
-from brenier.images import NETWORK_PARTS
 from brenier.io._renamed import RENAMED_CLASSES
 
-_ROOMS: tuple[ModuleType, ...] = (potentials, measures, grids, maps, exact, velocities, images)
-_INTERFACES = (
-    potentials.AbstractPotential,
-    measures.AbstractMeasure,
-    maps.AbstractMap,
-    velocities.AbstractVelocity,
-    velocities.AbstractSchedule,
-    velocities.ExactNoise,
-    images.ImageModel,
-)
 _ACTIVATIONS = (
     "celu",
     "elu",
@@ -50,17 +38,29 @@ _ACTIVATIONS = (
 @functools.cache
 def saved_classes() -> MappingProxyType[str, type[Any]]:
     """The classes that a file may name: the public final ones of the rooms, and of networks."""
+    # All rooms, which who only hands points to ``io`` need not wait for.
+    from brenier import exact, grids, images, maps, measures, potentials, velocities
+
+    interfaces = (
+        potentials.AbstractPotential,
+        measures.AbstractMeasure,
+        maps.AbstractMap,
+        velocities.AbstractVelocity,
+        velocities.AbstractSchedule,
+        velocities.ExactNoise,
+        images.ImageModel,
+    )
     found: dict[str, type[Any]] = {
         "equinox.nn.Linear": eqx.nn.Linear,
         "equinox.nn.MLP": eqx.nn.MLP,
-        **{f"brenier.images.{part.__name__}": part for part in NETWORK_PARTS},
+        **{f"brenier.images.{part.__name__}": part for part in images.NETWORK_PARTS},
     }
-    for room in _ROOMS:
+    for room in (potentials, measures, grids, maps, exact, velocities, images):
         for name in room.__all__:
             member = getattr(room, name)
             if (
                 isinstance(member, type)
-                and issubclass(member, _INTERFACES)
+                and issubclass(member, interfaces)
                 and not name.startswith("Abstract")
             ):
                 found[f"{room.__name__}.{member.__name__}"] = member

@@ -51,6 +51,7 @@ from brenier.numerics._self_transport import (
     self_entropic_score,
     self_transport,
 )
+from brenier.numerics._shrinkage import shrunk_moments
 from brenier.numerics._sinkhorn import (
     SinkhornResult,
     barycentric_projection,
@@ -119,6 +120,7 @@ __all__ = [
     "scaled_solve",
     "self_entropic_score",
     "self_transport",
+    "shrunk_moments",
     "sinkhorn",
     "soft_convolution",
     "soft_reduce",

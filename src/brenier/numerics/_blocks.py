@@ -27,6 +27,8 @@ _BLOCKING = re.compile(
 # five times faster than all points at once; an accelerator wants as many as its memory takes.
 _BLOCK_FLOATS = {"cpu": 2**18}
 _BLOCK_FLOATS_ELSEWHERE = 2**26
+# Fewer points take no less time.
+_LEAST_SIZE = 16
 
 
 def over_points(function: Callable[[Point], Any], x: Batch, *, floats: int) -> Any:
@@ -62,10 +64,12 @@ def on_all_cores(function: Callable[[Point], Any], x: Batch, *, floats: int) -> 
 
     One program takes its blocks one after the other, and each is too small to keep more than one
     core at work. So each core runs the program on a part of x; working memory is that of one
-    program times the number of cores.
+    program times the number of cores. Parts are filled up with their last point to one of a few
+    sizes, so that a program once compiled serves clouds of about as many points.
 
-    It is one call on one core where x is traced or lies on several devices, or where the function
-    calls LAPACK or an FFT, which can wait for each other for ever.
+    It is one call of its own shape on one core where x is traced or lies on other devices; and one
+    call on one core where the function calls LAPACK or an FFT, which can wait for each other for
+    ever.
 
     Args:
         function: of one point (d,). A method of an equinox module, or an ``eqx.Partial``, compiles
@@ -77,20 +81,27 @@ def on_all_cores(function: Callable[[Point], Any], x: Batch, *, floats: int) -> 
     [3.0, 3.0]
     """
     n, d = math.prod(x.shape[:-1]), x.shape[-1]
-    parts = min(cpu_cores(), n // _block(floats))
-    alone = x.ndim == 1 or parts < 2 or not all(map(_is_of_one_cpu, jax.tree.leaves((function, x))))
-    if alone or _is_blocking(function, jax.ShapeDtypeStruct((d,), x.dtype)):
+    on_cpu = all(map(_is_of_one_cpu, jax.tree.leaves((function, x))))
+    if x.ndim == 1 or n == 0 or not on_cpu or jax.default_backend() != "cpu":
         return _compiled(function, x, floats)
-    pieces = _cut(np, np.asarray(x).reshape(n, d), -(-n // parts))
+    block = _block(floats)
+    parts = max(1, min(cpu_cores(), n // block))
+    if parts > 1 and _is_blocking(function, jax.ShapeDtypeStruct((d,), x.dtype)):
+        parts = 1
+    size = _common_size(-(-n // parts), min(block, _LEAST_SIZE))
+    pieces = _cut(np, np.asarray(x).reshape(n, d), size)
 
     def found(part: np.ndarray) -> Any:
         return jax.tree.map(np.asarray, _compiled(function, jnp.asarray(part), floats))
 
-    with ThreadPoolExecutor(parts) as pool:
-        results = list(pool.map(found, pieces))
+    if len(pieces) == 1:
+        results = [found(pieces[0])]
+    else:
+        with ThreadPoolExecutor(len(pieces)) as pool:
+            results = list(pool.map(found, pieces))
 
     def joined(*arrays: np.ndarray) -> Array:
-        whole = np.concatenate(arrays)[:n]
+        whole = arrays[0][:n] if len(arrays) == 1 else np.concatenate(arrays)[:n]
         return jnp.asarray(whole.reshape(x.shape[:-1] + whole.shape[1:]))
 
     return jax.tree.map(joined, *results)
@@ -173,6 +184,12 @@ def _blocking_program(
     function = jax.tree.unflatten(structure, kinds)
     jaxpr = eqx.filter_make_jaxpr(lambda f, x: f(x))(function, point)[0]
     return _BLOCKING.search(str(jaxpr)) is not None
+
+
+def _common_size(n: int, least: int) -> int:
+    """The least size of at least n points that programs are compiled for: four an octave."""
+    step = max(1, 2 ** (n - 1).bit_length() // 8)
+    return max(least, -(-n // step) * step)
 
 
 def _block(floats: int) -> int:

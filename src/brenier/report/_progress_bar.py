@@ -17,6 +17,10 @@ def progress_bar(show: bool | None = None) -> Iterator[ProgressCallback]:
     >>> with progress_bar(show=False) as progress:
     ...     progress(Progress(1, 2, "half way"))
     """
+    if show is not None and not show:
+        yield lambda now: None
+        return
+
     from rich.console import Console
     from rich.progress import (
         BarColumn,

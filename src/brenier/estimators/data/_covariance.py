@@ -1,7 +1,8 @@
 """Covariances that are safe to invert."""
 
 import numpy as np
-from sklearn.covariance import oas
+
+from brenier.numerics import shrunk_moments
 
 # The least eigenvalue of a correlation matrix: flat directions are not blown up past it.
 _LEAST_CORRELATION = 1e-6
@@ -13,8 +14,7 @@ def shrunk_covariance(x: np.ndarray) -> np.ndarray:
     Chen, Wiesel, Eldar & Hero (2010).
     """
     spread = x.std(axis=0)
-    correlation, _ = oas((x - x.mean(axis=0)) / spread, assume_centered=True)
-    return _lifted(correlation, spread)
+    return _lifted(shrunk_moments((x - x.mean(axis=0)) / spread), spread)
 
 
 def lifted_covariance(covariance: np.ndarray) -> np.ndarray:

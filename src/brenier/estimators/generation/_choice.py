@@ -12,7 +12,6 @@ from brenier._progress import Progress, ProgressCallback
 from brenier._solution import Result, Solution
 from brenier.estimators.generation._settings import GeneratorSettings
 from brenier.estimators.generation._source_law import SOURCES, fitted_source
-from brenier.flows import default_flow_epsilon, sample_sinkhorn_flow
 from brenier.measures import Gaussian, GaussianMixture
 from brenier.numerics import mean_distance
 
@@ -61,6 +60,8 @@ def run_flow(
     Raises:
         KeyboardInterrupt: it was interrupted.
     """
+    from brenier.flows import sample_sinkhorn_flow
+
     solution = sample_sinkhorn_flow(
         law,
         z,
@@ -155,6 +156,8 @@ def _candidates(settings: GeneratorSettings) -> list[Choice]:
 def _fold_scores(
     candidates: list[Choice], train: np.ndarray, test: np.ndarray, settings: GeneratorSettings
 ) -> list[float]:
+    from brenier.flows import default_flow_epsilon
+
     rule = default_flow_epsilon(train)
     laws = {
         name: fitted_source(name, train, settings.components, random_state=settings.random_state)

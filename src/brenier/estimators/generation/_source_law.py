@@ -3,8 +3,6 @@
 import warnings
 
 import numpy as np
-from sklearn.exceptions import ConvergenceWarning
-from sklearn.mixture import GaussianMixture as FittedMixture
 
 from brenier.estimators.data import shrunk_covariance
 from brenier.estimators.generation._scaling import symmetrised
@@ -32,6 +30,9 @@ def fitted_source(
         return Gaussian(centre, wide.var(axis=0).mean() * np.eye(d))
     if name == "covariance":
         return Gaussian(centre, shrunk_covariance(wide))
+    from sklearn.exceptions import ConvergenceWarning
+    from sklearn.mixture import GaussianMixture as FittedMixture
+
     most = int(np.clip(len(z) // max(_POINTS_EACH, 2 * d), 1, _MOST_COMPONENTS))
     counts = range(1, most + 1) if components is None else [components]
     fits = []

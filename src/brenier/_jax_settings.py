@@ -1,0 +1,51 @@
+"""What brenier sets in JAX, as soon as JAX is there: float64, and programs kept on the disk."""
+
+import sys
+from collections.abc import Sequence
+from importlib.abc import MetaPathFinder
+from importlib.machinery import ModuleSpec
+from types import ModuleType
+from typing import Any
+
+from brenier._program_cache import keep_programs
+
+
+def set_up_jax() -> None:
+    """At once where JAX is imported, else when it first is: no array depends on the order."""
+    if "jax" in sys.modules:
+        import jax  # another thread may be half way through it
+
+        _set_up(jax)
+    else:
+        sys.meta_path.insert(0, _JaxFinder())
+
+
+def _set_up(jax: Any) -> None:
+    # The dtype follows the input only where JAX may hold float64.
+    jax.config.update("jax_enable_x64", True)
+    keep_programs(jax.config)
+
+
+class _JaxFinder(MetaPathFinder):
+    """Finds JAX where the others do, sets it up after its first import, and is gone then."""
+
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        if fullname != "jax":
+            return None
+        others = [finder for finder in sys.meta_path if finder is not self]
+        found = (finder.find_spec(fullname, path, target) for finder in others)
+        spec = next(filter(None, found), None)
+        if spec is None or spec.loader is None:
+            return None
+        run = spec.loader.exec_module
+
+        def run_and_set_up(module: ModuleType) -> None:
+            run(module)
+            sys.meta_path.remove(self)
+            _set_up(module)
+
+        # Who only asks whether JAX is installed gets this too, and never runs it.
+        spec.loader.exec_module = run_and_set_up  # type: ignore[method-assign]
+        return spec
