@@ -1,7 +1,9 @@
 """Standard coordinates of a transport problem: the one border that users' data cross."""
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.typing import ArrayLike
 
 from brenier._types import Batch, Matrix, Point, Scalar
@@ -55,13 +57,22 @@ class Coordinates(eqx.Module):
         2.0
         """
         source, target = jnp.asarray(source_covariance), jnp.asarray(target_covariance)
-        matrix = sqrtm_spd(gaussian_map_matrix(source, target))
-        scale = jnp.sqrt(jnp.trace(matrix @ source @ matrix) / source.shape[0])
+        matrix, scale = _gaussian_matrix(source, target)
         return cls(matrix, jnp.asarray(source_mean), jnp.asarray(target_mean), scale)
 
     @property
     def dimension(self) -> int:
         return self.source_shift.shape[-1]
+
+    def on_host(self) -> "Coordinates":
+        """The same in NumPy: NumPy points then stay so, and nothing is compiled for their number.
+
+        >>> import numpy as np
+        >>> own = Coordinates.gaussian(np.zeros(1), np.eye(1), np.zeros(1), np.eye(1)).on_host()
+        >>> type(own.encode_target(np.ones((3, 1)))).__name__
+        'ndarray'
+        """
+        return jax.tree.map(np.asarray, self)
 
     def encode_source(self, x: Batch) -> Batch:
         """u = M(x − a)/s of source points x (..., d)."""
@@ -69,12 +80,11 @@ class Coordinates(eqx.Module):
 
     def encode_target(self, y: Batch) -> Batch:
         """v = M⁻ᵀ(y − b)/s of target points y (..., d)."""
-        centred = (y - self.target_shift)[..., None]
-        return jnp.linalg.solve(self.matrix.T, centred)[..., 0] / self.scale
+        return _solved(self.matrix.T, y - self.target_shift) / self.scale
 
     def decode_source(self, u: Batch) -> Batch:
         """x = a + s M⁻¹u of source points in these coordinates (..., d)."""
-        return self.source_shift + jnp.linalg.solve(self.matrix, self.scale * u[..., None])[..., 0]
+        return self.source_shift + _solved(self.matrix, self.scale * u)
 
     def decode_target(self, v: Batch) -> Batch:
         """y = b + s Mᵀv of target points in these coordinates (..., d)."""
@@ -84,3 +94,16 @@ class Coordinates(eqx.Module):
         """The same coordinates for the way back, from the target to the source: M⁻ᵀ for M."""
         matrix = jnp.linalg.inv(self.matrix.T)
         return Coordinates(matrix, self.target_shift, self.source_shift, self.scale)
+
+
+@jax.jit
+def _gaussian_matrix(source: Matrix, target: Matrix) -> tuple[Matrix, Scalar]:
+    matrix = sqrtm_spd(gaussian_map_matrix(source, target))
+    return matrix, jnp.sqrt(jnp.trace(matrix @ source @ matrix) / source.shape[0])
+
+
+def _solved(matrix: Matrix, right: Batch) -> Batch:
+    """matrix⁻¹ times each of (..., d)."""
+    host = isinstance(matrix, np.ndarray) and isinstance(right, np.ndarray)
+    solve = np.linalg.solve if host else jnp.linalg.solve
+    return solve(matrix, right[..., None])[..., 0]

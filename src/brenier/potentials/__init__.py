@@ -5,9 +5,11 @@ from brenier.potentials._entropic_grid import EntropicGridPotential
 from brenier.potentials._expansion import Expansion, conjugate_points, expansion
 from brenier.potentials._icnn import ICNN
 from brenier.potentials._max_affine import LogSumExp, MaxAffine, SoftMaximum
+from brenier.potentials._mixture import Mixture
 from brenier.potentials._preconditioned import Preconditioned
 from brenier.potentials._quadratic import Quadratic
 from brenier.potentials._semi_dual import SemiDualFit, minimise_semi_dual
+from brenier.potentials._separable import Separable
 
 __all__ = [
     "ICNN",
@@ -16,9 +18,11 @@ __all__ = [
     "Expansion",
     "LogSumExp",
     "MaxAffine",
+    "Mixture",
     "Preconditioned",
     "Quadratic",
     "SemiDualFit",
+    "Separable",
     "SoftMaximum",
     "conjugate_points",
     "expansion",

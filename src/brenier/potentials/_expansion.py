@@ -11,8 +11,11 @@ from brenier._types import Array, Float, Matrix, Point, Points, Scalar
 from brenier.numerics import Conjugate, conjugate, spd_solve
 from brenier.potentials._base import AbstractPotential
 from brenier.potentials._icnn import ACTIVATIONS, ICNN
-from brenier.potentials._max_affine import SoftMaximum
+from brenier.potentials._max_affine import LogSumExp, SoftMaximum
+from brenier.potentials._mixture import Mixture
 from brenier.potentials._preconditioned import Preconditioned
+from brenier.potentials._quadratic import Quadratic
+from brenier.potentials._separable import Separable
 
 
 class Expansion(NamedTuple):
@@ -99,6 +102,44 @@ def _(phi: Preconditioned, y: Point) -> Points:
     return jnp.concatenate([x, y[None]])
 
 
+@_guesses.register
+def _(phi: Separable, y: Point) -> Points:
+    return phi.conjugate_point(y)[None]
+
+
+@_guesses.register
+def _(phi: Mixture, y: Point) -> Points:
+    """Those of every part, in case one of them is most of φ."""
+    return jnp.concatenate([_guesses(part, y) for part in phi.potentials])
+
+
+@expansion.register
+def _(phi: Mixture, x: Point) -> Expansion:
+    parts = [expansion(part, x) for part in phi.potentials]
+    return Expansion(
+        *(jnp.tensordot(phi.weights, jnp.stack(same), axes=1) for same in zip(*parts, strict=True))
+    )
+
+
+@expansion.register
+def _(phi: Quadratic, x: Point) -> Expansion:
+    matrix = phi.matrix
+    return Expansion(phi.value(x), matrix @ x + phi.shift, matrix)
+
+
+@expansion.register
+def _(phi: LogSumExp, x: Point) -> Expansion:
+    """The Hessian is the covariance of the slopes under the softmax over ε, and m beside it."""
+    epsilon, modulus = jnp.exp(phi.log_temperature), jnp.exp(phi.log_modulus)
+    scores = (x @ phi.slopes.T + phi.offsets) / epsilon
+    mean, covariance = _moments(phi.slopes, jax.nn.softmax(scores))
+    return Expansion(
+        epsilon * jax.nn.logsumexp(scores) + 0.5 * modulus * (x @ x),
+        mean + modulus * x,
+        covariance / epsilon + modulus * jnp.eye(len(x), dtype=x.dtype),
+    )
+
+
 @expansion.register
 def _(phi: Preconditioned, x: Point) -> Expansion:
     inner = expansion(phi.potential, phi.encode_source(x))
@@ -113,11 +154,15 @@ def _(phi: Preconditioned, x: Point) -> Expansion:
 def _(phi: SoftMaximum, x: Point) -> Expansion:
     """The Hessian is g times the covariance of the slopes under the softmax."""
     heights, gain = x @ phi.slopes.T + phi.offsets, jnp.exp(phi.log_gain)
-    chances = jax.nn.softmax(heights)
-    mean = chances @ phi.slopes
-    squares = jnp.einsum("ki,kj->kij", phi.slopes, phi.slopes)
-    covariance = jnp.tensordot(chances, squares, axes=1) - jnp.outer(mean, mean)
+    mean, covariance = _moments(phi.slopes, jax.nn.softmax(heights))
     return Expansion(gain * jax.nn.logsumexp(heights), gain * mean, gain * covariance)
+
+
+def _moments(slopes: Float[Array, "k d"], chances: Float[Array, " k"]) -> tuple[Point, Matrix]:
+    """The mean and the covariance of the slopes."""
+    mean = chances @ slopes
+    squares = jnp.einsum("ki,kj->kij", slopes, slopes)
+    return mean, jnp.tensordot(chances, squares, axes=1) - jnp.outer(mean, mean)
 
 
 @expansion.register

@@ -1,20 +1,19 @@
 """Candidates for a Monge map, each one convex potential, and what chooses among them."""
 
-from brenier.estimators.candidates._candidate import (
-    AbstractCandidate,
-    Fit,
-    common_precision,
-    fit_all,
-)
-from brenier.estimators.candidates._defaults import default_candidates
-from brenier.estimators.candidates._selection import Selection, select
+from brenier.estimators.candidates._choice import Choice
+from brenier.estimators.candidates._defaults import KINDS, checked_names
+from brenier.estimators.candidates._effort import EFFORTS, Effort
+from brenier.estimators.candidates._fit import Request, fit_pair
+from brenier.estimators.candidates._table import CandidateRow, CandidateTable
 
 __all__ = [
-    "AbstractCandidate",
-    "Fit",
-    "Selection",
-    "common_precision",
-    "default_candidates",
-    "fit_all",
-    "select",
+    "EFFORTS",
+    "KINDS",
+    "CandidateRow",
+    "CandidateTable",
+    "Choice",
+    "Effort",
+    "Request",
+    "checked_names",
+    "fit_pair",
 ]

@@ -1,15 +1,31 @@
-"""Which candidates are worth a trial for the data at hand."""
+"""Which kinds of maps are worth a trial for the data at hand."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from brenier._checks import check_instance
-from brenier._types import Key
-from brenier.estimators.candidates._candidate import AbstractCandidate
-from brenier.estimators.candidates._gaussian import GaussianCandidate
-from brenier.estimators.candidates._network import NetworkCandidate
-from brenier.estimators.data import FEW, Pair
-from brenier.flows import AbstractMethod, ConstrainedDrift, SemiDual
+from brenier.estimators.candidates._effort import Effort
+from brenier.estimators.candidates._kinds import (
+    AbstractKind,
+    EntropicKind,
+    GaussianKind,
+    LogSumExpKind,
+    RidgesKind,
+    SeparableKind,
+)
+from brenier.numerics import Coordinates
 
+if TYPE_CHECKING:
+    from brenier.flows import AbstractMethod
+
+KINDS = ("gaussian", "separable", "entropic", "log-sum-exp", "ridges", "network")
+# Points a side from which on a network is better than what is fitted on the host, by default.
+MANY = 4000
+# Below this many points a side none can be spared for a comparison, nor for a network.
+_FEWEST, FEW = 12, 64
+# Folds for so many points a side; beyond, one split with a quarter held out.
+_FOLDS, _SPLIT = ((100, 5), (1500, 3)), 4
 # Steps for each point of the smaller cloud: few points are learned by heart in many steps.
 _STEPS_A_POINT, _FEWEST_STEPS, _MOST_STEPS = 0.25, 1000, 5000
 # Points a step: half of them where there are few, so that a step is not the same each time.
@@ -18,34 +34,58 @@ _BATCH, _LEAST_BATCH = 1024, 64
 _BATCH_FLOATS = 2**17
 
 
-def default_candidates(
-    pair: Pair,
-    *,
-    method: AbstractMethod | None,
-    widths: tuple[int, ...],
-    pieces: int | None,
-    key: Key,
-) -> tuple[AbstractCandidate, ...]:
-    """What is fitted and compared, simplest first.
+def checked_names(names: Sequence[str] | None) -> tuple[str, ...] | None:
+    """The kinds that a user wants tried, in their order of cost.
 
-    A method that the user passes is all that is tried, and so is the flow to a known density. Else
-    the Gaussian map stands first, alone where too few points are there to hold any out, which
-    would tell whether a map that bends is better.
+    Raises:
+        ValueError: a name that is none, or no name.
     """
-    if method is not None:
-        check_instance("method", method, AbstractMethod, "a method, as flows.SemiDual()")
-    chosen = method or default_method(pair.density is not None, pair.size, pair.dimension)
-    trained = method is not None or pair.density is not None
-    if not trained and pair.size < FEW:
-        return (GaussianCandidate(),)
-    network = NetworkCandidate.near_identity(
-        chosen, pair.dimension, widths=widths, pieces=pieces, key=key
-    )
-    return (network,) if trained else (GaussianCandidate(), network)
+    if names is None:
+        return None
+    if isinstance(names, str) or not names or not set(names) <= set(KINDS):
+        raise ValueError(
+            f"candidates: got {names!r}; wants some of {list(KINDS)}, as ['gaussian', 'entropic']."
+        )
+    return tuple(name for name in KINDS if name in names)
 
 
-def default_method(has_density: bool, points: int, dimension: int) -> AbstractMethod:
+def host_kinds(coordinates: Coordinates, names: tuple[str, ...] | None) -> list[AbstractKind]:
+    """The kinds that are fitted on the host, simplest first; of these names, where given."""
+    columns = np.linalg.inv(np.asarray(coordinates.matrix))
+    kinds = [GaussianKind(), SeparableKind(columns), EntropicKind(), LogSumExpKind(), RidgesKind()]
+    return [kind for kind in kinds if names is None or kind.name in names]
+
+
+def wants_network(effort: Effort, names: tuple[str, ...] | None, points: int) -> bool:
+    """Whether a network is trained: always for the best, by default where points are many.
+
+    Where seconds are counted it comes last, and is trained where any are left.
+    """
+    if names is not None:
+        return "network" in names
+    if effort.name == "auto":
+        return points > MANY
+    return effort.name in ("best", "seconds") and points >= FEW
+
+
+def fold_counts(points: int) -> tuple[int, int]:
+    """How many folds are fitted, and of how many parts; (0, 0) where none can be held out.
+
+    >>> fold_counts(300), fold_counts(3000), fold_counts(5)
+    ((3, 3), (1, 4), (0, 0))
+    """
+    if points < _FEWEST:
+        return 0, 0
+    for most, folds in _FOLDS:
+        if points < most:
+            return folds, folds
+    return 1, _SPLIT
+
+
+def default_method(has_density: bool, points: int, dimension: int) -> "AbstractMethod":
     """The method for a target with a density, or for so many points a side."""
+    from brenier.flows import ConstrainedDrift, SemiDual
+
     if has_density:
         return ConstrainedDrift(step_size=0.4, final_step_size=0.05, steps=40, particles=512)
     steps = int(np.clip(_STEPS_A_POINT * points, _FEWEST_STEPS, _MOST_STEPS))

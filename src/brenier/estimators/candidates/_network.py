@@ -1,17 +1,28 @@
-"""The candidate that bends: an input-convex network, trained by any method of ``flows``."""
+"""The most elaborate candidate: an input-convex network, trained by any method of ``flows``."""
 
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
 import numpy as np
 
 from brenier._progress import Progress, ProgressCallback
+from brenier._solution import Result
 from brenier._types import Key
-from brenier.estimators.candidates._candidate import AbstractCandidate, Fit
-from brenier.estimators.candidates._selection import Look, best_stop
+from brenier.estimators.candidates._best_stop import Look, best_stop
+from brenier.estimators.candidates._compiled import CompiledPotential
+from brenier.estimators.candidates._kinds import AbstractKind
+from brenier.estimators.candidates._trial import Fold, Trial, judged
 from brenier.estimators.data import StandardData
+from brenier.estimators.host import HostMixture, HostPotential
 from brenier.flows import AbstractMethod, HeldOutDual, solve
 from brenier.maps import GradientMap
 from brenier.measures import AbstractMeasure, Empirical
-from brenier.numerics import cast_floats
-from brenier.potentials import ICNN
+from brenier.numerics import Coordinates, cast_floats
+from brenier.potentials import ICNN, AbstractPotential, Preconditioned
 
 # How sharply the units bend at the start, over d: in few dimensions they can tell fine details.
 _SHARPNESS, _LEAST_SHARPNESS, _MOST_SHARPNESS = 20.0, 2.0, 10.0
@@ -19,7 +30,27 @@ _SHARPNESS, _LEAST_SHARPNESS, _MOST_SHARPNESS = 20.0, 2.0, 10.0
 _PIECES_A_DIMENSION, _FEWEST_PIECES, _MOST_PIECES = 16, 32, 128
 
 
-class NetworkCandidate(AbstractCandidate):
+# Points of a fold that tell where to stop.
+_STOPPING = 8
+
+
+@dataclass(frozen=True, eq=False)
+class NetworkFit:
+    """What became of a network.
+
+    Args:
+        potential: convex, in standard coordinates; where the fit failed or was interrupted, the
+            best one seen.
+        result: how the fit ended.
+        stats: what it measured on the way.
+    """
+
+    potential: AbstractPotential
+    result: Result
+    stats: dict[str, Any]
+
+
+class Network(eqx.Module):
     """A network that starts as the Gaussian map and that a method evolves from there.
 
     Of the maps on the way ``best_stop`` keeps one, by points held out.
@@ -42,7 +73,7 @@ class NetworkCandidate(AbstractCandidate):
         widths: tuple[int, ...],
         pieces: int | None,
         key: Key,
-    ) -> "NetworkCandidate":
+    ) -> "Network":
         """A random network whose gradient is about the identity; ``pieces`` None for a default."""
         if pieces is None:
             pieces = int(np.clip(_PIECES_A_DIMENSION * dimension, _FEWEST_PIECES, _MOST_PIECES))
@@ -56,7 +87,7 @@ class NetworkCandidate(AbstractCandidate):
     def precision(self) -> np.dtype:
         return np.dtype(np.float32 if self.method.single_precision else np.float64)
 
-    def fit(self, data: StandardData, *, key: Key, callback: ProgressCallback) -> Fit:
+    def fit(self, data: StandardData, *, key: Key, callback: ProgressCallback) -> NetworkFit:
         target: AbstractMeasure = Empirical(data.v)
         if data.density is not None and self.method.uses_density:
             target = data.density
@@ -79,6 +110,81 @@ class NetworkCandidate(AbstractCandidate):
         )
         kept = best_stop(looks, data.u_held, data.v_held)
         if kept is None:
-            return Fit(solution.map.potential, solution.result, solution.stats)
+            return NetworkFit(solution.map.potential, solution.result, solution.stats)
         stats = {**solution.stats, "best_metric": kept.dual}
-        return Fit(kept.potential, solution.result, stats)
+        return NetworkFit(kept.potential, solution.result, stats)
+
+
+@dataclass(frozen=True, eq=False)
+class NetworkKind(AbstractKind):
+    """A network among the kinds that are chosen from.
+
+    It is trained once a fold, and not once more on all points: what is used is the mean of the
+    folds' potentials, each of which was stopped by points that it had not seen.
+
+    Args:
+        network: what is trained.
+        coordinates: of all points.
+        key: of the training.
+        callback: told of each block of steps.
+        steps: of the training, for the table.
+        standard: the data, where they are many and the one fold is of them: it is then stopped by
+            what is held out.
+    """
+
+    network: Network
+    coordinates: Coordinates
+    key: Key
+    callback: ProgressCallback
+    steps: int
+    standard: StandardData | None = None
+    name = "network"
+
+    def trials(self, folds: Sequence[Fold], random: np.random.Generator) -> Iterator[Trial]:
+        fits = []
+        for fold, key in zip(folds, jax.random.split(self.key, len(folds)), strict=True):
+            data = self.standard or _cut(fold, random, self.network.precision)
+            own = self.key if self.standard is not None else key
+            fit = self.network.fit(data, key=own, callback=self.callback)
+            if fit.result is Result.interrupted:
+                raise KeyboardInterrupt
+            fits.append(CompiledPotential(fit.potential, self.network.precision))
+        yield judged(self.name, {"steps": self.steps}, fits, folds)
+
+    def refitted(
+        self, trial: Trial, folds: Sequence[Fold], u: np.ndarray, v: np.ndarray
+    ) -> HostPotential:
+        if self.standard is not None:
+            return trial.potentials[0]
+        parts = []
+        for fit, fold in zip(trial.potentials, folds, strict=True):
+            assert isinstance(fit, CompiledPotential)
+            moved = _between(fit.potential, fold.coordinates, self.coordinates)
+            parts.append(CompiledPotential(moved, fit.dtype))
+        return HostMixture(tuple(parts), np.full(len(parts), 1.0 / len(parts)))
+
+
+def _cut(fold: Fold, random: np.random.Generator, precision: np.dtype) -> StandardData:
+    """The points of a fold, an eighth of which tells where to stop."""
+    sides = []
+    for points in (fold.u, fold.v):
+        shuffled = jnp.asarray(random.permutation(points), precision)
+        held = max(len(points) // _STOPPING, 1)
+        sides.append((shuffled[held:], shuffled[:held]))
+    (u, u_held), (v, v_held) = sides
+    return StandardData(u, v, u_held, v_held, None)
+
+
+def _between(
+    potential: AbstractPotential, own: Coordinates, other: Coordinates
+) -> AbstractPotential:
+    """A potential in some coordinates, in other ones; up to a constant."""
+    own, other = own.on_host(), other.on_host()
+    back = np.linalg.inv(other.matrix)
+    return Preconditioned(
+        potential,
+        jnp.asarray(own.matrix @ back),
+        jnp.asarray(other.encode_source(own.source_shift[None])[0]),
+        jnp.asarray(other.encode_target(own.target_shift[None])[0]),
+        jnp.asarray(own.scale / other.scale),
+    )

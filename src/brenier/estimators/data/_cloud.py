@@ -1,5 +1,7 @@
 """A cloud as a fit sees it: its moments and its points, or a random sample where they are many."""
 
+import warnings
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -7,6 +9,7 @@ import numpy as np
 from brenier._checks import as_float_array, check_points
 from brenier.estimators.data._columns import training_points
 from brenier.estimators.data._covariance import lifted_covariance, shrunk_covariance
+from brenier.estimators.data._outliers import describe, gross_outliers
 
 # Points a side that a fit works on, at most: some five visits each in the default's steps, and
 # 50 MB in fifty dimensions in single precision.
@@ -29,18 +32,27 @@ class Cloud(NamedTuple):
     covariance: np.ndarray
 
 
-def read_cloud(name: str, value: Any, dimension: int | None, *, random_state: int) -> Cloud:
+def read_cloud(
+    name: str,
+    value: Any,
+    dimension: int | None,
+    *,
+    random_state: int,
+    outliers: str,
+    columns: Sequence[str] | None,
+) -> Cloud:
     """The cloud in an array or a data frame, checked; a large array is read block after block.
 
-    So a memory map (``np.load(..., mmap_mode="r")``) is never read whole.
+    So a memory map (``np.load(..., mmap_mode="r")``) is never read whole. Rows far outside of all
+    others are named in a warning, kept, or taken out (``outliers``: "warn", "keep" or "drop");
+    ``columns`` are the names that the warning uses.
 
     Raises:
         ValueError: as ``check_points``, for constant columns, and for less than two points.
     """
     if not isinstance(value, np.ndarray) or value.ndim != 2 or len(value) <= MOST_POINTS:
         points = training_points(name, value, dimension)
-        wide = points.astype(np.float64)
-        return Cloud(points, wide.mean(axis=0), shrunk_covariance(wide))
+        return _of_points(_without_outliers(name, points, outliers, columns))
     n, d = value.shape
     chosen = np.sort(np.random.default_rng(random_state).choice(n, MOST_POINTS, replace=False))
     kept = np.empty((MOST_POINTS, d), as_float_array(name, value[:1]).dtype)
@@ -67,4 +79,27 @@ def read_cloud(name: str, value: Any, dimension: int | None, *, random_state: in
             f"{name}: got constant columns {np.flatnonzero(low == high).tolist()[:10]}; wants "
             "columns that vary (drop them: no Monge map leaves or reaches a hyperplane)."
         )
+    sound = _without_outliers(name, kept, outliers, columns)
+    if len(sound) < len(kept):  # their moments are not those of all points
+        return _of_points(sound)
     return Cloud(kept, mean, lifted_covariance(square / n))
+
+
+def _of_points(points: np.ndarray) -> Cloud:
+    wide = points.astype(np.float64)
+    return Cloud(points, wide.mean(axis=0), shrunk_covariance(wide))
+
+
+def _without_outliers(
+    name: str, points: np.ndarray, outliers: str, columns: Sequence[str] | None
+) -> np.ndarray:
+    """The points, less the outliers where they are to be dropped."""
+    if outliers == "keep":
+        return points
+    rows = gross_outliers(points)
+    if not len(rows):
+        return points
+    if outliers == "drop":
+        return training_points(f"{name} without outliers", np.delete(points, rows, axis=0))
+    warnings.warn(describe(name, rows, points, columns), UserWarning, stacklevel=5)
+    return points

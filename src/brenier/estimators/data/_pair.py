@@ -12,6 +12,7 @@ from brenier.estimators.data._components import Components, dense, opened, princ
 from brenier.measures import AbstractMeasure, Empirical
 from brenier.numerics import Coordinates
 
+OUTLIERS = ("warn", "drop", "keep")
 # Points drawn from a target that is not a cloud.
 _DRAWN = 16_384
 
@@ -64,13 +65,16 @@ class Pair:
         )
 
 
-def read_pair(x: Any, y: Any, layout: Layout, *, random_state: int, key: Key) -> Pair:
+def read_pair(
+    x: Any, y: Any, layout: Layout, *, outliers: str, random_state: int, key: Key
+) -> Pair:
     """Source and target out of what a user hands in.
 
     Args:
         x: an array (n, d), a data frame or AnnData.
         y: the same with m rows, or a measure, from which points are drawn.
         layout: what is taken of them.
+        outliers: "warn" of rows far outside, "keep" them silently, or "drop" them.
         random_state: of samples of large clouds and of components.
         key: of points drawn from a measure.
 
@@ -89,8 +93,18 @@ def read_pair(x: Any, y: Any, layout: Layout, *, random_state: int, key: Key) ->
     else:
         x, y, density = space.x, space.y, None
         names = None if space.names is None else list(space.names)
-    source = read_cloud("X", x, None, random_state=random_state)
-    target = read_cloud("Y", y, source.points.shape[1], random_state=random_state + 1)
+    if outliers not in OUTLIERS:
+        raise ValueError(f"outliers: got {outliers!r}; wants one of {list(OUTLIERS)}.")
+    columns = names if space is None else None
+    source = read_cloud("X", x, None, random_state=random_state, outliers=outliers, columns=columns)
+    target = read_cloud(
+        "Y",
+        y,
+        source.points.shape[1],
+        random_state=random_state + 1,
+        outliers=outliers,
+        columns=columns,
+    )
     return Pair(source, target, density, names, space)
 
 

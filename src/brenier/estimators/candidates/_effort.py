@@ -1,0 +1,45 @@
+"""How much work a choice among candidates may be."""
+
+import math
+import time
+from dataclasses import dataclass, field
+
+EFFORTS = ("quick", "auto", "best")
+
+
+@dataclass(frozen=True)
+class Effort:
+    """What may be tried, and until when.
+
+    Args:
+        name: "quick", "auto", "best" or "seconds".
+        seconds: after which nothing new is begun; infinite for work that is counted.
+    """
+
+    name: str
+    seconds: float = math.inf
+    started: float = field(default_factory=time.perf_counter)
+
+    @classmethod
+    def of(cls, effort: str | float) -> "Effort":
+        """What a user asks for.
+
+        Raises:
+            ValueError: neither one of the names nor a number of seconds.
+
+        >>> Effort.of("quick").name, Effort.of(3.0).seconds
+        ('quick', 3.0)
+        """
+        if isinstance(effort, str) and effort in EFFORTS:
+            return cls(effort)
+        number = isinstance(effort, int | float) and not isinstance(effort, bool)
+        if not number or not effort >= 0:
+            raise ValueError(
+                f"effort: got {effort!r}; wants one of {list(EFFORTS)}, or seconds, 0 or more."
+            )
+        return cls("seconds", float(effort))
+
+    @property
+    def spent(self) -> bool:
+        """Whether nothing new should be begun."""
+        return time.perf_counter() - self.started >= self.seconds

@@ -1,0 +1,125 @@
+"""From two clouds to one convex potential: what is asked for, or the best of the candidates."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from brenier._progress import ProgressCallback
+from brenier._solution import Result
+from brenier._types import Key
+from brenier.estimators.candidates._choice import Choice, Chooser
+from brenier.estimators.candidates._defaults import (
+    MANY,
+    default_method,
+    fold_counts,
+    host_kinds,
+    wants_network,
+)
+from brenier.estimators.candidates._effort import Effort
+from brenier.estimators.candidates._table import CandidateRow, CandidateTable
+from brenier.estimators.candidates._trial import Fold, cut_folds
+from brenier.estimators.data import Pair, StandardData
+from brenier.numerics import Coordinates
+from brenier.potentials import Quadratic
+
+if TYPE_CHECKING:
+    from brenier.estimators.candidates._network import Network
+    from brenier.flows import AbstractMethod
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a user asks of a fit.
+
+    Args:
+        method: the one method to train a network by, and nothing else; None to choose.
+        effort: how much may be tried.
+        names: the kinds to choose from; None for all that are worth it.
+        widths, pieces: of the network.
+    """
+
+    method: "AbstractMethod | None"
+    effort: Effort
+    names: tuple[str, ...] | None
+    widths: tuple[int, ...]
+    pieces: int | None
+
+
+def fit_pair(
+    pair: Pair,
+    coordinates: Coordinates,
+    request: Request,
+    *,
+    keys: tuple[Key, Key, Key, Key],
+    seed: int,
+    callback: ProgressCallback,
+) -> Choice:
+    """The potential in standard coordinates.
+
+    Args:
+        pair: the clouds.
+        coordinates: in which their Gaussian map is the identity.
+        request: what is asked for.
+        keys: of the points held out on both sides, of a network's start and of its training.
+        seed: of the folds and of the starts of what is fitted on the host.
+        callback: of progress.
+    """
+    flowing = pair.density is not None and request.names is None
+    if request.method is not None or (flowing and request.effort.name in ("auto", "best")):
+        return _trained(pair, coordinates, request, keys=keys, callback=callback)
+    count, parts = fold_counts(pair.size)
+    if not count:
+        return _affine(pair)
+    own, random = coordinates.on_host(), np.random.default_rng(seed)
+    x, y = (side.points.astype(np.float64) for side in (pair.source, pair.target))
+    kinds = host_kinds(own, request.names)
+    standard = None
+    if pair.size > MANY:
+        standard = StandardData.of(pair, coordinates, np.float32, keys=keys[:2])
+        held = (standard.u, standard.v, standard.u_held, standard.v_held)
+        folds = [Fold(*(np.asarray(points, np.float64) for points in held), own)]
+    else:
+        folds = cut_folds(x, y, own, random, count=count, parts=parts)
+    if wants_network(request.effort, request.names, pair.size):
+        from brenier.estimators.candidates._network import NetworkKind
+
+        method = default_method(False, pair.size, pair.dimension)
+        network = _network(method, pair, request, keys[2])
+        kinds.append(NetworkKind(network, own, keys[3], callback, method.steps, standard))
+    chooser = Chooser(folds, own.encode_source(x), own.encode_target(y), random, callback)
+    return chooser.choose(kinds, request.effort)
+
+
+def _trained(
+    pair: Pair,
+    coordinates: Coordinates,
+    request: Request,
+    *,
+    keys: tuple[Key, Key, Key, Key],
+    callback: ProgressCallback,
+) -> Choice:
+    """A network by one method, compared with nothing."""
+    known = pair.density is not None
+    method = request.method or default_method(known, pair.size, pair.dimension)
+    network = _network(method, pair, request, keys[2])
+    data = StandardData.of(pair, coordinates, network.precision, keys=keys[:2])
+    fit = network.fit(data, key=keys[3], callback=callback)
+    dual, seconds = (float(fit.stats.get(name, np.nan)) for name in ("best_metric", "seconds"))
+    row = CandidateRow("network", {"method": type(method).__name__}, dual, 0.0, seconds, True)
+    return Choice(fit.potential, CandidateTable((row,)), fit.result, fit.stats)
+
+
+def _network(method: "AbstractMethod", pair: Pair, request: Request, key: Key) -> "Network":
+    from brenier.estimators.candidates._network import Network
+
+    return Network.near_identity(
+        method, pair.dimension, widths=request.widths, pieces=request.pieces, key=key
+    )
+
+
+def _affine(pair: Pair) -> Choice:
+    """The Gaussian map, where there are too few points to hold any out."""
+    row = CandidateRow("gaussian", {}, np.nan, np.nan, 0.0, True)
+    potential = Quadratic.identity(pair.dimension)
+    return Choice(potential, CandidateTable((row,)), Result.successful, {"kind": "gaussian"})

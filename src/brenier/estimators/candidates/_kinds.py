@@ -1,0 +1,273 @@
+"""The kinds of maps that are fitted on the host, cheapest first."""
+
+import abc
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from brenier.estimators.candidates._trial import Fold, Trial, judged
+from brenier.estimators.host import (
+    HostLogSumExp,
+    HostPotential,
+    HostQuadratic,
+    SoftPieces,
+    fit_separable,
+    fit_soft_pieces,
+    sinkhorn_ladder,
+)
+
+# ε of the entropic map over the median squared distance, and the shares of ½‖·‖² in its potential.
+_EPSILONS, _SHARES, _FIRST_SHARE = (
+    (0.32, 0.16, 0.08, 0.04, 0.02, 0.01, 0.005),
+    (0.02, 0.05, 0.2, 0.4, 0.7),
+    0.1,
+)
+# Atoms of the entropic map at most, and numbers in the Hessians that its conjugates take.
+_ATOMS, _FEWEST_ATOMS, _HESSIAN_WORK = 2000, 100, 2e10
+_MEDIAN_OF = 300
+# Blocks of quantiles of a monotone map.
+_BLOCKS = (6, 25, 150)
+_SIZES, _STEPS, _MORE_STEPS = (4, 8, 16), 25, 12
+# A full quadratic part is learned where it has no more parameters than this.
+_QUADRATIC = 150
+# Points that pieces are fitted to, at most.
+_FITTED = 4000
+
+
+class AbstractKind(abc.ABC):
+    """A family of convex potentials, and how its settings are searched."""
+
+    name: str
+
+    @abc.abstractmethod
+    def trials(self, folds: Sequence[Fold], random: np.random.Generator) -> Iterator[Trial]:
+        """Settings tried one after the other, each on all folds."""
+
+    @abc.abstractmethod
+    def refitted(
+        self, trial: Trial, folds: Sequence[Fold], u: np.ndarray, v: np.ndarray
+    ) -> HostPotential:
+        """The potential with the settings of a trial on all points (n, d), (m, d)."""
+
+
+class GaussianKind(AbstractKind):
+    """½‖·‖²: in standard coordinates the closed-form map between Gaussians is the identity."""
+
+    name = "gaussian"
+
+    def trials(self, folds: Sequence[Fold], random: np.random.Generator) -> Iterator[Trial]:
+        d = folds[0].u.shape[1]
+        yield judged(self.name, {}, [HostQuadratic(d) for _ in folds], folds)
+
+    def refitted(
+        self, trial: Trial, folds: Sequence[Fold], u: np.ndarray, v: np.ndarray
+    ) -> HostPotential:
+        return HostQuadratic(u.shape[1])
+
+
+@dataclass(frozen=True, eq=False)
+class SeparableKind(AbstractKind):
+    """Monotone maps of single coordinates: of the data's own columns, or after the Gaussian map.
+
+    Args:
+        columns: the matrix (d, d) from standard coordinates to the data's columns, up to scales.
+    """
+
+    columns: np.ndarray
+    name = "separable"
+
+    def trials(self, folds: Sequence[Fold], random: np.random.Generator) -> Iterator[Trial]:
+        fewest = min(len(points) for fold in folds for points in (fold.u, fold.v))
+        names = ("columns", "standard") if len(self.columns) > 1 else ("columns",)
+        for axes in names:
+            near = None
+            for blocks in sorted({min(blocks, fewest) for blocks in _BLOCKS}):
+                fits = [self._fit(fold.u, fold.v, axes, blocks) for fold in folds]
+                near = judged(self.name, {"axes": axes, "blocks": blocks}, fits, folds, near)
+                yield near
+
+    def refitted(
+        self, trial: Trial, folds: Sequence[Fold], u: np.ndarray, v: np.ndarray
+    ) -> HostPotential:
+        return self._fit(u, v, trial.settings["axes"], trial.settings["blocks"])
+
+    def _fit(self, u: np.ndarray, v: np.ndarray, axes: str, blocks: int) -> HostPotential:
+        if axes == "standard":
+            return fit_separable(u, v, np.eye(u.shape[1]), blocks)
+        z, w = u @ self.columns.T, np.linalg.solve(self.columns.T, v.T).T
+        # Both sides of one spread, so that slopes are about 1.
+        scales = np.sqrt(w.std(axis=0) / z.std(axis=0))
+        return fit_separable(u, v, scales[:, None] * self.columns, blocks)
+
+
+class EntropicKind(AbstractKind):
+    """(1 − α) ε log Σ_j b_j exp((⟨x, y_j⟩ + g_j − ½‖y_j‖²)/ε) + (α/2)‖x‖², g from Sinkhorn.
+
+    The quadratic makes φ* finite outside the hull of the y_j, undoes part of the entropic
+    shrinkage, and α = 1 is the Gaussian map.
+    """
+
+    name = "entropic"
+
+    def trials(self, folds: Sequence[Fold], random: np.random.Generator) -> Iterator[Trial]:
+        d = folds[0].u.shape[1]
+        held = max(len(fold.v_held) for fold in folds)
+        atoms = int(min(_ATOMS, _HESSIAN_WORK / (held * d * d)))
+        if atoms < _FEWEST_ATOMS:
+            return
+        ladders = [_Ladder(fold.u[:atoms], fold.v[:atoms], _EPSILONS) for fold in folds]
+        tried: dict[tuple[int, float], Trial] = {}
+
+        def attempt(rung: int, share: float, near: Trial | None) -> Iterator[Trial]:
+            if (rung, share) not in tried and 0 <= rung < len(_EPSILONS):
+                settings = {"epsilon": _EPSILONS[rung], "share": share}
+                fits = [ladder.potential(rung, share) for ladder in ladders]
+                tried[rung, share] = judged(self.name, settings, fits, folds, near)
+                yield tried[rung, share]
+
+        last = None
+        for rung in range(len(_EPSILONS)):
+            yield from attempt(rung, _FIRST_SHARE, last)
+            last = tried[rung, _FIRST_SHARE]
+        # The best share at the best ε, then once more the best ε at that share.
+        rung, share = min(tried, key=lambda key: tried[key].dual)
+        near = tried[rung, share]
+        for other in _SHARES:
+            yield from attempt(rung, other, near)
+        rung, share = min(tried, key=lambda key: tried[key].dual)
+        for other in (rung - 1, rung + 1):
+            yield from attempt(other, share, near)
+
+    def refitted(
+        self, trial: Trial, folds: Sequence[Fold], u: np.ndarray, v: np.ndarray
+    ) -> HostPotential:
+        last = _EPSILONS.index(trial.settings["epsilon"])
+        ladder = _Ladder(u[:_ATOMS], v[:_ATOMS], _EPSILONS[: last + 1])
+        return ladder.potential(last, trial.settings["share"])
+
+
+class _Ladder:
+    """Sinkhorn's potentials at falling ε between two clouds."""
+
+    def __init__(self, u: np.ndarray, v: np.ndarray, ratios: Sequence[float]):
+        some = v[:_MEDIAN_OF]
+        squares = np.sum((some[:, None] - some) ** 2, axis=2)
+        self.v = v
+        self.epsilons = np.median(squares[np.triu_indices(len(some), 1)]) * np.asarray(ratios)
+        weights = np.full(len(v), 1.0 / len(v))
+        self.g = list(sinkhorn_ladder(u, v, weights, self.epsilons))
+
+    def potential(self, rung: int, share: float) -> HostLogSumExp:
+        epsilon, rest = self.epsilons[rung], 1.0 - share
+        offsets = self.g[rung] - 0.5 * np.sum(self.v**2, axis=1) - epsilon * np.log(len(self.v))
+        return HostLogSumExp(rest * self.v, rest * offsets, rest * epsilon, share)
+
+
+class AbstractPieces(AbstractKind):
+    """Few soft pieces by Gauss-Newton; more of them as long as that is better."""
+
+    def trials(self, folds: Sequence[Fold], random: np.random.Generator) -> Iterator[Trial]:
+        best = np.inf
+        for size in _SIZES:
+            if size > min(len(fold.v) for fold in folds):
+                return
+            fits = [
+                fit_soft_pieces(
+                    self.start(fold.u[:_FITTED], fold.v[:_FITTED], size, random),
+                    fold.u[:_FITTED],
+                    fold.v[:_FITTED],
+                    steps=_STEPS,
+                )
+                for fold in folds
+            ]
+            trial = judged(self.name, {"pieces": size}, fits, folds)
+            yield trial
+            if not trial.dual < best:
+                return
+            best = trial.dual
+
+    def refitted(
+        self, trial: Trial, folds: Sequence[Fold], u: np.ndarray, v: np.ndarray
+    ) -> HostPotential:
+        """From the folds' fits the one that is best on all points: no other optimum is found."""
+        u, v = u[:_FITTED], v[:_FITTED]
+        everything = [Fold(u, v, u, v, folds[0].coordinates)]
+        first = min(trial.potentials, key=lambda fit: judged("", {}, [fit], everything).dual)
+        assert isinstance(first, SoftPieces)
+        return fit_soft_pieces(first, u, v, steps=_MORE_STEPS)
+
+    @abc.abstractmethod
+    def start(
+        self, u: np.ndarray, v: np.ndarray, size: int, random: np.random.Generator
+    ) -> SoftPieces:
+        """Where Gauss-Newton starts."""
+
+
+def _square_part(d: int, modulus: float) -> tuple[np.ndarray, np.ndarray]:
+    """F and log m with FᵀF + mI = modulus·I: two thirds in F where it is not too large."""
+    if d * d > _QUADRATIC:
+        return np.zeros((0, d)), np.array([np.log(modulus)])
+    return np.sqrt(2.0 * modulus / 3.0) * np.eye(d), np.array([np.log(modulus / 3.0)])
+
+
+class LogSumExpKind(AbstractPieces):
+    """One soft maximum: for targets of several modes, and maps that jump.
+
+    It starts as the entropic potential onto the centres of clusters of the target.
+    """
+
+    name = "log-sum-exp"
+
+    def start(
+        self, u: np.ndarray, v: np.ndarray, size: int, random: np.random.Generator
+    ) -> SoftPieces:
+        from scipy.cluster.vq import kmeans2
+
+        centres, labels = kmeans2(v, size, minit="++", rng=random, missing="raise")
+        counts = np.bincount(labels, minlength=size)
+        weights = counts / counts.sum()
+        squares = np.sum((centres[:, None] - centres) ** 2, axis=2)
+        epsilon = np.median(squares[np.triu_indices(size, 1)]) / 8.0
+        (g,) = sinkhorn_ladder(u, centres, weights, [epsilon])
+        offsets = g - 0.5 * np.sum(centres**2, axis=1) + epsilon * np.log(weights)
+        share = 0.7
+        factor, log_modulus = _square_part(v.shape[1], 1.0 - share)
+        return SoftPieces(
+            share * centres[None],
+            share * offsets[None],
+            np.log([share * epsilon]),
+            factor,
+            np.zeros(v.shape[1]),
+            log_modulus,
+            False,
+            np.abs(v).max(axis=0),
+        )
+
+
+class RidgesKind(AbstractPieces):
+    """A sum of soft hinges, an ``ICNN`` of one layer: for smooth maps in several dimensions."""
+
+    name = "ridges"
+
+    def start(
+        self, u: np.ndarray, v: np.ndarray, size: int, random: np.random.Generator
+    ) -> SoftPieces:
+        d, sharpness, share = u.shape[1], 2.0, 0.3
+        directions = random.normal(size=(size, d))
+        directions /= np.linalg.norm(directions, axis=1, keepdims=True)
+        # So that the mean Hessian of all hinges is about share·I.
+        gain = share * d / (0.2 * size * sharpness**2)
+        slopes = gain * sharpness * directions
+        places = u[random.choice(len(u), size)]
+        factor, log_modulus = _square_part(d, 1.0 - share)
+        return SoftPieces(
+            slopes[:, None],
+            -0.7 * np.sum(slopes * places, axis=1)[:, None],
+            np.full(size, np.log(gain)),
+            factor,
+            -0.5 * slopes.sum(axis=0),
+            log_modulus,
+            True,
+            2.0 * np.abs(v).max(axis=0),
+        )

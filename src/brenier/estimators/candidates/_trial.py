@@ -1,0 +1,131 @@
+"""Folds of the data, and what became of a candidate on them."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from brenier.estimators.data import shrunk_covariance
+from brenier.estimators.host import HostPotential, host_conjugates
+from brenier.numerics import Coordinates
+
+
+@dataclass(frozen=True, eq=False)
+class Fold:
+    """Points to learn from and points held out, on both sides, in coordinates of the former.
+
+    Coordinates of all points would know the moments of those held out, to the advantage of the
+    Gaussian map.
+
+    Args:
+        u, v: source (n, d) and target (m, d) to learn from.
+        u_held, v_held: source (k, d) and target (l, d) held out.
+        coordinates: what they were encoded by.
+    """
+
+    u: np.ndarray
+    v: np.ndarray
+    u_held: np.ndarray
+    v_held: np.ndarray
+    coordinates: Coordinates
+
+    @property
+    def held(self) -> tuple[np.ndarray, np.ndarray]:
+        return self.u_held, self.v_held
+
+
+def cut_folds(
+    x: np.ndarray,
+    y: np.ndarray,
+    coordinates: Coordinates,
+    random: np.random.Generator,
+    *,
+    count: int,
+    parts: int,
+) -> list[Fold]:
+    """``count`` of ``parts`` folds of points (n, d) and (m, d), each holding out a part of both.
+
+    ``coordinates`` are those of all points; they serve where a column is constant in a fold.
+    """
+    sides = [(points, random.permutation(np.arange(len(points)) % parts)) for points in (x, y)]
+    folds = []
+    for k in range(count):
+        (learn_x, learn_y), (held_x, held_y) = (
+            [points[(part == k) == held] for points, part in sides] for held in (False, True)
+        )
+        own = coordinates
+        if all((points.std(axis=0) > 0).all() for points in (learn_x, learn_y)):
+            moments = (
+                part
+                for points in (learn_x, learn_y)
+                for part in (points.mean(axis=0), shrunk_covariance(points))
+            )
+            own = Coordinates.gaussian(*moments).on_host()
+        folds.append(
+            Fold(
+                own.encode_source(learn_x),
+                own.encode_target(learn_y),
+                own.encode_source(held_x),
+                own.encode_target(held_y),
+                own,
+            )
+        )
+    return folds
+
+
+@dataclass(frozen=True, eq=False)
+class Trial:
+    """One kind of map with one setting, fitted on every fold and judged on what was held out.
+
+    Args:
+        kind: its name.
+        settings: what was chosen within the kind.
+        potentials: one a fold.
+        heights: φ at the held-out source points of every fold.
+        conjugates: φ* at the held-out target points of every fold.
+        points: the conjugate points of every fold, where a similar trial may start from.
+    """
+
+    kind: str
+    settings: Mapping[str, Any]
+    potentials: Sequence[HostPotential]
+    heights: Sequence[np.ndarray]
+    conjugates: Sequence[np.ndarray]
+    points: Sequence[np.ndarray] = field(repr=False)
+
+    @property
+    def dual(self) -> float:
+        """J(φ), the mean over the folds; infinite where it is no number."""
+        own = [a.mean() + b.mean() for a, b in zip(self.heights, self.conjugates, strict=True)]
+        value = float(np.mean(own))
+        return value if np.isfinite(value) else np.inf
+
+    def stderr_beside(self, other: "Trial") -> float:
+        """The standard error of the difference of J to that of another, on the same points."""
+        # Within each fold: a potential is known up to a constant, another one in each.
+        variances = [
+            np.var(own - their) / len(own)
+            for mine, yours in ((self.heights, other.heights), (self.conjugates, other.conjugates))
+            for own, their in zip(mine, yours, strict=True)
+        ]
+        return float(np.sqrt(np.sum(variances)) / len(self.heights))
+
+
+def judged(
+    kind: str,
+    settings: Mapping[str, Any],
+    potentials: Sequence[HostPotential],
+    folds: Sequence[Fold],
+    near: Trial | None = None,
+) -> Trial:
+    """The trial of potentials fitted on the folds; conjugates start from those of a trial near."""
+    heights, conjugates, points = [], [], []
+    for k, (potential, fold) in enumerate(zip(potentials, folds, strict=True)):
+        start = None if near is None else near.points[k]
+        with np.errstate(all="ignore"):  # what overflows is no candidate: its dual is infinite
+            heights.append(potential.value(fold.u_held))
+            found = host_conjugates(potential, fold.v_held, start)
+        conjugates.append(found.values)
+        points.append(found.points)
+    return Trial(kind, settings, potentials, heights, conjugates, points)

@@ -1,0 +1,26 @@
+"""Convex potentials in NumPy: what is fitted and compared before any compiler has started."""
+
+from brenier.estimators.host._conjugates import HostConjugates, host_conjugates
+from brenier.estimators.host._gauss_newton import fit_soft_pieces
+from brenier.estimators.host._log_sum_exp import HostLogSumExp
+from brenier.estimators.host._mixture import HostMixture, stacking_weights
+from brenier.estimators.host._potentials import HostExpansion, HostPotential, HostQuadratic
+from brenier.estimators.host._separable import HostSeparable, fit_separable
+from brenier.estimators.host._sinkhorn import sinkhorn_ladder
+from brenier.estimators.host._soft_pieces import SoftPieces
+
+__all__ = [
+    "HostConjugates",
+    "HostExpansion",
+    "HostLogSumExp",
+    "HostMixture",
+    "HostPotential",
+    "HostQuadratic",
+    "HostSeparable",
+    "SoftPieces",
+    "fit_separable",
+    "fit_soft_pieces",
+    "host_conjugates",
+    "sinkhorn_ladder",
+    "stacking_weights",
+]

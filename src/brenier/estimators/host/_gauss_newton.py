@@ -1,0 +1,82 @@
+"""Gauss-Newton on the semi-dual, on the host."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from brenier.estimators.host._conjugates import host_conjugates
+from brenier.estimators.host._soft_pieces import SoftPieces
+
+# Conjugates start from those of the step before.
+_CONJUGATE_STEPS, _CONJUGATE_TOLERANCE = 10, 3e-3
+# The fit ends after so many steps in a row that gain less than this share of the variance.
+_PATIENCE, _LEAST_GAIN = 2, 3e-5
+_LEAST_SCALE, _MOST_DAMPING = 1e-8, 1e8
+# Points that the curvature is averaged over, and numbers in its rows, at most.
+_CURVATURE_POINTS, _CURVATURE_NUMBERS = 1000, 2**24
+
+
+def fit_soft_pieces(initial: SoftPieces, x: np.ndarray, y: np.ndarray, *, steps: int) -> SoftPieces:
+    """min over the parameters of J(φ) = mean φ(x_i) + mean φ*(y_j), in at most so many steps.
+
+    As ``potentials.minimise_semi_dual`` (Newton with the leading part of the Hessian, damped after
+    Marquardt by the gain ratio), without its compilation of some seconds, which is more than the
+    work for the few parameters that a few thousand points can tell.
+    """
+    parameters, best, idle = initial.parameters, np.inf, 0
+    points, candidate, foreseen = y, parameters, np.inf
+    damping, growth = 1.0, 2.0
+    model: _Model | None = None
+    for _ in range(steps + 1):
+        potential = initial.at(candidate)
+        with np.errstate(all="ignore"):  # a step too far overflows, and is refused
+            conjugates = host_conjugates(
+                potential, y, points, tolerance=_CONJUGATE_TOLERANCE, steps=_CONJUGATE_STEPS
+            )
+            dual = potential.value(x).mean() + conjugates.values.mean()
+        if np.isfinite(dual) and np.isfinite(conjugates.points).all() and dual < best:
+            gained = best - dual
+            ratio = gained / foreseen if model is not None else 0.5
+            idle = idle + 1 if gained < _LEAST_GAIN * len(y[0]) else 0
+            damping *= max(1.0 / 3.0, 1.0 - (2.0 * ratio - 1.0) ** 3)
+            growth = 2.0
+            parameters, best, points = potential.parameters, dual, conjugates.points
+            model = _Model.at(potential, x, points)
+        else:
+            damping, growth = damping * growth, 2.0 * growth
+        if model is None or idle >= _PATIENCE or damping > _MOST_DAMPING:
+            break
+        delta, foreseen = model.step(damping)
+        candidate = parameters + delta
+    return initial.at(parameters)
+
+
+class _Model(NamedTuple):
+    """J near the present parameters: its slope, and the leading part of its curvature."""
+
+    slope: np.ndarray
+    curvature: np.ndarray
+    scale: np.ndarray
+
+    @classmethod
+    def at(cls, potential: SoftPieces, x: np.ndarray, points: np.ndarray) -> "_Model":
+        slope = potential.mean_slope(x) - potential.mean_slope(points)
+        numbers = points.shape[1] * len(slope)
+        most = max(min(_CURVATURE_POINTS, _CURVATURE_NUMBERS // numbers), 1)
+        some = points[:: -(-len(points) // most)]
+        hessian = potential.expand(some).hessian
+        # D²φ⁻¹ = LLᵀ by its eigenvectors: singular only up to rounding.
+        values, vectors = np.linalg.eigh(hessian)
+        least = 1e-10 * values[:, -1:]
+        roots = vectors / np.sqrt(np.maximum(values, least))[:, None, :]
+        rows = np.swapaxes(roots, 1, 2) @ potential.slopes_of_gradient(some)
+        rows = rows.reshape(-1, len(slope)) / np.sqrt(len(some))
+        curvature = rows.T @ rows
+        diagonal = np.diag(curvature)
+        return cls(slope, curvature, np.maximum(diagonal, _LEAST_SCALE * diagonal.max()))
+
+    def step(self, damping: float) -> tuple[np.ndarray, float]:
+        """δ = −(G + λD)⁻¹g, and the fall of J that the model foresees."""
+        damped = self.curvature + damping * np.diag(self.scale)
+        delta = -np.linalg.solve(damped, self.slope)
+        return delta, -float(self.slope @ delta + 0.5 * delta @ self.curvature @ delta)

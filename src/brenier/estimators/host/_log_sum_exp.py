@@ -1,0 +1,54 @@
+"""The entropic potential of a cloud, on the host."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from brenier.estimators.host._potentials import HostExpansion, HostPotential
+
+
+@dataclass(frozen=True, eq=False)
+class HostLogSumExp(HostPotential):
+    """φ(x) = ε log Σ_j exp((⟨a_j, x⟩ + b_j)/ε) + (m/2)‖x‖², as ``potentials.LogSumExp``.
+
+    Args:
+        slopes: a, (k, d).
+        offsets: b, (k,).
+        epsilon: ε > 0.
+        modulus: m ≥ 0.
+    """
+
+    slopes: np.ndarray
+    offsets: np.ndarray
+    epsilon: float
+    modulus: float
+    _squares: list[np.ndarray] = field(default_factory=list, repr=False)
+
+    @property
+    def dimension(self) -> int:
+        return self.slopes.shape[1]
+
+    def value(self, x: np.ndarray) -> np.ndarray:
+        return self._softmax(x)[0]
+
+    def expand(self, x: np.ndarray) -> HostExpansion:
+        value, chances = self._softmax(x)
+        mean, d = chances @ self.slopes, self.dimension
+        if not self._squares:
+            outer = self.slopes[:, :, None] * self.slopes[:, None, :]
+            self._squares.append(outer.reshape(-1, d * d))
+        second = (chances @ self._squares[0]).reshape(-1, d, d)
+        covariance = second - mean[:, :, None] * mean[:, None, :]
+        hessian = covariance / self.epsilon + self.modulus * np.eye(d)
+        return HostExpansion(value, mean + self.modulus * x, hessian)
+
+    def _softmax(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        scores = x @ (self.slopes.T / self.epsilon)
+        scores += self.offsets / self.epsilon
+        top = scores.max(axis=1)
+        scores -= top[:, None]
+        np.exp(scores, out=scores)
+        total = scores.sum(axis=1)
+        scores /= total[:, None]
+        quadratic = 0.5 * self.modulus * np.sum(x * x, axis=1)
+        return self.epsilon * (top + np.log(total)) + quadratic, scores

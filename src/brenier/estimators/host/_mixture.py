@@ -1,0 +1,121 @@
+"""Sums of potentials with weights, on the host."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from brenier.estimators.host._conjugates import host_conjugates
+from brenier.estimators.host._potentials import HostExpansion, HostPotential
+
+# Newton steps over the weights, and over the quadratic model in each of them.
+_STEPS, _MODEL_STEPS = 8, 300
+# Weights below this are left out.
+_LEAST_WEIGHT = 0.02
+
+
+@dataclass(frozen=True, eq=False)
+class HostMixture(HostPotential):
+    """φ = Σ_i w_i φ_i, w ≥ 0: convex where all φ_i are."""
+
+    potentials: tuple[HostPotential, ...]
+    weights: np.ndarray
+
+    @property
+    def dimension(self) -> int:
+        return self.potentials[0].dimension
+
+    def value(self, x: np.ndarray) -> np.ndarray:
+        return sum(w * phi.value(x) for w, phi in zip(self.weights, self.potentials, strict=True))
+
+    def expand(self, x: np.ndarray) -> HostExpansion:
+        parts = [phi.expand(x) for phi in self.potentials]
+        return HostExpansion(
+            *(
+                sum(w * part for w, part in zip(self.weights, same, strict=True))
+                for same in zip(*parts, strict=True)
+            )
+        )
+
+
+def stacking_weights(
+    potentials: Sequence[Sequence[HostPotential]], held: Sequence[tuple[np.ndarray, np.ndarray]]
+) -> np.ndarray:
+    """The weights w on the simplex of least mean held-out J(Σ_i w_i φ_i), (k,).
+
+    J is convex in w. Its slope is E φ_i(X) − E φ_i(x̂(Y)) and its curvature E⟨∇φ_i, D²φ⁻¹∇φ_j⟩ at
+    x̂ = ∇φ*(Y): Newton's method, with a quadratic program over the simplex in each step.
+
+    Args:
+        potentials: for each fold, the k potentials that were fitted without it.
+        held: for each fold, the points (n, d), (m, d) held out.
+
+    Breiman (1996), Stacked regressions.
+    """
+    k = len(potentials[0])
+    weights, starts = np.full(k, 1.0 / k), [y for _, y in held]
+    dual, slope, curvature, starts = _model(potentials, held, weights, starts)
+    for _ in range(_STEPS):
+        target = _least_on_simplex(slope - curvature @ weights, curvature, weights)
+        length, foreseen = 1.0, -float(slope @ (target - weights))
+        if foreseen < 1e-7:
+            break
+        while length > 1e-2:
+            trial = weights + length * (target - weights)
+            new = _model(potentials, held, trial, starts)
+            if new[0] < dual:
+                break
+            length *= 0.3
+        else:
+            break
+        weights, (dual, slope, curvature, starts) = trial, new
+    weights = np.where(weights < _LEAST_WEIGHT, 0.0, weights)
+    return weights / weights.sum()
+
+
+def _model(
+    potentials: Sequence[Sequence[HostPotential]],
+    held: Sequence[tuple[np.ndarray, np.ndarray]],
+    weights: np.ndarray,
+    starts: Sequence[np.ndarray],
+) -> tuple[float, np.ndarray, np.ndarray, list[np.ndarray]]:
+    """Mean J over the folds, its slope and curvature in the weights, and the conjugate points."""
+    used = weights > 0
+    dual, slope, curvature, points = 0.0, 0.0, 0.0, []
+    for own, (x, y), start in zip(potentials, held, starts, strict=True):
+        some = HostMixture(
+            tuple(phi for phi, use in zip(own, used, strict=True) if use), weights[used]
+        )
+        conjugates = host_conjugates(some, y, start, tolerance=3e-3, steps=12)
+        points.append(conjugates.points)
+        parts = [phi.expand(conjugates.points) for phi in own]
+        hessian = sum(w * part.hessian for w, part in zip(weights, parts, strict=True))
+        images = np.stack([part.gradient for part in parts], axis=2)
+        heights = np.array([phi.value(x).mean() for phi in own])
+        dual += heights @ weights + conjugates.values.mean()
+        slope = slope + heights - np.array([part.value.mean() for part in parts])
+        ridge = 1e-9 * np.trace(hessian, axis1=1, axis2=2)[:, None, None] * np.eye(x.shape[1])
+        curvature = curvature + np.mean(
+            np.swapaxes(images, 1, 2) @ np.linalg.solve(hessian + ridge, images), axis=0
+        )
+    folds = len(held)
+    return dual / folds, slope / folds, curvature / folds, points
+
+
+def _least_on_simplex(linear: np.ndarray, matrix: np.ndarray, start: np.ndarray) -> np.ndarray:
+    """argmin over the simplex of ⟨linear, w⟩ + ½⟨w, matrix w⟩, by projected gradients."""
+    rate = 1.0 / max(np.linalg.eigvalsh(matrix)[-1], 1e-12)
+    w, ahead, t = start, start, 1.0
+    for _ in range(_MODEL_STEPS):
+        new = _projected(ahead - rate * (linear + matrix @ ahead))
+        t_new = 0.5 + np.sqrt(0.25 + t * t)
+        ahead = new + (t - 1.0) / t_new * (new - w)
+        w, t = new, t_new
+    return w
+
+
+def _projected(w: np.ndarray) -> np.ndarray:
+    """The nearest point of the simplex."""
+    ordered = np.sort(w)[::-1]
+    excess = (np.cumsum(ordered) - 1.0) / np.arange(1, len(w) + 1)
+    return np.maximum(w - excess[np.flatnonzero(ordered > excess)[-1]], 0.0)

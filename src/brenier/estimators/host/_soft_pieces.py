@@ -1,0 +1,151 @@
+"""Sums of soft maxima of affine pieces: what Gauss-Newton fits on the host."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from brenier.estimators.host._potentials import HostExpansion, HostPotential
+
+# Bounds of what is learned as a logarithm: kinks no sharper than the points can tell.
+_LOG_EPSILON = (np.log(3e-3), np.log(30.0))
+_LOG_MODULUS = (np.log(3e-3), np.log(30.0))
+
+
+@dataclass(frozen=True, eq=False)
+class SoftPieces(HostPotential):
+    """φ(x) = Σ_h ε_h log([1 +] Σ_p exp((⟨s_hp, x⟩ + o_hp)/ε_h)) + ½‖Fx‖² + (m/2)‖x‖² + ⟨c, x⟩.
+
+    One group h of many pieces is a ``LogSumExp``; groups of one piece beside the constant 1 are
+    the ridges of an ``ICNN`` with one layer.
+
+    Args:
+        slopes: s, (h, p, d).
+        offsets: o, (h, p).
+        log_epsilon: log ε, (h,).
+        factor: F, (r, d); r = 0 for none.
+        linear: c, (d,).
+        log_modulus: log m, (1,).
+        anchored: whether the 1 is there.
+        steepest: bounds of |s|, (d,): no slope leaves what the target spans.
+    """
+
+    slopes: np.ndarray
+    offsets: np.ndarray
+    log_epsilon: np.ndarray
+    factor: np.ndarray
+    linear: np.ndarray
+    log_modulus: np.ndarray
+    anchored: bool
+    steepest: np.ndarray
+
+    @property
+    def dimension(self) -> int:
+        return self.slopes.shape[2]
+
+    @property
+    def parameters(self) -> np.ndarray:
+        """All of them in one vector."""
+        return np.concatenate([part.ravel() for part in self._parts])
+
+    def at(self, parameters: np.ndarray) -> "SoftPieces":
+        """The potential of the same form with these parameters."""
+        names = ("slopes", "offsets", "log_epsilon", "factor", "linear", "log_modulus")
+        ends = np.cumsum([part.size for part in self._parts])
+        cut = np.split(parameters, ends[:-1])
+        new = {
+            name: own.reshape(part.shape)
+            for name, own, part in zip(names, cut, self._parts, strict=True)
+        }
+        new["slopes"] = np.clip(new["slopes"], -self.steepest, self.steepest)
+        new["log_epsilon"] = np.clip(new["log_epsilon"], *_LOG_EPSILON)
+        new["log_modulus"] = np.clip(new["log_modulus"], *_LOG_MODULUS)
+        return replace(self, **new)
+
+    def value(self, x: np.ndarray) -> np.ndarray:
+        heights, _, _ = self._soft(x)
+        return heights @ np.exp(self.log_epsilon) + self._quadratic(x)
+
+    def expand(self, x: np.ndarray) -> HostExpansion:
+        n, d = x.shape
+        heights, chances, _ = self._soft(x)
+        epsilon = np.exp(self.log_epsilon)
+        flat = self.slopes.reshape(-1, d)
+        weights = (chances / epsilon[:, None]).reshape(n, -1)
+        squares = (flat[:, :, None] * flat[:, None, :]).reshape(-1, d * d)
+        means = self._means(chances)
+        scaled = means / np.sqrt(epsilon)[:, None]
+        fixed = self.factor.T @ self.factor + np.exp(self.log_modulus) * np.eye(d)
+        hessian = (weights @ squares).reshape(n, d, d) - np.swapaxes(scaled, 1, 2) @ scaled + fixed
+        gradient = chances.reshape(n, -1) @ flat + x @ fixed + self.linear
+        return HostExpansion(heights @ epsilon + self._quadratic(x), gradient, hessian)
+
+    def mean_slope(self, x: np.ndarray) -> np.ndarray:
+        """The mean over points (n, d) of ∂φ/∂θ, (parameters,)."""
+        n = len(x)
+        heights, chances, scores = self._soft(x)
+        flat = chances.reshape(n, -1)
+        epsilon = np.exp(self.log_epsilon)
+        spread = epsilon * (heights - np.sum(chances * scores, axis=2))
+        skip = x @ self.factor.T
+        modulus = 0.5 * np.exp(self.log_modulus) * np.sum(x * x)
+        sums = (flat.T @ x, flat.sum(axis=0), spread.sum(axis=0), skip.T @ x, x.sum(axis=0))
+        return np.concatenate([*(part.ravel() for part in sums), modulus.ravel()]) / n
+
+    def slopes_of_gradient(self, x: np.ndarray) -> np.ndarray:
+        """∂∇φ/∂θ at points (n, d): (n, d, parameters)."""
+        n, d = x.shape
+        _, chances, scores = self._soft(x)
+        epsilon, eye = np.exp(self.log_epsilon), np.eye(d)
+        means = self._means(chances)
+        apart = self.slopes[None] - means[:, :, None, :]
+        weighted = chances[..., None] * apart / epsilon[:, None, None]
+        by_offset = np.moveaxis(weighted, 3, 1)
+        by_slope = by_offset[..., None] * x[:, None, None, None, :]
+        by_slope += np.moveaxis(chances[..., None, None] * eye, 3, 1)
+        centred = scores - np.sum(chances * scores, axis=2, keepdims=True)
+        by_epsilon = -np.einsum("nhp,hpd->ndh", chances * centred, self.slopes)
+        skip = x @ self.factor.T
+        by_factor = self.factor.T[None, :, :, None] * x[:, None, None, :]
+        by_factor = by_factor + skip[:, None, :, None] * eye[None, :, None, :]
+        by_linear = np.broadcast_to(eye, (n, d, d))
+        by_modulus = (np.exp(self.log_modulus) * x)[:, :, None]
+        parts = (by_slope, by_offset, by_epsilon, by_factor, by_linear, by_modulus)
+        return np.concatenate([part.reshape(n, d, -1) for part in parts], axis=2)
+
+    @property
+    def _parts(self) -> tuple[np.ndarray, ...]:
+        return (
+            self.slopes,
+            self.offsets,
+            self.log_epsilon,
+            self.factor,
+            self.linear,
+            self.log_modulus,
+        )
+
+    def _soft(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Each group's height over ε (n, h), its softmax (n, h, p), and the scores within it."""
+        groups, pieces, d = self.slopes.shape
+        scores = (x @ self.slopes.reshape(-1, d).T + self.offsets.ravel()).reshape(
+            len(x), groups, pieces
+        ) * np.exp(-self.log_epsilon)[:, None]
+        top = scores.max(axis=2, initial=0.0 if self.anchored else -np.inf)
+        weights = np.exp(scores - top[:, :, None])
+        total = weights.sum(axis=2)
+        if self.anchored:
+            total = total + np.exp(-top)
+        return top + np.log(total), weights / total[:, :, None], scores
+
+    def _means(self, chances: np.ndarray) -> np.ndarray:
+        """The mean slope of each group, (n, h, d)."""
+        if self.slopes.shape[1] == 1:
+            return chances * self.slopes[:, 0]
+        return np.matmul(chances.swapaxes(0, 1), self.slopes).swapaxes(0, 1)
+
+    def _quadratic(self, x: np.ndarray) -> np.ndarray:
+        skip, modulus = x @ self.factor.T, np.exp(self.log_modulus)
+        return (
+            0.5 * np.sum(skip * skip, axis=1)
+            + 0.5 * modulus * np.sum(x * x, axis=1)
+            + x @ self.linear
+        )
