@@ -10,7 +10,7 @@ import numpy as np
 from brenier._types import Array, Float
 from brenier.potentials import AbstractPotential
 
-# Images whose size differs from the target's by so many standard errors more than another look's do.
+# Images whose size is off by so many standard errors more than another look's are too large.
 _ERRORS = 2.0
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from brenier._progress import Progress, ProgressCallback
 from brenier._solution import Result
@@ -75,6 +76,10 @@ class Chooser:
         Raises:
             ValueError: every kind failed.
         """
+        with threadpool_limits(1):  # products this small take longer on many cores than on one
+            return self._choose(kinds, effort)
+
+    def _choose(self, kinds: Sequence[AbstractKind], effort: Effort) -> Choice:
         started, result = time.perf_counter(), Result.successful
         try:
             for step, kind in enumerate(kinds):

@@ -109,7 +109,7 @@ def _(potential: HostMixture) -> AbstractPotential:
 
 @compiled.register
 def _(potential: SoftPieces) -> AbstractPotential:
-    """Ridges are an ``ICNN`` of one layer; one group is a ``LogSumExp``, its quadratic beside it."""
+    """Ridges are an ``ICNN`` of one layer, one group a ``LogSumExp`` and its quadratic part."""
     log_modulus, epsilon = potential.log_modulus[0], np.exp(potential.log_epsilon)
     factor, linear = jnp.asarray(potential.factor), jnp.asarray(potential.linear)
     if potential.anchored:

@@ -26,9 +26,13 @@ _EPSILONS, _SHARES, _FIRST_SHARE = (
 # Atoms of the entropic map at most, and numbers in the Hessians that its conjugates take.
 _ATOMS, _FEWEST_ATOMS, _HESSIAN_WORK = 2000, 100, 2e10
 _MEDIAN_OF = 300
+# Rungs below the best ε that are looked at.
+_PAST_BEST = 2
 # Blocks of quantiles of a monotone map.
 _BLOCKS = (6, 25, 150)
 _SIZES, _STEPS, _MORE_STEPS = (4, 8, 16), 25, 12
+# From so many points on the least number of pieces is not worth its time.
+_ENOUGH = 1000
 # A full quadratic part is learned where it has no more parameters than this.
 _QUADRATIC = 150
 # Points that pieces are fitted to, at most.
@@ -126,16 +130,20 @@ class EntropicKind(AbstractKind):
                 tried[rung, share] = judged(self.name, settings, fits, folds, near)
                 yield tried[rung, share]
 
+        def best() -> tuple[int, float]:
+            return min(tried, key=lambda key: tried[key].dual)
+
         last = None
         for rung in range(len(_EPSILONS)):
             yield from attempt(rung, _FIRST_SHARE, last)
             last = tried[rung, _FIRST_SHARE]
+            if rung >= best()[0] + _PAST_BEST:
+                break
         # The best share at the best ε, then once more the best ε at that share.
-        rung, share = min(tried, key=lambda key: tried[key].dual)
-        near = tried[rung, share]
+        rung, near = best()[0], tried[best()]
         for other in _SHARES:
             yield from attempt(rung, other, near)
-        rung, share = min(tried, key=lambda key: tried[key].dual)
+        share = best()[1]
         for other in (rung - 1, rung + 1):
             yield from attempt(other, share, near)
 
@@ -156,11 +164,16 @@ class _Ladder:
         self.v = v
         self.epsilons = np.median(squares[np.triu_indices(len(some), 1)]) * np.asarray(ratios)
         weights = np.full(len(v), 1.0 / len(v))
-        self.g = list(sinkhorn_ladder(u, v, weights, self.epsilons))
+        self._solving = sinkhorn_ladder(u, v, weights, self.epsilons)
+        self._solved: list[np.ndarray] = []
 
     def potential(self, rung: int, share: float) -> HostLogSumExp:
+        while len(self._solved) <= rung:  # the smaller ε is, the longer it takes
+            self._solved.append(next(self._solving))
         epsilon, rest = self.epsilons[rung], 1.0 - share
-        offsets = self.g[rung] - 0.5 * np.sum(self.v**2, axis=1) - epsilon * np.log(len(self.v))
+        offsets = (
+            self._solved[rung] - 0.5 * np.sum(self.v**2, axis=1) - epsilon * np.log(len(self.v))
+        )
         return HostLogSumExp(rest * self.v, rest * offsets, rest * epsilon, share)
 
 
@@ -168,9 +181,9 @@ class AbstractPieces(AbstractKind):
     """Few soft pieces by Gauss-Newton; more of them as long as that is better."""
 
     def trials(self, folds: Sequence[Fold], random: np.random.Generator) -> Iterator[Trial]:
-        best = np.inf
-        for size in _SIZES:
-            if size > min(len(fold.v) for fold in folds):
+        best, fewest = np.inf, min(len(fold.v) for fold in folds)
+        for size in _SIZES if fewest < _ENOUGH else _SIZES[1:]:
+            if size > fewest:
                 return
             fits = [
                 fit_soft_pieces(

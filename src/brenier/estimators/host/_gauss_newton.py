@@ -12,8 +12,8 @@ _CONJUGATE_STEPS, _CONJUGATE_TOLERANCE = 10, 3e-3
 # The fit ends after so many steps in a row that gain less than this share of the variance.
 _PATIENCE, _LEAST_GAIN = 2, 3e-5
 _LEAST_SCALE, _MOST_DAMPING = 1e-8, 1e8
-# Points that the curvature is averaged over, and numbers in its rows, at most.
-_CURVATURE_POINTS, _CURVATURE_NUMBERS = 1000, 2**24
+# Rows of the curvature for each parameter, and points that they come from, at least.
+_ROWS_A_PARAMETER, _CURVATURE_POINTS = 6, 150
 
 
 def fit_soft_pieces(initial: SoftPieces, x: np.ndarray, y: np.ndarray, *, steps: int) -> SoftPieces:
@@ -61,8 +61,7 @@ class _Model(NamedTuple):
     @classmethod
     def at(cls, potential: SoftPieces, x: np.ndarray, points: np.ndarray) -> "_Model":
         slope = potential.mean_slope(x) - potential.mean_slope(points)
-        numbers = points.shape[1] * len(slope)
-        most = max(min(_CURVATURE_POINTS, _CURVATURE_NUMBERS // numbers), 1)
+        most = max(_CURVATURE_POINTS, _ROWS_A_PARAMETER * len(slope) // points.shape[1])
         some = points[:: -(-len(points) // most)]
         hessian = potential.expand(some).hessian
         # D²φ⁻¹ = LLᵀ by its eigenvectors: singular only up to rounding.

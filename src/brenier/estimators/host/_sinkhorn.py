@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 # Sweeps between two kernels, and in all at one ε; the work bounds them where points are many.
-_SWEEPS, _MOST_SWEEPS, _WORK = 50, 400, 4e8
+_SWEEPS, _MOST_SWEEPS, _WORK = 50, 400, 2e8
 # On the L1 error of the second marginal: far below what the samples leave open.
 _TOLERANCE = 2e-3
 # A kernel is made anew where the scaling of it has grown by this exponent.
