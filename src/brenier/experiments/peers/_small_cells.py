@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -19,6 +20,7 @@ from brenier.problems import l2_uvp
 # In the file of cells, beside the methods: the standard deviation of the measure itself.
 NOISE = "noise"
 _REPEATS = 8
+_MAPS, _MANY_MAPS = Path("/proc/self/maps"), 30_000
 
 
 class Cell(NamedTuple):
@@ -61,9 +63,7 @@ def blocks_of(
                 for turn, seed in enumerate(seeds[: seeds_at(n)]):
                     own = [m for m in methods if turn < seeds_at(n, m)]
                     own += [NOISE] * (noisy and turn == 0)
-                    left = tuple(
-                        m for m in own if Cell(problem.name, d, n, m, seed) not in done
-                    )
+                    left = tuple(m for m in own if Cell(problem.name, d, n, m, seed) not in done)
                     if left:
                         share = turn / seeds_at(n)
                         ranked.append((share, n, Block(problem.name, d, n, seed, left)))
@@ -75,6 +75,7 @@ def measure(block: Block, deadline: float, tell: Callable[[str], Any]) -> None:
     """Tell a JSON row a method, until a time (``time.time``) after which no method begins."""
     if time.time() > deadline:
         return
+    _drop_programs()
     sample = PROBLEMS[block.problem].sample(block.d, block.n, block.seed)
     for name in block.methods:
         if time.time() > deadline:
@@ -108,6 +109,12 @@ def _measured(name: str, sample: Sample, seed: int) -> dict[str, Any]:
         return {"failed": message, "cpu_seconds": _cpu_seconds() - before}
     spent = _cpu_seconds() - before
     return {"error": error(sample, moved), "cpu_seconds": spent, "chosen": fitted.chosen}
+
+
+def _drop_programs() -> None:
+    """Let go of compiled programs where the process has many memory maps: Linux allows 65,530."""
+    if _MAPS.exists() and len(_MAPS.read_bytes().splitlines()) > _MANY_MAPS:
+        jax.clear_caches()
 
 
 def _cpu_seconds() -> float:

@@ -54,7 +54,7 @@ def errors_figure(cells: list[dict[str, Any]]) -> bytes:
     columns = max(1, min(_COLUMNS, len(panels)))
     rows = max(1, -(-len(panels) // columns))
     figure = new_figure(3.6 * columns, 2.7 * rows + 0.2)
-    figure.get_layout_engine().set(w_pad=0.06, h_pad=0.08)
+    figure.set_layout_engine("constrained", w_pad=0.06, h_pad=0.08)
     axes = figure.subplots(rows, columns, squeeze=False)
     for axis in axes.flat[len(panels) :]:
         axis.set_visible(False)
@@ -70,6 +70,8 @@ def errors_figure(cells: list[dict[str, Any]]) -> bytes:
 
 
 def _draw(axis: "Axes", cells: list[dict[str, Any]]) -> None:
+    from matplotlib.ticker import LogLocator
+
     first = cells[0]
     sizes = [cell["n"] for cell in cells]
     noises = [cell["noise"] for cell in cells]
@@ -108,11 +110,13 @@ def _draw(axis: "Axes", cells: list[dict[str, Any]]) -> None:
             annotation_clip=False,
             arrowprops={"arrowstyle": "-", "color": style.colour, "lw": 0.4, "shrinkA": 0},
         )
-    if floor:
-        axis.axhspan(axis.get_ylim()[0], max(noises), color=_BAND, zorder=0)
+    if axis.get_ylim()[0] < max(noises):
         axis.set_ylim(bottom=0.8 * floor)
+        axis.axhspan(0.8 * floor, max(noises), color=_BAND, linewidth=0, zorder=0)
     axis.set_xlim(sizes[0] / 1.25, sizes[-1] * 1.25)
     axis.set_xticks(sizes, [str(n) for n in sizes])
+    axis.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    axis.yaxis.set_major_formatter("{x:g}")
     axis.minorticks_off()
     axis.tick_params(labelsize=7, colors=INK)
     axis.spines[["top", "right"]].set_visible(False)
@@ -131,9 +135,11 @@ def _entry(cell: dict[str, Any], name: str) -> tuple[float, float] | None:
 
 def _spread(axis: "Axes") -> None:
     """Labels beside the axes at the heights of their lines' ends, apart where these are close."""
+    from matplotlib.text import Annotation
+
     height = axis.get_window_extent().height
     gap = 1.15 * _LABEL_POINTS / 72.0 * axis.figure.dpi / height
-    labels = [text for text in axis.texts if text.get_text()]
+    labels = [text for text in axis.texts if isinstance(text, Annotation)]
     to_axes = axis.transData + axis.transAxes.inverted()
     labels.sort(key=lambda label: to_axes.transform(label.xy)[1])
     places = _apart([to_axes.transform(label.xy)[1] for label in labels], gap)
@@ -142,10 +148,10 @@ def _spread(axis: "Axes") -> None:
 
 
 def _apart(places: list[float], gap: float) -> list[float]:
-    """The nearest places, in squares, in the same order and a gap apart, pooled as they collide.
+    """The nearest places in [0, 1], in squares, in the same order and a gap apart.
 
-    >>> [round(place, 3) for place in _apart([0.0, 0.0, 1.0], 0.2)]
-    [-0.1, 0.1, 1.0]
+    >>> [round(place, 3) for place in _apart([0.5, 0.5, 1.0], 0.2)]
+    [0.4, 0.6, 1.0]
     """
     # Less the gaps the places must only be in order: isotonic regression.
     pools: list[list[float]] = []
@@ -153,5 +159,6 @@ def _apart(places: list[float], gap: float) -> list[float]:
         pools.append([place - index * gap])
         while len(pools) > 1 and np.mean(pools[-2]) > np.mean(pools[-1]):
             pools[-2:] = [pools[-2] + pools[-1]]
-    level = [float(np.mean(pool)) for pool in pools for _ in pool]
-    return [place + index * gap for index, place in enumerate(level)]
+    level = np.repeat([np.mean(pool) for pool in pools], [len(pool) for pool in pools])
+    steps = gap * np.arange(len(places))
+    return list(np.clip(level, 0.0, 1.0 - steps[-1]) + steps)

@@ -1,7 +1,8 @@
 """What is compared on small samples: ours, its candidates alone, POT's maps and a mean shift."""
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -50,10 +51,23 @@ def _mean_shift(x: np.ndarray, y: np.ndarray, seed: int) -> Fitted:
 
 def _pot(x: np.ndarray, y: np.ndarray, seed: int, *, transport: Callable[[], Any]) -> Fitted:
     """One of POT's maps, with its settings."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+    with _quiet():
         fitted = transport().fit(Xs=x, Xt=y)
-    return Fitted(lambda points: fitted.transform(Xs=points))
+
+    def move(points: np.ndarray) -> np.ndarray:
+        with _quiet():
+            moved: np.ndarray = fitted.transform(Xs=points)
+        return moved
+
+    return Fitted(move)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without warnings: of what they warn of, the error tells."""
+    with warnings.catch_warnings(), np.errstate(all="ignore"):
+        warnings.simplefilter("ignore")
+        yield
 
 
 def _validated_sinkhorn(x: np.ndarray, y: np.ndarray, seed: int) -> Fitted:

@@ -119,7 +119,7 @@ def _correlated(random: np.random.Generator, n: int, d: int, correlation: float)
 
 
 def _ridges(x: np.ndarray) -> np.ndarray:
-    """T(x) = 0.3 x + Wᵀ(a tanh(2 W x + b)), some random ridges W, always the same in a dimension."""
+    """T(x) = 0.3 x + Wᵀ(a tanh(2 W x + b)), random ridges W, always the same in a dimension."""
     d = x.shape[1]
     random = np.random.default_rng(d)
     count = 3 if d == 2 else 8
