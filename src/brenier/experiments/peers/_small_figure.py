@@ -161,4 +161,4 @@ def _apart(places: list[float], gap: float) -> list[float]:
             pools[-2:] = [pools[-2] + pools[-1]]
     level = np.repeat([np.mean(pool) for pool in pools], [len(pool) for pool in pools])
     steps = gap * np.arange(len(places))
-    return list(np.clip(level, 0.0, 1.0 - steps[-1]) + steps)
+    return [float(place) for place in np.clip(level, 0.0, 1.0 - steps[-1]) + steps]

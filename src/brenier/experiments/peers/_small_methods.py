@@ -116,7 +116,7 @@ METHODS: dict[str, Method] = {
 # Seeds of a method where it is slow: (up to so many points, so many seeds); beyond, none.
 _SLOW: dict[str, tuple[tuple[int, int], ...]] = {
     "POT Sinkhorn": ((1000, 20), (3000, 1)),
-    "POT Sinkhorn, validated": ((100, 20), (300, 5), (1000, 1)),
+    "POT Sinkhorn, validated": ((100, 20), (300, 5), (1000, 2)),
     "POT mapping, linear": ((100, 20), (300, 5)),
     "POT mapping, gaussian": ((100, 20), (300, 5)),
 }

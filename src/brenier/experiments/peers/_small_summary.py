@@ -16,7 +16,8 @@ _Errors: TypeAlias = dict[str, dict[int, float]]
 _LEGEND = """\
 L2-UVP in per cent where the true map is known, else the unbiased squared energy distance (±:
 standard error over seeds). *Ratio*: of the default to the best candidate alone. **Bold**: the least
-of the row. ⚑: worse than the best of POT by more than a standard error of the difference, or failed.
+of the row. ⚑: worse than the best of POT by more than a standard error of the difference, or a fit
+of the default failed.
 """
 
 
