@@ -4,6 +4,7 @@ import json
 import multiprocessing
 import os
 import resource
+import signal
 import subprocess
 import sys
 import threading
@@ -46,7 +47,9 @@ def run_python(
 
 
 def begin_worker() -> None:
-    """Let this worker process end when its parent does, however the parent ends."""
+    """Let this worker process end when its parent does, however the parent ends, and at Ctrl-C."""
+    # An exception in the midst of work can leave the pool waiting for this process.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
     def follow() -> None:
         parent = multiprocessing.parent_process()
