@@ -89,11 +89,13 @@ class Coordinates(eqx.Module):
 
     def decode_source(self, u: Rows) -> Rows:
         """x = a + s M⁻¹u of source points in these coordinates (..., d)."""
-        return _solved(self.matrix, self.scale * u) + self.source_shift
+        shift: Any = self.source_shift
+        return shift + _solved(self.matrix, self.scale * u)
 
     def decode_target(self, v: Rows) -> Rows:
         """y = b + s Mᵀv of target points in these coordinates (..., d)."""
-        return _times(self.scale * v, self.matrix) + self.target_shift
+        shift: Any = self.target_shift
+        return shift + _times(self.scale * v, self.matrix)
 
     def reversed(self) -> "Coordinates":
         """The same coordinates for the way back, from the target to the source: M⁻ᵀ for M."""

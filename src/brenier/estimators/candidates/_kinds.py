@@ -14,6 +14,7 @@ from brenier.estimators.host import (
     SoftPieces,
     fit_separable,
     fit_soft_pieces,
+    gaussian_potential,
     sinkhorn_ladder,
 )
 
@@ -56,18 +57,26 @@ class AbstractKind(abc.ABC):
 
 
 class GaussianKind(AbstractKind):
-    """½‖·‖²: in standard coordinates the closed-form map between Gaussians is the identity."""
+    """The closed-form map between Gaussians, its covariances shrunk or those of the sample.
+
+    With shrunk ones it is the identity in standard coordinates.
+    """
 
     name = "gaussian"
 
     def trials(self, folds: Sequence[Fold], random: np.random.Generator) -> Iterator[Trial]:
         d = folds[0].u.shape[1]
-        yield judged(self.name, {}, [HostQuadratic(d) for _ in folds], folds)
+        shrunk = [HostQuadratic.identity(d) for _ in folds]
+        yield judged(self.name, {"covariance": "shrunk"}, shrunk, folds)
+        sample = [fit for fold in folds if (fit := gaussian_potential(fold.u, fold.v)) is not None]
+        if len(sample) == len(folds):
+            yield judged(self.name, {"covariance": "sample"}, sample, folds)
 
     def refitted(
         self, trial: Trial, folds: Sequence[Fold], u: np.ndarray, v: np.ndarray
     ) -> HostPotential:
-        return HostQuadratic(u.shape[1])
+        fit = gaussian_potential(u, v) if trial.settings["covariance"] == "sample" else None
+        return fit or HostQuadratic.identity(u.shape[1])
 
 
 @dataclass(frozen=True, eq=False)
