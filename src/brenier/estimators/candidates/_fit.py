@@ -74,7 +74,7 @@ def fit_pair(
         return _affine(pair)
     own, random = coordinates.on_host(), np.random.default_rng(seed)
     x, y = (side.points.astype(np.float64) for side in (pair.source, pair.target))
-    kinds = host_kinds(own, request.names)
+    kinds = host_kinds(own, request.names, request.effort)
     standard = None
     if pair.size > MANY:
         standard = StandardData.of(pair, coordinates, np.float32, keys=(keys[0], keys[1]))
