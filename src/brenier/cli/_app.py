@@ -5,7 +5,7 @@ import importlib
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -53,6 +53,17 @@ TargetValue = Annotated[
     str | None,
     typer.Option("--target", help="For .h5ad: the group to move onto, a value of --condition."),
 ]
+Outliers = Annotated[
+    Literal["warn", "drop", "keep"],
+    typer.Option(help="What to do about rows that lie grossly outside of all others."),
+]
+Effort = Annotated[
+    str,
+    typer.Option(
+        help="How much to try: quick (no network), auto, best (minutes) or a number of seconds.",
+        metavar="quick|auto|best|SECONDS",
+    ),
+]
 Layer = Annotated[str | None, typer.Option(help="For .h5ad: the layer to read instead of X.")]
 Obsm = Annotated[
     str | None, typer.Option(help="For .h5ad: the embedding of obsm to read instead of X.")
@@ -81,13 +92,17 @@ def options(
 
 
 @app.command()
-def demo(out: OutFolder = Path("demo"), seed: Seed = 0, json: Json = False) -> None:
+def demo(
+    out: OutFolder = Path("demo"), effort: Effort = "quick", seed: Seed = 0, json: Json = False
+) -> None:
     """Transfer the colours of one photo to another, both ways, and draw what came of it."""
     from brenier.cli._demo import run_demo
+    from brenier.cli._fit import Settings
 
+    settings = Settings.of(effort, "keep", seed)
     with progress_bar() as progress:
-        result, rows = run_demo(out, seed, progress)
-    announce(result, "Colour transfer", rows, json)
+        result, rows, done = run_demo(out, settings, progress)
+    announce(result, "Colour transfer", rows, json, candidates=done.candidates)
 
 
 @app.command()
@@ -107,6 +122,8 @@ def fit(
             min=1,
         ),
     ] = None,
+    effort: Effort = "auto",
+    outliers: Outliers = "warn",
     seed: Seed = 0,
     json: Json = False,
 ) -> None:
@@ -117,18 +134,19 @@ def fit(
     VALUE.
     """
     from brenier.cli._cells import Choice, is_cells_file, run_fit_cells
-    from brenier.cli._transport import run_fit
+    from brenier.cli._fit import Settings, run_fit
 
+    settings = Settings.of(effort, outliers, seed)
     choice = Choice(condition, source_value, target_value, layer, obsm, components)
     with progress_bar() as progress:
         if is_cells_file(source):
-            result, rows = run_fit_cells(source, target, out, seed, choice, progress)
+            result, rows, done = run_fit_cells(source, target, out, settings, choice, progress)
         else:
             choice.refused(source)
             if target is None:
                 raise ValueError("TARGET: got no file; wants a file of target points.")
-            result, rows = run_fit(source, target, out, seed, progress)
-    announce(result, "Fit", rows, json)
+            result, rows, done = run_fit(source, target, out, settings, progress)
+    announce(result, "Fit", rows, json, candidates=done.candidates, warnings=done.warnings)
 
 
 @app.command()
