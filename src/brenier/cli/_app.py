@@ -1,11 +1,12 @@
 """The commands and their exit codes: 0 done, 2 bad input or usage, 1 failed, 130 interrupted."""
 
+import enum
 import errno
 import importlib
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import typer
 
@@ -30,6 +31,15 @@ ddpm = typer.Typer(
 )
 app.add_typer(ddpm, name="ddpm")
 
+
+class Outliers(enum.StrEnum):
+    """What may be done about outliers."""
+
+    warn = "warn"
+    drop = "drop"
+    keep = "keep"
+
+
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object, and nothing else.")]
 Seed = Annotated[int, typer.Option(help="The seed of all randomness.", min=0)]
 OutFolder = Annotated[Path, typer.Option("--out", "-o", help="The folder to write to.")]
@@ -53,9 +63,8 @@ TargetValue = Annotated[
     str | None,
     typer.Option("--target", help="For .h5ad: the group to move onto, a value of --condition."),
 ]
-Outliers = Annotated[
-    Literal["warn", "drop", "keep"],
-    typer.Option(help="What to do about rows that lie grossly outside of all others."),
+RowsFarOut = Annotated[
+    Outliers, typer.Option(help="What to do about rows that lie grossly outside of all others.")
 ]
 Effort = Annotated[
     str,
@@ -123,7 +132,7 @@ def fit(
         ),
     ] = None,
     effort: Effort = "auto",
-    outliers: Outliers = "warn",
+    outliers: RowsFarOut = Outliers.warn,
     seed: Seed = 0,
     json: Json = False,
 ) -> None:

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from brenier._checks import check_points
-from brenier._progress import Progress, ProgressCallback
+from brenier._progress import ProgressCallback
 from brenier.io import check_output, load, read_manifest, read_points, write_points
 from brenier.maps import AbstractMap
 from brenier.numerics import energy_distance_squared, in_blocks
