@@ -153,6 +153,11 @@ class Chooser:
                 raise KeyboardInterrupt
             raise ValueError(f"X: no kind of map could be fitted ({errors}).")
         winner = min((best for _, best in found), key=lambda trial: trial.dual)
+        affine = self._affine()
+        if affine is not None and self._tied(
+            affine, winner if combination is None else combination[0]
+        ):
+            winner, combination = affine, None
         if combination is None:
             parts, weights = [pair for pair in found if pair[1] is winner], np.ones(1)
         else:
@@ -187,13 +192,23 @@ class Chooser:
 
     def _stats(self, winner: Trial) -> dict[str, Any]:
         stats: dict[str, Any] = {"kind": winner.kind, "dual": winner.dual}
-        gaussian = next(
-            (k.best for k in self._kept if isinstance(k.kind, GaussianKind) and k.best), None
-        )
-        if gaussian is not None:
-            stats["gain"] = gaussian.dual - winner.dual
-            stats["gain_stderr"] = gaussian.stderr_beside(winner)
+        affine = self._affine()
+        if affine is not None:
+            stats["gain"] = affine.dual - winner.dual
+            stats["gain_stderr"] = affine.stderr_beside(winner)
         return stats
+
+    def _affine(self) -> Trial | None:
+        """The trial of the Gaussian map, where it was tried."""
+        return next((k.best for k in self._kept if isinstance(k.kind, GaussianKind)), None)
+
+    @staticmethod
+    def _tied(affine: Trial, other: Trial) -> bool:
+        """Whether another map is better than the affine one by less than a standard error.
+
+        Its settings were chosen by the same points, so by chance it is as much better as that.
+        """
+        return affine.dual - other.dual < affine.stderr_beside(other)
 
 
 def _without_zeros(
