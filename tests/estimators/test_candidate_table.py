@@ -54,7 +54,7 @@ def test_failures_and_what_was_not_measured_are_printed_and_are_plain_json():
     failed = _row("entropic", {}, dual=math.nan, stderr=math.nan, chosen=False, error="Bad " * 40)
     table = CandidateTable((_row("gaussian", {}), failed))
     head, first, second = str(table).split("\n")
-    assert head.split() == ["candidate", "held-out", "J", "above", "best", "seconds", "settings"]
+    assert head.split() == ["candidate", "held-out", "J", "above", "chosen", "seconds", "settings"]
     assert first.split() == ["gaussian", "*", "2.0000", "0.1"]
     assert second.split()[:4] == ["entropic", "0.1", "failed:", "Bad"]
     assert max(map(len, (first, second))) < 110

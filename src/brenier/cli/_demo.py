@@ -91,7 +91,7 @@ def _candidates_figure(fit: Fit) -> "Figure":
     bars = [Bar(row.name, row.summary, table.above(row), row.stderr) for row in table]
     return bars_figure(
         f"Kind of map: {table.sentence}",
-        "J on held-out pixels, above the best",
+        "J on held-out pixels, above the chosen one",
         bars,
         best=table.rows.index(table.chosen),
     )

@@ -52,7 +52,7 @@ def bars_figure(title: str, label: str, bars: Sequence[Bar], *, best: int) -> "F
         capsize=2.5,
     )
     for place, bar in enumerate(bars):
-        end = lengths[place] + errors[place]
+        end = max(lengths[place], 0.0) + errors[place]
         axes.annotate(
             bar.remark,
             (end, place),
@@ -68,8 +68,9 @@ def bars_figure(title: str, label: str, bars: Sequence[Bar], *, best: int) -> "F
     axes.tick_params(axis="y", length=0)
     axes.tick_params(axis="x", labelsize=9, colors="#555555")
     # Room to the right for the remarks.
+    least = min([0.0, *(a - b for a, b in zip(lengths, errors, strict=True) if a < 0.0)])
     longest = max(a + b for a, b in zip(lengths, errors, strict=True))
-    axes.set_xlim(0.0, 1.45 * longest or 1.0)
+    axes.set_xlim(1.1 * least, 1.45 * longest or 1.0)
     axes.set_xlabel(label, fontsize=9, color="#555555")
     axes.set_title(title, loc="left", fontsize=11, color=INK)
     for side in ("top", "right", "left"):

@@ -12,7 +12,7 @@ _DIGITS = 4
 _LARGE = 1e5
 # Letters of an error, at most, in a table.
 _LETTERS = 48
-_HEADER = ("candidate", "held-out J", "above best", "seconds", "settings")
+_HEADER = ("candidate", "held-out J", "above chosen", "seconds", "settings")
 # Its columns that hold numbers, which stand to the right.
 NUMBERS = (1, 2, 3)
 
@@ -118,7 +118,7 @@ class CandidateTable(Sequence[CandidateRow]):
     >>> gaussian = CandidateRow("gaussian", {}, 2.2, 0.03, 0.01, False)
     >>> ridges = CandidateRow("ridges", {"pieces": 8}, 2.0, 0.0, 0.3, True)
     >>> CandidateTable((gaussian, ridges))
-    candidate  held-out J       above best  seconds  settings
+    candidate  held-out J     above chosen  seconds  settings
     gaussian       2.2000  0.2000 ± 0.0300      0.0
     ridges *       2.0000                       0.3  8 hinges
     """
