@@ -116,6 +116,7 @@ def test_audit_looks_at_the_components(home, capsys, monkeypatch):
     result = json.loads(capsys.readouterr().out)
     assert result["verdict"]["optimality"] == "optimal"
     assert result["how"]["dimension"] == 3
+    assert result["how"]["kind"] == read_manifest("m.brenier")["about"]["sentence"]
 
 
 REFUSED = {

@@ -57,18 +57,18 @@ class Fit:
 
     def result(self) -> dict[str, Any]:
         """What a JSON object says of the choice."""
-        return {
-            "kind": self.candidates.chosen.name,
-            "candidates": self.candidates.to_list(),
-            "warnings": self.warnings,
-        }
+        rows = self.candidates.to_list()
+        return {**self._kind(), "candidates": rows, "warnings": self.warnings}
 
     def about(self) -> dict[str, Any]:
-        """What a map file says of the choice: no seconds, for equal fits give equal bytes."""
-        rows = [
-            {k: v for k, v in row.items() if k != "seconds"} for row in self.result()["candidates"]
-        ]
-        return {"kind": self.candidates.chosen.name, "candidates": rows}
+        """What a map file says of the choice: no seconds, so that equal fits give equal bytes."""
+        rows = self.candidates.to_list()
+        for row in rows:
+            del row["seconds"]
+        return {**self._kind(), "candidates": rows}
+
+    def _kind(self) -> dict[str, str]:
+        return {"kind": self.candidates.chosen.name, "sentence": self.candidates.sentence}
 
 
 def fitted(
