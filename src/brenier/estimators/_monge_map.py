@@ -153,6 +153,13 @@ class MongeMap(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         self.layer = layer
         self.obsm = obsm
 
+    def __repr__(self, N_CHAR_MAX: int = 700) -> str:
+        """The parameters, as scikit-learn shows them; after a fit, the kind of map as a comment."""
+        parameters = BaseEstimator.__repr__(self, N_CHAR_MAX)
+        if "candidates_" not in vars(self):
+            return parameters
+        return f"{parameters}  # {self.candidates_.sentence}"
+
     def fit(self, X: Any, Y: Any) -> "MongeMap":
         """Learn the map from X (n, d) to Y: an array (m, d), a data frame, AnnData or a measure.
 
