@@ -155,16 +155,18 @@ class Counted(AbstractMap):
         raise ValueError("map: only counts.")
 
 
-def test_one_trace_per_shape_whatever_the_parameters():
+def test_one_trace_whatever_the_parameters_and_about_the_shape():
     counts = Counts([0])
     for scale in (1.0, 2.0, 3.0):
         T = Counted(AffineMap(scale * np.eye(2), np.zeros(2)), counts)
         np.testing.assert_allclose(T(X), scale * X)
         T(np.asarray(X))
     assert counts == [1]
-    jax.jit(lambda x: T(x))(X)
-    assert counts == [1]
+    # So few points are filled up to the same number.
     T(X[:3])
+    assert counts == [1]
+    # In a program of the user's own there are as many as there are.
+    jax.jit(lambda x: T(x))(X)
     assert counts == [2]
 
 
