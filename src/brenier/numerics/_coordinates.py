@@ -1,13 +1,18 @@
 """Standard coordinates of a transport problem: the one border that users' data cross."""
 
+from typing import Any, TypeVar
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.typing import ArrayLike
 
-from brenier._types import Batch, Matrix, Point, Scalar
+from brenier._types import Array, Float, Matrix, Point, Scalar
 from brenier.numerics._spd import gaussian_map_matrix, sqrtm_spd
+
+# Points in NumPy stay so, in coordinates that are.
+Rows = TypeVar("Rows", Float[Array, "*batch d"], Float[np.ndarray, "*batch d"])
 
 
 class Coordinates(eqx.Module):
@@ -74,21 +79,23 @@ class Coordinates(eqx.Module):
         """
         return jax.tree.map(np.asarray, self)
 
-    def encode_source(self, x: Batch) -> Batch:
+    def encode_source(self, x: Rows) -> Rows:
         """u = M(x − a)/s of source points x (..., d)."""
-        return (x - self.source_shift) @ self.matrix.T / self.scale
+        return _times((x - self.source_shift) / self.scale, self.matrix.T)
 
-    def encode_target(self, y: Batch) -> Batch:
+    def encode_target(self, y: Rows) -> Rows:
         """v = M⁻ᵀ(y − b)/s of target points y (..., d)."""
         return _solved(self.matrix.T, y - self.target_shift) / self.scale
 
-    def decode_source(self, u: Batch) -> Batch:
+    def decode_source(self, u: Rows) -> Rows:
         """x = a + s M⁻¹u of source points in these coordinates (..., d)."""
-        return self.source_shift + _solved(self.matrix, self.scale * u)
+        shift: Any = self.source_shift
+        return shift + _solved(self.matrix, self.scale * u)
 
-    def decode_target(self, v: Batch) -> Batch:
+    def decode_target(self, v: Rows) -> Rows:
         """y = b + s Mᵀv of target points in these coordinates (..., d)."""
-        return self.target_shift + self.scale * v @ self.matrix
+        shift: Any = self.target_shift
+        return shift + _times(self.scale * v, self.matrix)
 
     def reversed(self) -> "Coordinates":
         """The same coordinates for the way back, from the target to the source: M⁻ᵀ for M."""
@@ -102,8 +109,12 @@ def _gaussian_matrix(source: Matrix, target: Matrix) -> tuple[Matrix, Scalar]:
     return matrix, jnp.sqrt(jnp.trace(matrix @ source @ matrix) / source.shape[0])
 
 
-def _solved(matrix: Matrix, right: Batch) -> Batch:
+def _times(rows: Rows, matrix: Any) -> Rows:
+    return rows @ matrix
+
+
+def _solved(matrix: Any, right: Rows) -> Rows:
     """matrix⁻¹ times each of (..., d)."""
-    host = isinstance(matrix, np.ndarray) and isinstance(right, np.ndarray)
-    solve = np.linalg.solve if host else jnp.linalg.solve
-    return solve(matrix, right[..., None])[..., 0]
+    if isinstance(matrix, np.ndarray) and isinstance(right, np.ndarray):
+        return np.linalg.solve(matrix, right[..., None])[..., 0]
+    return jnp.linalg.solve(matrix, right[..., None])[..., 0]

@@ -80,8 +80,8 @@ def _(potential: CompiledPotential) -> AbstractPotential:
 
 @compiled.register
 def _(potential: HostQuadratic) -> AbstractPotential:
-    d = potential.dimension
-    return Quadratic(jnp.asarray(np.eye(d)), jnp.asarray(np.zeros(d)))
+    factor = np.linalg.cholesky(potential.matrix)
+    return Quadratic(jnp.asarray(factor), jnp.asarray(potential.shift))
 
 
 @compiled.register

@@ -32,14 +32,19 @@ class Effort:
         """
         if isinstance(effort, str) and effort in EFFORTS:
             return cls(effort)
-        number = isinstance(effort, int | float) and not isinstance(effort, bool)
-        if not number or not effort >= 0:
-            raise ValueError(
-                f"effort: got {effort!r}; wants one of {list(EFFORTS)}, or seconds, 0 or more."
-            )
-        return cls("seconds", float(effort))
+        known = isinstance(effort, int | float) and not isinstance(effort, bool)
+        if known and float(effort) >= 0:
+            return cls("seconds", float(effort))
+        raise ValueError(
+            f"effort: got {effort!r}; wants one of {list(EFFORTS)}, or seconds, 0 or more."
+        )
+
+    @property
+    def left(self) -> float:
+        """Seconds; infinite where the work is counted."""
+        return self.seconds - (time.perf_counter() - self.started)
 
     @property
     def spent(self) -> bool:
         """Whether nothing new should be begun."""
-        return time.perf_counter() - self.started >= self.seconds
+        return self.left <= 0.0

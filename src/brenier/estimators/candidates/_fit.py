@@ -1,5 +1,6 @@
 """From two clouds to one convex potential: what is asked for, or the best of the candidates."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -51,7 +52,7 @@ def fit_pair(
     coordinates: Coordinates,
     request: Request,
     *,
-    keys: tuple[Key, Key, Key, Key],
+    keys: Sequence[Key],
     seed: int,
     callback: ProgressCallback,
 ) -> Choice:
@@ -73,12 +74,15 @@ def fit_pair(
         return _affine(pair)
     own, random = coordinates.on_host(), np.random.default_rng(seed)
     x, y = (side.points.astype(np.float64) for side in (pair.source, pair.target))
-    kinds = host_kinds(own, request.names)
+    kinds = host_kinds(own, request.names, request.effort)
     standard = None
     if pair.size > MANY:
-        standard = StandardData.of(pair, coordinates, np.float32, keys=keys[:2])
-        held = (standard.u, standard.v, standard.u_held, standard.v_held)
-        folds = [Fold(*(np.asarray(points, np.float64) for points in held), own)]
+        standard = StandardData.of(pair, coordinates, np.float32, keys=(keys[0], keys[1]))
+        u, v, u_held, v_held = (
+            np.asarray(points, np.float64)
+            for points in (standard.u, standard.v, standard.u_held, standard.v_held)
+        )
+        folds = [Fold(u, v, u_held, v_held, own)]
     else:
         folds = cut_folds(x, y, own, random, count=count, parts=parts)
     if wants_network(request.effort, request.names, pair.size):
@@ -86,7 +90,9 @@ def fit_pair(
 
         method = default_method(False, pair.size, pair.dimension)
         network = _network(method, pair, request, keys[2])
-        kinds.append(NetworkKind(network, own, keys[3], callback, method.steps, standard))
+        kinds.append(
+            NetworkKind(network, own, keys[3], callback, method.steps, request.effort, standard)
+        )
     chooser = Chooser(folds, own.encode_source(x), own.encode_target(y), random, callback)
     return chooser.choose(kinds, request.effort)
 
@@ -96,14 +102,14 @@ def _trained(
     coordinates: Coordinates,
     request: Request,
     *,
-    keys: tuple[Key, Key, Key, Key],
+    keys: Sequence[Key],
     callback: ProgressCallback,
 ) -> Choice:
     """A network by one method, compared with nothing."""
     known = pair.density is not None
     method = request.method or default_method(known, pair.size, pair.dimension)
     network = _network(method, pair, request, keys[2])
-    data = StandardData.of(pair, coordinates, network.precision, keys=keys[:2])
+    data = StandardData.of(pair, coordinates, network.precision, keys=(keys[0], keys[1]))
     fit = network.fit(data, key=keys[3], callback=callback)
     dual, seconds = (float(fit.stats.get(name, np.nan)) for name in ("best_metric", "seconds"))
     row = CandidateRow("network", {"method": type(method).__name__}, dual, 0.0, seconds, True)

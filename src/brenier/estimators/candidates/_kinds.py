@@ -14,6 +14,7 @@ from brenier.estimators.host import (
     SoftPieces,
     fit_separable,
     fit_soft_pieces,
+    gaussian_potential,
     sinkhorn_ladder,
 )
 
@@ -43,6 +44,7 @@ class AbstractKind(abc.ABC):
     """A family of convex potentials, and how its settings are searched."""
 
     name: str
+    nothing: str = "no finite value on held-out points"
 
     @abc.abstractmethod
     def trials(self, folds: Sequence[Fold], random: np.random.Generator) -> Iterator[Trial]:
@@ -55,19 +57,49 @@ class AbstractKind(abc.ABC):
         """The potential with the settings of a trial on all points (n, d), (m, d)."""
 
 
+@dataclass(frozen=True, eq=False)
+class ReversedKind(AbstractKind):
+    """A kind of map from the target to the source, whose inverse is the map.
+
+    Args:
+        kind: the kind.
+        name: of it and the direction.
+    """
+
+    kind: AbstractKind
+    name: str
+
+    def trials(self, folds: Sequence[Fold], random: np.random.Generator) -> Iterator[Trial]:
+        for trial in self.kind.trials([fold.reversed() for fold in folds], random):
+            yield trial.reversed(self.name)
+
+    def refitted(
+        self, trial: Trial, folds: Sequence[Fold], u: np.ndarray, v: np.ndarray
+    ) -> HostPotential:
+        return self.kind.refitted(trial, [fold.reversed() for fold in folds], v, u)
+
+
 class GaussianKind(AbstractKind):
-    """½‖·‖²: in standard coordinates the closed-form map between Gaussians is the identity."""
+    """The closed-form map between Gaussians, its covariances shrunk or those of the sample.
+
+    With shrunk ones it is the identity in standard coordinates.
+    """
 
     name = "gaussian"
 
     def trials(self, folds: Sequence[Fold], random: np.random.Generator) -> Iterator[Trial]:
         d = folds[0].u.shape[1]
-        yield judged(self.name, {}, [HostQuadratic(d) for _ in folds], folds)
+        shrunk = [HostQuadratic.identity(d) for _ in folds]
+        yield judged(self.name, {"covariance": "shrunk"}, shrunk, folds)
+        sample = [fit for fold in folds if (fit := gaussian_potential(fold.u, fold.v)) is not None]
+        if len(sample) == len(folds):
+            yield judged(self.name, {"covariance": "sample"}, sample, folds)
 
     def refitted(
         self, trial: Trial, folds: Sequence[Fold], u: np.ndarray, v: np.ndarray
     ) -> HostPotential:
-        return HostQuadratic(u.shape[1])
+        fit = gaussian_potential(u, v) if trial.settings["covariance"] == "sample" else None
+        return fit or HostQuadratic.identity(u.shape[1])
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,11 +117,9 @@ class SeparableKind(AbstractKind):
         fewest = min(len(points) for fold in folds for points in (fold.u, fold.v))
         names = ("columns", "standard") if len(self.columns) > 1 else ("columns",)
         for axes in names:
-            near = None
             for blocks in sorted({min(blocks, fewest) for blocks in _BLOCKS}):
                 fits = [self._fit(fold.u, fold.v, axes, blocks) for fold in folds]
-                near = judged(self.name, {"axes": axes, "blocks": blocks}, fits, folds, near)
-                yield near
+                yield judged(self.name, {"axes": axes, "blocks": blocks}, fits, folds)
 
     def refitted(
         self, trial: Trial, folds: Sequence[Fold], u: np.ndarray, v: np.ndarray

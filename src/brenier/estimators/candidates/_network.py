@@ -14,6 +14,7 @@ from brenier._solution import Result
 from brenier._types import Key
 from brenier.estimators.candidates._best_stop import Look, best_stop
 from brenier.estimators.candidates._compiled import CompiledPotential
+from brenier.estimators.candidates._effort import Effort
 from brenier.estimators.candidates._kinds import AbstractKind
 from brenier.estimators.candidates._trial import Fold, Trial, judged
 from brenier.estimators.data import StandardData
@@ -30,6 +31,8 @@ _SHARPNESS, _LEAST_SHARPNESS, _MOST_SHARPNESS = 20.0, 2.0, 10.0
 _PIECES_A_DIMENSION, _FEWEST_PIECES, _MOST_PIECES = 16, 32, 128
 
 
+# Seconds that are worth beginning with, most of which go into compilation.
+_LEAST_SECONDS = 60.0
 # Points of a fold that tell where to stop.
 _STOPPING = 8
 
@@ -128,6 +131,7 @@ class NetworkKind(AbstractKind):
         key: of the training.
         callback: told of each block of steps.
         steps: of the training, for the table.
+        effort: the seconds that are left are shared among the folds.
         standard: the data, where they are many and the one fold is of them: it is then stopped by
             what is held out.
     """
@@ -137,16 +141,23 @@ class NetworkKind(AbstractKind):
     key: Key
     callback: ProgressCallback
     steps: int
+    effort: Effort
     standard: StandardData | None = None
     name = "network"
 
     def trials(self, folds: Sequence[Fold], random: np.random.Generator) -> Iterator[Trial]:
+        if self.effort.left < _LEAST_SECONDS:
+            return
         fits = []
-        for fold, key in zip(folds, jax.random.split(self.key, len(folds)), strict=True):
+        for k, (fold, key) in enumerate(
+            zip(folds, jax.random.split(self.key, len(folds)), strict=True)
+        ):
             data = self.standard or _cut(fold, random, self.network.precision)
             own = self.key if self.standard is not None else key
-            fit = self.network.fit(data, key=own, callback=self.callback)
-            if fit.result is Result.interrupted:
+            left = self.effort.left
+            watch = _Watch(self.callback, self.effort, left - left / (len(folds) - k))
+            fit = self.network.fit(data, key=own, callback=watch)
+            if fit.result is Result.interrupted and not watch.late:
                 raise KeyboardInterrupt
             fits.append(CompiledPotential(fit.potential, self.network.precision))
         yield judged(self.name, {"steps": self.steps}, fits, folds)
@@ -162,6 +173,22 @@ class NetworkKind(AbstractKind):
             moved = _between(fit.potential, fold.coordinates, self.coordinates)
             parts.append(CompiledPotential(moved, fit.dtype))
         return HostMixture(tuple(parts), np.full(len(parts), 1.0 / len(parts)))
+
+
+@dataclass(eq=False)
+class _Watch:
+    """Passes progress on, and ends the training when fewer seconds are left than ``until``."""
+
+    callback: ProgressCallback
+    effort: Effort
+    until: float
+    late: bool = False
+
+    def __call__(self, progress: Progress) -> None:
+        self.callback(progress)
+        if self.effort.left < self.until:
+            self.late = True
+            raise KeyboardInterrupt
 
 
 def _cut(fold: Fold, random: np.random.Generator, precision: np.dtype) -> StandardData:

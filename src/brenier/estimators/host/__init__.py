@@ -4,7 +4,12 @@ from brenier.estimators.host._conjugates import HostConjugates, host_conjugates
 from brenier.estimators.host._gauss_newton import fit_soft_pieces
 from brenier.estimators.host._log_sum_exp import HostLogSumExp
 from brenier.estimators.host._mixture import HostMixture, stacking_weights
-from brenier.estimators.host._potentials import HostExpansion, HostPotential, HostQuadratic
+from brenier.estimators.host._potentials import (
+    HostExpansion,
+    HostPotential,
+    HostQuadratic,
+    gaussian_potential,
+)
 from brenier.estimators.host._separable import HostSeparable, fit_separable
 from brenier.estimators.host._sinkhorn import sinkhorn_ladder
 from brenier.estimators.host._soft_pieces import SoftPieces
@@ -20,6 +25,7 @@ __all__ = [
     "SoftPieces",
     "fit_separable",
     "fit_soft_pieces",
+    "gaussian_potential",
     "host_conjugates",
     "sinkhorn_ladder",
     "stacking_weights",

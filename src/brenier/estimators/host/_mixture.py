@@ -81,7 +81,8 @@ def _model(
 ) -> tuple[float, np.ndarray, np.ndarray, list[np.ndarray]]:
     """Mean J over the folds, its slope and curvature in the weights, and the conjugate points."""
     used = weights > 0
-    dual, slope, curvature, points = 0.0, 0.0, 0.0, []
+    k = len(weights)
+    dual, slope, curvature, points = 0.0, np.zeros(k), np.zeros((k, k)), []
     for own, (x, y), start in zip(potentials, held, starts, strict=True):
         some = HostMixture(
             tuple(phi for phi, use in zip(own, used, strict=True) if use), weights[used]
@@ -92,7 +93,7 @@ def _model(
         hessian = sum(w * part.hessian for w, part in zip(weights, parts, strict=True))
         images = np.stack([part.gradient for part in parts], axis=2)
         heights = np.array([phi.value(x).mean() for phi in own])
-        dual += heights @ weights + conjugates.values.mean()
+        dual += float(heights @ weights + conjugates.values.mean())
         slope = slope + heights - np.array([part.value.mean() for part in parts])
         ridge = 1e-9 * np.trace(hessian, axis1=1, axis2=2)[:, None, None] * np.eye(x.shape[1])
         curvature = curvature + np.mean(

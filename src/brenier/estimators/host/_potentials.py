@@ -27,6 +27,10 @@ class HostPotential(abc.ABC):
     def expand(self, x: np.ndarray) -> HostExpansion:
         """Value, gradient and Hessian at points (n, d)."""
 
+    def near_conjugates(self, y: np.ndarray) -> np.ndarray:
+        """Points near ∇φ*(y), of which a search for it starts: y itself where φ is about ½‖·‖²."""
+        return y
+
     @abc.abstractmethod
     def value(self, x: np.ndarray) -> np.ndarray:
         """φ at points (n, d)."""
@@ -34,17 +38,48 @@ class HostPotential(abc.ABC):
 
 @dataclass(frozen=True, eq=False)
 class HostQuadratic(HostPotential):
-    """½‖x‖²: the Gaussian map in standard coordinates."""
+    """φ(x) = ½⟨x, Ax⟩ + ⟨b, x⟩, of an affine map.
 
-    size: int
+    Args:
+        matrix: A, (d, d), symmetric and positive definite.
+        shift: b, (d,).
+    """
+
+    matrix: np.ndarray
+    shift: np.ndarray
+
+    @classmethod
+    def identity(cls, dimension: int) -> "HostQuadratic":
+        """½‖x‖²: the Gaussian map in standard coordinates."""
+        return cls(np.eye(dimension), np.zeros(dimension))
 
     @property
     def dimension(self) -> int:
-        return self.size
+        return len(self.shift)
 
     def value(self, x: np.ndarray) -> np.ndarray:
-        return 0.5 * np.sum(x * x, axis=1)
+        return 0.5 * np.sum(x * (x @ self.matrix), axis=1) + x @ self.shift
 
     def expand(self, x: np.ndarray) -> HostExpansion:
-        eye = np.broadcast_to(np.eye(self.size), (len(x), self.size, self.size))
-        return HostExpansion(self.value(x), x, eye)
+        hessian = np.broadcast_to(self.matrix, (len(x), *self.matrix.shape))
+        return HostExpansion(self.value(x), x @ self.matrix + self.shift, hessian)
+
+
+def gaussian_potential(u: np.ndarray, v: np.ndarray) -> HostQuadratic | None:
+    """The Monge map between Gaussians with the moments of points (n, d) and (m, d), not shrunk.
+
+    None where a covariance is singular to a millionth.
+    """
+    source, target = (np.cov(points.T).reshape(points.shape[1], -1) for points in (u, v))
+    roots = []
+    for covariance in (source, target):
+        values, vectors = np.linalg.eigh(covariance)
+        if not values[0] > 1e-6 * values[-1]:
+            return None
+        roots.append((values, vectors))
+    values, vectors = roots[0]
+    root, inverse = ((vectors * values**power) @ vectors.T for power in (0.5, -0.5))
+    values, vectors = np.linalg.eigh(root @ target @ root)
+    matrix = inverse @ ((vectors * np.sqrt(np.maximum(values, 0.0))) @ vectors.T) @ inverse
+    matrix = 0.5 * (matrix + matrix.T)
+    return HostQuadratic(matrix, v.mean(axis=0) - matrix @ u.mean(axis=0))

@@ -48,18 +48,21 @@ class SoftPieces(HostPotential):
         return np.concatenate([part.ravel() for part in self._parts])
 
     def at(self, parameters: np.ndarray) -> "SoftPieces":
-        """The potential of the same form with these parameters."""
-        names = ("slopes", "offsets", "log_epsilon", "factor", "linear", "log_modulus")
+        """The potential of the same form with these parameters, within their bounds."""
         ends = np.cumsum([part.size for part in self._parts])
-        cut = np.split(parameters, ends[:-1])
-        new = {
-            name: own.reshape(part.shape)
-            for name, own, part in zip(names, cut, self._parts, strict=True)
-        }
-        new["slopes"] = np.clip(new["slopes"], -self.steepest, self.steepest)
-        new["log_epsilon"] = np.clip(new["log_epsilon"], *_LOG_EPSILON)
-        new["log_modulus"] = np.clip(new["log_modulus"], *_LOG_MODULUS)
-        return replace(self, **new)
+        slopes, offsets, log_epsilon, factor, linear, log_modulus = (
+            own.reshape(part.shape)
+            for own, part in zip(np.split(parameters, ends[:-1]), self._parts, strict=True)
+        )
+        return replace(
+            self,
+            slopes=np.clip(slopes, -self.steepest, self.steepest),
+            offsets=offsets,
+            log_epsilon=np.clip(log_epsilon, *_LOG_EPSILON),
+            factor=factor,
+            linear=linear,
+            log_modulus=np.clip(log_modulus, *_LOG_MODULUS),
+        )
 
     def value(self, x: np.ndarray) -> np.ndarray:
         heights, _, _ = self._soft(x)
