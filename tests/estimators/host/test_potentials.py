@@ -14,9 +14,10 @@ from brenier.estimators.host import (
     HostQuadratic,
     SoftPieces,
     fit_separable,
+    gaussian_potential,
     host_conjugates,
 )
-from brenier.numerics import Coordinates
+from brenier.numerics import Coordinates, gaussian_map_matrix
 from brenier.potentials import ICNN, Preconditioned, conjugate_points, expansion
 
 RANDOM = np.random.default_rng(0)
@@ -48,7 +49,10 @@ _NETWORK = CompiledPotential(
     ICNN.identity(jax.random.key(0), 3, (6,), activation="squareplus"), np.dtype(np.float64)
 )
 POTENTIALS: dict[str, HostPotential] = {
-    "quadratic": HostQuadratic(3),
+    "identity": HostQuadratic.identity(3),
+    "quadratic": HostQuadratic(
+        _ATOMS[:3].T @ _ATOMS[:3] + 0.5 * np.eye(3), np.array([1.0, -2.0, 0.5])
+    ),
     "log-sum-exp": _LOG_SUM_EXP,
     "separable": _SEPARABLE,
     "soft maximum": soft_pieces(1, 8, 3, False),
@@ -57,7 +61,7 @@ POTENTIALS: dict[str, HostPotential] = {
     "ridges without a quadratic": soft_pieces(6, 1, 0, True),
     "network": _NETWORK,
     "mixture": HostMixture(
-        (HostQuadratic(3), _LOG_SUM_EXP, _SEPARABLE, soft_pieces(6, 1, 3, True)),
+        (HostQuadratic.identity(3), _LOG_SUM_EXP, _SEPARABLE, soft_pieces(6, 1, 3, True)),
         np.array([0.2, 0.3, 0.1, 0.4]),
     ),
     "mixture of one": HostMixture((_LOG_SUM_EXP,), np.ones(1)),
@@ -140,3 +144,16 @@ def test_a_potential_in_other_coordinates():
     )
     np.testing.assert_allclose(second.gradient(x), first.gradient(x), rtol=1e-10, atol=1e-10)
     assert float(jnp.std(second(x) - first(x))) < 1e-10
+
+
+def test_the_gaussian_map_carries_moments_onto_moments():
+    u, v = RANDOM.normal(size=(50, 3)) @ _ATOMS[:3], 2.0 + RANDOM.normal(size=(40, 3)) @ _ATOMS[3:6]
+    fit = gaussian_potential(u, v)
+    moved = fit.expand(u).gradient
+    np.testing.assert_allclose(moved.mean(axis=0), v.mean(axis=0), rtol=1e-9)
+    np.testing.assert_allclose(np.cov(moved.T), np.cov(v.T), rtol=1e-8, atol=1e-8)
+    by_jax = gaussian_map_matrix(jnp.asarray(np.cov(u.T)), jnp.asarray(np.cov(v.T)))
+    np.testing.assert_allclose(fit.matrix, by_jax, rtol=1e-7, atol=1e-7)
+    assert gaussian_potential(u[:3], v) is None  # three points of three dimensions are flat
+    one = gaussian_potential(u[:, :1], 3.0 * u[:, :1] - 1.0)
+    np.testing.assert_allclose([one.matrix[0, 0], one.shift[0]], [3.0, -1.0], rtol=1e-9)

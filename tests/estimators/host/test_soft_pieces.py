@@ -95,7 +95,7 @@ def test_a_fit_lowers_the_dual_below_that_of_the_gaussian_map(form, clouds):
     ends = [_dual(fit_soft_pieces(start, *clouds, steps=n), *clouds) for n in (0, 5, 25)]
     assert ends[0] == pytest.approx(_dual(start, *clouds))
     assert ends[0] > ends[1] >= ends[2]
-    assert ends[2] < _dual(HostQuadratic(2), *clouds)
+    assert ends[2] < _dual(HostQuadratic.identity(2), *clouds)
 
 
 def test_gauss_newton_reaches_what_the_compiled_one_reaches(clouds):

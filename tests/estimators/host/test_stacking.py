@@ -48,8 +48,8 @@ def test_two_and_three_potentials_against_a_grid():
     learn, held = _clouds(), [_clouds() for _ in range(2)]
     columns = _columns(*learn)
     for potentials, steps in (
-        ([HostQuadratic(2), columns], 50),
-        ([HostQuadratic(2), columns, _atoms(1.2)], 20),
+        ([HostQuadratic.identity(2), columns], 50),
+        ([HostQuadratic.identity(2), columns, _atoms(1.2)], 20),
     ):
         found = stacking_weights([potentials, potentials], held)
         assert found.sum() == pytest.approx(1.0)
@@ -67,7 +67,7 @@ def test_two_and_three_potentials_against_a_grid():
 
 def test_folds_have_potentials_of_their_own():
     held = [_clouds(), _clouds()]
-    own = [[HostQuadratic(2), _columns(*_clouds())] for _ in held]
+    own = [[HostQuadratic.identity(2), _columns(*_clouds())] for _ in held]
     found = stacking_weights(own, held)
     duals = [
         np.mean([_dual(fits, [1 - w, w], *pair) for fits, pair in zip(own, held, strict=True)])
@@ -80,13 +80,13 @@ def test_the_right_one_alone():
     """One potential is the Monge map itself, the others are not near it."""
     x = RANDOM.normal(size=(2000, 2))
     held = [(x, RANDOM.normal(size=(2000, 2)))]
-    found = stacking_weights([[_atoms(3.0), HostQuadratic(2), _atoms(0.3)]], held)
+    found = stacking_weights([[_atoms(3.0), HostQuadratic.identity(2), _atoms(0.3)]], held)
     assert found[1] > 0.9
 
 
 def test_a_combination_of_one_kind_twice_is_that_kind():
     held = [_clouds()]
-    found = stacking_weights([[HostQuadratic(2), HostQuadratic(2)]], held)
+    found = stacking_weights([[HostQuadratic.identity(2), HostQuadratic.identity(2)]], held)
     assert found.sum() == pytest.approx(1.0)
 
 
