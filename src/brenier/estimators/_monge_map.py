@@ -127,7 +127,7 @@ class MongeMap(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
     def __init__(
         self,
         *,
-        effort: str | float = "auto",
+        effort: str | int | float = "auto",
         candidates: Sequence[str] | None = None,
         outliers: str = "warn",
         method: "AbstractMethod | None" = None,

@@ -100,7 +100,8 @@ class Coordinates(eqx.Module):
     def reversed(self) -> "Coordinates":
         """The same coordinates for the way back, from the target to the source: M⁻ᵀ for M."""
         matrix = jnp.linalg.inv(self.matrix.T)
-        return Coordinates(matrix, self.target_shift, self.source_shift, self.scale)
+        shifts = jnp.asarray(self.target_shift), jnp.asarray(self.source_shift)
+        return Coordinates(matrix, *shifts, jnp.asarray(self.scale))
 
 
 @jax.jit

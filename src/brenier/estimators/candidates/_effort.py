@@ -21,7 +21,7 @@ class Effort:
     started: float = field(default_factory=time.perf_counter)
 
     @classmethod
-    def of(cls, effort: str | float) -> "Effort":
+    def of(cls, effort: str | int | float) -> "Effort":
         """What a user asks for.
 
         Raises:

@@ -34,6 +34,9 @@ _BLOCKS = (6, 25, 150)
 _SIZES, _STEPS, _MORE_STEPS = (4, 8, 16, 32, 64), 25, 12
 # From so many points on the least number of pieces is not worth its time; each wants so many.
 _ENOUGH, _POINTS_A_PIECE, _LEAST_POINTS = 1000, 30, 480
+_PARAMETERS_A_POINT = 2
+# The least spread of a column, in parts of the largest number.
+_LEAST_SPREAD = 1e-9
 # A full quadratic part is learned where it has no more parameters than this.
 _QUADRATIC = 150
 # Points that pieces are fitted to, at most.
@@ -130,8 +133,11 @@ class SeparableKind(AbstractKind):
         if axes == "standard":
             return fit_separable(u, v, np.eye(u.shape[1]), blocks)
         z, w = u @ self.columns.T, np.linalg.solve(self.columns.T, v.T).T
-        # Both sides of one spread, so that slopes are about 1.
-        scales = np.sqrt(w.std(axis=0) / z.std(axis=0))
+        # Both sides of one spread, so that slopes are about 1; a column may be constant in a fold.
+        spreads = [
+            np.maximum(part.std(axis=0), _LEAST_SPREAD * np.abs(part).max()) for part in (w, z)
+        ]
+        scales = np.sqrt(spreads[0] / spreads[1])
         return fit_separable(u, v, scales[:, None] * self.columns, blocks)
 
 
@@ -192,7 +198,8 @@ class _Ladder:
         some = v[:_MEDIAN_OF]
         squares = np.sum((some[:, None] - some) ** 2, axis=2)
         self.v = v
-        self.epsilons = np.median(squares[np.triu_indices(len(some), 1)]) * np.asarray(ratios)
+        apart = squares[np.triu_indices(len(some), 1)]
+        self.epsilons = np.median(apart[apart > 0]) * np.asarray(ratios)
         weights = np.full(len(v), 1.0 / len(v))
         self._solving = sinkhorn_ladder(u, v, weights, self.epsilons)
         self._solved: list[np.ndarray] = []
@@ -211,10 +218,12 @@ class AbstractPieces(AbstractKind):
     """Few soft pieces by Gauss-Newton; more of them as long as that is better."""
 
     def trials(self, folds: Sequence[Fold], random: np.random.Generator) -> Iterator[Trial]:
-        best, fewest = np.inf, min(len(fold.v) for fold in folds)
+        best, fewest, d = np.inf, min(len(fold.v) for fold in folds), folds[0].v.shape[1]
+        different = min(len(np.unique(fold.v[:_FITTED], axis=0)) for fold in folds)
         fits: list[SoftPieces] = []
         for size in _SIZES if fewest < _ENOUGH else _SIZES[1:]:
-            if size > _SIZES[0] and size * _POINTS_A_PIECE > max(fewest, _LEAST_POINTS):
+            many = size * _POINTS_A_PIECE > max(fewest, _LEAST_POINTS) and size > _SIZES[0]
+            if many or size * (d + 1) > _PARAMETERS_A_POINT * fewest or size > different:
                 return
             starts = (
                 [fit.split(random) for fit in fits]

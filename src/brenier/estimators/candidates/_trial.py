@@ -36,7 +36,7 @@ class Fold:
 
     def reversed(self) -> "Fold":
         """The same for the way back, from the target to the source."""
-        coordinates = self.coordinates.reversed()
+        coordinates = self.coordinates.reversed().on_host()
         return Fold(self.v, self.u, self.v_held, self.u_held, coordinates)
 
 

@@ -10,6 +10,8 @@ from brenier.estimators.host._potentials import HostExpansion, HostPotential
 _LEAST_SLOPE = 0.01
 # Beyond the last knots, between what the outermost ones say and 1, which errs least in the dual.
 _END_SLOPES = (0.5, 2.5)
+# The outermost block, in parts of those inside, and how much larger the next one is.
+_FINEST, _GROWTH = 0.125, 1.6
 # Knots nearer than this part of the spread are one atom, which the map tears over that width.
 _ATOM = 1e-3
 # A spread of this part of the numbers themselves is none.
@@ -79,8 +81,8 @@ class HostSeparable(HostPotential):
 def fit_separable(u: np.ndarray, v: np.ndarray, axes: np.ndarray, blocks: int) -> HostSeparable:
     """The monotone map of each coordinate of Bu onto that of B⁻ᵀv, from (n, d) and (m, d).
 
-    Quantiles are averaged over about ``blocks`` blocks of equal mass, finer in the tails, where
-    single points are all that is known. An atom of u is sent to the median of its share of v.
+    Quantiles are averaged over about ``blocks`` blocks of equal mass, finer in the tails. An atom
+    of u is sent to the median of its share of v.
     """
     z, w = u @ axes.T, np.linalg.solve(axes.T, v.T).T
     pairs = [_knots(np.sort(z[:, i]), np.sort(w[:, i]), blocks) for i in range(z.shape[1])]
@@ -140,8 +142,10 @@ def _spread(x: np.ndarray, y: np.ndarray) -> float:
 
 
 def _edges(n: int, blocks: int) -> np.ndarray:
-    """Levels of quantiles: steps of 1/blocks inside, of 1/n, 1.5/n, 2/n ... from both ends."""
-    steps = np.minimum(1.0 + 0.5 * np.arange(n), max(n / blocks, 1.0)) / n
+    """Levels of quantiles: steps of 1/blocks inside, and finer towards both ends."""
+    most = max(n / blocks, 1.0)
+    growth = _GROWTH ** np.minimum(np.arange(n), 100)  # more would overflow
+    steps = np.minimum(max(_FINEST * most, 1.0) * growth, most) / n
     below = np.cumsum(steps)
     below = below[below < 0.5 - 0.25 * steps]
     return np.concatenate([[0.0], below, 1.0 - below[::-1], [1.0]])
