@@ -81,7 +81,8 @@ class Coordinates(eqx.Module):
 
     def encode_source(self, x: Rows) -> Rows:
         """u = M(x − a)/s of source points x (..., d)."""
-        return _times((x - self.source_shift) / self.scale, self.matrix.T)
+        scale: Any = self.scale
+        return _times(x - self.source_shift, self.matrix.T) / scale
 
     def encode_target(self, y: Rows) -> Rows:
         """v = M⁻ᵀ(y − b)/s of target points y (..., d)."""

@@ -25,7 +25,7 @@ _EPSILONS, _SHARES, _FIRST_SHARE = (
     0.1,
 )
 # Atoms of the entropic map at most, and numbers in the Hessians that its conjugates take.
-_ATOMS, _FEWEST_ATOMS, _HESSIAN_WORK = 2000, 100, 2e10
+_ATOMS, _FEWEST_ATOMS, _HESSIAN_WORK = 2000, 100, 2e9
 _MEDIAN_OF = 300
 # Rungs below the best ε that are looked at.
 _PAST_BEST = 2
@@ -44,7 +44,10 @@ _FITTED = 4000
 
 
 class AbstractKind(abc.ABC):
-    """A family of convex potentials, and how its settings are searched."""
+    """A family of convex potentials, and how its settings are searched.
+
+    ``nothing`` says why there may be no trial at all.
+    """
 
     name: str
     nothing: str = "no finite value on held-out points"
@@ -149,6 +152,7 @@ class EntropicKind(AbstractKind):
     """
 
     name = "entropic"
+    nothing = "too many dimensions"
 
     def trials(self, folds: Sequence[Fold], random: np.random.Generator) -> Iterator[Trial]:
         d = folds[0].u.shape[1]
@@ -216,6 +220,8 @@ class _Ladder:
 
 class AbstractPieces(AbstractKind):
     """Few soft pieces by Gauss-Newton; more of them as long as that is better."""
+
+    nothing = "too few points for so many dimensions"
 
     def trials(self, folds: Sequence[Fold], random: np.random.Generator) -> Iterator[Trial]:
         best, fewest, d = np.inf, min(len(fold.v) for fold in folds), folds[0].v.shape[1]

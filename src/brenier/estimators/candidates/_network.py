@@ -144,6 +144,7 @@ class NetworkKind(AbstractKind):
     effort: Effort
     standard: StandardData | None = None
     name = "network"
+    nothing = "less than a minute was left"
 
     def trials(self, folds: Sequence[Fold], random: np.random.Generator) -> Iterator[Trial]:
         if self.effort.left < _LEAST_SECONDS:
