@@ -31,9 +31,11 @@ _MEDIAN_OF = 300
 _PAST_BEST = 2
 # Blocks of quantiles of a monotone map.
 _BLOCKS = (6, 25, 150)
-_SIZES, _STEPS, _MORE_STEPS = (4, 8, 16, 32, 64), 25, 12
+_SIZES = (4, 8, 16, 32, 64)
+# Steps from a start, from pieces that were split, and from the fit of a fold.
+_STEPS, _SPLIT_STEPS, _MORE_STEPS = 25, 15, 12
 # From so many points on the least number of pieces is not worth its time; each wants so many.
-_ENOUGH, _POINTS_A_PIECE, _LEAST_POINTS = 1000, 30, 480
+_ENOUGH, _POINTS_A_PIECE, _LEAST_POINTS = 1000, 20, 160
 _PARAMETERS_A_POINT = 2
 # The least spread of a column, in parts of the largest number.
 _LEAST_SPREAD = 1e-9
@@ -231,6 +233,7 @@ class AbstractPieces(AbstractKind):
             many = size * _POINTS_A_PIECE > max(fewest, _LEAST_POINTS) and size > _SIZES[0]
             if many or size * (d + 1) > _PARAMETERS_A_POINT * fewest or size > different:
                 return
+            steps = _SPLIT_STEPS if fits else _STEPS
             starts = (
                 [fit.split(random) for fit in fits]
                 if fits
@@ -239,7 +242,7 @@ class AbstractPieces(AbstractKind):
                 ]
             )
             fits = [
-                fit_soft_pieces(start, fold.u[:_FITTED], fold.v[:_FITTED], steps=_STEPS)
+                fit_soft_pieces(start, fold.u[:_FITTED], fold.v[:_FITTED], steps=steps)
                 for start, fold in zip(starts, folds, strict=True)
             ]
             trial = judged(self.name, {"pieces": size}, fits, folds)
