@@ -1,7 +1,6 @@
 """The command line on .h5ad files."""
 
 import contextlib
-import functools
 import io
 import json
 
@@ -12,7 +11,6 @@ from scipy import sparse
 
 from brenier.cli import _cells as cells_module
 from brenier.cli import main
-from brenier.flows import SemiDual
 from brenier.io import read_manifest
 
 RANDOM = np.random.default_rng(0)
@@ -30,28 +28,25 @@ def home(tmp_path_factory):
     cells.layers["logged"] = sparse.csr_matrix(np.log1p(counts))
     cells.obsm["X_pca"] = RANDOM.normal(size=(160, 2))
     cells.write_h5ad(folder / "c.h5ad")
-    few_steps = functools.partial(cells_module.fitted, method=SemiDual(steps=20))
     output = io.StringIO()
-    with contextlib.chdir(folder), pytest.MonkeyPatch.context() as patch:
-        patch.setattr(cells_module, "fitted", few_steps)
-        with contextlib.redirect_stdout(output):
-            assert (
-                main(
-                    [
-                        "fit",
-                        "c.h5ad",
-                        "-o",
-                        "m.brenier",
-                        *BOTH,
-                        "--layer",
-                        "logged",
-                        "--components",
-                        "3",
-                        "--json",
-                    ]
-                )
-                == 0
+    with contextlib.chdir(folder), contextlib.redirect_stdout(output):
+        assert (
+            main(
+                [
+                    "fit",
+                    "c.h5ad",
+                    "-o",
+                    "m.brenier",
+                    *BOTH,
+                    "--layer",
+                    "logged",
+                    "--components",
+                    "3",
+                    "--json",
+                ]
             )
+            == 0
+        )
     return folder, cells, json.loads(output.getvalue())
 
 
@@ -62,13 +57,13 @@ def test_fit_says_what_it_did_and_the_map_what_it_needs(home):
     manifest = read_manifest(folder / "m.brenier")
     assert manifest["names"] == list(cells.var_names)
     assert manifest["about"]["layer"] == "logged"
+    assert manifest["about"]["kind"] == result["kind"]
+    assert len(manifest["about"]["candidates"]) == len(result["candidates"]) > 1
 
 
 def test_a_file_past_memory_is_fitted_from_the_disk(home, capsys, monkeypatch):
     folder, _, _ = home
     monkeypatch.chdir(folder)
-    few_steps = functools.partial(cells_module.fitted, method=SemiDual(steps=20))
-    monkeypatch.setattr(cells_module, "fitted", few_steps)
     found = {}
     for name, most in (("memory", 2**30), ("disk", 0)):
         monkeypatch.setattr(cells_module, "_IN_MEMORY", most)
@@ -121,6 +116,7 @@ def test_audit_looks_at_the_components(home, capsys, monkeypatch):
     result = json.loads(capsys.readouterr().out)
     assert result["verdict"]["optimality"] == "optimal"
     assert result["how"]["dimension"] == 3
+    assert result["how"]["kind"] == read_manifest("m.brenier")["about"]["sentence"]
 
 
 REFUSED = {

@@ -1,8 +1,5 @@
-"""``brenier fit`` and ``brenier transport``: what they write, and what they refuse."""
+"""``brenier transport``: what it writes, and what it refuses."""
 
-import contextlib
-import functools
-import io
 import json
 
 import jax.numpy as jnp
@@ -13,8 +10,6 @@ from PIL import Image
 import brenier
 from brenier.cli import _transport as transport_module
 from brenier.cli import main
-from brenier.flows import SemiDual
-from brenier.io import read_manifest, read_points
 from brenier.maps import AbstractMap, GradientMap
 from brenier.potentials import MaxAffine, Quadratic
 
@@ -165,79 +160,3 @@ def test_ctrl_c_exits_130_and_leaves_no_file(home, capsys, monkeypatch):
     assert main(["transport", "map.brenier", "new.npy", "-o", "o.npy"]) == 130
     assert "interrupted" in _refused(capsys)
     assert not (home / "o.npy").exists()
-
-
-@pytest.fixture(scope="module")
-def fitted(tmp_path_factory):
-    """A fit between two tables whose columns stand in different orders, run twice."""
-    folder = tmp_path_factory.mktemp("fit")
-    x = RANDOM.normal(size=(300, 2))
-    y = RANDOM.normal(size=(400, 2)) @ MATRIX + np.array([5.0, -5.0])
-    np.savetxt(folder / "x.csv", x, delimiter=",", header="height,weight", comments="")
-    np.savetxt(folder / "y.csv", y[:, ::-1], delimiter=",", header="weight,height", comments="")
-    few_steps = functools.partial(transport_module.fitted, method=SemiDual(steps=20))
-    outputs = []
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(transport_module, "fitted", few_steps)
-        for name in ("a.brenier", "b.brenier"):
-            files = [str(folder / file) for file in ("x.csv", "y.csv", name)]
-            output = io.StringIO()
-            with contextlib.redirect_stdout(output):
-                assert main(["fit", *files[:2], "-o", files[2], "--seed", "3", "--json"]) == 0
-            outputs.append(json.loads(output.getvalue()))
-    return folder, x, y, outputs
-
-
-def test_fit_learns_the_map_and_matches_columns(fitted):
-    folder, x, y, _ = fitted
-    moved = np.asarray(brenier.load(folder / "a.brenier")(jnp.asarray(x)))
-    # A twentieth of the target's larger deviation: a map that mixes the columns is off by 10.
-    np.testing.assert_allclose(moved.mean(axis=0), y.mean(axis=0), atol=0.2)
-    assert read_manifest(folder / "a.brenier")["names"] == ["height", "weight"]
-
-
-def test_the_same_inputs_and_seed_give_the_same_bytes(fitted):
-    folder, _, _, _ = fitted
-    assert (folder / "a.brenier").read_bytes() == (folder / "b.brenier").read_bytes()
-    for name in ("1.csv", "2.csv"):
-        arguments = [str(folder / "a.brenier"), str(folder / "x.csv"), "-o", str(folder / name)]
-        assert main(["transport", *arguments]) == 0
-    assert (folder / "1.csv").read_bytes() == (folder / "2.csv").read_bytes()
-    assert read_points(folder / "1.csv").names == ("height", "weight")
-
-
-def test_fit_reports_what_it_did(fitted):
-    folder, _, _, (result, _) = fitted
-    assert result["file"] == str(folder / "a.brenier")
-    assert result["result"] == "successful"
-    assert result["energy_distance_after"] < result["energy_distance_before"] / 50
-    assert (result["source_points"], result["target_points"]) == (300, 400)
-    assert result["columns"] == ["height", "weight"]
-
-
-@pytest.mark.parametrize(
-    ("source", "target", "phrase"),
-    [
-        ("x.npy", "wide.npy", "wide.npy: got dimension 3; wants dimension 2"),
-        ("one.npy", "x.npy", "one.npy: got shape (1, 2); wants at least 2 points"),
-        ("x.npy", "flat.npy", "flat.npy: got constant columns [1]"),
-        ("x.npy", "x.csv", "x.csv: got no such file"),
-        ("x.npy", "words.csv", "column 'b': got the entry 'y'"),
-        ("x.npy", "no.png", "no.png: got no readable picture"),
-        ("x.npy", "empty.csv", "empty.csv: got an empty file"),
-        ("big.npy", "x.npy", "integers beyond 2**53"),
-    ],
-)
-def test_fit_refuses_bad_input_in_one_line(source, target, phrase, tmp_path, monkeypatch, capsys):
-    monkeypatch.chdir(tmp_path)
-    np.save("x.npy", POINTS)
-    np.save("wide.npy", np.ones((5, 3)) * np.arange(5)[:, None])
-    np.save("one.npy", POINTS[:1])
-    np.save("flat.npy", POINTS * [1.0, 0.0])
-    np.save("big.npy", np.full((2, 2), 2**60 + 1))
-    (tmp_path / "words.csv").write_text("a,b\n1,y\n2,z\n")
-    (tmp_path / "no.png").write_text("no picture")
-    (tmp_path / "empty.csv").write_text("")
-    assert main(["fit", source, target, "-o", "map.brenier"]) == 2
-    assert phrase in _refused(capsys)
-    assert not (tmp_path / "map.brenier").exists()

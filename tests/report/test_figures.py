@@ -6,7 +6,15 @@ import numpy as np
 from PIL import Image
 from rich.console import Console
 
-from brenier.report import palette_figure, picture_figure, png_bytes, summary_table
+from brenier.report import (
+    Bar,
+    bars_figure,
+    palette_figure,
+    picture_figure,
+    png_bytes,
+    summary_table,
+    words_table,
+)
 
 RANDOM = np.random.default_rng(0)
 PICTURE = RANDOM.uniform(-0.2, 1.2, (8, 12, 3))
@@ -50,3 +58,22 @@ def test_a_table_shows_every_row():
     console.print(summary_table("Title", {"seconds": "1.5", "file": "a/b.png"}))
     text = console.export_text()
     assert all(word in text for word in ("Title", "seconds", "1.5", "file", "a/b.png"))
+
+
+def test_a_table_of_words_shows_every_column():
+    console = Console(record=True, width=80, file=io.StringIO())
+    lines = [("map", "J"), ("affine", "2.0"), ("bent *", "1.5")]
+    console.print(words_table("Maps", lines, numbers=[1], best=1))
+    text = console.export_text()
+    assert all(word in text for word in ("Maps", "map", "J", "affine", "2.0", "bent *", "1.5"))
+
+
+def test_bars_are_as_long_as_they_should_be_and_failures_have_none():
+    bars = [Bar("a", "x", 0.4, 0.1), Bar("b", "failed", np.nan, np.nan), Bar("c", "", 0.0, 0.0)]
+    figure = bars_figure("Title", "above", bars, best=2)
+    (axes,) = figure.axes
+    assert [bar.get_width() for bar in axes.patches] == [0.4, 0.0, 0.0]
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["a", "b", "c"]
+    assert axes.yaxis_inverted()
+    png_bytes(figure)
+    png_bytes(bars_figure("One", "above", bars[2:], best=0))

@@ -1,5 +1,6 @@
 """The commands and their exit codes: 0 done, 2 bad input or usage, 1 failed, 130 interrupted."""
 
+import enum
 import errno
 import importlib
 import sys
@@ -30,6 +31,15 @@ ddpm = typer.Typer(
 )
 app.add_typer(ddpm, name="ddpm")
 
+
+class Outliers(enum.StrEnum):
+    """What may be done about outliers."""
+
+    warn = "warn"
+    drop = "drop"
+    keep = "keep"
+
+
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object, and nothing else.")]
 Seed = Annotated[int, typer.Option(help="The seed of all randomness.", min=0)]
 OutFolder = Annotated[Path, typer.Option("--out", "-o", help="The folder to write to.")]
@@ -52,6 +62,16 @@ SourceValue = Annotated[
 TargetValue = Annotated[
     str | None,
     typer.Option("--target", help="For .h5ad: the group to move onto, a value of --condition."),
+]
+RowsFarOut = Annotated[
+    Outliers, typer.Option(help="What to do about rows that lie grossly outside of all others.")
+]
+Effort = Annotated[
+    str,
+    typer.Option(
+        help="How much to try: quick (no network), auto, best (minutes) or a number of seconds.",
+        metavar="quick|auto|best|SECONDS",
+    ),
 ]
 Layer = Annotated[str | None, typer.Option(help="For .h5ad: the layer to read instead of X.")]
 Obsm = Annotated[
@@ -81,13 +101,17 @@ def options(
 
 
 @app.command()
-def demo(out: OutFolder = Path("demo"), seed: Seed = 0, json: Json = False) -> None:
+def demo(
+    out: OutFolder = Path("demo"), effort: Effort = "quick", seed: Seed = 0, json: Json = False
+) -> None:
     """Transfer the colours of one photo to another, both ways, and draw what came of it."""
     from brenier.cli._demo import run_demo
+    from brenier.cli._fit import Settings
 
+    settings = Settings.of(effort, "keep", seed)
     with progress_bar() as progress:
-        result, rows = run_demo(out, seed, progress)
-    announce(result, "Colour transfer", rows, json)
+        result, rows, done = run_demo(out, settings, progress)
+    announce(result, "Colour transfer", rows, json, candidates=done.candidates)
 
 
 @app.command()
@@ -107,6 +131,8 @@ def fit(
             min=1,
         ),
     ] = None,
+    effort: Effort = "auto",
+    outliers: RowsFarOut = Outliers.warn,
     seed: Seed = 0,
     json: Json = False,
 ) -> None:
@@ -117,18 +143,19 @@ def fit(
     VALUE.
     """
     from brenier.cli._cells import Choice, is_cells_file, run_fit_cells
-    from brenier.cli._transport import run_fit
+    from brenier.cli._fit import Settings, run_fit
 
+    settings = Settings.of(effort, outliers, seed)
     choice = Choice(condition, source_value, target_value, layer, obsm, components)
     with progress_bar() as progress:
         if is_cells_file(source):
-            result, rows = run_fit_cells(source, target, out, seed, choice, progress)
+            result, rows, done = run_fit_cells(source, target, out, settings, choice, progress)
         else:
             choice.refused(source)
             if target is None:
                 raise ValueError("TARGET: got no file; wants a file of target points.")
-            result, rows = run_fit(source, target, out, seed, progress)
-    announce(result, "Fit", rows, json)
+            result, rows, done = run_fit(source, target, out, settings, progress)
+    announce(result, "Fit", rows, json, candidates=done.candidates, warnings=done.warnings)
 
 
 @app.command()

@@ -13,7 +13,7 @@ from brenier._progress import Progress, ProgressCallback
 from brenier.certify import Certificate, audit, audit_pairs
 from brenier.cli._cells import Choice, audited_cells, is_cells_file
 from brenier.cli._transport import load_map
-from brenier.io import atomic_write, check_folder, read_points
+from brenier.io import atomic_write, check_folder, read_manifest, read_points
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,9 +50,13 @@ def run_audit(
         )
     else:
         certificate, names, files = _of_map(map_file, source, target, settings, choice)
-    certificate = dataclasses.replace(
-        certificate, how={**certificate.how, "names": names, "files": files}
+    how = {**certificate.how, "names": names, "files": files}
+    kind = (
+        None if map_file is None else (read_manifest(map_file).get("about") or {}).get("sentence")
     )
+    if kind is not None:
+        how["kind"] = kind
+    certificate = dataclasses.replace(certificate, how=how)
     result = certificate.to_dict()
     if report is not None:
         progress(Progress(0, 0, "writing the report"))
@@ -63,6 +67,8 @@ def run_audit(
         question: f"{answer}; {remark}" if remark else answer
         for question, answer, remark in certificate.rows()
     }
+    if kind is not None:
+        rows["kind of map"] = kind
     if report is not None:
         rows["report"] = str(report)
     return result, rows

@@ -12,14 +12,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from brenier._progress import Progress, ProgressCallback
-from brenier.cli._transport import (
-    fitted,
-    load_map,
-    mean_cost,
-    measure,
-    measure_rows,
-    transport_points,
-)
+from brenier.cli._fit import Fit, Settings, fitted
+from brenier.cli._transport import load_map, mean_cost, measure, measure_rows, transport_points
 from brenier.io import (
     Cells,
     cells_of,
@@ -78,27 +72,34 @@ def is_cells_file(path: str | None) -> bool:
 
 
 def run_fit_cells(
-    source: str, target: str | None, out: str, seed: int, choice: Choice, progress: ProgressCallback
-) -> tuple[dict[str, Any], dict[str, str]]:
-    """Fit a map between two groups of cells and save it; the result, and its rows for people."""
+    source: str,
+    target: str | None,
+    out: str,
+    settings: Settings,
+    choice: Choice,
+    progress: ProgressCallback,
+) -> tuple[dict[str, Any], dict[str, str], Fit]:
+    """Fit a map between two groups of cells; the result, its rows for people, and the fit."""
     started = time.perf_counter()
     check_folder(out)
     x, y = _groups(source, target, choice)
-    estimator = fitted(x, y, seed, progress, components=choice.components)
-    map = estimator.map_
+    fit = fitted(x, y, settings, progress, files=(x.label, y.label), components=choice.components)
+    solution = fit.estimator.solution_
+    map = solution.map
     about = {
         "source": {"file": source, "value": choice.source},
         "target": {"file": target or source, "value": choice.target},
         "condition": choice.condition,
         "layer": choice.layer,
         "obsm": choice.obsm,
-        "seed": seed,
+        "seed": settings.seed,
+        **fit.about(),
     }
     save(out, map, names=x.names, about=about)
-    estimator.solution_.checked(throw=True)  # after saving: the best map seen is worth keeping
+    solution.checked(throw=True)  # after saving: the best map seen is worth keeping
     inner, (u, v) = _seen(map, x, y)
     progress(Progress(0, 0, "measuring"))
-    measured = measure(u, transport_points(inner, u, progress), v, seed)
+    measured = measure(u, transport_points(inner, u, progress), v, settings.seed)
     seconds = time.perf_counter() - started
     result = {
         "file": out,
@@ -109,8 +110,9 @@ def run_fit_cells(
         "target_cells": len(v),
         "layer": choice.layer,
         "obsm": choice.obsm,
-        "seed": seed,
-        "result": estimator.solution_.result.name,
+        "seed": settings.seed,
+        "result": solution.result.name,
+        **fit.result(),
         **measured,
         "seconds": seconds,
     }
@@ -118,11 +120,12 @@ def run_fit_cells(
     rows = {
         "source": f"{len(u):,} cells of {x.label}, {map.dimension:,} columns",
         "target": f"{len(v):,} cells of {y.label}",
+        "kind of map": fit.candidates.sentence,
         **{f"{name}{where}": value for name, value in measure_rows(measured).items()},
         "seconds": f"{seconds:.1f}",
         "map": out,
     }
-    return result, rows
+    return result, rows, fit
 
 
 def run_transport_cells(

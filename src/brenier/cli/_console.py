@@ -1,10 +1,14 @@
 """What the commands print: a bar while they work, then one table or one JSON object on stdout."""
 
-from collections.abc import Mapping
+import sys
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from brenier._progress import ProgressCallback
+
+if TYPE_CHECKING:
+    from brenier.estimators.candidates import CandidateTable
 
 # The room ``report`` and rich are imported where something is shown: a help page waits for neither.
 
@@ -20,14 +24,34 @@ def progress_bar() -> AbstractContextManager[ProgressCallback]:
     return report.progress_bar()
 
 
-def announce(result: Mapping[str, Any], title: str, rows: Mapping[str, str], as_json: bool) -> None:
-    """Print a result: ``rows`` as a table for people, or all of it as one JSON object."""
+def announce(
+    result: Mapping[str, Any],
+    title: str,
+    rows: Mapping[str, str],
+    as_json: bool,
+    *,
+    candidates: "CandidateTable | None" = None,
+    warnings: Sequence[str] = (),
+) -> None:
+    """Print a result: ``rows`` as a table for people, or all of it as one JSON object.
+
+    People also see the candidates below, and warnings, a line each, on stderr.
+    """
     from rich.console import Console
 
     from brenier._json import json_text
-    from brenier.report import summary_table
+    from brenier.report import summary_table, words_table
 
     if as_json:
         print(json_text(result))
-    else:
-        Console().print(summary_table(title, rows))
+        return
+    console = Console()
+    console.print(summary_table(title, rows))
+    if candidates is not None:
+        from brenier.estimators.candidates import NUMBERS
+
+        best = candidates.rows.index(candidates.chosen)
+        words = candidates.to_words()
+        console.print(words_table("Candidates", words, numbers=NUMBERS, best=best))
+    for line in warnings:
+        print(f"brenier: {line}", file=sys.stderr)

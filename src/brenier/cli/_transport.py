@@ -1,78 +1,22 @@
-"""``brenier fit`` and ``brenier transport``."""
+"""``brenier transport``, and what other commands share with it."""
 
 import time
-import warnings
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
 
 from brenier._checks import check_points
-from brenier._progress import Progress, ProgressCallback
-from brenier.io import (
-    check_folder,
-    check_output,
-    load,
-    read_manifest,
-    read_points,
-    save,
-    write_points,
-)
+from brenier._progress import ProgressCallback
+from brenier.io import check_output, load, read_manifest, read_points, write_points
 from brenier.maps import AbstractMap
 from brenier.numerics import energy_distance_squared, in_blocks
-
-if TYPE_CHECKING:
-    from brenier.estimators import MongeMap
-    from brenier.flows import AbstractMethod
 
 # Points moved at a time: enough to keep the cores busy, few enough for the bar to move.
 _BLOCK = 2**14
 # Points that energy distances look at: their bias, 2 E‖x − x'‖/n, is then 1e-4 of the scale.
 _MEASURED = 10_000
-
-
-def run_fit(
-    source: str, target: str, out: str, seed: int, progress: ProgressCallback
-) -> tuple[dict[str, Any], dict[str, str]]:
-    """Fit a map between two files and save it; the result, and its rows for people."""
-    started = time.perf_counter()
-    check_folder(out)
-    first = read_points(source)
-    second = read_points(target).aligned(first.names, source)
-    check_points(source, first.values, min_points=2, allow_constant=False)
-    check_points(
-        target, second.values, dimension=first.values.shape[1], min_points=2, allow_constant=False
-    )
-    estimator = fitted(first.values, second.values, seed, progress)
-    map = estimator.map_
-    save(out, map, names=first.names or second.names)
-    estimator.solution_.checked(throw=True)  # after saving: the best map seen is worth keeping
-    move = transport_points if first.picture is None else transport_colours
-    moved = move(map, first.values, progress)
-    progress(Progress(0, 0, "measuring"))
-    measured = measure(first.values, moved, second.values, seed)
-    seconds = time.perf_counter() - started
-    result = {
-        "file": out,
-        "class": type(map).__name__,
-        "dimension": map.dimension,
-        "source_points": len(first.values),
-        "target_points": len(second.values),
-        "columns": first.names or second.names,
-        "seed": seed,
-        "result": estimator.solution_.result.name,
-        **measured,
-        "seconds": seconds,
-    }
-    rows = {
-        "source": f"{source}: {len(first.values):,} points in dimension {map.dimension}",
-        "target": f"{target}: {len(second.values):,} points",
-        **measure_rows(measured),
-        "seconds": f"{seconds:.1f}",
-        "map": out,
-    }
-    return result, rows
 
 
 def run_transport(
@@ -114,31 +58,6 @@ def load_map(map_file: str) -> tuple[AbstractMap, Sequence[str] | None]:
         ValueError: the file holds no map.
     """
     return load(map_file, "map"), read_manifest(map_file)["names"]
-
-
-def fitted(
-    source: Any,
-    target: Any,
-    seed: int,
-    progress: ProgressCallback,
-    method: "AbstractMethod | None" = None,
-    components: int | None = None,
-) -> "MongeMap":
-    """A fitted ``MongeMap`` of points or cells; how the fit ended stands in its ``solution_``."""
-    from sklearn.exceptions import ConvergenceWarning
-
-    from brenier.estimators import MongeMap
-
-    progress(Progress(0, 0, "fitting"))
-    estimator = MongeMap(
-        method=method,
-        random_state=seed,
-        callback=lambda now: progress(now._replace(stage="fitting")),
-        components=components,
-    )
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)  # the caller looks at the solution
-        return estimator.fit(source, target)
 
 
 def transport_points(

@@ -3,17 +3,20 @@
 from typing import TYPE_CHECKING
 
 from brenier._moved import absent
+from brenier.report._bars import Bar, bars_figure
 from brenier.report._figure import BLUE, GREEN, INK, RED, new_figure, png_bytes
 from brenier.report._image_grid import image_grid_figure
 from brenier.report._pictures import palette_figure, picture_figure
 from brenier.report._progress_bar import progress_bar
-from brenier.report._tables import summary_table
+from brenier.report._tables import summary_table, words_table
 
 __all__ = [
     "BLUE",
     "GREEN",
     "INK",
     "RED",
+    "Bar",
+    "bars_figure",
     "image_grid_figure",
     "new_figure",
     "palette_figure",
@@ -21,6 +24,7 @@ __all__ = [
     "png_bytes",
     "progress_bar",
     "summary_table",
+    "words_table",
 ]
 
 if not TYPE_CHECKING:  # a type checker would take any name for one that there is

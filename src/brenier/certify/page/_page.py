@@ -33,6 +33,7 @@ _SUBSCRIPTS = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
 # What the page calls the entries of ``Certificate.how``.
 _LABELS = {
     "map": "map",
+    "kind": "kind of map",
     "source_points": "points of the source",
     "target_points": "points of the target",
     "key": "random key (JAX key data)",

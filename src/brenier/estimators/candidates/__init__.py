@@ -4,11 +4,12 @@ from brenier.estimators.candidates._choice import Choice
 from brenier.estimators.candidates._defaults import KINDS, checked_names
 from brenier.estimators.candidates._effort import EFFORTS, Effort
 from brenier.estimators.candidates._fit import Request, fit_pair
-from brenier.estimators.candidates._table import CandidateRow, CandidateTable
+from brenier.estimators.candidates._table import NUMBERS, CandidateRow, CandidateTable
 
 __all__ = [
     "EFFORTS",
     "KINDS",
+    "NUMBERS",
     "CandidateRow",
     "CandidateTable",
     "Choice",

@@ -3,7 +3,45 @@
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, overload
+from textwrap import shorten
+from typing import Any, NamedTuple, overload
+
+# Digits behind the point: standard errors of J in standard coordinates are seldom below them ...
+_DIGITS = 4
+# ... but of J so large, as that of a map which is far off.
+_LARGE = 1e5
+# Letters of an error, at most, in a table.
+_LETTERS = 48
+_HEADER = ("candidate", "held-out J", "above chosen", "seconds", "settings")
+# Its columns that hold numbers, which stand to the right.
+NUMBERS = (1, 2, 3)
+
+
+class _Words(NamedTuple):
+    """What is said of a kind of map, with its settings filled in: in a table, and in a sentence."""
+
+    settings: str
+    sentence: str
+
+
+_WORDS = {
+    "gaussian": _Words("", "affine: nothing that bends was better on held-out points"),
+    "separable": _Words("{axes}, {blocks} blocks", "one monotone map for every {axis}"),
+    "entropic": _Words(
+        "ε {epsilon:.3g}, {share:.0%} affine", "entropic at ε = {epsilon:.3g}, {share:.0%} affine"
+    ),
+    "log-sum-exp": _Words("{pieces} pieces", "a soft maximum of {pieces} affine pieces"),
+    "ridges": _Words("{pieces} hinges", "a sum of {pieces} soft hinges"),
+    "network": _Words("{steps} steps", "an input-convex network"),
+    "method": _Words("by {method}", "an input-convex network by {method}"),
+    "combination": _Words("{parts}", "a combination, {parts}"),
+}
+_ONLY_AFFINE = "affine: no other kind was tried"
+_TOO_FEW = "affine: too few points to hold any out"
+_AXES = {
+    "columns": {"axes": "by column", "axis": "column"},
+    "standard": {"axes": "after the affine map", "axis": "coordinate after the affine map"},
+}
 
 
 @dataclass(frozen=True)
@@ -30,6 +68,33 @@ class CandidateRow:
     chosen: bool
     error: str = ""
 
+    @property
+    def summary(self) -> str:
+        """The settings in a few words, or why the kind failed.
+
+        >>> CandidateRow("entropic", {"epsilon": 0.01, "share": 0.05}, 2.0, 0.1, 0.3, True).summary
+        'ε 0.01, 5% affine'
+        """
+        if self.error:
+            return f"failed: {shorten(self.error, _LETTERS, placeholder=' ...')}"
+        return self._words.settings.format(**self._filled)
+
+    @property
+    def sentence(self) -> str:
+        """What kind of map this is."""
+        return self._words.sentence.format(**self._filled)
+
+    @property
+    def _words(self) -> _Words:
+        return _WORDS["method" if "method" in self.settings else self.name]
+
+    @property
+    def _filled(self) -> dict[str, Any]:
+        if self.name == "combination":
+            parts = sorted(self.settings.items(), key=lambda part: -part[1])
+            return {"parts": " + ".join(f"{weight:.0%} {name}" for name, weight in parts)}
+        return {**self.settings, **_AXES.get(self.settings.get("axes", ""), {})}
+
     def to_dict(self) -> dict[str, Any]:
         """The row as plain JSON; numbers that are none are None."""
         known = {
@@ -46,14 +111,16 @@ class CandidateRow:
         }
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class CandidateTable(Sequence[CandidateRow]):
     """The candidates of a fit, cheapest first; printed as a table.
 
-    >>> row = CandidateRow("gaussian", {}, 2.0, 0.0, 0.01, True)
-    >>> print(CandidateTable((row,)))
-    candidate      held-out J   +/-       seconds  settings
-    gaussian    *  2            0         0.0
+    >>> gaussian = CandidateRow("gaussian", {}, 2.2, 0.03, 0.01, False)
+    >>> ridges = CandidateRow("ridges", {"pieces": 8}, 2.0, 0.0, 0.3, True)
+    >>> CandidateTable((gaussian, ridges))
+    candidate  held-out J     above chosen  seconds  settings
+    gaussian       2.2000  0.2000 ± 0.0300      0.0
+    ridges *       2.0000                       0.3  8 hinges
     """
 
     rows: tuple[CandidateRow, ...]
@@ -79,58 +146,45 @@ class CandidateTable(Sequence[CandidateRow]):
     @property
     def sentence(self) -> str:
         """The chosen kind of map in one line."""
-        return _SENTENCES[self.chosen.name].format(**_words(self.chosen))
+        if self.chosen.name == "gaussian" and len(self.rows) == 1:
+            return _TOO_FEW if math.isnan(self.chosen.dual) else _ONLY_AFFINE
+        return self.chosen.sentence
+
+    def above(self, row: CandidateRow) -> float:
+        """J of a row less that of the chosen one; NaN where it has none."""
+        return row.dual - self.chosen.dual
 
     def to_list(self) -> list[dict[str, Any]]:
         """The rows as plain JSON."""
         return [row.to_dict() for row in self.rows]
 
-    def __str__(self) -> str:
-        lines = [("candidate", "", "held-out J", "+/-", "seconds", "settings")]
-        for row in self.rows:
-            settings = row.error or ", ".join(
-                f"{name} {value:.3g}" if isinstance(value, float) else f"{name} {value}"
-                for name, value in row.settings.items()
-            )
-            mark = "*" if row.chosen else ""
-            stderr = "" if math.isnan(row.stderr) else f"{row.stderr:.1g}"
-            dual = "" if math.isnan(row.dual) else f"{row.dual:.5g}"
-            lines.append((row.name, mark, dual, stderr, f"{row.seconds:.1f}", settings))
-        widths = [max(len(line[i]) for line in lines) for i in range(4)]
-        widths[2], widths[3] = max(widths[2], 11), max(widths[3], 8)
+    def to_words(self) -> list[tuple[str, ...]]:
+        """What is printed: the names of the columns, then the words of every row."""
+        return [_HEADER, *(self._row(row) for row in self.rows)]
+
+    def _row(self, row: CandidateRow) -> tuple[str, ...]:
+        above = "" if row.chosen else f"{_number(self.above(row))} ± {_number(row.stderr)}"
+        return (
+            f"{row.name} *" if row.chosen else row.name,
+            _number(row.dual),
+            above if math.isfinite(row.dual) else "",
+            f"{row.seconds:.1f}",
+            row.summary,
+        )
+
+    def __repr__(self) -> str:
+        lines = self.to_words()
+        widths = [max(len(line[i]) for line in lines) for i in range(len(_HEADER))]
         return "\n".join(
             "  ".join(
-                [
-                    *(text.ljust(width) for text, width in zip(line, widths, strict=False)),
-                    line[4].ljust(7),
-                    line[5],
-                ]
+                text.rjust(width) if i in NUMBERS else text.ljust(width)
+                for i, (text, width) in enumerate(zip(line, widths, strict=True))
             ).rstrip()
             for line in lines
         )
 
 
-_SENTENCES = {
-    "gaussian": "affine: nothing that bends was better on held-out points",
-    "separable": "one monotone map for each of the {axes}",
-    "entropic": "entropic, blended with the affine map",
-    "log-sum-exp": "a soft maximum of {pieces} affine pieces",
-    "ridges": "a sum of {pieces} soft hinges",
-    "network": "an input-convex network",
-    "combination": "a combination of {parts}",
-    "only": "affine: too few points to hold any out",
-}
-
-
-def _words(row: CandidateRow) -> dict[str, Any]:
-    axes = {"columns": "columns", "standard": "coordinates after the affine map"}
-    parts = (
-        [f"{name} ({100 * weight:.0f} %)" for name, weight in row.settings.items()]
-        if row.name == "combination"
-        else []
-    )
-    return {
-        "axes": axes.get(row.settings.get("axes", ""), ""),
-        "pieces": row.settings.get("pieces"),
-        "parts": ", ".join(parts),
-    }
+def _number(value: float) -> str:
+    if math.isnan(value):
+        return ""
+    return f"{value:.{_DIGITS}f}" if abs(value) < _LARGE else f"{value:.3g}"

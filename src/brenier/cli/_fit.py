@@ -1,0 +1,168 @@
+"""``brenier fit``, and the fit that other commands share with it."""
+
+import time
+import warnings
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from brenier._checks import check_points
+from brenier._progress import Progress, ProgressCallback
+from brenier.cli._transport import measure, measure_rows, transport_colours, transport_points
+from brenier.io import check_folder, read_points, save
+
+if TYPE_CHECKING:
+    from brenier.estimators import MongeMap
+    from brenier.estimators.candidates import CandidateTable
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a user may set about a fit.
+
+    Args:
+        effort: "quick", "auto", "best" or seconds.
+        outliers: "warn", "drop" or "keep".
+        seed: of all randomness.
+    """
+
+    effort: str | float
+    outliers: str
+    seed: int
+
+    @classmethod
+    def of(cls, effort: str, outliers: str, seed: int) -> "Settings":
+        """The settings out of what was written behind the options.
+
+        Raises:
+            ValueError: an effort that is neither a name nor a number of seconds.
+
+        >>> Settings.of("2.5", "warn", 0).effort
+        2.5
+        """
+        from brenier.estimators.candidates import EFFORTS
+
+        return cls(effort if effort in EFFORTS else _seconds(effort), outliers, seed)
+
+
+@dataclass(frozen=True)
+class Fit:
+    """A fitted estimator, and what was warned of on the way."""
+
+    estimator: "MongeMap"
+    warnings: list[str]
+
+    @property
+    def candidates(self) -> "CandidateTable":
+        return self.estimator.candidates_
+
+    def result(self) -> dict[str, Any]:
+        """What a JSON object says of the choice."""
+        rows = self.candidates.to_list()
+        return {**self._kind(), "candidates": rows, "warnings": self.warnings}
+
+    def about(self) -> dict[str, Any]:
+        """What a map file says of the choice: no seconds, so that equal fits give equal bytes."""
+        rows = self.candidates.to_list()
+        for row in rows:
+            del row["seconds"]
+        return {**self._kind(), "candidates": rows}
+
+    def _kind(self) -> dict[str, str]:
+        return {"kind": self.candidates.chosen.name, "sentence": self.candidates.sentence}
+
+
+def fitted(
+    source: Any,
+    target: Any,
+    settings: Settings,
+    progress: ProgressCallback,
+    *,
+    files: tuple[str, str],
+    components: int | None = None,
+) -> Fit:
+    """A fit between points or cells; how it ended stands in the estimator's ``solution_``.
+
+    ``files`` are what warnings call the two.
+    """
+    from sklearn.exceptions import ConvergenceWarning
+
+    from brenier.estimators import MongeMap
+
+    progress(Progress(0, 0, "fitting"))
+    estimator = MongeMap(
+        effort=settings.effort,
+        outliers=settings.outliers,
+        random_state=settings.seed,
+        callback=lambda now: progress(now._replace(stage="fitting")),
+        components=components,
+    )
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", UserWarning)
+        warnings.simplefilter("ignore", ConvergenceWarning)  # the caller looks at the solution
+        estimator.fit(source, target)
+    return Fit(estimator, [_for_files(str(one.message), files) for one in caught])
+
+
+def run_fit(
+    source: str, target: str, out: str, settings: Settings, progress: ProgressCallback
+) -> tuple[dict[str, Any], dict[str, str], Fit]:
+    """Fit a map between two files and save it; the result, its rows for people, and the fit."""
+    started = time.perf_counter()
+    check_folder(out)
+    first = read_points(source)
+    second = read_points(target).aligned(first.names, source)
+    check_points(source, first.values, min_points=2, allow_constant=False)
+    check_points(
+        target, second.values, dimension=first.values.shape[1], min_points=2, allow_constant=False
+    )
+    fit = fitted(first.values, second.values, settings, progress, files=(source, target))
+    solution = fit.estimator.solution_
+    map = solution.map
+    save(out, map, names=first.names or second.names, about=fit.about())
+    solution.checked(throw=True)  # after saving: the best map seen is worth keeping
+    move = transport_points if first.picture is None else transport_colours
+    moved = move(map, first.values, progress)
+    progress(Progress(0, 0, "measuring"))
+    measured = measure(first.values, moved, second.values, settings.seed)
+    seconds = time.perf_counter() - started
+    result = {
+        "file": out,
+        "class": type(map).__name__,
+        "dimension": map.dimension,
+        "source_points": len(first.values),
+        "target_points": len(second.values),
+        "columns": first.names or second.names,
+        "seed": settings.seed,
+        "result": solution.result.name,
+        **fit.result(),
+        **measured,
+        "seconds": seconds,
+    }
+    rows = {
+        "source": f"{source}: {len(first.values):,} points in dimension {map.dimension}",
+        "target": f"{target}: {len(second.values):,} points",
+        "kind of map": fit.candidates.sentence,
+        **measure_rows(measured),
+        "seconds": f"{seconds:.1f}",
+        "map": out,
+    }
+    return result, rows, fit
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = -1.0
+    if not seconds >= 0:
+        raise ValueError(
+            f"--effort: got {text!r}; wants quick, auto, best or a number of seconds, 0 or more."
+        )
+    return seconds
+
+
+def _for_files(message: str, files: tuple[str, str]) -> str:
+    """A warning of an estimator as the command line would say it."""
+    name, colon, rest = message.partition(":")
+    where = dict(zip("XY", files, strict=True)).get(name, name)
+    return where + colon + rest.replace('outliers="drop"', "--outliers drop")
