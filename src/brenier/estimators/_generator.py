@@ -16,6 +16,7 @@ from brenier._progress import Progress, ProgressCallback
 from brenier._solution import Result
 from brenier._types import Key
 from brenier.estimators._progress_bar import watched
+from brenier.estimators.candidates import Effort
 from brenier.estimators.data import (
     column_names,
     drawn_seed,
@@ -26,11 +27,9 @@ from brenier.estimators.data import (
 )
 from brenier.estimators.generation import (
     GeneratorSettings,
-    choose,
     energy_score,
-    fitted_source,
+    fit_generator,
     map_in_units,
-    run_flow,
     scaled_coordinates,
     source_in_units,
 )
@@ -107,8 +106,8 @@ class Generator(BaseEstimator):
     def __init__(
         self,
         *,
-        source: str = "isotropic",
-        epsilon: float | str = "rule",
+        source: str | None = None,
+        epsilon: float | str | None = None,
         time: float | str | None = None,
         scaling: str = "columns",
         debias: bool = True,
@@ -116,6 +115,7 @@ class Generator(BaseEstimator):
         distill: bool = False,
         widths: tuple[int, ...] = (128, 64),
         folds: int = 3,
+        effort: str | float = "auto",
         random_state: int | np.random.RandomState | None = None,
         verbose: bool = False,
         callback: ProgressCallback | None = None,
@@ -129,6 +129,7 @@ class Generator(BaseEstimator):
         self.distill = distill
         self.widths = widths
         self.folds = folds
+        self.effort = effort
         self.random_state = random_state
         self.verbose = verbose
         self.callback = callback
@@ -144,37 +145,34 @@ class Generator(BaseEstimator):
             ConvergenceWarning: Sinkhorn did not reach its tolerance, and the marginal error is
                 given; or the network of ``distill`` failed.
         """
-        from brenier.flows import default_flow_epsilon
-
         settings = self._settings()
-        seed = settings.random_state
         names = column_names(X)
         x = training_points("X", X)
         settings.check_components(len(x))
         coordinates = scaled_coordinates(x, settings.scaling)
         z = np.asarray(coordinates.encode_source(jnp.asarray(x)), x.dtype)
         with watched(self.verbose, self.callback) as tell:
-            choice = choose(z, settings, tell)
-            tell(Progress(0, 0, "Sinkhorn"))
-            law = fitted_source(choice.source, z, settings.components, random_state=seed)
-            epsilon = choice.epsilon_for(default_flow_epsilon(z))
-            flow = run_flow(z, law, settings, epsilon=epsilon, time=choice.time, callback=tell)
+            fit = fit_generator(z, settings, tell)
             self._forget()
-            self.map_ = map_in_units(flow.map, coordinates, x.dtype)
-            self.source_ = source_in_units(law, coordinates, x.dtype)
-            self.source_name_, self.epsilon_, self.time_ = choice.source, epsilon, choice.time
-            self.solution_ = dataclasses.replace(flow, map=self.map_)
+            self.map_ = map_in_units(fit.solution.map, coordinates, x.dtype)
+            self.source_ = source_in_units(fit.law, coordinates, x.dtype)
+            self.source_name_, self.epsilon_, self.time_ = fit.source, fit.epsilon, fit.time
+            self.solution_ = dataclasses.replace(fit.solution, map=self.map_)
             keep_columns(self, x.shape[1], names)
-            if choice.table is not None:
-                self.cv_results_ = choice.table
+            if fit.candidates is not None:
+                self.candidates_ = fit.candidates
+            if fit.cv_results is not None:
+                self.cv_results_ = fit.cv_results
+            if self.solution_.result is Result.interrupted:
+                raise KeyboardInterrupt
             # Interrupted from here on, the exact map is there to be used.
             if self.distill:
                 tell(Progress(0, 0, "distilling"))
-                self._distill(jax.random.key(seed), tell)
-        if flow.result is Result.not_converged:
+                self._distill(jax.random.key(settings.random_state), tell)
+        if self.solution_.result is Result.not_converged:
             warnings.warn(
-                f"Sinkhorn stopped at a marginal error of {flow.stats['error']:.2g} after "
-                f"{flow.stats['iterations']} iterations; take a larger epsilon.",
+                f"Sinkhorn stopped at a marginal error of {self.solution_.stats['error']:.2g} "
+                f"after {self.solution_.stats['iterations']} iterations; take a larger epsilon.",
                 ConvergenceWarning,
                 stacklevel=2,
             )
@@ -223,9 +221,9 @@ class Generator(BaseEstimator):
         latent = np.asarray(self.source_.sample(jax.random.key(seed), n))
         if n == 0:
             return latent
-        # A network has no data to sum over.
-        atoms = 1 if "distillation_" in vars(self) else len(self.solution_.stats["potential"])
-        rows = min(n, int(np.clip(_PAIRS // atoms, 16, _BLOCK)))
+        # What the map sums over at each point: data, pieces or units.
+        most = max(max(leaf.shape, default=1) for leaf in jax.tree.leaves(self.map_))
+        rows = min(n, int(np.clip(_PAIRS // most, 16, _BLOCK)))
         return in_blocks(self.map_, latent, rows).astype(latent.dtype, copy=False)
 
     def _settings(self) -> GeneratorSettings:
@@ -238,6 +236,7 @@ class Generator(BaseEstimator):
             components=self.components,
             folds=self.folds,
             widths=self.widths,
+            effort=Effort.of(self.effort),
             random_state=drawn_seed(self.random_state),
         )
 
@@ -255,6 +254,6 @@ class Generator(BaseEstimator):
 
     def _forget(self) -> None:
         """Drop what an earlier fit left and this one may not set."""
-        for name in ("cv_results_", "distillation_", "exact_map_"):
+        for name in ("candidates_", "cv_results_", "distillation_", "exact_map_"):
             if name in vars(self):
                 delattr(self, name)
