@@ -39,9 +39,7 @@ class Settings:
         >>> Settings.of("2.5", "warn", 0).effort
         2.5
         """
-        from brenier.estimators.candidates import EFFORTS
-
-        return cls(effort if effort in EFFORTS else _seconds(effort), outliers, seed)
+        return cls(effort_of(effort), outliers, seed)
 
 
 @dataclass(frozen=True)
@@ -57,18 +55,20 @@ class Fit:
 
     def result(self) -> dict[str, Any]:
         """What a JSON object says of the choice."""
-        rows = self.candidates.to_list()
-        return {**self._kind(), "candidates": rows, "warnings": self.warnings}
+        return {**described(self.candidates), "warnings": self.warnings}
 
     def about(self) -> dict[str, Any]:
-        """What a map file says of the choice: no seconds, so that equal fits give equal bytes."""
-        rows = self.candidates.to_list()
+        """What a map file says of the choice."""
+        return described(self.candidates, timed=False)
+
+
+def described(candidates: "CandidateTable", *, timed: bool = True) -> dict[str, Any]:
+    """The kind of map and what it was chosen from; without seconds, equal fits give equal bytes."""
+    rows = candidates.to_list()
+    if not timed:
         for row in rows:
             del row["seconds"]
-        return {**self._kind(), "candidates": rows}
-
-    def _kind(self) -> dict[str, str]:
-        return {"kind": self.candidates.chosen.name, "sentence": self.candidates.sentence}
+    return {"kind": candidates.chosen.name, "sentence": candidates.sentence, "candidates": rows}
 
 
 def fitted(
@@ -149,7 +149,16 @@ def run_fit(
     return result, rows, fit
 
 
-def _seconds(text: str) -> float:
+def effort_of(text: str) -> str | float:
+    """What was written behind ``--effort``.
+
+    Raises:
+        ValueError: neither a name nor a number of seconds.
+    """
+    from brenier.estimators.candidates import EFFORTS
+
+    if text in EFFORTS:
+        return text
     try:
         seconds = float(text)
     except ValueError:

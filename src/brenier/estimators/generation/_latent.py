@@ -5,7 +5,15 @@ import numpy as np
 
 from brenier._progress import ProgressCallback
 from brenier._types import Key
-from brenier.estimators.candidates import Choice, Chooser, Fold, Request, fold_counts, kinds_to_try
+from brenier.estimators.candidates import (
+    AbstractPieces,
+    Choice,
+    Chooser,
+    Fold,
+    Request,
+    fold_counts,
+    kinds_to_try,
+)
 from brenier.estimators.data import shrunk_covariance
 from brenier.estimators.generation._one_shot import OneShotKind
 from brenier.measures import Gaussian, quasi_sample
@@ -15,8 +23,10 @@ from brenier.numerics import Coordinates
 _LEAST_LEARNT, _HELD_A_DATUM, _MOST_HELD = 512, 4, 4096
 # Particles for Sinkhorn.
 _PARTICLES = 2048
-# Numbers in the Hessians at held-out data, for each of the atoms of an entropic map.
-_HESSIAN_WORK, _FEWEST_HELD, _ATOMS = 2e10, 32, 2000
+# Numbers in the Hessians of one trial at held-out data, for each of the atoms of the map.
+_HESSIAN_WORK, _FEWEST_HELD, _ATOMS = 5e8, 32, 2000
+# Dimensions up to which pieces are fitted, whose parameters grow with it: minutes beyond.
+_PIECES_UP_TO = 20
 
 
 def compare(
@@ -43,12 +53,14 @@ def compare(
     """
     z, random = z.astype(np.float64), np.random.default_rng(seed)
     n = len(z)
-    keys = jax.random.split(jax.random.key(seed), 5)
+    keys = list(jax.random.split(jax.random.key(seed), 5))
     learnt = _latent(law, max(n, _LEAST_LEARNT), keys[0])
     own = _coordinates(law, z)
     folds = _latent_folds(law, z, learnt, own, random, key=keys[1])
     one_shot = OneShotKind(law, _latent(law, _PARTICLES, keys[2]), own, rule * n**0.5)
     kinds = kinds_to_try(own, request, n, keys=keys[3:], callback=callback, also=[one_shot])
+    if z.shape[1] > _PIECES_UP_TO:
+        kinds = [kind for kind in kinds if not isinstance(kind, AbstractPieces)]
     chooser = Chooser(folds, own.encode_source(learnt), own.encode_target(z), random, callback)
     return chooser.choose(kinds, request.effort), own
 
