@@ -9,7 +9,7 @@ from PIL import Image
 import brenier
 from brenier.cli import _demo, main
 
-FILES = ("demo.png", "palettes.png", "candidates.png", "map.brenier", "summary.json")
+FILES = ("demo.png", "palettes.png", "map.brenier", "summary.json")
 
 
 def _check(folder, out, ratio):
@@ -29,14 +29,15 @@ def test_the_demo_writes_and_says_what_it_did(tmp_path, monkeypatch, capsys):
     load = sklearn.datasets.load_sample_image
     monkeypatch.setattr(sklearn.datasets, "load_sample_image", lambda name: load(name)[::8, ::8])
     monkeypatch.setattr(_demo, "_SAMPLE", 300)
-    command = ["demo", "--out", str(tmp_path / "demo"), "--effort", "0", "--json"]
+    monkeypatch.setattr(_demo, "_STEPS", 20)
+    command = ["demo", "--out", str(tmp_path / "demo"), "--json"]
     assert main(command) == 0
     captured = capsys.readouterr()
     assert captured.err == ""
-    # No time for more than means and covariances: a fifth is left, where more leaves 1/500.
+    # Twenty steps are little more than means and covariances: the whole leaves 1/1000.
     result = _check(tmp_path / "demo", captured.out, ratio=4)
     assert result["pixels"] == 2 * 54 * 80
-    assert result["kind"] == "gaussian"
+    assert result["kind"] == "network"
 
 
 @pytest.mark.slow

@@ -101,17 +101,13 @@ def options(
 
 
 @app.command()
-def demo(
-    out: OutFolder = Path("demo"), effort: Effort = "quick", seed: Seed = 0, json: Json = False
-) -> None:
+def demo(out: OutFolder = Path("demo"), seed: Seed = 0, json: Json = False) -> None:
     """Transfer the colours of one photo to another, both ways, and draw what came of it."""
     from brenier.cli._demo import run_demo
-    from brenier.cli._fit import Settings
 
-    settings = Settings.of(effort, "keep", seed)
     with progress_bar() as progress:
-        result, rows, done = run_demo(out, settings, progress)
-    announce(result, "Colour transfer", rows, json, candidates=done.candidates)
+        result, rows = run_demo(out, seed, progress)
+    announce(result, "Colour transfer", rows, json)
 
 
 @app.command()
@@ -133,6 +129,9 @@ def fit(
     ] = None,
     effort: Effort = "auto",
     outliers: RowsFarOut = Outliers.warn,
+    figure: Annotated[
+        str | None, typer.Option(help="A PNG file to draw the candidates to.")
+    ] = None,
     seed: Seed = 0,
     json: Json = False,
 ) -> None:
@@ -144,8 +143,11 @@ def fit(
     """
     from brenier.cli._cells import Choice, is_cells_file, run_fit_cells
     from brenier.cli._fit import Settings, run_fit
+    from brenier.io import check_folder
 
     settings = Settings.of(effort, outliers, seed)
+    if figure is not None:
+        check_folder(figure)
     choice = Choice(condition, source_value, target_value, layer, obsm, components)
     with progress_bar() as progress:
         if is_cells_file(source):
@@ -155,6 +157,8 @@ def fit(
             if target is None:
                 raise ValueError("TARGET: got no file; wants a file of target points.")
             result, rows, done = run_fit(source, target, out, settings, progress)
+        if figure is not None:
+            done.draw(figure)
     announce(result, "Fit", rows, json, candidates=done.candidates, warnings=done.warnings)
 
 

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any
 from brenier._checks import check_points
 from brenier._progress import Progress, ProgressCallback
 from brenier.cli._transport import measure, measure_rows, transport_colours, transport_points
-from brenier.io import check_folder, read_points, save
+from brenier.io import atomic_write, check_folder, read_points, save
 
 if TYPE_CHECKING:
     from brenier.estimators import MongeMap
     from brenier.estimators.candidates import CandidateTable
+    from brenier.flows import AbstractMethod
 
 
 @dataclass(frozen=True)
@@ -61,6 +62,18 @@ class Fit:
         """What a map file says of the choice."""
         return described(self.candidates, timed=False)
 
+    def draw(self, path: str) -> None:
+        """A bar for each candidate, written as PNG."""
+        from brenier.report import Bar, bars_figure, png_bytes
+
+        table = self.candidates
+        bars = [Bar(row.name, row.summary, table.above(row), row.stderr) for row in table]
+        best = table.rows.index(table.chosen)
+        title = f"Kind of map: {table.sentence}"
+        figure = bars_figure(title, "J on held-out points, above the chosen one", bars, best=best)
+        with atomic_write(path) as handle:
+            handle.write(png_bytes(figure))
+
 
 def described(candidates: "CandidateTable", *, timed: bool = True) -> dict[str, Any]:
     """The kind of map and what it was chosen from; without seconds, equal fits give equal bytes."""
@@ -79,6 +92,7 @@ def fitted(
     *,
     files: tuple[str, str],
     components: int | None = None,
+    method: "AbstractMethod | None" = None,
 ) -> Fit:
     """A fit between points or cells; how it ended stands in the estimator's ``solution_``.
 
@@ -95,6 +109,7 @@ def fitted(
         random_state=settings.seed,
         callback=lambda now: progress(now._replace(stage="fitting")),
         components=components,
+        method=method,
     )
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", UserWarning)

@@ -14,7 +14,7 @@ from sklearn.utils.validation import check_is_fitted
 from brenier._checks import check_instance
 from brenier._progress import ProgressCallback
 from brenier._solution import Result, Solution
-from brenier.estimators._learned_map import learned_map
+from brenier.estimators._learned_map import LearnedMap, learned_map
 from brenier.estimators._progress_bar import watched
 from brenier.estimators.candidates import CandidateTable, Effort, Request, checked_names, fit_pair
 from brenier.estimators.data import (
@@ -29,7 +29,7 @@ from brenier.estimators.data import (
     read_pair,
 )
 from brenier.io import Cells
-from brenier.maps import AbstractMap, GradientMap, SubspaceMap
+from brenier.maps import AbstractMap, ConjugateMap, SubspaceMap
 from brenier.measures import AbstractMeasure
 
 if TYPE_CHECKING:
@@ -78,9 +78,9 @@ class MongeMap(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
 
     Args:
         effort: "quick" never trains a network; "auto" does where there are many points; "best"
-            always, once a fold (minutes); or a number of seconds, after which nothing new is begun.
-            The work of the first three is counted, so that equal seeds give equal maps; with
-            seconds another day may choose otherwise.
+            always, once a fold, and looks at maps of the way back too (minutes); or a number of
+            seconds, after which nothing new is begun. The work of the first three is counted, so
+            that equal seeds give equal maps; with seconds another day may choose otherwise.
         candidates: the kinds to choose from, as ["gaussian", "entropic"]; None for all.
         outliers: of rows that lie grossly outside of all others, as codes of missing values do:
             "warn" names them, "drop" leaves them out, "keep" is silent.
@@ -98,7 +98,8 @@ class MongeMap(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         obsm: of AnnData, the embedding to take instead of expression.
 
     Attributes:
-        map_: the ``GradientMap`` of one convex potential; in components, a ``SubspaceMap``.
+        map_: the ``GradientMap`` of one convex potential, or the ``ConjugateMap`` of one of the way
+            back; in components, a ``SubspaceMap`` of that.
         candidates_: the ``CandidateTable``: each kind with its best settings, held-out J with a
             standard error, seconds, and which was chosen; ``print`` it.
         solution_: the ``Solution``: ``map_``, how the fit ended, and what it measured in standard
@@ -119,8 +120,8 @@ class MongeMap(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
     Makkuva et al. (2020), eq. 6; DLV26, eq. 1.1.
     """
 
-    map_: GradientMap | SubspaceMap
-    solution_: Solution[GradientMap | SubspaceMap]
+    map_: LearnedMap
+    solution_: Solution[LearnedMap]
     candidates_: CandidateTable
 
     def __init__(
@@ -151,6 +152,13 @@ class MongeMap(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         self.components = components
         self.layer = layer
         self.obsm = obsm
+
+    def __repr__(self, N_CHAR_MAX: int = 700) -> str:
+        """The parameters, as scikit-learn shows them; after a fit, the kind of map as a comment."""
+        parameters = BaseEstimator.__repr__(self, N_CHAR_MAX)
+        if "candidates_" not in vars(self):
+            return parameters
+        return f"{parameters}  # {self.candidates_.sentence}"
 
     def fit(self, X: Any, Y: Any) -> "MongeMap":
         """Learn the map from X (n, d) to Y: an array (m, d), a data frame, AnnData or a measure.
@@ -197,7 +205,9 @@ class MongeMap(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         from brenier.flows import HeldOutDual
 
         (map, x), (_, y) = self._seen("X", X), self._seen("Y", Y)
-        dual = eqx.filter_jit(HeldOutDual(x, y))(map)
+        # J is the same both ways; of a map that is a conjugate's the potential is of the way back.
+        way, map = ((y, x), map.inverse()) if isinstance(map, ConjugateMap) else ((x, y), map)
+        dual = eqx.filter_jit(HeldOutDual(*way))(map)
         halves = 0.5 * (np.sum(x**2, axis=1).mean() + np.sum(y**2, axis=1).mean())
         return float(halves - dual)
 

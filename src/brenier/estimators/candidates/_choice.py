@@ -28,6 +28,7 @@ class Choice:
 
     Args:
         potential: convex, in standard coordinates.
+        reverse: whether it is of the way back, from the target to the source.
         table: the candidates.
         result: whether it was interrupted.
         stats: what the choice measured.
@@ -37,6 +38,7 @@ class Choice:
     table: CandidateTable
     result: Result
     stats: dict[str, Any]
+    reverse: bool = False
 
 
 @dataclass(eq=False)
@@ -114,7 +116,7 @@ class Chooser:
                 if effort.spent:
                     break
             if kept.best is None:
-                kept.error = "no finite value on held-out points"
+                kept.error = kind.nothing
         except (np.linalg.LinAlgError, FloatingPointError, ValueError) as error:
             kept.error = str(error)
         finally:
@@ -122,7 +124,7 @@ class Chooser:
 
     def _combined(self) -> tuple[Trial, np.ndarray, float] | None:
         """A combination of the best of each kind: its trial, weights and seconds."""
-        trials = [kept.best for kept in self._kept if kept.best is not None]
+        trials = [best for _, best in self._found if not best.reverse]
         if len(trials) < 2:
             return None
         began = time.perf_counter()
@@ -137,16 +139,16 @@ class Chooser:
             for k in range(len(self.folds))
         ]
         parts = {t.kind: float(w) for t, w in zip(trials, weights, strict=True) if w > 0}
-        best = min(trials, key=lambda trial: trial.dual)
-        trial = judged("combination", parts, mixtures, self.folds, best)
-        if not trial.dual < best.dual:
+        nearest = min(trials, key=lambda trial: trial.dual)
+        trial = judged("combination", parts, mixtures, self.folds, nearest)
+        if not trial.dual < min(best.dual for _, best in self._found):
             return None
         return trial, weights, time.perf_counter() - began
 
     def _chosen(
         self, combination: tuple[Trial, np.ndarray, float] | None, result: Result
     ) -> Choice:
-        found = [(kept, kept.best) for kept in self._kept if kept.best is not None]
+        found = self._found
         if not found:
             errors = "; ".join(f"{kept.kind.name}: {kept.error}" for kept in self._kept)
             if result is Result.interrupted:
@@ -162,11 +164,13 @@ class Chooser:
             parts, weights = [pair for pair in found if pair[1] is winner], np.ones(1)
         else:
             winner, weights, _ = combination
-            parts = [pair for pair, w in zip(found, weights, strict=True) if w > 0]
+            forward = [pair for pair in found if not pair[1].reverse]
+            parts = [pair for pair, w in zip(forward, weights, strict=True) if w > 0]
             weights = weights[weights > 0]
         fits = [kept.kind.refitted(best, self.folds, self.u, self.v) for kept, best in parts]
         potential = compiled(HostMixture(tuple(fits), weights))
-        return Choice(potential, self._table(winner, combination), result, self._stats(winner))
+        table = self._table(winner, combination)
+        return Choice(potential, table, result, self._stats(winner), winner.reverse)
 
     def _table(
         self, winner: Trial, combination: tuple[Trial, np.ndarray, float] | None
@@ -197,6 +201,11 @@ class Chooser:
             stats["gain"] = affine.dual - winner.dual
             stats["gain_stderr"] = affine.stderr_beside(winner)
         return stats
+
+    @property
+    def _found(self) -> list[tuple[_Kept, Trial]]:
+        """The kinds that gave something, and their best."""
+        return [(kept, kept.best) for kept in self._kept if kept.best is not None]
 
     def _affine(self) -> Trial | None:
         """The trial of the Gaussian map, where it was tried."""

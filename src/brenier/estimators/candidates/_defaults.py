@@ -11,6 +11,7 @@ from brenier.estimators.candidates._kinds import (
     EntropicKind,
     GaussianKind,
     LogSumExpKind,
+    ReversedKind,
     RidgesKind,
     SeparableKind,
 )
@@ -49,11 +50,20 @@ def checked_names(names: Sequence[str] | None) -> tuple[str, ...] | None:
     return tuple(name for name in KINDS if name in names)
 
 
-def host_kinds(coordinates: Coordinates, names: tuple[str, ...] | None) -> list[AbstractKind]:
-    """The kinds that are fitted on the host, simplest first; of these names, where given."""
+def host_kinds(
+    coordinates: Coordinates, names: tuple[str, ...] | None, effort: Effort
+) -> list[AbstractKind]:
+    """The kinds that are fitted on the host, simplest first; of these names, where given.
+
+    With more than the usual effort also in the other direction, where that is another family.
+    """
     columns = np.linalg.inv(np.asarray(coordinates.matrix))
     kinds = [GaussianKind(), SeparableKind(columns), EntropicKind(), LogSumExpKind(), RidgesKind()]
-    return [kind for kind in kinds if names is None or kind.name in names]
+    kinds = [kind for kind in kinds if names is None or kind.name in names]
+    if effort.name in ("quick", "auto"):
+        return kinds
+    back = [kind for kind in kinds if isinstance(kind, EntropicKind | LogSumExpKind | RidgesKind)]
+    return kinds + [ReversedKind(kind, f"{kind.name}, reversed") for kind in back]
 
 
 def wants_network(effort: Effort, names: tuple[str, ...] | None, points: int) -> bool:

@@ -113,7 +113,7 @@ def kinds_to_try(
         also: kinds that are tried before a network.
         standard: the data, where they are many and the one fold is of them.
     """
-    kinds = [*host_kinds(coordinates, request.names), *also]
+    kinds = [*host_kinds(coordinates, request.names, request.effort), *also]
     if wants_network(request.effort, request.names, points):
         from brenier.estimators.candidates._network import NetworkKind
 

@@ -31,9 +31,9 @@ _MEDIAN_OF = 300
 _PAST_BEST = 2
 # Blocks of quantiles of a monotone map.
 _BLOCKS = (6, 25, 150)
-_SIZES, _STEPS, _MORE_STEPS = (4, 8, 16), 25, 12
-# From so many points on the least number of pieces is not worth its time.
-_ENOUGH = 1000
+_SIZES, _STEPS, _MORE_STEPS = (4, 8, 16, 32, 64), 25, 12
+# From so many points on the least number of pieces is not worth its time; each wants so many.
+_ENOUGH, _POINTS_A_PIECE, _LEAST_POINTS = 1000, 30, 480
 # A full quadratic part is learned where it has no more parameters than this.
 _QUADRATIC = 150
 # Points that pieces are fitted to, at most.
@@ -44,6 +44,7 @@ class AbstractKind(abc.ABC):
     """A family of convex potentials, and how its settings are searched."""
 
     name: str
+    nothing: str = "no finite value on held-out points"
 
     @abc.abstractmethod
     def trials(self, folds: Sequence[Fold], random: np.random.Generator) -> Iterator[Trial]:
@@ -54,6 +55,28 @@ class AbstractKind(abc.ABC):
         self, trial: Trial, folds: Sequence[Fold], u: np.ndarray, v: np.ndarray
     ) -> HostPotential:
         """The potential with the settings of a trial on all points (n, d), (m, d)."""
+
+
+@dataclass(frozen=True, eq=False)
+class ReversedKind(AbstractKind):
+    """A kind of map from the target to the source, whose inverse is the map.
+
+    Args:
+        kind: the kind.
+        name: of it and the direction.
+    """
+
+    kind: AbstractKind
+    name: str
+
+    def trials(self, folds: Sequence[Fold], random: np.random.Generator) -> Iterator[Trial]:
+        for trial in self.kind.trials([fold.reversed() for fold in folds], random):
+            yield trial.reversed(self.name)
+
+    def refitted(
+        self, trial: Trial, folds: Sequence[Fold], u: np.ndarray, v: np.ndarray
+    ) -> HostPotential:
+        return self.kind.refitted(trial, [fold.reversed() for fold in folds], v, u)
 
 
 class GaussianKind(AbstractKind):
@@ -94,11 +117,9 @@ class SeparableKind(AbstractKind):
         fewest = min(len(points) for fold in folds for points in (fold.u, fold.v))
         names = ("columns", "standard") if len(self.columns) > 1 else ("columns",)
         for axes in names:
-            near = None
             for blocks in sorted({min(blocks, fewest) for blocks in _BLOCKS}):
                 fits = [self._fit(fold.u, fold.v, axes, blocks) for fold in folds]
-                near = judged(self.name, {"axes": axes, "blocks": blocks}, fits, folds, near)
-                yield near
+                yield judged(self.name, {"axes": axes, "blocks": blocks}, fits, folds)
 
     def refitted(
         self, trial: Trial, folds: Sequence[Fold], u: np.ndarray, v: np.ndarray
@@ -191,17 +212,20 @@ class AbstractPieces(AbstractKind):
 
     def trials(self, folds: Sequence[Fold], random: np.random.Generator) -> Iterator[Trial]:
         best, fewest = np.inf, min(len(fold.v) for fold in folds)
+        fits: list[SoftPieces] = []
         for size in _SIZES if fewest < _ENOUGH else _SIZES[1:]:
-            if size > fewest:
+            if size > _SIZES[0] and size * _POINTS_A_PIECE > max(fewest, _LEAST_POINTS):
                 return
+            starts = (
+                [fit.split(random) for fit in fits]
+                if fits
+                else [
+                    self.start(fold.u[:_FITTED], fold.v[:_FITTED], size, random) for fold in folds
+                ]
+            )
             fits = [
-                fit_soft_pieces(
-                    self.start(fold.u[:_FITTED], fold.v[:_FITTED], size, random),
-                    fold.u[:_FITTED],
-                    fold.v[:_FITTED],
-                    steps=_STEPS,
-                )
-                for fold in folds
+                fit_soft_pieces(start, fold.u[:_FITTED], fold.v[:_FITTED], steps=_STEPS)
+                for start, fold in zip(starts, folds, strict=True)
             ]
             trial = judged(self.name, {"pieces": size}, fits, folds)
             yield trial

@@ -31,6 +31,8 @@ _SHARPNESS, _LEAST_SHARPNESS, _MOST_SHARPNESS = 20.0, 2.0, 10.0
 _PIECES_A_DIMENSION, _FEWEST_PIECES, _MOST_PIECES = 16, 32, 128
 
 
+# Seconds that are worth beginning with, most of which go into compilation.
+_LEAST_SECONDS = 60.0
 # Points of a fold that tell where to stop.
 _STOPPING = 8
 
@@ -144,6 +146,8 @@ class NetworkKind(AbstractKind):
     name = "network"
 
     def trials(self, folds: Sequence[Fold], random: np.random.Generator) -> Iterator[Trial]:
+        if self.effort.left < _LEAST_SECONDS:
+            return
         fits = []
         for k, (fold, key) in enumerate(
             zip(folds, jax.random.split(self.key, len(folds)), strict=True)

@@ -1,7 +1,7 @@
 """Folds of the data, and what became of a candidate on them."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -33,6 +33,11 @@ class Fold:
     @property
     def held(self) -> tuple[np.ndarray, np.ndarray]:
         return self.u_held, self.v_held
+
+    def reversed(self) -> "Fold":
+        """The same for the way back, from the target to the source."""
+        coordinates = self.coordinates.reversed()
+        return Fold(self.v, self.u, self.v_held, self.u_held, coordinates)
 
 
 def cut_folds(
@@ -85,6 +90,7 @@ class Trial:
         heights: φ at the held-out source points of every fold.
         conjugates: φ* at the held-out target points of every fold.
         points: the conjugate points of every fold, where a similar trial may start from.
+        reverse: whether the potentials are of the way back, and the map the inverse of theirs.
     """
 
     kind: str
@@ -93,6 +99,13 @@ class Trial:
     heights: Sequence[np.ndarray]
     conjugates: Sequence[np.ndarray]
     points: Sequence[np.ndarray] = field(repr=False)
+    reverse: bool = False
+
+    def reversed(self, kind: str) -> "Trial":
+        """The trial on reversed folds as one on the folds themselves: J is the same both ways."""
+        return replace(
+            self, kind=kind, heights=self.conjugates, conjugates=self.heights, reverse=True
+        )
 
     @property
     def dual(self) -> float:

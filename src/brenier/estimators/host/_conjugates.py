@@ -33,7 +33,7 @@ def host_conjugates(
     below ``tolerance``² (1 + ‖y‖²); that estimate is added, so that the error left is of the next
     order.
     """
-    x = np.array(y if start is None else start, dtype=float)
+    x = np.array(potential.near_conjugates(y) if start is None else start, dtype=float)
     value, gradient, hessian = potential.expand(x)
     height, residual = value - np.sum(x * y, axis=1), gradient - y
     limit = tolerance**2 * (1.0 + np.sum(y * y, axis=1))

@@ -27,6 +27,10 @@ class HostPotential(abc.ABC):
     def expand(self, x: np.ndarray) -> HostExpansion:
         """Value, gradient and Hessian at points (n, d)."""
 
+    def near_conjugates(self, y: np.ndarray) -> np.ndarray:
+        """Points near ∇φ*(y), of which a search for it starts: y itself where φ is about ½‖·‖²."""
+        return y
+
     @abc.abstractmethod
     def value(self, x: np.ndarray) -> np.ndarray:
         """φ at points (n, d)."""

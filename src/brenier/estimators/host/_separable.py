@@ -42,6 +42,19 @@ class HostSeparable(HostPotential):
         weighted = slopes[:, :, None] * self.axes
         return HostExpansion(value, images @ self.axes, np.matmul(self.axes.T, weighted))
 
+    def near_conjugates(self, y: np.ndarray) -> np.ndarray:
+        """∇φ*(y) itself, by the inverse of each monotone map."""
+        w = np.linalg.solve(self.axes.T, y.T)
+        z = np.empty_like(w)
+        for i, (t, q, (low, high)) in enumerate(
+            zip(self.knots, self.images, self.ends, strict=True)
+        ):
+            inside = np.interp(w[i], q, t)
+            z[i] = (
+                inside + np.minimum(w[i] - q[0], 0.0) / low + np.maximum(w[i] - q[-1], 0.0) / high
+            )
+        return np.linalg.solve(self.axes, z).T
+
     def _columns(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """φ (n,), and f_i' and f_i'' of every coordinate (n, d)."""
         z = x @ self.axes.T

@@ -9,6 +9,8 @@ from brenier.estimators.host._potentials import HostExpansion, HostPotential
 # Bounds of what is learned as a logarithm: kinks no sharper than the points can tell.
 _LOG_EPSILON = (np.log(3e-3), np.log(30.0))
 _LOG_MODULUS = (np.log(3e-3), np.log(30.0))
+# How far the halves of a split piece start apart, in parts of its slope.
+_APART = 0.2
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,6 +64,25 @@ class SoftPieces(HostPotential):
             factor=factor,
             linear=linear,
             log_modulus=np.clip(log_modulus, *_LOG_MODULUS),
+        )
+
+    def split(self, random: np.random.Generator) -> "SoftPieces":
+        """About the same potential with twice as many pieces, from which more can be learned."""
+        apart = _APART * random.normal(size=self.slopes.shape)
+        axis = 0 if self.anchored else 1
+        if self.anchored:  # two ridges of half the size
+            slopes, log_epsilon = 0.5 * self.slopes, self.log_epsilon - np.log(2.0)
+            offsets = 0.5 * self.offsets
+            log_epsilon = np.concatenate([log_epsilon, log_epsilon])
+        else:  # each piece twice, of half the weight
+            slopes, log_epsilon = self.slopes, self.log_epsilon
+            offsets = self.offsets - np.exp(log_epsilon)[:, None] * np.log(2.0)
+        size = np.linalg.norm(slopes, axis=2, keepdims=True)
+        return replace(
+            self,
+            slopes=np.concatenate([slopes + size * apart, slopes - size * apart], axis=axis),
+            offsets=np.concatenate([offsets, offsets], axis=axis),
+            log_epsilon=log_epsilon,
         )
 
     def value(self, x: np.ndarray) -> np.ndarray:
