@@ -14,8 +14,10 @@ from brenier.potentials import (
     EntropicGridPotential,
     LogSumExp,
     MaxAffine,
+    Mixture,
     Preconditioned,
     Quadratic,
+    Separable,
     SoftMaximum,
 )
 from brenier.problems import RadialPotential, SeparablePotential
@@ -46,6 +48,14 @@ FIXED = {
 _SIDES = (jnp.linspace(-2.0, 2.0, 5), jnp.linspace(-1.0, 2.0, 4))
 _MASSES = jnp.sin(jnp.arange(20.0).reshape(5, 4))
 FIXED["entropic-grid"] = EntropicGridPotential(_MASSES, _SIDES, jnp.array(0.4))
+_COLUMNS = Separable(
+    jnp.array([[1.0, 0.5], [-0.3, 2.0]]),
+    jnp.array([[-1.0, 0.0, 2.0], [-1e-4, 0.0, 1e-4]]),
+    jnp.array([[-2.0, 0.1, 0.2], [-1.0, 0.3, 1.0]]),
+    jnp.array([[0.5, 2.5], [1.0, 0.7]]),
+)
+FIXED["columns"] = _COLUMNS
+FIXED["mixture"] = Mixture([BASE, _COLUMNS, FIXED["radial"]], [0.5, 0.3, 0.7])
 FIXED["entropic-torus"] = EntropicGridPotential(_MASSES, _SIDES, jnp.array(0.4), (5.0, 4.0))
 
 

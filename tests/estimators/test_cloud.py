@@ -10,6 +10,12 @@ RANDOM = np.random.default_rng(0)
 POINTS = (RANDOM.normal(size=(5000, 3)) @ RANDOM.normal(size=(3, 3)) + 4.0).astype(np.float32)
 
 
+def _read(name, value, dimension, *, random_state=0, outliers="warn"):
+    return _cloud.read_cloud(
+        name, value, dimension, random_state=random_state, outliers=outliers, columns=None
+    )
+
+
 @pytest.fixture
 def small_blocks(monkeypatch):
     monkeypatch.setattr(_cloud, "MOST_POINTS", 1000)
@@ -19,7 +25,7 @@ def small_blocks(monkeypatch):
 def test_moments_and_a_sample_of_a_memory_map(small_blocks, tmp_path):
     np.save(tmp_path / "x.npy", POINTS)
     file = np.load(tmp_path / "x.npy", mmap_mode="r")
-    sample = _cloud.read_cloud("X", file, 3, random_state=0)
+    sample = _read("X", file, 3)
     wide = POINTS.astype(np.float64)
     np.testing.assert_allclose(sample.mean, wide.mean(axis=0), rtol=1e-12)
     np.testing.assert_allclose(sample.covariance, np.cov(wide.T, ddof=0), rtol=1e-10)
@@ -30,12 +36,12 @@ def test_moments_and_a_sample_of_a_memory_map(small_blocks, tmp_path):
     # Four standard errors of the mean of a fifth of the points.
     error = 4.0 * wide.std(axis=0) / np.sqrt(1000)
     assert (np.abs(sample.points.mean(axis=0) - wide.mean(axis=0)) < error).all()
-    again = _cloud.read_cloud("X", POINTS, 3, random_state=0)
+    again = _read("X", POINTS, 3)
     np.testing.assert_array_equal(again.points, sample.points)
 
 
 def test_few_points_are_all_taken():
-    sample = _cloud.read_cloud("X", POINTS[:50], 3, random_state=0)
+    sample = _read("X", POINTS[:50], 3)
     np.testing.assert_array_equal(sample.points, POINTS[:50])
     np.testing.assert_array_equal(sample.covariance, shrunk_covariance(POINTS[:50].astype(float)))
 
@@ -51,6 +57,6 @@ def test_faults_are_named(spoil, message, small_blocks):
     bad = POINTS.copy()
     spoil(bad)
     with pytest.raises(ValueError, match=message):
-        _cloud.read_cloud("X", bad, 3, random_state=0)
+        _read("X", bad, 3)
     with pytest.raises(ValueError, match="got dimension 3; wants dimension 4"):
-        _cloud.read_cloud("X", POINTS, 4, random_state=0)
+        _read("X", POINTS, 4)

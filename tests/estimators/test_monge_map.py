@@ -48,13 +48,13 @@ def test_start_is_the_gaussian_map():
 
 
 def test_fewer_points_than_can_be_held_out_give_the_gaussian_map_at_once():
-    x, y = _X[:40], _Y[:63]
+    x, y = _X[:11], _Y[:63]
     found = MongeMap(random_state=0).fit(x, y)
     coordinates = Preconditioned.gaussian(
         x.mean(axis=0), shrunk_covariance(x), y.mean(axis=0), shrunk_covariance(y)
     )
     np.testing.assert_allclose(found.transform(_X), coordinates.gradient(_X), rtol=1e-12)
-    assert found.solution_.stats["steps"] == 0
+    assert [row.name for row in found.candidates_] == ["gaussian"]
 
 
 def test_fitted_attributes_and_inverse(fitted):
@@ -171,8 +171,7 @@ def test_learns_a_known_map_with_its_defaults():
     error = float(l2_uvp(jnp.asarray(estimator.transform(np.asarray(test))), truth))
     # The best affine map leaves 9 %; 0.33 % to 0.37 % was measured over 4 seeds.
     assert error < 0.6
-    held = estimator.solution_.stats
-    assert held["best_metric"] < held["history"][0]
+    assert estimator.solution_.stats["gain"] > 5.0 * estimator.solution_.stats["gain_stderr"]
 
 
 @pytest.mark.slow

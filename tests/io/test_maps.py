@@ -47,8 +47,10 @@ from brenier.potentials import (
     EntropicGridPotential,
     LogSumExp,
     MaxAffine,
+    Mixture,
     Preconditioned,
     Quadratic,
+    Separable,
     SoftMaximum,
 )
 from brenier.velocities import (
@@ -106,6 +108,8 @@ def _examples():
         LogSumExp.identity(KEY, 2, 4),
         MaxAffine(jnp.ones((3, 2)), jnp.zeros(3), jnp.array(-jnp.inf)),
         Preconditioned(quadratic, jnp.eye(2), jnp.ones(2), jnp.zeros(2), jnp.array(3.0)),
+        Mixture([quadratic, LogSumExp.identity(KEY, 2, 4)], np.array([0.3, 0.7])),
+        Separable(jnp.eye(2), jnp.arange(6.0).reshape(2, 3), jnp.ones((2, 3)), jnp.ones((2, 2))),
         EntropicGridPotential(jnp.zeros((2, 2)), (jnp.arange(2.0),) * 2, jnp.array(0.5)),
         Empirical(points),
         Empirical(points, np.arange(1.0, 6.0)),

@@ -47,7 +47,7 @@ class Separable(AbstractPotential):
         return jnp.sum(starts[own, left] + self.images[own, left] * step + 0.5 * slope * step**2)
 
     @property
-    def slopes(self) -> Float[Array, "d k+1"]:
+    def slopes(self) -> Float[Array, "d pieces"]:
         """f_i'' on each of the pieces that the knots cut the line into."""
         inner = jnp.diff(self.images, axis=1) / jnp.diff(self.knots, axis=1)
         return jnp.concatenate([self.ends[:, :1], inner, self.ends[:, 1:]], axis=1)

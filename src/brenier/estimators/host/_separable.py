@@ -12,6 +12,8 @@ _LEAST_SLOPE = 0.01
 _END_SLOPES = (0.5, 2.5)
 # Knots nearer than this part of the spread are one atom, which the map tears over that width.
 _ATOM = 1e-3
+# A spread of this part of the numbers themselves is none.
+_ROUNDING = 1e-12
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,7 +105,7 @@ def _knots(x: np.ndarray, y: np.ndarray, blocks: int) -> tuple[np.ndarray, np.nd
     edges = _edges(min(len(x), len(y)), blocks)
     masses = np.diff(edges)
     t, q = (_block_means(points, edges) for points in (x, y))
-    tear = _ATOM * x.std()
+    tear = _ATOM * _spread(x, y)
     knots: list[float] = []
     images: list[float] = []
     first = 0
@@ -127,6 +129,14 @@ def _knots(x: np.ndarray, y: np.ndarray, blocks: int) -> tuple[np.ndarray, np.nd
         t, q = t + np.array([-tear, tear]), q + np.array([-tear, tear])
     q = (1.0 - _LEAST_SLOPE) * q + _LEAST_SLOPE * (t - t.mean() + q.mean())
     return t, q
+
+
+def _spread(x: np.ndarray, y: np.ndarray) -> float:
+    """That of x; where all x are one, as happens within a fold, that of y."""
+    for points in (x, y):
+        if points.std() > _ROUNDING * np.abs(points).max():
+            return float(points.std())
+    return 1.0
 
 
 def _edges(n: int, blocks: int) -> np.ndarray:

@@ -13,7 +13,7 @@ _DRIFT = 30.0
 
 
 def sinkhorn_ladder(
-    x: np.ndarray, y: np.ndarray, weights: np.ndarray, epsilons: Sequence[float]
+    x: np.ndarray, y: np.ndarray, weights: np.ndarray, epsilons: Sequence[float] | np.ndarray
 ) -> Iterator[np.ndarray]:
     """g (m,) of the entropic plan from points (n, d) to (m, d), for falling ε, each from the last.
 

@@ -4,7 +4,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from brenier.estimators.candidates._selection import Look, best_stop
+from brenier.estimators.candidates._best_stop import Look, best_stop
 from brenier.potentials import Quadratic
 
 
