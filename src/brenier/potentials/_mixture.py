@@ -27,7 +27,9 @@ class Mixture(AbstractPotential):
     potentials: tuple[AbstractPotential, ...]
     weights: Float[Array, " k"]
 
-    def __init__(self, potentials: Sequence[AbstractPotential], weights: ArrayLike | Sequence[float]):
+    def __init__(
+        self, potentials: Sequence[AbstractPotential], weights: ArrayLike | Sequence[float]
+    ):
         self.potentials = tuple(potentials)
         self.weights = jnp.asarray(weights)
         if not self.potentials or self.weights.shape != (len(self.potentials),):

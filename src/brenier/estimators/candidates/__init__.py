@@ -4,7 +4,7 @@ from brenier.estimators.candidates._choice import Choice, Chooser
 from brenier.estimators.candidates._defaults import KINDS, checked_names, fold_counts
 from brenier.estimators.candidates._effort import EFFORTS, Effort
 from brenier.estimators.candidates._fit import Request, fit_pair, kinds_to_try
-from brenier.estimators.candidates._kinds import AbstractKind, AbstractPieces
+from brenier.estimators.candidates._kinds import AbstractKind, AbstractPieces, ReversedKind
 from brenier.estimators.candidates._table import NUMBERS, CandidateRow, CandidateTable
 from brenier.estimators.candidates._trial import Fold, Trial, judged
 
@@ -21,6 +21,7 @@ __all__ = [
     "Effort",
     "Fold",
     "Request",
+    "ReversedKind",
     "Trial",
     "checked_names",
     "fit_pair",

@@ -11,6 +11,7 @@ from brenier.estimators.candidates import (
     Chooser,
     Fold,
     Request,
+    ReversedKind,
     fold_counts,
     kinds_to_try,
 )
@@ -55,14 +56,16 @@ def compare(
     n = len(z)
     keys = list(jax.random.split(jax.random.key(seed), 5))
     learnt = _latent(law, max(n, _LEAST_LEARNT), keys[0])
-    own = _coordinates(law, z)
+    coordinates = _coordinates(law, z)
+    own = coordinates.on_host()
     folds = _latent_folds(law, z, learnt, own, random, key=keys[1])
     one_shot = OneShotKind(law, _latent(law, _PARTICLES, keys[2]), own, rule * n**0.5)
     kinds = kinds_to_try(own, request, n, keys=keys[3:], callback=callback, also=[one_shot])
-    if z.shape[1] > _PIECES_UP_TO:
-        kinds = [kind for kind in kinds if not isinstance(kind, AbstractPieces)]
+    # A map of the way back is no single evaluation.
+    left_out = (ReversedKind,) if z.shape[1] <= _PIECES_UP_TO else (ReversedKind, AbstractPieces)
+    kinds = [kind for kind in kinds if not isinstance(kind, left_out)]
     chooser = Chooser(folds, own.encode_source(learnt), own.encode_target(z), random, callback)
-    return chooser.choose(kinds, request.effort), own
+    return chooser.choose(kinds, request.effort), coordinates
 
 
 def _latent_folds(
@@ -84,7 +87,8 @@ def _latent_folds(
     for k in range(count):
         rows = np.s_[k * size : (k + 1) * size]
         rest, held = z[np.delete(order, rows)], z[order[rows]]
-        own = _coordinates(law, rest) if (rest.std(axis=0) > 0).all() else coordinates
+        varies = (rest.std(axis=0) > 0).all()
+        own = _coordinates(law, rest).on_host() if varies else coordinates
         folds.append(
             Fold(
                 own.encode_source(learnt),
@@ -100,7 +104,7 @@ def _latent_folds(
 def _coordinates(law: Gaussian, z: np.ndarray) -> Coordinates:
     """Those in which the Gaussian map from the law to data (n, d) is the identity."""
     moments = law.mean, law.covariance, z.mean(axis=0), shrunk_covariance(z)
-    return Coordinates.gaussian(*moments).on_host()
+    return Coordinates.gaussian(*moments)
 
 
 def _latent(law: Gaussian, count: int, key: Key) -> np.ndarray:
