@@ -1,5 +1,6 @@
 """From data to a generator: Sinkhorn's flow as asked for, or the best of several kinds of maps."""
 
+import functools
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -56,16 +57,20 @@ def fit_generator(
     assert isinstance(law, Gaussian)
     request = Request(None, settings.effort, None, settings.widths, None)
     rule = default_flow_epsilon(z)
-    choice, own = compare(z, law, request, rule=rule, seed=seed, callback=tell)
+
+    @functools.cache  # the map that was chosen may be it alone
+    def flow(ratio: float) -> Solution[AbstractMap]:
+        return run_flow(z, law, settings, epsilon=ratio * rule, time=None, callback=tell)
+
+    choice, own = compare(z, law, request, rule=rule, flow=flow, seed=seed, callback=tell)
     chosen = choice.table.chosen
-    if chosen.name == "one-shot" and choice.result is Result.successful:
-        # Of all data, to the tolerance that a flow asked for has.
-        flow = Choice("isotropic", None, chosen.settings["ratio"], None)
-        fit = _flowed(z, flow, settings, tell)
-        solution = replace(fit.solution, stats={**fit.solution.stats, **choice.stats})
-        return replace(fit, solution=solution, candidates=choice.table)
+    if chosen.name == "one-shot":
+        done, epsilon = flow(chosen.settings["ratio"]), chosen.settings["ratio"] * rule
+        result = choice.result if choice.result is Result.interrupted else done.result
+        solution = replace(done, result=result, stats={**done.stats, **choice.stats})
+        return GeneratorFit(solution, law, "isotropic", epsilon, None, candidates=choice.table)
     potential = cast_floats(Preconditioned.in_coordinates(choice.potential, own), z.dtype)
-    solution = Solution(GradientMap(potential), choice.result, choice.stats)
+    solution = Solution[AbstractMap](GradientMap(potential), choice.result, choice.stats)
     return GeneratorFit(solution, law, "isotropic", None, None, candidates=choice.table)
 
 

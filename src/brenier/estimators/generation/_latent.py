@@ -1,9 +1,12 @@
 """The map of a generator, chosen among kinds of convex potentials from latent points to data."""
 
+from collections.abc import Callable
+
 import jax
 import numpy as np
 
 from brenier._progress import ProgressCallback
+from brenier._solution import Solution
 from brenier._types import Key
 from brenier.estimators.candidates import (
     AbstractPieces,
@@ -17,6 +20,7 @@ from brenier.estimators.candidates import (
 )
 from brenier.estimators.data import shrunk_covariance
 from brenier.estimators.generation._one_shot import OneShotKind
+from brenier.maps import AbstractMap
 from brenier.measures import Gaussian, quasi_sample
 from brenier.numerics import Coordinates
 
@@ -36,6 +40,7 @@ def compare(
     request: Request,
     *,
     rule: float,
+    flow: Callable[[float], Solution[AbstractMap]],
     seed: int,
     callback: ProgressCallback,
 ) -> tuple[Choice, Coordinates]:
@@ -49,6 +54,7 @@ def compare(
             data are held out from one another.
         request: what is asked for.
         rule: ε of Sinkhorn's flow, for so many data.
+        flow: Sinkhorn's, at a multiple of that ε.
         seed: of all randomness.
         callback: of progress.
     """
@@ -59,7 +65,7 @@ def compare(
     coordinates = _coordinates(law, z)
     own = coordinates.on_host()
     folds = _latent_folds(law, z, learnt, own, random, key=keys[1])
-    one_shot = OneShotKind(law, _latent(law, _PARTICLES, keys[2]), own, rule * n**0.5)
+    one_shot = OneShotKind(law, _latent(law, _PARTICLES, keys[2]), own, rule * n**0.5, flow)
     kinds = kinds_to_try(own, request, n, keys=keys[3:], callback=callback, also=[one_shot])
     # A map of the way back is no single evaluation.
     left_out = (ReversedKind,) if z.shape[1] <= _PIECES_UP_TO else (ReversedKind, AbstractPieces)

@@ -1,11 +1,13 @@
 """Sinkhorn's flow from a Gaussian among the kinds of maps that are chosen from."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
+import jax.numpy as jnp
 import numpy as np
 
-from brenier.estimators.candidates import AbstractKind, Fold, Trial, judged
+from brenier._solution import Solution
+from brenier.estimators.candidates import AbstractKind, CompiledPotential, Fold, Trial, judged
 from brenier.estimators.generation._choice import RATIOS
 from brenier.estimators.host import (
     HostLogSumExp,
@@ -14,8 +16,10 @@ from brenier.estimators.host import (
     HostQuadratic,
     sinkhorn_ladder,
 )
+from brenier.maps import AbstractMap, GradientMap
 from brenier.measures import Gaussian
 from brenier.numerics import Coordinates, half_shift_covariance
+from brenier.potentials import Preconditioned
 
 # Multiples of the rule's ε past the best one that are looked at.
 _PAST_BEST = 2
@@ -27,24 +31,27 @@ _ATOMS = 2000
 class OneShotKind(AbstractKind):
     """φ(x) = ε log Σ_j exp((⟨x, y_j⟩ + g_j − ½‖y_j‖²)/ε) + (ε/4)⟨x − a, C_ε⁻¹(x − a)⟩.
 
-    What ``flows.sample_sinkhorn_flow`` ends at, the bias of ε taken back, on the host and in
-    standard coordinates. ε is a multiple of the rule's for so many points.
+    What ``flows.sample_sinkhorn_flow`` ends at, the bias of ε taken back. Trials are on the host,
+    with fewer iterations, in standard coordinates; what is kept is the flow itself. ε is a multiple
+    of the rule's for so many points.
 
     Args:
         law: of the latent points.
         particles: of it (k, d), for Sinkhorn.
         coordinates: of all points.
         epsilon: the rule's, where n = 1; it falls as n^{-1/2}.
+        flow: the flow onto all data, in the coordinates of the law, at a multiple of the rule's ε.
     """
 
     law: Gaussian
     particles: np.ndarray
     coordinates: Coordinates
     epsilon: float
+    flow: Callable[[float], Solution[AbstractMap]]
     name = "one-shot"
 
     def trials(self, folds: Sequence[Fold], random: np.random.Generator) -> Iterator[Trial]:
-        ladders = [self._ladder(fold.v, fold.coordinates, RATIOS) for fold in folds]
+        ladders = [self.ladder(fold.v, fold.coordinates, RATIOS) for fold in folds]
         best, near = None, None
         for rung, ratio in enumerate(RATIOS):
             fits = [next(ladder) for ladder in ladders]
@@ -58,11 +65,19 @@ class OneShotKind(AbstractKind):
     def refitted(
         self, trial: Trial, folds: Sequence[Fold], u: np.ndarray, v: np.ndarray
     ) -> HostPotential:
-        ratios = RATIOS[: RATIOS.index(trial.settings["ratio"]) + 1]
-        *_, last = self._ladder(v, self.coordinates, ratios)
-        return last
+        map = self.flow(trial.settings["ratio"]).map
+        assert isinstance(map, GradientMap)
+        own, origin = self.coordinates, np.zeros((1, self.law.dimension))
+        moved = Preconditioned(
+            map.potential,
+            jnp.asarray(np.linalg.inv(own.matrix)),
+            jnp.asarray(own.encode_source(origin)[0]),
+            jnp.asarray(own.encode_target(origin)[0]),
+            jnp.asarray(1.0 / own.scale),
+        )
+        return CompiledPotential(moved, np.dtype(np.float64))
 
-    def _ladder(
+    def ladder(
         self, v: np.ndarray, coordinates: Coordinates, ratios: Sequence[float]
     ) -> Iterator[HostPotential]:
         """The potentials onto points (n, d) in these coordinates, one a ratio."""
