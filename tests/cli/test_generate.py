@@ -35,6 +35,7 @@ def test_generates_in_the_columns_and_saves_the_map(home, capsys):
     np.testing.assert_array_less(np.abs(made.values.mean(0) - POINTS.mean(0)), 5 * spread / 12)
     np.testing.assert_allclose(made.values.std(axis=0), spread, rtol=0.1)
     assert result["map_class"] == "GradientMap"
+    assert result["kind"] in [row["name"] for row in result["candidates"]]
     assert 0 <= result["energy_distance_to_data"] < 0.2
     T = brenier.load("map.brenier")
     assert T(jax.numpy.asarray(POINTS[:3])).shape == (3, 2)
@@ -45,7 +46,11 @@ def test_generates_in_the_columns_and_saves_the_map(home, capsys):
 def test_float32_and_a_table_for_people(home, capsys):
     arguments = ["generate", "data.npy", "-n", "5", "-o", "new.npy", "--epsilon", "0.5"]
     assert main(arguments) == 0
-    assert "energy distance" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert "energy distance" in printed
+    assert "Sinkhorn's flow" in printed
+    assert main(["generate", "data.npy", "-n", "5", "-o", "new.npy", "--effort", "quick"]) == 0
+    assert "Candidates" in capsys.readouterr().out
     assert np.load("new.npy").dtype == np.float32
 
 
@@ -55,6 +60,7 @@ REFUSED = {
     "no number": (["data.csv", "-o", "o.npy"], "Missing option"),
     "source": (["data.csv", "-n", "5", "-o", "o.npy", "--source", "cube"], "source: got 'cube'"),
     "epsilon": (["data.csv", "-n", "5", "-o", "o.npy", "--epsilon", "big"], "--epsilon: got 'big'"),
+    "effort": (["data.csv", "-n", "5", "-o", "o.npy", "--effort", "much"], "--effort: got 'much'"),
     "negative": (["data.csv", "-n", "5", "-o", "o.npy", "--epsilon=-1"], "epsilon: got -1"),
     "picture": (["data.csv", "-n", "5", "-o", "o.png"], "points that are not a pic"),
     "folder": (["data.csv", "-n", "5", "-o", "no/o.npy"], "no/o.npy: got a folder that"),

@@ -1,9 +1,10 @@
-"""Generator: scikit-learn's conventions, hard inputs, and what it generates."""
+"""Generator: scikit-learn's conventions, hard inputs, what it chooses and what it generates."""
 
 import jax
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.spatial import KDTree
 from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning, NotFittedError
 from sklearn.model_selection import cross_val_score
@@ -14,8 +15,13 @@ import brenier
 from brenier import Generator
 from brenier.estimators import _generator as module
 from brenier.estimators import energy_score
+from brenier.estimators.candidates import Trial
+from brenier.estimators.generation import _latent as latent
+from brenier.estimators.generation._one_shot import OneShotKind
+from brenier.flows import default_flow_epsilon, sample_sinkhorn_flow
 from brenier.maps import DebiasedMap, GradientMap
-from brenier.measures import GaussianMixture
+from brenier.measures import Gaussian, GaussianMixture, quasi_sample
+from brenier.numerics import Coordinates
 
 _LAW = GaussianMixture(
     np.full(4, 0.25),
@@ -31,24 +37,101 @@ def fitted():
     return Generator(random_state=0).fit(_X)
 
 
-def test_generates_what_it_saw(fitted):
-    made = fitted.sample(4000, random_state=2)
+@pytest.fixture(scope="module")
+def flowed():
+    """Sinkhorn's flow, as asked for."""
+    return Generator(source="isotropic", epsilon="rule", random_state=0).fit(_X)
+
+
+@pytest.mark.parametrize("which", ["fitted", "flowed"])
+def test_generates_what_it_saw(which, request):
+    made = request.getfixturevalue(which).sample(4000, random_state=2)
     gap = -energy_score(made, _FRESH)
     # A Gaussian fit is at 0.11; what 400 data miss themselves is of size E‖X − X'‖/400 = 7e-3.
     assert gap < 0.02
-    # Not the data again.
-    assert len(np.unique(made.round(9), axis=0)) == 4000
+    # Not the data again: as far from them as fresh points, to half of that.
+    assert _to_data(made) > 0.5 * _to_data(_FRESH)
 
 
-def test_fitted_attributes(fitted):
+def _to_data(points):
+    """The median distance to the nearest point fitted on."""
+    return np.median(KDTree(_X).query(points)[0])
+
+
+def test_chosen_by_default(fitted):
     assert isinstance(fitted.map_, GradientMap)
     assert fitted.n_features_in_ == 2
     assert fitted.source_name_ == "isotropic"
-    assert fitted.epsilon_ > 0
+    names = [row.name for row in fitted.candidates_]
+    assert names[:6] == ["gaussian", "separable", "entropic", "log-sum-exp", "ridges", "one-shot"]
+    assert fitted.candidates_.chosen.name not in ("gaussian", "one-shot")
+    assert fitted.epsilon_ is None
     assert fitted.time_ is None
-    assert not fitted.solution_.result.failed
-    assert fitted.solution_.stats["error"] < 1e-3
+    stats = fitted.solution_.stats
+    assert stats["kind"] == fitted.candidates_.chosen.name
+    # Four modes are not a Gaussian.
+    assert stats["gain"] > 5 * stats["gain_stderr"]
     assert not {"feature_names_in_", "cv_results_", "distillation_"} & set(vars(fitted))
+
+
+def test_what_is_asked_for_is_not_compared(flowed):
+    assert flowed.candidates_ is None
+    assert flowed.epsilon_ > 0
+    assert flowed.solution_.stats["error"] < 1e-3
+    for settings in ({"source": "isotropic"}, {"epsilon": "rule"}, {"components": 3}):
+        same = Generator(**settings, random_state=0).fit(_X)
+        assert same.candidates_ is None
+        np.testing.assert_array_equal(
+            same.sample(3, random_state=1), flowed.sample(3, random_state=1)
+        )
+
+
+def _only_one_shot(*args, also, **settings):
+    return list(also)
+
+
+def test_sinkhorns_flow_chosen_alone(monkeypatch):
+    monkeypatch.setattr(latent, "kinds_to_try", _only_one_shot)
+    chosen = Generator(random_state=0).fit(_X)
+    rule = default_flow_epsilon((_X - _X.mean(axis=0)) / _X.std(axis=0))
+    assert chosen.epsilon_ == pytest.approx(chosen.candidates_.chosen.settings["ratio"] * rule)
+    same = Generator(epsilon=chosen.epsilon_, random_state=0).fit(_X)
+    np.testing.assert_array_equal(chosen.sample(9, random_state=1), same.sample(9, random_state=1))
+    assert {"kind", "dual", "error"} <= set(chosen.solution_.stats)
+
+
+def test_the_flow_on_the_host_is_the_flow():
+    z = np.asarray(_LAW.sample(jax.random.key(2), 100)) * [1.0, 2.0]
+    law = Gaussian(z.mean(axis=0), 2.0 * np.eye(2))
+    moments = law.mean, law.covariance, z.mean(axis=0), np.cov(z.T)
+    own = Coordinates.gaussian(*moments).on_host()
+    particles = np.asarray(quasi_sample(law, 2048, key=jax.random.key(0)))
+    rule = default_flow_epsilon(z)
+    solution = sample_sinkhorn_flow(law, z, epsilon=rule, key=jax.random.key(0))
+    kind = OneShotKind(law, particles, own, 10.0 * rule, lambda ratio: solution)
+    potential = next(kind.ladder(own.encode_target(z), own, [1.0]))
+    trial = Trial("one-shot", {"ratio": 1.0}, [], [], [], [])
+    kept = kind.refitted(trial, [], own.encode_source(particles), own.encode_target(z))
+    x = particles[:200]
+    right = np.asarray(solution.map(x))
+    moved, exact = (
+        own.decode_target(phi.expand(own.encode_source(x)).gradient) for phi in (potential, kept)
+    )
+    np.testing.assert_allclose(exact, right, atol=1e-9)
+    # Both stop where a thousandth or two of the mass is amiss; a mode is 3 deviations away.
+    assert np.median(np.abs(moved - right)) < 0.02
+
+
+def test_interrupted_the_best_so_far_is_kept():
+    def stop(now):
+        if now.stage == "separable":
+            raise KeyboardInterrupt
+
+    estimator = Generator(random_state=0, callback=stop)
+    with pytest.raises(KeyboardInterrupt):
+        estimator.fit(_X)
+    assert [row.name for row in estimator.candidates_] == ["gaussian", "separable"]
+    assert estimator.sample(3).shape == (3, 2)
 
 
 def test_clone_parameters_and_refit(fitted):
@@ -178,6 +261,7 @@ def test_audit_and_scikit_learn(fitted):
         ({"time": "late"}, _X, "time: got 'late'"),
         ({"scaling": "rows"}, _X, "scaling: got 'rows'"),
         ({"folds": 1}, _X, "folds: got 1"),
+        ({"effort": "much"}, _X, "effort: got 'much'"),
         ({"widths": ()}, _X, "widths: got"),
         ({"epsilon": "cv"}, _X[:5], "X: got 5 points; wants at least 6 for 3 folds"),
         ({"source": "mixture", "components": 0}, _X, "components: got 0"),

@@ -202,16 +202,21 @@ def generate(
     data: Annotated[str, typer.Argument(help="Points to make more of: a table.")],
     count: Annotated[int, typer.Option("-n", help="How many points to make.", min=1)],
     out: Annotated[str, typer.Option("--out", "-o", help="The file to write.")],
+    effort: Effort = "auto",
     source: Annotated[
-        str,
+        str | None,
         typer.Option(
-            help="The latent law: isotropic, covariance, mixture, or cv (best on held-out data)."
+            help="The map of Sinkhorn's flow and no other, from this latent law: isotropic, "
+            "covariance, mixture, or cv (best on held-out data)."
         ),
-    ] = "isotropic",
+    ] = None,
     epsilon: Annotated[
-        str,
-        typer.Option(help="The smoothing: a number, rule (from the data) or cv (cross-validated)."),
-    ] = "rule",
+        str | None,
+        typer.Option(
+            help="The map of Sinkhorn's flow and no other, so smooth: a number, rule (from the "
+            "data) or cv (cross-validated)."
+        ),
+    ] = None,
     scaling: Annotated[
         str,
         typer.Option(
@@ -227,18 +232,20 @@ def generate(
     json: Json = False,
 ) -> None:
     """Make new points like those of DATA, each by one evaluation of a transport map."""
+    from brenier.cli._fit import effort_of
     from brenier.cli._generate import run_generate
 
     settings = {
         "source": source,
-        "epsilon": epsilon if epsilon in ("rule", "cv") else _number(epsilon),
+        "epsilon": epsilon if epsilon in (None, "rule", "cv") else _number(epsilon),
+        "effort": effort_of(effort),
         "scaling": scaling,
         "distill": distill,
         "random_state": seed,
     }
     with progress_bar() as progress:
-        result, rows = run_generate(data, count, out, settings, save_map, progress)
-    announce(result, "Generate", rows, json)
+        result, rows, candidates = run_generate(data, count, out, settings, save_map, progress)
+    announce(result, "Generate", rows, json, candidates=candidates)
 
 
 @app.command()

@@ -40,9 +40,7 @@ class Settings:
         >>> Settings.of("2.5", "warn", 0).effort
         2.5
         """
-        from brenier.estimators.candidates import EFFORTS
-
-        return cls(effort if effort in EFFORTS else _seconds(effort), outliers, seed)
+        return cls(effort_of(effort), outliers, seed)
 
 
 @dataclass(frozen=True)
@@ -58,15 +56,11 @@ class Fit:
 
     def result(self) -> dict[str, Any]:
         """What a JSON object says of the choice."""
-        rows = self.candidates.to_list()
-        return {**self._kind(), "candidates": rows, "warnings": self.warnings}
+        return {**described(self.candidates), "warnings": self.warnings}
 
     def about(self) -> dict[str, Any]:
-        """What a map file says of the choice: no seconds, so that equal fits give equal bytes."""
-        rows = self.candidates.to_list()
-        for row in rows:
-            del row["seconds"]
-        return {**self._kind(), "candidates": rows}
+        """What a map file says of the choice."""
+        return described(self.candidates, timed=False)
 
     def draw(self, path: str) -> None:
         """A bar for each candidate, written as PNG."""
@@ -80,8 +74,14 @@ class Fit:
         with atomic_write(path) as handle:
             handle.write(png_bytes(figure))
 
-    def _kind(self) -> dict[str, str]:
-        return {"kind": self.candidates.chosen.name, "sentence": self.candidates.sentence}
+
+def described(candidates: "CandidateTable", *, timed: bool = True) -> dict[str, Any]:
+    """The kind of map and what it was chosen from; without seconds, equal fits give equal bytes."""
+    rows = candidates.to_list()
+    if not timed:
+        for row in rows:
+            del row["seconds"]
+    return {"kind": candidates.chosen.name, "sentence": candidates.sentence, "candidates": rows}
 
 
 def fitted(
@@ -164,7 +164,16 @@ def run_fit(
     return result, rows, fit
 
 
-def _seconds(text: str) -> float:
+def effort_of(text: str) -> str | float:
+    """What was written behind ``--effort``.
+
+    Raises:
+        ValueError: neither a name nor a number of seconds.
+    """
+    from brenier.estimators.candidates import EFFORTS
+
+    if text in EFFORTS:
+        return text
     try:
         seconds = float(text)
     except ValueError:

@@ -2,15 +2,20 @@
 
 import time
 import warnings
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jax.numpy as jnp
 import numpy as np
 
 from brenier._checks import check_at_least, check_points
 from brenier._progress import Progress, ProgressCallback
+from brenier.cli._fit import described
 from brenier.io import Table, check_folder, check_output, read_points, save, write_points
 from brenier.numerics import energy_distance_squared
+
+if TYPE_CHECKING:
+    from brenier.estimators import Generator
+    from brenier.estimators.candidates import CandidateTable
 
 # Points generated at a time: enough to keep the cores busy, few enough for the bar to move.
 _BLOCK = 2**13
@@ -25,8 +30,11 @@ def run_generate(
     settings: dict[str, Any],
     map_file: str | None,
     progress: ProgressCallback,
-) -> tuple[dict[str, Any], dict[str, str]]:
-    """Fit a generator to a file, sample from it; the result, and its rows for people."""
+) -> tuple[dict[str, Any], dict[str, str], "CandidateTable | None"]:
+    """Fit a generator to a file, sample from it.
+
+    The result, its rows for people, and the kinds of maps where several were compared.
+    """
     from sklearn.exceptions import ConvergenceWarning
 
     from brenier.estimators import Generator
@@ -50,8 +58,10 @@ def run_generate(
         size = min(_BLOCK, count - begin)
         stream = np.random.RandomState([seed, i])
         made[begin : begin + size] = estimator.sample(size, random_state=stream)
+    candidates = estimator.candidates_
     if map_file is not None:
-        save(map_file, estimator.map_, names=table.names)
+        about = None if candidates is None else described(candidates, timed=False)
+        save(map_file, estimator.map_, names=table.names, about=about)
     estimator.solution_.checked(throw=True)
     if "distillation_" in vars(estimator):
         estimator.distillation_.checked(throw=True)
@@ -71,7 +81,8 @@ def run_generate(
         "epsilon": estimator.epsilon_,
         "map": map_file,
         "map_class": type(estimator.map_).__name__,
-        "marginal_error": estimator.solution_.stats["error"],
+        **({"kind": "one-shot"} if candidates is None else described(candidates)),
+        "marginal_error": estimator.solution_.stats.get("error"),
         "energy_distance_to_data": distance,
         "seed": seed,
         "seconds": seconds,
@@ -80,7 +91,7 @@ def run_generate(
         result["distillation_error"] = estimator.distillation_.stats["relative_error"]
     rows = {
         "data": f"{data}: {len(table.values):,} points in dimension {made.shape[1]}",
-        "source": f"{estimator.source_name_}, ε = {estimator.epsilon_:.4g}",
+        "kind of map": _kind(estimator),
         "samples": f"{count:,}",
         "energy distance to the data": f"{distance:.3g}",
         "seconds": f"{seconds:.1f}",
@@ -88,4 +99,10 @@ def run_generate(
     }
     if map_file is not None:
         rows["map"] = map_file
-    return result, rows
+    return result, rows, candidates
+
+
+def _kind(estimator: "Generator") -> str:
+    if estimator.candidates_ is not None:
+        return estimator.candidates_.sentence
+    return f"Sinkhorn's flow from a source {estimator.source_name_}, ε = {estimator.epsilon_:.4g}"

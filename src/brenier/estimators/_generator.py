@@ -1,4 +1,4 @@
-"""The one-shot generator behind scikit-learn's interface."""
+"""The generator behind scikit-learn's interface."""
 
 import dataclasses
 import warnings
@@ -13,9 +13,10 @@ from sklearn.utils.validation import check_is_fitted
 
 from brenier._checks import check_at_least
 from brenier._progress import Progress, ProgressCallback
-from brenier._solution import Result
+from brenier._solution import Result, Solution
 from brenier._types import Key
 from brenier.estimators._progress_bar import watched
+from brenier.estimators.candidates import CandidateTable, Effort
 from brenier.estimators.data import (
     column_names,
     drawn_seed,
@@ -26,14 +27,14 @@ from brenier.estimators.data import (
 )
 from brenier.estimators.generation import (
     GeneratorSettings,
-    choose,
     energy_score,
-    fitted_source,
+    fit_generator,
     map_in_units,
-    run_flow,
     scaled_coordinates,
     source_in_units,
 )
+from brenier.maps import AbstractMap
+from brenier.measures import Gaussian, GaussianMixture
 from brenier.numerics import in_blocks
 
 # Imported where they are at work: seconds that who only fits a map need not wait.
@@ -53,25 +54,34 @@ _SCORED = 4096
 class Generator(BaseEstimator):
     """New samples like the data by one evaluation of a map of Gaussian points.
 
-    x ∼ e^{−f}, y = ∇φ(x) (+ (ε/2)∇f(x) where the source is a mixture), φ from Sinkhorn's flow.
-    ``fit`` runs it between a Gaussian, or a mixture, fitted to the data and the data themselves,
-    with the first-order bias of ε taken back (MATH_4 (4.6)); ``sample`` evaluates the map once,
-    where a diffusion composes many steps. For Gaussian sources the map is the gradient of one
-    convex function: it is the Monge map onto what is generated, has an inverse, is saved by
-    ``brenier.save`` and audited by ``audit``.
+    x ∼ N, y = ∇φ(x): ``fit`` takes a Gaussian of one variance in the coordinates of ``scaling`` and
+    learns a map onto the data; ``sample`` evaluates it once, where a diffusion composes many steps.
+    It is the gradient of one convex function: the Monge map onto what is generated, with an
+    inverse, saved by ``brenier.save`` and audited by ``audit``.
+
+    φ is chosen as in ``MongeMap``: kinds of convex potentials are fitted to part of the data, and
+    the lowest J(φ) = E φ(X) + E φ*(Y) on the rest decides among them and their settings. What gives
+    the data back one by one is no good there. Latent points cost nothing, so that only data are
+    held out: by folds below 1500, one quarter from there on. Beside the kinds of ``MongeMap`` there
+    is one more:
+
+    - "one-shot": Sinkhorn's flow, φ(x) = ε log Σ_j exp((⟨x, y_j⟩ + g_j − ½‖y_j‖²)/ε) with the
+      first-order bias of ε taken back (MATH_4 (4.6)), at multiples of the rule's ε.
+
+    With a ``source``, ``epsilon``, ``time``, ``components`` or ``debias=False`` of your own, and
+    below 12 points, it is that flow and nothing is compared. There ε is the width over which the
+    map averages data: as ε → 0 it gives the data back one by one, as it grows it gives one
+    Gaussian. ``"rule"`` takes ½ median‖y_i − y_j‖²/√n; ``"cv"`` the multiple of it with the best
+    energy distance to held-out data. For a mixture of Gaussians as the source, y = ∇φ(x) +
+    (ε/2)∇f(x) with e^{−f} the mixture, which is no gradient of a convex function.
 
     Not for images larger than some hundred pixels: distances do not see what a network sees
     (``brenier ddpm``); not for columns that are categories.
 
-    ε is the width over which the map averages data: as ε → 0 it gives the data back one by one, as
-    it grows it gives one Gaussian. ``"rule"`` takes ½ median‖y_i − y_j‖²/√n; ``"cv"`` the multiple
-    of it with the best energy distance to held-out data, worth its time beyond a few dimensions.
-    From few points (hundreds) held-out distances are too noisy to choose by.
-
     Args:
         source: "isotropic" (a Gaussian of one variance), "covariance", "mixture" of Gaussians, or
-            "cv" to choose among them.
-        epsilon: a number, in the units of ``scaling`` squared; "rule"; or "cv".
+            "cv" to choose among them; None for "isotropic".
+        epsilon: a number, in the units of ``scaling`` squared; "rule"; or "cv". None for "rule".
         time: how long the flow runs, t = kε after k rounds; None for its limit; "cv" to choose.
         scaling: of the cost: "columns" by their deviations, "whitened" by their covariance, "none"
             for columns of one unit, as pixels.
@@ -79,8 +89,10 @@ class Generator(BaseEstimator):
         components: of the mixture; chosen by BIC, up to 8, when None.
         distill: put a convex network in the place of the map, whose cost per sample does not grow
             with n.
-        widths: of that network's layers.
-        folds: of the cross-validation.
+        widths: of that network's layers, and of one among the kinds of maps.
+        folds: of the cross-validation of "cv".
+        effort: as for ``MongeMap``: "quick" never trains a network, "auto" does beyond 4000 points,
+            "best" always; or a number of seconds, after which nothing new is begun.
         random_state: int, ``RandomState`` or None; the same int gives the same map.
         verbose: show a progress bar on stderr.
         callback: called with a ``Progress`` at each stage.
@@ -88,8 +100,13 @@ class Generator(BaseEstimator):
     Attributes:
         map_: source to data; a ``GradientMap``, or a ``DebiasedMap`` for a mixture.
         source_: the law of the latent points, in coordinates where ``map_`` is a gradient.
-        epsilon_, time_, source_name_: as chosen.
-        solution_: the ``Solution`` of the flow: marginal error and iterations.
+        source_name_: its name.
+        candidates_: the ``CandidateTable``, each kind with its best settings, held-out J with a
+            standard error, seconds, and which was chosen; None where nothing was compared.
+        epsilon_, time_: of the flow; None where ``map_`` is of another kind or a combination.
+        solution_: the ``Solution``; ``stats`` has the ``kind``, its ``dual`` J in standard
+            coordinates and the ``gain`` of J over the affine map's where kinds were compared, and
+            the marginal error and iterations of the flow.
         cv_results_: the scores of cross-validation, columns of equal length, where it chose.
         distillation_: the ``Solution`` of the network, and ``exact_map_``, what it learned from.
         n_features_in_: d; and ``feature_names_in_``, the columns, where X was a data frame.
@@ -104,11 +121,16 @@ class Generator(BaseEstimator):
     Deb25; MATH_4 (4.3), (4.6).
     """
 
+    map_: AbstractMap
+    source_: Gaussian | GaussianMixture
+    candidates_: CandidateTable | None
+    solution_: Solution[AbstractMap]
+
     def __init__(
         self,
         *,
-        source: str = "isotropic",
-        epsilon: float | str = "rule",
+        source: str | None = None,
+        epsilon: float | str | None = None,
         time: float | str | None = None,
         scaling: str = "columns",
         debias: bool = True,
@@ -116,6 +138,7 @@ class Generator(BaseEstimator):
         distill: bool = False,
         widths: tuple[int, ...] = (128, 64),
         folds: int = 3,
+        effort: str | float = "auto",
         random_state: int | np.random.RandomState | None = None,
         verbose: bool = False,
         callback: ProgressCallback | None = None,
@@ -129,6 +152,7 @@ class Generator(BaseEstimator):
         self.distill = distill
         self.widths = widths
         self.folds = folds
+        self.effort = effort
         self.random_state = random_state
         self.verbose = verbose
         self.callback = callback
@@ -144,37 +168,33 @@ class Generator(BaseEstimator):
             ConvergenceWarning: Sinkhorn did not reach its tolerance, and the marginal error is
                 given; or the network of ``distill`` failed.
         """
-        from brenier.flows import default_flow_epsilon
-
         settings = self._settings()
-        seed = settings.random_state
         names = column_names(X)
         x = training_points("X", X)
         settings.check_components(len(x))
         coordinates = scaled_coordinates(x, settings.scaling)
         z = np.asarray(coordinates.encode_source(jnp.asarray(x)), x.dtype)
         with watched(self.verbose, self.callback) as tell:
-            choice = choose(z, settings, tell)
-            tell(Progress(0, 0, "Sinkhorn"))
-            law = fitted_source(choice.source, z, settings.components, random_state=seed)
-            epsilon = choice.epsilon_for(default_flow_epsilon(z))
-            flow = run_flow(z, law, settings, epsilon=epsilon, time=choice.time, callback=tell)
+            fit = fit_generator(z, settings, tell)
             self._forget()
-            self.map_ = map_in_units(flow.map, coordinates, x.dtype)
-            self.source_ = source_in_units(law, coordinates, x.dtype)
-            self.source_name_, self.epsilon_, self.time_ = choice.source, epsilon, choice.time
-            self.solution_ = dataclasses.replace(flow, map=self.map_)
+            self.map_ = map_in_units(fit.solution.map, coordinates, x.dtype)
+            self.source_ = source_in_units(fit.law, coordinates, x.dtype)
+            self.source_name_, self.epsilon_, self.time_ = fit.source, fit.epsilon, fit.time
+            self.solution_ = dataclasses.replace(fit.solution, map=self.map_)
             keep_columns(self, x.shape[1], names)
-            if choice.table is not None:
-                self.cv_results_ = choice.table
+            self.candidates_ = fit.candidates
+            if fit.cv_results is not None:
+                self.cv_results_ = fit.cv_results
+            if self.solution_.result is Result.interrupted:
+                raise KeyboardInterrupt
             # Interrupted from here on, the exact map is there to be used.
             if self.distill:
                 tell(Progress(0, 0, "distilling"))
-                self._distill(jax.random.key(seed), tell)
-        if flow.result is Result.not_converged:
+                self._distill(jax.random.key(settings.random_state), tell)
+        if self.solution_.result is Result.not_converged:
             warnings.warn(
-                f"Sinkhorn stopped at a marginal error of {flow.stats['error']:.2g} after "
-                f"{flow.stats['iterations']} iterations; take a larger epsilon.",
+                f"Sinkhorn stopped at a marginal error of {self.solution_.stats['error']:.2g} "
+                f"after {self.solution_.stats['iterations']} iterations; take a larger epsilon.",
                 ConvergenceWarning,
                 stacklevel=2,
             )
@@ -223,9 +243,9 @@ class Generator(BaseEstimator):
         latent = np.asarray(self.source_.sample(jax.random.key(seed), n))
         if n == 0:
             return latent
-        # A network has no data to sum over.
-        atoms = 1 if "distillation_" in vars(self) else len(self.solution_.stats["potential"])
-        rows = min(n, int(np.clip(_PAIRS // atoms, 16, _BLOCK)))
+        # What the map sums over at each point: data, pieces or units.
+        most = max(max(leaf.shape, default=1) for leaf in jax.tree.leaves(self.map_))
+        rows = min(n, int(np.clip(_PAIRS // most, 16, _BLOCK)))
         return in_blocks(self.map_, latent, rows).astype(latent.dtype, copy=False)
 
     def _settings(self) -> GeneratorSettings:
@@ -238,6 +258,7 @@ class Generator(BaseEstimator):
             components=self.components,
             folds=self.folds,
             widths=self.widths,
+            effort=Effort.of(self.effort),
             random_state=drawn_seed(self.random_state),
         )
 

@@ -20,7 +20,7 @@ from brenier.flows._method import AbstractMethod
 from brenier.flows._mirror import MirrorFlow, mirror_velocity
 from brenier.flows._oracles import AbstractOracle, FirstOrder, NaturalGradient
 from brenier.flows._parabolic_method import ParabolicMongeAmpere
-from brenier.flows._sample_sinkhorn_flow import default_flow_epsilon, sample_sinkhorn_flow
+from brenier.flows._sample_sinkhorn_flow import sample_sinkhorn_flow
 from brenier.flows._semi_dual import HeldOutDual, SemiDual
 from brenier.flows._wasserstein_natural import WassersteinNatural
 from brenier.flows.on_grids import (
@@ -31,6 +31,7 @@ from brenier.flows.on_grids import (
     parabolic_flow,
     sinkhorn_flow,
 )
+from brenier.numerics import default_flow_epsilon
 
 __all__ = [
     "AbstractMethod",

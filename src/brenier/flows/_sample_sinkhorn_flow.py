@@ -18,8 +18,8 @@ from brenier.maps import AbstractMap, DebiasedMap, GradientMap
 from brenier.measures import AbstractMeasure, Gaussian, GaussianMixture, quasi_sample
 from brenier.numerics import (
     entropic_potential,
+    half_shift_covariance,
     inverse_sqrtm_spd,
-    median_squared_distance,
     sinkhorn,
     sqrtm_spd,
 )
@@ -27,8 +27,6 @@ from brenier.potentials import LogSumExp, Preconditioned
 
 # Particles of the source: at least so many, and as many as there are data.
 _FEWEST_PARTICLES = 2048
-# Of the largest squared scale: below, a direction of the data is flat.
-_LEAST_VARIANCE = 1e-12
 # Iterations in one compiled loop: between two, progress is told and Ctrl-C heard. The accelerated
 # ones start their over-relaxation anew each time, which costs them about ten.
 _SWEEPS, _ACCELERATED = 10, 100
@@ -140,19 +138,6 @@ def sample_sinkhorn_flow(
     return Solution(_read_off(shift, y, g, eps), result, stats).checked(throw)
 
 
-def default_flow_epsilon(data: Any) -> float:
-    """The default smoothing, ε = ½ median‖y_i − y_j‖² n^{−1/2}; its factor is tuned on four modes.
-
-    Made for low dimension, where neighbours come nearer as n grows; otherwise cross-validate.
-
-    >>> import numpy as np
-    >>> round(default_flow_epsilon(np.array([[0.0], [1.0], [2.0], [3.0]])), 2)
-    0.25
-    """
-    y = check_points("data", data, min_points=2)
-    return 0.5 * float(median_squared_distance(jnp.asarray(y))) / len(y) ** 0.5
-
-
 @dataclass
 class _Reached:
     """The potential g so far, the error of its plan and the iterations it took."""
@@ -252,32 +237,16 @@ def _read_off(
 def _half_shift_law(
     source: Gaussian | GaussianMixture, data: np.ndarray, epsilon: float
 ) -> Gaussian | GaussianMixture:
-    """The source with covariances C_ε = (ε/2)(A − A_ε)⁻¹ = C + O(ε): for it, (ε/2)∇f undoes A_ε.
+    """The source with covariances of ``half_shift_covariance``.
 
-    Between Gaussians of covariances C and S, with K² = C^{1/2}SC^{1/2}, the Monge matrix is A =
-    C^{-1/2}KC^{-1/2} and Sinkhorn's is A_ε = C^{-1/2}((K² + ε²/4)^{1/2} − ε/2)C^{-1/2}. Where ε is
-    beyond a variance A − A_ε stays below A, while (ε/2)C⁻¹ does not. A mixture is taken to be
-    fitted to the data: S = C for each component.
+    A mixture is taken to be fitted to the data: the target's covariance is each component's own.
     """
     if isinstance(source, Gaussian):
         target = np.atleast_2d(np.cov(data.astype(np.float64).T, bias=True))
-        return Gaussian(source.mean, _blurred(np.asarray(source.covariance), target, epsilon))
+        return Gaussian(
+            source.mean, half_shift_covariance(np.asarray(source.covariance), target, epsilon)
+        )
     factors = np.asarray(source.factors)
     covariances = factors @ np.swapaxes(factors, 1, 2)
-    blurred = np.stack([_blurred(c, c, epsilon) for c in covariances])
+    blurred = np.stack([half_shift_covariance(c, c, epsilon) for c in covariances])
     return GaussianMixture(source.weights, source.means, blurred)
-
-
-def _blurred(
-    source: Float[np.ndarray, "d d"], target: Float[np.ndarray, "d d"], epsilon: float
-) -> Float[np.ndarray, "d d"]:
-    values, vectors = np.linalg.eigh(source.astype(np.float64))
-    root = (vectors * np.sqrt(values)) @ vectors.T
-    squares, axes = np.linalg.eigh(root @ target @ root)
-    # Off 0, where nothing is to be undone.
-    k = np.sqrt(np.maximum(squares, _LEAST_VARIANCE * squares.max()))
-    # (ε/2)/(k + ε/2 − √(k² + ε²/4)) without cancellation.
-    inflated = 0.5 * (k + 0.5 * epsilon + np.sqrt(k**2 + 0.25 * epsilon**2)) / k
-    half = root @ axes
-    covariance = (half * inflated) @ half.T
-    return 0.5 * (covariance + covariance.T)

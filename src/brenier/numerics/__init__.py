@@ -29,6 +29,7 @@ from brenier.numerics._grid_sinkhorn import (
     squared_gaps,
     steepest_allowed,
 )
+from brenier.numerics._half_shift import half_shift_covariance
 from brenier.numerics._hamiltonian import hamiltonian_chains
 from brenier.numerics._marquardt import (
     adapt_damping,
@@ -40,6 +41,7 @@ from brenier.numerics._marquardt import (
     solve_regularised,
 )
 from brenier.numerics._pairwise import (
+    default_flow_epsilon,
     energy_distance_squared,
     mean_distance,
     median_squared_distance,
@@ -95,6 +97,7 @@ __all__ = [
     "cpu_cores",
     "cut_tiles",
     "default_epsilon",
+    "default_flow_epsilon",
     "energy_distance_squared",
     "entropic_potential",
     "fejer_rule",
@@ -103,6 +106,7 @@ __all__ = [
     "gaussian_map_matrix",
     "gaussian_rows",
     "grid_sinkhorn",
+    "half_shift_covariance",
     "hamiltonian_chains",
     "heat_matrix",
     "host_seed",

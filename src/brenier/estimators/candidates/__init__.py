@@ -1,20 +1,33 @@
 """Candidates for a Monge map, each one convex potential, and what chooses among them."""
 
-from brenier.estimators.candidates._choice import Choice
-from brenier.estimators.candidates._defaults import KINDS, checked_names
+from brenier.estimators.candidates._choice import Choice, Chooser
+from brenier.estimators.candidates._compiled import CompiledPotential
+from brenier.estimators.candidates._defaults import KINDS, checked_names, fold_counts
 from brenier.estimators.candidates._effort import EFFORTS, Effort
-from brenier.estimators.candidates._fit import Request, fit_pair
+from brenier.estimators.candidates._fit import Request, fit_pair, kinds_to_try
+from brenier.estimators.candidates._kinds import AbstractKind, AbstractPieces, ReversedKind
 from brenier.estimators.candidates._table import NUMBERS, CandidateRow, CandidateTable
+from brenier.estimators.candidates._trial import Fold, Trial, judged
 
 __all__ = [
     "EFFORTS",
     "KINDS",
     "NUMBERS",
+    "AbstractKind",
+    "AbstractPieces",
     "CandidateRow",
     "CandidateTable",
     "Choice",
+    "Chooser",
+    "CompiledPotential",
     "Effort",
+    "Fold",
     "Request",
+    "ReversedKind",
+    "Trial",
     "checked_names",
     "fit_pair",
+    "fold_counts",
+    "judged",
+    "kinds_to_try",
 ]

@@ -18,6 +18,7 @@ from brenier.estimators.candidates._defaults import (
     wants_network,
 )
 from brenier.estimators.candidates._effort import Effort
+from brenier.estimators.candidates._kinds import AbstractKind
 from brenier.estimators.candidates._table import CandidateRow, CandidateTable
 from brenier.estimators.candidates._trial import Fold, cut_folds
 from brenier.estimators.data import Pair, StandardData
@@ -74,7 +75,6 @@ def fit_pair(
         return _affine(pair)
     own, random = coordinates.on_host(), np.random.default_rng(seed)
     x, y = (side.points.astype(np.float64) for side in (pair.source, pair.target))
-    kinds = host_kinds(own, request.names, request.effort)
     standard = None
     if pair.size > MANY:
         standard = StandardData.of(pair, coordinates, np.float32, keys=(keys[0], keys[1]))
@@ -85,16 +85,46 @@ def fit_pair(
         folds = [Fold(u, v, u_held, v_held, own)]
     else:
         folds = cut_folds(x, y, own, random, count=count, parts=parts)
-    if wants_network(request.effort, request.names, pair.size):
-        from brenier.estimators.candidates._network import NetworkKind
-
-        method = default_method(False, pair.size, pair.dimension)
-        network = _network(method, pair, request, keys[2])
-        kinds.append(
-            NetworkKind(network, own, keys[3], callback, method.steps, request.effort, standard)
-        )
+    kinds = kinds_to_try(
+        own, request, pair.size, keys=keys[2:], callback=callback, standard=standard
+    )
     chooser = Chooser(folds, own.encode_source(x), own.encode_target(y), random, callback)
     return chooser.choose(kinds, request.effort)
+
+
+def kinds_to_try(
+    coordinates: Coordinates,
+    request: Request,
+    points: int,
+    *,
+    keys: Sequence[Key],
+    callback: ProgressCallback,
+    also: Sequence[AbstractKind] = (),
+    standard: StandardData | None = None,
+) -> list[AbstractKind]:
+    """The kinds worth a trial for so many points a side, the dearest last.
+
+    Args:
+        coordinates: of all points.
+        request: what is asked for.
+        points: of the smaller side.
+        keys: of a network's start and of its training.
+        callback: of a network's progress.
+        also: kinds that are tried before a network.
+        standard: the data, where they are many and the one fold is of them.
+    """
+    kinds = [*host_kinds(coordinates, request.names, request.effort), *also]
+    if wants_network(request.effort, request.names, points):
+        from brenier.estimators.candidates._network import NetworkKind
+
+        method = default_method(False, points, coordinates.dimension)
+        network = _network(method, coordinates.dimension, request, keys[0])
+        kinds.append(
+            NetworkKind(
+                network, coordinates, keys[1], callback, method.steps, request.effort, standard
+            )
+        )
+    return kinds
 
 
 def _trained(
@@ -108,7 +138,7 @@ def _trained(
     """A network by one method, compared with nothing."""
     known = pair.density is not None
     method = request.method or default_method(known, pair.size, pair.dimension)
-    network = _network(method, pair, request, keys[2])
+    network = _network(method, pair.dimension, request, keys[2])
     data = StandardData.of(pair, coordinates, network.precision, keys=(keys[0], keys[1]))
     fit = network.fit(data, key=keys[3], callback=callback)
     dual, seconds = (float(fit.stats.get(name, np.nan)) for name in ("best_metric", "seconds"))
@@ -116,11 +146,11 @@ def _trained(
     return Choice(fit.potential, CandidateTable((row,)), fit.result, fit.stats)
 
 
-def _network(method: "AbstractMethod", pair: Pair, request: Request, key: Key) -> "Network":
+def _network(method: "AbstractMethod", dimension: int, request: Request, key: Key) -> "Network":
     from brenier.estimators.candidates._network import Network
 
     return Network.near_identity(
-        method, pair.dimension, widths=request.widths, pieces=request.pieces, key=key
+        method, dimension, widths=request.widths, pieces=request.pieces, key=key
     )
 
 

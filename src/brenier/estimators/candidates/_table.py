@@ -32,6 +32,9 @@ _WORDS = {
     ),
     "log-sum-exp": _Words("{pieces} pieces", "a soft maximum of {pieces} affine pieces"),
     "ridges": _Words("{pieces} hinges", "a sum of {pieces} soft hinges"),
+    "one-shot": _Words(
+        "{ratio:.3g} of the rule's ε", "Sinkhorn's flow at {ratio:.3g} of the rule's ε"
+    ),
     "network": _Words("{steps} steps", "an input-convex network"),
     "method": _Words("by {method}", "an input-convex network by {method}"),
     "combination": _Words("{parts}", "a combination, {parts}"),
@@ -49,8 +52,8 @@ class CandidateRow:
     """One kind of map, at the best of its settings.
 
     Attributes:
-        name: "gaussian", "separable", "entropic", "log-sum-exp", "ridges", "network", or
-            "combination" of those.
+        name: "gaussian", "separable", "entropic", "log-sum-exp", "ridges", "one-shot" (of a
+            ``Generator``), "network", or "combination" of those.
         settings: what was best within the kind; of a combination, the weights.
         dual: J on held-out points, in standard coordinates: lower is better, and J less its
             minimum bounds the map's error from both sides. NaN where none could be held out.

@@ -13,10 +13,10 @@ from brenier._solution import Result, Solution
 from brenier.estimators.generation._settings import GeneratorSettings
 from brenier.estimators.generation._source_law import SOURCES, fitted_source
 from brenier.measures import Gaussian, GaussianMixture
-from brenier.numerics import mean_distance
+from brenier.numerics import default_flow_epsilon, mean_distance
 
 # Multiples of the rule's ε, from the largest: each starts at the potential of the one before.
-_RATIOS = (8.0, 4.0, 2.0, 1.0, 0.5, 0.25)
+RATIOS = (8.0, 4.0, 2.0, 1.0, 0.5, 0.25)
 _TIMES = (0.25, 0.5, 1.0, 2.0, None)
 # Latent points pushed to score a candidate, the same for all.
 _PUSHED = 2048
@@ -139,11 +139,11 @@ def energy_score(made: np.ndarray, held: np.ndarray) -> float:
 
 
 def _candidates(settings: GeneratorSettings) -> list[Choice]:
-    sources = SOURCES if settings.source == "cv" else (settings.source,)
+    sources = SOURCES if settings.source == "cv" else (settings.source or "isotropic",)
     times = (settings.time,) if not isinstance(settings.time, str) else _TIMES
     if settings.epsilon == "cv":
-        sizes: list[tuple[float | None, float]] = [(None, ratio) for ratio in _RATIOS]
-    elif settings.epsilon == "rule":
+        sizes: list[tuple[float | None, float]] = [(None, ratio) for ratio in RATIOS]
+    elif settings.epsilon is None or settings.epsilon == "rule":
         sizes = [(None, 1.0)]
     else:
         sizes = [(float(settings.epsilon), 1.0)]
@@ -156,8 +156,6 @@ def _candidates(settings: GeneratorSettings) -> list[Choice]:
 def _fold_scores(
     candidates: list[Choice], train: np.ndarray, test: np.ndarray, settings: GeneratorSettings
 ) -> list[float]:
-    from brenier.flows import default_flow_epsilon
-
     rule = default_flow_epsilon(train)
     laws = {
         name: fitted_source(name, train, settings.components, random_state=settings.random_state)

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from brenier._checks import check_at_least, check_positive
+from brenier.estimators.candidates import Effort
 from brenier.estimators.generation._scaling import SCALINGS
 from brenier.estimators.generation._source_law import SOURCES
 
@@ -12,29 +13,32 @@ from brenier.estimators.generation._source_law import SOURCES
 class GeneratorSettings:
     """The arguments of ``Generator`` that decide about the map, and the seed drawn for one fit.
 
+    ``source`` and ``epsilon`` are None where they are not given.
+
     Raises:
         ValueError: a setting is not what it should be; it is named.
     """
 
-    source: str
-    epsilon: float | str
+    source: str | None
+    epsilon: float | str | None
     time: float | str | None
     scaling: str
     debias: bool
     components: int | None
     folds: int
     widths: tuple[int, ...]
+    effort: Effort
     random_state: int
 
     def __post_init__(self) -> None:
-        if self.source not in (*SOURCES, "cv"):
+        if self.source not in (None, *SOURCES, "cv"):
             raise ValueError(f"source: got {self.source!r}; wants one of {[*SOURCES, 'cv']}.")
         if self.scaling not in SCALINGS:
             raise ValueError(f"scaling: got {self.scaling!r}; wants one of {list(SCALINGS)}.")
         if isinstance(self.epsilon, str):
             if self.epsilon not in ("rule", "cv"):
                 raise ValueError(f"epsilon: got {self.epsilon!r}; wants a number, 'rule' or 'cv'.")
-        else:
+        elif self.epsilon is not None:
             check_positive("epsilon", self.epsilon)
         if isinstance(self.time, str):
             if self.time != "cv":
@@ -48,6 +52,12 @@ class GeneratorSettings:
             raise ValueError(
                 f"widths: got {self.widths}; wants at least one positive width, as (128, 64)."
             )
+
+    @property
+    def one_shot(self) -> bool:
+        """Whether a setting asks for the map of Sinkhorn's flow, compared with nothing."""
+        given = (self.source, self.epsilon, self.time, self.components)
+        return not self.debias or any(value is not None for value in given)
 
     def check_components(self, n: int) -> None:
         """A ``ValueError`` where n points cannot make so many components of a mixture."""

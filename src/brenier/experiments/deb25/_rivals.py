@@ -18,11 +18,11 @@ from brenier.velocities import AtomsDecoder
 Sampler = Callable[[np.ndarray, int, int], np.ndarray]
 
 
-def one_shot(**settings) -> Sampler:
-    """``brenier.Generator`` with these settings."""
+def one_shot(source: str = "isotropic", **settings) -> Sampler:
+    """The map of Sinkhorn's flow that ``brenier.Generator`` makes with these settings."""
 
     def sample(data, count, seed):
-        fitted = Generator(random_state=seed, **settings).fit(data)
+        fitted = Generator(source=source, random_state=seed, **settings).fit(data)
         return np.asarray(fitted.sample(count, random_state=seed + 1))
 
     return sample

@@ -1,0 +1,86 @@
+"""From data to a generator: Sinkhorn's flow as asked for, or the best of several kinds of maps."""
+
+import functools
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from brenier._progress import Progress, ProgressCallback
+from brenier._solution import Result, Solution
+from brenier.estimators.candidates import CandidateTable, Request, fold_counts
+from brenier.estimators.generation._choice import Choice, choose, run_flow
+from brenier.estimators.generation._latent import compare
+from brenier.estimators.generation._settings import GeneratorSettings
+from brenier.estimators.generation._source_law import fitted_source
+from brenier.maps import AbstractMap, GradientMap
+from brenier.measures import Gaussian, GaussianMixture
+from brenier.numerics import cast_floats, default_flow_epsilon
+from brenier.potentials import Preconditioned
+
+
+@dataclass(frozen=True, eq=False)
+class GeneratorFit:
+    """A map onto data in scaled coordinates, and how it came about.
+
+    Args:
+        solution: the map, how its fit ended and what it measured.
+        law: of the latent points.
+        source: its name.
+        epsilon, time: of Sinkhorn's flow; None where it is another map, or, of time, the limit.
+        candidates: the kinds it was chosen from, where they were compared.
+        cv_results: the scores of cross-validation, where a flow was chosen by it.
+    """
+
+    solution: Solution[AbstractMap]
+    law: Gaussian | GaussianMixture
+    source: str
+    epsilon: float | None
+    time: float | None
+    candidates: CandidateTable | None = None
+    cv_results: dict[str, list[Any]] | None = None
+
+
+def fit_generator(
+    z: np.ndarray, settings: GeneratorSettings, tell: ProgressCallback
+) -> GeneratorFit:
+    """The map onto data (n, d) in scaled coordinates.
+
+    Raises:
+        ValueError: too few points for the folds that were asked for.
+        KeyboardInterrupt: interrupted before there was any map.
+    """
+    if settings.one_shot or fold_counts(len(z)) == (0, 0):
+        return _flowed(z, choose(z, settings, tell), settings, tell)
+    seed = settings.random_state
+    law = fitted_source("isotropic", z, None, random_state=seed)
+    assert isinstance(law, Gaussian)
+    request = Request(None, settings.effort, None, settings.widths, None)
+    rule = default_flow_epsilon(z)
+
+    @functools.cache  # the map that was chosen may be it alone
+    def flow(ratio: float) -> Solution[AbstractMap]:
+        return run_flow(z, law, settings, epsilon=ratio * rule, time=None, callback=tell)
+
+    choice, own = compare(z, law, request, rule=rule, flow=flow, seed=seed, callback=tell)
+    chosen = choice.table.chosen
+    if chosen.name == "one-shot":
+        done, epsilon = flow(chosen.settings["ratio"]), chosen.settings["ratio"] * rule
+        result = choice.result if choice.result is Result.interrupted else done.result
+        solution = replace(done, result=result, stats={**done.stats, **choice.stats})
+        return GeneratorFit(solution, law, "isotropic", epsilon, None, candidates=choice.table)
+    potential = cast_floats(Preconditioned.in_coordinates(choice.potential, own), z.dtype)
+    solution = Solution[AbstractMap](GradientMap(potential), choice.result, choice.stats)
+    return GeneratorFit(solution, law, "isotropic", None, None, candidates=choice.table)
+
+
+def _flowed(
+    z: np.ndarray, choice: Choice, settings: GeneratorSettings, tell: ProgressCallback
+) -> GeneratorFit:
+    """The map of Sinkhorn's flow."""
+    tell(Progress(0, 0, "Sinkhorn"))
+    seed = settings.random_state
+    law = fitted_source(choice.source, z, settings.components, random_state=seed)
+    epsilon = choice.epsilon_for(default_flow_epsilon(z))
+    solution = run_flow(z, law, settings, epsilon=epsilon, time=choice.time, callback=tell)
+    return GeneratorFit(solution, law, choice.source, epsilon, choice.time, cv_results=choice.table)

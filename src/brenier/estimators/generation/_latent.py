@@ -1,0 +1,117 @@
+"""The map of a generator, chosen among kinds of convex potentials from latent points to data."""
+
+from collections.abc import Callable
+
+import jax
+import numpy as np
+
+from brenier._progress import ProgressCallback
+from brenier._solution import Solution
+from brenier._types import Key
+from brenier.estimators.candidates import (
+    AbstractPieces,
+    Choice,
+    Chooser,
+    Fold,
+    Request,
+    ReversedKind,
+    fold_counts,
+    kinds_to_try,
+)
+from brenier.estimators.data import shrunk_covariance
+from brenier.estimators.generation._one_shot import OneShotKind
+from brenier.maps import AbstractMap
+from brenier.measures import Gaussian, quasi_sample
+from brenier.numerics import Coordinates
+
+# Latent points cost nothing: at least so many to learn from, and four a datum held out.
+_LEAST_LEARNT, _HELD_A_DATUM, _MOST_HELD = 512, 4, 4096
+# Particles for Sinkhorn.
+_PARTICLES = 2048
+# Numbers in the Hessians of one trial at held-out data, for each of the atoms of the map.
+_HESSIAN_WORK, _FEWEST_HELD, _ATOMS = 5e8, 32, 2000
+# Dimensions up to which pieces are fitted, whose parameters grow with it: minutes beyond.
+_PIECES_UP_TO = 20
+
+
+def compare(
+    z: np.ndarray,
+    law: Gaussian,
+    request: Request,
+    *,
+    rule: float,
+    flow: Callable[[float], Solution[AbstractMap]],
+    seed: int,
+    callback: ProgressCallback,
+) -> tuple[Choice, Coordinates]:
+    """The best convex potential, by held-out data, whose gradient carries the law to data (n, d).
+
+    In standard coordinates of the law and the data, which are given back too.
+
+    Args:
+        z: the data.
+        law: of the latent points, which are quasi-random: the source's side is known, only the
+            data are held out from one another.
+        request: what is asked for.
+        rule: ε of Sinkhorn's flow, for so many data.
+        flow: Sinkhorn's, at a multiple of that ε.
+        seed: of all randomness.
+        callback: of progress.
+    """
+    z, random = z.astype(np.float64), np.random.default_rng(seed)
+    n = len(z)
+    keys = list(jax.random.split(jax.random.key(seed), 5))
+    learnt = _latent(law, max(n, _LEAST_LEARNT), keys[0])
+    coordinates = _coordinates(law, z)
+    own = coordinates.on_host()
+    folds = _latent_folds(law, z, learnt, own, random, key=keys[1])
+    one_shot = OneShotKind(law, _latent(law, _PARTICLES, keys[2]), own, rule * n**0.5, flow)
+    kinds = kinds_to_try(own, request, n, keys=keys[3:], callback=callback, also=[one_shot])
+    # A map of the way back is no single evaluation.
+    left_out = (ReversedKind,) if z.shape[1] <= _PIECES_UP_TO else (ReversedKind, AbstractPieces)
+    kinds = [kind for kind in kinds if not isinstance(kind, left_out)]
+    chooser = Chooser(folds, own.encode_source(learnt), own.encode_target(z), random, callback)
+    return chooser.choose(kinds, request.effort), coordinates
+
+
+def _latent_folds(
+    law: Gaussian,
+    z: np.ndarray,
+    learnt: np.ndarray,
+    coordinates: Coordinates,
+    random: np.random.Generator,
+    *,
+    key: Key,
+) -> list[Fold]:
+    """Folds of the data, each with all latent points to learn from and others to be judged on."""
+    n, d = z.shape
+    count, parts = fold_counts(n)
+    affordable = int(_HESSIAN_WORK / (d * d * min(n, _ATOMS)))
+    size = min(n // parts, _MOST_HELD, max(affordable, _FEWEST_HELD))
+    latent = _latent(law, min(_HELD_A_DATUM * n, _MOST_HELD), key)
+    order, folds = random.permutation(n), []
+    for k in range(count):
+        rows = np.s_[k * size : (k + 1) * size]
+        rest, held = z[np.delete(order, rows)], z[order[rows]]
+        varies = (rest.std(axis=0) > 0).all()
+        own = _coordinates(law, rest).on_host() if varies else coordinates
+        folds.append(
+            Fold(
+                own.encode_source(learnt),
+                own.encode_target(rest),
+                own.encode_source(latent),
+                own.encode_target(held),
+                own,
+            )
+        )
+    return folds
+
+
+def _coordinates(law: Gaussian, z: np.ndarray) -> Coordinates:
+    """Those in which the Gaussian map from the law to data (n, d) is the identity."""
+    moments = law.mean, law.covariance, z.mean(axis=0), shrunk_covariance(z)
+    return Coordinates.gaussian(*moments)
+
+
+def _latent(law: Gaussian, count: int, key: Key) -> np.ndarray:
+    return np.asarray(quasi_sample(law, count, key=key), np.float64)
