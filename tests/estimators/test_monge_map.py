@@ -53,7 +53,8 @@ def test_fewer_points_than_can_be_held_out_give_the_gaussian_map_at_once():
     coordinates = Preconditioned.gaussian(
         x.mean(axis=0), shrunk_covariance(x), y.mean(axis=0), shrunk_covariance(y)
     )
-    np.testing.assert_allclose(found.transform(_X), coordinates.gradient(_X), rtol=1e-12)
+    # Beside an image of 0 rounding is of the size of the others.
+    np.testing.assert_allclose(found.transform(_X), coordinates.gradient(_X), atol=1e-12)
     assert [row.name for row in found.candidates_] == ["gaussian"]
 
 
