@@ -8,7 +8,6 @@ import numpy as np
 _SWEEPS, _MOST_SWEEPS, _WORK = 50, 400, 2e8
 # On the L1 error of the second marginal: far below what the samples leave open.
 _TOLERANCE = 2e-3
-_TINY = np.float32(1e-37)
 # A kernel is made anew where the scaling of it has grown by this exponent.
 _DRIFT = 30.0
 
@@ -22,28 +21,27 @@ def sinkhorn_ladder(
     (``numerics.sinkhorn``): here they only start a map.
     """
     n, m = len(x), len(y)
-    shares, logs = (n * weights).astype(np.float32), np.log(weights)
+    shares, logs = n * weights, np.log(weights)
     cost = 0.5 * (np.sum(x * x, axis=1)[:, None] + np.sum(y * y, axis=1)) - x @ y.T
     most = int(np.clip(_WORK / (n * m), _SWEEPS, _MOST_SWEEPS))
     g = np.zeros(m)
     for epsilon in epsilons:
         done = 0
         while True:
-            scores = (g - cost) / epsilon + logs
-            scores -= scores.max(axis=1, keepdims=True)
-            # Single precision is far below the tolerance, and takes half the time.
-            kernel = np.exp(scores.astype(np.float32))
+            kernel = (g - cost) / epsilon + logs
+            kernel -= kernel.max(axis=1, keepdims=True)
+            np.exp(kernel, out=kernel)
             kernel /= kernel.sum(axis=1, keepdims=True)
             error = np.abs(kernel.sum(axis=0) - shares).sum() / n
             if error < _TOLERANCE or done >= most:
                 break
-            rows, columns = np.ones(n, np.float32), np.ones(m, np.float32)
+            rows, columns = np.ones(n), np.ones(m)
             for sweep in range(_SWEEPS):
                 sums = rows @ kernel
                 if sweep % 10 == 9 and np.abs(sums * columns - shares).sum() < 0.5 * n * _TOLERANCE:
                     break
-                columns = shares / np.maximum(sums, _TINY)
-                rows = 1.0 / np.maximum(kernel @ columns, _TINY)
+                columns = shares / np.maximum(sums, 1e-300)
+                rows = 1.0 / np.maximum(kernel @ columns, 1e-300)
                 done += 1
                 if max(np.abs(np.log(rows)).max(), np.abs(np.log(columns)).max()) > _DRIFT:
                     break
