@@ -18,6 +18,8 @@ from brenier.estimators.candidates._trial import Fold, Trial, judged
 from brenier.estimators.host import HostMixture, HostPotential, stacking_weights
 from brenier.potentials import AbstractPotential
 
+# Duals that differ by less are equal.
+_TIE = 1e-9
 # Held-out points a side that weights of a combination are found on.
 _STACKED = 2048
 
@@ -110,8 +112,9 @@ class Chooser:
         began = time.perf_counter()
         try:
             for trial in kind.trials(self.folds, self.random):
-                # Ties go to what came first, the simpler one.
-                if np.isfinite(trial.dual) and (kept.best is None or trial.dual < kept.best.dual):
+                # Ties go to what came first, the simpler one; rounding decides none.
+                bar = np.inf if kept.best is None else kept.best.dual - _TIE
+                if trial.dual < bar:
                     kept.best = trial
                 if effort.spent:
                     break

@@ -11,7 +11,9 @@ from brenier.estimators.host._soft_pieces import SoftPieces
 _CONJUGATE_STEPS, _CONJUGATE_TOLERANCE = 10, 3e-3
 # The fit ends after so many steps in a row that gain less than this share of the variance.
 _PATIENCE, _LEAST_GAIN = 2, 3e-5
-_LEAST_SCALE, _MOST_DAMPING = 1e-8, 1e8
+# Directions that the points hardly tell are held to the scale of the others, or rounding would
+# decide about them.
+_LEAST_SCALE, _MOST_DAMPING = 1e-2, 1e8
 # Rows of the curvature for each parameter, and points that they come from, at least.
 _ROWS_A_PARAMETER, _CURVATURE_POINTS = 6, 150
 
