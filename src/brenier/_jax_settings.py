@@ -46,6 +46,7 @@ class _JaxFinder(MetaPathFinder):
             sys.meta_path.remove(self)
             _set_up(module)
 
-        # Who only asks whether JAX is installed gets this too, and never runs it.
+        # Who only asks whether JAX is installed gets this too, and never runs it. The loader is
+        # patched, not wrapped: others ask it for more than to run.
         spec.loader.exec_module = run_and_set_up  # type: ignore[method-assign]
         return spec

@@ -43,6 +43,11 @@ class Coordinates(eqx.Module):
     scale: Scalar
 
     @classmethod
+    def identity(cls, dimension: int) -> "Coordinates":
+        """Those in which all points are as they are."""
+        return cls(jnp.eye(dimension), jnp.zeros(dimension), jnp.zeros(dimension), jnp.ones(()))
+
+    @classmethod
     def gaussian(
         cls,
         source_mean: ArrayLike,

@@ -128,7 +128,7 @@ def test_conjugates_do_not_touch_their_start():
 
 def test_a_potential_in_other_coordinates():
     """What moves a fold's network into the coordinates of all points changes a constant only."""
-    from brenier.estimators.candidates._network import _between
+    from brenier.estimators.candidates import between
 
     own, other = (
         Coordinates.gaussian(
@@ -140,7 +140,7 @@ def test_a_potential_in_other_coordinates():
     x = jnp.asarray(RANDOM.normal(size=(20, 3)))
     first, second = (
         Preconditioned.in_coordinates(phi, coordinates)
-        for phi, coordinates in ((psi, own), (_between(psi, own, other), other))
+        for phi, coordinates in ((psi, own), (between(psi, own, other), other))
     )
     np.testing.assert_allclose(second.gradient(x), first.gradient(x), rtol=1e-10, atol=1e-10)
     assert float(jnp.std(second(x) - first(x))) < 1e-10

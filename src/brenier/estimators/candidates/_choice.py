@@ -10,18 +10,16 @@ from threadpoolctl import threadpool_limits
 
 from brenier._progress import Progress, ProgressCallback
 from brenier._solution import Result
+from brenier.estimators.candidates._combination import CombinationKind
 from brenier.estimators.candidates._compiled import compiled
 from brenier.estimators.candidates._effort import Effort
 from brenier.estimators.candidates._kinds import AbstractKind, GaussianKind
 from brenier.estimators.candidates._table import CandidateRow, CandidateTable
-from brenier.estimators.candidates._trial import Fold, Trial, judged
-from brenier.estimators.host import HostMixture, HostPotential, stacking_weights
+from brenier.estimators.candidates._trial import Fold, Trial
 from brenier.potentials import AbstractPotential
 
 # Duals that differ by less are equal.
 _TIE = 1e-9
-# Held-out points a side that weights of a combination are found on.
-_STACKED = 2048
 
 
 @dataclass(frozen=True, eq=False)
@@ -125,59 +123,33 @@ class Chooser:
         finally:
             kept.seconds = time.perf_counter() - began
 
-    def _combined(self) -> tuple[Trial, np.ndarray, float] | None:
-        """A combination of the best of each kind: its trial, weights and seconds."""
-        trials = [best for _, best in self._found if not best.reverse]
-        if len(trials) < 2:
-            return None
+    def _combined(self) -> tuple[_Kept, Trial] | None:
+        """A combination of the best of each kind, where it is better than all of them."""
+        forward = [(kept.kind, best) for kept, best in self._found if not best.reverse]
         began = time.perf_counter()
-        weights = stacking_weights(
-            [[trial.potentials[k] for trial in trials] for k in range(len(self.folds))],
-            [(fold.u_held[:_STACKED], fold.v_held[:_STACKED]) for fold in self.folds],
-        )
-        if np.count_nonzero(weights) < 2:
+        kind = CombinationKind(forward)
+        trial = next(kind.trials(self.folds, self.random), None)
+        if trial is None or not trial.dual < min(best.dual for _, best in self._found):
             return None
-        mixtures = [
-            HostMixture(*_without_zeros([trial.potentials[k] for trial in trials], weights))
-            for k in range(len(self.folds))
-        ]
-        parts = {t.kind: float(w) for t, w in zip(trials, weights, strict=True) if w > 0}
-        nearest = min(trials, key=lambda trial: trial.dual)
-        trial = judged("combination", parts, mixtures, self.folds, nearest)
-        if not trial.dual < min(best.dual for _, best in self._found):
-            return None
-        return trial, weights, time.perf_counter() - began
+        return _Kept(kind, trial, time.perf_counter() - began), trial
 
-    def _chosen(
-        self, combination: tuple[Trial, np.ndarray, float] | None, result: Result
-    ) -> Choice:
-        found = self._found
-        if not found:
+    def _chosen(self, combination: tuple[_Kept, Trial] | None, result: Result) -> Choice:
+        if not self._found:
             errors = "; ".join(f"{kept.kind.name}: {kept.error}" for kept in self._kept)
             if result is Result.interrupted:
                 raise KeyboardInterrupt
             raise ValueError(f"X: no kind of map could be fitted ({errors}).")
-        winner = min((best for _, best in found), key=lambda trial: trial.dual)
+        kept, winner = combination or min(self._found, key=lambda pair: pair[1].dual)
         affine = self._affine()
-        if affine is not None and self._tied(
-            affine, winner if combination is None else combination[0]
-        ):
-            winner, combination = affine, None
-        if combination is None:
-            parts, weights = [pair for pair in found if pair[1] is winner], np.ones(1)
-        else:
-            winner, weights, _ = combination
-            forward = [pair for pair in found if not pair[1].reverse]
-            parts = [pair for pair, w in zip(forward, weights, strict=True) if w > 0]
-            weights = weights[weights > 0]
-        fits = [kept.kind.refitted(best, self.folds, self.u, self.v) for kept, best in parts]
-        potential = compiled(HostMixture(tuple(fits), weights))
-        table = self._table(winner, combination)
-        return Choice(potential, table, result, self._stats(winner), winner.reverse)
+        if affine is not None and self._tied(affine[1], winner):
+            kept, winner = affine
+        elif combination is not None:
+            self._kept.append(kept)
+        fit = kept.kind.refitted(winner, self.folds, self.u, self.v)
+        table, stats = self._table(winner), self._stats(winner)
+        return Choice(compiled(fit), table, result, stats, winner.reverse)
 
-    def _table(
-        self, winner: Trial, combination: tuple[Trial, np.ndarray, float] | None
-    ) -> CandidateTable:
+    def _table(self, winner: Trial) -> CandidateTable:
         rows = [
             CandidateRow(
                 kept.kind.name,
@@ -190,19 +162,14 @@ class Chooser:
             )
             for kept in self._kept
         ]
-        if combination is not None:
-            trial, _, seconds = combination
-            rows.append(
-                CandidateRow(trial.kind, dict(trial.settings), trial.dual, 0.0, seconds, True)
-            )
         return CandidateTable(tuple(rows))
 
     def _stats(self, winner: Trial) -> dict[str, Any]:
         stats: dict[str, Any] = {"kind": winner.kind, "dual": winner.dual}
         affine = self._affine()
         if affine is not None:
-            stats["gain"] = affine.dual - winner.dual
-            stats["gain_stderr"] = affine.stderr_beside(winner)
+            stats["gain"] = affine[1].dual - winner.dual
+            stats["gain_stderr"] = affine[1].stderr_beside(winner)
         return stats
 
     @property
@@ -210,9 +177,9 @@ class Chooser:
         """The kinds that gave something, and their best."""
         return [(kept, kept.best) for kept in self._kept if kept.best is not None]
 
-    def _affine(self) -> Trial | None:
-        """The trial of the Gaussian map, where it was tried."""
-        return next((k.best for k in self._kept if isinstance(k.kind, GaussianKind)), None)
+    def _affine(self) -> tuple[_Kept, Trial] | None:
+        """The Gaussian map, where it was tried."""
+        return next((pair for pair in self._found if isinstance(pair[0].kind, GaussianKind)), None)
 
     @staticmethod
     def _tied(affine: Trial, other: Trial) -> bool:
@@ -221,10 +188,3 @@ class Chooser:
         Its settings were chosen by the same points, so by chance it is as much better as that.
         """
         return affine.dual - other.dual < affine.stderr_beside(other)
-
-
-def _without_zeros(
-    potentials: Sequence[HostPotential], weights: np.ndarray
-) -> tuple[tuple[HostPotential, ...], np.ndarray]:
-    used = weights > 0
-    return tuple(phi for phi, use in zip(potentials, used, strict=True) if use), weights[used]

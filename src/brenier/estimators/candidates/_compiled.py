@@ -1,6 +1,7 @@
 """Between potentials of the host and compiled ones."""
 
 import functools
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import equinox as eqx
@@ -8,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from brenier._types import Array
 from brenier.estimators.host import (
     HostExpansion,
     HostLogSumExp,
@@ -17,18 +19,20 @@ from brenier.estimators.host import (
     HostSeparable,
     SoftPieces,
 )
+from brenier.numerics import Coordinates, in_blocks
 from brenier.potentials import (
     ICNN,
     AbstractPotential,
     LogSumExp,
     Mixture,
+    Preconditioned,
     Quadratic,
     Separable,
     expansion,
 )
 
-# Points are padded to one of the powers of two from here on, so that few programs are compiled.
-_LEAST_ROWS = 256
+# Points of one call.
+_ROWS = 256
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,28 +47,44 @@ class CompiledPotential(HostPotential):
         return self.potential.dimension
 
     def value(self, x: np.ndarray) -> np.ndarray:
-        return self._padded(_values, x)
+        return self._over(_values, x)
 
     def expand(self, x: np.ndarray) -> HostExpansion:
-        return HostExpansion(*self._padded(_expansions, x))
+        d, rows = self.dimension, self._over(_expansions, x)
+        return HostExpansion(rows[:, 0], rows[:, 1 : 1 + d], rows[:, 1 + d :].reshape(-1, d, d))
 
-    def _padded(self, function, x):
-        rows = max(_LEAST_ROWS, 1 << (len(x) - 1).bit_length())
-        padded = np.zeros((rows, x.shape[1]), self.dtype)
-        padded[: len(x)] = x
-        return jax.tree.map(
-            lambda z: np.asarray(z, np.float64)[: len(x)], function(self.potential, padded)
-        )
+    def _over(
+        self, function: Callable[[AbstractPotential, Array], Array], x: np.ndarray
+    ) -> np.ndarray:
+        """One program, whatever the number of points."""
+        own = functools.partial(function, self.potential)
+        return in_blocks(own, x.astype(self.dtype), _ROWS).astype(np.float64)
 
 
 @eqx.filter_jit
-def _values(potential, x):
+def _values(potential: AbstractPotential, x: Array) -> Array:
     return jax.vmap(potential.value)(x)
 
 
 @eqx.filter_jit
-def _expansions(potential, x):
-    return tuple(jax.vmap(functools.partial(expansion, potential))(x))
+def _expansions(potential: AbstractPotential, x: Array) -> Array:
+    """Value, gradient and Hessian in one row (1 + d + d²,) a point."""
+    return jax.vmap(lambda point: jnp.hstack([z.ravel() for z in expansion(potential, point)]))(x)
+
+
+def between(
+    potential: AbstractPotential, own: Coordinates, other: Coordinates
+) -> AbstractPotential:
+    """A potential in some coordinates, in other ones; up to a constant."""
+    own, other = own.on_host(), other.on_host()
+    back = np.linalg.inv(other.matrix)
+    return Preconditioned(
+        potential,
+        jnp.asarray(own.matrix @ back),
+        jnp.asarray(other.encode_source(own.source_shift[None])[0]),
+        jnp.asarray(other.encode_target(own.target_shift[None])[0]),
+        jnp.asarray(own.scale / other.scale),
+    )
 
 
 @functools.singledispatch

@@ -15,6 +15,7 @@ from brenier.estimators.candidates._kinds import (
     RidgesKind,
     SeparableKind,
 )
+from brenier.estimators.data import FEW
 from brenier.numerics import Coordinates
 
 if TYPE_CHECKING:
@@ -23,8 +24,8 @@ if TYPE_CHECKING:
 KINDS = ("gaussian", "separable", "entropic", "log-sum-exp", "ridges", "network")
 # Points a side from which on a network is better than what is fitted on the host, by default.
 MANY = 4000
-# Below this many points a side none can be spared for a comparison, nor for a network.
-_FEWEST, FEW = 12, 64
+# Below this many points a side none can be spared for a comparison.
+_FEWEST = 12
 # Folds for so many points a side; beyond, one split with a quarter held out.
 _FOLDS, _SPLIT = ((100, 5), (1500, 3)), 4
 # Steps for each point of the smaller cloud: few points are learned by heart in many steps.

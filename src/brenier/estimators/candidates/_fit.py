@@ -119,11 +119,7 @@ def kinds_to_try(
 
         method = default_method(False, points, coordinates.dimension)
         network = _network(method, coordinates.dimension, request, keys[0])
-        kinds.append(
-            NetworkKind(
-                network, coordinates, keys[1], callback, method.steps, request.effort, standard
-            )
-        )
+        kinds.append(NetworkKind(network, coordinates, keys[1], callback, request.effort, standard))
     return kinds
 
 

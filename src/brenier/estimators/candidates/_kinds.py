@@ -12,9 +12,11 @@ from brenier.estimators.host import (
     HostPotential,
     HostQuadratic,
     SoftPieces,
+    entropic_offsets,
     fit_separable,
     fit_soft_pieces,
     gaussian_potential,
+    median_square,
     sinkhorn_ladder,
 )
 
@@ -201,22 +203,16 @@ class _Ladder:
     """Sinkhorn's potentials at falling ε between two clouds."""
 
     def __init__(self, u: np.ndarray, v: np.ndarray, ratios: Sequence[float]):
-        some = v[:_MEDIAN_OF]
-        squares = np.sum((some[:, None] - some) ** 2, axis=2)
-        self.v = v
-        apart = squares[np.triu_indices(len(some), 1)]
-        self.epsilons = np.median(apart[apart > 0]) * np.asarray(ratios)
-        weights = np.full(len(v), 1.0 / len(v))
-        self._solving = sinkhorn_ladder(u, v, weights, self.epsilons)
+        self.v, self.weights = v, np.full(len(v), 1.0 / len(v))
+        self.epsilons = median_square(v[:_MEDIAN_OF]) * np.asarray(ratios)
+        self._solving = sinkhorn_ladder(u, v, self.weights, self.epsilons)
         self._solved: list[np.ndarray] = []
 
     def potential(self, rung: int, share: float) -> HostLogSumExp:
         while len(self._solved) <= rung:  # the smaller ε is, the longer it takes
             self._solved.append(next(self._solving))
         epsilon, rest = self.epsilons[rung], 1.0 - share
-        offsets = (
-            self._solved[rung] - 0.5 * np.sum(self.v**2, axis=1) - epsilon * np.log(len(self.v))
-        )
+        offsets = entropic_offsets(self.v, self.weights, self._solved[rung], epsilon)
         return HostLogSumExp(rest * self.v, rest * offsets, rest * epsilon, share)
 
 
@@ -227,23 +223,20 @@ class AbstractPieces(AbstractKind):
 
     def trials(self, folds: Sequence[Fold], random: np.random.Generator) -> Iterator[Trial]:
         best, fewest, d = np.inf, min(len(fold.v) for fold in folds), folds[0].v.shape[1]
-        different = min(len(np.unique(fold.v[:_FITTED], axis=0)) for fold in folds)
+        clouds = [(fold.u[:_FITTED], fold.v[:_FITTED]) for fold in folds]
+        different = min(len(np.unique(v, axis=0)) for _, v in clouds)
         fits: list[SoftPieces] = []
         for size in _SIZES if fewest < _ENOUGH else _SIZES[1:]:
             many = size * _POINTS_A_PIECE > max(fewest, _LEAST_POINTS) and size > _SIZES[0]
             if many or size * (d + 1) > _PARAMETERS_A_POINT * fewest or size > different:
                 return
             steps = _SPLIT_STEPS if fits else _STEPS
-            starts = (
-                [fit.split(random) for fit in fits]
-                if fits
-                else [
-                    self.start(fold.u[:_FITTED], fold.v[:_FITTED], size, random) for fold in folds
-                ]
-            )
+            starts = [fit.split(random) for fit in fits] or [
+                self.start(u, v, size, random) for u, v in clouds
+            ]
             fits = [
-                fit_soft_pieces(start, fold.u[:_FITTED], fold.v[:_FITTED], steps=steps)
-                for start, fold in zip(starts, folds, strict=True)
+                fit_soft_pieces(start, u, v, steps=steps)
+                for start, (u, v) in zip(starts, clouds, strict=True)
             ]
             trial = judged(self.name, {"pieces": size}, fits, folds)
             yield trial
@@ -291,10 +284,9 @@ class LogSumExpKind(AbstractPieces):
         centres, labels = kmeans2(v, size, minit="++", rng=random, missing="raise")
         counts = np.bincount(labels, minlength=size)
         weights = counts / counts.sum()
-        squares = np.sum((centres[:, None] - centres) ** 2, axis=2)
-        epsilon = np.median(squares[np.triu_indices(size, 1)]) / 8.0
+        epsilon = median_square(centres) / 8.0
         (g,) = sinkhorn_ladder(u, centres, weights, [epsilon])
-        offsets = g - 0.5 * np.sum(centres**2, axis=1) + epsilon * np.log(weights)
+        offsets = entropic_offsets(centres, weights, g, epsilon)
         share = 0.7
         factor, log_modulus = _square_part(v.shape[1], 1.0 - share)
         return SoftPieces(

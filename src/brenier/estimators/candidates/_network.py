@@ -13,7 +13,7 @@ from brenier._progress import Progress, ProgressCallback
 from brenier._solution import Result
 from brenier._types import Key
 from brenier.estimators.candidates._best_stop import Look, best_stop
-from brenier.estimators.candidates._compiled import CompiledPotential
+from brenier.estimators.candidates._compiled import CompiledPotential, between
 from brenier.estimators.candidates._effort import Effort
 from brenier.estimators.candidates._kinds import AbstractKind
 from brenier.estimators.candidates._trial import Fold, Trial, judged
@@ -23,14 +23,12 @@ from brenier.flows import AbstractMethod, HeldOutDual, solve
 from brenier.maps import GradientMap
 from brenier.measures import AbstractMeasure, Empirical
 from brenier.numerics import Coordinates, cast_floats
-from brenier.potentials import ICNN, AbstractPotential, Preconditioned
+from brenier.potentials import ICNN, AbstractPotential
 
 # How sharply the units bend at the start, over d: in few dimensions they can tell fine details.
 _SHARPNESS, _LEAST_SHARPNESS, _MOST_SHARPNESS = 20.0, 2.0, 10.0
 # In the plane more of them than the map has bends cost accuracy.
 _PIECES_A_DIMENSION, _FEWEST_PIECES, _MOST_PIECES = 16, 32, 128
-
-
 # Seconds that are worth beginning with, most of which go into compilation.
 _LEAST_SECONDS = 60.0
 # Points of a fold that tell where to stop.
@@ -130,7 +128,6 @@ class NetworkKind(AbstractKind):
         coordinates: of all points.
         key: of the training.
         callback: told of each block of steps.
-        steps: of the training, for the table.
         effort: the seconds that are left are shared among the folds.
         standard: the data, where they are many and the one fold is of them: it is then stopped by
             what is held out.
@@ -140,7 +137,6 @@ class NetworkKind(AbstractKind):
     coordinates: Coordinates
     key: Key
     callback: ProgressCallback
-    steps: int
     effort: Effort
     standard: StandardData | None = None
     name = "network"
@@ -161,7 +157,7 @@ class NetworkKind(AbstractKind):
             if fit.result is Result.interrupted and not watch.late:
                 raise KeyboardInterrupt
             fits.append(CompiledPotential(fit.potential, self.network.precision))
-        yield judged(self.name, {"steps": self.steps}, fits, folds)
+        yield judged(self.name, {"steps": self.network.method.steps}, fits, folds)
 
     def refitted(
         self, trial: Trial, folds: Sequence[Fold], u: np.ndarray, v: np.ndarray
@@ -171,7 +167,7 @@ class NetworkKind(AbstractKind):
         parts = []
         for fit, fold in zip(trial.potentials, folds, strict=True):
             assert isinstance(fit, CompiledPotential)
-            moved = _between(fit.potential, fold.coordinates, self.coordinates)
+            moved = between(fit.potential, fold.coordinates, self.coordinates)
             parts.append(CompiledPotential(moved, fit.dtype))
         return HostMixture(tuple(parts), np.full(len(parts), 1.0 / len(parts)))
 
@@ -201,18 +197,3 @@ def _cut(fold: Fold, random: np.random.Generator, precision: np.dtype) -> Standa
         sides.append((shuffled[held:], shuffled[:held]))
     (u, u_held), (v, v_held) = sides
     return StandardData(u, v, u_held, v_held, None)
-
-
-def _between(
-    potential: AbstractPotential, own: Coordinates, other: Coordinates
-) -> AbstractPotential:
-    """A potential in some coordinates, in other ones; up to a constant."""
-    own, other = own.on_host(), other.on_host()
-    back = np.linalg.inv(other.matrix)
-    return Preconditioned(
-        potential,
-        jnp.asarray(own.matrix @ back),
-        jnp.asarray(other.encode_source(own.source_shift[None])[0]),
-        jnp.asarray(other.encode_target(own.target_shift[None])[0]),
-        jnp.asarray(own.scale / other.scale),
-    )

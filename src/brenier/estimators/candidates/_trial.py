@@ -30,9 +30,22 @@ class Fold:
     v_held: np.ndarray
     coordinates: Coordinates
 
-    @property
-    def held(self) -> tuple[np.ndarray, np.ndarray]:
-        return self.u_held, self.v_held
+    @classmethod
+    def encoded(
+        cls,
+        learn: tuple[np.ndarray, np.ndarray],
+        held: tuple[np.ndarray, np.ndarray],
+        coordinates: Coordinates,
+    ) -> "Fold":
+        """The fold of these source and target points, in these coordinates."""
+        (x, y), (x_held, y_held) = learn, held
+        return cls(
+            coordinates.encode_source(x),
+            coordinates.encode_target(y),
+            coordinates.encode_source(x_held),
+            coordinates.encode_target(y_held),
+            coordinates,
+        )
 
     def reversed(self) -> "Fold":
         """The same for the way back, from the target to the source."""
@@ -56,26 +69,18 @@ def cut_folds(
     sides = [(points, random.permutation(np.arange(len(points)) % parts)) for points in (x, y)]
     folds = []
     for k in range(count):
-        (learn_x, learn_y), (held_x, held_y) = (
-            [points[(part == k) == held] for points, part in sides] for held in (False, True)
+        (x, y), held = (
+            tuple(points[(part == k) == out] for points, part in sides) for out in (False, True)
         )
         own = coordinates
-        if all((points.std(axis=0) > 0).all() for points in (learn_x, learn_y)):
+        if all((points.std(axis=0) > 0).all() for points in (x, y)):
             moments = (
                 part
-                for points in (learn_x, learn_y)
+                for points in (x, y)
                 for part in (points.mean(axis=0), shrunk_covariance(points))
             )
             own = Coordinates.gaussian(*moments).on_host()
-        folds.append(
-            Fold(
-                own.encode_source(learn_x),
-                own.encode_target(learn_y),
-                own.encode_source(held_x),
-                own.encode_target(held_y),
-                own,
-            )
-        )
+        folds.append(Fold.encoded((x, y), held, own))
     return folds
 
 

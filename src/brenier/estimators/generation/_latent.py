@@ -95,15 +95,7 @@ def _latent_folds(
         rest, held = z[np.delete(order, rows)], z[order[rows]]
         varies = (rest.std(axis=0) > 0).all()
         own = _coordinates(law, rest).on_host() if varies else coordinates
-        folds.append(
-            Fold(
-                own.encode_source(learnt),
-                own.encode_target(rest),
-                own.encode_source(latent),
-                own.encode_target(held),
-                own,
-            )
-        )
+        folds.append(Fold.encoded((learnt, rest), (latent, held), own))
     return folds
 
 

@@ -3,23 +3,29 @@
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-import jax.numpy as jnp
 import numpy as np
 
 from brenier._solution import Solution
-from brenier.estimators.candidates import AbstractKind, CompiledPotential, Fold, Trial, judged
+from brenier.estimators.candidates import (
+    AbstractKind,
+    CompiledPotential,
+    Fold,
+    Trial,
+    between,
+    judged,
+)
 from brenier.estimators.generation._choice import RATIOS
 from brenier.estimators.host import (
     HostLogSumExp,
     HostMixture,
     HostPotential,
     HostQuadratic,
+    entropic_offsets,
     sinkhorn_ladder,
 )
 from brenier.maps import AbstractMap, GradientMap
 from brenier.measures import Gaussian
 from brenier.numerics import Coordinates, half_shift_covariance
-from brenier.potentials import Preconditioned
 
 # Multiples of the rule's ε past the best one that are looked at.
 _PAST_BEST = 2
@@ -67,14 +73,7 @@ class OneShotKind(AbstractKind):
     ) -> HostPotential:
         map = self.flow(trial.settings["ratio"]).map
         assert isinstance(map, GradientMap)
-        own, origin = self.coordinates, np.zeros((1, self.law.dimension))
-        moved = Preconditioned(
-            map.potential,
-            jnp.asarray(np.linalg.inv(own.matrix)),
-            jnp.asarray(own.encode_source(origin)[0]),
-            jnp.asarray(own.encode_target(origin)[0]),
-            jnp.asarray(1.0 / own.scale),
-        )
+        moved = between(map.potential, Coordinates.identity(self.law.dimension), self.coordinates)
         return CompiledPotential(moved, np.dtype(np.float64))
 
     def ladder(
@@ -90,9 +89,10 @@ class OneShotKind(AbstractKind):
         # ⟨x, y⟩ is scale² as large as ⟨u, v⟩, hence ε too.
         epsilons = [ratio * self.epsilon / n**0.5 / scale**2 for ratio in ratios]
         u = coordinates.encode_source(self.particles)
-        solved = sinkhorn_ladder(u, v, np.full(n, 1.0 / n), epsilons)
+        weights = np.full(n, 1.0 / n)
+        solved = sinkhorn_ladder(u, v, weights, epsilons)
         for epsilon, g in zip(epsilons, solved, strict=True):
-            offsets = g - 0.5 * np.sum(v**2, axis=1) - epsilon * np.log(n)
+            offsets = entropic_offsets(v, weights, g, epsilon)
             half = np.linalg.inv(half_shift_covariance(source, target, epsilon)) * epsilon / 2.0
             # One part of the quadratic makes the soft maximum strongly convex, the rest is beside.
             modulus = 0.5 * float(np.linalg.eigvalsh(half)[0])

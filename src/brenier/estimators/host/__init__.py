@@ -11,7 +11,7 @@ from brenier.estimators.host._potentials import (
     gaussian_potential,
 )
 from brenier.estimators.host._separable import HostSeparable, fit_separable
-from brenier.estimators.host._sinkhorn import sinkhorn_ladder
+from brenier.estimators.host._sinkhorn import entropic_offsets, median_square, sinkhorn_ladder
 from brenier.estimators.host._soft_pieces import SoftPieces
 
 __all__ = [
@@ -23,10 +23,12 @@ __all__ = [
     "HostQuadratic",
     "HostSeparable",
     "SoftPieces",
+    "entropic_offsets",
     "fit_separable",
     "fit_soft_pieces",
     "gaussian_potential",
     "host_conjugates",
+    "median_square",
     "sinkhorn_ladder",
     "stacking_weights",
 ]

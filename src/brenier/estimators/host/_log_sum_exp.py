@@ -1,6 +1,7 @@
 """The entropic potential of a cloud, on the host."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -22,7 +23,6 @@ class HostLogSumExp(HostPotential):
     offsets: np.ndarray
     epsilon: float
     modulus: float
-    _squares: list[np.ndarray] = field(default_factory=list, repr=False)
 
     @property
     def dimension(self) -> int:
@@ -34,13 +34,16 @@ class HostLogSumExp(HostPotential):
     def expand(self, x: np.ndarray) -> HostExpansion:
         value, chances = self._softmax(x)
         mean, d = chances @ self.slopes, self.dimension
-        if not self._squares:
-            outer = self.slopes[:, :, None] * self.slopes[:, None, :]
-            self._squares.append(outer.reshape(-1, d * d))
-        second = (chances @ self._squares[0]).reshape(-1, d, d)
+        second = (chances @ self._squares).reshape(-1, d, d)
         covariance = second - mean[:, :, None] * mean[:, None, :]
         hessian = covariance / self.epsilon + self.modulus * np.eye(d)
         return HostExpansion(value, mean + self.modulus * x, hessian)
+
+    @cached_property
+    def _squares(self) -> np.ndarray:
+        """a_j a_jᵀ, (k, d²)."""
+        outer = self.slopes[:, :, None] * self.slopes[:, None, :]
+        return outer.reshape(len(self.slopes), -1)
 
     def _softmax(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         scores = x @ (self.slopes.T / self.epsilon)

@@ -21,6 +21,12 @@ class HostMixture(HostPotential):
     potentials: tuple[HostPotential, ...]
     weights: np.ndarray
 
+    @classmethod
+    def of(cls, potentials: Sequence[HostPotential], weights: np.ndarray) -> "HostMixture":
+        """The mixture of those whose weight is not 0."""
+        used = np.flatnonzero(weights)
+        return cls(tuple(potentials[int(i)] for i in used), weights[used])
+
     @property
     def dimension(self) -> int:
         return self.potentials[0].dimension
@@ -80,14 +86,11 @@ def _model(
     starts: Sequence[np.ndarray],
 ) -> tuple[float, np.ndarray, np.ndarray, list[np.ndarray]]:
     """Mean J over the folds, its slope and curvature in the weights, and the conjugate points."""
-    used = weights > 0
     k = len(weights)
     dual, slope, curvature, points = 0.0, np.zeros(k), np.zeros((k, k)), []
     for own, (x, y), start in zip(potentials, held, starts, strict=True):
-        some = HostMixture(
-            tuple(phi for phi, use in zip(own, used, strict=True) if use), weights[used]
-        )
-        conjugates = host_conjugates(some, y, start, tolerance=3e-3, steps=12)
+        mixture = HostMixture.of(own, weights)
+        conjugates = host_conjugates(mixture, y, start, tolerance=3e-3, steps=12)
         points.append(conjugates.points)
         parts = [phi.expand(conjugates.points) for phi in own]
         hessian = sum(w * part.hessian for w, part in zip(weights, parts, strict=True))

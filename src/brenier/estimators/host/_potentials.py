@@ -71,13 +71,10 @@ def gaussian_potential(u: np.ndarray, v: np.ndarray) -> HostQuadratic | None:
     None where a covariance is singular to a millionth.
     """
     source, target = (np.cov(points.T).reshape(points.shape[1], -1) for points in (u, v))
-    roots = []
-    for covariance in (source, target):
-        values, vectors = np.linalg.eigh(covariance)
-        if not values[0] > 1e-6 * values[-1]:
+    values, vectors = np.linalg.eigh(source)
+    for spectrum in (values, np.linalg.eigvalsh(target)):
+        if not spectrum[0] > 1e-6 * spectrum[-1]:
             return None
-        roots.append((values, vectors))
-    values, vectors = roots[0]
     root, inverse = ((vectors * values**power) @ vectors.T for power in (0.5, -0.5))
     values, vectors = np.linalg.eigh(root @ target @ root)
     matrix = inverse @ ((vectors * np.sqrt(np.maximum(values, 0.0))) @ vectors.T) @ inverse

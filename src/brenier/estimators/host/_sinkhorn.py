@@ -12,6 +12,20 @@ _TOLERANCE = 2e-3
 _DRIFT = 30.0
 
 
+def entropic_offsets(
+    y: np.ndarray, weights: np.ndarray, g: np.ndarray, epsilon: float
+) -> np.ndarray:
+    """b (m,) of the plan's potential ε log Σ_j exp((⟨x, y_j⟩ + b_j)/ε) onto points y (m, d)."""
+    return g - 0.5 * np.sum(y * y, axis=1) + epsilon * np.log(weights)
+
+
+def median_square(points: np.ndarray) -> float:
+    """The median squared distance of different points among (n, d); all pairs are formed."""
+    squares = np.sum((points[:, None] - points) ** 2, axis=2)
+    apart = squares[np.triu_indices(len(points), 1)]
+    return float(np.median(apart[apart > 0]))
+
+
 def sinkhorn_ladder(
     x: np.ndarray, y: np.ndarray, weights: np.ndarray, epsilons: Sequence[float] | np.ndarray
 ) -> Iterator[np.ndarray]:

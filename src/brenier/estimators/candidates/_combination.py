@@ -1,0 +1,47 @@
+"""The combination of the best of each kind: stacking."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from brenier.estimators.candidates._kinds import AbstractKind
+from brenier.estimators.candidates._trial import Fold, Trial, judged
+from brenier.estimators.host import HostMixture, HostPotential, stacking_weights
+
+# Held-out points a side that weights of a combination are found on.
+_STACKED = 2048
+
+
+@dataclass(frozen=True, eq=False)
+class CombinationKind(AbstractKind):
+    """A convex combination of potentials of several kinds, with weights that minimise held-out J.
+
+    Args:
+        parts: the kinds, each with the trial that is combined; none of the way back.
+    """
+
+    parts: Sequence[tuple[AbstractKind, Trial]]
+    name = "combination"
+
+    def trials(self, folds: Sequence[Fold], random: np.random.Generator) -> Iterator[Trial]:
+        """One, where more than one part has a weight; its settings are the weights."""
+        if len(self.parts) < 2:
+            return
+        trials = [trial for _, trial in self.parts]
+        by_fold = [[trial.potentials[k] for trial in trials] for k in range(len(folds))]
+        held = [(fold.u_held[:_STACKED], fold.v_held[:_STACKED]) for fold in folds]
+        weights = stacking_weights(by_fold, held)
+        if np.count_nonzero(weights) < 2:
+            return
+        mixtures = [HostMixture.of(potentials, weights) for potentials in by_fold]
+        named = {t.kind: float(w) for t, w in zip(trials, weights, strict=True) if w > 0}
+        nearest = min(trials, key=lambda trial: trial.dual)
+        yield judged(self.name, named, mixtures, folds, nearest)
+
+    def refitted(
+        self, trial: Trial, folds: Sequence[Fold], u: np.ndarray, v: np.ndarray
+    ) -> HostPotential:
+        used = [(kind, own) for kind, own in self.parts if own.kind in trial.settings]
+        fits = tuple(kind.refitted(own, folds, u, v) for kind, own in used)
+        return HostMixture(fits, np.array([trial.settings[own.kind] for _, own in used]))
