@@ -20,6 +20,8 @@ from brenier.potentials import AbstractPotential
 
 # Duals that differ by less are equal.
 _TIE = 1e-9
+# Shares of a map below this are left out.
+_NO_SHARE = 0.02
 
 
 @dataclass(frozen=True, eq=False)
@@ -125,9 +127,7 @@ class Chooser:
 
     def _combined(self) -> tuple[_Kept, Trial] | None:
         """A combination of the best of each kind, where it is better than all of them."""
-        forward = [(kept.kind, best) for kept, best in self._found if not best.reverse]
-        began = time.perf_counter()
-        kind = CombinationKind(forward)
+        began, kind = time.perf_counter(), self._combination()
         trial = next(kind.trials(self.folds, self.random), None)
         if trial is None or not trial.dual < min(best.dual for _, best in self._found):
             return None
@@ -140,14 +140,39 @@ class Chooser:
                 raise KeyboardInterrupt
             raise ValueError(f"X: no kind of map could be fitted ({errors}).")
         kept, winner = combination or min(self._found, key=lambda pair: pair[1].dual)
-        affine = self._affine()
-        if affine is not None and self._tied(affine[1], winner):
-            kept, winner = affine
-        elif combination is not None:
+        kept, winner = self._held_back(kept, winner)
+        if kept not in self._kept:
             self._kept.append(kept)
         fit = kept.kind.refitted(winner, self.folds, self.u, self.v)
         table, stats = self._table(winner), self._stats(winner)
         return Choice(compiled(fit), table, result, stats, winner.reverse)
+
+    def _held_back(self, kept: _Kept, winner: Trial) -> tuple[_Kept, Trial]:
+        """The winner, held towards the affine map by as much as its gain over that is in doubt.
+
+        Settings and weights were chosen by the same points, so by chance it is better by about a
+        standard error s of the gain g. It keeps the share 1 − s²/(2g²) of itself, none below 0
+        (the positive part of James and Stein's estimate, with half of their factor).
+        """
+        affine = self._affine()
+        if affine is None or winner is affine[1]:
+            return kept, winner
+        gain, stderr = affine[1].dual - winner.dual, affine[1].stderr_beside(winner)
+        share = 1.0 - 0.5 * (stderr / gain) ** 2
+        if share <= _NO_SHARE:
+            return affine
+        if share >= 1.0 - _NO_SHARE or winner.reverse:  # the way back is no sum with the way there
+            return kept, winner
+        began, kind = time.perf_counter(), self._combination()
+        own = winner.settings if isinstance(kept.kind, CombinationKind) else {winner.kind: 1.0}
+        weights = {name: share * weight for name, weight in own.items()}
+        weights[affine[1].kind] = weights.get(affine[1].kind, 0.0) + 1.0 - share
+        trial = kind.weighted(weights, self.folds)
+        return _Kept(kind, trial, kept.seconds + time.perf_counter() - began), trial
+
+    def _combination(self) -> CombinationKind:
+        """Of the best of each kind that goes the same way."""
+        return CombinationKind([(kept.kind, t) for kept, t in self._found if not t.reverse])
 
     def _table(self, winner: Trial) -> CandidateTable:
         rows = [
@@ -180,11 +205,3 @@ class Chooser:
     def _affine(self) -> tuple[_Kept, Trial] | None:
         """The Gaussian map, where it was tried."""
         return next((pair for pair in self._found if isinstance(pair[0].kind, GaussianKind)), None)
-
-    @staticmethod
-    def _tied(affine: Trial, other: Trial) -> bool:
-        """Whether another map is better than the affine one by less than a standard error.
-
-        Its settings were chosen by the same points, so by chance it is as much better as that.
-        """
-        return affine.dual - other.dual < affine.stderr_beside(other)

@@ -1,6 +1,6 @@
 """The combination of the best of each kind: stacking."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -28,16 +28,20 @@ class CombinationKind(AbstractKind):
         """One, where more than one part has a weight; its settings are the weights."""
         if len(self.parts) < 2:
             return
-        trials = [trial for _, trial in self.parts]
-        by_fold = [[trial.potentials[k] for trial in trials] for k in range(len(folds))]
         held = [(fold.u_held[:_STACKED], fold.v_held[:_STACKED]) for fold in folds]
-        weights = stacking_weights(by_fold, held)
-        if np.count_nonzero(weights) < 2:
-            return
-        mixtures = [HostMixture.of(potentials, weights) for potentials in by_fold]
-        named = {t.kind: float(w) for t, w in zip(trials, weights, strict=True) if w > 0}
+        weights = stacking_weights(self._potentials(folds), held)
+        if np.count_nonzero(weights) > 1:
+            names = [trial.kind for _, trial in self.parts]
+            yield self.weighted(dict(zip(names, weights, strict=True)), folds)
+
+    def weighted(self, weights: Mapping[str, float], folds: Sequence[Fold]) -> Trial:
+        """The trial with these weights by name of the part; 0 for those that are not named."""
+        trials = [trial for _, trial in self.parts]
+        own = np.array([weights.get(trial.kind, 0.0) for trial in trials])
+        mixtures = [HostMixture.of(potentials, own) for potentials in self._potentials(folds)]
+        named = {t.kind: float(w) for t, w in zip(trials, own, strict=True) if w > 0}
         nearest = min(trials, key=lambda trial: trial.dual)
-        yield judged(self.name, named, mixtures, folds, nearest)
+        return judged(self.name, named, mixtures, folds, nearest)
 
     def refitted(
         self, trial: Trial, folds: Sequence[Fold], u: np.ndarray, v: np.ndarray
@@ -45,3 +49,7 @@ class CombinationKind(AbstractKind):
         used = [(kind, own) for kind, own in self.parts if own.kind in trial.settings]
         fits = tuple(kind.refitted(own, folds, u, v) for kind, own in used)
         return HostMixture(fits, np.array([trial.settings[own.kind] for _, own in used]))
+
+    def _potentials(self, folds: Sequence[Fold]) -> list[list[HostPotential]]:
+        """Of every fold, the potential of each part."""
+        return [[trial.potentials[k] for _, trial in self.parts] for k in range(len(folds))]
