@@ -99,7 +99,7 @@ def test_linear_data_have_about_the_affine_map():
     assert own < 1.15 * affine
 
 
-@pytest.mark.parametrize("scale, kept", [(0.3, 0.0), (1.0, 0.5), (2.0, 0.875), (20.0, 1.0)])
+@pytest.mark.parametrize(("scale", "kept"), [(0.3, 0.0), (1.0, 0.5), (2.0, 0.875), (20.0, 1.0)])
 def test_a_map_keeps_the_share_that_its_gain_is_sure_of(scale, kept):
     """1 − s²/(2g²) of a map that is better than the affine one by g ± s, by its own held-out J."""
     random = np.random.default_rng(0)
