@@ -20,6 +20,8 @@ from brenier.potentials import AbstractPotential
 
 # Duals that differ by less are equal.
 _TIE = 1e-9
+# Families that double are given up where so many times the last gain would not make them the best.
+_HOPE = 3.0
 # Shares of a map below this are left out.
 _NO_SHARE = 0.02
 
@@ -111,12 +113,14 @@ class Chooser:
         self._kept.append(kept)
         began = time.perf_counter()
         try:
+            others = min((best.dual for _, best in self._found), default=np.inf)
             for trial in kind.trials(self.folds, self.random):
                 # Ties go to what came first, the simpler one; rounding decides none.
-                bar = np.inf if kept.best is None else kept.best.dual - _TIE
-                if trial.dual < bar:
+                before = np.inf if kept.best is None else kept.best.dual
+                if trial.dual < before - _TIE:
                     kept.best = trial
-                if effort.spent:
+                behind = kind.doubling and trial.dual - _HOPE * (before - trial.dual) > others
+                if behind or effort.spent:
                     break
             if kept.best is None:
                 kept.error = kind.nothing

@@ -50,11 +50,13 @@ _FITTED = 4000
 class AbstractKind(abc.ABC):
     """A family of convex potentials, and how its settings are searched.
 
-    ``nothing`` says why there may be no trial at all.
+    ``nothing`` says why there may be no trial at all, ``doubling`` whether each trial is of the
+    family of the one before, doubled: it costs the more and gains the less.
     """
 
     name: str
     nothing: str = "no finite value on held-out points"
+    doubling: bool = False
 
     @abc.abstractmethod
     def trials(self, folds: Sequence[Fold], random: np.random.Generator) -> Iterator[Trial]:
@@ -219,6 +221,7 @@ class _Ladder:
 class AbstractPieces(AbstractKind):
     """Few soft pieces by Gauss-Newton; more of them as long as that is better."""
 
+    doubling = True
     nothing = "too few points for so many dimensions"
 
     def trials(self, folds: Sequence[Fold], random: np.random.Generator) -> Iterator[Trial]:

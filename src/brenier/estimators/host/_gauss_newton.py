@@ -15,7 +15,7 @@ _PATIENCE, _LEAST_GAIN = 2, 3e-5
 # decide about them.
 _LEAST_SCALE, _MOST_DAMPING = 1e-2, 1e8
 # Rows of the curvature for each parameter, and points that they come from, at least.
-_ROWS_A_PARAMETER, _CURVATURE_POINTS = 6, 150
+_ROWS_A_PARAMETER, _CURVATURE_POINTS = 3, 150
 
 
 def fit_soft_pieces(initial: SoftPieces, x: np.ndarray, y: np.ndarray, *, steps: int) -> SoftPieces:

@@ -13,13 +13,15 @@ import numpy as np
 
 from brenier._json import json_text
 from brenier.estimators import energy_score
-from brenier.experiments.peers._small_methods import METHODS, seeds_at
+from brenier.experiments.peers._small_methods import METHODS, TRAINED, seeds_at
 from brenier.experiments.peers._small_problems import PROBLEMS, Sample
 from brenier.problems import l2_uvp
 
 # In the file of cells, beside the methods: the standard deviation of the measure itself.
 NOISE = "noise"
 _REPEATS = 8
+# The share of the other methods' seeds that goes before what trains networks.
+_TRAINED_RANK = 0.3
 _MAPS, _MANY_MAPS = Path("/proc/self/maps"), 30_000
 
 
@@ -52,7 +54,8 @@ def blocks_of(
 ) -> list[Block]:
     """What is left to do: first seeds first, then the same share of each row's seeds.
 
-    A run stopped anywhere has then seen all problems, and each row about equally far.
+    A run stopped anywhere has then seen all problems, and each row about equally far; what trains
+    networks comes behind a part of the others.
     """
     wanted, methods = None if sizes is None else set(sizes), tuple(methods)
     ranked = []
@@ -63,10 +66,13 @@ def blocks_of(
                 for turn, seed in enumerate(seeds[: seeds_at(n)]):
                     own = [m for m in methods if turn < seeds_at(n, m)]
                     own += [NOISE] * (noisy and turn == 0)
-                    left = tuple(m for m in own if Cell(problem.name, d, n, m, seed) not in done)
-                    if left:
-                        share = turn / seeds_at(n)
-                        ranked.append((share, n, Block(problem.name, d, n, seed, left)))
+                    left = [m for m in own if Cell(problem.name, d, n, m, seed) not in done]
+                    trained = tuple(m for m in left if m in TRAINED)
+                    others = tuple(m for m in left if m not in TRAINED)
+                    share = turn / seeds_at(n)
+                    for rank, part in ((share, others), (share + _TRAINED_RANK, trained)):
+                        if part:
+                            ranked.append((rank, n, Block(problem.name, d, n, seed, part)))
     # Sorting is stable: problems stay in their order.
     return [block for *_, block in sorted(ranked, key=lambda entry: entry[:2])]
 

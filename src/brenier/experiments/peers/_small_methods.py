@@ -113,12 +113,12 @@ METHODS: dict[str, Method] = {
     **POT,
 }
 
-# Networks are trained on every fold: a minute or two a fit.
-_TRAINED = ((100, 2), (300, 2), (1000, 1))
+# Networks are trained on every fold: half a minute or more a fit.
+TRAINED = ("best", alone("network"))
+_TRAINED = ((1000, 1),)
 # Seeds of a method where it is slow: (up to so many points, so many seeds); beyond, none.
 _SLOW: dict[str, tuple[tuple[int, int], ...]] = {
-    "best": _TRAINED,
-    alone("network"): _TRAINED,
+    **dict.fromkeys(TRAINED, _TRAINED),
     "POT Sinkhorn": ((1000, 20), (3000, 1)),
     "POT Sinkhorn, validated": ((100, 20), (300, 5), (1000, 2)),
     "POT mapping, linear": ((100, 20), (300, 5)),
