@@ -126,6 +126,23 @@ def test_outliers_are_named_dropped_or_kept(outliers, warned, gross, capsys):
     assert dropped == (outliers == "drop")
 
 
+def test_what_is_left_out_is_told_and_not_measured(gross, capsys):
+    result = json.loads(_fit(capsys, "--outliers", "drop", "--json").out)
+    assert result["left_out"] == {"source": [7], "target": []}
+    assert result["cost"] < 10.0  # the code alone would make it 3e6
+    assert "1 of x.npy (first: row 7)" in _fit(capsys, "--outliers", "drop").out
+
+
+def test_warnings_name_the_column(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    x, y = np.random.default_rng(1).normal(size=(2, 30, 2))
+    x[7, 1] = -9999.0
+    for name, values in (("x.csv", x), ("y.csv", y)):
+        np.savetxt(name, values, delimiter=",", header="height,weight", comments="")
+    assert main(["fit", "x.csv", "y.csv", "-o", "m.brenier", "--effort", "0"]) == 0
+    assert "column 'weight' is -9999" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("effort", ["fast", "-1", "nan", ""])
 def test_a_bad_effort_is_refused_before_anything_is_read(effort, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)

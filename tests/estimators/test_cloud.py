@@ -1,6 +1,9 @@
 """Clouds read block after block give what they give in memory."""
 
+import warnings
+
 import numpy as np
+import pandas as pd
 import pytest
 
 from brenier.estimators.data import _cloud
@@ -36,8 +39,22 @@ def test_moments_and_a_sample_of_a_memory_map(small_blocks, tmp_path):
     # Four standard errors of the mean of a fifth of the points.
     error = 4.0 * wide.std(axis=0) / np.sqrt(1000)
     assert (np.abs(sample.points.mean(axis=0) - wide.mean(axis=0)) < error).all()
-    again = _read("X", POINTS, 3)
-    np.testing.assert_array_equal(again.points, sample.points)
+    for value in (POINTS, pd.DataFrame(POINTS)):
+        np.testing.assert_array_equal(_read("X", value, 3).points, sample.points)
+
+
+@pytest.mark.parametrize("outliers", ["warn", "drop", "keep"])
+def test_outliers_are_rows_of_what_was_given(outliers, small_blocks):
+    far = POINTS.copy()
+    far[[40, 3000, 4999]] = -9e4
+    drawn = _read("X", far, 3, outliers="keep").points
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        found = _read("X", far, 3, outliers=outliers)
+    seen = np.flatnonzero((drawn == -9e4).all(axis=1))
+    assert len(found.outliers) == (0 if outliers == "keep" else len(seen))
+    assert (far[found.outliers] == -9e4).all()
+    assert len(found.points) == 1000 - (len(seen) if outliers == "drop" else 0)
 
 
 def test_few_points_are_all_taken():

@@ -99,7 +99,8 @@ def run_fit_cells(
     solution.checked(throw=True)  # after saving: the best map seen is worth keeping
     inner, (u, v) = _seen(map, x, y)
     progress(Progress(0, 0, "measuring"))
-    measured = measure(u, transport_points(inner, u, progress), v, settings.seed)
+    kept_u, kept_v = fit.kept(u, v)
+    measured = measure(kept_u, transport_points(inner, kept_u, progress), kept_v, settings.seed)
     seconds = time.perf_counter() - started
     result = {
         "file": out,
@@ -120,6 +121,7 @@ def run_fit_cells(
     rows = {
         "source": f"{len(u):,} cells of {x.label}, {map.dimension:,} columns",
         "target": f"{len(v):,} cells of {y.label}",
+        **fit.left_out_rows(x.label, y.label),
         "kind of map": fit.candidates.sentence,
         **{f"{name}{where}": value for name, value in measure_rows(measured).items()},
         "seconds": f"{seconds:.1f}",

@@ -5,10 +5,12 @@ import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from brenier._checks import check_points
 from brenier._progress import Progress, ProgressCallback
 from brenier.cli._transport import measure, measure_rows, transport_colours, transport_points
-from brenier.io import atomic_write, check_folder, read_points, save
+from brenier.io import Table, atomic_write, check_folder, read_points, save
 
 if TYPE_CHECKING:
     from brenier.estimators import MongeMap
@@ -51,12 +53,34 @@ class Fit:
     warnings: list[str]
 
     @property
+    def left_out(self) -> tuple[np.ndarray, np.ndarray]:
+        """The rows of source and target that were taken out as outliers."""
+        found = self.estimator.outliers_
+        return found if self.estimator.outliers == "drop" else (found[0][:0], found[1][:0])
+
+    def kept(self, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Source and target without those rows."""
+        own, other = self.left_out
+        return np.delete(x, own, axis=0), np.delete(y, other, axis=0)
+
+    def left_out_rows(self, source: str, target: str) -> dict[str, str]:
+        """What people are told of them; nothing where there are none."""
+        told = [
+            f"{len(rows)} of {name} (first: row {rows[0]})"
+            for name, rows in zip((source, target), self.left_out, strict=True)
+            if len(rows)
+        ]
+        return {"rows left out": ", ".join(told)} if told else {}
+
+    @property
     def candidates(self) -> "CandidateTable":
         return self.estimator.candidates_
 
     def result(self) -> dict[str, Any]:
         """What a JSON object says of the choice."""
-        return {**described(self.candidates), "warnings": self.warnings}
+        x, y = (rows.tolist() for rows in self.left_out)
+        told = {"left_out": {"source": x, "target": y}, "warnings": self.warnings}
+        return {**described(self.candidates), **told}
 
     def about(self) -> dict[str, Any]:
         """What a map file says of the choice."""
@@ -130,15 +154,16 @@ def run_fit(
     check_points(
         target, second.values, dimension=first.values.shape[1], min_points=2, allow_constant=False
     )
-    fit = fitted(first.values, second.values, settings, progress, files=(source, target))
+    fit = fitted(_named(first), _named(second), settings, progress, files=(source, target))
     solution = fit.estimator.solution_
     map = solution.map
     save(out, map, names=first.names or second.names, about=fit.about())
     solution.checked(throw=True)  # after saving: the best map seen is worth keeping
+    kept_x, kept_y = fit.kept(first.values, second.values)
     move = transport_points if first.picture is None else transport_colours
-    moved = move(map, first.values, progress)
+    moved = move(map, kept_x, progress)
     progress(Progress(0, 0, "measuring"))
-    measured = measure(first.values, moved, second.values, settings.seed)
+    measured = measure(kept_x, moved, kept_y, settings.seed)
     seconds = time.perf_counter() - started
     result = {
         "file": out,
@@ -156,12 +181,22 @@ def run_fit(
     rows = {
         "source": f"{source}: {len(first.values):,} points in dimension {map.dimension}",
         "target": f"{target}: {len(second.values):,} points",
+        **fit.left_out_rows(source, target),
         "kind of map": fit.candidates.sentence,
         **measure_rows(measured),
         "seconds": f"{seconds:.1f}",
         "map": out,
     }
     return result, rows, fit
+
+
+def _named(table: Table) -> Any:
+    """The points; a data frame where columns have names, so that warnings use them."""
+    if table.names is None:
+        return table.values
+    import pandas as pd
+
+    return pd.DataFrame(table.values, columns=list(table.names))
 
 
 def effort_of(text: str) -> str | float:

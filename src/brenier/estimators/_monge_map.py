@@ -104,6 +104,8 @@ class MongeMap(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
             standard error, seconds, and which was chosen; ``print`` it.
         solution_: the ``Solution``: ``map_``, how the fit ended, and what it measured in standard
             coordinates; ``stats["gain"]`` of J over the affine map's, and its standard error.
+        outliers_: the rows of X and those of Y that lie grossly outside of all others, in ascending
+            order; empty where ``outliers`` is "keep".
         n_features_in_: d; and ``feature_names_in_``, the columns, where X was a data frame.
 
     >>> import numpy as np
@@ -123,6 +125,7 @@ class MongeMap(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
     map_: LearnedMap
     solution_: Solution[LearnedMap]
     candidates_: CandidateTable
+    outliers_: tuple[np.ndarray, np.ndarray]
 
     def __init__(
         self,
@@ -176,6 +179,7 @@ class MongeMap(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         draw, *keys = jax.random.split(jax.random.key(seed), 5)
         layout = Layout(self.components, self.layer, self.obsm)
         pair = read_pair(X, Y, layout, outliers=self.outliers, random_state=seed, key=draw)
+        self.outliers_ = (pair.source.outliers, pair.target.outliers)
         coordinates = pair.coordinates
         with watched(self.verbose, self.callback) as watch:
             choice = fit_pair(pair, coordinates, request, keys=keys, seed=seed, callback=watch)

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
+import pandas as pd
 
 from brenier._checks import as_float_array, check_points
 from brenier.estimators.data._columns import training_points
@@ -25,11 +26,14 @@ class Cloud(NamedTuple):
         points: (n, d), all of them or ``MOST_POINTS`` drawn at random without replacement.
         mean: (d,), of all points.
         covariance: (d, d), of all points, shrunk where they are few.
+        outliers: rows of what was read that lie far outside of all others, ascending; empty where
+            nobody asked for them.
     """
 
     points: np.ndarray
     mean: np.ndarray
     covariance: np.ndarray
+    outliers: np.ndarray
 
 
 def read_cloud(
@@ -50,9 +54,11 @@ def read_cloud(
     Raises:
         ValueError: as ``check_points``, for constant columns, and for less than two points.
     """
+    if isinstance(value, pd.DataFrame) and len(value) > MOST_POINTS:
+        value = value.to_numpy()
     if not isinstance(value, np.ndarray) or value.ndim != 2 or len(value) <= MOST_POINTS:
         points = training_points(name, value, dimension)
-        return _of_points(_without_outliers(name, points, outliers, columns))
+        return _of_points(*_without_outliers(name, points, outliers, columns))
     n, d = value.shape
     chosen = np.sort(np.random.default_rng(random_state).choice(n, MOST_POINTS, replace=False))
     kept = np.empty((MOST_POINTS, d), as_float_array(name, value[:1]).dtype)
@@ -79,27 +85,28 @@ def read_cloud(
             f"{name}: got constant columns {np.flatnonzero(low == high).tolist()[:10]}; wants "
             "columns that vary (drop them: no Monge map leaves or reaches a hyperplane)."
         )
-    sound = _without_outliers(name, kept, outliers, columns)
+    sound, rows = _without_outliers(name, kept, outliers, columns)
     if len(sound) < len(kept):  # their moments are not those of all points
-        return _of_points(sound)
-    return Cloud(kept, mean, lifted_covariance(square / n))
+        return _of_points(sound, chosen[rows])
+    return Cloud(kept, mean, lifted_covariance(square / n), chosen[rows])
 
 
-def _of_points(points: np.ndarray) -> Cloud:
+def _of_points(points: np.ndarray, outliers: np.ndarray) -> Cloud:
     wide = points.astype(np.float64)
-    return Cloud(points, wide.mean(axis=0), shrunk_covariance(wide))
+    return Cloud(points, wide.mean(axis=0), shrunk_covariance(wide), outliers)
 
 
 def _without_outliers(
     name: str, points: np.ndarray, outliers: str, columns: Sequence[str] | None
-) -> np.ndarray:
-    """The points, less the outliers where they are to be dropped."""
+) -> tuple[np.ndarray, np.ndarray]:
+    """The points, less the outliers where they are to be dropped; and the rows of these."""
     if outliers == "keep":
-        return points
+        return points, np.empty(0, dtype=int)
     rows = gross_outliers(points)
     if not len(rows):
-        return points
+        return points, rows
     if outliers == "drop":
-        return training_points(f"{name} without outliers", np.delete(points, rows, axis=0))
+        left = np.delete(points, rows, axis=0)
+        return training_points(f"{name} without outliers", left), rows
     warnings.warn(describe(name, rows, points, columns), UserWarning, stacklevel=5)
-    return points
+    return points, rows
