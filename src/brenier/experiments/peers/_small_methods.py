@@ -116,13 +116,15 @@ METHODS: dict[str, Method] = {
 # Networks are trained on every fold: half a minute or more a fit.
 TRAINED = ("best", alone("network"))
 _TRAINED = ((1000, 1),)
-# Seeds of a method where it is slow: (up to so many points, so many seeds); beyond, none.
+# Seeds of a method that is slow, or at these sizes no other than the default: (up to so many
+# points, so many seeds); beyond, none.
 _SLOW: dict[str, tuple[tuple[int, int], ...]] = {
     **dict.fromkeys(TRAINED, _TRAINED),
-    "POT Sinkhorn": ((1000, 20), (3000, 1)),
-    "POT Sinkhorn, validated": ((100, 20), (300, 5), (1000, 2)),
-    "POT mapping, linear": ((100, 20), (300, 5)),
-    "POT mapping, gaussian": ((100, 20), (300, 5)),
+    "quick": ((3000, 1),),
+    "POT Sinkhorn": ((100, 20), (300, 5), (1000, 1)),
+    "POT Sinkhorn, validated": ((100, 20), (300, 2)),
+    "POT mapping, linear": ((100, 20), (300, 2)),
+    "POT mapping, gaussian": ((100, 20), (300, 2)),
 }
 # Of every other method.
 _SEEDS = ((100, 20), (300, 10), (1000, 4), (3000, 2))

@@ -11,8 +11,8 @@ deviation over repeats of what two fresh samples of the target give, count as eq
 POT's maps have POT's defaults, out of sample as POT does it; Sinkhorn also with its ε chosen, in
 units of the median cost, by the energy distance of a held-out fifth (to an L2 error of a marginal
 of 1e-4). 20 seeds up to n = 100, then 10, 4 and 2; what trains networks has one, up to 1000 points,
-and POT's slow maps have fewer, and none where they would take hours: MappingTransport stops at 300
-points, validated Sinkhorn at 1000.
+POT's slow maps have fewer, and none where they would take hours (MappingTransport and validated
+Sinkhorn stop at 300 points, Sinkhorn at 1000). Up to 4000 points "quick" is the default: one seed.
 
 CPU seconds are of the fit and of moving the fresh points, compilation included: the first fit of a
 size pays for it. One worker a core, one thread each. Every cell is a line of ``cells.jsonl`` once
