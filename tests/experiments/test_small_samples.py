@@ -151,7 +151,7 @@ def test_the_summary_of_known_errors():
         "worst_at": "moons, d = 2, n = 50",
         "cells": 3,
     }
-    assert found["ratios"]["quick"]["mean"] is None
+    assert found["ratios"]["best"]["mean"] is None
     assert found["cpu_seconds"]["POT EMD"] == {"50": 0.75, "100": 0.5}
     text = markdown(found)
     assert "| smooth | 2 | 50 | 2 | 10 ± 2 | **8.5** ± 1.5 | 13, 1 failed | 5 (network) |" in text

@@ -11,7 +11,6 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 _OCHRE, _PURPLE, _BROWN, _GREY = "#b9770e", "#7d3c98", "#795548", "#909497"
-_SKY = "#85c1e9"
 _COLUMNS, _LABEL_POINTS = 4, 7.0
 _HINDSIGHT = "best candidate"
 _BAND = "#eef0f2"
@@ -34,7 +33,6 @@ _STYLES = {
     "POT EMD": _Style("POT EMD", RED),
     "POT Sinkhorn, validated": _Style("POT Sinkhorn, val.", _OCHRE),
     _HINDSIGHT: _Style("best in hindsight", GREEN, 1.4, "--"),
-    "quick": _Style("ours, quick", _SKY, 1.4),
     "best": _Style("ours, best", BLUE, 1.4, ":"),
     "default": _Style("ours", BLUE, 2.2),
 }

@@ -14,11 +14,7 @@ import brenier
 from brenier.estimators import energy_score
 from brenier.experiments.peers._small_problems import Map
 
-OURS: dict[str, dict[str, Any]] = {
-    "default": {},
-    "quick": {"effort": "quick"},
-    "best": {"effort": "best"},
-}
+OURS: dict[str, dict[str, Any]] = {"default": {}, "best": {"effort": "best"}}
 CANDIDATES = ("gaussian", "separable", "entropic", "ridges", "log-sum-exp", "network")
 # The validated ε, in units of the median cost, and the share of points that it is chosen by.
 _RATIOS, _HELD = (0.01, 0.03, 0.1, 0.3, 1.0), 0.2
@@ -116,11 +112,9 @@ METHODS: dict[str, Method] = {
 # Networks are trained on every fold: half a minute or more a fit.
 TRAINED = ("best", alone("network"))
 _TRAINED = ((1000, 1),)
-# Seeds of a method that is slow, or at these sizes no other than the default: (up to so many
-# points, so many seeds); beyond, none.
+# Seeds of a method that is slow: (up to so many points, so many seeds); beyond, none.
 _SLOW: dict[str, tuple[tuple[int, int], ...]] = {
     **dict.fromkeys(TRAINED, _TRAINED),
-    "quick": ((3000, 1),),
     "POT Sinkhorn": ((100, 20), (300, 5), (1000, 1)),
     "POT Sinkhorn, validated": ((100, 20), (300, 2)),
     "POT mapping, linear": ((100, 20), (300, 2)),
