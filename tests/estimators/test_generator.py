@@ -176,6 +176,13 @@ def test_units_do_not_matter():
     np.testing.assert_allclose((made - [7.0, 0.0]) / [1e3, 1e-3], plain, atol=1e-6)
 
 
+def test_precision_does_not_matter(fitted):
+    single = Generator(random_state=0).fit(_X.astype(np.float32)).sample(50, random_state=1)
+    double = fitted.sample(50, random_state=1)
+    assert single.dtype == np.float32
+    np.testing.assert_allclose(single, double, atol=1e-3 * double.std())
+
+
 # Compiles once more for each dtype.
 @pytest.mark.slow
 def test_dtype_follows_the_input(fitted):

@@ -35,7 +35,7 @@ from brenier.estimators.generation import (
 )
 from brenier.maps import AbstractMap
 from brenier.measures import Gaussian, GaussianMixture
-from brenier.numerics import in_blocks
+from brenier.numerics import cast_floats, in_blocks
 
 # Imported where they are at work: seconds that who only fits a map need not wait.
 if TYPE_CHECKING:
@@ -240,7 +240,10 @@ class Generator(BaseEstimator):
         return audit(self.map_, self.source_, x, key=key, level=level, budget=budget)
 
     def _generated(self, n: int, seed: int) -> np.ndarray:
-        latent = np.asarray(self.source_.sample(jax.random.key(seed), n))
+        dtype = self.source_.sample(jax.random.key(seed), 0).dtype
+        # Drawn in double precision: in single, equal keys give other numbers.
+        wide = cast_floats(self.source_, np.float64)
+        latent = np.asarray(wide.sample(jax.random.key(seed), n)).astype(dtype)
         if n == 0:
             return latent
         # What the map sums over at each point: data, pieces or units.
