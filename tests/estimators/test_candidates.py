@@ -12,6 +12,7 @@ from brenier._solution import Result
 from brenier.estimators.candidates import CandidateRow, CandidateTable, checked_names
 from brenier.estimators.candidates import _kinds as kinds
 from brenier.estimators.candidates._choice import Chooser
+from brenier.estimators.candidates._defaults import KINDS
 from brenier.estimators.candidates._effort import Effort
 from brenier.estimators.candidates._trial import cut_folds
 from brenier.maps import EntropicMap
@@ -157,6 +158,7 @@ def test_the_table_is_printed_and_is_json(fits):
         ("entropic", {"epsilon": 0.1, "share": 0.1}, "entropic at ε = 0.1, 10% affine"),
         ("log-sum-exp", {"pieces": 8}, "a soft maximum of 8 affine pieces"),
         ("ridges", {"pieces": 16}, "a sum of 16 soft hinges"),
+        ("ridges, reversed", {"pieces": 16}, "the inverse of a sum of 16 soft hinges"),
         ("network", {"steps": 10}, "an input-convex network"),
         ("combination", {"gaussian": 0.25, "ridges": 0.75}, r"75% ridges \+ 25% gaussian"),
     ],
@@ -207,6 +209,22 @@ def test_no_time_is_enough_for_the_affine_map(effort):
     assert [row.name for row in estimator.candidates_] == ["gaussian"]
     assert estimator.solution_.result is Result.successful
     assert _error(estimator.transform, "linear") < 0.1
+
+
+@pytest.mark.parametrize("kind", ["entropic", "log-sum-exp", "ridges"])
+def test_a_map_of_the_way_back_is_told_of(kind):
+    """Every kind that an effort may try can be printed, chosen or not."""
+    x, y = np.random.default_rng(1).normal(size=(2, 120, 2))
+    estimator = _fit(x, _three_modes(y), effort=1000, candidates=[kind])
+    assert [row.name for row in estimator.candidates_][:2] == [kind, f"{kind}, reversed"]
+    assert f"{kind}, reversed" in str(estimator.candidates_)
+    assert estimator.candidates_.sentence in repr(estimator)
+
+
+def test_a_kind_that_was_interrupted_has_a_row():
+    rows = [CandidateRow("gaussian", {}, 1.0, 0.0, 0.0, True)]
+    rows += [CandidateRow(name, {}, np.nan, np.nan, 0.1, False) for name in KINDS]
+    assert len(str(CandidateTable(tuple(rows))).splitlines()) == 1 + len(rows)
 
 
 def test_much_time_lets_all_be_tried(monkeypatch):

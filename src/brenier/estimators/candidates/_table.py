@@ -39,6 +39,8 @@ _WORDS = {
     "method": _Words("by {method}", "an input-convex network by {method}"),
     "combination": _Words("{parts}", "a combination, {parts}"),
 }
+# What is behind the name of a kind of map that is fitted the way back.
+_REVERSED = ", reversed"
 _ONLY_AFFINE = "affine: no other kind was tried"
 _TOO_FEW = "affine: too few points to hold any out"
 _AXES = {
@@ -80,16 +82,20 @@ class CandidateRow:
         """
         if self.error:
             return f"failed: {shorten(self.error, _LETTERS, placeholder=' ...')}"
+        if not self.settings:  # it was interrupted before its first trial
+            return ""
         return self._words.settings.format(**self._filled)
 
     @property
     def sentence(self) -> str:
         """What kind of map this is."""
-        return self._words.sentence.format(**self._filled)
+        kind = self._words.sentence.format(**self._filled)
+        return f"the inverse of {kind}" if self.name.endswith(_REVERSED) else kind
 
     @property
     def _words(self) -> _Words:
-        return _WORDS["method" if "method" in self.settings else self.name]
+        kind = self.name.removesuffix(_REVERSED)
+        return _WORDS["method" if "method" in self.settings else kind]
 
     @property
     def _filled(self) -> dict[str, Any]:
