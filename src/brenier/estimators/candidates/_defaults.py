@@ -44,7 +44,8 @@ def checked_names(names: Sequence[str] | None) -> tuple[str, ...] | None:
     """
     if names is None:
         return None
-    if isinstance(names, str) or not names or not set(names) <= set(KINDS):
+    known = isinstance(names, Sequence) and not isinstance(names, str)
+    if not known or not names or not set(names) <= set(KINDS):
         raise ValueError(
             f"candidates: got {names!r}; wants some of {list(KINDS)}, as ['gaussian', 'entropic']."
         )

@@ -3,6 +3,7 @@
 import math
 import time
 from dataclasses import dataclass, field
+from numbers import Real
 
 EFFORTS = ("quick", "auto", "best")
 
@@ -32,7 +33,7 @@ class Effort:
         """
         if isinstance(effort, str) and effort in EFFORTS:
             return cls(effort)
-        known = isinstance(effort, int | float) and not isinstance(effort, bool)
+        known = isinstance(effort, Real) and not isinstance(effort, bool)
         if known and float(effort) >= 0:
             return cls("seconds", float(effort))
         raise ValueError(
