@@ -246,7 +246,7 @@ def test_names_of_candidates():
     assert checked_names(None) is None
 
 
-@pytest.mark.parametrize("names", [["magic"], [], "gaussian", ["gaussian", "Entropic"], 5])
+@pytest.mark.parametrize("names", [["magic"], [], "gaussian", ["gaussian", "Entropic"]])
 def test_names_that_are_none(names):
     with pytest.raises(ValueError, match=r"candidates: got .*wants some of \['gaussian'"):
         _fit(*_clouds("linear", 30), candidates=names)
