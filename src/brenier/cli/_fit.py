@@ -61,7 +61,11 @@ class Fit:
     def kept(self, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Source and target without those rows."""
         own, other = self.left_out
-        return np.delete(x, own, axis=0), np.delete(y, other, axis=0)
+        # Not a copy of millions of pixels where there are none.
+        return (
+            np.delete(x, own, axis=0) if len(own) else x,
+            np.delete(y, other, axis=0) if len(other) else y,
+        )
 
     def left_out_rows(self, source: str, target: str) -> dict[str, str]:
         """What people are told of them; nothing where there are none."""

@@ -15,6 +15,7 @@ from brenier.estimators.candidates._kinds import (
     RidgesKind,
     SeparableKind,
 )
+from brenier.estimators.candidates._table import REVERSED
 from brenier.estimators.data import FEW
 from brenier.numerics import Coordinates
 
@@ -65,7 +66,7 @@ def host_kinds(
     if effort.name in ("quick", "auto"):
         return kinds
     back = [kind for kind in kinds if isinstance(kind, EntropicKind | LogSumExpKind | RidgesKind)]
-    return kinds + [ReversedKind(kind, f"{kind.name}, reversed") for kind in back]
+    return kinds + [ReversedKind(kind, kind.name + REVERSED) for kind in back]
 
 
 def wants_network(effort: Effort, names: tuple[str, ...] | None, points: int) -> bool:

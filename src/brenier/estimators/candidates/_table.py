@@ -40,7 +40,7 @@ _WORDS = {
     "combination": _Words("{parts}", "a combination, {parts}"),
 }
 # What is behind the name of a kind of map that is fitted the way back.
-_REVERSED = ", reversed"
+REVERSED = ", reversed"
 _ONLY_AFFINE = "affine: no other kind was tried"
 _TOO_FEW = "affine: too few points to hold any out"
 _AXES = {
@@ -90,11 +90,11 @@ class CandidateRow:
     def sentence(self) -> str:
         """What kind of map this is."""
         kind = self._words.sentence.format(**self._filled)
-        return f"the inverse of {kind}" if self.name.endswith(_REVERSED) else kind
+        return f"the inverse of {kind}" if self.name.endswith(REVERSED) else kind
 
     @property
     def _words(self) -> _Words:
-        kind = self.name.removesuffix(_REVERSED)
+        kind = self.name.removesuffix(REVERSED)
         return _WORDS["method" if "method" in self.settings else kind]
 
     @property
