@@ -8,8 +8,9 @@ from brenier.estimators.host._potentials import HostPotential
 
 # Newton steps are cut by this factor, at most so often.
 _CUT, _CUTS, _ARMIJO = 0.3, 25, 1e-4
-# A Hessian is raised by this part of its mean eigenvalue, so that rounding leaves it a pivot.
-_RIDGE = 1e-10
+# A Hessian is raised by so many roundings of its mean eigenvalue, which leaves it a pivot; heights
+# are known to so many.
+_RIDGE, _SLACK = 30.0, 100.0
 
 
 class HostConjugates(NamedTuple):
@@ -33,11 +34,11 @@ def host_conjugates(
     below ``tolerance``² (1 + ‖y‖²); that estimate is added, so that the error left is of the next
     order.
     """
-    x = np.array(potential.near_conjugates(y) if start is None else start, dtype=float)
+    x = np.array(potential.near_conjugates(y) if start is None else start, dtype=y.dtype)
     value, gradient, hessian = potential.expand(x)
     height, residual = value - np.sum(x * y, axis=1), gradient - y
     limit = tolerance**2 * (1.0 + np.sum(y * y, axis=1))
-    left = np.zeros(len(y))
+    left = np.zeros(len(y), dtype=y.dtype)
     active = np.arange(len(y))
     for step in range(steps + 1):
         direction = -_solved(hessian, residual[active])
@@ -65,9 +66,9 @@ def _searched(
     points = x + direction
     value, gradient, hessian = potential.expand(points)
     new = value - np.sum(points * y, axis=1)
-    # Heights are known to some units of rounding: near the solution all steps are accepted.
-    slack = 1e-12 * (1.0 + np.abs(height))
-    length = np.ones(len(x))
+    # Near the solution all steps are accepted.
+    slack = _SLACK * np.finfo(x.dtype).eps * (1.0 + np.abs(height))
+    length = np.ones(len(x), dtype=x.dtype)
     bad = ~(new <= height + _ARMIJO * slope + slack)
     if bad.any():
         gradient, hessian = np.array(gradient), np.array(hessian)
@@ -86,9 +87,10 @@ def _searched(
 
 def _solved(hessian: np.ndarray, right: np.ndarray) -> np.ndarray:
     d = hessian.shape[-1]
-    ridge = _RIDGE * np.trace(hessian, axis1=1, axis2=2) / d
+    rounding = _RIDGE * np.finfo(hessian.dtype).eps
+    ridge = rounding * np.trace(hessian, axis1=1, axis2=2) / d
     try:
-        raised = hessian + ridge[:, None, None] * np.eye(d)
+        raised = hessian + ridge[:, None, None] * np.eye(d, dtype=hessian.dtype)
         return np.linalg.solve(raised, right[:, :, None])[:, :, 0]
     except np.linalg.LinAlgError:  # one flat to the last bit: steepest descent for all
         return right

@@ -3,6 +3,7 @@
 from typing import NamedTuple
 
 import numpy as np
+from scipy.linalg import cho_factor, cho_solve
 
 from brenier.estimators.host._conjugates import host_conjugates
 from brenier.estimators.host._soft_pieces import SoftPieces
@@ -13,7 +14,7 @@ _CONJUGATE_STEPS, _CONJUGATE_TOLERANCE = 10, 3e-3
 _PATIENCE, _LEAST_GAIN = 2, 3e-5
 # Directions that the points hardly tell are held to the scale of the others, or rounding would
 # decide about them.
-_LEAST_SCALE, _MOST_DAMPING = 1e-2, 1e8
+_LEAST_SCALE, _LEAST_DAMPING, _MOST_DAMPING = 1e-2, 1e-4, 1e8
 # Rows of the curvature for each parameter, and points that they come from, at least.
 _ROWS_A_PARAMETER, _CURVATURE_POINTS = 3, 150
 
@@ -23,8 +24,10 @@ def fit_soft_pieces(initial: SoftPieces, x: np.ndarray, y: np.ndarray, *, steps:
 
     As ``potentials.minimise_semi_dual`` (Newton with the leading part of the Hessian, damped after
     Marquardt by the gain ratio), without its compilation of some seconds, which is more than the
-    work for the few parameters that a few thousand points can tell.
+    work for the few parameters that a few thousand points can tell. In single precision: what it
+    rounds is far below what so few points can tell.
     """
+    initial, (x, y) = initial.astype(np.float32), (part.astype(np.float32) for part in (x, y))
     parameters, best, idle = initial.parameters, np.inf, 0
     points, candidate, foreseen = y, parameters, np.inf
     damping, growth = 1.0, 2.0
@@ -35,12 +38,14 @@ def fit_soft_pieces(initial: SoftPieces, x: np.ndarray, y: np.ndarray, *, steps:
             conjugates = host_conjugates(
                 potential, y, points, tolerance=_CONJUGATE_TOLERANCE, steps=_CONJUGATE_STEPS
             )
-            dual = potential.value(x).mean() + conjugates.values.mean()
+            dual = sum(
+                float(part.mean(dtype=float)) for part in (potential.value(x), conjugates.values)
+            )
         if np.isfinite(dual) and np.isfinite(conjugates.points).all() and dual < best:
             gained = best - dual
             ratio = gained / foreseen if model is not None else 0.5
             idle = idle + 1 if gained < _LEAST_GAIN * len(y[0]) else 0
-            damping *= max(1.0 / 3.0, 1.0 - (2.0 * ratio - 1.0) ** 3)
+            damping = max(damping * max(1.0 / 3.0, 1.0 - (2.0 * ratio - 1.0) ** 3), _LEAST_DAMPING)
             growth = 2.0
             parameters, best, points = potential.parameters, dual, conjugates.points
             model = _Model.at(potential, x, points)
@@ -49,8 +54,8 @@ def fit_soft_pieces(initial: SoftPieces, x: np.ndarray, y: np.ndarray, *, steps:
         if model is None or idle >= _PATIENCE or damping > _MOST_DAMPING:
             break
         delta, foreseen = model.step(damping)
-        candidate = parameters + delta
-    return initial.at(parameters)
+        candidate = parameters + delta.astype(parameters.dtype)
+    return initial.at(parameters).astype(np.float64)
 
 
 class _Model(NamedTuple):
@@ -68,16 +73,16 @@ class _Model(NamedTuple):
         hessian = potential.expand(some).hessian
         # D²φ⁻¹ = LLᵀ by its eigenvectors: singular only up to rounding.
         values, vectors = np.linalg.eigh(hessian)
-        least = 1e-10 * values[:, -1:]
+        least = np.finfo(values.dtype).eps * values[:, -1:]
         roots = vectors / np.sqrt(np.maximum(values, least))[:, None, :]
         rows = np.swapaxes(roots, 1, 2) @ potential.slopes_of_gradient(some)
-        rows = rows.reshape(-1, len(slope)) / np.sqrt(len(some))
-        curvature = rows.T @ rows
+        rows = rows.reshape(-1, len(slope))
+        curvature = (rows.T @ rows).astype(np.float64) / len(some)
         diagonal = np.diag(curvature)
         return cls(slope, curvature, np.maximum(diagonal, _LEAST_SCALE * diagonal.max()))
 
     def step(self, damping: float) -> tuple[np.ndarray, float]:
         """δ = −(G + λD)⁻¹g, and the fall of J that the model foresees."""
         damped = self.curvature + damping * np.diag(self.scale)
-        delta = -np.linalg.solve(damped, self.slope)
+        delta = -cho_solve(cho_factor(damped, overwrite_a=True), self.slope)
         return delta, -float(self.slope @ delta + 0.5 * delta @ self.curvature @ delta)

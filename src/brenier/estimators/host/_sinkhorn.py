@@ -10,6 +10,8 @@ _SWEEPS, _MOST_SWEEPS, _WORK = 50, 400, 2e8
 _TOLERANCE = 2e-3
 # A kernel is made anew where the scaling of it has grown by this exponent.
 _DRIFT = 30.0
+# Sums of the kernel are no less: single precision has numbers to 1e-38.
+_LEAST_SUM = 1e-30
 
 
 def entropic_offsets(
@@ -32,14 +34,15 @@ def sinkhorn_ladder(
     """g (m,) of the entropic plan from points (n, d) to (m, d), for falling ε, each from the last.
 
     The y have weights (m,) with sum 1, the x are equally weighted. Not for plans that must be exact
-    (``numerics.sinkhorn``): here they only start a map.
+    (``numerics.sinkhorn``): here they only start a map, and the kernel is in single precision.
     """
     n, m = len(x), len(y)
+    x, y, weights = (part.astype(np.float32) for part in (x, y, weights))
     shares, logs = n * weights, np.log(weights)
     cost = 0.5 * (np.sum(x * x, axis=1)[:, None] + np.sum(y * y, axis=1)) - x @ y.T
     most = int(np.clip(_WORK / (n * m), _SWEEPS, _MOST_SWEEPS))
-    g = np.zeros(m)
-    for epsilon in epsilons:
+    g = np.zeros(m, dtype=np.float32)
+    for epsilon in map(float, epsilons):
         done = 0
         while True:
             kernel = (g - cost) / epsilon + logs
@@ -49,15 +52,15 @@ def sinkhorn_ladder(
             error = np.abs(kernel.sum(axis=0) - shares).sum() / n
             if error < _TOLERANCE or done >= most:
                 break
-            rows, columns = np.ones(n), np.ones(m)
+            rows, columns = (np.ones(size, dtype=np.float32) for size in (n, m))
             for sweep in range(_SWEEPS):
                 sums = rows @ kernel
                 if sweep % 10 == 9 and np.abs(sums * columns - shares).sum() < 0.5 * n * _TOLERANCE:
                     break
-                columns = shares / np.maximum(sums, 1e-300)
-                rows = 1.0 / np.maximum(kernel @ columns, 1e-300)
+                columns = shares / np.maximum(sums, _LEAST_SUM)
+                rows = 1.0 / np.maximum(kernel @ columns, _LEAST_SUM)
                 done += 1
                 if max(np.abs(np.log(rows)).max(), np.abs(np.log(columns)).max()) > _DRIFT:
                     break
             g = g + epsilon * np.log(columns)
-        yield g
+        yield g.astype(np.float64)

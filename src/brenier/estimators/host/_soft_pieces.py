@@ -1,14 +1,14 @@
 """Sums of soft maxima of affine pieces: what Gauss-Newton fits on the host."""
 
-from dataclasses import dataclass, replace
+import math
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 
 from brenier.estimators.host._potentials import HostExpansion, HostPotential
 
 # Bounds of what is learned as a logarithm: kinks no sharper than the points can tell.
-_LOG_EPSILON = (np.log(3e-3), np.log(30.0))
-_LOG_MODULUS = (np.log(3e-3), np.log(30.0))
+_LOG_EPSILON = _LOG_MODULUS = (math.log(3e-3), math.log(30.0))
 # How far the halves of a split piece start apart, in parts of its slope.
 _APART = 0.2
 
@@ -48,6 +48,15 @@ class SoftPieces(HostPotential):
     def parameters(self) -> np.ndarray:
         """All of them in one vector."""
         return np.concatenate([part.ravel() for part in self._parts])
+
+    def astype(self, dtype: type[np.floating]) -> "SoftPieces":
+        """The same potential, its numbers of this precision."""
+        own = {
+            field.name: part.astype(dtype)
+            for field in fields(self)
+            if isinstance(part := getattr(self, field.name), np.ndarray)
+        }
+        return replace(self, **own)
 
     def at(self, parameters: np.ndarray) -> "SoftPieces":
         """The potential of the same form with these parameters, within their bounds."""
@@ -98,7 +107,7 @@ class SoftPieces(HostPotential):
         squares = (flat[:, :, None] * flat[:, None, :]).reshape(-1, d * d)
         means = self._means(chances)
         scaled = means / np.sqrt(epsilon)[:, None]
-        fixed = self.factor.T @ self.factor + np.exp(self.log_modulus) * np.eye(d)
+        fixed = self.factor.T @ self.factor + np.exp(self.log_modulus) * np.eye(d, dtype=x.dtype)
         hessian = (weights @ squares).reshape(n, d, d) - np.swapaxes(scaled, 1, 2) @ scaled + fixed
         gradient = chances.reshape(n, -1) @ flat + x @ fixed + self.linear
         return HostExpansion(heights @ epsilon + self._quadratic(x), gradient, hessian)
@@ -119,7 +128,7 @@ class SoftPieces(HostPotential):
         """∂∇φ/∂θ at points (n, d): (n, d, parameters)."""
         n, d = x.shape
         _, chances, scores = self._soft(x)
-        epsilon, eye = np.exp(self.log_epsilon), np.eye(d)
+        epsilon, eye = np.exp(self.log_epsilon), np.eye(d, dtype=x.dtype)
         means = self._means(chances)
         apart = self.slopes[None] - means[:, :, None, :]
         weighted = chances[..., None] * apart / epsilon[:, None, None]
