@@ -38,9 +38,8 @@ def fit_soft_pieces(initial: SoftPieces, x: np.ndarray, y: np.ndarray, *, steps:
             conjugates = host_conjugates(
                 potential, y, points, tolerance=_CONJUGATE_TOLERANCE, steps=_CONJUGATE_STEPS
             )
-            dual = sum(
-                float(part.mean(dtype=float)) for part in (potential.value(x), conjugates.values)
-            )
+            heights = np.concatenate([potential.value(x) / len(x), conjugates.values / len(y)])
+            dual = float(heights.sum(dtype=np.float64))
         if np.isfinite(dual) and np.isfinite(conjugates.points).all() and dual < best:
             gained = best - dual
             ratio = gained / foreseen if model is not None else 0.5

@@ -62,5 +62,5 @@ def sinkhorn_ladder(
                 done += 1
                 if max(np.abs(np.log(rows)).max(), np.abs(np.log(columns)).max()) > _DRIFT:
                     break
-            g = g + epsilon * np.log(columns)
+            g += epsilon * np.log(columns)
         yield g.astype(np.float64)

@@ -1,7 +1,7 @@
 """Sums of soft maxima of affine pieces: what Gauss-Newton fits on the host."""
 
 import math
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -51,12 +51,8 @@ class SoftPieces(HostPotential):
 
     def astype(self, dtype: type[np.floating]) -> "SoftPieces":
         """The same potential, its numbers of this precision."""
-        own = {
-            field.name: part.astype(dtype)
-            for field in fields(self)
-            if isinstance(part := getattr(self, field.name), np.ndarray)
-        }
-        return replace(self, **own)
+        bounded = replace(self, steepest=self.steepest.astype(dtype))
+        return bounded.at(self.parameters.astype(dtype))
 
     def at(self, parameters: np.ndarray) -> "SoftPieces":
         """The potential of the same form with these parameters, within their bounds."""
