@@ -35,7 +35,7 @@ _PAST_BEST = 2
 _BLOCKS = (6, 25, 150)
 _SIZES = (4, 8, 16, 32, 64)
 # Steps from a start, from pieces that were split, and from the fit of a fold.
-_STEPS, _SPLIT_STEPS, _MORE_STEPS = 25, 15, 12
+_STEPS, _SPLIT_STEPS, _MORE_STEPS = 25, 15, 8
 # From so many points on the least number of pieces is not worth its time; each wants so many.
 _ENOUGH, _POINTS_A_PIECE, _LEAST_POINTS = 1000, 20, 160
 _PARAMETERS_A_POINT = 2
@@ -172,7 +172,8 @@ class EntropicKind(AbstractKind):
         def attempt(rung: int, share: float, near: Trial | None) -> Iterator[Trial]:
             if (rung, share) not in tried and 0 <= rung < len(_EPSILONS):
                 settings = {"epsilon": _EPSILONS[rung], "share": share}
-                fits = [ladder.potential(rung, share) for ladder in ladders]
+                # In single precision, far finer than what so many points can tell of J.
+                fits = [ladder.potential(rung, share).astype(np.float32) for ladder in ladders]
                 tried[rung, share] = judged(self.name, settings, fits, folds, near)
                 yield tried[rung, share]
 

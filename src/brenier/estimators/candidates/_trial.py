@@ -141,9 +141,10 @@ def judged(
     heights, conjugates, points = [], [], []
     for k, (potential, fold) in enumerate(zip(potentials, folds, strict=True)):
         start = None if near is None else near.points[k]
+        x, y = (held.astype(potential.dtype) for held in (fold.u_held, fold.v_held))
         with np.errstate(all="ignore"):  # what overflows is no candidate: its dual is infinite
-            heights.append(potential.value(fold.u_held))
-            found = host_conjugates(potential, fold.v_held, start)
-        conjugates.append(found.values)
+            heights.append(potential.value(x).astype(np.float64))
+            found = host_conjugates(potential, y, start)
+        conjugates.append(found.values.astype(np.float64))
         points.append(found.points)
     return Trial(kind, settings, potentials, heights, conjugates, points)

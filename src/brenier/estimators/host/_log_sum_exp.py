@@ -28,6 +28,15 @@ class HostLogSumExp(HostPotential):
     def dimension(self) -> int:
         return self.slopes.shape[1]
 
+    @property
+    def dtype(self) -> np.dtype:
+        return self.slopes.dtype
+
+    def astype(self, dtype: type[np.floating]) -> "HostLogSumExp":
+        """The same potential, its numbers of this precision."""
+        slopes, offsets = (part.astype(dtype) for part in (self.slopes, self.offsets))
+        return HostLogSumExp(slopes, offsets, float(self.epsilon), float(self.modulus))
+
     def value(self, x: np.ndarray) -> np.ndarray:
         return self._softmax(x)[0]
 
@@ -36,7 +45,7 @@ class HostLogSumExp(HostPotential):
         mean, d = chances @ self.slopes, self.dimension
         second = (chances @ self._squares).reshape(-1, d, d)
         covariance = second - mean[:, :, None] * mean[:, None, :]
-        hessian = covariance / self.epsilon + self.modulus * np.eye(d)
+        hessian = covariance / self.epsilon + self.modulus * np.eye(d, dtype=x.dtype)
         return HostExpansion(value, mean + self.modulus * x, hessian)
 
     @cached_property

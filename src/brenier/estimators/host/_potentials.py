@@ -23,6 +23,11 @@ class HostPotential(abc.ABC):
     def dimension(self) -> int:
         """d."""
 
+    @property
+    def dtype(self) -> np.dtype:
+        """Of points that it is evaluated at the fastest."""
+        return np.dtype(np.float64)
+
     @abc.abstractmethod
     def expand(self, x: np.ndarray) -> HostExpansion:
         """Value, gradient and Hessian at points (n, d)."""
