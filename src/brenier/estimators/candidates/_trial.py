@@ -141,7 +141,7 @@ def judged(
     heights, conjugates, points = [], [], []
     for k, (potential, fold) in enumerate(zip(potentials, folds, strict=True)):
         start = None if near is None else near.points[k]
-        x, y = (held.astype(potential.dtype) for held in (fold.u_held, fold.v_held))
+        x, y = (held.astype(potential.precision) for held in (fold.u_held, fold.v_held))
         with np.errstate(all="ignore"):  # what overflows is no candidate: its dual is infinite
             heights.append(potential.value(x).astype(np.float64))
             found = host_conjugates(potential, y, start)

@@ -29,7 +29,7 @@ class HostLogSumExp(HostPotential):
         return self.slopes.shape[1]
 
     @property
-    def dtype(self) -> np.dtype:
+    def precision(self) -> np.dtype:
         return self.slopes.dtype
 
     def astype(self, dtype: type[np.floating]) -> "HostLogSumExp":

@@ -24,8 +24,8 @@ class HostPotential(abc.ABC):
         """d."""
 
     @property
-    def dtype(self) -> np.dtype:
-        """Of points that it is evaluated at the fastest."""
+    def precision(self) -> np.dtype:
+        """The dtype of points that it is evaluated at: that of its own numbers."""
         return np.dtype(np.float64)
 
     @abc.abstractmethod
