@@ -70,13 +70,16 @@ def _weights(table):
 
 @pytest.mark.parametrize("name", MAPS)
 def test_what_is_made_for_the_data_is_chosen(name, fits):
-    weights = _weights(fits[name].candidates_)
-    share = sum(weight for kind, weight in weights.items() if kind in MAPS[name][2])
-    if name != "linear":  # of what bends: how far it is held back is another test's
-        share /= 1.0 - weights.get("gaussian", 0.0)
-    # Several are good at a straight line.
-    assert share > (0.4 if name == "linear" else 0.7)
-    assert sum(weights.values()) == pytest.approx(1.0)
+    shares = []
+    for fit in (fits[name], _fit(*_clouds(name, seed=2))):
+        weights = _weights(fit.candidates_)
+        share = sum(weight for kind, weight in weights.items() if kind in MAPS[name][2])
+        if name != "linear":  # of what bends: how far it is held back is another test's
+            share /= 1.0 - weights.get("gaussian", 0.0)
+        shares.append(share)
+        assert sum(weights.values()) == pytest.approx(1.0)
+    # Several are good at a straight line; one draw of the data may say anything.
+    assert np.mean(shares) > (0.4 if name == "linear" else 0.7)
 
 
 @pytest.mark.parametrize("name", MAPS)

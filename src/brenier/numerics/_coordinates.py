@@ -123,5 +123,6 @@ def _times(rows: Rows, matrix: Any) -> Rows:
 def _solved(matrix: Any, right: Rows) -> Rows:
     """matrix⁻¹ times each of (..., d)."""
     if isinstance(matrix, np.ndarray) and isinstance(right, np.ndarray):
-        return np.linalg.solve(matrix, right[..., None])[..., 0]
+        # One factorisation for all rows.
+        return np.linalg.solve(matrix, right.reshape(-1, len(matrix)).T).T.reshape(right.shape)
     return jnp.linalg.solve(matrix, right[..., None])[..., 0]

@@ -1,7 +1,6 @@
 """Candidates for a Monge map, each one convex potential, and what chooses among them."""
 
 from brenier.estimators.candidates._choice import Choice, Chooser
-from brenier.estimators.candidates._compiled import CompiledPotential, between
 from brenier.estimators.candidates._defaults import KINDS, checked_names, fold_counts
 from brenier.estimators.candidates._effort import EFFORTS, Effort
 from brenier.estimators.candidates._fit import Request, fit_pair, kinds_to_try
@@ -19,13 +18,11 @@ __all__ = [
     "CandidateTable",
     "Choice",
     "Chooser",
-    "CompiledPotential",
     "Effort",
     "Fold",
     "Request",
     "ReversedKind",
     "Trial",
-    "between",
     "checked_names",
     "fit_pair",
     "fold_counts",

@@ -11,12 +11,12 @@ from threadpoolctl import threadpool_limits
 from brenier._progress import Progress, ProgressCallback
 from brenier._solution import Result
 from brenier.estimators.candidates._combination import CombinationKind
-from brenier.estimators.candidates._compiled import compiled
 from brenier.estimators.candidates._effort import Effort
 from brenier.estimators.candidates._kinds import AbstractKind, GaussianKind
 from brenier.estimators.candidates._table import CandidateRow, CandidateTable
 from brenier.estimators.candidates._trial import Fold, Trial
 from brenier.potentials import AbstractPotential
+from brenier.potentials.host import compiled
 
 # Duals that differ by less are equal.
 _TIE = 1e-9

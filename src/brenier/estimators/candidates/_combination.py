@@ -7,7 +7,7 @@ import numpy as np
 
 from brenier.estimators.candidates._kinds import AbstractKind
 from brenier.estimators.candidates._trial import Fold, Trial, judged
-from brenier.estimators.host import HostMixture, HostPotential, stacking_weights
+from brenier.potentials.host import HostMixture, HostPotential, stacking_weights
 
 # Held-out points a side that weights of a combination are found on.
 _STACKED = 2048

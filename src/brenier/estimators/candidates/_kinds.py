@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from brenier.estimators.candidates._trial import Fold, Trial, judged
-from brenier.estimators.host import (
+from brenier.potentials.host import (
     HostLogSumExp,
     HostPotential,
     HostQuadratic,
@@ -18,6 +18,8 @@ from brenier.estimators.host import (
     gaussian_potential,
     median_square,
     sinkhorn_ladder,
+    soft_hinges,
+    soft_maximum,
 )
 
 # ε of the entropic map over the median squared distance, and the shares of ½‖·‖² in its potential.
@@ -41,8 +43,6 @@ _ENOUGH, _POINTS_A_PIECE, _LEAST_POINTS = 1000, 20, 160
 _PARAMETERS_A_POINT = 2
 # The least spread of a column, in parts of the largest number.
 _LEAST_SPREAD = 1e-9
-# A full quadratic part is learned where it has no more parameters than this.
-_QUADRATIC = 150
 # Points that pieces are fitted to, at most.
 _FITTED = 4000
 
@@ -265,44 +265,15 @@ class AbstractPieces(AbstractKind):
         """Where Gauss-Newton starts."""
 
 
-def _square_part(d: int, modulus: float) -> tuple[np.ndarray, np.ndarray]:
-    """F and log m with FᵀF + mI = modulus·I: two thirds in F where it is not too large."""
-    if d * d > _QUADRATIC:
-        return np.zeros((0, d)), np.array([np.log(modulus)])
-    return np.sqrt(2.0 * modulus / 3.0) * np.eye(d), np.array([np.log(modulus / 3.0)])
-
-
 class LogSumExpKind(AbstractPieces):
-    """One soft maximum: for targets of several modes, and maps that jump.
-
-    It starts as the entropic potential onto the centres of clusters of the target.
-    """
+    """One soft maximum: for targets of several modes, and maps that jump."""
 
     name = "log-sum-exp"
 
     def start(
         self, u: np.ndarray, v: np.ndarray, size: int, random: np.random.Generator
     ) -> SoftPieces:
-        from scipy.cluster.vq import kmeans2
-
-        centres, labels = kmeans2(v, size, minit="++", rng=random, missing="raise")
-        counts = np.bincount(labels, minlength=size)
-        weights = counts / counts.sum()
-        epsilon = median_square(centres) / 8.0
-        (g,) = sinkhorn_ladder(u, centres, weights, [epsilon])
-        offsets = entropic_offsets(centres, weights, g, epsilon)
-        share = 0.7
-        factor, log_modulus = _square_part(v.shape[1], 1.0 - share)
-        return SoftPieces(
-            share * centres[None],
-            share * offsets[None],
-            np.log([share * epsilon]),
-            factor,
-            np.zeros(v.shape[1]),
-            log_modulus,
-            False,
-            np.abs(v).max(axis=0),
-        )
+        return soft_maximum(u, v, size, random)
 
 
 class RidgesKind(AbstractPieces):
@@ -313,21 +284,4 @@ class RidgesKind(AbstractPieces):
     def start(
         self, u: np.ndarray, v: np.ndarray, size: int, random: np.random.Generator
     ) -> SoftPieces:
-        d, sharpness, share = u.shape[1], 2.0, 0.3
-        directions = random.normal(size=(size, d))
-        directions /= np.linalg.norm(directions, axis=1, keepdims=True)
-        # So that the mean Hessian of all hinges is about share·I.
-        gain = share * d / (0.2 * size * sharpness**2)
-        slopes = gain * sharpness * directions
-        places = u[random.choice(len(u), size)]
-        factor, log_modulus = _square_part(d, 1.0 - share)
-        return SoftPieces(
-            slopes[:, None],
-            -0.7 * np.sum(slopes * places, axis=1)[:, None],
-            np.full(size, np.log(gain)),
-            factor,
-            -0.5 * slopes.sum(axis=0),
-            log_modulus,
-            True,
-            2.0 * np.abs(v).max(axis=0),
-        )
+        return soft_hinges(u, v, size, random)

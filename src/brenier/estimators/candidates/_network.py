@@ -13,17 +13,16 @@ from brenier._progress import Progress, ProgressCallback
 from brenier._solution import Result
 from brenier._types import Key
 from brenier.estimators.candidates._best_stop import Look, best_stop
-from brenier.estimators.candidates._compiled import CompiledPotential, between
 from brenier.estimators.candidates._effort import Effort
 from brenier.estimators.candidates._kinds import AbstractKind
 from brenier.estimators.candidates._trial import Fold, Trial, judged
 from brenier.estimators.data import StandardData
-from brenier.estimators.host import HostMixture, HostPotential
 from brenier.flows import AbstractMethod, HeldOutDual, solve
 from brenier.maps import GradientMap
 from brenier.measures import AbstractMeasure, Empirical
 from brenier.numerics import Coordinates, cast_floats
 from brenier.potentials import ICNN, AbstractPotential
+from brenier.potentials.host import CompiledPotential, HostMixture, HostPotential, between
 
 # How sharply the units bend at the start, over d: in few dimensions they can tell fine details.
 _SHARPNESS, _LEAST_SHARPNESS, _MOST_SHARPNESS = 20.0, 2.0, 10.0

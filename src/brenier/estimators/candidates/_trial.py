@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from brenier.estimators.data import shrunk_covariance
-from brenier.estimators.host import HostPotential, host_conjugates
 from brenier.numerics import Coordinates
+from brenier.potentials.host import HostPotential, host_conjugates
 
 
 @dataclass(frozen=True, eq=False)

@@ -6,26 +6,21 @@ from dataclasses import dataclass
 import numpy as np
 
 from brenier._solution import Solution
-from brenier.estimators.candidates import (
-    AbstractKind,
-    CompiledPotential,
-    Fold,
-    Trial,
-    between,
-    judged,
-)
+from brenier.estimators.candidates import AbstractKind, Fold, Trial, judged
 from brenier.estimators.generation._choice import RATIOS
-from brenier.estimators.host import (
+from brenier.maps import AbstractMap, GradientMap
+from brenier.measures import Gaussian
+from brenier.numerics import Coordinates, half_shift_covariance
+from brenier.potentials.host import (
+    CompiledPotential,
     HostLogSumExp,
     HostMixture,
     HostPotential,
     HostQuadratic,
+    between,
     entropic_offsets,
     sinkhorn_ladder,
 )
-from brenier.maps import AbstractMap, GradientMap
-from brenier.measures import Gaussian
-from brenier.numerics import Coordinates, half_shift_covariance
 
 # Multiples of the rule's ε past the best one that are looked at.
 _PAST_BEST = 2

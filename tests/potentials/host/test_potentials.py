@@ -6,19 +6,20 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from brenier.estimators.candidates._compiled import CompiledPotential, compiled
-from brenier.estimators.host import (
+from brenier.numerics import Coordinates, gaussian_map_matrix
+from brenier.potentials import ICNN, Preconditioned, conjugate_points, expansion
+from brenier.potentials.host import (
+    CompiledPotential,
     HostLogSumExp,
     HostMixture,
     HostPotential,
     HostQuadratic,
     SoftPieces,
+    compiled,
     fit_separable,
     gaussian_potential,
     host_conjugates,
 )
-from brenier.numerics import Coordinates, gaussian_map_matrix
-from brenier.potentials import ICNN, Preconditioned, conjugate_points, expansion
 
 RANDOM = np.random.default_rng(0)
 _ATOMS = RANDOM.normal(size=(12, 3))
@@ -128,7 +129,7 @@ def test_conjugates_do_not_touch_their_start():
 
 def test_a_potential_in_other_coordinates():
     """What moves a fold's network into the coordinates of all points changes a constant only."""
-    from brenier.estimators.candidates import between
+    from brenier.potentials.host import between
 
     own, other = (
         Coordinates.gaussian(

@@ -5,8 +5,8 @@ from typing import NamedTuple
 import numpy as np
 from scipy.linalg import cho_factor, cho_solve
 
-from brenier.estimators.host._conjugates import host_conjugates
-from brenier.estimators.host._soft_pieces import SoftPieces
+from brenier.potentials.host._conjugates import host_conjugates
+from brenier.potentials.host._soft_pieces import SoftPieces
 
 # Conjugates start from those of the step before.
 _CONJUGATE_STEPS, _CONJUGATE_TOLERANCE = 10, 3e-3

@@ -10,15 +10,6 @@ import jax.numpy as jnp
 import numpy as np
 
 from brenier._types import Array
-from brenier.estimators.host import (
-    HostExpansion,
-    HostLogSumExp,
-    HostMixture,
-    HostPotential,
-    HostQuadratic,
-    HostSeparable,
-    SoftPieces,
-)
 from brenier.numerics import Coordinates, in_blocks
 from brenier.potentials import (
     ICNN,
@@ -30,6 +21,11 @@ from brenier.potentials import (
     Separable,
     expansion,
 )
+from brenier.potentials.host._log_sum_exp import HostLogSumExp
+from brenier.potentials.host._mixture import HostMixture
+from brenier.potentials.host._potentials import HostExpansion, HostPotential, HostQuadratic
+from brenier.potentials.host._separable import HostSeparable
+from brenier.potentials.host._soft_pieces import SoftPieces
 
 # Points of one call.
 _ROWS = 256

@@ -5,8 +5,8 @@ import numpy as np
 import ot
 import pytest
 
-from brenier.estimators.host import sinkhorn_ladder
 from brenier.numerics import sinkhorn
+from brenier.potentials.host import sinkhorn_ladder
 
 RANDOM = np.random.default_rng(0)
 X, Y = RANDOM.normal(size=(150, 2)), 0.5 * RANDOM.normal(size=(120, 2)) + [1.0, 0.0]
@@ -23,8 +23,8 @@ def _marginal(g, weights, epsilon):
 
 
 def _tight(monkeypatch):
-    monkeypatch.setattr("brenier.estimators.host._sinkhorn._TOLERANCE", 1e-10)
-    monkeypatch.setattr("brenier.estimators.host._sinkhorn._MOST_SWEEPS", 20_000)
+    monkeypatch.setattr("brenier.potentials.host._sinkhorn._TOLERANCE", 1e-10)
+    monkeypatch.setattr("brenier.potentials.host._sinkhorn._MOST_SWEEPS", 20_000)
 
 
 @pytest.mark.parametrize("weights", [np.full(120, 1.0 / 120), WEIGHTS], ids=["equal", "weights"])

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from brenier.estimators.host._potentials import HostExpansion, HostPotential
+from brenier.potentials.host._potentials import HostExpansion, HostPotential
 
 # The least slope: the map stays a bijection.
 _LEAST_SLOPE = 0.01

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from brenier.estimators.host._potentials import HostExpansion, HostPotential
+from brenier.potentials.host._potentials import HostExpansion, HostPotential
 
 # Bounds of what is learned as a logarithm: kinks no sharper than the points can tell.
 _LOG_EPSILON = _LOG_MODULUS = (math.log(3e-3), math.log(30.0))

@@ -5,7 +5,7 @@ from functools import cached_property
 
 import numpy as np
 
-from brenier.estimators.host._potentials import HostExpansion, HostPotential
+from brenier.potentials.host._potentials import HostExpansion, HostPotential
 
 
 @dataclass(frozen=True, eq=False)

@@ -5,7 +5,7 @@ import itertools
 import numpy as np
 import pytest
 
-from brenier.estimators.host import (
+from brenier.potentials.host import (
     HostLogSumExp,
     HostMixture,
     HostQuadratic,

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from brenier.estimators.host._potentials import HostPotential
+from brenier.potentials.host._potentials import HostPotential
 
 # Newton steps are cut by this factor, at most so often.
 _CUT, _CUTS, _ARMIJO = 0.3, 25, 1e-4

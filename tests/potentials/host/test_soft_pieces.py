@@ -5,9 +5,14 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from brenier.estimators.candidates._compiled import compiled
-from brenier.estimators.host import HostQuadratic, SoftPieces, fit_soft_pieces, host_conjugates
 from brenier.potentials import LogSumExp, minimise_semi_dual
+from brenier.potentials.host import (
+    HostQuadratic,
+    SoftPieces,
+    compiled,
+    fit_soft_pieces,
+    host_conjugates,
+)
 
 RANDOM = np.random.default_rng(0)
 X = RANDOM.normal(size=(60, 2))

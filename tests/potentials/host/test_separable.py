@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from brenier.estimators.host import fit_separable, host_conjugates
+from brenier.potentials.host import fit_separable, host_conjugates
 
 ONE = np.eye(1)
 
@@ -48,7 +48,7 @@ def test_exact_quantiles_give_the_exact_map_and_more_blocks_more_of_it(source, t
 
 def test_error_falls_with_the_square_of_the_width_of_the_blocks(monkeypatch):
     """Straight between exact quantiles: of second order in their distance."""
-    monkeypatch.setattr("brenier.estimators.host._separable._LEAST_SLOPE", 0.0)
+    monkeypatch.setattr("brenier.potentials.host._separable._LEAST_SLOPE", 0.0)
     levels = np.linspace(0.2, 0.8, 400)
     exact, at = stats.expon().ppf(levels), stats.norm().ppf(levels)
     sizes = [16, 32, 64, 128]

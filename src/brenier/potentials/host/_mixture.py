@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from brenier.estimators.host._conjugates import host_conjugates
-from brenier.estimators.host._potentials import HostExpansion, HostPotential
+from brenier.potentials.host._conjugates import host_conjugates
+from brenier.potentials.host._potentials import HostExpansion, HostPotential
 
 # Newton steps over the weights, and over the quadratic model in each of them.
 _STEPS, _MODEL_STEPS = 8, 300
