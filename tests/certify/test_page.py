@@ -14,12 +14,16 @@ import pytest
 
 from brenier.certify import (
     Asymmetry,
+    Bound,
     Certificate,
+    Core,
     Cost,
+    Cycle,
     Defect,
     Growth,
     Monotonicity,
     Ring,
+    Share,
     TargetTests,
     Verdict,
 )
@@ -27,14 +31,29 @@ from brenier.certify.page import certificate_page
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 EVIL = "<script>alert(1)</script>"
+CORE = Core(
+    lower=0.13,
+    upper=0.19,
+    outside=0.004,
+    mass=0.996,
+    rows=100,
+    rows_outside=1,
+    gap=1.0,
+    reach=2.0,
+    potential="log-sum-exp, 60 pieces",
+    mean_gap=0.18,
+    gap_stderr=0.006,
+    wasted=Share(0.3, 0.42),
+    wasted_beyond_shift=Share(0.33, 0.5),
+    of_spread=0.1,
+)
 DEFECT = Defect(
     lower=0.15,
     upper=0.19,
+    core=CORE,
     level=0.95,
-    relative_lower=0.5,
+    relative_lower=0.43,
     relative_upper=0.73,
-    variance_share_lower=0.07,
-    variance_share_upper=0.1,
     matched=0.16,
     matched_stderr=0.005,
     gap=0.18,
@@ -44,6 +63,11 @@ DEFECT = Defect(
     points_moved=190,
     growth=(Growth(12, 16, 0.07), Growth(50, 4, 0.13), Growth(200, 1, 0.16)),
     estimate=0.185,
+    lowered=False,
+    digits_lost=False,
+    one_shift=False,
+    cycle=Cycle(np.eye(3), np.eye(3)[[1, 2, 0]], 6.0, 1e-15),
+    bounds=(Bound("D", "lower", 0.15, "exact", "cheaper permutations (6.10)"),),
 )
 TARGET_TESTS = TargetTests(
     energy_distance=0.001,
@@ -59,6 +83,9 @@ TARGET_TESTS = TargetTests(
 )
 NOTHING = dataclasses.replace(
     DEFECT,
+    core=None,
+    cycle=None,
+    bounds=(),
     lower=0.0,
     upper=2e-16,
     relative_lower=0.0,
@@ -145,12 +172,7 @@ def without_target() -> Certificate:
 
 
 def unbounded() -> Certificate:
-    wide = dataclasses.replace(DEFECT, upper=math.inf, relative_upper=math.inf)
-    return dataclasses.replace(certificate(2), defect=wide)
-
-
-def upper_bound_above_the_cost() -> Certificate:
-    wide = dataclasses.replace(DEFECT, upper=0.6, relative_upper=math.inf)
+    wide = dataclasses.replace(DEFECT, core=None, upper=math.inf, relative_upper=math.inf)
     return dataclasses.replace(certificate(2), defect=wide)
 
 
@@ -194,7 +216,6 @@ CASES = {
     "pairs on a line": lambda: without_map(1),
     "no target": without_target,
     "unbounded": unbounded,
-    "above the cost": upper_bound_above_the_cost,
     "identity": identity,
     "identity on a line": lambda: identity(1),
     "constant": constant,
@@ -259,7 +280,8 @@ def test_the_verdicts_come_first_in_words():
             "A ring says so.",
             "Reached",
             "No difference found.",
-            "How far from optimal",
+            "How much of its cost is wasted",
+            "Proof that it is not exactly optimal",
             "The map",
             "Asymmetry",
             "Source, image, target",
@@ -276,8 +298,7 @@ def test_the_verdicts_come_first_in_words():
     assert "Undecided" in undecided
     assert "Not asked" in undecided
     assert "there are no derivatives" in read(certificate_page(without_map())).text
-    labels = specs(certificate_page(unbounded()))["interval"]["layout"]["yaxis"]["ticktext"]
-    assert "no upper bound" in labels[0]
+    assert "No potential gave an upper bound" in read(certificate_page(unbounded())).text
 
 
 @pytest.mark.parametrize("d", [1, 2, 3])
@@ -288,7 +309,12 @@ def test_text_from_outside_is_escaped(d):
         whole,
         how=how,
         verdict=Verdict(EVIL, EVIL, EVIL, EVIL),
-        defect=dataclasses.replace(DEFECT, potential=EVIL),
+        defect=dataclasses.replace(
+            DEFECT,
+            potential=EVIL,
+            core=dataclasses.replace(CORE, potential=EVIL),
+            bounds=(Bound(EVIL, "lower", 0.15, EVIL, EVIL),),
+        ),
     )
     page = certificate_page(whole)
     assert EVIL not in page
@@ -297,21 +323,19 @@ def test_text_from_outside_is_escaped(d):
     assert "&lt;script&gt;alert(1)" in labels
 
 
-def test_the_interval_is_relative_where_it_can_be():
-    bars = {
+def test_the_bars_are_shares_of_what_is_moved():
+    drawn = {
         name: specs(certificate_page(CASES[name]()))["interval"]
-        for name in ("plane", "unbounded", "above the cost", "identity")
+        for name in ("plane", "unbounded", "identity")
     }
-    assert bars["plane"]["data"][0]["x"] == [50.0, 73.0]
-    matched = bars["plane"]["data"][1]["x"][0]
-    assert matched == pytest.approx(100 * 0.16 / (0.45 - 0.16))
-    assert bars["above the cost"]["data"][0]["x"] == [0.15, 0.6]
-    assert bars["unbounded"]["data"][0]["marker"]["symbol"][1] == "triangle-right"
-    assert bars["identity"]["data"][0]["x"] == [0.0, 0.0]
-    # D ≤ p W₂² is D ≤ p cost / (1 + p).
-    assert bars["plane"]["layout"]["shapes"][1]["x0"] == 1.0
-    absolute = bars["above the cost"]["layout"]["shapes"][1]["x0"]
-    assert absolute == pytest.approx(0.01 * 0.45 / 1.01)
+    # From below: what is moved beyond one common shift, then all of it.
+    assert [bar["x"] for bar in drawn["plane"]["data"]] == [[33.0, 50.0], [30.0, 42.0]]
+    # Without a core from the bounds of D / W₂²: r / (1 + r).
+    (bar,) = drawn["unbounded"]["data"]
+    assert bar["x"] == pytest.approx([100 * 0.43 / 1.43, 100.0])
+    assert drawn["identity"]["data"][0]["x"] == [0.0, 0.0]
+    # D ≤ p W₂² is q ≤ p / (1 + p).
+    assert drawn["plane"]["layout"]["shapes"][1]["x0"] == pytest.approx(1.0 / 1.01)
 
 
 def test_the_ring_can_be_checked_from_the_page():

@@ -6,19 +6,25 @@ from brenier._moved import absent
 from brenier.certify._assignment_test import AssignmentTest, assignment_test, paired_closer
 from brenier.certify._audit import audit, audit_pairs
 from brenier.certify._certificate import Certificate, Cost, Truth, Verdict
-from brenier.certify._defect import Defect, Growth
+from brenier.certify._core import Core, Share
+from brenier.certify._defect import Bound, Defect, Growth
+from brenier.certify._pair_savings import Cycle
 from brenier.certify._target_tests import TargetTests
 from brenier.certify._witnesses import Asymmetry, Monotonicity, Ring, jacobian_asymmetry
 
 __all__ = [
     "AssignmentTest",
     "Asymmetry",
+    "Bound",
     "Certificate",
+    "Core",
     "Cost",
+    "Cycle",
     "Defect",
     "Growth",
     "Monotonicity",
     "Ring",
+    "Share",
     "TargetTests",
     "Truth",
     "Verdict",

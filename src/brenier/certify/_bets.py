@@ -15,26 +15,28 @@ _BISECTIONS = 100
 _LEAST = 1e-12
 
 
-def mean_from_below(draws: Sequence[np.ndarray], alpha: float) -> float:
+def mean_from_below(
+    draws: Sequence[np.ndarray], alpha: float, weights: Sequence[float] | None = None
+) -> float:
     """L with P(L > θ) ≤ α, from sets of independent V_b ≥ 0 with E V_b ≤ θ.
 
     L = inf{m : K(m) < 1/α}, K(m) the mean over sets and λ of Π_b (1 − λ + λ V_b/m): at m = θ its
     expectation is at most 1 (Markov). Sets may depend on each other, as partitions of the same
-    rows do. L is at most the largest mean of a set.
+    rows do. L is at most the largest mean of a set; ``weights`` of the sets are equal where None.
 
     >>> round(mean_from_below([np.ones(64)], 0.025), 2)
     0.92
 
     MATH_6 (6.6).
     """
-    draws = [np.asarray(own) for own in draws if len(own)]
+    shares = np.repeat(np.ones(len(draws)) if weights is None else weights, len(_BELOW))
     most = max((float(own.mean()) for own in draws), default=0.0)
-    if most <= 0.0:
+    if most * _LEAST <= np.finfo(float).tiny:
         return 0.0
 
     def wealth(m: float) -> float:
         logs = [np.log1p(_BELOW[:, None] * (own / m - 1.0)).sum(axis=1) for own in draws]
-        return _log_mean(np.stack(logs))
+        return _log_mean(np.concatenate(logs), shares)
 
     return _first_below(wealth, _LEAST * most, most, -np.log(alpha))
 

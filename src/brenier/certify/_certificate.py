@@ -10,13 +10,17 @@ from typing import Any
 import numpy as np
 
 from brenier._json import json_text
+from brenier.certify._core import Share
 from brenier.certify._defect import Defect
+from brenier.certify._pair_savings import Cycle
 from brenier.certify._target_tests import TargetTests
 from brenier.certify._witnesses import Asymmetry, Monotonicity, Ring
 from brenier.certify.page import certificate_page
 
 # Arrays that are kept for the figures and left out of ``to_dict``.
 _PICTURES = {("asymmetry", "points"), ("asymmetry", "values")}
+# Of the JSON: 1 had no core; 2 has it.
+_VERSION = 2
 
 
 @dataclass(frozen=True)
@@ -45,7 +49,8 @@ class Verdict:
     """The two answers, in a word and in a sentence.
 
     Attributes:
-        optimality: "optimal" (within ``tolerance``), "not optimal" or "undecided".
+        optimality: "optimal" (within ``tolerance``, outside a set of small mass), "not optimal",
+            "not exactly optimal" (by how much is open), "undecided" or "no bound".
         target: "reached", "not reached", "undecided", or None where there is no target.
         optimality_reason, target_reason: why, with the numbers.
     """
@@ -79,11 +84,12 @@ class Certificate:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain numbers, strings and lists; NaN and infinity are kept."""
-        return {
+        fields = {
             name: _plain(getattr(self, name), name)
             for name in (f.name for f in dataclasses.fields(self))
             if name != "samples"
         }
+        return {"version": _VERSION, **fields}
 
     def to_json(self) -> str:
         """``to_dict`` as JSON, NaN and infinity as null."""
@@ -107,18 +113,43 @@ class Certificate:
                 self.verdict.target_reason or "no target was given",
             ),
             ("cost E‖X − T(X)‖²", f"{self.cost.value:.6g}", f"± {self.cost.stderr:.2g}"),
-            ("defect, W₂² below the cost by", f"{d.lower:.4g} to {d.upper:.4g}", f"at {level}"),
             (
-                "  relative to W₂²",
-                f"{_percent(d.relative_lower)} to {_percent(d.relative_upper)}",
-                f"upper bound: {d.potential}",
-            ),
-            (
-                "  cheaper permutation of pairs",
-                f"{d.matched:.4g}",
-                f"{d.points_moved:,} of {d.n:,} points moved",
+                "defect, W₂² below the cost by",
+                f"{d.lower:.4g} to {d.upper:.4g}",
+                f"at {level}; above, {'on the core' if d.core else 'of the whole'}: {d.potential}",
             ),
         ]
+        if d.core is not None:
+            k = d.core
+            rows += [
+                ("  wasted, of all that is moved", _between(k.wasted), "on the core"),
+                (
+                    "  wasted beyond one common shift",
+                    _between(k.wasted_beyond_shift),
+                    "on the core",
+                ),
+                (
+                    "  mass outside the core",
+                    f"at most {_percent(k.outside)}",
+                    f"{k.rows_outside:,} of {k.rows:,} rows",
+                ),
+            ]
+        rows += [
+            (
+                f"  {bound.quantity}, {bound.level.partition(':')[0]}",
+                f"≥ {bound.value:.4g}",
+                f"{bound.level.partition(': ')[2]}: {bound.by}".removeprefix(": "),
+            )
+            for bound in d.bounds
+            if bound.level != "exact" and bound.side == "lower"
+        ]
+        rows.append(
+            (
+                "  cheaper permutations of batches",
+                f"{d.matched:.4g}",
+                f"{d.points_moved:,} of {d.n:,} points moved",
+            )
+        )
         if self.asymmetry is not None:
             a = self.asymmetry
             how = "exact Jacobians" if a.step == 0 else f"differences, error {a.error:.1g}"
@@ -139,7 +170,7 @@ class Certificate:
         )
         if self.ring is not None:
             r = self.ring
-            found = "proves it is not optimal" if r.proven else "proves nothing"
+            found = "not optimal if the source has mass there" if r.proven else "proves nothing"
             rows.append((f"ring of {r.k:,} neighbours saves", f"{r.relative_saving:.2g}", found))
         if self.pushforward is not None:
             p = self.pushforward
@@ -176,6 +207,10 @@ class Certificate:
         return "\n".join(lines)
 
 
+def _between(share: Share) -> str:
+    return f"{_percent(share.lower)} to {_percent(share.upper)}"
+
+
 def _percent(share: float) -> str:
     return "unbounded" if math.isinf(share) else f"{100 * share:.3g} %"
 
@@ -187,7 +222,7 @@ def _plain(value: Any, *path: str) -> Any:
             for f in dataclasses.fields(value)
             if (*path, f.name) not in _PICTURES
         }
-        return {**plain, "proof": value.proof()} if isinstance(value, Ring) else plain
+        return {**plain, "proof": value.proof()} if isinstance(value, Ring | Cycle) else plain
     if isinstance(value, np.ndarray | np.generic):
         return value.tolist()
     if isinstance(value, dict):

@@ -1,26 +1,22 @@
-"""Two-sided bounds on the optimality defect D(T) = E‖X − T(X)‖² − W₂²(μ, T#μ)."""
+"""Bounds on the optimality defect D(T) = E‖X − T(X)‖² − W₂²(μ, T#μ), each with its level."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import ndtr, ndtri
 
 from brenier._types import Key
-from brenier.certify._line_potential import LinePotential
-from brenier.certify._matching import cheaper_permutation, sweeps_for
-from brenier.certify._potential import fenchel_young, fitted_potentials
+from brenier.certify._bets import mean_from_below
+from brenier.certify._companion import companion
+from brenier.certify._core import Core, Split, core_of, lower_draws
+from brenier.certify._gaps import fitted_gaps
+from brenier.certify._orbits import Orbits
+from brenier.certify._pair_savings import Cycle, PairSavings, pair_savings
 from brenier.numerics import numpy_generator
-from brenier.potentials import AbstractPotential
 
-# Shares of the sample to which potentials are fitted, and on which the best of them is picked.
-_FIT_SHARE, _PICK_SHARE = 0.3, 0.05
-_RESAMPLES = 2000
-# The bootstrap holds so many floats at once.
-_BLOCK_FLOATS = 2**22
-# The saving is measured on so many batches of the sample: it grows with their size.
-_BATCHES = (16, 4, 1)
-_LEAST_BATCH = 10
-# Below this share of the cost a difference of costs is rounding.
+# Beyond this many times the spread an offset has eaten the digits of what is compared.
+_DIGITS = 1e7
+# A displacement below this part of the spread is rounding.
 _ROUNDING = 1e-12
 
 
@@ -33,32 +29,57 @@ class Growth:
     mean: float
 
 
+@dataclass(frozen=True)
+class Bound:
+    """One number of the certificate, and what it rests on.
+
+    Attributes:
+        quantity: what is bounded, in words.
+        side: "lower" or "upper".
+        value: the bound.
+        level: "exact" (holds at every law and number of rows), "asymptotic" (for many rows) or
+            "declared: ..." (where what was declared is true).
+        by: which bound it is.
+    """
+
+    quantity: str
+    side: str
+    value: float
+    level: str
+    by: str
+
+
 @dataclass(frozen=True, kw_only=True)
 class Defect:
     """D(T) between two bounds, each holding with probability at least (1 + level)/2.
 
     Attributes:
-        lower, upper: the certified interval; ``upper`` is infinite where no potential was found.
+        lower: of D of the whole map; never above ``upper`` (``lowered`` says where that acted).
+        upper: of D of the core, where there is one, else of the whole map; infinite where nothing
+            bounds it.
+        core: the rows that ``upper`` is of, and how little mass lies outside; None for the whole.
         level: of the interval.
-        relative_lower, relative_upper: of D / W₂²(μ, T#μ).
-        variance_share_lower, variance_share_upper: of D / total variance of T#μ.
-        matched, matched_stderr: Δ_n (5.2) itself, on the full sample, and its standard error.
-        gap, gap_stderr: twice the mean Fenchel-Young gap (5.3), and its standard error.
+        relative_lower, relative_upper: of D / W₂², on the core.
+        matched, matched_stderr: Δ_k, the mean saving of the largest batches, and its error.
+        gap, gap_stderr: the mean Fenchel-Young gap on the core, and its standard error.
         potential: which convex potential gave the upper bound, in words.
-        n, points_moved: pairs, and how many of them the cheaper permutation moved; where it moved
-            none, Δ_n says nothing.
-        growth: Δ_n at smaller n; it rises to D, slowly.
-        estimate: Δ_n extrapolated to n → ∞: an estimate and no bound; NaN where the growth does not
+        n, points_moved: pairs, and how many of them the cheaper permutations moved.
+        growth: Δ_k at smaller k; it rises to D, slowly.
+        estimate: Δ_k extrapolated to k → ∞: an estimate and no bound; NaN where the growth does not
             allow it.
+        lowered: whether ``lower`` was brought down to ``upper``.
+        digits_lost: whether offsets are so large that nothing is left to compare.
+        one_shift: whether all points are moved by one vector, up to rounding.
+        cycle: sampled points whose images would rather be passed on: D > 0 with certainty.
+        bounds: every bound, with its level and what it rests on.
     """
 
     lower: float
     upper: float
+    core: Core | None
     level: float
     relative_lower: float
     relative_upper: float
-    variance_share_lower: float
-    variance_share_upper: float
     matched: float
     matched_stderr: float
     gap: float
@@ -68,6 +89,11 @@ class Defect:
     points_moved: int
     growth: tuple[Growth, ...]
     estimate: float
+    lowered: bool
+    digits_lost: bool
+    one_shift: bool
+    cycle: Cycle | None
+    bounds: tuple[Bound, ...]
 
 
 def defect_bounds(
@@ -76,119 +102,164 @@ def defect_bounds(
     key: Key,
     *,
     level: float,
+    tolerance: float,
     budget: float,
-    own: AbstractPotential | None = None,
+    optimal: bool = False,
+    precision: float = float(np.finfo(np.float64).eps),
+    orbits: Sequence[Orbits] = (),
 ) -> Defect:
-    """MATH_5 (5.1) to (5.4) from pairs (x_i, T(x_i)), float64 of shape (n, d).
+    """MATH_6 (6.6) to (6.17) from pairs (x_i, T(x_i)), float64 of shape (n, d).
 
-    Above: a convex potential fitted on the first part of the pairs, picked on a second, evaluated
-    on the rest; a BCa bootstrap bounds the mean of its gap. Below: a cheaper permutation of
-    all pairs; its normal bound takes the deviation of the gap, the influence function of W₂² (del
-    Barrio and Loubes, 2019).
+    All is computed in clouds that are centred and divided by one common scale.
 
     Args:
-        budget: about how many seconds the permutations may take.
-        own: a convex φ with ∇φ = T by construction, where there is one: then D is 0.
+        level, tolerance: of the certificate.
+        budget: about how many seconds the fits of potentials may take.
+        optimal: whether T is the gradient of a convex function by construction: then D is 0.
+        precision: the machine epsilon of the map's values.
+        orbits: of a declared source.
     """
-    n = len(x)
     random = numpy_generator(key)
-    order = random.permutation(n)
+    order = random.permutation(len(x))
     x, tx = x[order], tx[order]
-    squares = np.sum((x - tx) ** 2, axis=1)
-    cost, variance = float(squares.mean()), float(tx.var(axis=0).sum())
-    quantile = float(ndtri(0.5 + 0.5 * level))
-    fit, pick = int(_FIT_SHARE * n), int((_FIT_SHARE + _PICK_SHARE) * n)
-    if own is None:
-        name, potential, gaps = _picked(x, tx, fit, pick, key)
-        upper = _mean_below(gaps, level, random)
-        guess = np.asarray(potential.gradient(x))
-    else:
-        name, gaps, upper, guess = "the map's own", np.zeros(n - pick), 0.0, tx
-    deviation = float(gaps.std(ddof=1))
-    sweeps = sweeps_for(n, budget / len(_BATCHES))
-    growth, moved = [], 0
-    for batches in _BATCHES:
-        if n // batches >= _LEAST_BATCH or batches == 1:
-            size = n // batches
-            savings = []
-            for start in range(0, size * batches, size):
-                rows = slice(start, start + size)
-                permutation = cheaper_permutation(x[rows], tx[rows], guess[rows], sweeps, random)
-                savings.append(_saving(x[rows], tx[rows], permutation))
-                moved = int(np.sum(permutation != np.arange(size)))
-            growth.append(Growth(size, batches, float(np.mean(savings))))
-    matched, stderr = growth[-1].mean, float(deviation / np.sqrt(n))
-    lower = matched - quantile * stderr
-    if lower <= _ROUNDING * cost:
-        lower = 0.0
+    centres = x.mean(axis=0), tx.mean(axis=0)
+    a, b = x - centres[0], tx - centres[1]
+    spread = float(np.sqrt(np.mean(np.sum(a * a, axis=1)) + np.mean(np.sum(b * b, axis=1))))
+    scale = spread if spread > 0 else 1.0
+    lost = any(float(np.abs(centre).max()) > _DIGITS * scale for centre in centres)
+    a, b, offset = a / scale, b / scale, (centres[1] - centres[0]) / scale
+    # Entries of the images are known to their own rounding, offsets included.
+    noise = precision * float(np.abs(tx).max(initial=0.0)) / scale
+    alpha = 1.0 - level
+    savings = pair_savings(a, b, random, noise=noise)
+    orbits = [own.centred(*centres, scale) for own in orbits]
+    if optimal:
+        return _optimal(savings, len(x), level, scale)
+    split = Split.of(len(x))
+    candidates = fitted_gaps(a[split.fit], b[split.fit], random, seconds=budget)
+    core = core_of(
+        a,
+        b,
+        offset,
+        candidates,
+        random,
+        alpha=alpha,
+        tolerance=tolerance,
+        noise=noise,
+        orbits=orbits,
+    )
+    draws, weights = lower_draws(savings, [own.savings(noise) for own in orbits])
+    lower = mean_from_below(draws, alpha / 2.0, weights)
+    upper = float("inf") if core is None else core.upper
+    own = companion(a, b, alpha / 2.0, random)
+    by, held = "cheaper permutations (6.10)", "exact"
+    if orbits:
+        by = " and ".join([by, *(kind.by for kind in orbits)])
+        held = "declared: the law of the source"
+    at_once = f"all of {own.n:,} pairs at once"
+    bounds = [
+        Bound("D", "lower", lower * scale**2, held, by),
+        Bound("D", "lower", own.lower * scale**2, "asymptotic", at_once),
+    ]
+    if core is not None:
+        core = core.scaled(scale**2)
+        bounds += _core_bounds(core)
+    growth = _growth(savings, scale**2)
+    relative = (0.0, float("inf")) if core is None else core.wasted.of_optimal
     return Defect(
-        lower=lower,
-        upper=upper,
+        lower=min(lower, upper) * scale**2,
+        upper=upper * scale**2,
+        core=core,
         level=level,
-        relative_lower=_ratio(lower, cost - lower),
-        relative_upper=0.0 if upper <= _ROUNDING * variance else _ratio(upper, cost - upper),
-        variance_share_lower=_ratio(lower, variance),
-        variance_share_upper=_ratio(upper, variance),
-        matched=matched,
-        matched_stderr=stderr,
-        gap=float(gaps.mean()),
-        gap_stderr=float(deviation / np.sqrt(len(gaps))),
-        potential=name,
-        n=n,
-        points_moved=moved,
+        relative_lower=relative[0],
+        relative_upper=relative[1],
+        matched=growth[-1].mean if growth else 0.0,
+        matched_stderr=_stderr(savings) * scale**2,
+        gap=float("inf") if core is None else core.mean_gap,
+        gap_stderr=float("nan") if core is None else core.gap_stderr,
+        potential="none" if core is None else core.potential,
+        n=len(x),
+        points_moved=savings.moved,
         growth=tuple(growth),
         estimate=_extrapolated(growth),
+        lowered=lower > upper,
+        digits_lost=lost,
+        one_shift=core is not None and core.reach <= _still(x.shape[1], noise) * scale**2,
+        cycle=None if savings.cycle is None else savings.cycle.placed(*centres, scale),
+        bounds=tuple(bounds),
     )
 
 
-def _picked(
-    x: np.ndarray, tx: np.ndarray, fit: int, pick: int, key: Key
-) -> tuple[str, AbstractPotential | LinePotential, np.ndarray]:
-    """The candidate with the smallest gap on the pairs for picking, and its gaps on the rest."""
-    variance = tx.var(axis=0).sum()
-    one_point = variance <= _ROUNDING**2 * np.mean(x**2 + tx**2)
-    scored = []
-    for name, potential in fitted_potentials(x[:fit], tx[:fit], key):
-        gaps = 2.0 * fenchel_young(potential, x[fit:], tx[fit:])
-        scored.append((float(gaps[: pick - fit].mean()), name, potential, gaps[pick - fit :]))
-        if one_point or scored[-1][0] <= _ROUNDING * variance:
-            break  # no potential with more curvature can do better
-    _, name, potential, gaps = min(scored, key=lambda item: item[0])
-    return name, potential, gaps
+def _still(dimension: int, noise: float) -> float:
+    """A squared displacement that is rounding, where the spread is 1."""
+    return dimension * max(_ROUNDING, 8.0 * noise) ** 2
 
 
-def _mean_below(values: np.ndarray, level: float, random: np.random.Generator) -> float:
-    """A bound that the mean is below with probability (1 + level)/2: the BCa bootstrap."""
-    n, mean, deviation = len(values), float(values.mean()), float(values.std())
-    if deviation <= 1e-14 * abs(mean):
-        return mean
-    block = max(1, _BLOCK_FLOATS // n)
-    means = np.sort(
-        np.concatenate(
-            [
-                values[random.integers(n, size=(min(block, _RESAMPLES - start), n))].mean(axis=1)
-                for start in range(0, _RESAMPLES, block)
-            ]
+def _optimal(savings: PairSavings, n: int, level: float, scale: float) -> Defect:
+    """Of a map that is the gradient of a convex function by construction."""
+    growth = _growth(savings, scale**2)
+    return Defect(
+        lower=0.0,
+        upper=0.0,
+        core=None,
+        level=level,
+        relative_lower=0.0,
+        relative_upper=0.0,
+        matched=growth[-1].mean if growth else 0.0,
+        matched_stderr=_stderr(savings) * scale**2,
+        gap=0.0,
+        gap_stderr=0.0,
+        potential="the map's own",
+        n=n,
+        points_moved=savings.moved,
+        growth=tuple(growth),
+        estimate=float("nan"),
+        lowered=False,
+        digits_lost=False,
+        one_shift=False,
+        cycle=None,
+        bounds=(Bound("D", "upper", 0.0, "exact", "the gradient of a convex function"),),
+    )
+
+
+def _core_bounds(core: Core) -> list[Bound]:
+    of = f"on a core (all but {100 * core.outside:.2g} % of the mass at most)"
+    gaps, both = f"gaps of a potential: {core.potential} (6.13)", "gaps and costs together (6.17)"
+    rows = [
+        Bound(f"D {of}", "lower", core.lower, "exact", "cheaper permutations (6.10)"),
+        Bound(f"D {of}", "upper", core.upper, "exact", gaps),
+    ]
+    for name, share in (
+        ("what is moved", core.wasted),
+        ("what is moved beyond one shift", core.wasted_beyond_shift),
+    ):
+        quantity = f"wasted share of {name}, {of}"
+        rows.append(
+            Bound(quantity, "lower", share.lower, "exact", "permutations over costs (6.17)")
         )
-    )
-    # Efron (1987): the bias of the median, and the acceleration, a sixth of the mean's skewness.
-    share = np.clip(np.mean(means < mean), 1.0 / _RESAMPLES, 1.0 - 1.0 / _RESAMPLES)
-    bias = ndtri(share)
-    skewness = float(np.mean(((values - mean) / deviation) ** 3)) / np.sqrt(n)
-    shifted = bias + ndtri(0.5 + 0.5 * level)
-    stretched = 1.0 - skewness / 6.0 * shifted
-    rank = ndtr(bias + shifted / stretched) if stretched > 0 else 1.0
-    return float(np.quantile(means, rank))
+        rows.append(Bound(quantity, "upper", share.upper, "exact", both))
+    return rows
 
 
-def _saving(x: np.ndarray, tx: np.ndarray, permutation: np.ndarray) -> float:
-    """mean‖x_i − T(x_i)‖² − mean‖x_i − T(x_σ(i))‖² = 2 mean ⟨x_i, T(x_σ(i)) − T(x_i)⟩."""
-    moved = tx[permutation] - tx
-    return float(2.0 * np.mean(np.sum((x - x.mean(axis=0)) * moved, axis=1)))
+def _growth(savings: PairSavings, unit: float) -> list[Growth]:
+    """Δ_k of each size of batch, the smallest first."""
+    rows = []
+    for size in sorted(set(savings.sizes)):
+        own = [s for s, k in zip(savings.sets, savings.sizes, strict=True) if k == size]
+        rows.append(Growth(size, len(own[0]), unit * float(np.mean(own))))
+    return rows
+
+
+def _stderr(savings: PairSavings) -> float:
+    """Of the mean of the largest batches."""
+    if not savings.sizes:
+        return float("nan")
+    own = savings.sets[int(np.argmax(savings.sizes))]
+    return float(own.std(ddof=1) / np.sqrt(len(own)))
 
 
 def _extrapolated(growth: list[Growth]) -> float:
-    """D of Δ_n = D − c n^{-a} through the last three sizes, each four times the one before."""
+    """D of Δ_k = D − c k^{-a} through the last three sizes, each twice the one before."""
     if len(growth) < 3:
         return float("nan")
     first, second, third = (row.mean for row in growth[-3:])
@@ -196,10 +267,3 @@ def _extrapolated(growth: list[Growth]) -> float:
     if not 0 < next_rise < rise:
         return float("nan")
     return third + next_rise**2 / (rise - next_rise)
-
-
-def _ratio(over: float, under: float) -> float:
-    """over / under; 0 for 0, infinite where nothing positive stands below."""
-    if over == 0.0:
-        return 0.0
-    return over / under if under > 0 else float("inf")

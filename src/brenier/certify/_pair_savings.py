@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from scipy.optimize import linear_sum_assignment
@@ -27,6 +28,11 @@ class Cycle:
     saving: float
     noise: float
 
+    def placed(self, source: np.ndarray, target: np.ndarray, scale: float) -> "Cycle":
+        """The same in the units of the data, of centres (d,) and a scale."""
+        points, images = source + scale * self.points, target + scale * self.images
+        return Cycle(points, images, scale**2 * self.saving, scale**2 * self.noise)
+
     def proof(self) -> str:
         """The two costs and the conclusion, to be checked by hand."""
         kept = float(np.sum((self.points - self.images) ** 2))
@@ -44,13 +50,15 @@ class PairSavings:
 
     Attributes:
         sets: V (batches,) of each partition.
-        sizes: rows of a batch of each.
-        cycle: the one that saves the most, where one does.
+        sizes: rows of a batch of each, up to one.
+        cycle: the shortest that saves anything, where one does.
+        moved: rows that the permutations moved, the most of any partition.
     """
 
     sets: Sequence[np.ndarray]
     sizes: Sequence[int]
     cycle: Cycle | None
+    moved: int
 
 
 def pair_savings(
@@ -61,7 +69,7 @@ def pair_savings(
     inside: np.ndarray | None = None,
     noise: float = 0.0,
 ) -> PairSavings:
-    """(1/k)[Σ c_j − min_σ Σ‖x_j − T(x_σ(j))‖²] of every batch of k rows, by exact assignments.
+    """(1/k)[Σ c_j − min_σ Σ‖x_j − T(x_σ(j))‖²] of every batch of about k rows, exactly.
 
     Args:
         x, tx: independent pairs (n, d), centred.
@@ -70,42 +78,59 @@ def pair_savings(
         noise: the largest error of an entry of tx.
     """
     n = len(x)
-    sets, sizes, best = [], [], None
+    sets, sizes, best, most = [], [], None, 0
     for batches in _BATCHES:
         size = n // batches
         if not 2 <= size <= _MOST_ROWS:
             continue
         for _ in range(_PARTITIONS):
-            order = random.permutation(n)[: size * batches].reshape(batches, size)
-            savings = np.zeros(batches)
-            for b, rows in enumerate(order):
+            savings, moved = np.zeros(batches), 0
+            for b, rows in enumerate(np.array_split(random.permutation(n), batches)):
                 kept = rows if inside is None else rows[inside[rows]]
-                savings[b], cycle = _saved(x[kept], tx[kept], noise)
-                savings[b] *= len(kept) / size
-                if cycle is not None and (best is None or cycle.saving > best.saving):
-                    best = cycle
+                own = _saved(x[kept], tx[kept], noise)
+                savings[b] = own.mean * len(kept) / len(rows)
+                moved += own.moved
+                best = min(
+                    (c for c in (best, own.cycle) if c is not None), key=_order, default=None
+                )
+            most = max(most, moved)
             sets.append(savings)
             sizes.append(size)
-    return PairSavings(sets, sizes, best)
+    return PairSavings(sets, sizes, best, most)
 
 
-def _saved(x: np.ndarray, tx: np.ndarray, noise: float) -> tuple[float, Cycle | None]:
-    """The mean saving of the best permutation of these rows, and its cycle that saves the most."""
+class _Saved(NamedTuple):
+    mean: float
+    cycle: Cycle | None
+    moved: int
+
+
+def _saved(x: np.ndarray, tx: np.ndarray, noise: float) -> _Saved:
+    """The mean saving of the best permutation of these rows, and its shortest cycle."""
     k = len(x)
     if k < 2:
-        return 0.0, None
+        return _Saved(0.0, None, 0)
     a, b = x - x.mean(axis=0), tx - tx.mean(axis=0)
     gains = a @ b.T
     rows, mates = linear_sum_assignment(gains, maximize=True)
     per_row = 2.0 * (gains[rows, mates] - np.diag(gains))
     saved = float(per_row.sum())
     if saved <= _noise(a, b, np.sqrt(np.sum((a - a[mates]) ** 2)), noise):
-        return 0.0, None
-    cycles = [(float(per_row[cycle].sum()), cycle) for cycle in _cycles(mates)]
-    gained, cycle = max(cycles, key=lambda pair: pair[0])
-    doubt = _noise(a[cycle], b[cycle], np.sqrt(np.sum((a[cycle] - a[mates[cycle]]) ** 2)), noise)
-    found = Cycle(x[cycle], tx[cycle], gained, doubt) if gained > doubt else None
-    return saved / k, found
+        return _Saved(0.0, None, 0)
+    found = []
+    for cycle in _cycles(mates):
+        steps = np.sqrt(np.sum((a[cycle] - a[mates[cycle]]) ** 2))
+        doubt = _noise(a[cycle], b[cycle], steps, noise)
+        gained = float(per_row[cycle].sum())
+        if gained > doubt:
+            found.append(Cycle(x[cycle], tx[cycle], gained, doubt))
+    moved = int(np.sum(mates != rows))
+    return _Saved(saved / k, min(found, key=_order, default=None), moved)
+
+
+def _order(cycle: Cycle) -> tuple[int, float]:
+    """Fewer points first: the shorter a proof, the better."""
+    return len(cycle.points), -cycle.saving
 
 
 def _noise(a: np.ndarray, b: np.ndarray, steps: float, noise: float) -> float:

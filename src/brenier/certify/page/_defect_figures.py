@@ -18,99 +18,73 @@ if TYPE_CHECKING:
     from brenier.certify import Defect
 
 
-def interval_figure(defect: "Defect", cost: float, tolerance: float | None) -> Spec:
-    """The certified interval of D, the two means that it was made of, and the tolerance.
-
-    In per cent of W₂²; in absolute numbers where a finite upper bound does not exclude W₂² = 0.
-    """
-    relative = math.isfinite(defect.relative_upper) or not math.isfinite(defect.upper)
-
-    def place(value: float) -> float:
-        if not relative:
-            return value
-        if defect.relative_upper == 0.0:
-            return 0.0  # nothing but rounding, and W₂² may be 0
-        share = value / (cost - value) if value < cost else (0.0 if value == 0.0 else math.inf)
-        return 100.0 * share
-
-    bound = None
-    if tolerance is not None:
-        bound = 100.0 * tolerance if relative else tolerance * cost / (1.0 + tolerance)
-    interval = (
-        (100.0 * defect.relative_lower, 100.0 * defect.relative_upper)
-        if relative
-        else (defect.lower, defect.upper)
-    )
-    unit = " %" if relative else ""
-    rows = [
-        ("permutation Δ<sub>n</sub>", "diamond", BLUE, defect.matched, defect.matched_stderr),
-        ("Fenchel–Young gap", "circle", RED, defect.gap, defect.gap_stderr),
-    ]
-    ends = [*interval, *(place(m + s) for *_, m, s in rows), *([bound] if bound else [])]
-    most = max([e for e in ends if math.isfinite(e)] + [1e-300])
-    right = 1.08 * most if math.isfinite(interval[1]) else 1.5 * most
-    data: list[Spec] = [
-        {
-            "type": "scatter",
-            "x": [interval[0], min(interval[1], 0.97 * right)],
-            "y": [2, 2],
-            "mode": "lines+markers",
-            "line": {"width": 9, "color": INK},
-            "hoverinfo": "x",
-            "marker": {
-                "size": 20,
-                "color": INK,
-                "line": {"width": 3, "color": INK},
-                "opacity": 1,
-                "symbol": ["line-ns", "line-ns" if interval[1] <= right else "triangle-right"],
-            },
-        }
-    ]
-    says = " to ".join(dict.fromkeys(map(number, interval))) + unit
-    if not math.isfinite(interval[1]):
-        says = f"from {number(interval[0])}{unit},<br>no upper bound"
-    labels = [f"<b>D(T), {100 * defect.level:g} %</b><br>{says}"]
-    for row, (label, symbol, ink, mean, stderr) in zip((1, 0), rows, strict=True):
-        centre, low, high = (place(v) for v in (mean, mean - stderr, mean + stderr))
-        labels.append(f"{label}<br>{number(centre)}{unit}")
-        shown = min(centre, right)
+def interval_figure(defect: "Defect", tolerance: float | None) -> Spec:
+    """The wasted share of what is moved, of all and beyond one common shift, and the tolerance."""
+    bars = wasted_shares(defect)
+    asked = None if tolerance is None else 100.0 * tolerance / (1.0 + tolerance)
+    ends = [100.0 * end for _, *share in bars for end in share]
+    most = max([*ends, *([] if asked is None else [asked])])
+    right = 1.08 * most if most > 0 else 1.0
+    data: list[Spec] = []
+    labels = []
+    for row, (label, low, high) in enumerate(reversed(bars)):
+        own = (100.0 * low, 100.0 * high)
+        says = " to ".join(dict.fromkeys(map(number, own)))
+        labels.append(f"<b>{label}</b><br>{says} %")
         data.append(
             {
                 "type": "scatter",
-                "x": [shown],
-                "y": [row],
-                "mode": "markers",
+                "x": list(own),
+                "y": [row, row],
+                "mode": "lines+markers",
+                "line": {"width": 9, "color": INK},
                 "hoverinfo": "x",
-                "marker": {"size": 11, "color": ink, "symbol": symbol},
-                "error_x": {
-                    "type": "data",
-                    "symmetric": False,
-                    "color": ink,
-                    "thickness": 1.5,
-                    "array": [min(high, right) - shown],
-                    "arrayminus": [shown - min(low, right)],
+                "marker": {
+                    "size": 20,
+                    "color": INK,
+                    "line": {"width": 3, "color": INK},
+                    "opacity": 1,
+                    "symbol": "line-ns",
                 },
             }
         )
     shapes, notes = [vertical_line(0.0, INK, "solid")], []
-    if tolerance is not None and bound is not None:
-        shapes.append(vertical_line(bound, GREY, "dash"))
-        left = bound > 0.6 * right
-        notes.append(line_label(f"tolerance p = {number(100.0 * tolerance)} %", bound, left))
-    title = "D(T) relative to W₂², per cent" if relative else "D(T)"
-    axis = axis_of(title) | {"range": [-0.02 * right, right]}
+    if tolerance is not None and asked is not None:
+        shapes.append(vertical_line(asked, GREY, "dash"))
+        left = asked > 0.6 * right
+        notes.append(line_label(f"tolerance p = {number(100.0 * tolerance)} %", asked, left))
+    axis = axis_of("wasted, per cent of what is moved") | {"range": [-0.02 * right, right]}
     rows_axis = {
-        "range": [-0.5, 2.9],
+        "range": [-0.5, len(bars) - 0.1],
         "fixedrange": True,
-        "tickvals": [2, 1, 0],
+        "tickvals": list(range(len(bars))),
         "ticktext": labels,
         "automargin": True,
         "showgrid": False,
         "zeroline": False,
     }
-    layout = layout_of(250, axis, rows_axis)
+    layout = layout_of(110 + 70 * len(bars), axis, rows_axis)
     layout |= {"showlegend": False, "shapes": shapes, "annotations": notes}
     return {"data": data, "layout": layout}
+
+
+def wasted_shares(defect: "Defect") -> list[tuple[str, float, float]]:
+    """(of what, lower, upper) of the wasted share; without a core from the bounds of W₂²."""
+    core = defect.core
+    if core is not None:
+        return [
+            ("of all that is moved", core.wasted.lower, core.wasted.upper),
+            (
+                "beyond one common shift",
+                core.wasted_beyond_shift.lower,
+                core.wasted_beyond_shift.upper,
+            ),
+        ]
+    ends = [
+        r / (1.0 + r) if math.isfinite(r) else 1.0
+        for r in (defect.relative_lower, defect.relative_upper)
+    ]
+    return [("of all that is moved", ends[0], ends[1])]
 
 
 def growth_figure(defect: "Defect") -> Spec:

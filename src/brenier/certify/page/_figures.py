@@ -16,7 +16,7 @@ def certificate_figures(certificate: "Certificate", views: Views) -> dict[str, S
     """All figures of a certificate by name; those that it has no data for are left out."""
     c, d = certificate, certificate.samples["x"].shape[1]
     drawn = {
-        "interval": interval_figure(c.defect, c.cost.value, c.how.get("tolerance")),
+        "interval": interval_figure(c.defect, c.how.get("tolerance")),
         "map": map_figure(c.samples["x"], c.samples["tx"], views),
     }
     # On the line every derivative is symmetric: there is nothing to see.

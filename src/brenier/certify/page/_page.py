@@ -26,6 +26,8 @@ _MARKS = {
     "reached": ("good", "✓"),
     "not optimal": ("bad", "✗"),
     "not reached": ("bad", "✗"),
+    "not exactly optimal": ("open", "≈"),
+    "no bound": ("open", "?"),
     "undecided": ("open", "?"),
     "not asked": ("none", "–"),
 }

@@ -16,25 +16,55 @@ _RING_NUMBERS = 200_000
 
 
 def interval_section(c: "Certificate", figure: NumberedFigures) -> str:
-    side = 50 + 50 * c.defect.level
+    core, level = c.defect.core, 100 * c.defect.level
     caption = (
-        "The defect D(T) = E‖X − T(X)‖² − W₂²(μ, T#μ), what T costs above the cheapest map to the "
-        f"same image. Bar: its interval; each end holds with probability {side:g} %."
+        "Bars: how much of E‖X − T(X) + b‖² a cheaper map to the same image would save, between a "
+        f"lower and an upper bound at {level:g} %: of all that is moved (b = 0), and of what is "
+        "moved beyond one common shift, which a shift alone does not hide."
     )
+    if core is None:
+        caption += " The bounds are of the whole map."
+    else:
+        caption += (
+            f" They hold outside a set of mass at most {100 * core.outside:.2g} % ({core.rows:,} "
+            f"rows evaluated, {core.rows_outside:,} outside), at every law of independent rows. "
+            "Lower: cheaper permutations of batches (6.10). Upper: the Fenchel–Young gap of a "
+            f"convex potential, here {escaped(core.potential)} (6.13)."
+        )
     if not math.isfinite(c.defect.upper):
         caption += " No potential gave an upper bound."
-    caption += (
-        " Diamond: the saving Δ<sub>n</sub> of a cheaper permutation (5.2). Disc: the "
-        f"Fenchel–Young gap of a convex potential (5.3; here: {escaped(c.defect.potential)}). "
-        "Whiskers: one standard error."
-    )
     tolerance = c.how.get("tolerance")
     if tolerance is not None:
         caption += (
-            f" Dashed: the tolerance p = {100 * tolerance:g} %; the map is called optimal where "
-            "the upper end lies left of it."
+            f" Dashed: the tolerance p = {100 * tolerance:g} % of W₂²; the map is called optimal "
+            "where the lower bar ends left of it and almost no mass lies outside."
         )
-    return section("How far from optimal", figure("interval", caption))
+    drawn = figure("interval", caption)
+    return section("How much of its cost is wasted", drawn + _bounds(c) + _cycle(c))
+
+
+def _bounds(c: "Certificate") -> str:
+    """Every bound, with its level and what it rests on."""
+    rows = "".join(
+        f"<tr><th scope=row>{escaped(bound.quantity)}</th>"
+        f"<td>{'≥' if bound.side == 'lower' else '≤'} {bound.value:.4g}</td>"
+        f"<td>{escaped(bound.level)}</td><td>{escaped(bound.by)}</td></tr>"
+        for bound in c.defect.bounds
+    )
+    if not rows:
+        return ""
+    return (
+        '<div class="wide"><table class="numbers"><thead><tr><th>bound of</th><th>value</th>'
+        f"<th>level</th><th>by</th></tr></thead><tbody>{rows}</tbody></table></div>"
+    )
+
+
+def _cycle(c: "Certificate") -> str:
+    """Sampled points that prove a defect, where there are some."""
+    cycle = c.defect.cycle
+    if cycle is None:
+        return ""
+    return f"<p><b>Proof that it is not exactly optimal.</b> {sentence(cycle.proof())}</p>"
 
 
 def map_section(c: "Certificate", figure: NumberedFigures) -> str:
