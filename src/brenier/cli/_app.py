@@ -276,12 +276,12 @@ def audit(
     tolerance: Annotated[
         float,
         typer.Option(
-            help="A map is called optimal where its defect is below this fraction of W2 squared."
+            help="A map is called optimal where at most this fraction of W2 squared is wasted."
         ),
     ] = 0.01,
     samples: Annotated[int, typer.Option(help="Points to use, at most.", min=40)] = 20_000,
     budget: Annotated[
-        float, typer.Option(help="About how many seconds the lower bound may take.")
+        float, typer.Option(help="About how many seconds the upper bound may take.")
     ] = 20.0,
     seed: Seed = 0,
     json: Json = False,

@@ -233,7 +233,7 @@ def audit(
         float, typer.Option(help="The confidence level of every interval.")
     ] = _AUDIT.level,
     budget: Annotated[
-        float, typer.Option(help="Seconds to spend on the lower bound, about.")
+        float, typer.Option(help="About how many seconds the upper bound may take.")
     ] = _AUDIT.budget,
     bits: Annotated[
         int, typer.Option(help="Number of images to compute the likelihood of; slow.", min=0)
