@@ -1,6 +1,7 @@
 """What an audit found: numbers, bounds, verdicts, and how they were computed."""
 
 import dataclasses
+import json
 import math
 import os
 from dataclasses import dataclass, field
@@ -13,6 +14,7 @@ from brenier._json import json_text
 from brenier.certify._core import Share
 from brenier.certify._defect import Defect
 from brenier.certify._pair_savings import Cycle
+from brenier.certify._reading import read_dataclass
 from brenier.certify._target_tests import TargetTests
 from brenier.certify._witnesses import Asymmetry, Monotonicity, Ring
 from brenier.certify.page import certificate_page
@@ -95,8 +97,42 @@ class Certificate:
         """``to_dict`` as JSON, NaN and infinity as null."""
         return json_text(self.to_dict())
 
+    @classmethod
+    def from_json(cls, text: str) -> "Certificate":
+        """The certificate that ``to_json`` wrote, of this version or an earlier one.
+
+        Without the points for the figures, which are not in it: ``to_html`` needs those.
+
+        Raises:
+            ValueError: the text is no certificate, or one of a later version.
+
+        >>> import numpy as np
+        >>> from brenier import audit_pairs
+        >>> x = np.random.default_rng(0).normal(size=(50, 2))
+        >>> written = audit_pairs(x, x + 1.0, budget=0.1).to_json()
+        >>> Certificate.from_json(written).verdict.optimality
+        'optimal'
+        """
+        try:
+            plain = json.loads(text)
+        except json.JSONDecodeError as error:
+            raise ValueError(f"text: got no JSON ({error}); wants a certificate.") from error
+        version = plain.get("version", 1) if isinstance(plain, dict) else 1
+        if version not in range(1, _VERSION + 1):
+            raise ValueError(
+                f"text: got a certificate of version {version}; wants one up to {_VERSION}: it was "
+                "written by a later brenier."
+            )
+        if isinstance(plain, dict):
+            plain = {**plain, "samples": {}}
+        return read_dataclass(cls, plain, "certificate")
+
     def to_html(self, path: str | os.PathLike[str] | None = None) -> str:
         """The report, one HTML page that needs nothing else; written to ``path`` where given."""
+        if not self.samples:
+            raise ValueError(
+                "certificate: got one without points, as JSON has none; wants one that audit gave."
+            )
         page = certificate_page(self)
         if path is not None:
             Path(path).write_text(page, encoding="utf-8")

@@ -1,0 +1,63 @@
+"""A dataclass from the plain numbers, strings and lists that it was written as."""
+
+import dataclasses
+import math
+import types
+from collections.abc import Mapping
+from typing import Any, TypeVar, get_args, get_origin, get_type_hints
+
+import numpy as np
+
+Kind = TypeVar("Kind")
+
+# JSON has no infinity: null is that of a bound from above, elsewhere no number.
+_FROM_ABOVE = {"upper", "relative_upper"}
+# What earlier files lack, by the name of its field.
+_LACKED: dict[str, Any] = {
+    "core": None,
+    "cycle": None,
+    "bounds": (),
+    "lowered": False,
+    "digits_lost": False,
+    "one_shift": False,
+}
+
+
+def read_dataclass(kind: type[Kind], plain: Any, name: str) -> Kind:
+    """The dataclass of these fields; fields that it has no longer are passed over.
+
+    Raises:
+        ValueError: ``plain`` is no such dataclass, or lacks a field.
+    """
+    if not isinstance(plain, Mapping):
+        raise ValueError(f"{name}: got {type(plain).__name__}; wants the fields of a certificate.")
+    hints, values = get_type_hints(kind), {}
+    for field in dataclasses.fields(kind):  # type: ignore[arg-type]
+        at = f"{name}.{field.name}"
+        if field.name in plain:
+            values[field.name] = _value(hints[field.name], plain[field.name], at)
+        elif field.name in _LACKED:
+            values[field.name] = _LACKED[field.name]
+        elif hints[field.name] is np.ndarray:
+            values[field.name] = np.zeros((0, 0))  # kept for pictures only, and not written
+        else:
+            raise ValueError(f"{at}: got nothing; wants this field of a certificate.")
+    return kind(**values)
+
+
+def _value(kind: Any, plain: Any, name: str) -> Any:
+    arguments = get_args(kind)
+    if isinstance(kind, types.UnionType):
+        if plain is None and type(None) in arguments:
+            return None
+        (kind,) = (part for part in arguments if part is not type(None))
+        return _value(kind, plain, name)
+    if dataclasses.is_dataclass(kind):
+        return read_dataclass(kind, plain, name)  # type: ignore[arg-type]
+    if get_origin(kind) is tuple:
+        return tuple(_value(arguments[0], item, name) for item in plain)
+    if kind is np.ndarray:
+        return np.asarray(plain, float)
+    if kind is float and plain is None:
+        return math.inf if name.rpartition(".")[2] in _FROM_ABOVE else math.nan
+    return plain

@@ -1,0 +1,68 @@
+"""A certificate is read again from its JSON, of this version and of the first."""
+
+import dataclasses
+import json
+import math
+
+import numpy as np
+import pytest
+
+from brenier import Certificate, audit_pairs
+from brenier.certify import Core, Cycle, Share
+
+_X = np.random.default_rng(0).normal(size=(400, 2))
+
+
+@pytest.fixture(scope="module")
+def certificate():
+    return audit_pairs(_X, -_X, 1.0 - _X[::-1], budget=0.1)
+
+
+def _same(first, second):
+    if isinstance(first, dict):
+        return first.keys() == second.keys() and all(_same(first[k], second[k]) for k in first)
+    if isinstance(first, list):
+        return len(first) == len(second) and all(map(_same, first, second))
+    return first == second or (isinstance(first, float) and math.isnan(first))
+
+
+def test_what_is_written_is_read(certificate):
+    read = Certificate.from_json(certificate.to_json())
+    assert _same(json.loads(read.to_json()), json.loads(certificate.to_json()))
+    assert isinstance(read.defect.core, Core)
+    assert isinstance(read.defect.core.wasted, Share)
+    assert isinstance(read.defect.cycle, Cycle)
+    assert read.defect.growth == certificate.defect.growth
+    assert str(read) == str(certificate)
+    np.testing.assert_array_equal(read.defect.cycle.points, certificate.defect.cycle.points)
+
+
+def test_infinite_bounds_and_missing_numbers_survive(certificate):
+    wide = dataclasses.replace(
+        certificate.defect, upper=math.inf, relative_upper=math.inf, core=None, estimate=math.nan
+    )
+    read = Certificate.from_json(dataclasses.replace(certificate, defect=wide).to_json())
+    assert read.defect.upper == math.inf
+    assert read.defect.relative_upper == math.inf
+    assert math.isnan(read.defect.estimate)
+    assert read.defect.core is None
+
+
+def test_the_first_version_is_read(certificate):
+    """It had no core, no levels and no cycle, and shares of the variance."""
+    old = json.loads(certificate.to_json())
+    del old["version"]
+    for name in ("core", "lowered", "digits_lost", "one_shift", "cycle", "bounds"):
+        del old["defect"][name]
+    old["defect"] |= {"variance_share_lower": 0.5, "variance_share_upper": 0.7}
+    read = Certificate.from_json(json.dumps(old))
+    assert read.defect.lower == certificate.defect.lower
+    assert read.defect.core is None
+    assert read.defect.bounds == ()
+    assert "not asked" not in str(read).splitlines()[0]
+
+
+@pytest.mark.parametrize("text", ["", "[1]", "{}", '{"version": 99}', '{"cost": 1}'])
+def test_what_is_no_certificate_is_named(text):
+    with pytest.raises(ValueError, match="certificate"):
+        Certificate.from_json(text)
