@@ -165,3 +165,37 @@ def test_pairs_that_do_not_match():
 def test_an_affine_map_of_ours_is_known_to_be_optimal():
     map = AffineMap(np.array([[2.0, 0.5], [0.5, 1.0]]), np.ones(2))
     assert audit(map, _GAUSSIAN, key=_KEY, **_SMALL).defect.potential == "the map's own"
+
+
+def test_rows_of_one_group_count_as_one_draw():
+    """40 draws, each 10 times: as independent rows they would prove more than they are."""
+    x = np.random.default_rng(0).normal(size=(60, 2))
+    copies, labels = np.repeat(x, 10, axis=0), np.repeat(np.arange(60), 10)
+    found = audit_pairs(copies, -copies, groups=labels, budget=0.1)
+    alone = audit_pairs(x, -x, budget=0.1)
+    assert found.defect.n == 60
+    assert found.how["copies"] == 0
+    assert found.defect.lower == pytest.approx(alone.defect.lower, rel=0.4)
+    naive = audit_pairs(copies, -copies, budget=0.1)
+    assert naive.how["copies"] == 540
+    assert naive.defect.lower > found.defect.lower
+    of_map = audit(lambda x: -x, copies, groups=labels, budget=0.1)
+    assert of_map.defect.n == 60
+
+
+@pytest.mark.parametrize(
+    ("groups", "message"),
+    [
+        (np.zeros(3), r"groups: got shape \(3,\)"),
+        (np.arange(60) % 5, "groups: got 5 labels; wants at least 40"),
+    ],
+)
+def test_groups_that_do_not_serve(groups, message):
+    x = np.random.default_rng(0).normal(size=(60, 2))
+    with pytest.raises(ValueError, match=message):
+        audit_pairs(x, x, groups=groups)
+
+
+def test_groups_are_of_points():
+    with pytest.raises(ValueError, match="groups: got labels beside a measure"):
+        audit(_turned, _GAUSSIAN, groups=np.arange(50))

@@ -42,6 +42,7 @@ def audit(
     budget: float = 20.0,
     truth: Callable[[np.ndarray], Any] | None = None,
     jacobian: Callable[[np.ndarray], Any] | None = None,
+    groups: Any = None,
 ) -> Certificate:
     """Certify how far any map is from optimal, and test whether it reaches its target.
 
@@ -69,6 +70,10 @@ def audit(
         truth: the Monge map T* to compare with, where it is known.
         jacobian: (n, d) → (n, d, d), the derivative DT of a map from elsewhere, where it is known;
             maps of brenier have their own.
+        groups: for source points, a label of each (n,): rows of one label belong together (frames
+            of one film, cells of one donor) and count as one draw. One of each, at random, is
+            audited: levels hold for independent rows, and rows that are copies of each other with
+            no label are only counted (``how["copies"]``).
 
     Raises:
         ValueError: bad arguments; a map that changes the shape, gives NaN, or is not deterministic.
@@ -88,6 +93,7 @@ def audit(
     key = jax.random.key(0) if key is None else check_key("key", key)
     settings = _Settings(key, level, tolerance, samples, budget).checked()
     keys = jax.random.split(key, 4)
+    source = _one_of_each(groups, source, jax.random.fold_in(key, 2))
     x = _points("source", source, keys[0], samples, min_points=_FEWEST)
     box = BlackBox(map, jacobian)
     tx = box(x)
@@ -118,6 +124,7 @@ def audit_pairs(
     samples: int = 20_000,
     budget: float = 20.0,
     truth: Any = None,
+    groups: Any = None,
 ) -> Certificate:
     """``audit`` where only pairs (x_i, T(x_i)) exist: no derivatives, so no asymmetry and no ring.
 
@@ -128,6 +135,7 @@ def audit_pairs(
         key: of all random choices; ``jax.random.key(0)`` where None.
         level, tolerance, samples, budget: as for ``audit``.
         truth: the images T*(x_i) under the Monge map, where known.
+        groups: as for ``audit``.
 
     Raises:
         ValueError: bad arguments, or arrays whose rows do not match.
@@ -151,9 +159,11 @@ def audit_pairs(
             raise ValueError(
                 f"truth: got {len(true)} images of {len(first)} points; wants one for each."
             )
-    if len(first) > samples:
-        rows = np.asarray(jax.random.permutation(keys[0], len(first)))[:samples]
-        first, second, true = first[rows], second[rows], None if true is None else true[rows]
+    rows = _one_of_each(groups, np.arange(len(first)), jax.random.fold_in(key, 2))
+    rows = rows[np.asarray(jax.random.permutation(keys[0], len(rows)))[:samples]]
+    if len(rows) < _FEWEST:
+        raise ValueError(f"groups: got {len(rows)} labels; wants at least {_FEWEST}.")
+    first, second, true = first[rows], second[rows], None if true is None else true[rows]
     seen = _Seen("pairs", precision=_precision(tx))
     return _certificate(first, second, true, target, [*keys[1:]], settings, seen)
 
@@ -264,6 +274,22 @@ def _certificate(
     )
 
 
+def _one_of_each(groups: Any, rows: Any, key: Key) -> Any:
+    """A random row of each label, in random order; all rows where there are no labels."""
+    if groups is None:
+        return rows
+    if isinstance(rows, AbstractMeasure):
+        raise ValueError("groups: got labels beside a measure; wants them for points (n, d).")
+    rows, labels = np.asarray(rows), np.asarray(groups)
+    if labels.shape != rows.shape[:1]:
+        raise ValueError(
+            f"groups: got shape {labels.shape}; wants a label for each of {len(rows)} points."
+        )
+    order = np.asarray(jax.random.permutation(key, len(rows)))
+    _, first = np.unique(labels[order], return_index=True)
+    return rows[order[np.sort(first)]]
+
+
 def _points(
     name: str,
     value: Any,
@@ -294,6 +320,7 @@ def _how(subject: str, x: np.ndarray, y: np.ndarray | None, settings: _Settings)
         "dimension": x.shape[1],
         "source_points": len(x),
         "target_points": None if y is None else len(y),
+        "copies": len(x) - len(np.unique(x, axis=0)),
         "key": np.asarray(jax.random.key_data(settings.key)).ravel().tolist(),
         "tolerance": settings.tolerance,
         "budget": settings.budget,

@@ -38,6 +38,7 @@ _LABELS = {
     "kind": "kind of map",
     "source_points": "points of the source",
     "target_points": "points of the target",
+    "copies": "exact copies among the source points",
     "key": "random key (JAX key data)",
     "budget": "budget, seconds",
     "lower_bound": "lower bound",
