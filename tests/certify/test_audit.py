@@ -187,7 +187,7 @@ def test_rows_of_one_group_count_as_one_draw():
     ("groups", "message"),
     [
         (np.zeros(3), r"groups: got shape \(3,\)"),
-        (np.arange(60) % 5, "groups: got 5 labels; wants at least 40"),
+        (np.arange(60) % 5, "groups: got 5 labels; wants at least 20"),
     ],
 )
 def test_groups_that_do_not_serve(groups, message):

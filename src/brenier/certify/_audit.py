@@ -24,7 +24,7 @@ from brenier.maps import AffineMap, GradientMap
 from brenier.measures import AbstractMeasure, Empirical, Gaussian
 from brenier.numerics import cosine_similarity, l2_uvp, numpy_generator
 
-_FEWEST = 40
+_FEWEST = 20
 # Points that a certificate keeps for pictures.
 _PICTURED = 2000
 _DETERMINISM_POINTS = 64

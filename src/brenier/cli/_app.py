@@ -279,7 +279,7 @@ def audit(
             help="A map is called optimal where at most this fraction of W2 squared is wasted."
         ),
     ] = 0.01,
-    samples: Annotated[int, typer.Option(help="Points to use, at most.", min=40)] = 20_000,
+    samples: Annotated[int, typer.Option(help="Points to use, at most.", min=20)] = 20_000,
     budget: Annotated[
         float, typer.Option(help="About how many seconds the upper bound may take.")
     ] = 20.0,
