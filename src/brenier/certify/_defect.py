@@ -223,17 +223,16 @@ def _optimal(savings: PairSavings, n: int, level: float, scale: float) -> Defect
 
 
 def _core_bounds(core: Core) -> list[Bound]:
-    of = f"on a core (all but {100 * core.outside:.2g} % of the mass at most)"
     gaps, both = f"gaps of a potential: {core.potential} (6.13)", "gaps and costs together (6.17)"
     rows = [
-        Bound(f"D {of}", "lower", core.lower, "exact", "cheaper permutations (6.10)"),
-        Bound(f"D {of}", "upper", core.upper, "exact", gaps),
+        Bound("D on the core", "lower", core.lower, "exact", "cheaper permutations (6.10)"),
+        Bound("D on the core", "upper", core.upper, "exact", gaps),
     ]
     for name, share in (
-        ("what is moved", core.wasted),
-        ("what is moved beyond one shift", core.wasted_beyond_shift),
+        ("of all that is moved", core.wasted),
+        ("beyond one common shift", core.wasted_beyond_shift),
     ):
-        quantity = f"wasted share of {name}, {of}"
+        quantity = f"wasted share {name}, on the core"
         rows.append(
             Bound(quantity, "lower", share.lower, "exact", "permutations over costs (6.17)")
         )
