@@ -141,7 +141,7 @@ def audit_pairs(
         ValueError: bad arguments, or arrays whose rows do not match.
 
     >>> import numpy as np
-    >>> x = np.random.default_rng(0).normal(size=(500, 2))
+    >>> x = np.random.default_rng(0).normal(size=(1000, 2))
     >>> audit_pairs(x, 2.0 * x + 1.0, budget=0.1).verdict.optimality
     'optimal'
     """
