@@ -241,6 +241,15 @@ def test_much_time_lets_all_be_tried(monkeypatch):
     assert "network" not in quick
 
 
+def test_what_was_not_tried_is_named():
+    x, y = _clouds("linear", 60)
+    table = _fit(x, y, effort=1e-9).candidates_
+    assert [row.name for row in table] == ["gaussian"]
+    assert table.untried[:2] == ("separable", "entropic")
+    assert "it ended before these were tried: separable, entropic" in table.sentence
+    assert _fit(x, y, effort="quick").candidates_.untried == ()
+
+
 def test_names_of_candidates():
     x, y = _clouds("linear", 60)
     estimator = _fit(x, y, candidates=("entropic", "gaussian"))

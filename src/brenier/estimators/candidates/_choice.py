@@ -72,6 +72,7 @@ class Chooser:
     random: np.random.Generator
     tell: ProgressCallback
     _kept: list[_Kept] = field(default_factory=list)
+    _untried: tuple[str, ...] = ()
 
     def choose(self, kinds: Sequence[AbstractKind], effort: Effort) -> Choice:
         """The kind of the lowest held-out dual, or a combination that is lower.
@@ -87,10 +88,12 @@ class Chooser:
 
     def _choose(self, kinds: Sequence[AbstractKind], effort: Effort) -> Choice:
         started, result = time.perf_counter(), Result.successful
+        self._untried = tuple(kind.name for kind in kinds)
         try:
             for step, kind in enumerate(kinds):
                 if self._kept and effort.spent:
                     break
+                self._untried = self._untried[1:]
                 self._try(kind, effort)
                 duals = [kept.best.dual for kept in self._kept if kept.best is not None]
                 self.tell(
@@ -191,7 +194,7 @@ class Chooser:
             )
             for kept in self._kept
         ]
-        return CandidateTable(tuple(rows))
+        return CandidateTable(tuple(rows), self._untried)
 
     def _stats(self, winner: Trial) -> dict[str, Any]:
         stats: dict[str, Any] = {"kind": winner.kind, "dual": winner.dual}

@@ -124,6 +124,10 @@ class CandidateRow:
 class CandidateTable(Sequence[CandidateRow]):
     """The candidates of a fit, cheapest first; printed as a table.
 
+    Args:
+        rows: what was tried.
+        untried: the kinds that the seconds of a fit, or an interruption, left out.
+
     >>> gaussian = CandidateRow("gaussian", {}, 2.2, 0.03, 0.01, False)
     >>> ridges = CandidateRow("ridges", {"pieces": 8}, 2.0, 0.0, 0.3, True)
     >>> CandidateTable((gaussian, ridges))
@@ -133,6 +137,7 @@ class CandidateTable(Sequence[CandidateRow]):
     """
 
     rows: tuple[CandidateRow, ...]
+    untried: tuple[str, ...] = ()
 
     @overload
     def __getitem__(self, index: int) -> CandidateRow: ...
@@ -155,9 +160,12 @@ class CandidateTable(Sequence[CandidateRow]):
     @property
     def sentence(self) -> str:
         """The chosen kind of map in one line."""
+        own = self.chosen.sentence
         if self.chosen.name == "gaussian" and len(self.rows) == 1:
-            return _TOO_FEW if math.isnan(self.chosen.dual) else _ONLY_AFFINE
-        return self.chosen.sentence
+            own = _TOO_FEW if math.isnan(self.chosen.dual) else _ONLY_AFFINE
+        if not self.untried:
+            return own
+        return f"{own} (it ended before these were tried: {', '.join(self.untried)})"
 
     def above(self, row: CandidateRow) -> float:
         """J of a row less that of the chosen one; NaN where it has none."""
