@@ -1,6 +1,7 @@
 """Bounds of means by averaged bets: their level holds at every law and every number of draws."""
 
 from collections.abc import Callable, Sequence
+from typing import Any, TypeAlias
 
 import numpy as np
 from scipy.stats import beta
@@ -10,7 +11,10 @@ _BELOW = np.array([0.95, 0.8, 0.6, 0.35, 0.2, 0.1, 0.05, 0.02])
 _ABOVE = 0.98 * 2.0 ** -np.arange(12)
 # Among these is the one that serves the pilot rows best.
 _FINE = 0.98 * 2.0 ** (-np.arange(23) / 2.0)
-_BISECTIONS = 100
+# Bounds are found to this part of themselves, on their safe side; those of a pilot by bisection.
+_CLOSE, _ROUGH = 1e-7, 24
+# From m (or one for each λ in a column) and λ in a column: the log of the wealth of each λ.
+_Logs: TypeAlias = Callable[[Any, np.ndarray], np.ndarray]
 # A mean is not looked for below this part of the largest.
 _LEAST = 1e-12
 
@@ -53,16 +57,10 @@ def mean_from_above(values: np.ndarray, most: float, alpha: float, pilot: np.nda
     if most <= 0.0 or mean >= most:
         return most
 
-    def wealth(own: np.ndarray, bets: np.ndarray) -> Callable[[float], np.ndarray]:
-        def logs(m: float) -> np.ndarray:
-            with np.errstate(divide="ignore"):
-                return np.log1p(bets[:, None] * ((m - own) / (most - m))).sum(axis=1)
+    def logs(own: np.ndarray) -> _Logs:
+        return lambda m, bets: np.log1p(bets * ((m - own) / (most - m))).sum(axis=1)
 
-        return logs
-
-    bets, weights = _bets(lambda own: wealth(np.clip(pilot, 0.0, most), own), mean, most, alpha)
-    own = wealth(values, bets)
-    return _last_below(lambda m: _log_mean(own(m), weights), mean, most, -np.log(alpha))
+    return _last_below(logs(values), logs(np.clip(pilot, 0.0, most)), mean, most, alpha)
 
 
 def share_from_above(
@@ -85,22 +83,12 @@ def share_from_above(
     if most <= 0.0:
         return 0.0
 
-    def wealth(
-        own: tuple[np.ndarray, np.ndarray], bets: np.ndarray
-    ) -> Callable[[float], np.ndarray]:
-        gaps, costs = own
-
-        def logs(q: float) -> np.ndarray:
-            with np.errstate(divide="ignore"):
-                return np.log1p(-bets[:, None] * ((gaps - q * costs) / most)).sum(axis=1)
-
-        return logs
+    def logs(gaps: np.ndarray, costs: np.ndarray) -> _Logs:
+        return lambda q, bets: np.log1p(-bets * ((gaps - q * costs) / most)).sum(axis=1)
 
     mean = min(float(gaps.mean()) / total, 1.0)
-    clipped = (np.clip(pilot[0], 0.0, most), pilot[1])
-    bets, weights = _bets(lambda own: wealth(clipped, own), mean, 1.0, alpha)
-    own = wealth((gaps, costs), bets)
-    return _last_below(lambda q: _log_mean(own(q), weights), mean, 1.0, -np.log(alpha))
+    before = logs(np.clip(pilot[0], 0.0, most), pilot[1])
+    return _last_below(logs(gaps, costs), before, mean, 1.0, alpha)
 
 
 def probability_from_above(count: int, draws: int, alpha: float) -> float:
@@ -112,24 +100,6 @@ def probability_from_above(count: int, draws: int, alpha: float) -> float:
     return 1.0 if count >= draws else float(beta.ppf(1.0 - alpha, count + 1, draws - count))
 
 
-def _bets(
-    wealth: Callable[[np.ndarray], Callable[[float], np.ndarray]],
-    low: float,
-    high: float,
-    alpha: float,
-) -> tuple[np.ndarray, np.ndarray]:
-    """The λ and their weights: half on the one whose bound from the pilot is the least."""
-
-    def bound(one: float) -> float:
-        own = wealth(np.array([one]))
-        return _last_below(lambda m: float(own(m)[0]), low, high, -np.log(alpha))
-
-    bounds = [bound(one) for one in _FINE]
-    best = _FINE[int(np.argmin(bounds))]
-    spread = np.full(len(_ABOVE), 0.5 / len(_ABOVE))
-    return np.append(_ABOVE, best), np.append(spread, 0.5)
-
-
 def _log_mean(logs: np.ndarray, weights: np.ndarray | None = None) -> float:
     """The logarithm of the mean of exp(logs)."""
     top = float(logs.max())
@@ -138,22 +108,37 @@ def _log_mean(logs: np.ndarray, weights: np.ndarray | None = None) -> float:
     return top + float(np.log(np.average(np.exp(logs - top), weights=weights)))
 
 
-def _first_below(rising: Callable[[float], float], low: float, high: float, level: float) -> float:
+def _first_below(falling: Callable[[float], float], low: float, high: float, level: float) -> float:
     """inf{m : wealth(m) < level} of a falling function, from below; 0 where even ``low`` is."""
-    if rising(low) < level:
+    if falling(low) < level:
         return 0.0
-    for _ in range(_BISECTIONS):
-        middle = np.sqrt(low * high)
-        low, high = (low, middle) if rising(middle) < level else (middle, high)
-    return float(low)
+    while high > low * (1.0 + _CLOSE):
+        middle = float(np.sqrt(low) * np.sqrt(high))
+        if not low < middle < high:
+            break
+        low, high = (low, middle) if falling(middle) < level else (middle, high)
+    return low
 
 
-def _last_below(rising: Callable[[float], float], low: float, high: float, level: float) -> float:
-    """sup{m : wealth(m) < level} of a rising function, from above."""
-    most = high
-    for _ in range(_BISECTIONS):
+def _last_below(own: _Logs, pilot: _Logs, low: float, high: float, alpha: float) -> float:
+    """sup{m : K(m) < 1/α} from above, K the mean over λ of exp(own), which rises with m.
+
+    Half of the weight is on the λ whose bound from the pilot alone is the least.
+    """
+    level = -np.log(alpha)
+    lows, highs = np.full(len(_FINE), low), np.full(len(_FINE), high)
+    for _ in range(_ROUGH):
+        middles = 0.5 * (lows + highs)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            under = pilot(middles[:, None], _FINE[:, None]) < level
+        lows, highs = np.where(under, middles, lows), np.where(under, highs, middles)
+    bets = np.append(_ABOVE, _FINE[int(np.argmin(highs))])[:, None]
+    weights = np.append(np.full(len(_ABOVE), 0.5 / len(_ABOVE)), 0.5)
+    while high - low > _CLOSE * high:
         middle = 0.5 * (low + high)
         if not low < middle < high:
             break
-        low, high = (middle, high) if rising(middle) < level else (low, middle)
-    return min(float(high), most)
+        with np.errstate(divide="ignore"):
+            under_own = _log_mean(own(middle, bets), weights) < level
+        low, high = (middle, high) if under_own else (low, middle)
+    return float(high)
