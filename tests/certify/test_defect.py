@@ -60,7 +60,7 @@ def test_bounds_hold_at_laws_that_break_normal_ones(name):
     """MATH_6's table: 51 of 200, 46 of 200, 28 of 200 and 170 of 200 missed before."""
     draw, map, _, n = LAWS[name]
     defect, low, crossed, core_low = _defect(name), 0, 0, 0
-    for seed in range(25):
+    for seed in range(10):
         x = draw(np.random.default_rng(seed), n)
         found = _bounds(x, map(x), seed=seed, budget=0.05)
         low += found.lower > defect * (1.0 + 1e-9)
@@ -71,9 +71,9 @@ def test_bounds_hold_at_laws_that_break_normal_ones(name):
         if name == "rare" and found.core.rows_outside == 0:
             # What was not seen is not called reached: it may lie outside.
             assert found.core.outside > 0.001
-    # 2.5 % are allowed.
-    assert low <= 3
-    assert core_low <= 3
+    # 2.5 % are allowed; the experiment audit-calibration counts them.
+    assert low <= 2
+    assert core_low <= 2
     assert crossed == 0
 
 
