@@ -194,6 +194,8 @@ def test_groups_that_do_not_serve(groups, message):
     x = np.random.default_rng(0).normal(size=(60, 2))
     with pytest.raises(ValueError, match=message):
         audit_pairs(x, x, groups=groups)
+    with pytest.raises(ValueError, match=message):
+        audit(_turned, x, groups=groups)
 
 
 def test_groups_are_of_points():

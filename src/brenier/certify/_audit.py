@@ -105,7 +105,7 @@ def audit(
     entropy = (float("nan"), float("nan"))
     if isinstance(source, AbstractMeasure) and isinstance(target, AbstractMeasure):
         entropy = relative_entropy(box, x, tx, source, target)
-    seen = _Seen(type(map).__name__, is_gradient(map), box.precision, asymmetry, ring, entropy)
+    seen = _Seen(type(map).__name__, _is_gradient(map), box.precision, asymmetry, ring, entropy)
     true = None if truth is None else BlackBox(truth)(x)
     orbits: list[Orbits] = []
     if isinstance(source, Gaussian) and not seen.optimal:
@@ -161,8 +161,6 @@ def audit_pairs(
             )
     rows = _one_of_each(groups, np.arange(len(first)), jax.random.fold_in(key, 2))
     rows = rows[np.asarray(jax.random.permutation(keys[0], len(rows)))[:samples]]
-    if len(rows) < _FEWEST:
-        raise ValueError(f"groups: got {len(rows)} labels; wants at least {_FEWEST}.")
     first, second, true = first[rows], second[rows], None if true is None else true[rows]
     seen = _Seen("pairs", precision=_precision(tx))
     return _certificate(first, second, true, target, [*keys[1:]], settings, seen)
@@ -174,7 +172,7 @@ def _precision(values: Any) -> float:
     return float(np.finfo(dtype if dtype.kind == "f" else np.float64).eps)
 
 
-def is_gradient(map: object) -> bool:
+def _is_gradient(map: object) -> bool:
     """Whether a map is the gradient of a convex function by construction: D(T) = 0 then."""
     if isinstance(map, GradientMap):
         return True
@@ -287,6 +285,8 @@ def _one_of_each(groups: Any, rows: Any, key: Key) -> Any:
         )
     order = np.asarray(jax.random.permutation(key, len(rows)))
     _, first = np.unique(labels[order], return_index=True)
+    if len(first) < _FEWEST:
+        raise ValueError(f"groups: got {len(first)} labels; wants at least {_FEWEST}.")
     return rows[order[np.sort(first)]]
 
 

@@ -128,13 +128,13 @@ def core_of(
     shift = np.mean((tx - x)[split.fit], axis=0)
     moved = np.sum((tx - x - shift) ** 2, axis=1)
     reach, spread = _REACH * float(moved[split.fit].max()), float(moved[split.fit].mean())
-    gap = _picked(x, tx, moved, split, candidates, tolerance)
-    if gap is None:
+    picked = _picked(x[split.pilot], tx[split.pilot], moved[split.pilot], candidates, tolerance)
+    if picked is None:
         return None
+    gap, pilot_gaps = picked
     costs = np.sum((tx - x + offset) ** 2, axis=1)
     middles = [np.mean(cloud[split.fit], axis=0) for cloud in (x, tx)]
     apart = np.sum((x - middles[0]) ** 2 + (tx - middles[1]) ** 2, axis=1)
-    pilot_gaps = gap(x[split.pilot], tx[split.pilot])
     known = pilot_gaps[np.isfinite(pilot_gaps)]
     most = max(_REACH * float(known.max(initial=0.0)), tolerance * spread)
 
@@ -216,23 +216,21 @@ class _OnCore:
 def _picked(
     x: np.ndarray,
     tx: np.ndarray,
-    moved: np.ndarray,
-    split: Split,
+    costs: np.ndarray,
     candidates: Iterable[AbstractGap],
     tolerance: float,
-) -> AbstractGap | None:
-    """The potential of the least mean gap on the pilot rows.
+) -> tuple[AbstractGap, np.ndarray] | None:
+    """The potential of the least mean gap on pilot rows, and its gaps there.
 
     A gap above the cost counts as the cost, which ½‖x‖² would give.
     """
     best, least = None, np.inf
-    costs = moved[split.pilot]
     for gap in candidates:
         with np.errstate(all="ignore"):
-            gaps = gap(x[split.pilot], tx[split.pilot])
+            gaps = gap(x, tx)
         mean = float(np.mean(np.where(gaps <= costs, gaps, costs)))
         if mean < least or (best is None and np.isfinite(gaps).any()):
-            best, least = gap, mean
+            best, least = (gap, gaps), mean
         if least <= _ENOUGH * tolerance * float(costs.mean()):
             break
     return best

@@ -76,7 +76,7 @@ class Defect:
 
     lower: float
     upper: float
-    core: Core | None
+    core: Core | None = None
     level: float
     relative_lower: float
     relative_upper: float
@@ -89,11 +89,11 @@ class Defect:
     points_moved: int
     growth: tuple[Growth, ...]
     estimate: float
-    lowered: bool
-    digits_lost: bool
-    one_shift: bool
-    cycle: Cycle | None
-    bounds: tuple[Bound, ...]
+    lowered: bool = False
+    digits_lost: bool = False
+    one_shift: bool = False
+    cycle: Cycle | None = None
+    bounds: tuple[Bound, ...] = ()
 
 
 def defect_bounds(
@@ -132,9 +132,9 @@ def defect_bounds(
     noise = precision * float(np.abs(tx).max(initial=0.0)) / scale
     alpha = 1.0 - level
     savings = pair_savings(a, b, random, noise=noise)
-    orbits = [own.centred(*centres, scale) for own in orbits]
     if optimal:
         return _optimal(savings, len(x), level, scale)
+    orbits = [own.centred(*centres, scale) for own in orbits]
     split = Split.of(len(x))
     candidates = fitted_gaps(a[split.fit], b[split.fit], random, seconds=budget)
     core = core_of(
@@ -201,7 +201,6 @@ def _optimal(savings: PairSavings, n: int, level: float, scale: float) -> Defect
     return Defect(
         lower=0.0,
         upper=0.0,
-        core=None,
         level=level,
         relative_lower=0.0,
         relative_upper=0.0,
@@ -214,10 +213,6 @@ def _optimal(savings: PairSavings, n: int, level: float, scale: float) -> Defect
         points_moved=savings.moved,
         growth=tuple(growth),
         estimate=float("nan"),
-        lowered=False,
-        digits_lost=False,
-        one_shift=False,
-        cycle=None,
         bounds=(Bound("D", "upper", 0.0, "exact", "the gradient of a convex function"),),
     )
 

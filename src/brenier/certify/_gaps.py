@@ -13,6 +13,7 @@ from brenier.potentials.host import (
     SoftPieces,
     fit_soft_pieces,
     host_conjugates,
+    host_gaussian_matrix,
     soft_hinges,
     soft_maximum,
 )
@@ -177,26 +178,17 @@ def _soft(
 
 def _quadratic(x: np.ndarray, y: np.ndarray, *, shrunk: bool) -> QuadraticGap:
     """That of the Gaussian map between covariances of the pairs."""
-    source, target = (
-        shrunk_moments(cloud - cloud.mean(axis=0)) if shrunk else _covariance(cloud)
-        for cloud in (x, y)
-    )
-    source, target = (_raised(part) for part in (source, target))
-    values, vectors = np.linalg.eigh(source)
-    root, inverse = ((vectors * values**power) @ vectors.T for power in (0.5, -0.5))
-    values, vectors = np.linalg.eigh(root @ target @ root)
-    middle = (vectors * np.sqrt(np.maximum(values, 0.0))) @ vectors.T
-    matrix = inverse @ middle @ inverse
+    source, target = (_covariance(cloud, shrunk=shrunk) for cloud in (x, y))
     name = "quadratic, of shrunk covariances" if shrunk else "quadratic, of the Gaussian map"
-    return QuadraticGap(0.5 * (matrix + matrix.T), x.mean(axis=0), y.mean(axis=0), name)
+    matrix = host_gaussian_matrix(source, target)
+    return QuadraticGap(matrix, x.mean(axis=0), y.mean(axis=0), name)
 
 
-def _covariance(points: np.ndarray) -> np.ndarray:
+def _covariance(points: np.ndarray, *, shrunk: bool = False) -> np.ndarray:
+    """Of points (n, d), plus a small multiple of the identity: images may lie in a plane."""
     d = points.shape[1]
-    return _raised(np.cov(points.T).reshape(d, d))
-
-
-def _raised(covariance: np.ndarray) -> np.ndarray:
-    """The covariance plus a small multiple of the identity: images may lie in a plane."""
-    d = len(covariance)
+    if shrunk:
+        covariance = shrunk_moments(points - points.mean(axis=0))
+    else:
+        covariance = np.cov(points.T).reshape(d, d)
     return covariance + _THIN * max(float(np.trace(covariance)) / d, _THIN) * np.eye(d)

@@ -35,13 +35,18 @@ class Cycle:
 
     def proof(self) -> str:
         """The two costs and the conclusion, to be checked by hand."""
-        kept = float(np.sum((self.points - self.images) ** 2))
-        return (
-            f"{len(self.points)} sampled points. Each to its own image costs {kept:.15g} in all; "
-            f"each to the next one's image costs {kept - self.saving:.15g}, less by "
-            f"{self.saving:.3g} (noise of the map and rounding: {self.noise:.1g}). A Monge map "
-            "never does that."
-        )
+        costs = two_costs(self.points, self.images, self.saving, self.noise)
+        return f"{len(self.points)} sampled points. {costs}"
+
+
+def two_costs(points: np.ndarray, images: np.ndarray, saving: float, noise: float) -> str:
+    """What x_j to T(x_j) costs, and x_j to T(x_{j+1}), and what follows, in words."""
+    kept = float(np.sum((points - images) ** 2))
+    return (
+        f"Each to its own image costs {kept:.15g} in all; each to the next one's image costs "
+        f"{kept - saving:.15g}, less by {saving:.3g} (noise of the map and rounding: {noise:.1g}). "
+        "A Monge map never does that."
+    )
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ import dataclasses
 import math
 import types
 from collections.abc import Mapping
-from typing import Any, TypeVar, get_args, get_origin, get_type_hints
+from typing import Any, TypeVar, cast, get_args, get_origin, get_type_hints
 
 import numpy as np
 
@@ -12,15 +12,6 @@ Kind = TypeVar("Kind")
 
 # JSON has no infinity: null is that of a bound from above, elsewhere no number.
 _FROM_ABOVE = {"upper", "relative_upper"}
-# What earlier files lack, by the name of its field.
-_LACKED: dict[str, Any] = {
-    "core": None,
-    "cycle": None,
-    "bounds": (),
-    "lowered": False,
-    "digits_lost": False,
-    "one_shift": False,
-}
 
 
 def read_dataclass(kind: type[Kind], plain: Any, name: str) -> Kind:
@@ -32,12 +23,12 @@ def read_dataclass(kind: type[Kind], plain: Any, name: str) -> Kind:
     if not isinstance(plain, Mapping):
         raise ValueError(f"{name}: got {type(plain).__name__}; wants the fields of a certificate.")
     hints, values = get_type_hints(kind), {}
-    for field in dataclasses.fields(kind):  # type: ignore[arg-type]
+    for field in dataclasses.fields(cast(Any, kind)):  # no type says that a class is a dataclass
         at = f"{name}.{field.name}"
         if field.name in plain:
             values[field.name] = _value(hints[field.name], plain[field.name], at)
-        elif field.name in _LACKED:
-            values[field.name] = _LACKED[field.name]
+        elif field.default is not dataclasses.MISSING:
+            continue  # earlier files lack it
         elif hints[field.name] is np.ndarray:
             values[field.name] = np.zeros((0, 0))  # kept for pictures only, and not written
         else:
@@ -52,8 +43,8 @@ def _value(kind: Any, plain: Any, name: str) -> Any:
             return None
         (kind,) = (part for part in arguments if part is not type(None))
         return _value(kind, plain, name)
-    if dataclasses.is_dataclass(kind):
-        return read_dataclass(kind, plain, name)  # type: ignore[arg-type]
+    if isinstance(kind, type) and dataclasses.is_dataclass(kind):
+        return read_dataclass(kind, plain, name)
     if get_origin(kind) is tuple:
         return tuple(_value(arguments[0], item, name) for item in plain)
     if kind is np.ndarray:

@@ -13,7 +13,7 @@ _SMALL_EFFECT = 0.002
 _MOST_OUTSIDE = 0.01
 # From this dimension on pairs alone show no defect but a gross one.
 _HIGH_DIMENSION = 10
-# Rows a unit of 1/p that a core of which no row falls out needs: half of them are evaluated.
+# So many rows, half of them evaluated and none outside, leave about that mass unseen.
 _ROWS = 900
 
 

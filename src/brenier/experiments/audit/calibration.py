@@ -1,12 +1,11 @@
 """Coverage and width of the audit's bounds at laws whose defect is known (MATH_6, and others).
 
-Each case is audited on independent samples: how often a bound is on the wrong side of the true
-defect, how close it is, and how often there is a bound or a verdict at all, so that silence is no
-coverage. 400 samples a case, fewer where one takes longer than a second; ``--seeds`` bounds them.
-A bound from above is of a core and cannot be below the defect of that: what is counted is by how
-much it is below that of the whole, and only where the defect is 0 or the core is said to be all.
-Twenty samples at a time are kept in ``blocks/``: a run that was stopped goes on with the same
-command.
+Each case is audited on independent samples: how often the bound from below is above the true
+defect, how close both are, and how often there is a bound or a verdict at all, so that silence is
+no coverage. 400 samples a case, fewer where one takes longer than a second; ``--seeds`` bounds
+them. A bound from above is of a core, whose own defect is not computed here: its median over the
+defect of the whole is reported, and no misses of it are counted. Twenty samples at a time are kept
+in ``blocks/``: a run that was stopped goes on with the same command.
 """
 
 import json

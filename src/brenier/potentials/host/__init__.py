@@ -10,6 +10,7 @@ from brenier.potentials.host._potentials import (
     HostPotential,
     HostQuadratic,
     gaussian_potential,
+    host_gaussian_matrix,
 )
 from brenier.potentials.host._separable import HostSeparable, fit_separable
 from brenier.potentials.host._sinkhorn import entropic_offsets, median_square, sinkhorn_ladder
@@ -33,6 +34,7 @@ __all__ = [
     "fit_soft_pieces",
     "gaussian_potential",
     "host_conjugates",
+    "host_gaussian_matrix",
     "median_square",
     "sinkhorn_ladder",
     "soft_hinges",

@@ -76,12 +76,20 @@ def gaussian_potential(u: np.ndarray, v: np.ndarray) -> HostQuadratic | None:
     None where a covariance is singular to a millionth.
     """
     source, target = (np.cov(points.T).reshape(points.shape[1], -1) for points in (u, v))
-    values, vectors = np.linalg.eigh(source)
-    for spectrum in (values, np.linalg.eigvalsh(target)):
+    for spectrum in map(np.linalg.eigvalsh, (source, target)):
         if not spectrum[0] > 1e-6 * spectrum[-1]:
             return None
+    matrix = host_gaussian_matrix(source, target)
+    return HostQuadratic(matrix, v.mean(axis=0) - matrix @ u.mean(axis=0))
+
+
+def host_gaussian_matrix(source: np.ndarray, target: np.ndarray) -> np.ndarray:
+    """S^{-1/2} (S^{1/2} R S^{1/2})^{1/2} S^{-1/2}, of the map from covariance S to R, (d, d).
+
+    As ``numerics.gaussian_map_matrix``, without a compiler; S must be regular.
+    """
+    values, vectors = np.linalg.eigh(source)
     root, inverse = ((vectors * values**power) @ vectors.T for power in (0.5, -0.5))
     values, vectors = np.linalg.eigh(root @ target @ root)
     matrix = inverse @ ((vectors * np.sqrt(np.maximum(values, 0.0))) @ vectors.T) @ inverse
-    matrix = 0.5 * (matrix + matrix.T)
-    return HostQuadratic(matrix, v.mean(axis=0) - matrix @ u.mean(axis=0))
+    return 0.5 * (matrix + matrix.T)
