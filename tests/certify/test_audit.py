@@ -119,7 +119,9 @@ def test_json_has_every_field_that_is_promised(rotation):
     assert fields["defect"]["relative_upper"] is None
     assert fields["version"] == 2
     assert {"lower", "upper", "outside", "mass", "wasted"} <= set(fields["defect"]["core"])
-    assert {"quantity", "side", "value", "level", "by"} == set(fields["defect"]["bounds"][0])
+    assert {"quantity", "side", "value", "level", "by", "assumes"} == set(
+        fields["defect"]["bounds"][0]
+    )
     assert fields["truth"] is None
 
 

@@ -10,8 +10,10 @@ from brenier.certify._companion import companion
 from brenier.certify._defect import Growth, _extrapolated, defect_bounds
 from brenier.certify._pair_savings import pair_savings
 from brenier.certify._verdict import verdict
+from brenier.certify._work import Work
 
 _TURN = np.array([[np.cos(0.3), -np.sin(0.3)], [np.sin(0.3), np.cos(0.3)]])
+_WORK = Work.of(2000, 2, 20.0)
 _ROTATION_DEFECT = 4.0 * (1.0 - np.cos(0.3))
 
 
@@ -94,7 +96,7 @@ def test_savings_rise_to_the_defect():
     found = {2: [], 6: [], 12: []}
     for seed in range(30):
         x = _atoms(np.random.default_rng(seed), 192)
-        savings = pair_savings(x, -x, np.random.default_rng(seed))
+        savings = pair_savings(x, -x, np.random.default_rng(seed), _WORK)
         for k, own in zip(savings.sizes, savings.sets, strict=True):
             if k in found:
                 found[k].append(own.mean())
@@ -108,8 +110,8 @@ def test_savings_rise_to_the_defect():
 def test_savings_of_any_pairs_are_no_less_than_zero_and_a_monge_map_saves_nothing(n, d, seed):
     random = np.random.default_rng(seed)
     x, y = random.normal(size=(2, n, d))
-    assert all((own >= 0).all() for own in pair_savings(x, y, random).sets)
-    monge = pair_savings(x, np.sinh(x) + 3.0, random)
+    assert all((own >= 0).all() for own in pair_savings(x, y, random, _WORK).sets)
+    monge = pair_savings(x, np.sinh(x) + 3.0, random, _WORK)
     assert not any(own.any() for own in monge.sets)
     assert monge.cycle is None
     assert monge.moved == 0
@@ -191,7 +193,9 @@ def test_the_companion_is_nearer_and_misses_no_more_than_it_says():
     missed, bounds = 0, []
     for seed in range(40):
         x = _normal(300, seed=seed)
-        found = companion(x - x.mean(0), (x - x.mean(0)) @ _TURN.T, 0.025, np.random.default_rng(0))
+        found = companion(
+            x - x.mean(0), (x - x.mean(0)) @ _TURN.T, 0.025, np.random.default_rng(0), 1000
+        )
         missed += found.lower > _ROTATION_DEFECT
         bounds.append(found.lower)
     assert missed <= 4

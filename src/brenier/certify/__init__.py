@@ -9,10 +9,12 @@ from brenier.certify._certificate import Certificate, Cost, Truth, Verdict
 from brenier.certify._core import Core, Share
 from brenier.certify._defect import Bound, Defect, Growth
 from brenier.certify._pair_savings import Cycle
+from brenier.certify._symmetry import AbstractSymmetry, Elliptical, Exchangeable, SignChanges
 from brenier.certify._target_tests import TargetTests
 from brenier.certify._witnesses import Asymmetry, Monotonicity, Ring, jacobian_asymmetry
 
 __all__ = [
+    "AbstractSymmetry",
     "AssignmentTest",
     "Asymmetry",
     "Bound",
@@ -21,10 +23,13 @@ __all__ = [
     "Cost",
     "Cycle",
     "Defect",
+    "Elliptical",
+    "Exchangeable",
     "Growth",
     "Monotonicity",
     "Ring",
     "Share",
+    "SignChanges",
     "TargetTests",
     "Truth",
     "Verdict",

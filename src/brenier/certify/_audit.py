@@ -12,16 +12,21 @@ import jax.numpy as jnp
 import numpy as np
 
 from brenier._checks import check_at_least, check_key, check_points, check_positive
+from brenier._progress import Progress, ProgressCallback
 from brenier._types import Key
 from brenier.certify._black_box import BlackBox
 from brenier.certify._certificate import Certificate, Cost, Truth
+from brenier.certify._compiling import compiling
+from brenier.certify._core import Split
+from brenier.certify._declared import Declared
 from brenier.certify._defect import defect_bounds
-from brenier.certify._orbits import Orbits, gaussian_orbits
+from brenier.certify._orbits import Orbits, density_rings, symmetric_orbits
+from brenier.certify._symmetry import AbstractSymmetry
 from brenier.certify._target_tests import relative_entropy, target_tests
 from brenier.certify._verdict import verdict
 from brenier.certify._witnesses import Asymmetry, Ring, asymmetry_at, monotonicity, ring_test
 from brenier.maps import AffineMap, GradientMap
-from brenier.measures import AbstractMeasure, Empirical, Gaussian
+from brenier.measures import AbstractMeasure, Empirical
 from brenier.numerics import cosine_similarity, l2_uvp, numpy_generator
 
 _FEWEST = 20
@@ -43,6 +48,11 @@ def audit(
     truth: Callable[[np.ndarray], Any] | None = None,
     jacobian: Callable[[np.ndarray], Any] | None = None,
     groups: Any = None,
+    law: AbstractMeasure | None = None,
+    symmetry: AbstractSymmetry | str | None = None,
+    box: tuple[Any, Any] | None = None,
+    kurtosis: float | None = None,
+    progress: ProgressCallback | None = None,
 ) -> Certificate:
     """Certify how far any map is from optimal, and test whether it reaches its target.
 
@@ -64,9 +74,9 @@ def audit(
         tolerance: p; the map is called optimal where its defect is below p W₂² of the clouds after
             the best shift, but for a set of mass at most 1 %.
         samples: how many points are drawn from a measure, and at most used of an array.
-        budget: about how many seconds the fits of potentials may take: more make the upper bound
-            closer. It is turned into work before the start, so that equal arguments give equal
-            certificates.
+        budget: about how many seconds the audit may take, compilations and the map's own time
+            apart: more make the bounds closer. It is turned into counts of work before the start,
+            so that equal arguments give equal certificates.
         truth: the Monge map T* to compare with, where it is known.
         jacobian: (n, d) → (n, d, d), the derivative DT of a map from elsewhere, where it is known;
             maps of brenier have their own.
@@ -74,9 +84,21 @@ def audit(
             of one film, cells of one donor) and count as one draw. One of each, at random, is
             audited: levels hold for independent rows, and rows that are copies of each other with
             no label are only counted (``how["copies"]``).
+        law: μ, where points are given and their law is known (a source given as a measure declares
+            itself): for bounds from below that need no new rows. Compared with the rows.
+        symmetry: of μ: "exchangeable", "signs" or "spherical" (about 0), or one of
+            ``certify.Elliptical``, ``certify.Exchangeable``, ``certify.SignChanges``. Compared with
+            the rows.
+        box: (low, high), numbers or (d,): all points *and* images lie between, whatever is drawn;
+            for an upper bound of the whole map.
+        kurtosis: κ > 1 with E G² ≤ κ (E G)² for the gap G of a potential (3 for a χ² with one
+            degree, 12 for the fourth power of a normal): for an upper bound of the whole map. It
+            cannot be checked, and gives no verdict.
+        progress: is told what is being done.
 
     Raises:
-        ValueError: bad arguments; a map that changes the shape, gives NaN, or is not deterministic.
+        ValueError: bad arguments; rows that are all equal; a map that changes the shape, gives
+            NaN, or is not deterministic.
 
     >>> import jax, numpy as np
     >>> from brenier.measures import Gaussian
@@ -91,26 +113,47 @@ def audit(
     MATH_5 (5.5) to (5.9), MATH_6 (6.1) to (6.17).
     """
     key = jax.random.key(0) if key is None else check_key("key", key)
-    settings = _Settings(key, level, tolerance, samples, budget).checked()
+    settings = _Settings(key, level, tolerance, samples, budget, progress).checked()
+    if law is not None and isinstance(source, AbstractMeasure):
+        raise ValueError("law: got one beside a measure, which is its own; wants one of the two.")
     keys = jax.random.split(key, 4)
+    settings.tell("the map at points of the source")
     source = _one_of_each(groups, source, jax.random.fold_in(key, 2))
     x = _points("source", source, keys[0], samples, min_points=_FEWEST)
-    box = BlackBox(map, jacobian)
-    tx = box(x)
-    box.check_deterministic(x[:_DETERMINISM_POINTS], tx[:_DETERMINISM_POINTS])
-    asymmetry = asymmetry_at(box, x)
-    # An asymmetry within the error of the differences gives no plane to lay a ring in.
-    visible = asymmetry.max > 4.0 * max(asymmetry.error, box.precision)
-    ring = ring_test(box, x, asymmetry) if visible or asymmetry.negative_share > 0 else None
-    entropy = (float("nan"), float("nan"))
-    if isinstance(source, AbstractMeasure) and isinstance(target, AbstractMeasure):
-        entropy = relative_entropy(box, x, tx, source, target)
-    seen = _Seen(type(map).__name__, _is_gradient(map), box.precision, asymmetry, ring, entropy)
-    true = None if truth is None else BlackBox(truth)(x)
-    orbits: list[Orbits] = []
-    if isinstance(source, Gaussian) and not seen.optimal:
-        orbits = gaussian_orbits(box, source, x, tx, jax.random.fold_in(key, 1))
-    return _certificate(x, tx, true, target, [*keys[1:]], settings, seen, orbits)
+    _check_not_one("source", x)
+    drawn = isinstance(source, AbstractMeasure) and not isinstance(source, Empirical)
+    declared = Declared.checked(
+        x.shape[1], law=source if drawn else law, symmetry=symmetry, box=box, kurtosis=kurtosis
+    )
+    asked = BlackBox(map, jacobian)
+    with compiling() as compiled:
+        tx = asked(x)
+        asked.check_deterministic(x[:_DETERMINISM_POINTS], tx[:_DETERMINISM_POINTS])
+        declared = declared.upheld(x, tx, jax.random.fold_in(key, 3), drawn=drawn)
+        settings.tell("derivatives of the map")
+        asymmetry = asymmetry_at(asked, x)
+        # An asymmetry within the error of the differences gives no plane to lay a ring in.
+        visible = asymmetry.max > 4.0 * max(asymmetry.error, asked.precision)
+        ring = ring_test(asked, x, asymmetry) if visible or asymmetry.negative_share > 0 else None
+        entropy = (float("nan"), float("nan"))
+        if isinstance(source, AbstractMeasure) and isinstance(target, AbstractMeasure):
+            entropy = relative_entropy(asked, x, tx, source, target)
+        true = None if truth is None else BlackBox(truth)(x)
+        orbits: list[Orbits] = []
+        if not _is_gradient(map):
+            settings.tell("orbits of the declared source")
+            orbits = _orbits(asked, x, tx, declared, jax.random.fold_in(key, 1))
+    seen = _Seen(
+        type(map).__name__,
+        _is_gradient(map),
+        asked.precision,
+        asymmetry,
+        ring,
+        entropy,
+        orbits,
+        compiled.seconds,
+    )
+    return _certificate(x, tx, true, target, [*keys[1:]], settings, seen, declared)
 
 
 def audit_pairs(
@@ -125,6 +168,11 @@ def audit_pairs(
     budget: float = 20.0,
     truth: Any = None,
     groups: Any = None,
+    law: AbstractMeasure | None = None,
+    symmetry: AbstractSymmetry | str | None = None,
+    box: tuple[Any, Any] | None = None,
+    kurtosis: float | None = None,
+    progress: ProgressCallback | None = None,
 ) -> Certificate:
     """``audit`` where only pairs (x_i, T(x_i)) exist: no derivatives, so no asymmetry and no ring.
 
@@ -136,6 +184,9 @@ def audit_pairs(
         level, tolerance, samples, budget: as for ``audit``.
         truth: the images T*(x_i) under the Monge map, where known.
         groups: as for ``audit``.
+        law, symmetry: of the source, as for ``audit``: what they show of pairs alone is
+            asymptotic.
+        box, kurtosis, progress: as for ``audit``.
 
     Raises:
         ValueError: bad arguments, or arrays whose rows do not match.
@@ -146,7 +197,7 @@ def audit_pairs(
     'optimal'
     """
     key = jax.random.key(0) if key is None else check_key("key", key)
-    settings = _Settings(key, level, tolerance, samples, budget).checked()
+    settings = _Settings(key, level, tolerance, samples, budget, progress).checked()
     first = check_points("x", x, min_points=_FEWEST).astype(np.float64)
     second = check_points("tx", tx, dimension=first.shape[1]).astype(np.float64)
     if len(first) != len(second):
@@ -162,8 +213,40 @@ def audit_pairs(
     rows = _one_of_each(groups, np.arange(len(first)), jax.random.fold_in(key, 2))
     rows = rows[np.asarray(jax.random.permutation(keys[0], len(rows)))[:samples]]
     first, second, true = first[rows], second[rows], None if true is None else true[rows]
+    _check_not_one("x", first)
+    declared = Declared.checked(
+        first.shape[1], law=law, symmetry=symmetry, box=box, kurtosis=kurtosis
+    ).upheld(first, second, jax.random.fold_in(key, 3), drawn=False)
     seen = _Seen("pairs", precision=_precision(tx))
-    return _certificate(first, second, true, target, [*keys[1:]], settings, seen)
+    return _certificate(first, second, true, target, [*keys[1:]], settings, seen, declared)
+
+
+def _check_not_one(name: str, points: np.ndarray) -> None:
+    """Raise a ``ValueError`` where all rows (n, d) are equal."""
+    if (points == points[0]).all():
+        raise ValueError(
+            f"{name}: got {len(points):,} rows that are all equal; wants draws of a source that is "
+            "more than one point."
+        )
+
+
+def _orbits(
+    map: BlackBox, x: np.ndarray, tx: np.ndarray, declared: Declared, key: Key
+) -> list[Orbits]:
+    """What a declared source makes of few points. Of a symmetry alone they go through rows."""
+    pilot: tuple[np.ndarray, np.ndarray] = (x, tx)
+    starts: AbstractMeasure | np.ndarray = x if declared.law is None else declared.law
+    if declared.law is None:
+        split = Split.of(len(x))
+        pilot = (x[: split.pilot.stop], tx[: split.pilot.stop])
+        starts = x[split.evaluated]
+    found: list[Orbits] = []
+    for i, symmetry in enumerate(declared.symmetries):
+        found += symmetric_orbits(map, symmetry, pilot, starts, jax.random.fold_in(key, i))
+    # A symmetry of the law shows more than its density.
+    if declared.law is not None and not declared.symmetries and declared.law.has_density:
+        found += density_rings(map, declared.law, pilot, starts, key)
+    return found
 
 
 def _precision(values: Any) -> float:
@@ -190,6 +273,7 @@ class _Settings:
     tolerance: float
     samples: int
     budget: float
+    progress: ProgressCallback | None
     started: float = field(default_factory=time.perf_counter)
 
     def checked(self) -> "_Settings":
@@ -200,6 +284,11 @@ class _Settings:
         check_at_least("samples", self.samples, _FEWEST)
         check_positive("budget", self.budget)
         return self
+
+    def tell(self, stage: str) -> None:
+        """Say what comes next."""
+        if self.progress is not None:
+            self.progress(Progress(0, 0, stage, seconds=time.perf_counter() - self.started))
 
 
 @dataclass(frozen=True)
@@ -212,6 +301,8 @@ class _Seen:
     asymmetry: Asymmetry | None = None
     ring: Ring | None = None
     entropy: tuple[float, float] = (float("nan"), float("nan"))
+    orbits: Sequence[Orbits] = ()
+    compiled: float = 0.0
 
 
 def _certificate(
@@ -222,8 +313,33 @@ def _certificate(
     keys: Sequence[Key],
     settings: _Settings,
     seen: _Seen,
-    orbits: Sequence[Orbits] = (),
+    declared: Declared,
 ) -> Certificate:
+    with compiling() as compiled:
+        own = _numbers(x, tx, true, target, keys, settings, seen, declared)
+    y = own["samples"].get("y")
+    how = _how(seen, x, y, settings, declared)
+    own["samples"] = {name: points[:_PICTURED] for name, points in own["samples"].items()}
+    return Certificate(
+        **own,
+        asymmetry=seen.asymmetry,
+        ring=seen.ring,
+        how=how,
+        compiling=seen.compiled + compiled.seconds,
+    )
+
+
+def _numbers(
+    x: np.ndarray,
+    tx: np.ndarray,
+    true: np.ndarray | None,
+    target: Any,
+    keys: Sequence[Key],
+    settings: _Settings,
+    seen: _Seen,
+    declared: Declared,
+) -> dict[str, Any]:
+    """Every section that the pairs and the target decide."""
     random = numpy_generator(keys[0])
     y = (
         None
@@ -232,6 +348,7 @@ def _certificate(
     )
     squares = np.sum((x - tx) ** 2, axis=1)
     cost = Cost(float(squares.mean()), float(squares.std(ddof=1) / np.sqrt(len(x))))
+    settings.tell("bounds of the defect")
     defect = defect_bounds(
         x,
         tx,
@@ -241,11 +358,12 @@ def _certificate(
         budget=settings.budget,
         optimal=seen.optimal,
         precision=seen.precision,
-        orbits=orbits,
+        orbits=seen.orbits,
+        declared=declared,
     )
-    pairs = monotonicity(x, tx, defect.points_moved, settings.level, random)
     tests = None
     if y is not None:
+        settings.tell("tests of the target")
         tests = target_tests(
             tx,
             y,
@@ -254,22 +372,15 @@ def _certificate(
             kl=seen.entropy,
             target=target if isinstance(target, AbstractMeasure) else None,
         )
-    return Certificate(
-        cost=cost,
-        defect=defect,
-        asymmetry=seen.asymmetry,
-        monotonicity=pairs,
-        ring=seen.ring,
-        pushforward=tests,
-        truth=None if true is None else _truth(x, tx, true),
-        verdict=verdict(defect, tests, dimension=x.shape[1], tolerance=settings.tolerance),
-        how=_how(seen.subject, x, y, settings),
-        samples={
-            "x": x[:_PICTURED],
-            "tx": tx[:_PICTURED],
-            **({} if y is None else {"y": y[:_PICTURED]}),
-        },
-    )
+    return {
+        "cost": cost,
+        "defect": defect,
+        "monotonicity": monotonicity(x, tx, defect.points_moved, settings.level, random),
+        "pushforward": tests,
+        "truth": None if true is None else _truth(x, tx, true),
+        "verdict": verdict(defect, tests, dimension=x.shape[1], tolerance=settings.tolerance),
+        "samples": {"x": x, "tx": tx, **({} if y is None else {"y": y})},
+    }
 
 
 def _one_of_each(groups: Any, rows: Any, key: Key) -> Any:
@@ -314,13 +425,16 @@ def _truth(x: np.ndarray, tx: np.ndarray, true: np.ndarray) -> Truth:
     return Truth(float(l2_uvp(images, wanted)), float(cosine_similarity(points, images, wanted)))
 
 
-def _how(subject: str, x: np.ndarray, y: np.ndarray | None, settings: _Settings) -> dict[str, Any]:
+def _how(
+    seen: _Seen, x: np.ndarray, y: np.ndarray | None, settings: _Settings, declared: Declared
+) -> dict[str, Any]:
     return {
-        "map": subject,
+        "map": seen.subject,
         "dimension": x.shape[1],
         "source_points": len(x),
         "target_points": None if y is None else len(y),
         "copies": len(x) - len(np.unique(x, axis=0)),
+        "declared": list(declared.said),
         "key": np.asarray(jax.random.key_data(settings.key)).ravel().tolist(),
         "tolerance": settings.tolerance,
         "budget": settings.budget,

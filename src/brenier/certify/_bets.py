@@ -4,6 +4,8 @@ from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
+from scipy.optimize import brentq
+from scipy.special import rel_entr
 from scipy.stats import beta
 
 # Shares of the wealth that are bet: on a mean below, and on one above.
@@ -11,10 +13,14 @@ _BELOW = np.array([0.95, 0.8, 0.6, 0.35, 0.2, 0.1, 0.05, 0.02])
 _ABOVE = 0.98 * 2.0 ** -np.arange(12)
 # Among these is the one that serves the pilot rows best.
 _FINE = 0.98 * 2.0 ** (-np.arange(23) / 2.0)
+# Multiples of κ at which values are cut, in parts of their mean.
+_CUTS = np.array([0.5, 1.0, 2.0, 4.0, 8.0])
 # Bounds are found to this part of themselves, on their safe side; those of a pilot by bisection.
 _CLOSE, _ROUGH = 1e-7, 24
 # From m (or one for each λ in a column) and λ in a column: the log of the wealth of each λ.
 _Logs: TypeAlias = Callable[[Any, np.ndarray], np.ndarray]
+# A mean that is bounded by no multiple of the sample's up to this one is not bounded.
+_FARTHEST = 1e6
 # A mean is not looked for below this part of the largest.
 _LEAST = 1e-12
 
@@ -63,6 +69,38 @@ def mean_from_above(values: np.ndarray, most: float, alpha: float, pilot: np.nda
     return _last_below(logs(values), logs(np.clip(pilot, 0.0, most)), mean, most, alpha)
 
 
+def mean_under_kurtosis(values: np.ndarray, kurtosis: float, alpha: float) -> float:
+    """U with P(U < E G) ≤ α, from independent G ≥ 0 with E G² ≤ κ (E G)²; infinite for few.
+
+    For R = θκ and q = 1 − 1/(4θ) every m ≤ E G has E min(G/m, R) ≥ q, as (g − t)₊ ≤ g²/(4t):
+    U = sup{m : K(m) < 1/α}, K(m) the mean over θ and λ of Π_i (1 + λ(q − min(G_i/m, R))/(R − q)).
+
+    MATH_6 (6.9).
+    """
+    if not np.isfinite(values).all():
+        return float("inf")
+    if not values.any():
+        return 0.0
+    cuts, means = (part[:, None, None] for part in (_CUTS * kurtosis, 1.0 - 0.25 / _CUTS))
+    level = -np.log(alpha)
+
+    def wealth(m: float) -> float:
+        off = (means - np.minimum(values / m, cuts)) / (cuts - means)
+        return _log_mean(np.log1p(_ABOVE[:, None] * off).sum(axis=2).ravel())
+
+    low = high = least = float(values.mean())
+    while wealth(high) < level:
+        low, high = high, 2.0 * high
+        if high > _FARTHEST * least:
+            return float("inf")
+    while high - low > _CLOSE * high:
+        middle = 0.5 * (low + high)
+        if not low < middle < high:
+            break
+        low, high = (middle, high) if wealth(middle) < level else (low, middle)
+    return high
+
+
 def share_from_above(
     gaps: np.ndarray,
     costs: np.ndarray,
@@ -98,6 +136,26 @@ def probability_from_above(count: int, draws: int, alpha: float) -> float:
     0.0044
     """
     return 1.0 if count >= draws else float(beta.ppf(1.0 - alpha, count + 1, draws - count))
+
+
+def mean_of_pairs_from_above(mean: float, half: int, alpha: float) -> float:
+    """U with P(U < p) ≤ α, of the mean of an indicator over all pairs of 2 ``half`` draws.
+
+    Its moments are those of ``half`` disjoint pairs or less (Hoeffding 1963, section 5), so that
+    Chernoff's bound of those holds: U = max{p : half · KL(mean | p) ≤ log(1/α)}.
+
+    >>> round(mean_of_pairs_from_above(0.0, 500, 0.05), 4)
+    0.006
+    """
+    if half < 1 or mean >= 1.0:
+        return 1.0
+    most = -np.log(alpha) / half
+
+    def apart(p: float) -> float:
+        return float(rel_entr(mean, p) + rel_entr(1.0 - mean, 1.0 - p)) - most
+
+    top = 1.0 - np.finfo(float).eps
+    return float(brentq(apart, mean, top)) if apart(top) > 0 else 1.0
 
 
 def _log_mean(logs: np.ndarray, weights: np.ndarray | None = None) -> float:

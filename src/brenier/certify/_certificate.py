@@ -70,7 +70,8 @@ class Certificate:
     Sections that could not be computed are None: ``asymmetry`` and ``ring`` without a map (a ring
     also where there is no asymmetry), ``pushforward`` (tests of the target) without a target,
     ``truth`` without the true map. ``how`` says what was done, with the key and the versions;
-    ``samples`` holds the points for the figures (x, tx, and y).
+    ``samples`` holds the points for the figures (x, tx, and y). ``how["seconds"]`` is what it took,
+    ``compiling`` the part of it in which JAX compiled.
     """
 
     cost: Cost
@@ -83,13 +84,15 @@ class Certificate:
     verdict: Verdict
     how: dict[str, Any]
     samples: dict[str, np.ndarray] = field(repr=False)
+    # No number of the map: with equal arguments it is another in every process.
+    compiling: float = field(default=math.nan, repr=False, compare=False)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain numbers, strings and lists; NaN and infinity are kept."""
         fields = {
             name: _plain(getattr(self, name), name)
             for name in (f.name for f in dataclasses.fields(self))
-            if name != "samples"
+            if name not in ("samples", "compiling")
         }
         return {"version": _VERSION, **fields}
 
@@ -256,7 +259,7 @@ def _plain(value: Any, *path: str) -> Any:
         plain = {
             f.name: _plain(getattr(value, f.name), *path, f.name)
             for f in dataclasses.fields(value)
-            if (*path, f.name) not in _PICTURES
+            if (*path, f.name) not in _PICTURES and f.metadata.get("written", True)
         }
         return {**plain, "proof": value.proof()} if isinstance(value, Ring | Cycle) else plain
     if isinstance(value, np.ndarray | np.generic):

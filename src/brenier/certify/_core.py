@@ -1,28 +1,35 @@
 """Two-sided bounds of the defect on a core of stated mass, at any law and any number of rows."""
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TypeAlias
 
 import numpy as np
 
 from brenier.certify._bets import (
     mean_from_above,
     mean_from_below,
+    mean_under_kurtosis,
     probability_from_above,
     share_from_above,
 )
 from brenier.certify._gaps import AbstractGap
 from brenier.certify._orbits import Orbits
 from brenier.certify._pair_savings import PairSavings, pair_savings
+from brenier.certify._work import Work
 
 # Shares of the rows that potentials are fitted to, and by which one is picked.
 _FIT, _PILOT = 0.4, 0.1
 # The core reaches so many times the largest gap of the pilot rows, and displacement of the fit.
 _REACH = 2.0
-# A potential whose gap on the pilot rows is below this part of the tolerance is good enough.
-_ENOUGH = 0.1
+# A potential whose gap on the pilot rows is below this part of the tolerance is good enough, or
+# below this multiple of what the rows of the fit show of D.
+_ENOUGH, _CLOSE = 0.1, 1.15
 # The weight of pairs beside orbits, which see more where there are some.
 _PAIRS_SHARE = 0.2
+
+# From pairs (n, d), (n, d): which of them lie in a core, (n,).
+Members: TypeAlias = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -63,6 +70,7 @@ class Core:
         wasted: of all that is moved, b = 0.
         wasted_beyond_shift: of what is moved beyond one common shift, that of the rows of the fit.
         of_spread: an upper bound of D over Var X + Var T(X).
+        members: which pairs (n, d), (n, d) lie in A; None where it was read from a file.
     """
 
     lower: float
@@ -79,11 +87,44 @@ class Core:
     wasted: Share
     wasted_beyond_shift: Share
     of_spread: float
+    members: Members | None = field(
+        default=None, repr=False, compare=False, metadata={"written": False}
+    )
 
-    def scaled(self, unit: float) -> "Core":
-        """The same where squared lengths are so many times as large."""
+    def placed(self, source: np.ndarray, target: np.ndarray, scale: float) -> "Core":
+        """The same in the units of the data, of centres (d,) and a scale."""
         names = ("lower", "upper", "gap", "reach", "mean_gap", "gap_stderr")
-        return replace(self, **{name: unit * getattr(self, name) for name in names})
+        values = {name: scale**2 * getattr(self, name) for name in names}
+        own = self.members
+        if own is None:
+            return replace(self, **values)
+
+        def members(x: np.ndarray, tx: np.ndarray) -> np.ndarray:
+            return own((x - source) / scale, (tx - target) / scale)
+
+        return replace(self, **values, members=members)
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What the bounds from above are of.
+
+    Attributes:
+        core: the rows of small gap and displacement.
+        whole: the whole map, where a box is declared; the same numbers, and nothing outside.
+        under_kurtosis: an upper bound of D of the whole map, where a kurtosis is declared.
+    """
+
+    core: Core
+    whole: Core | None = None
+    under_kurtosis: float | None = None
+
+    def placed(self, source: np.ndarray, target: np.ndarray, scale: float) -> "Parts":
+        """The same in the units of the data, of centres (d,) and a scale."""
+        own = (source, target, scale)
+        whole = None if self.whole is None else self.whole.placed(*own)
+        tail = None if self.under_kurtosis is None else scale**2 * self.under_kurtosis
+        return Parts(self.core.placed(*own), whole, tail)
 
 
 @dataclass(frozen=True)
@@ -100,18 +141,22 @@ class Split:
         return cls(slice(0, fit), slice(fit, fit + pilot), slice(fit + pilot, n))
 
 
-def core_of(
+def parts_of(
     x: np.ndarray,
     tx: np.ndarray,
     offset: np.ndarray,
     candidates: Iterable[AbstractGap],
     random: np.random.Generator,
+    work: Work,
     *,
     alpha: float,
     tolerance: float,
+    shown: float,
     noise: float,
     orbits: Sequence[Orbits] = (),
-) -> Core | None:
+    widths: np.ndarray | None = None,
+    kurtosis: float | None = None,
+) -> Parts | None:
     """The bounds by the potential that serves the pilot rows best; None where none is finite.
 
     Args:
@@ -119,66 +164,152 @@ def core_of(
         offset: what centring took from T(x) − x, (d,).
         candidates: potentials fitted to the rows of ``Split.of(n).fit``, cheapest first.
         random: of the batches.
+        work: what batches may cost.
         alpha: one minus the level of the whole certificate.
         tolerance: p: potentials are no longer tried where the gap is far below this share.
+        shown: what the rows of the fit show of D: nor where the gap is close to that.
         noise: the largest error of an entry of tx.
         orbits: of a declared source, in the same coordinates.
+        widths: of a box that all points and images lie in (d,), where one is declared.
+        kurtosis: of gaps, where it is declared.
     """
     split = Split.of(len(x))
     shift = np.mean((tx - x)[split.fit], axis=0)
     moved = np.sum((tx - x - shift) ** 2, axis=1)
-    reach, spread = _REACH * float(moved[split.fit].max()), float(moved[split.fit].mean())
-    picked = _picked(x[split.pilot], tx[split.pilot], moved[split.pilot], candidates, tolerance)
+    enough = max(_ENOUGH * tolerance * float(moved[split.pilot].mean()), _CLOSE * shown)
+    picked = _picked(x[split.pilot], tx[split.pilot], moved[split.pilot], candidates, enough)
     if picked is None:
         return None
     gap, pilot_gaps = picked
-    costs = np.sum((tx - x + offset) ** 2, axis=1)
     middles = [np.mean(cloud[split.fit], axis=0) for cloud in (x, tx)]
-    apart = np.sum((x - middles[0]) ** 2 + (tx - middles[1]) ** 2, axis=1)
-    known = pilot_gaps[np.isfinite(pilot_gaps)]
-    most = max(_REACH * float(known.max(initial=0.0)), tolerance * spread)
-
-    def on_core(part: slice, gaps: np.ndarray) -> _OnCore:
-        inside = (gaps <= most) & (moved[part] <= reach)
-        numbers = (gaps, costs[part], moved[part], apart[part])
-        return _OnCore(inside, *(np.where(inside, own, 0.0) for own in numbers))
-
-    pilot = on_core(split.pilot, pilot_gaps)
-    rows = on_core(split.evaluated, gap(x[split.evaluated], tx[split.evaluated]))
-    count = int(np.sum(~rows.inside))
-    outside = probability_from_above(count, len(rows.inside), alpha / 4.0)
-    upper = mean_from_above(rows.gaps, most, alpha / 4.0, pilot.gaps)
-    savings = pair_savings(
-        x[split.evaluated], tx[split.evaluated], random, inside=rows.inside, noise=noise
+    seen = _Seen(
+        gaps=np.concatenate([pilot_gaps, gap(x[split.evaluated], tx[split.evaluated])]),
+        costs=np.sum((tx - x + offset) ** 2, axis=1)[split.fit.stop :],
+        moved=moved[split.fit.stop :],
+        apart=np.sum((x - middles[0]) ** 2 + (tx - middles[1]) ** 2, axis=1)[split.fit.stop :],
+        pilot=len(pilot_gaps),
     )
-    within = [own.savings(noise, _orbit_inside(own, gap, shift, most, reach)) for own in orbits]
-    draws, weights = lower_draws(savings, within)
-    surely = mean_from_below(draws, alpha / 4.0, weights)
+    known = pilot_gaps[np.isfinite(pilot_gaps)]
+    displaced = float(np.linalg.norm(offset + shift))
+    most = _REACH * float(known.max(initial=0.0))
+    most = max(most, tolerance * float(moved[split.fit].mean()))
+    reach = _REACH * float(moved[split.fit].max())
 
-    def share(own: np.ndarray, before: np.ndarray, largest: float) -> Share:
-        most_moved = mean_from_above(own, largest, alpha / 4.0, before)
+    def members(x: np.ndarray, tx: np.ndarray) -> np.ndarray:
+        inside = np.sum((tx - x - shift) ** 2, axis=1) <= reach
+        return np.asarray(inside & (gap(x, tx) <= most))
+
+    def within(
+        inside: np.ndarray, orbits: Sequence[np.ndarray]
+    ) -> tuple[list[np.ndarray], list[float]]:
+        savings = pair_savings(
+            x[split.evaluated], tx[split.evaluated], random, work, inside=inside, noise=noise
+        )
+        return lower_draws(savings, orbits)
+
+    # Each of two statements at half the error.
+    alpha = alpha if widths is None else 0.5 * alpha
+    inside = (seen.gaps <= most) & (seen.moved <= reach)
+    own = [found.savings(noise, _orbit_inside(found, members)) for found in orbits]
+    core = _bounded(
+        seen.cut(inside),
+        within(inside[seen.pilot :], own),
+        alpha,
+        _Ends(most, (np.sqrt(reach) + displaced) ** 2, reach),
+        gap.name,
+        members,
+    )
+    whole = None
+    if widths is not None:
+        # Of conjugates on the box no gap is larger, whatever the potential.
+        ends = _Ends(
+            2.0 * float(np.sum(widths**2)),
+            float(np.sum(widths**2)),
+            float(np.sum((widths + np.abs(offset + shift)) ** 2)),
+        )
+        all_of = replace(seen, gaps=np.fmin(seen.gaps, ends.gap))
+        own = [found.savings(noise) for found in orbits]
+        every = np.ones(len(inside), bool)
+        whole = _bounded(
+            all_of.cut(every), within(every[seen.pilot :], own), alpha, ends, gap.name, None
+        )
+        whole = replace(whole, outside=0.0, mass=1.0)
+    tail = None
+    if kurtosis is not None:
+        tail = mean_under_kurtosis(seen.gaps[seen.pilot :], kurtosis, alpha / 2.0)
+    return Parts(core, whole, tail)
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """Numbers of the rows that no potential was fitted to, the pilot's first."""
+
+    gaps: np.ndarray
+    costs: np.ndarray
+    moved: np.ndarray
+    apart: np.ndarray
+    pilot: int
+    inside: np.ndarray | None = None
+
+    def cut(self, inside: np.ndarray) -> "_Seen":
+        """The same, 0 outside."""
+        gaps, costs, moved, apart = (
+            np.where(inside, own, 0.0) for own in (self.gaps, self.costs, self.moved, self.apart)
+        )
+        return _Seen(gaps, costs, moved, apart, self.pilot, inside)
+
+
+@dataclass(frozen=True)
+class _Ends:
+    """What gap, displacement, and displacement beyond the mean one reach at most."""
+
+    gap: float
+    cost: float
+    moved: float
+
+
+def _bounded(
+    seen: _Seen,
+    saved: tuple[list[np.ndarray], list[float]],
+    alpha: float,
+    ends: _Ends,
+    potential: str,
+    members: Members | None,
+) -> Core:
+    """Every bound of a core whose rows' numbers are cut to it."""
+    pilot, rows = slice(0, seen.pilot), slice(seen.pilot, None)
+    assert seen.inside is not None
+    inside, gaps = seen.inside[rows], seen.gaps[rows]
+    count = int(np.sum(~inside))
+    upper = mean_from_above(gaps, ends.gap, alpha / 4.0, seen.gaps[pilot])
+    outside = probability_from_above(count, len(inside), alpha / 4.0)
+    surely = mean_from_below(saved[0], alpha / 4.0, saved[1])
+
+    def share(own: np.ndarray, largest: float) -> Share:
+        most_moved = mean_from_above(own[rows], largest, alpha / 4.0, own[pilot])
         below = surely / most_moved if surely > 0 else 0.0
-        above = share_from_above(rows.gaps, own, most, alpha / 4.0, (pilot.gaps, before))
+        before = (seen.gaps[pilot], own[pilot])
+        above = share_from_above(gaps, own[rows], ends.gap, alpha / 4.0, before)
         return Share(min(below, above), above)
 
-    widest = (np.sqrt(reach) + float(np.linalg.norm(offset + shift))) ** 2
     return Core(
-        lower=min(mean_from_below(draws, alpha / 2.0, weights), upper),
+        lower=min(mean_from_below(saved[0], alpha / 2.0, saved[1]), upper),
         upper=upper,
         outside=outside,
         mass=1.0 - outside,
-        rows=len(rows.inside),
+        rows=len(inside),
         rows_outside=count,
-        gap=most,
-        reach=reach,
-        potential=gap.name,
-        mean_gap=float(rows.gaps.mean()),
-        gap_stderr=float(rows.gaps.std() / np.sqrt(len(rows.gaps))),
-        wasted=share(rows.costs, pilot.costs, widest),
-        wasted_beyond_shift=share(rows.moved, pilot.moved, reach),
+        gap=ends.gap,
+        reach=ends.moved,
+        potential=potential,
+        mean_gap=float(gaps.mean()),
+        gap_stderr=float(gaps.std() / np.sqrt(len(gaps))),
+        wasted=share(seen.costs, ends.cost),
+        wasted_beyond_shift=share(seen.moved, ends.moved),
         of_spread=share_from_above(
-            rows.gaps, rows.apart, most, alpha / 4.0, (pilot.gaps, pilot.apart)
+            gaps, seen.apart[rows], ends.gap, alpha / 4.0, (seen.gaps[pilot], seen.apart[pilot])
         ),
+        members=members,
     )
 
 
@@ -193,24 +324,10 @@ def lower_draws(
     return [*pairs, *orbits], weights
 
 
-def _orbit_inside(
-    orbits: Orbits, gap: AbstractGap, shift: np.ndarray, most: float, reach: float
-) -> np.ndarray:
+def _orbit_inside(orbits: Orbits, members: Members) -> np.ndarray:
     """Which points of the orbits lie in the core, (b, k)."""
-    x, tx = (part.reshape(-1, len(shift)) for part in (orbits.points, orbits.images))
-    inside = (gap(x, tx) <= most) & (np.sum((tx - x - shift) ** 2, axis=1) <= reach)
-    return inside.reshape(orbits.points.shape[:2])
-
-
-@dataclass(frozen=True)
-class _OnCore:
-    """Rows that lie inside a core, and their numbers, 0 outside."""
-
-    inside: np.ndarray
-    gaps: np.ndarray
-    costs: np.ndarray
-    moved: np.ndarray
-    apart: np.ndarray
+    x, tx = (part.reshape(-1, part.shape[2]) for part in (orbits.points, orbits.images))
+    return members(x, tx).reshape(orbits.points.shape[:2])
 
 
 def _picked(
@@ -218,7 +335,7 @@ def _picked(
     tx: np.ndarray,
     costs: np.ndarray,
     candidates: Iterable[AbstractGap],
-    tolerance: float,
+    enough: float,
 ) -> tuple[AbstractGap, np.ndarray] | None:
     """The potential of the least mean gap on pilot rows, and its gaps there.
 
@@ -231,6 +348,6 @@ def _picked(
         mean = float(np.mean(np.where(gaps <= costs, gaps, costs)))
         if mean < least or (best is None and np.isfinite(gaps).any()):
             best, least = (gap, gaps), mean
-        if least <= _ENOUGH * tolerance * float(costs.mean()):
+        if least <= enough:
             break
     return best

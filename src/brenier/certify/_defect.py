@@ -2,22 +2,27 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
+from scipy.special import ndtri
 
 from brenier._types import Key
 from brenier.certify._bets import mean_from_below
-from brenier.certify._companion import companion
-from brenier.certify._core import Core, Split, core_of, lower_draws
+from brenier.certify._companion import companion, saving_at_once
+from brenier.certify._core import Core, Parts, Split, lower_draws, parts_of
+from brenier.certify._declared import Declared
 from brenier.certify._gaps import fitted_gaps
-from brenier.certify._orbits import Orbits
+from brenier.certify._orbits import Orbits, asymptotic_from_symmetry
 from brenier.certify._pair_savings import Cycle, PairSavings, pair_savings
+from brenier.certify._work import Work
 from brenier.numerics import numpy_generator
 
 # Beyond this many times the spread an offset has eaten the digits of what is compared.
 _DIGITS = 1e7
 # A displacement below this part of the spread is rounding.
 _ROUNDING = 1e-12
+_INDEPENDENT = "independent rows"
 
 
 @dataclass(frozen=True)
@@ -38,8 +43,9 @@ class Bound:
         side: "lower" or "upper".
         value: the bound.
         level: "exact" (holds at every law and number of rows), "asymptotic" (for many rows) or
-            "declared: ..." (where what was declared is true).
+            "declared: ..." (exact where what was declared is true).
         by: which bound it is.
+        assumes: what it rests on, in words.
     """
 
     quantity: str
@@ -47,6 +53,7 @@ class Bound:
     value: float
     level: str
     by: str
+    assumes: str = _INDEPENDENT
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,7 +64,12 @@ class Defect:
         lower: of D of the whole map; never above ``upper`` (``lowered`` says where that acted).
         upper: of D of the core, where there is one, else of the whole map; infinite where nothing
             bounds it.
-        core: the rows that ``upper`` is of, and how little mass lies outside; None for the whole.
+        core: the rows that ``upper`` is of, and how little mass lies outside; None where ``upper``
+            is of the whole map.
+        whole: the numbers of the whole map, where a box was declared: nothing lies outside.
+        beside: the core beside an upper bound of the whole map, where something was declared.
+        declared: what the caller said of source and pairs, in words.
+        withdrawn: of that, what the rows contradict, with the reason.
         level: of the interval.
         relative_lower, relative_upper: of D / W₂², on the core.
         matched, matched_stderr: Δ_k, the mean saving of the largest batches, and its error.
@@ -77,6 +89,10 @@ class Defect:
     lower: float
     upper: float
     core: Core | None = None
+    whole: Core | None = None
+    beside: Core | None = None
+    declared: tuple[str, ...] = ()
+    withdrawn: tuple[str, ...] = ()
     level: float
     relative_lower: float
     relative_upper: float
@@ -95,6 +111,11 @@ class Defect:
     cycle: Cycle | None = None
     bounds: tuple[Bound, ...] = ()
 
+    @property
+    def parts(self) -> tuple[Core, ...]:
+        """Of which shares are known: the whole map where a box was declared, and the core."""
+        return tuple(part for part in (self.whole, self.core, self.beside) if part is not None)
+
 
 def defect_bounds(
     x: np.ndarray,
@@ -107,21 +128,22 @@ def defect_bounds(
     optimal: bool = False,
     precision: float = float(np.finfo(np.float64).eps),
     orbits: Sequence[Orbits] = (),
+    declared: Declared | None = None,
 ) -> Defect:
-    """MATH_6 (6.6) to (6.17) from pairs (x_i, T(x_i)), float64 of shape (n, d).
+    """MATH_6 (6.6) to (6.17) from pairs (x_i, T(x_i)), float64 of shape (n, d), in random order.
 
     All is computed in clouds that are centred and divided by one common scale.
 
     Args:
         level, tolerance: of the certificate.
-        budget: about how many seconds the fits of potentials may take.
+        budget: about how many seconds it may take.
         optimal: whether T is the gradient of a convex function by construction: then D is 0.
         precision: the machine epsilon of the map's values.
         orbits: of a declared source.
+        declared: what else the caller says.
     """
+    declared = Declared() if declared is None else declared
     random = numpy_generator(key)
-    order = random.permutation(len(x))
-    x, tx = x[order], tx[order]
     centres = x.mean(axis=0), tx.mean(axis=0)
     a, b = x - centres[0], tx - centres[1]
     spread = float(np.sqrt(np.mean(np.sum(a * a, axis=1)) + np.mean(np.sum(b * b, axis=1))))
@@ -131,71 +153,86 @@ def defect_bounds(
     # Entries of the images are known to their own rounding, offsets included.
     noise = precision * float(np.abs(tx).max(initial=0.0)) / scale
     alpha = 1.0 - level
-    savings = pair_savings(a, b, random, noise=noise)
+    work = Work.of(x.shape[0], x.shape[1], budget)
+    savings = pair_savings(a, b, random, work, noise=noise)
     if optimal:
-        return _optimal(savings, len(x), level, scale)
+        return _optimal(savings, len(x), level, scale, declared)
     orbits = [own.centred(*centres, scale) for own in orbits]
     split = Split.of(len(x))
-    candidates = fitted_gaps(a[split.fit], b[split.fit], random, seconds=budget)
-    core = core_of(
+    candidates = fitted_gaps(a[split.fit], b[split.fit], random, seconds=work.fit_seconds)
+    # No potential has a mean gap below D, of which rows that are not evaluated show this much.
+    shown = saving_at_once(a[split.fit], b[split.fit], work.rows_at_once)
+    parts = parts_of(
         a,
         b,
         offset,
         candidates,
         random,
+        work,
         alpha=alpha,
         tolerance=tolerance,
+        shown=shown,
         noise=noise,
         orbits=orbits,
+        widths=None if declared.box is None else (declared.box[1] - declared.box[0]) / scale,
+        kurtosis=declared.kurtosis,
     )
     draws, weights = lower_draws(savings, [own.savings(noise) for own in orbits])
-    lower = mean_from_below(draws, alpha / 2.0, weights)
-    upper = float("inf") if core is None else core.upper
-    own = companion(a, b, alpha / 2.0, random)
-    by, held = "cheaper permutations (6.10)", "exact"
-    if orbits:
-        by = " and ".join([by, *(kind.by for kind in orbits)])
-        held = "declared: the law of the source"
+    lower = scale**2 * mean_from_below(draws, alpha / 2.0, weights)
+    below = _from_below(orbits, declared)
+    bounds = [Bound("D", "lower", lower, *below)]
+    own = companion(a, b, alpha / 2.0, random, work.rows_at_once)
     at_once = f"all of {own.n:,} pairs at once"
-    bounds = [
-        Bound("D", "lower", lower * scale**2, held, by),
-        Bound("D", "lower", own.lower * scale**2, "asymptotic", at_once),
-    ]
-    if core is not None:
-        core = core.scaled(scale**2)
-        bounds += _core_bounds(core)
+    bounds.append(Bound("D", "lower", own.lower * scale**2, "asymptotic", at_once))
+    for symmetry in declared.symmetries:
+        value = asymptotic_from_symmetry(x, tx, symmetry, float(-ndtri(alpha / 2.0)))
+        by = f"what moving the points by a symmetry gains: {symmetry.name} (6.12)"
+        basis = _Basis.of(by, *declared.of_source)._replace(level="asymptotic")
+        bounds.append(Bound("D", "lower", value, *basis))
+    upper, of_whole, judged = float("inf"), False, None
+    if parts is not None:
+        parts = parts.placed(*centres, scale)
+        upper, of_whole, own_bounds = _from_above(parts, declared, below)
+        bounds += own_bounds
+        judged = parts.whole or parts.core
     growth = _growth(savings, scale**2)
-    relative = (0.0, float("inf")) if core is None else core.wasted.of_optimal
+    relative = (0.0, float("inf")) if judged is None else judged.wasted.of_optimal
     return Defect(
-        lower=min(lower, upper) * scale**2,
-        upper=upper * scale**2,
-        core=core,
+        lower=min(lower, upper),
+        upper=upper,
+        core=None if parts is None or of_whole else parts.core,
+        whole=None if parts is None else parts.whole,
+        beside=parts.core if parts is not None and of_whole else None,
+        declared=declared.said,
+        withdrawn=declared.withdrawn,
         level=level,
         relative_lower=relative[0],
         relative_upper=relative[1],
         matched=growth[-1].mean if growth else 0.0,
         matched_stderr=_stderr(savings) * scale**2,
-        gap=float("inf") if core is None else core.mean_gap,
-        gap_stderr=float("nan") if core is None else core.gap_stderr,
-        potential="none" if core is None else core.potential,
+        gap=float("inf") if judged is None else judged.mean_gap,
+        gap_stderr=float("nan") if judged is None else judged.gap_stderr,
+        potential="none" if judged is None else judged.potential,
         n=len(x),
         points_moved=savings.moved,
         growth=tuple(growth),
         estimate=_extrapolated(growth),
         lowered=lower > upper,
         digits_lost=lost,
-        one_shift=core is not None and core.reach <= _still(x.shape[1], noise) * scale**2,
+        one_shift=judged is not None and _still(a, b, noise),
         cycle=None if savings.cycle is None else savings.cycle.placed(*centres, scale),
         bounds=tuple(bounds),
     )
 
 
-def _still(dimension: int, noise: float) -> float:
-    """A squared displacement that is rounding, where the spread is 1."""
-    return dimension * max(_ROUNDING, 8.0 * noise) ** 2
+def _still(x: np.ndarray, tx: np.ndarray, noise: float) -> bool:
+    """Whether all is moved by one vector, up to rounding, where the spread is 1."""
+    return float(np.abs(tx - x).max()) <= max(_ROUNDING, 8.0 * noise)
 
 
-def _optimal(savings: PairSavings, n: int, level: float, scale: float) -> Defect:
+def _optimal(
+    savings: PairSavings, n: int, level: float, scale: float, declared: Declared
+) -> Defect:
     """Of a map that is the gradient of a convex function by construction."""
     growth = _growth(savings, scale**2)
     return Defect(
@@ -213,25 +250,66 @@ def _optimal(savings: PairSavings, n: int, level: float, scale: float) -> Defect
         points_moved=savings.moved,
         growth=tuple(growth),
         estimate=float("nan"),
-        bounds=(Bound("D", "upper", 0.0, "exact", "the gradient of a convex function"),),
+        declared=declared.said,
+        withdrawn=declared.withdrawn,
+        bounds=(Bound("D", "upper", 0.0, "exact", "the gradient of a convex function", "nothing"),),
     )
 
 
-def _core_bounds(core: Core) -> list[Bound]:
-    gaps, both = f"gaps of a potential: {core.potential} (6.13)", "gaps and costs together (6.17)"
+class _Basis(NamedTuple):
+    """What a bound rests on."""
+
+    level: str
+    by: str
+    assumes: str
+
+    @classmethod
+    def of(cls, by: str, *said: str) -> "_Basis":
+        """Exact, or exact where what is said is true."""
+        level = f"declared: {'; '.join(said)}" if said else "exact"
+        return cls(level, by, "; ".join([_INDEPENDENT, *said]))
+
+    def under(self, said: str) -> "_Basis":
+        """The same where something else is declared, too."""
+        known = self.assumes.split("; ")[1:]
+        return _Basis.of(self.by, *known, said)
+
+
+def _from_below(orbits: Sequence[Orbits], declared: Declared) -> _Basis:
+    """Of savings of permutations, and of orbits where there are some."""
+    by = " and ".join(dict.fromkeys(["cheaper permutations (6.10)", *(own.by for own in orbits)]))
+    return _Basis.of(by, *(declared.of_source if orbits else ()))
+
+
+def _from_above(parts: Parts, declared: Declared, below: _Basis) -> tuple[float, bool, list[Bound]]:
+    """The least upper bound, whether it is of the whole map, and every bound of the parts."""
+    gaps = _Basis.of(f"gaps of a potential: {parts.core.potential} (6.13)")
+    rows, ends = _part_bounds(parts.core, "on the core", below, gaps), []
+    if parts.whole is not None:
+        own = (below.under(declared.of_box), gaps.under(declared.of_box))
+        rows += _part_bounds(parts.whole, "of the whole map", *own)
+        ends.append(parts.whole.upper)
+    if parts.under_kurtosis is not None:
+        basis = _Basis.of(f"gaps of a potential: {parts.core.potential} (6.9)", declared.of_gaps)
+        rows.append(Bound("D of the whole map", "upper", parts.under_kurtosis, *basis))
+        ends.append(parts.under_kurtosis)
+    of_whole = bool(ends) and bool(np.isfinite(min(ends)))
+    return min(ends) if of_whole else parts.core.upper, of_whole, rows
+
+
+def _part_bounds(part: Core, of: str, below: _Basis, above: _Basis) -> list[Bound]:
     rows = [
-        Bound("D on the core", "lower", core.lower, "exact", "cheaper permutations (6.10)"),
-        Bound("D on the core", "upper", core.upper, "exact", gaps),
+        Bound(f"D {of}", "lower", part.lower, *below),
+        Bound(f"D {of}", "upper", part.upper, *above),
     ]
     for name, share in (
-        ("of all that is moved", core.wasted),
-        ("beyond one common shift", core.wasted_beyond_shift),
+        ("of all that is moved", part.wasted),
+        ("beyond one common shift", part.wasted_beyond_shift),
     ):
-        quantity = f"wasted share {name}, on the core"
-        rows.append(
-            Bound(quantity, "lower", share.lower, "exact", "permutations over costs (6.17)")
-        )
-        rows.append(Bound(quantity, "upper", share.upper, "exact", both))
+        quantity = f"wasted share {name}, {of}"
+        by = "savings over costs (6.17)", "gaps and costs together (6.17)"
+        rows.append(Bound(quantity, "lower", share.lower, *below._replace(by=by[0])))
+        rows.append(Bound(quantity, "upper", share.upper, *above._replace(by=by[1])))
     return rows
 
 
@@ -240,7 +318,8 @@ def _growth(savings: PairSavings, unit: float) -> list[Growth]:
     rows = []
     for size in sorted(set(savings.sizes)):
         own = [s for s, k in zip(savings.sets, savings.sizes, strict=True) if k == size]
-        rows.append(Growth(size, len(own[0]), unit * float(np.mean(own))))
+        every = np.concatenate(own)
+        rows.append(Growth(size, len(every), unit * float(every.mean())))
     return rows
 
 

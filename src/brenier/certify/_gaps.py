@@ -157,6 +157,8 @@ def _soft(
     x: np.ndarray, y: np.ndarray, random: np.random.Generator, seconds: float
 ) -> Iterator[AbstractGap]:
     d, x, y = x.shape[1], x[:_FIT_POINTS], y[:_FIT_POINTS]
+    if _PAIRS_A_PARAMETER * _PIECES[0] * (d + 2) > len(x):
+        return
     moments = (part for cloud in (x, y) for part in (cloud.mean(axis=0), _covariance(cloud)))
     coordinates = Coordinates.gaussian(*moments).on_host()
     u, v = coordinates.encode_source(x), coordinates.encode_target(y)

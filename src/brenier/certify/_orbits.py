@@ -1,41 +1,48 @@
-"""Orbits of a declared source under a symmetry: a lower bound without a curse of dimension."""
+"""A source that is declared: points as likely as its own, and the defect that they show."""
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 import jax
 import numpy as np
-from scipy.linalg import schur
 
 from brenier._types import Key
 from brenier.certify._black_box import BlackBox
-from brenier.measures import Gaussian
+from brenier.certify._symmetry import AbstractSymmetry
+from brenier.measures import AbstractMeasure
+from brenier.numerics import numpy_generator
 
-# Points of an orbit; orbits of each kind, at least and at most, and numbers that they may hold.
-_POINTS, _FEWEST, _MOST, _FLOATS = 96, 48, 256, 2**20
-# Points at which the mean derivative is taken, where pairs are too few for the covariance.
-_JACOBIANS, _PAIRS_A_DIMENSION = 16, 40
+# Orbits of each kind, at least and at most, and numbers that they may hold.
+_FEWEST, _MOST, _FLOATS = 48, 256, 2**20
+# Points at which a derivative is taken.
+_JACOBIANS = 16
+# Radii of rings in parts of the spread, and points of a ring.
+_RADII, _RING_POINTS = (0.5, 1.0, 1.5), 48
 _ROUNDING = 1e-12
 
 
 @dataclass(frozen=True)
 class Orbits:
-    """X_j = Φ^j X of independent X ∼ μ, where Φ preserves μ and Φ^k is the identity. MATH_6 (6.11).
+    """X_j of independent orbits: given an orbit, X ∼ μ is X_j with probability w_j. MATH_6 (6.11).
 
     Attributes:
         points, images: X_j and T(X_j), (b, k, d).
-        by: the symmetry, in words.
+        by: why that holds, in words.
+        shares: the least w_j of each orbit (b,); 1/k where None.
     """
 
     points: np.ndarray
     images: np.ndarray
     by: str
+    shares: np.ndarray | None = None
 
     def centred(self, source: np.ndarray, target: np.ndarray, scale: float) -> "Orbits":
         """The same about centres (d,), in parts of a scale."""
-        return Orbits((self.points - source) / scale, (self.images - target) / scale, self.by)
+        points, images = (self.points - source) / scale, (self.images - target) / scale
+        return replace(self, points=points, images=images)
 
     def savings(self, noise: float, inside: np.ndarray | None = None) -> np.ndarray:
-        """V = max(0, max_s (2/k) Σ_j ⟨X_j, T(X_{j+s}) − T(X_j)⟩) of every orbit, E V ≤ D; (b,).
+        """V = max(0, max_s 2 min_j w_j Σ_j ⟨X_j, T(X_{j+s}) − T(X_j)⟩) of each, E V ≤ D; (b,).
 
         Of a core an orbit counts where all its points lie ``inside`` (b, k): its best permutation
         of those is no worse.
@@ -49,78 +56,109 @@ class Orbits:
         saved = 2.0 / k * (sums.max(axis=1) - np.sum(x * y, axis=(1, 2)))
         least = 8.0 * noise * np.sqrt(d * np.mean(x * x) * d) + _ROUNDING
         saved = np.where(saved > least, saved, 0.0)
+        if self.shares is not None:
+            saved = saved * k * self.shares
         return saved if inside is None else np.where(inside.all(axis=1), saved, 0.0)
 
 
-def gaussian_orbits(
-    map: BlackBox, source: Gaussian, x: np.ndarray, tx: np.ndarray, key: Key
+def symmetric_orbits(
+    map: BlackBox,
+    symmetry: AbstractSymmetry,
+    pilot: tuple[np.ndarray, np.ndarray],
+    starts: AbstractMeasure | np.ndarray,
+    key: Key,
 ) -> list[Orbits]:
-    """Orbits of N(m, S) under Φ(x) = m + S^{1/2} Q S^{-1/2}(x − m), Q orthogonal.
-
-    One kind turns all planes of the polar factor of S^{-1/2} Cov(X, T) S^{1/2}, by angles that are
-    rounded to 2π/k; the other the one plane where the derivative turns the most, whichever way.
+    """Orbits under transformations that the source's law allows. MATH_6 (6.11).
 
     Args:
         map: T.
-        source: N(m, S).
-        x, tx: pilot pairs (n, d), which fix Q and are used for nothing else.
-        key: of the points that the orbits go through.
+        symmetry: of the source.
+        pilot: pairs (n, d), (n, d), which fix the transformations and are used for nothing else.
+        starts: what the orbits go through: the law, or other rows (m, d).
+        key: of the draws from the law.
     """
-    mean, covariance = np.asarray(source.mean), np.asarray(source.covariance)
-    values, vectors = np.linalg.eigh(covariance)
-    if not values[0] > 1e-12 * values[-1]:
-        return []
-    root, inverse = ((vectors * values**power) @ vectors.T for power in (0.5, -0.5))
-    d = len(mean)
-    jacobians = map.jacobian(x[:_JACOBIANS])[0] if d > 1 else None
-    if jacobians is None or len(x) >= _PAIRS_A_DIMENSION * d:
-        cross = (x - x.mean(axis=0)).T @ (tx - tx.mean(axis=0)) / len(x)
-        matrix = inverse @ cross @ root
-    else:
-        matrix = root @ jacobians.mean(axis=0).T @ root
-    left, _, right = np.linalg.svd(matrix)
-    kinds = [(*_turns(left @ right), "all planes")]
-    if jacobians is not None:
-        skew = root @ (0.5 * (jacobians - jacobians.swapaxes(1, 2))) @ root
-        _, axes = np.linalg.eigh(np.einsum("nij,nik->jk", skew, skew))
-        kinds.append((axes[:, ::-1], [(0, 1, 1)], "one plane"))
-    count = int(np.clip(_FLOATS // (_POINTS * d), _FEWEST, _MOST))
     found = []
-    for own, (frame, turns, name) in zip(jax.random.split(key, len(kinds)), kinds, strict=True):
-        drawn = np.asarray(source.sample(own, count), np.float64)
-        points = _turned((drawn - mean) @ inverse @ frame, turns) @ (root @ frame).T + mean
-        images = map(points.reshape(-1, d)).reshape(points.shape)
-        found.append(Orbits(points, images, f"orbits, {name} (6.11)"))
+    kinds = symmetry.kinds(*pilot, lambda: map.jacobian(pilot[0][:_JACOBIANS])[0])
+    for i, kind in enumerate(kinds):
+        own = jax.random.fold_in(key, i)
+        count = int(np.clip(_FLOATS // (kind.points * pilot[0].shape[1]), _FEWEST, _MOST))
+        points = kind.around(_drawn(starts, own, count))
+        by = f"orbits, {kind.name} (6.11)"
+        found.append(Orbits(points, _images(map, points), by))
     return found
 
 
-def _turns(orthogonal: np.ndarray) -> tuple[np.ndarray, list[tuple[int, int, int]]]:
-    """The frame (d, d) of its planes, and (first, second axis, steps of 2π/k) of each that turns.
+def density_rings(
+    map: BlackBox,
+    law: AbstractMeasure,
+    pilot: tuple[np.ndarray, np.ndarray],
+    starts: AbstractMeasure | np.ndarray,
+    key: Key,
+) -> list[Orbits]:
+    """Rings through points of a law whose density is known, up to a constant. MATH_6 (6.11b).
 
-    An eigenvalue −1 alone is half a turn of its axis: first = second.
+    In the plane where the derivative turns the most at pilot rows; arguments as of
+    ``symmetric_orbits``.
     """
-    blocks, frame = schur(orthogonal, output="real")
-    d, i, turns = len(blocks), 0, []
-    while i < d:
-        if i + 1 < d and abs(blocks[i + 1, i]) > 1e-9:
-            angle = np.arctan2(blocks[i + 1, i], 0.5 * (blocks[i, i] + blocks[i + 1, i + 1]))
-            turns.append((i, i + 1, round(angle * _POINTS / (2.0 * np.pi))))
-            i += 2
-        else:
-            if blocks[i, i] < 0:
-                turns.append((i, i, _POINTS // 2))
-            i += 1
-    return frame, [turn for turn in turns if turn[2] % _POINTS]
+    x = pilot[0]
+    d = x.shape[1]
+    if d == 1:
+        return []
+    jacobians = map.jacobian(x[:_JACOBIANS])[0]
+    skew = (0.5 * (jacobians - jacobians.swapaxes(1, 2))).reshape(-1, d)
+    plane = np.linalg.eigh(skew.T @ skew)[1][:, -2:].T
+    spread = float(np.sqrt((x @ plane.T).var(axis=0).mean()))
+    angles = 2.0 * np.pi * np.arange(_RING_POINTS) / _RING_POINTS
+    found = []
+    for radius, own in zip(_RADII, jax.random.split(key, len(_RADII)), strict=True):
+        count = int(np.clip(_FLOATS // (len(_RADII) * _RING_POINTS * d), _FEWEST, _MOST))
+        through = _drawn(starts, own, count)
+        phases = numpy_generator(jax.random.fold_in(own, 1)).uniform(0.0, 2.0 * np.pi, len(through))
+        turned = phases[:, None] + angles
+        circle = np.stack([np.cos(turned), np.sin(turned)], axis=2)
+        points = through[:, None] + radius * spread * (circle - circle[:, :1]) @ plane
+        logs = np.asarray(law.log_density(points), np.float64)
+        weights = np.exp(logs - logs.max(axis=1, keepdims=True))
+        shares = weights.min(axis=1) / weights.sum(axis=1)
+        by = "rings in a known density (6.11b)"
+        found.append(Orbits(points, _images(map, points, np.isfinite(logs)), by, shares))
+    return found
 
 
-def _turned(z: np.ndarray, turns: list[tuple[int, int, int]]) -> np.ndarray:
-    """Points (b, d) and what k − 1 turns by so many steps in each plane make of them, (b, k, d)."""
-    points = np.repeat(z[:, None], _POINTS, axis=1)
-    for first, second, steps in turns:
-        angle = 2.0 * np.pi * steps * np.arange(_POINTS) / _POINTS
-        a, b = z[:, first, None], z[:, second, None]
-        points[:, :, first] = np.cos(angle) * a
-        if first != second:
-            points[:, :, first] -= np.sin(angle) * b
-            points[:, :, second] = np.sin(angle) * a + np.cos(angle) * b
-    return points
+def asymptotic_from_symmetry(
+    x: np.ndarray, tx: np.ndarray, symmetry: AbstractSymmetry, quantile: float
+) -> float:
+    """mean h − z se: a lower bound of D for many pairs, from what a transformation gains.
+
+    h = 2⟨Φ(x) − x, T(x) − b⟩ has E h ≤ D for each Φ that preserves the source. Φ and b are fixed
+    by one half of the pairs, h is averaged over the other. MATH_6 (6.12).
+    """
+    half, tuned = len(x) // 2, max(len(x) // 10, 1)
+    shift = tx[:half].mean(axis=0)
+    moves = symmetry.moves(x[: half - tuned], tx[: half - tuned])
+
+    def gains(move: Callable[[np.ndarray], np.ndarray], part: slice) -> np.ndarray:
+        return 2.0 * np.sum(move(x[part]) * (tx[part] - shift), axis=1)
+
+    if not moves:
+        return 0.0
+    best = max(moves, key=lambda move: float(gains(move, slice(half - tuned, half)).mean()))
+    own = gains(best, slice(half, None))
+    return max(0.0, float(own.mean() - quantile * own.std(ddof=1) / np.sqrt(len(own))))
+
+
+def _drawn(starts: AbstractMeasure | np.ndarray, key: Key, count: int) -> np.ndarray:
+    """So many points of a law, or rows."""
+    if isinstance(starts, AbstractMeasure):
+        return np.asarray(starts.sample(key, count), np.float64)
+    return starts[:count]
+
+
+def _images(map: BlackBox, points: np.ndarray, inside: np.ndarray | None = None) -> np.ndarray:
+    """T at points (b, k, d); rings that leave the support are worth nothing: T stays unasked."""
+    images = points.copy()
+    kept = np.ones(points.shape[:2], bool) if inside is None else inside
+    kept = np.broadcast_to(kept.all(axis=1, keepdims=True), kept.shape)
+    if kept.any():
+        images[kept] = map(points[kept])
+    return images

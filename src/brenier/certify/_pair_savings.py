@@ -7,8 +7,8 @@ from typing import NamedTuple
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
-# Batches of a partition, random partitions, and rows that an exact assignment takes at most.
-_BATCHES, _PARTITIONS, _MOST_ROWS = (16, 32, 64, 128), 4, 600
+from brenier.certify._work import BATCHES, Work
+
 # Rounding may make a saving of so many roundings of what is added up.
 _ROUNDING = 16.0
 
@@ -70,6 +70,7 @@ def pair_savings(
     x: np.ndarray,
     tx: np.ndarray,
     random: np.random.Generator,
+    work: Work,
     *,
     inside: np.ndarray | None = None,
     noise: float = 0.0,
@@ -79,20 +80,23 @@ def pair_savings(
     Args:
         x, tx: independent pairs (n, d), centred.
         random: of the partitions.
+        work: how many partitions, and rows of a batch.
         inside: the rows of a core (n,): only those are permuted, and k counts all.
         noise: the largest error of an entry of tx.
     """
     n = len(x)
     sets, sizes, best, most = [], [], None, 0
-    for batches in _BATCHES:
-        size = n // batches
-        if not 2 <= size <= _MOST_ROWS:
+    for batches in BATCHES:
+        size = min(n // batches, work.batch_rows)
+        if size < 2:
             continue
-        for _ in range(_PARTITIONS):
+        taken = n if size == n // batches else size * batches
+        for _ in range(work.partitions):
             savings, moved = np.zeros(batches), 0
-            for b, rows in enumerate(np.array_split(random.permutation(n), batches)):
+            for b, rows in enumerate(np.array_split(random.permutation(n)[:taken], batches)):
                 kept = rows if inside is None else rows[inside[rows]]
-                own = _saved(x[kept], tx[kept], noise)
+                # A pair that swaps is as short as a proof can be.
+                own = _saved(x[kept], tx[kept], noise, best is None or len(best.points) > 2)
                 savings[b] = own.mean * len(kept) / len(rows)
                 moved += own.moved
                 best = min(
@@ -110,8 +114,8 @@ class _Saved(NamedTuple):
     moved: int
 
 
-def _saved(x: np.ndarray, tx: np.ndarray, noise: float) -> _Saved:
-    """The mean saving of the best permutation of these rows, and its shortest cycle."""
+def _saved(x: np.ndarray, tx: np.ndarray, noise: float, shown: bool) -> _Saved:
+    """The mean saving of the best permutation of these rows, and its shortest cycle where shown."""
     k = len(x)
     if k < 2:
         return _Saved(0.0, None, 0)
@@ -123,7 +127,7 @@ def _saved(x: np.ndarray, tx: np.ndarray, noise: float) -> _Saved:
     if saved <= _noise(a, b, np.sqrt(np.sum((a - a[mates]) ** 2)), noise):
         return _Saved(0.0, None, 0)
     found = []
-    for cycle in _cycles(mates):
+    for cycle in cycles_of(mates) if shown else ():
         steps = np.sqrt(np.sum((a[cycle] - a[mates[cycle]]) ** 2))
         doubt = _noise(a[cycle], b[cycle], steps, noise)
         gained = float(per_row[cycle].sum())
@@ -149,7 +153,7 @@ def _noise(a: np.ndarray, b: np.ndarray, steps: float, noise: float) -> float:
     return 4.0 * float(steps) * entries + _ROUNDING * eps * sums
 
 
-def _cycles(permutation: np.ndarray) -> list[np.ndarray]:
+def cycles_of(permutation: np.ndarray) -> list[np.ndarray]:
     """The cycles (j, σ(j), σ(σ(j)), ...) of a permutation that are longer than one."""
     left = permutation != np.arange(len(permutation))
     found = []

@@ -29,8 +29,7 @@ def verdict(
 
 
 def _optimality(defect: Defect, dimension: int, tolerance: float) -> tuple[str, str]:
-    core = defect.core
-    if core is None and defect.upper == 0.0:
+    if not defect.parts and defect.upper == 0.0:
         return "optimal", "the gradient of a convex function: no map to the same image costs less"
     if defect.digits_lost:
         return "undecided", (
@@ -39,17 +38,29 @@ def _optimality(defect: Defect, dimension: int, tolerance: float) -> tuple[str, 
         )
     if defect.one_shift:
         return "optimal", "it moves all points by one vector: no map to the same image costs less"
-    if core is None:
-        return "no bound", "no potential has a finite gap, and no permutation of the rows was tried"
-    wasted, asked = core.wasted_beyond_shift, tolerance / (1.0 + tolerance)
-    of = _of_core(core)
+    if not defect.parts:
+        return "no bound", "no potential that was fitted has a finite gap"
+    found = [_of_part(defect, part, dimension, tolerance) for part in defect.parts]
+    word, reason = next((own for own in found if own[0] in ("optimal", "not optimal")), found[-1])
+    if word != "not optimal" and defect.withdrawn:
+        reason += f"; withdrawn, as the rows contradict it: {'; '.join(defect.withdrawn)}"
+    return word, reason
+
+
+def _of_part(defect: Defect, part: Core, dimension: int, tolerance: float) -> tuple[str, str]:
+    """The verdict by the shares of one part."""
+    wasted, asked = part.wasted_beyond_shift, tolerance / (1.0 + tolerance)
+    of = _of_core(part)
     if wasted.lower > asked:
         return "not optimal", (
             f"some cheaper map reaches the same image: of what it moves beyond one common shift at "
             f"least {_percent(wasted.lower)} is wasted, and at most {_percent(wasted.upper)} {of}"
         )
     exact = defect.cycle is not None or wasted.lower > 0.0
-    if wasted.upper <= asked and core.outside <= _MOST_OUTSIDE:
+    small = ""
+    if part.of_spread < tolerance**2:
+        small = f"; all of it is below {_percent(part.of_spread)} of the spread"
+    if wasted.upper <= asked and part.outside <= _MOST_OUTSIDE:
         also = ", though not exactly" if exact else ""
         return "optimal", (
             f"within {_percent(tolerance)}{also}: of what it moves beyond one common shift at most "
@@ -57,30 +68,41 @@ def _optimality(defect: Defect, dimension: int, tolerance: float) -> tuple[str, 
         )
     if exact:
         shown = "the images of sampled points would rather be passed on"
+        if defect.cycle is None:
+            shown = "points as likely as those of the source would save cost by passing images on"
         return "not exactly optimal", (
             f"{shown}; of what it moves beyond one common shift between {_percent(wasted.lower)} "
-            f"and {_percent(wasted.upper)} is wasted {of}"
+            f"and {_percent(wasted.upper)} is wasted {of}{small}"
         )
     if wasted.upper <= asked:
         return "undecided", (
             f"at most {_percent(wasted.upper)} of what it moves is wasted, but the core may leave "
-            f"out {_percent(core.outside)} of the mass (asked: {_percent(_MOST_OUTSIDE)}); about "
+            f"out {_percent(part.outside)} of the mass (asked: {_percent(_MOST_OUTSIDE)}); about "
             f"{_ROWS:,} rows would decide"
         )
-    if dimension >= _HIGH_DIMENSION or not defect.growth:
+    many = [row for row in defect.bounds if row.level == "asymptotic" and row.value > 0.0]
+    seen = "nothing shows a waste"
+    if many:
+        best = max(many, key=lambda row: row.value)
+        seen = f"only a bound for many rows shows a waste, D ≥ {best.value:.3g} by {best.by}"
+    if not defect.growth:
         return "no bound", (
-            f"nothing shows a waste, and up to {_percent(wasted.upper)} could be {of}: a lower "
-            "bound would need the map and a source that can be sampled"
-            if defect.growth
-            else "too few rows for any lower bound, and none for an upper one that would decide"
+            "too few rows for any lower bound, and none for an upper one that would decide"
+        )
+    if dimension >= _HIGH_DIMENSION and not many and not defect.declared:
+        return "no bound", (
+            f"{seen}, and up to {_percent(wasted.upper)} could be {of}: a lower bound would need "
+            "the map and a source that can be sampled"
         )
     return "undecided", (
-        f"it may be optimal, and it may waste up to {_percent(wasted.upper)} of what it moves "
-        f"{of} (asked: {_percent(asked)}): the upper bound is the wide one"
+        f"{seen}, and up to {_percent(wasted.upper)} of what it moves could be wasted {of} (asked: "
+        f"{_percent(asked)}): the upper bound is the wide one{small}"
     )
 
 
 def _of_core(core: Core) -> str:
+    if core.outside == 0.0:
+        return "(of the whole map, in the declared box)"
     return f"(outside a set of mass at most {_percent(core.outside)})"
 
 

@@ -1,0 +1,165 @@
+"""What a caller declares of the source and the pairs; what the rows contradict is withdrawn."""
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from brenier._checks import as_float_array, check_instance
+from brenier._types import Key
+from brenier.certify._feature_test import feature_test
+from brenier.certify._symmetry import AbstractSymmetry, Elliptical, Exchangeable, SignChanges
+from brenier.measures import AbstractMeasure, Gaussian, StandardNormal
+from brenier.numerics import numpy_generator
+
+# A true declaration is withdrawn about so rarely.
+_CONTRADICTED = 1e-3
+# Rows that are compared with a law or with themselves moved.
+_COMPARED = 4000
+_NAMED = ("exchangeable", "signs", "spherical")
+
+
+@dataclass(frozen=True)
+class Declared:
+    """The source's law and symmetries, a box of all entries, the kurtosis of gaps.
+
+    Attributes:
+        law: μ, where it is known.
+        symmetries: of μ.
+        box: (low, high), each (d,), that source points and images lie in.
+        kurtosis: κ with E G² ≤ κ (E G)² for the gap G of a potential.
+        withdrawn: sentences on what was declared and contradicted by the rows.
+    """
+
+    law: AbstractMeasure | None = None
+    symmetries: tuple[AbstractSymmetry, ...] = ()
+    box: tuple[np.ndarray, np.ndarray] | None = None
+    kurtosis: float | None = None
+    withdrawn: tuple[str, ...] = ()
+
+    @classmethod
+    def checked(
+        cls, dimension: int, *, law: Any, symmetry: Any, box: Any, kurtosis: Any
+    ) -> "Declared":
+        """What these arguments say in d dimensions, or a ``ValueError`` that names one."""
+        symmetries = [] if symmetry is None else [_symmetry(symmetry, dimension)]
+        if law is not None:
+            check_instance("law", law, AbstractMeasure, "a measure, as measures.Gaussian")
+            if law.dimension != dimension:
+                raise ValueError(
+                    f"law: got dimension {law.dimension}; wants that of the points, {dimension}."
+                )
+            symmetries += _symmetries_of(law)
+        for own in symmetries:
+            own.check(dimension)
+        if kurtosis is not None and not (isinstance(kurtosis, int | float) and kurtosis > 1.0):
+            raise ValueError(f"kurtosis: got {kurtosis}; wants a number above 1.")
+        return cls(
+            law,
+            tuple(symmetries),
+            None if box is None else _box(box, dimension),
+            None if kurtosis is None else float(kurtosis),
+        )
+
+    @property
+    def of_source(self) -> tuple[str, ...]:
+        """What is said of the source, in words."""
+        law = () if self.law is None else (f"the source is {type(self.law).__name__}",)
+        return law or tuple(f"the source's symmetry: {own.name}" for own in self.symmetries)
+
+    @property
+    def of_box(self) -> str:
+        """What is said of the range, in words."""
+        if self.box is None:
+            return ""
+        low, high = float(self.box[0].min()), float(self.box[1].max())
+        return f"all points and images lie in a box (lowest end {low:g}, highest {high:g})"
+
+    @property
+    def of_gaps(self) -> str:
+        """What is said of the tail, in words."""
+        return "" if self.kurtosis is None else f"gaps of kurtosis at most {self.kurtosis:g}"
+
+    @property
+    def said(self) -> tuple[str, ...]:
+        """All of it."""
+        return tuple(own for own in (*self.of_source, self.of_box, self.of_gaps) if own)
+
+    def upheld(self, x: np.ndarray, tx: np.ndarray, key: Key, *, drawn: bool) -> "Declared":
+        """What the rows do not contradict; those that were ``drawn`` from the law cannot."""
+        random = numpy_generator(key)
+        left, said = self, []
+        if self.box is not None:
+            low, high = self.box
+            out = ((x < low) | (x > high) | (tx < low) | (tx > high)).any(axis=1)
+            if out.any():
+                said.append(f"box: {int(out.sum()):,} of {len(x):,} rows lie outside of it")
+                left = replace(left, box=None)
+        if not drawn:
+            few = x[: 2 * _COMPARED]
+            half = len(few) // 2
+            if self.law is not None:
+                others = np.asarray(self.law.sample(key, len(few)), np.float64)
+                found = feature_test(few, others, random)
+                if found.p_value <= _CONTRADICTED:
+                    said.append(f"law: the rows differ from it in {found.feature}")
+                    # What symmetry it has goes with it.
+                    given = len(self.symmetries) - len(_symmetries_of(self.law))
+                    left = replace(left, law=None, symmetries=self.symmetries[:given])
+            kept = []
+            for own in left.symmetries:
+                found = feature_test(few[:half], own.scattered(few[half:], random), random)
+                if found.p_value <= _CONTRADICTED:
+                    said.append(f"symmetry, {own.name}: it changes the rows in {found.feature}")
+                else:
+                    kept.append(own)
+            left = replace(left, symmetries=tuple(kept))
+        return replace(left, withdrawn=tuple(said))
+
+
+def _symmetries_of(law: AbstractMeasure) -> list[AbstractSymmetry]:
+    if isinstance(law, Gaussian):
+        return [Elliptical(np.asarray(law.mean), np.asarray(law.covariance))]
+    if isinstance(law, StandardNormal):
+        return [_spherical(law.dimension)]
+    return []
+
+
+def _spherical(dimension: int) -> AbstractSymmetry:
+    return Elliptical(np.zeros(dimension), np.eye(dimension))
+
+
+def _symmetry(value: Any, dimension: int) -> AbstractSymmetry:
+    if isinstance(value, AbstractSymmetry):
+        return value
+    if value == "exchangeable":
+        return Exchangeable()
+    if value == "signs":
+        return SignChanges(np.zeros(dimension))
+    if value == "spherical":
+        return _spherical(dimension)
+    raise ValueError(
+        f"symmetry: got {value!r}; wants one of {', '.join(map(repr, _NAMED))} (about 0), or "
+        "certify.Elliptical, certify.Exchangeable or certify.SignChanges."
+    )
+
+
+def _box(value: Any, dimension: int) -> tuple[np.ndarray, np.ndarray]:
+    try:
+        low, high = value
+    except (TypeError, ValueError):
+        raise ValueError(
+            f"box: got {value!r}; wants (low, high), numbers or arrays ({dimension},)."
+        ) from None
+    ends = []
+    for name, end in (("low", low), ("high", high)):
+        array = as_float_array(f"box: {name}", end).astype(np.float64)
+        if array.shape not in ((), (1,), (dimension,)) or not np.isfinite(array).all():
+            raise ValueError(
+                f"box: got a {name} end of shape {array.shape}; wants a finite number or "
+                f"({dimension},)."
+            )
+        ends.append(np.broadcast_to(array, (dimension,)))
+    if not (ends[0] < ends[1]).all():
+        raise ValueError("box: got a high end that is not above the low one; wants (low, high).")
+    return ends[0], ends[1]
