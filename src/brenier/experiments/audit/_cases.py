@@ -1,13 +1,14 @@
 """Maps whose defect is known, at laws that a certificate may meet; MATH_6 and others."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
+from typing import Any
 
 import numpy as np
 from scipy.stats import ortho_group
 
-from brenier.measures import Gaussian
+from brenier.measures import AbstractMeasure, Gaussian, GaussianMixture
 
 # From a generator and n: points (n, d).
 Law = Callable[[np.random.Generator, int], np.ndarray]
@@ -30,7 +31,12 @@ class Case:
         defect: D(T).
         n: rows of an audit.
         samples: audits.
-        declared: the source, where the audit is told it.
+        line: whether the law is one of a line through 0, in any dimension: there D of a core is
+            known, too.
+        source: what the audit is given instead of rows, where the source is known.
+        declared: the arguments of what is declared beside it.
+        of_map: whether the audit has the map, or pairs.
+        false: whether what is declared is not true, to show what fails then.
     """
 
     law: Law
@@ -38,7 +44,11 @@ class Case:
     defect: float
     n: int
     samples: int = 400
-    declared: Gaussian | None = None
+    line: bool = False
+    source: AbstractMeasure | None = None
+    declared: tuple[tuple[str, Any], ...] = ()
+    of_map: bool = False
+    false: bool = False
 
 
 def _normal(random: np.random.Generator, n: int, d: int) -> np.ndarray:
@@ -75,24 +85,60 @@ def _rare(mass: float, x: np.ndarray) -> np.ndarray:
     return np.where(x > 1.0 - mass, x - 0.8, x)
 
 
-def _on_line(law: str, map: Map, n: int, samples: int = 400) -> Case:
+def _on_line(law: str, map: Map, n: int, **declared: Any) -> Case:
     """On the line D is known by quantiles: sorted against sorted."""
     x = _line(law, np.random.default_rng(1), _MANY)[:, 0]
     y = map(x)
     defect = float(np.mean((x - y) ** 2) - np.mean((np.sort(x) - np.sort(y)) ** 2))
     if map is _reversed and law == "t3":
         defect = 12.0  # 4 Var
-    return Case(partial(_line, law), map, defect, n, samples)
+    return Case(partial(_line, law), map, defect, n, line=True, declared=tuple(declared.items()))
 
 
-def _rare_set(expected: float, n: int) -> Case:
+def _rare_set(expected: float, n: int, **declared: Any) -> Case:
     """A set that so many of n rows fall into moves wrongly."""
     mass = expected / n
     # The points above 1 − m go .8 down: sorted, those between go m up.
     x = (np.arange(_MANY) + 0.5) / _MANY
     y = _rare(mass, x)
     defect = float(np.mean((x - y) ** 2) - np.mean((x - np.sort(y)) ** 2))
-    return Case(partial(_line, "uniform"), partial(_rare, mass), defect, n)
+    map, said = partial(_rare, mass), tuple(declared.items())
+    return Case(partial(_line, "uniform"), map, defect, n, line=True, declared=said)
+
+
+def _reversed_unit(x: np.ndarray) -> np.ndarray:
+    return 1.0 - x
+
+
+def _laplace(random: np.random.Generator, n: int) -> np.ndarray:
+    return random.laplace(size=(n, 10))
+
+
+def _one_axis_turned(x: np.ndarray) -> np.ndarray:
+    return np.concatenate([-x[:, :1], x[:, 1:]], axis=1)
+
+
+def _exponentials(random: np.random.Generator, n: int) -> np.ndarray:
+    return random.exponential(size=(n, 10))
+
+
+def _three_in_turn(x: np.ndarray) -> np.ndarray:
+    return np.concatenate([x[:, [1, 2, 0]], x[:, 3:]], axis=1)
+
+
+def _student_ball(random: np.random.Generator, n: int) -> np.ndarray:
+    """Multivariate Student with five degrees: spherical, of heavy tails, E x_i² = 5/3."""
+    return random.normal(size=(n, 5)) / np.sqrt(random.chisquare(5, size=(n, 1)) / 5.0)
+
+
+def _false(case: Case) -> Case:
+    """The same case, what it declares being untrue."""
+    return replace(case, false=True)
+
+
+def _one_mode() -> GaussianMixture:
+    """N(0, I) as a mixture: its density is known, and no symmetry of it."""
+    return GaussianMixture(np.ones(1), np.zeros((1, 2)), np.eye(2)[None])
 
 
 def _two_atoms(random: np.random.Generator, n: int, d: int) -> np.ndarray:
@@ -114,7 +160,7 @@ def _bent(turn: np.ndarray, x: np.ndarray) -> np.ndarray:
     return y + 0.5 * np.tanh(2.0 * y)
 
 
-def _family(d: int, share: float, n: int, samples: int, *, declared: bool = True) -> Case:
+def _family(d: int, share: float, n: int, samples: int, *, of_map: bool = True) -> Case:
     """x + ½tanh 2x after a turn in d/2 planes in general position; D is so much of W₂²."""
     z = np.random.default_rng(1).normal(size=_MANY)
     moved = 0.25 * np.mean(np.tanh(2.0 * z) ** 2)
@@ -123,9 +169,10 @@ def _family(d: int, share: float, n: int, samples: int, *, declared: bool = True
     sine = np.sqrt(1.0 - cosine**2)
     planes = np.kron(np.eye(d // 2), np.array([[cosine, -sine], [sine, cosine]]))
     frame = ortho_group.rvs(d, random_state=0)
-    source = Gaussian.standard(d) if declared else None
     map = partial(_bent, frame @ planes @ frame.T)
-    return Case(partial(_normal, d=d), map, share * moved * d, n, samples, source)
+    case = Case(partial(_normal, d=d), map, share * moved * d, n, samples, of_map=of_map)
+    law = Gaussian.standard(d)
+    return replace(case, source=law) if of_map else replace(case, declared=(("law", law),))
 
 
 def _plane_in_space(random: np.random.Generator, n: int) -> np.ndarray:
@@ -162,8 +209,12 @@ CASES: dict[str, Callable[[], Case]] = {
     "symmetric": lambda: Case(
         partial(_normal, d=2), partial(_times, _MATRIX @ _MATRIX.T, 0.0), 0.0, 1000
     ),
-    "two atoms, d = 50, n = 40": lambda: Case(partial(_two_atoms, d=50), _reversed, 3.6, 40),
-    "two atoms, d = 50, n = 100": lambda: Case(partial(_two_atoms, d=50), _reversed, 3.6, 100),
+    "two atoms, d = 50, n = 40": lambda: Case(
+        partial(_two_atoms, d=50), _reversed, 3.6, 40, line=True
+    ),
+    "two atoms, d = 50, n = 100": lambda: Case(
+        partial(_two_atoms, d=50), _reversed, 3.6, 100, line=True
+    ),
     "rare set, once in three samples": lambda: _rare_set(0.3, 300),
     "rare set, about once a sample": lambda: _rare_set(0.9, 300),
     "rare set, about three rows": lambda: _rare_set(3.0, 300),
@@ -186,10 +237,47 @@ CASES: dict[str, Callable[[], Case]] = {
     "reversed and shifted, d = 50": lambda: Case(
         partial(_normal, d=50), partial(_times, -np.eye(50), 10.0), 200.0, 1000, 60
     ),
-    "family, d = 10, D = 0": lambda: _family(10, 0.0, 1000, 100, declared=False),
+    "signs declared, d = 10": lambda: Case(
+        _laplace, _one_axis_turned, 8.0, 600, 100, declared=(("symmetry", "signs"),), of_map=True
+    ),
+    "exchangeable declared, d = 10": lambda: Case(
+        _exponentials,
+        _three_in_turn,
+        6.0,
+        600,
+        100,
+        declared=(("symmetry", "exchangeable"),),
+        of_map=True,
+    ),
+    "Student ball, spherical declared": lambda: Case(
+        _student_ball,
+        _rotated,
+        _TURNED * 5.0 / 3.0,
+        600,
+        100,
+        declared=(("symmetry", "spherical"),),
+        of_map=True,
+    ),
+    "rotation, a density declared": lambda: Case(
+        partial(_normal, d=2), _rotated, _TURNED, 600, 100, source=_one_mode(), of_map=True
+    ),
+    "uniform reversed, box declared": lambda: _on_line("uniform", _reversed_unit, 300, box=(0, 1)),
+    "rare set, once in three samples, box declared": lambda: _rare_set(0.3, 300, box=(0, 1)),
+    "rare set, about three rows, box declared": lambda: _rare_set(3.0, 300, box=(0, 1)),
+    "exponential reversed, κ = 12 declared": lambda: _on_line(
+        "exponential", _reversed, 2000, kurtosis=12.0
+    ),
+    "normal, -x³, κ = 40 declared": lambda: _on_line("normal", _cubed, 2000, kurtosis=40.0),
+    "lognormal 3/2 reversed, κ = 12 (untrue)": lambda: _false(
+        _on_line("lognormal 3/2", _reversed, 2000, kurtosis=12.0)
+    ),
+    "rare set, κ = 12 (untrue)": lambda: _false(_rare_set(0.3, 300, kurtosis=12.0)),
+    "family, d = 10, D = 0": lambda: _family(10, 0.0, 1000, 100, of_map=False),
+    "family, d = 10, D = 5 %, pairs": lambda: _family(10, 0.05, 1000, 100, of_map=False),
     "family, d = 10, D = 5 %": lambda: _family(10, 0.05, 1000, 100),
     "family, d = 10, D = 50 %": lambda: _family(10, 0.5, 1000, 100),
     "family, d = 50, D = 5 %": lambda: _family(50, 0.05, 2000, 60),
     "family, d = 50, D = 50 %": lambda: _family(50, 0.5, 2000, 60),
-    "family, d = 784, D = 0": lambda: _family(784, 0.0, 1000, 20, declared=False),
+    "family, d = 784, D = 0": lambda: _family(784, 0.0, 1000, 20, of_map=False),
+    "family, d = 784, D = 5 %": lambda: _family(784, 0.05, 1000, 20),
 }
