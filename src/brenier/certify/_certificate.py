@@ -222,6 +222,8 @@ class Certificate:
                     f"two target samples: {p.sliced_w2_floor:.3g}",
                 ),
             ]
+            if not math.isnan(p.feature_p_value):
+                rows += _feature_rows(p, level)
             if not math.isnan(p.stein_p_value):
                 rows.append(("Stein test of the density", f"p = {p.stein_p_value:.3g}", ""))
             if not math.isnan(p.kl):
@@ -241,6 +243,22 @@ class Certificate:
         first, second = (max(len(row[i]) for row in rows) for i in (0, 1))
         lines = (f"{a:<{first}}  {b:<{second}}  {c}".rstrip() for a, b, c in rows)
         return "\n".join(lines)
+
+
+def _feature_rows(p: TargetTests, level: str) -> list[tuple[str, str, str]]:
+    """Where images and target differ most, and how far the worst column may be off."""
+    return [
+        (
+            "largest difference of a feature",
+            f"{p.feature_difference:+.2g} deviations",
+            f"p = {p.feature_p_value:.3g}: {p.feature or 'all are constant'}",
+        ),
+        (
+            "worst column, sup|F − G|",
+            f"{_percent(p.axis_distance)}, at most {_percent(p.axis_distance_upper)}",
+            f"at {level}, all columns at once: {p.axis}",
+        ),
+    ]
 
 
 def _between(share: Share) -> str:
