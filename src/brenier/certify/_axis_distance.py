@@ -12,7 +12,7 @@ from brenier.measures import AbstractMeasure, Gaussian, GaussianMixture, Standar
 
 # Laws of columns whose distribution functions differ by less are close: the target is reached.
 CLOSE = 0.05
-_STEPS, _HALVINGS = 4000, 40
+_STEPS, _HALVINGS = 2000, 30
 
 Distribution = Callable[[int, np.ndarray], np.ndarray]
 

@@ -250,13 +250,14 @@ def _feature_rows(p: TargetTests, level: str) -> list[tuple[str, str, str]]:
     return [
         (
             "largest difference of a feature",
-            f"{p.feature_difference:+.2g} deviations",
-            f"p = {p.feature_p_value:.3g}: {p.feature or 'all are constant'}",
+            f"{abs(p.feature_difference):.2g} deviations",
+            f"p = {p.feature_p_value:.3g}: {p.largest_feature()}",
         ),
         (
-            "worst column, sup|F − G|",
-            f"{_percent(p.axis_distance)}, at most {_percent(p.axis_distance_upper)}",
-            f"at {level}, all columns at once: {p.axis}",
+            "worst column is off by",
+            _percent(p.axis_distance),
+            f"sup|F − G|, at most {_percent(p.axis_distance_upper)} at {level}, all columns at once: "
+            f"{p.axis}",
         ),
     ]
 

@@ -28,7 +28,7 @@ class FeatureTest:
     Attributes:
         p_value: of all features together, by one permutation law of their maximum: exact.
         difference: of the means of that feature, first less second, in its pooled deviations.
-        feature: which one it is, in words; "" where every feature is constant.
+        feature: which one it is, in words; "" where all means are equal.
         tested: how many points of each cloud were looked at.
     """
 

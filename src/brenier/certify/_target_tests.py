@@ -79,6 +79,13 @@ class TargetTests:
         }
         return {name: p for name, p in tests.items() if not math.isnan(p)}
 
+    def largest_feature(self) -> str:
+        """The feature of the largest difference, and which way it differs."""
+        if not self.feature:
+            return "no feature: all are equal"
+        side = "larger" if self.feature_difference > 0 else "smaller"
+        return f"{self.feature}, {side} in the images"
+
 
 def target_tests(
     tx: np.ndarray,

@@ -91,17 +91,17 @@ def _target(tests: TargetTests, level: float) -> tuple[str, str]:
         return "not reached", _difference(tests, p_values, asked)
     none = f"no difference found (least p = {min(p_values.values()):.2g} of {len(p_values)} tests)"
     effect = f"{100 * tests.effect_upper:.2g} % of the energy between them"
-    apart = f"{_percent(tests.axis_distance_upper)}"
+    apart = _percent(tests.axis_distance_upper)
     if not tests.axis_distance_upper < CLOSE:
         # What equal laws would show follows from the bound; of unequal ones nothing does.
         decides = (
-            f"; were they equal, about {tests.axis_points:,} points of each would show it"
+            f"equal laws show it from about {_rounded_up(tests.axis_points):,} points on"
             if tests.axis_points > tests.axis_tested
-            else "; that many points would show equal ones closer"
+            else "equal laws would be closer at this number of points"
         )
         return "undecided", (
-            f"{none}, but the distribution function of {tests.axis} could be off by up to {apart} "
-            f"(asked: {_percent(CLOSE)}){decides}"
+            f"{none}, but {tests.axis} may be off by up to {apart} (sup|F − G|; asked: "
+            f"{_percent(CLOSE)}); {decides}"
         )
     if tests.effect_upper > _SMALL_EFFECT:
         return "undecided", (
@@ -109,8 +109,7 @@ def _target(tests: TargetTests, level: float) -> tuple[str, str]:
             f"hide (asked: {_percent(_SMALL_EFFECT)})"
         )
     return "reached", (
-        f"{none}; the distribution function of no column is off by more than {apart}, and the "
-        f"effect is below {effect}"
+        f"{none}; no column is off by more than {apart} (sup|F − G|), and the effect is below {effect}"
     )
 
 
@@ -118,14 +117,17 @@ def _difference(tests: TargetTests, p_values: dict[str, float], asked: float) ->
     """Which tests reject, and where images and target differ most."""
     rejecting = {name: p for name, p in p_values.items() if p <= asked}
     by = ", ".join(f"{name} test, p = {p:.2g}" for name, p in rejecting.items())
-    where = ""
-    if "feature" in rejecting:
-        side = "larger" if tests.feature_difference > 0 else "smaller"
-        where = f", most in the {tests.feature}, {side} in the images"
+    where = f", most in the {tests.largest_feature()}" if "feature" in rejecting else ""
     return (
         f"images and target differ{where} ({by}; effect {100 * tests.effect:.2g} % of the energy "
         "between them)"
     )
+
+
+def _rounded_up(count: int) -> int:
+    """To two digits."""
+    unit = 10 ** max(len(str(count)) - 2, 0)
+    return -(-count // unit) * unit
 
 
 def _percent(share: float) -> str:

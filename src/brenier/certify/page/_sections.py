@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from brenier.certify.page._figures import NumberedFigures
-from brenier.certify.page._markup import escaped, section, sentence
+from brenier.certify.page._markup import escaped, prose, section, sentence
 
 if TYPE_CHECKING:
     from brenier.certify import Certificate, Ring
@@ -137,9 +137,13 @@ def _blindness(c: "Certificate") -> str:
     if c.pushforward is None:
         return ""
     along, missed = "along the line", "a mode of about 1 % of the mass"
+    ruled_out = "does not rule it out"
     if c.samples["x"].shape[1] > 1:
         along = "along every column, principal axes of both clouds and random directions"
-        missed = f"a dependence between columns that none of these directions shows, and {missed}"
+        missed = (
+            f"a dependence between columns that none of these directions shows, and to {missed}"
+        )
+        ruled_out = "rules out neither"
     if math.isnan(c.pushforward.feature_p_value):
         looked = "compare distances between points (5.8)"
     else:
@@ -147,7 +151,7 @@ def _blindness(c: "Certificate") -> str:
         looked += " (5.8, 6.18)"
     return (
         f"<p><b>What the tests of the target may miss.</b> They {looked}. They are blind to "
-        f"{missed}: “reached” does not exclude it.</p>"
+        f"{prose(missed)}: “reached” {ruled_out}.</p>"
     )
 
 
