@@ -247,6 +247,7 @@ class Certificate:
 
 def _feature_rows(p: TargetTests, level: str) -> list[tuple[str, str, str]]:
     """Where images and target differ most, and how far the worst column may be off."""
+    upper = _percent(p.axis_distance_upper)
     return [
         (
             "largest difference of a feature",
@@ -256,8 +257,7 @@ def _feature_rows(p: TargetTests, level: str) -> list[tuple[str, str, str]]:
         (
             "worst column is off by",
             _percent(p.axis_distance),
-            f"sup|F − G|, at most {_percent(p.axis_distance_upper)} at {level}, all columns at once: "
-            f"{p.axis}",
+            f"sup|F − G|, at most {upper} at {level}, all columns at once: {p.axis}",
         ),
     ]
 

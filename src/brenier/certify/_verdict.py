@@ -109,7 +109,8 @@ def _target(tests: TargetTests, level: float) -> tuple[str, str]:
             f"hide (asked: {_percent(_SMALL_EFFECT)})"
         )
     return "reached", (
-        f"{none}; no column is off by more than {apart} (sup|F − G|), and the effect is below {effect}"
+        f"{none}; no column is off by more than {apart} (sup|F − G|), and the effect is below "
+        f"{effect}"
     )
 
 
