@@ -108,6 +108,20 @@ def test_copies_and_constants_differ_in_nothing():
     assert apart.p_value == pytest.approx(0.001)
 
 
+def test_noise_about_a_hyperplane_is_seen_among_constant_columns():
+    """One of 30 columns is the next one up to noise; no column alone shows how much."""
+    random = np.random.default_rng(0)
+    clouds = []
+    for noise in (0.02, 0.03):
+        x = np.zeros((300, 90))
+        x[:, :30] = random.normal(size=(300, 30))
+        x[:, 4] = x[:, 5] + noise * x[:, 4]
+        clouds.append(x)
+    found = feature_test(*clouds, random)
+    assert found.p_value == pytest.approx(0.001)
+    assert found.feature == "spread along a principal axis (mostly columns 5 and 6 of 90)"
+
+
 def test_many_columns_are_looked_at_in_rows_that_are_few():
     random = np.random.default_rng(0)
     x, y = random.normal(size=(2, 1100, 784)).astype(np.float32)

@@ -54,11 +54,15 @@ def axis_distance(
     n, d = first.shape
     known = _known_distribution(target)
     alpha = (1.0 - level) / d
+    # Columns in one piece: of rows they would be read value by value.
+    columns = np.ascontiguousarray(first.T)
     if known is None:
-        gaps = [_between(first[:, i], second[:, i]) for i in range(d)]
+        gaps = [
+            _between(*pair) for pair in zip(columns, np.ascontiguousarray(second.T), strict=True)
+        ]
         radius, unit = _radius(n, len(second), alpha), _radius(1, 1, alpha)
     else:
-        gaps = [_from(first[:, i], known, i) for i in range(d)]
+        gaps = [_from(column, known, i) for i, column in enumerate(columns)]
         radius, unit = (math.sqrt(math.log(2.0 / alpha) / (2.0 * k)) for k in (n, 1))
     worst = int(np.argmax(gaps))
     return AxisDistance(
