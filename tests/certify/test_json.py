@@ -62,6 +62,17 @@ def test_the_first_version_is_read(certificate):
     assert "not asked" not in str(read).splitlines()[0]
 
 
+def test_certificates_before_the_feature_test_are_read(certificate):
+    old = json.loads(certificate.to_json())
+    for name in [name for name in old["pushforward"] if name.startswith(("feature", "axis"))]:
+        del old["pushforward"][name]
+    read = Certificate.from_json(json.dumps(old))
+    assert math.isnan(read.pushforward.feature_p_value)
+    assert read.pushforward.p_value == certificate.pushforward.p_value
+    assert read.pushforward.p_values().keys() == {"energy"}
+    assert "feature" not in str(read).split("energy distance")[1]
+
+
 @pytest.mark.parametrize("text", ["", "[1]", "{}", '{"version": 99}', '{"cost": 1}'])
 def test_what_is_no_certificate_is_named(text):
     with pytest.raises(ValueError, match="certificate"):

@@ -80,6 +80,15 @@ TARGET_TESTS = TargetTests(
     kl=math.nan,
     kl_stderr=math.nan,
     tested=200,
+    feature_p_value=0.4,
+    feature="spread of column 3 of 3",
+    feature_difference=-0.1,
+    feature_tested=200,
+    axis_distance=0.03,
+    axis_distance_upper=0.2,
+    axis="column 2 of 3",
+    axis_tested=200,
+    axis_points=12_000,
 )
 NOTHING = dataclasses.replace(
     DEFECT,
@@ -285,6 +294,7 @@ def test_the_verdicts_come_first_in_words():
             "The map",
             "Asymmetry",
             "Source, image, target",
+            "What the tests of the target may miss",
             "Growth",
             "in numbers",
             "The ring",
@@ -299,6 +309,20 @@ def test_the_verdicts_come_first_in_words():
     assert "Not asked" in undecided
     assert "there are no derivatives" in read(certificate_page(without_map())).text
     assert "No potential gave an upper bound" in read(certificate_page(unbounded())).text
+
+
+def test_what_the_tests_of_the_target_may_miss_is_said():
+    """Beside the clouds; of dependence only where there are two columns, of nothing untested."""
+    missed = {
+        name: read(certificate_page(CASES[name]())).text.replace("\u00a0", " ")
+        for name in ("plane", "line", "no target")
+    }
+    assert "a dependence between columns that none of these directions shows" in missed["plane"]
+    assert "a mode of about 1 % of the mass" in missed["plane"]
+    assert "spread of column 3 of 3, smaller in the images" in missed["plane"]
+    assert "a mode of about 1 % of the mass" in missed["line"]
+    assert "dependence between columns" not in missed["line"]
+    assert "may miss" not in missed["no target"]
 
 
 @pytest.mark.parametrize("d", [1, 2, 3])

@@ -1,12 +1,15 @@
 """Tests of the image: calibrated where the target is reached, strong where it is not."""
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from scipy.stats import kstest
 
-from brenier.certify._target_tests import _stein_p_value, target_tests
+from brenier.certify._target_tests import _permutations, _stein_p_value, target_tests
+from brenier.certify._verdict import _target
 from brenier.measures import Gaussian
 
 _STANDARD = Gaussian.standard(2)
@@ -49,6 +52,62 @@ def test_sliced_w2_of_a_shift():
 def test_without_a_density_there_is_no_stein_test():
     x = np.random.default_rng(0).normal(size=(60, 2))
     assert np.isnan(_run(x, x).stein_p_value)
+
+
+@pytest.fixture(scope="module")
+def equal():
+    return _run(*np.random.default_rng(0).normal(size=(2, 12_000, 2)))
+
+
+def test_reached_wants_every_column_to_be_close(equal):
+    word, reason = _target(equal, 0.95)
+    assert word == "reached"
+    assert f"no column is off by more than {100 * equal.axis_distance_upper:.3g} %" in reason
+    x, y = np.random.default_rng(1).normal(size=(2, 3600, 2))
+    # Too few for the bound, whatever they show: the number of points is that of the bound.
+    word, reason = _target(_run(x[:1000], y[:1000]), 0.95)
+    assert word == "undecided"
+    assert "equal laws show it from about 11,000 points on" in reason
+    # A law that is known needs images alone, and fewer.
+    known = _run(x[:1000], y[:1000], target=_STANDARD)
+    assert "from about 3,600 points on" in _target(known, 0.95)[1]
+    assert _target(_run(x, y[:1000], target=_STANDARD), 0.95)[0] == "reached"
+
+
+def test_a_difference_is_named_by_its_test_and_its_feature():
+    random = np.random.default_rng(0)
+    x, y = random.normal(size=(2, 1000, 50))
+    x[:, 2] *= 0.5
+    word, reason = _target(_run(x, y), 0.95)
+    assert word == "not reached"
+    assert "most in the spread of column 3 of 50, smaller in the images" in reason
+    assert "feature test, p = 0.001" in reason
+    both = _target(_run(x + 1.0, y), 0.95)[1]
+    assert "energy test, p = 0.001, feature test, p = 0.001" in both
+
+
+def test_no_number_of_points_is_promised_where_none_follows(equal):
+    apart = dataclasses.replace(equal, axis_distance_upper=0.06)
+    word, reason = _target(apart, 0.95)
+    assert word == "undecided"
+    assert "equal laws would be closer at this number of points" in reason
+    hidden = dataclasses.replace(equal, effect_upper=0.003)
+    word, reason = _target(hidden, 0.95)
+    assert word == "undecided"
+    assert "could hide" in reason
+    assert "points on" not in reason
+
+
+def test_three_tests_share_the_level():
+    tests = _run(*np.random.default_rng(0).normal(size=(2, 100, 2)), target=_STANDARD)
+    assert tests.p_values().keys() == {"energy", "feature", "Stein"}
+    for p, expected in ((0.05 / 3, "not reached"), (0.02, "undecided")):
+        for name in ("p_value", "feature_p_value", "stein_p_value"):
+            ones = {"p_value": 0.9, "feature_p_value": 0.9, "stein_p_value": 0.9, name: p}
+            assert _target(dataclasses.replace(tests, **ones), 0.95)[0] == expected
+    # At a high level each of them can still reject.
+    assert _permutations(0.95) == 999
+    assert 1.0 / (1 + _permutations(0.999)) <= 0.001 / 3
 
 
 def test_the_stein_kernel_is_that_of_automatic_differentiation(monkeypatch):

@@ -225,6 +225,8 @@ class Certificate:
                     f"two target samples: {p.sliced_w2_floor:.3g}",
                 ),
             ]
+            if not math.isnan(p.feature_p_value):
+                rows += _feature_rows(p, level)
             if not math.isnan(p.stein_p_value):
                 rows.append(("Stein test of the density", f"p = {p.stein_p_value:.3g}", ""))
             if not math.isnan(p.kl):
@@ -244,6 +246,23 @@ class Certificate:
         first, second = (max(len(row[i]) for row in rows) for i in (0, 1))
         lines = (f"{a:<{first}}  {b:<{second}}  {c}".rstrip() for a, b, c in rows)
         return "\n".join(lines)
+
+
+def _feature_rows(p: TargetTests, level: str) -> list[tuple[str, str, str]]:
+    """Where images and target differ most, and how far the worst column may be off."""
+    upper = _percent(p.axis_distance_upper)
+    return [
+        (
+            "largest difference of a feature",
+            f"{abs(p.feature_difference):.2g} deviations",
+            f"p = {p.feature_p_value:.3g}: {p.largest_feature()}",
+        ),
+        (
+            "worst column is off by",
+            _percent(p.axis_distance),
+            f"sup|F − G|, at most {upper} at {level}, all columns at once: {p.axis}",
+        ),
+    ]
 
 
 def _between(share: Share) -> str:

@@ -13,6 +13,8 @@ _KINDS = ("mean", "spread", *(f"share above the {100 * q:g} % quantile" for q in
 # Rows times features, of both clouds: with 999 permutations about half a second.
 _WORK = 10_000_000
 _FEWEST_ROWS, _MOST_ROWS = 1000, 10_000
+# Along an axis of less variance than this, beside the columns' 1, there is only rounding.
+_FLAT = 1e-9
 # Numbers of a block of features.
 _BLOCK = 4_000_000
 # A feature that varies by less than this part of its size is a constant and rounding.
@@ -28,7 +30,7 @@ class FeatureTest:
     Attributes:
         p_value: of all features together, by one permutation law of their maximum: exact.
         difference: of the means of that feature, first less second, in its pooled deviations.
-        feature: which one it is, in words; "" where every feature is constant.
+        feature: which one it is, in words; "" where all means are equal.
         tested: how many points of each cloud were looked at.
     """
 
@@ -117,8 +119,10 @@ def _directions(columns: np.ndarray, random: np.random.Generator) -> tuple[np.nd
     places = [f" of {column_name(i, d)}" for i in range(d)]
     axes = np.zeros((0, d))
     if d <= _PRINCIPAL_DIMENSION:
-        vectors = np.linalg.eigh(columns @ columns.T)[1].T[::-1]
-        axes = vectors if d <= 2 * _PRINCIPAL else vectors[np.r_[:_PRINCIPAL, -_PRINCIPAL:0]]
+        values, vectors = np.linalg.eigh(columns @ columns.T / columns.shape[1])
+        axes = vectors.T[values > _FLAT][::-1]
+        if len(axes) > 2 * _PRINCIPAL:
+            axes = axes[np.r_[:_PRINCIPAL, -_PRINCIPAL:0]]
     for axis in axes:
         pair = sorted(np.argsort(-np.abs(axis))[:2] + 1)
         places.append(f" along a principal axis (mostly columns {pair[0]} and {pair[1]} of {d:,})")

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from brenier.certify.page._figures import NumberedFigures
-from brenier.certify.page._markup import escaped, section, sentence
+from brenier.certify.page._markup import escaped, prose, section, sentence
 
 if TYPE_CHECKING:
     from brenier.certify import Certificate, Ring
@@ -129,7 +129,30 @@ def clouds_section(c: "Certificate", figure: NumberedFigures) -> str:
     if "y" not in c.samples:
         caption += " No target was given."
     caption += " Equal marginals do not prove equal measures; the tests are in the table."
-    return section("Source, image, target", figure("clouds", caption))
+    return section("Source, image, target", figure("clouds", caption) + _blindness(c))
+
+
+def _blindness(c: "Certificate") -> str:
+    """What the tests of the target look at, and what they may miss."""
+    if c.pushforward is None:
+        return ""
+    along, missed = "along the line", "a mode of about 1 % of the mass"
+    ruled_out = "does not rule it out"
+    if c.samples["x"].shape[1] > 1:
+        along = "along every column, principal axes of both clouds and random directions"
+        missed = (
+            f"a dependence between columns that none of these directions shows, and to {missed}"
+        )
+        ruled_out = "rules out neither"
+    if math.isnan(c.pushforward.feature_p_value):
+        looked = "compare distances between points (5.8)"
+    else:
+        looked = f"compare means, spreads and quantiles {along}, and distances between points"
+        looked += " (5.8, 6.18)"
+    return (
+        f"<p><b>What the tests of the target may miss.</b> They {looked}. They are blind to "
+        f"{prose(missed)}: “reached” {ruled_out}.</p>"
+    )
 
 
 def growth_section(c: "Certificate", figure: NumberedFigures) -> str:
