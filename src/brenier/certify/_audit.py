@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from brenier._checks import check_at_least, check_key, check_points, check_positive
+from brenier._progress import ProgressCallback
 from brenier._types import Key
 from brenier.certify._black_box import BlackBox
 from brenier.certify._certificate import Certificate, Cost, Truth
@@ -27,7 +28,6 @@ from brenier.numerics import cosine_similarity, l2_uvp, numpy_generator
 _FEWEST = 20
 # Points that a certificate keeps for pictures.
 _PICTURED = 2000
-_DETERMINISM_POINTS = 64
 
 
 def audit(
@@ -43,6 +43,7 @@ def audit(
     truth: Callable[[np.ndarray], Any] | None = None,
     jacobian: Callable[[np.ndarray], Any] | None = None,
     groups: Any = None,
+    callback: ProgressCallback | None = None,
 ) -> Certificate:
     """Certify how far any map is from optimal, and test whether it reaches its target.
 
@@ -56,7 +57,9 @@ def audit(
     Not for pairs without a map (``audit_pairs``), nor for costs other than ‖x − y‖².
 
     Args:
-        map: (n, d) → (n, d): a brenier map, a ``torch.nn.Module``, or any function of NumPy arrays.
+        map: (n, d) → (n, d): a brenier map, a ``torch.nn.Module``, or any function of NumPy arrays,
+            whatever array it returns (of tensors, give ``lambda x: map(torch.as_tensor(x))``; of
+            one point, ``jax.vmap(map)``).
         source: μ: a measure of brenier, or fresh points (n, d) that the map was not fitted on.
         target: ν: a measure or points (m, d); None to ask about optimality only.
         key: of all random choices; ``jax.random.key(0)`` where None.
@@ -74,9 +77,14 @@ def audit(
             of one film, cells of one donor) and count as one draw. One of each, at random, is
             audited: levels hold for independent rows, and rows that are copies of each other with
             no label are only counted (``how["copies"]``).
+        callback: told a ``Progress`` while the map is evaluated.
 
     Raises:
-        ValueError: bad arguments; a map that changes the shape, gives NaN, or is not deterministic.
+        ValueError: bad arguments; a map that changes the shape, gives NaN, is not deterministic,
+            hangs on the batch, or raises an error of its own.
+
+    Warns:
+        UserWarning: evaluations of the map that will take more than five minutes.
 
     >>> import jax, numpy as np
     >>> from brenier.measures import Gaussian
@@ -95,9 +103,8 @@ def audit(
     keys = jax.random.split(key, 4)
     source = _one_of_each(groups, source, jax.random.fold_in(key, 2))
     x = _points("source", source, keys[0], samples, min_points=_FEWEST)
-    box = BlackBox(map, jacobian)
-    tx = box(x)
-    box.check_deterministic(x[:_DETERMINISM_POINTS], tx[:_DETERMINISM_POINTS])
+    box = BlackBox(map, jacobian, callback=callback)
+    tx = box.checked(x)
     asymmetry = asymmetry_at(box, x)
     # An asymmetry within the error of the differences gives no plane to lay a ring in.
     visible = asymmetry.max > 4.0 * max(asymmetry.error, box.precision)
@@ -106,7 +113,7 @@ def audit(
     if isinstance(source, AbstractMeasure) and isinstance(target, AbstractMeasure):
         entropy = relative_entropy(box, x, tx, source, target)
     seen = _Seen(type(map).__name__, _is_gradient(map), box.precision, asymmetry, ring, entropy)
-    true = None if truth is None else BlackBox(truth)(x)
+    true = None if truth is None else BlackBox(truth, name="truth")(x)
     orbits: list[Orbits] = []
     if isinstance(source, Gaussian) and not seen.optimal:
         orbits = gaussian_orbits(box, source, x, tx, jax.random.fold_in(key, 1))
@@ -263,7 +270,7 @@ def _certificate(
         pushforward=tests,
         truth=None if true is None else _truth(x, tx, true),
         verdict=verdict(defect, tests, dimension=x.shape[1], tolerance=settings.tolerance),
-        how=_how(seen.subject, x, y, settings),
+        how={**_how(seen.subject, x, y, settings), "precision": seen.precision},
         samples={
             "x": x[:_PICTURED],
             "tx": tx[:_PICTURED],

@@ -16,6 +16,8 @@ _WHOLE_DIMENSION = 20
 _JACOBIAN_FLOATS = 2**20
 _MOST_POINTS = 2000
 _PROBES = 20
+# Points at which a map is seen to be deterministic, where no audit has done so.
+_CHECKED = 256
 _PAIRS = 200_000
 # The quantiles of the asymmetry that a certificate states.
 _QUANTILES = (0.5, 0.9, 0.99)
@@ -124,7 +126,8 @@ def jacobian_asymmetry(
         jacobian: (n, d) → (n, d, d), where it is known; taken up to d = 20.
 
     Raises:
-        ValueError: bad points; a map that changes the shape, or gives NaN.
+        ValueError: bad points; a map that changes the shape, gives NaN, is not deterministic, or
+            hangs on the batch.
 
     >>> turn = np.array([[0.0, -1.0], [1.0, 0.0]])
     >>> round(jacobian_asymmetry(lambda x: x @ turn.T, np.eye(2)).mean, 6)
@@ -132,7 +135,10 @@ def jacobian_asymmetry(
 
     MATH_5 (5.6).
     """
-    return asymmetry_at(BlackBox(map, jacobian), check_points("x", x).astype(np.float64))
+    points = check_points("x", x).astype(np.float64)
+    box = BlackBox(map, jacobian)
+    box.checked(points[:_CHECKED])
+    return asymmetry_at(box, points)
 
 
 def asymmetry_at(map: BlackBox, x: np.ndarray) -> Asymmetry:
