@@ -210,9 +210,7 @@ class BlackBox:
         if difference.max() > bound:
             raise self._hangs_on_the_batch(pilot, difference, "among other points")
 
-    def _hangs_on_the_batch(
-        self, x: np.ndarray, difference: np.ndarray, where: str
-    ) -> ValueError:
+    def _hangs_on_the_batch(self, x: np.ndarray, difference: np.ndarray, where: str) -> ValueError:
         return ValueError(
             f"{self._name}: got values that differ by {difference.max():.3g} where the same points "
             f"stand {where}: it is batch-dependent; wants a map of each point by itself (batch "

@@ -20,8 +20,8 @@ def evaluator(name: str, map: Any) -> Callable[[np.ndarray], Any]:
         raise ValueError(f"{name}: got the class {map.__name__}; wants an instance of it.")
     if not callable(map):
         raise ValueError(
-            f"{name}: got {type(map).__name__}; wants a callable (n, d) -> (n, d) (of an estimator, "
-            "its method: estimator.transform)."
+            f"{name}: got {type(map).__name__}; wants a callable (n, d) -> (n, d), as the method "
+            "estimator.transform is."
         )
     torch = _torch()
     if torch is None or not isinstance(map, torch.nn.Module):
@@ -105,7 +105,9 @@ def _check_evaluation_mode(name: str, module: Any, torch: Any) -> None:
     """Refuse layers that are noisy in training mode, or change the module when they are called."""
     layers = torch.nn.modules
     kinds = (layers.dropout._DropoutNd, layers.batchnorm._BatchNorm)
-    bad = sorted({type(m).__name__ for m in module.modules() if m.training and isinstance(m, kinds)})
+    bad = sorted(
+        {type(m).__name__ for m in module.modules() if m.training and isinstance(m, kinds)}
+    )
     if bad:
         raise ValueError(
             f"{name}: got a module with {', '.join(bad)} in training mode; wants it deterministic, "
@@ -124,7 +126,8 @@ def _dense(returned: Any) -> Any:
         return returned.toarray()
     if isinstance(returned, np.ma.MaskedArray):
         # NumPy would show what lies under the mask.
-        return returned.astype(np.promote_types(returned.dtype, np.float16)).filled(np.nan)
+        floats = returned.astype(np.promote_types(returned.dtype, np.float16))
+        return np.ma.filled(floats, np.nan)
     return returned
 
 
