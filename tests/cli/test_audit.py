@@ -8,8 +8,14 @@ import numpy as np
 import pytest
 
 import brenier
+from brenier._progress import Progress
 from brenier.cli import main
+from brenier.cli._ddpm_audit import encoder_pairs
+from brenier.cli._ddpm_choices import MapChoice
+from brenier.images import ImageModel, UNet, UNetSettings
+from brenier.io import save_model
 from brenier.maps import AffineMap
+from brenier.velocities import CosineSchedule
 
 _RANDOM = np.random.default_rng(0)
 _X = _RANDOM.normal(size=(200, 2))
@@ -200,28 +206,34 @@ def test_no_file_is_imported(maps, capsys):
     assert "a module that talks" not in err
 
 
-def test_a_model_folder_has_its_encoder_audited(maps, capsys):
-    from brenier.images import ImageModel, UNet, UNetSettings
-    from brenier.io import save_model
-    from brenier.velocities import CosineSchedule
-
+def _model():
     net = UNet.random(jax.random.key(0), UNetSettings((8, 8, 1), width=2, multipliers=(1,)))
-    model = ImageModel(net, (8, 8, 1), "v", CosineSchedule())
-    save_model("model", model)
+    return ImageModel(net, (8, 8, 1), "v", CosineSchedule())
+
+
+def test_a_model_folder_has_its_encoder_audited(maps, capsys):
+    save_model("model", _model())
     images = _RANDOM.integers(0, 256, (60, 8, 8), np.uint8)
     np.save("images.npy", images)
-    np.save("points.npy", model.points(images[..., None] / 255.0))
-    found = []
-    for source in ("images.npy", "points.npy"):
-        code, out, _ = _run(capsys, "model", source, "--json")
-        assert code == 0
-        found.append(json.loads(out))
-    fields = found[0]
+    code, out, err = _run(capsys, "model", "images.npy", "--json")
+    assert code == 0, err
+    fields = json.loads(out)
     assert fields["how"]["kind"] == "the encoder of an image model, 100 DDIM steps"
     assert fields["how"]["dimension"] == 64
     assert fields["pushforward"]["p_value"] < 1.0  # asked against N(0, I)
-    assert found[1]["cost"]["value"] == pytest.approx(fields["cost"]["value"], rel=1e-6)
-    codes = model.ddim_encoder(100)(model.points(images[..., None] / 255.0))
-    cost = np.mean(np.sum((codes - model.points(images[..., None] / 255.0)) ** 2, axis=1))
+    points = _model().points(images[..., None] / 255.0)
+    codes = np.asarray(_model().ddim_encoder(100)(points))
+    cost = float(np.mean(np.sum((codes - points) ** 2, axis=1)))
     assert fields["cost"]["value"] == pytest.approx(cost, rel=1e-5)
     assert _run(capsys, "model", "x.csv")[0] == 2
+
+
+def test_a_table_beside_a_model_is_read_as_points(tmp_path):
+    points = np.linspace(-1.0, 1.0, 5 * 64).reshape(5, 64)
+    np.save(tmp_path / "points.npy", points)
+    maps = MapChoice(steps=2)
+    told: list[Progress] = []
+    x, codes = encoder_pairs(_model(), str(tmp_path / "points.npy"), 4, maps, told.append)
+    np.testing.assert_array_equal(x, points[:4])
+    np.testing.assert_allclose(codes, _model().ddim_encoder(2)(x), atol=1e-6)
+    assert told

@@ -66,7 +66,7 @@ def run_audit(
                 map_file, source, target, settings, choice, progress
             )
     how = {**certificate.how, "names": names, "files": files}
-    kind = how.get("kind", None if map_file is None else _kind(map_file))
+    kind = how.get("kind") or _kind(map_file)
     if kind is not None:
         how["kind"] = kind
     certificate = dataclasses.replace(certificate, how=how)
@@ -87,9 +87,9 @@ def run_audit(
     return result, rows
 
 
-def _kind(map_file: str) -> str | None:
+def _kind(map_file: str | None) -> str | None:
     """The kind of map that ``fit`` chose, in words, where the map is such a file."""
-    if names_callable(map_file):
+    if map_file is None or names_callable(map_file):
         return None
     return (read_manifest(map_file).get("about") or {}).get("sentence")
 
