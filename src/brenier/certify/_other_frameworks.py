@@ -74,14 +74,21 @@ def failure(name: str, map: Any, x: np.ndarray, error: Exception) -> ValueError:
     return ValueError(
         f"{name}: raised {type(error).__name__} on a NumPy array of shape {x.shape} "
         f"({_first_line(error)}); wants a function of points (n, d), all at once."
-        f"{hint(name, map, x)}"
+        f"{one_point_hint(name, map, x) or _torch_hint(name, map)}"
     )
 
 
-def hint(name: str, map: Any, x: np.ndarray) -> str:
-    """How a function of one point, or of tensors, is made one of arrays (n, d)."""
-    if _takes_one_point(map, x[0]):
-        return f" Where it is a function of one point (d,), give jax.vmap({name})."
+def one_point_hint(name: str, map: Any, x: np.ndarray) -> str:
+    """How a function of one point, where this may be one, is made a function of points (n, d)."""
+    try:
+        fits = np.shape(map(x[0].copy())) == x.shape[1:]
+    except Exception:
+        return ""
+    return f" Where it is a function of one point (d,), give jax.vmap({name})." if fits else ""
+
+
+def _torch_hint(name: str, map: Any) -> str:
+    """How a function of tensors is made one of arrays, and what a module of torch must see to."""
     torch = _torch()
     if torch is None:
         return ""
@@ -129,13 +136,6 @@ def _dense(returned: Any) -> Any:
         floats = returned.astype(np.promote_types(returned.dtype, np.float16))
         return np.ma.filled(floats, np.nan)
     return returned
-
-
-def _takes_one_point(map: Any, point: np.ndarray) -> bool:
-    try:
-        return bool(np.shape(map(point.copy())) == point.shape)
-    except Exception:
-        return False
 
 
 def _first_line(error: Exception) -> str:
