@@ -1,13 +1,21 @@
 """``brenier audit``: a map file, pairs, the report, and what is refused."""
 
 import json
+import sys
 
+import jax
 import numpy as np
 import pytest
 
 import brenier
+from brenier._progress import Progress
 from brenier.cli import main
+from brenier.cli._ddpm_audit import encoder_pairs
+from brenier.cli._ddpm_choices import MapChoice
+from brenier.images import ImageModel, UNet, UNetSettings
+from brenier.io import save_model
 from brenier.maps import AffineMap
+from brenier.velocities import CosineSchedule
 
 _RANDOM = np.random.default_rng(0)
 _X = _RANDOM.normal(size=(200, 2))
@@ -93,3 +101,139 @@ def test_what_is_refused(files, capsys, arguments, message):
     assert message in err
     assert err.count("\n") == 1
     assert not list(files.glob("*.html"))
+
+
+_MAPS = """
+import jax
+import numpy as np
+
+print("a module that talks")
+
+
+def turn(x):
+    print("so does its map")
+    return np.stack([-x[:, 1], x[:, 0]], axis=1)
+
+
+def fails(x):
+    raise RuntimeError("no weights")
+
+
+def tired(x):
+    import warnings
+    warnings.warn("tired")
+    return 2.0 * x
+
+
+class Net:
+    def __init__(self):
+        self.scale = 2.0
+
+    def transform(self, x):
+        return self.scale * x + 1.0
+
+
+net, number = Net(), 3.0
+"""
+
+
+@pytest.fixture
+def maps(files, monkeypatch):
+    """The folder of ``files``, with a module of maps; what is imported from it is forgotten."""
+    (files / "anyones_maps.py").write_text(_MAPS)
+    (files / "broken_maps.py").write_text("import no_such_library\n")
+    (files / "script_maps.py").write_text("raise SystemExit(3)\n")
+    monkeypatch.chdir(files)
+    monkeypatch.setattr(sys, "path", sys.path.copy())
+    yield files
+    for name in ("anyones_maps", "broken_maps", "script_maps"):
+        sys.modules.pop(name, None)
+
+
+def test_a_function_of_a_module(maps, capsys):
+    code, out, err = _run(capsys, "anyones_maps:turn", "x.csv", "y.csv", "--json")
+    assert code == 0
+    fields = json.loads(out)  # what the user's code prints is not in it
+    assert "a module that talks\nso does its map" in err
+    assert fields["verdict"]["optimality"] == "not optimal"
+    assert fields["how"]["names"] == ["<b>a</b>", "b"]
+    assert fields["how"]["files"]["map"] == "anyones_maps:turn"
+
+
+def test_a_method_is_found_by_its_dotted_name(maps, capsys):
+    code, out, _ = _run(capsys, "anyones_maps:net.transform", "x.csv", "y.csv", "--json")
+    assert code == 0
+    fields = json.loads(out)
+    assert fields["defect"]["lower"] == 0.0
+    # Columns are matched by name, as for a map file.
+    assert fields["pushforward"]["p_value"] > 1e-3
+
+
+def test_a_warning_is_a_line_of_its_own(maps, capsys, monkeypatch):
+    monkeypatch.setattr("warnings.filters", [])
+    code, _, err = _run(capsys, "anyones_maps:tired", "x.csv", "--json")
+    assert code == 0
+    assert "brenier: tired\n" in err
+
+
+@pytest.mark.parametrize(
+    ("map", "message"),
+    [
+        ("absent_maps:turn", "MAP: got no module absent_maps in "),
+        ("os.absent:turn", "MAP: got no module os.absent in "),
+        ("anyones_maps:absent", "has no 'absent'; wants module:function, with one of turn, fails"),
+        ("anyones_maps:net.absent", "anyones_maps:net has no 'absent'"),
+        ("anyones_maps:number", "a float; wants a callable"),
+        ("anyones_maps:net", "a Net; wants a callable of points (n, d) (of an estimator"),
+        ("anyones_maps:Net", "map: got the class Net; wants an instance"),
+        ("anyones_maps:fails", "map: raised RuntimeError on a NumPy array of shape (200, 2) (no w"),
+        ("broken_maps:turn", "the module broken_maps, which imports no_such_library"),
+        ("script_maps:turn", "MAP: got SystemExit (3) on importing script_maps"),
+        ("anyones_maps.py", "anyones_maps.py: got"),
+        (".", "without config.json; wants a model folder"),
+    ],
+)
+def test_a_bad_name_of_a_map_is_refused(maps, capsys, map, message):
+    code, out, err = _run(capsys, map, "x.csv", "--json")
+    assert (code, out) == (2, "")
+    assert message in err.splitlines()[-1]
+
+
+def test_no_file_is_imported(maps, capsys):
+    # A path is no module: only module:function runs code.
+    code, _, err = _run(capsys, "anyones_maps", "x.csv")
+    assert code == 2
+    assert "a module that talks" not in err
+
+
+def _model():
+    net = UNet.random(jax.random.key(0), UNetSettings((8, 8, 1), width=2, multipliers=(1,)))
+    return ImageModel(net, (8, 8, 1), "v", CosineSchedule())
+
+
+def test_a_model_folder_has_its_encoder_audited(maps, capsys):
+    save_model("model", _model())
+    images = _RANDOM.integers(0, 256, (60, 8, 8), np.uint8)
+    np.save("images.npy", images)
+    code, out, err = _run(capsys, "model", "images.npy", "--json")
+    assert code == 0, err
+    fields = json.loads(out)
+    assert fields["how"]["kind"] == "the encoder of an image model, 100 DDIM steps"
+    assert fields["how"]["dimension"] == 64
+    assert fields["pushforward"]["p_value"] < 1.0  # asked against N(0, I)
+    points = _model().points(images[..., None] / 255.0)
+    codes = np.asarray(_model().ddim_encoder(100)(points))
+    cost = float(np.mean(np.sum((codes - points) ** 2, axis=1)))
+    assert fields["cost"]["value"] == pytest.approx(cost, rel=1e-5)
+    assert _run(capsys, "model", "x.csv")[0] == 2
+
+
+def test_a_table_beside_a_model_is_read_as_points(tmp_path):
+    points = np.linspace(-1.0, 1.0, 5 * 64).reshape(5, 64)
+    np.save(tmp_path / "points.npy", points)
+    maps = MapChoice(steps=2)
+    told: list[Progress] = []
+    x, codes = encoder_pairs(_model(), str(tmp_path / "points.npy"), 4, maps, told.append)
+    np.testing.assert_array_equal(x, points[:4])
+    np.testing.assert_allclose(codes, _model().ddim_encoder(2)(x), atol=1e-6)
+    assert told

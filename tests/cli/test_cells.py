@@ -119,6 +119,16 @@ def test_audit_looks_at_the_components(home, capsys, monkeypatch):
     assert result["how"]["kind"] == read_manifest("m.brenier")["about"]["sentence"]
 
 
+def test_audit_takes_a_function_on_cells(home, capsys, monkeypatch):
+    monkeypatch.chdir(home[0])
+    command = ["audit", "numpy:negative", "c.h5ad", *BOTH, "--obsm", "X_pca", "--budget", "0.1"]
+    assert main([*command, "--json"]) == 0
+    result = json.loads(capsys.readouterr().out)
+    assert result["verdict"]["optimality"] == "not optimal"
+    assert result["how"]["dimension"] == 2
+    assert result["how"]["target_points"] == 80
+
+
 REFUSED = {
     "no condition": (["fit", "c.h5ad", "-o", "n.brenier"], "wants --condition COLUMN"),
     "column": (

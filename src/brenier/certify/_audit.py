@@ -32,7 +32,6 @@ from brenier.numerics import cosine_similarity, l2_uvp, numpy_generator
 _FEWEST = 20
 # Points that a certificate keeps for pictures.
 _PICTURED = 2000
-_DETERMINISM_POINTS = 64
 
 
 def audit(
@@ -52,7 +51,7 @@ def audit(
     symmetry: AbstractSymmetry | str | None = None,
     box: tuple[Any, Any] | None = None,
     kurtosis: float | None = None,
-    progress: ProgressCallback | None = None,
+    callback: ProgressCallback | None = None,
 ) -> Certificate:
     """Certify how far any map is from optimal, and test whether it reaches its target.
 
@@ -66,7 +65,9 @@ def audit(
     Not for pairs without a map (``audit_pairs``), nor for costs other than ‖x − y‖².
 
     Args:
-        map: (n, d) → (n, d): a brenier map, a ``torch.nn.Module``, or any function of NumPy arrays.
+        map: (n, d) → (n, d): a brenier map, a ``torch.nn.Module``, or any function of NumPy arrays,
+            whatever array it returns (of tensors, give ``lambda x: map(torch.as_tensor(x))``; of
+            one point, ``jax.vmap(map)``).
         source: μ: a measure of brenier, or fresh points (n, d) that the map was not fitted on.
         target: ν: a measure or points (m, d); None to ask about optimality only.
         key: of all random choices; ``jax.random.key(0)`` where None.
@@ -94,11 +95,14 @@ def audit(
         kurtosis: κ > 1 with E G² ≤ κ (E G)² for the gap G of a potential (3 for a χ² with one
             degree, 12 for the fourth power of a normal): for an upper bound of the whole map. It
             cannot be checked, and gives no verdict.
-        progress: is told what is being done.
+        callback: told a ``Progress`` at every stage, and while the map is evaluated.
 
     Raises:
-        ValueError: bad arguments; rows that are all equal; a map that changes the shape, gives
-            NaN, or is not deterministic.
+        ValueError: bad arguments; rows that are all equal; a map that changes the shape, gives NaN,
+            is not deterministic, hangs on the batch, or raises an error of its own.
+
+    Warns:
+        UserWarning: evaluations of the map that will take more than five minutes.
 
     >>> import jax, numpy as np
     >>> from brenier.measures import Gaussian
@@ -110,10 +114,10 @@ def audit(
     >>> certificate.defect.lower < 4.0 < certificate.defect.upper
     True
 
-    MATH_5 (5.5) to (5.9), MATH_6 (6.1) to (6.17).
+    MATH_5 (5.5) to (5.9), MATH_6 (6.1) to (6.18).
     """
     key = jax.random.key(0) if key is None else check_key("key", key)
-    settings = _Settings(key, level, tolerance, samples, budget, progress).checked()
+    settings = _Settings(key, level, tolerance, samples, budget, callback).checked()
     if law is not None and isinstance(source, AbstractMeasure):
         raise ValueError("law: got one beside a measure, which is its own; wants one of the two.")
     keys = jax.random.split(key, 4)
@@ -125,10 +129,9 @@ def audit(
     declared = Declared.checked(
         x.shape[1], law=source if drawn else law, symmetry=symmetry, box=box, kurtosis=kurtosis
     )
-    asked = BlackBox(map, jacobian)
+    asked = BlackBox(map, jacobian, callback=callback)
     with compiling() as compiled:
-        tx = asked(x)
-        asked.check_deterministic(x[:_DETERMINISM_POINTS], tx[:_DETERMINISM_POINTS])
+        tx = asked.checked(x)
         declared = declared.upheld(x, tx, jax.random.fold_in(key, 3), drawn=drawn)
         settings.tell("derivatives of the map")
         asymmetry = asymmetry_at(asked, x)
@@ -138,7 +141,7 @@ def audit(
         entropy = (float("nan"), float("nan"))
         if isinstance(source, AbstractMeasure) and isinstance(target, AbstractMeasure):
             entropy = relative_entropy(asked, x, tx, source, target)
-        true = None if truth is None else BlackBox(truth)(x)
+        true = None if truth is None else BlackBox(truth, name="truth")(x)
         orbits: list[Orbits] = []
         if not _is_gradient(map):
             settings.tell("orbits of the declared source")
@@ -172,7 +175,7 @@ def audit_pairs(
     symmetry: AbstractSymmetry | str | None = None,
     box: tuple[Any, Any] | None = None,
     kurtosis: float | None = None,
-    progress: ProgressCallback | None = None,
+    callback: ProgressCallback | None = None,
 ) -> Certificate:
     """``audit`` where only pairs (x_i, T(x_i)) exist: no derivatives, so no asymmetry and no ring.
 
@@ -186,7 +189,7 @@ def audit_pairs(
         groups: as for ``audit``.
         law, symmetry: of the source, as for ``audit``: what they show of pairs alone is
             asymptotic.
-        box, kurtosis, progress: as for ``audit``.
+        box, kurtosis, callback: as for ``audit``.
 
     Raises:
         ValueError: bad arguments, or arrays whose rows do not match.
@@ -197,7 +200,7 @@ def audit_pairs(
     'optimal'
     """
     key = jax.random.key(0) if key is None else check_key("key", key)
-    settings = _Settings(key, level, tolerance, samples, budget, progress).checked()
+    settings = _Settings(key, level, tolerance, samples, budget, callback).checked()
     first = check_points("x", x, min_points=_FEWEST).astype(np.float64)
     second = check_points("tx", tx, dimension=first.shape[1]).astype(np.float64)
     if len(first) != len(second):
@@ -273,7 +276,7 @@ class _Settings:
     tolerance: float
     samples: int
     budget: float
-    progress: ProgressCallback | None
+    callback: ProgressCallback | None
     started: float = field(default_factory=time.perf_counter)
 
     def checked(self) -> "_Settings":
@@ -287,8 +290,8 @@ class _Settings:
 
     def tell(self, stage: str) -> None:
         """Say what comes next."""
-        if self.progress is not None:
-            self.progress(Progress(0, 0, stage, seconds=time.perf_counter() - self.started))
+        if self.callback is not None:
+            self.callback(Progress(0, 0, stage, seconds=time.perf_counter() - self.started))
 
 
 @dataclass(frozen=True)
@@ -438,6 +441,7 @@ def _how(
         "key": np.asarray(jax.random.key_data(settings.key)).ravel().tolist(),
         "tolerance": settings.tolerance,
         "budget": settings.budget,
+        "precision": seen.precision,
         "lower_bound": "exact assignments of random batches, averaged bets (6.6), (6.10)",
         "upper_bound": "Fenchel-Young gap of a convex potential on a core of the pairs that it was "
         "not fitted on, averaged bets (6.7), (6.13)",

@@ -23,6 +23,8 @@ from brenier.certify.page import certificate_page
 _PICTURES = {("asymmetry", "points"), ("asymmetry", "values")}
 # Of the JSON: 1 had no core; 2 has it.
 _VERSION = 2
+# Below this the error of values is that of float64.
+_DOUBLE = 1e-12
 
 
 @dataclass(frozen=True)
@@ -141,6 +143,14 @@ class Certificate:
             Path(path).write_text(page, encoding="utf-8")
         return page
 
+    def _precision_row(self) -> list[tuple[str, str, str]]:
+        """Said where the map's values are less precise than float64."""
+        precision = self.how.get("precision", 0.0)
+        if precision < _DOUBLE:
+            return []
+        remark = "of the largest: noise or rounding, which hides smaller defects"
+        return [("error of the map's values", f"{precision:.1g}", remark)]
+
     def rows(self) -> list[tuple[str, str, str]]:
         """(question, answer, remark): the table that a person reads."""
         d, level = self.defect, f"{100 * self.defect.level:g} %"
@@ -152,6 +162,7 @@ class Certificate:
                 self.verdict.target_reason or "no target was given",
             ),
             ("cost E‖X − T(X)‖²", f"{self.cost.value:.6g}", f"± {self.cost.stderr:.2g}"),
+            *self._precision_row(),
             (
                 "defect, W₂² below the cost by",
                 f"{d.lower:.4g} to {d.upper:.4g}",

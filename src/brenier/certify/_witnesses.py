@@ -16,6 +16,8 @@ _WHOLE_DIMENSION = 20
 _JACOBIAN_FLOATS = 2**20
 _MOST_POINTS = 2000
 _PROBES = 20
+# Points at which a map is seen to be deterministic, where no audit has done so.
+_CHECKED = 256
 # Pairs are compared within blocks of so many rows, as many blocks as so many operations allow.
 _BLOCK_ROWS, _BLOCK_FLOPS = 1000, 2e9
 # What rounding may leave of products and squares.
@@ -128,7 +130,8 @@ def jacobian_asymmetry(
         jacobian: (n, d) → (n, d, d), where it is known; taken up to d = 20.
 
     Raises:
-        ValueError: bad points; a map that changes the shape, or gives NaN.
+        ValueError: bad points; a map that changes the shape, gives NaN, is not deterministic, or
+            hangs on the batch.
 
     >>> turn = np.array([[0.0, -1.0], [1.0, 0.0]])
     >>> round(jacobian_asymmetry(lambda x: x @ turn.T, np.eye(2)).mean, 6)
@@ -136,7 +139,10 @@ def jacobian_asymmetry(
 
     MATH_5 (5.6).
     """
-    return asymmetry_at(BlackBox(map, jacobian), check_points("x", x).astype(np.float64))
+    points = check_points("x", x).astype(np.float64)
+    box = BlackBox(map, jacobian)
+    box.checked(points[:_CHECKED])
+    return asymmetry_at(box, points)
 
 
 def asymmetry_at(map: BlackBox, x: np.ndarray) -> Asymmetry:

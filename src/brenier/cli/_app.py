@@ -250,11 +250,22 @@ def generate(
 
 @app.command()
 def audit(
-    map: Annotated[str | None, typer.Argument(help="A map file that fit wrote.")] = None,
-    source: Annotated[
-        str | None, typer.Argument(help="Fresh source points: not those it was fitted on.")
+    map: Annotated[
+        str | None,
+        typer.Argument(
+            help="A map file that fit wrote; module:function, anyone's map, whose module is "
+            "imported, and so runs; or the folder of an image model, for its encoder."
+        ),
     ] = None,
-    target: Annotated[str | None, typer.Argument(help="Target points.")] = None,
+    source: Annotated[
+        str | None,
+        typer.Argument(
+            help="Fresh source points: not those it was fitted on. For an image model, images."
+        ),
+    ] = None,
+    target: Annotated[
+        str | None, typer.Argument(help="Target points; for an image model N(0, I), if none.")
+    ] = None,
     pairs: Annotated[
         str | None,
         typer.Option(
@@ -290,6 +301,10 @@ def audit(
 
     MAP SOURCE [TARGET], or --pairs PAIRS [--target TARGET]; for cells, MAP CELLS.h5ad --condition
     COLUMN --source VALUE [--target VALUE].
+
+    MAP may be module:function, as in mymaps:net: a function of NumPy arrays (n, d), a torch module
+    or a JAX function, in a module of the current folder or an installed one. Nothing else that is
+    given here runs code.
     """
     from brenier.cli._audit import Settings, run_audit
     from brenier.cli._cells import Choice, is_cells_file

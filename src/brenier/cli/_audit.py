@@ -1,6 +1,8 @@
-"""``brenier audit``: certify a saved map, or pairs from anywhere."""
+"""``brenier audit``: certify a map (saved, a function, a model's encoder), or pairs."""
 
+import contextlib
 import dataclasses
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -11,9 +13,12 @@ import numpy as np
 from brenier._checks import check_points
 from brenier._progress import Progress, ProgressCallback
 from brenier.certify import Certificate, audit, audit_pairs
-from brenier.cli._cells import Choice, audited_cells, is_cells_file
+from brenier.cli._callables import load_callable, names_callable
+from brenier.cli._cells import Choice, audited_cells, clouds_of_cells, is_cells_file
+from brenier.cli._console import warnings_at_once
 from brenier.cli._transport import load_map
-from brenier.io import atomic_write, check_folder, read_manifest, read_points
+from brenier.io import atomic_write, check_folder, load_model, read_manifest, read_points
+from brenier.measures import StandardNormal
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,7 +42,11 @@ def run_audit(
     choice: Choice,
     progress: ProgressCallback,
 ) -> tuple[dict[str, Any], dict[str, str]]:
-    """Audit a map file on fresh points, or pairs; the certificate as a dictionary, and its rows."""
+    """Audit a map on fresh points, or pairs; the certificate as a dictionary, and its rows.
+
+    ``map_file`` is a map file, the folder of an image model, or ``module:function``: that module
+    is imported.
+    """
     if report is not None:
         check_folder(report)
     progress(Progress(0, 0, "auditing"))
@@ -45,15 +54,19 @@ def run_audit(
         certificate, names, files = _of_pairs(pairs, target, map_file, settings)
     elif map_file is None or source is None:
         raise ValueError(
-            "MAP SOURCE: got one of them missing; wants a map file and a file of "
+            "MAP SOURCE: got one of them missing; wants a map and a file of "
             "fresh source points, or --pairs."
         )
+    elif Path(map_file).is_dir():
+        certificate, names, files = _of_model(map_file, source, target, settings, progress)
     else:
-        certificate, names, files = _of_map(map_file, source, target, settings, choice)
+        # What a user's own code prints is not the command's answer.
+        with contextlib.redirect_stdout(sys.stderr), warnings_at_once():
+            certificate, names, files = _of_map(
+                map_file, source, target, settings, choice, progress
+            )
     how = {**certificate.how, "names": names, "files": files}
-    kind = (
-        None if map_file is None else (read_manifest(map_file).get("about") or {}).get("sentence")
-    )
+    kind = how.get("kind") or _kind(map_file)
     if kind is not None:
         how["kind"] = kind
     certificate = dataclasses.replace(certificate, how=how)
@@ -74,21 +87,37 @@ def run_audit(
     return result, rows
 
 
+def _kind(map_file: str | None) -> str | None:
+    """The kind of map that ``fit`` chose, in words, where the map is such a file."""
+    if map_file is None or names_callable(map_file):
+        return None
+    return (read_manifest(map_file).get("about") or {}).get("sentence")
+
+
 def _of_map(
-    map_file: str, source: str, target: str | None, settings: Settings, choice: Choice
+    map_file: str,
+    source: str,
+    target: str | None,
+    settings: Settings,
+    choice: Choice,
+    progress: ProgressCallback,
 ) -> tuple[Certificate, Sequence[str] | None, dict[str, str]]:
-    if is_cells_file(source):
+    map: Any
+    names: Sequence[str] | None
+    if names_callable(map_file):
+        map = load_callable(map_file)
+        if is_cells_file(source):
+            clouds, names = clouds_of_cells(source, target, choice)
+        else:
+            table = read_points(source)
+            clouds, names = [table.values], table.names
+            clouds += _read([target], names, source, table.values.shape[1])
+    elif is_cells_file(source):
         map, clouds = audited_cells(map_file, source, target, choice)
-        names: Sequence[str] | None = [f"component {i}" for i in range(map.dimension)]
+        names = [f"component {i}" for i in range(map.dimension)]
     else:
         map, names = load_map(map_file)
-        clouds = [
-            check_points(
-                file, read_points(file).aligned(names, map_file).values, dimension=map.dimension
-            )
-            for file in (source, target)
-            if file is not None
-        ]
+        clouds = _read([source, target], names, map_file, map.dimension)
     certificate = audit(
         map,
         *clouds,
@@ -97,9 +126,56 @@ def _of_map(
         tolerance=settings.tolerance,
         samples=settings.samples,
         budget=settings.budget,
+        callback=progress,
     )
     files = {"map": map_file, "source": source}
     return certificate, names, files if target is None else {**files, "target": target}
+
+
+def _read(
+    files: Sequence[str | None], names: Sequence[str] | None, wanted_by: str, dimension: int
+) -> list[np.ndarray]:
+    """The points of those files that there are, their columns in the order of ``names``."""
+    return [
+        check_points(file, read_points(file).aligned(names, wanted_by).values, dimension=dimension)
+        for file in files
+        if file is not None
+    ]
+
+
+def _of_model(
+    folder: str, source: str, target: str | None, settings: Settings, progress: ProgressCallback
+) -> tuple[Certificate, Sequence[str] | None, dict[str, str]]:
+    """The encoder of an image model, by the pairs that it makes: its derivatives are costly."""
+    # Imported here: most audits need no network.
+    from brenier.cli._ddpm_audit import encoder_pairs
+    from brenier.cli._ddpm_choices import MapChoice
+
+    if is_cells_file(source):
+        raise ValueError(f"{source}: got cells beside the image model {folder}; wants images.")
+    model, maps = load_model(folder), MapChoice(steps=100)
+    x, codes = encoder_pairs(model, source, settings.samples, maps, progress)
+    law: Any = StandardNormal(model.dimension)
+    if target is not None:
+        (law,) = _read([target], None, folder, model.dimension)
+    progress(Progress(0, 0, "assigning and bounding"))
+    certificate = audit_pairs(
+        x,
+        codes,
+        law,
+        key=jax.random.key(settings.seed),
+        level=settings.level,
+        tolerance=settings.tolerance,
+        samples=settings.samples,
+        budget=settings.budget,
+    )
+    how = {**certificate.how, "kind": f"the encoder of an image model, {maps.name}"}
+    files = {"map": folder, "source": source}
+    return (
+        dataclasses.replace(certificate, how=how),
+        None,
+        files if target is None else {**files, "target": target},
+    )
 
 
 def _of_pairs(
@@ -110,9 +186,7 @@ def _of_pairs(
     x, tx, names = _read_pairs(pairs)
     y = None
     if target is not None:
-        y = check_points(
-            target, read_points(target).aligned(names, pairs).values, dimension=x.shape[1]
-        )
+        (y,) = _read([target], names, pairs, x.shape[1])
     certificate = audit_pairs(
         x,
         tx,

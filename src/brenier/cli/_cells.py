@@ -197,11 +197,7 @@ def audited_cells(
     """The map and the clouds that an audit looks at: in components where it was learned there."""
     map, names = load_map(map_file)
     choice = _as_fitted(map_file, choice)
-    if target is None and choice.target is None:
-        x, y = _group(source, choice.source, choice), None
-    else:
-        x, y = _groups(source, target, choice)
-    groups = [part.aligned(names, map_file) for part in (x, y) if part is not None]
+    groups = [part.aligned(names, map_file) for part in _audited(source, target, choice)]
     for part in groups:
         if part.values.shape[1] != map.dimension:
             raise ValueError(
@@ -210,6 +206,21 @@ def audited_cells(
             )
     inner, clouds = _seen(map, *groups)
     return inner, clouds
+
+
+def clouds_of_cells(
+    source: str, target: str | None, choice: Choice
+) -> tuple[list[np.ndarray], tuple[str, ...]]:
+    """The clouds that an audit of anyone's map looks at, and the names of their columns."""
+    groups = _audited(source, target, choice)
+    return [_array(group.in_memory().values) for group in groups], groups[0].names
+
+
+def _audited(source: str, target: str | None, choice: Choice) -> tuple[Cells, ...]:
+    """Source cells, and target cells where they are asked for."""
+    if target is None and choice.target is None:
+        return (_group(source, choice.source, choice),)
+    return _groups(source, target, choice)
 
 
 def _groups(source: str, target: str | None, choice: Choice) -> tuple[Cells, Cells]:

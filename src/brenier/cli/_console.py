@@ -1,8 +1,9 @@
 """What the commands print: a bar while they work, then one table or one JSON object on stdout."""
 
 import sys
-from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager
+import warnings as python_warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING, Any
 
 from brenier._progress import ProgressCallback
@@ -22,6 +23,16 @@ def progress_bar() -> AbstractContextManager[ProgressCallback]:
     from brenier import report
 
     return report.progress_bar()
+
+
+@contextmanager
+def warnings_at_once() -> Iterator[None]:
+    """Warnings as one line each on stderr, when they are given: that work will take long."""
+    with python_warnings.catch_warnings():
+        python_warnings.showwarning = lambda message, *_: print(
+            f"brenier: {message}", file=sys.stderr
+        )
+        yield
 
 
 def announce(

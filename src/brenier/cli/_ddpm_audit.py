@@ -8,13 +8,14 @@ from typing import Any
 import jax
 import numpy as np
 
+from brenier._checks import check_points
 from brenier._progress import Progress, ProgressCallback
 from brenier.certify import assignment_test, audit_pairs, jacobian_asymmetry
-from brenier.cli._ddpm_choices import AuditChoice, ImageChoice
+from brenier.cli._ddpm_choices import AuditChoice, ImageChoice, MapChoice
 from brenier.cli._ddpm_maps import decoded, encoded, round_trip
 from brenier.cli._ddpm_train import image_rows
 from brenier.images import ImageModel, bits_per_dimension
-from brenier.io import ImageSet, atomic_write, check_folder, load_model
+from brenier.io import ImageSet, atomic_write, check_folder, load_model, read_points
 from brenier.measures import StandardNormal
 
 # Up to this dimension the trace of a likelihood is exact; beyond, it is Hutchinson's estimate from
@@ -49,8 +50,7 @@ def audit_model(
     """``run_encoder_audit`` of a model and images in memory."""
     started = time.perf_counter()
     key = jax.random.key(settings.seed)
-    # In float64 throughout: small differences of large costs are compared.
-    x = model.points(images.pixels.astype(np.float64))
+    x = image_points(model, images)
     codes = encoded(model, x, settings.maps, progress).astype(np.float64)
     few = slice(0, _BACK)
     back = decoded(model, codes[few], settings.maps, progress)
@@ -112,6 +112,34 @@ def audit_model(
     result["seconds"] = time.perf_counter() - started
     rows["seconds"] = f"{result['seconds']:.1f}"
     return result, rows
+
+
+def image_points(model: ImageModel, images: ImageSet) -> np.ndarray:
+    """Images as points, in float64 throughout: small differences of large costs are compared."""
+    return model.points(images.pixels.astype(np.float64))
+
+
+def encoder_pairs(
+    model: ImageModel, source: str, limit: int, maps: MapChoice, progress: ProgressCallback
+) -> tuple[np.ndarray, np.ndarray]:
+    """Points and their codes (n, d), of images or of a table of points in [-1, 1]^d."""
+    if _is_table(source):
+        points = check_points(source, read_points(source).values, dimension=model.dimension)
+        x = points[:limit].astype(np.float64)
+    else:
+        x = image_points(model, ImageChoice(Path(source)).read(model, limit))
+    return x, encoded(model, x, maps, progress).astype(np.float64)
+
+
+def _is_table(source: str) -> bool:
+    """Whether a file holds points (n, d), and no images (n, h, w)."""
+    path = Path(source.partition(".npz:")[0])
+    if path.suffix != ".npy" or not path.is_file():
+        return path.suffix in (".csv", ".parquet", ".npz") or ".npz:" in source
+    try:
+        return np.load(path, mmap_mode="r", allow_pickle=False).ndim == 2
+    except (ValueError, EOFError):
+        return False
 
 
 def likelihood(
