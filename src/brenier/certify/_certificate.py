@@ -166,32 +166,34 @@ class Certificate:
             (
                 "defect, W₂² below the cost by",
                 f"{d.lower:.4g} to {d.upper:.4g}",
-                f"at {level}; above, {'on the core' if d.core else 'of the whole'}: {d.potential}",
+                f"at {level}; above, {'on the core' if d.core else 'the whole map'}: {d.potential}",
             ),
         ]
-        if d.core is not None:
-            k = d.core
+        for part in d.parts:
+            of = "of the whole map" if part.outside == 0.0 else "on the core"
             rows += [
-                ("  wasted, of all that is moved", _between(k.wasted), "on the core"),
-                (
-                    "  wasted beyond one common shift",
-                    _between(k.wasted_beyond_shift),
-                    "on the core",
-                ),
-                (
-                    "  mass outside the core",
-                    f"at most {_percent(k.outside)}",
-                    f"{k.rows_outside:,} of {k.rows:,} rows",
-                ),
+                ("  wasted, of all that is moved", _between(part.wasted), of),
+                ("  wasted beyond one common shift", _between(part.wasted_beyond_shift), of),
             ]
+            if part.outside > 0.0:
+                outside = f"{part.rows_outside:,} of {part.rows:,} rows"
+                rows.append(
+                    ("  mass outside the core", f"at most {_percent(part.outside)}", outside)
+                )
         rows += [
             (
                 f"  {bound.quantity}, {bound.level.partition(':')[0]}",
-                f"≥ {bound.value:.4g}",
-                f"{bound.level.partition(': ')[2]}: {bound.by}".removeprefix(": "),
+                f"{'≥' if bound.side == 'lower' else '≤'} {bound.value:.4g}",
+                bound.by,
             )
             for bound in d.bounds
-            if bound.level != "exact" and bound.side == "lower"
+            if bound.level != "exact" and bound.quantity.startswith("D ") | (bound.quantity == "D")
+            if "core" not in bound.quantity
+        ]
+        if d.declared:
+            rows.append(("  declared", "; ".join(d.declared), ""))
+        rows += [
+            ("  declared and withdrawn", said, "the rows contradict it") for said in d.withdrawn
         ]
         rows.append(
             (
@@ -250,6 +252,10 @@ class Certificate:
                     f"cosine {self.truth.cosine:.4g}",
                 )
             )
+        if "seconds" in self.how:
+            known = not math.isnan(self.compiling)
+            apart = f"of which JAX compiled for {self.compiling:.1f}" if known else ""
+            rows.append(("seconds", f"{self.how['seconds']:.1f}", apart))
         return rows
 
     def __str__(self) -> str:

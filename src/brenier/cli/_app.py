@@ -292,8 +292,41 @@ def audit(
     ] = 0.01,
     samples: Annotated[int, typer.Option(help="Points to use, at most.", min=20)] = 20_000,
     budget: Annotated[
-        float, typer.Option(help="About how many seconds the upper bound may take.")
+        float,
+        typer.Option(help="About how many seconds it may take, compiling and the map's own apart."),
     ] = 20.0,
+    groups: Annotated[
+        str | None,
+        typer.Option(
+            help="Rows that belong together count as one draw: a file with a label a row; for "
+            ".h5ad, a column of obs."
+        ),
+    ] = None,
+    law: Annotated[
+        str | None,
+        typer.Option(
+            help="The law of the source, where it is known: normal, for N(0, I), or file.npz with "
+            "arrays mean and covariance."
+        ),
+    ] = None,
+    symmetry: Annotated[
+        str | None,
+        typer.Option(
+            help="A symmetry of the source, where one is known.",
+            metavar="exchangeable|signs|spherical",
+        ),
+    ] = None,
+    box: Annotated[
+        str | None,
+        typer.Option(
+            help="All entries of points and images lie between, whatever is drawn.",
+            metavar="LOW,HIGH",
+        ),
+    ] = None,
+    kurtosis: Annotated[
+        float | None,
+        typer.Option(help="A kurtosis that the gaps of a potential do not exceed, above 1."),
+    ] = None,
     seed: Seed = 0,
     json: Json = False,
 ) -> None:
@@ -308,6 +341,7 @@ def audit(
     """
     from brenier.cli._audit import Settings, run_audit
     from brenier.cli._cells import Choice, is_cells_file
+    from brenier.cli._declared import Declarations
 
     choice = Choice(condition, source_value, layer=layer, obsm=obsm)
     if is_cells_file(source):
@@ -317,7 +351,8 @@ def audit(
         choice.refused(source or pairs or "SOURCE")
     if target is not None and pairs_target is not None:
         raise ValueError(f"--target: got {pairs_target} beside TARGET {target}; wants one of them.")
-    settings = Settings(level, tolerance, samples, budget, seed)
+    said = Declarations(law, symmetry, box, kurtosis, groups)
+    settings = Settings(level, tolerance, samples, budget, seed, said)
     with progress_bar() as progress:
         result, rows = run_audit(
             map, source, target or pairs_target, pairs, report, settings, choice, progress

@@ -14,8 +14,15 @@ from brenier._checks import check_points
 from brenier._progress import Progress, ProgressCallback
 from brenier.certify import Certificate, audit, audit_pairs
 from brenier.cli._callables import load_callable, names_callable
-from brenier.cli._cells import Choice, audited_cells, clouds_of_cells, is_cells_file
+from brenier.cli._cells import (
+    Choice,
+    audited_cells,
+    clouds_of_cells,
+    is_cells_file,
+    labels_of_cells,
+)
 from brenier.cli._console import warnings_at_once
+from brenier.cli._declared import Declarations
 from brenier.cli._transport import load_map
 from brenier.io import atomic_write, check_folder, load_model, read_manifest, read_points
 from brenier.measures import StandardNormal
@@ -30,6 +37,22 @@ class Settings:
     samples: int
     budget: float
     seed: int
+    declared: Declarations
+
+    def options(self, dimension: int, labels: np.ndarray | None) -> dict[str, Any]:
+        """What ``audit`` and ``audit_pairs`` are told beside the map and the points."""
+        return {
+            "key": jax.random.key(self.seed),
+            "level": self.level,
+            "tolerance": self.tolerance,
+            "samples": self.samples,
+            "budget": self.budget,
+            "groups": labels,
+            "law": self.declared.measure(dimension),
+            "symmetry": self.declared.symmetry,
+            "box": self.declared.ends(),
+            "kurtosis": self.declared.kurtosis,
+        }
 
 
 def run_audit(
@@ -51,7 +74,7 @@ def run_audit(
         check_folder(report)
     progress(Progress(0, 0, "auditing"))
     if pairs is not None:
-        certificate, names, files = _of_pairs(pairs, target, map_file, settings)
+        certificate, names, files = _of_pairs(pairs, target, map_file, settings, progress)
     elif map_file is None or source is None:
         raise ValueError(
             "MAP SOURCE: got one of them missing; wants a map and a file of "
@@ -118,15 +141,13 @@ def _of_map(
     else:
         map, names = load_map(map_file)
         clouds = _read([source, target], names, map_file, map.dimension)
+    labels = (
+        labels_of_cells(source, choice, settings.declared.groups)
+        if is_cells_file(source) and settings.declared.groups is not None
+        else settings.declared.labels(len(clouds[0]))
+    )
     certificate = audit(
-        map,
-        *clouds,
-        key=jax.random.key(settings.seed),
-        level=settings.level,
-        tolerance=settings.tolerance,
-        samples=settings.samples,
-        budget=settings.budget,
-        callback=progress,
+        map, *clouds, **settings.options(clouds[0].shape[1], labels), callback=progress
     )
     files = {"map": map_file, "source": source}
     return certificate, names, files if target is None else {**files, "target": target}
@@ -163,11 +184,8 @@ def _of_model(
         x,
         codes,
         law,
-        key=jax.random.key(settings.seed),
-        level=settings.level,
-        tolerance=settings.tolerance,
-        samples=settings.samples,
-        budget=settings.budget,
+        callback=progress,
+        **settings.options(model.dimension, settings.declared.labels(len(x))),
     )
     how = {**certificate.how, "kind": f"the encoder of an image model, {maps.name}"}
     files = {"map": folder, "source": source}
@@ -179,7 +197,11 @@ def _of_model(
 
 
 def _of_pairs(
-    pairs: str, target: str | None, map_file: str | None, settings: Settings
+    pairs: str,
+    target: str | None,
+    map_file: str | None,
+    settings: Settings,
+    progress: ProgressCallback,
 ) -> tuple[Certificate, Sequence[str] | None, dict[str, str]]:
     if map_file is not None:
         raise ValueError(f"MAP: got {map_file} beside --pairs; wants one of the two.")
@@ -191,11 +213,8 @@ def _of_pairs(
         x,
         tx,
         y,
-        key=jax.random.key(settings.seed),
-        level=settings.level,
-        tolerance=settings.tolerance,
-        samples=settings.samples,
-        budget=settings.budget,
+        callback=progress,
+        **settings.options(x.shape[1], settings.declared.labels(len(x))),
     )
     files = {"pairs": pairs}
     return certificate, names, files if target is None else {**files, "target": target}

@@ -216,6 +216,19 @@ def clouds_of_cells(
     return [_array(group.in_memory().values) for group in groups], groups[0].names
 
 
+def labels_of_cells(source: str, choice: Choice, column: str) -> np.ndarray:
+    """What that column of obs says of the source cells, (n,)."""
+    cells = read_cells(source, backed=True)
+    if column not in cells.obs.columns:
+        raise ValueError(
+            f"--groups: got {column}; wants a column of obs in {source}, one of "
+            f"{list(cells.obs.columns)}."
+        )
+    labels = np.asarray(cells.obs[column].astype(str))
+    rows = _rows(cells, source, choice.condition, choice.source)
+    return labels if rows is None else labels[rows]
+
+
 def _audited(source: str, target: str | None, choice: Choice) -> tuple[Cells, ...]:
     """Source cells, and target cells where they are asked for."""
     if target is None and choice.target is None:

@@ -228,16 +228,34 @@ class Generator(BaseEstimator):
         x = known_points(self, "X", X, min_points=2)
         return energy_score(self._generated(max(_SCORED, len(x)), 0), x)
 
-    def audit(self, X: Any, *, level: float = 0.95, budget: float = 20.0) -> "Certificate":
+    def audit(
+        self,
+        X: Any,
+        *,
+        level: float = 0.95,
+        budget: float = 20.0,
+        box: tuple[Any, Any] | None = None,
+        kurtosis: float | None = None,
+    ) -> "Certificate":
         """How far ``map_`` is from optimal, and whether it reaches fresh points X (n, d).
 
-        As ``brenier.audit`` of ``map_`` from ``source_``, with a key from ``random_state``.
+        As ``brenier.audit`` of ``map_`` from ``source_``, with a key from ``random_state``. The
+        source is known, and declares itself.
         """
         from brenier.certify import audit
 
         x = known_points(self, "X", X, min_points=2)
         key = jax.random.key(drawn_seed(self.random_state))
-        return audit(self.map_, self.source_, x, key=key, level=level, budget=budget)
+        return audit(
+            self.map_,
+            self.source_,
+            x,
+            key=key,
+            level=level,
+            budget=budget,
+            box=box,
+            kurtosis=kurtosis,
+        )
 
     def _generated(self, n: int, seed: int) -> np.ndarray:
         dtype = self.source_.sample(jax.random.key(seed), 0).dtype

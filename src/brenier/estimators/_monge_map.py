@@ -216,19 +216,42 @@ class MongeMap(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         return float(halves - dual)
 
     def audit(
-        self, X: Any, Y: Any = None, *, level: float = 0.95, budget: float = 20.0
+        self,
+        X: Any,
+        Y: Any = None,
+        *,
+        level: float = 0.95,
+        budget: float = 20.0,
+        groups: Any = None,
+        law: AbstractMeasure | None = None,
+        symmetry: Any = None,
+        box: tuple[Any, Any] | None = None,
+        kurtosis: float | None = None,
     ) -> "Certificate":
         """How far the map is from optimal on fresh points X (n, d), and whether it reaches Y.
 
-        As ``brenier.audit``, with a key from ``random_state``. The map is the gradient of a convex
-        function, hence optimal onto its own image: the question is whether that is the target.
+        As ``brenier.audit``, with a key from ``random_state``; what is declared is of the
+        components, where the map was learned there. The map is the gradient of a convex function,
+        hence optimal onto its own image: the question is whether that is the target.
         """
         from brenier.certify import audit
 
         map, x = self._seen("X", X)
         y = Y if Y is None or isinstance(Y, AbstractMeasure) else self._seen("Y", Y)[1]
         key = jax.random.key(drawn_seed(self.random_state))
-        return audit(map, x, y, key=key, level=level, budget=budget)
+        return audit(
+            map,
+            x,
+            y,
+            key=key,
+            level=level,
+            budget=budget,
+            groups=groups,
+            law=law,
+            symmetry=symmetry,
+            box=box,
+            kurtosis=kurtosis,
+        )
 
     def _request(self) -> Request:
         """What the settings ask for, checked."""

@@ -70,7 +70,7 @@ def interval_figure(defect: "Defect", tolerance: float | None) -> Spec:
 
 def wasted_shares(defect: "Defect") -> list[tuple[str, float, float]]:
     """(of what, lower, upper) of the wasted share; without a core from the bounds of W₂²."""
-    core = defect.core
+    core = next(iter(defect.parts), None)
     if core is not None:
         return [
             ("of all that is moved", core.wasted.lower, core.wasted.upper),

@@ -38,6 +38,8 @@ _LABELS = {
     "kind": "kind of map",
     "source_points": "points of the source",
     "target_points": "points of the target",
+    "declared": "declared",
+    "precision": "error of the map's values",
     "copies": "exact copies among the source points",
     "key": "random key (JAX key data)",
     "budget": "budget, seconds",

@@ -16,13 +16,13 @@ _RING_NUMBERS = 200_000
 
 
 def interval_section(c: "Certificate", figure: NumberedFigures) -> str:
-    core, level = c.defect.core, 100 * c.defect.level
+    core, level = next(iter(c.defect.parts), None), 100 * c.defect.level
     caption = (
         "Bars: how much of E‖X − T(X) + b‖² a cheaper map to the same image would save, between a "
         f"lower and an upper bound at {level:g} %: of all that is moved (b = 0), and of what is "
         "moved beyond one common shift, which a shift alone does not hide."
     )
-    if core is None:
+    if core is None or core.outside == 0.0:
         caption += " The bounds are of the whole map."
     else:
         caption += (
@@ -40,7 +40,7 @@ def interval_section(c: "Certificate", figure: NumberedFigures) -> str:
             "where the lower bar ends left of it and almost no mass lies outside."
         )
     drawn = figure("interval", caption)
-    return section("How much of its cost is wasted", drawn + _bounds(c) + _cycle(c))
+    return section("How much of its cost is wasted", drawn + _bounds(c) + _withdrawn(c) + _cycle(c))
 
 
 def _bounds(c: "Certificate") -> str:
@@ -56,6 +56,17 @@ def _bounds(c: "Certificate") -> str:
     return (
         '<div class="wide"><table class="numbers"><thead><tr><th>bound of</th><th>value</th>'
         f"<th>level</th><th>by</th></tr></thead><tbody>{rows}</tbody></table></div>"
+    )
+
+
+def _withdrawn(c: "Certificate") -> str:
+    """What was declared and contradicted, where something was."""
+    if not c.defect.withdrawn:
+        return ""
+    said = "; ".join(escaped(own) for own in c.defect.withdrawn)
+    return (
+        f"<p><b>Declared, and contradicted by the rows.</b> {said}. Bounds that would rest on it "
+        "were withdrawn.</p>"
     )
 
 
