@@ -160,7 +160,7 @@ def test_a_smooth_map_stays_as_precise_as_float64():
 def test_single_precision_hidden_in_a_map_gives_no_defect():
     certificate = audit(
         lambda x: (x.astype(np.float32) + np.float32(0.1)).astype(np.float64),
-        _X,
+        np.random.default_rng(0).normal(size=(1000, 2)),
         key=jax.random.key(0),
         budget=0.1,
     )

@@ -21,7 +21,6 @@ from brenier.certify._core import Split
 from brenier.certify._declared import Declared
 from brenier.certify._defect import defect_bounds
 from brenier.certify._orbits import Orbits, density_rings, symmetric_orbits
-from brenier.certify._symmetry import AbstractSymmetry
 from brenier.certify._target_tests import relative_entropy, target_tests
 from brenier.certify._verdict import verdict
 from brenier.certify._witnesses import Asymmetry, Ring, asymmetry_at, monotonicity, ring_test
@@ -47,10 +46,10 @@ def audit(
     truth: Callable[[np.ndarray], Any] | None = None,
     jacobian: Callable[[np.ndarray], Any] | None = None,
     groups: Any = None,
-    law: AbstractMeasure | None = None,
-    symmetry: AbstractSymmetry | str | None = None,
-    box: tuple[Any, Any] | None = None,
-    kurtosis: float | None = None,
+    law: Any = None,
+    symmetry: Any = None,
+    box: Any = None,
+    kurtosis: Any = None,
     callback: ProgressCallback | None = None,
 ) -> Certificate:
     """Certify how far any map is from optimal, and test whether it reaches its target.
@@ -171,10 +170,10 @@ def audit_pairs(
     budget: float = 20.0,
     truth: Any = None,
     groups: Any = None,
-    law: AbstractMeasure | None = None,
-    symmetry: AbstractSymmetry | str | None = None,
-    box: tuple[Any, Any] | None = None,
-    kurtosis: float | None = None,
+    law: Any = None,
+    symmetry: Any = None,
+    box: Any = None,
+    kurtosis: Any = None,
     callback: ProgressCallback | None = None,
 ) -> Certificate:
     """``audit`` where only pairs (x_i, T(x_i)) exist: no derivatives, so no asymmetry and no ring.

@@ -35,10 +35,17 @@ def _optimality(defect: Defect, dimension: int, tolerance: float) -> tuple[str, 
             "the points lie so far from 0, in parts of their spread, that their digits are lost: "
             "shift source and images first"
         )
-    if defect.one_shift:
-        return "optimal", "it moves all points by one vector: no map to the same image costs less"
     if not defect.parts:
         return "no bound", "no potential that was fitted has a finite gap"
+    if defect.one_shift:
+        core = defect.parts[-1]
+        if core.outside <= _MOST_OUTSIDE:
+            return "optimal", f"it moves all points by one vector {_of_core(core)}"
+        return "undecided", (
+            f"it moves all rows by one vector, which is optimal, but a set of mass up to "
+            f"{_percent(core.outside)} may be moved in another way (asked: "
+            f"{_percent(_MOST_OUTSIDE)}); about {_ROWS:,} rows would decide"
+        )
     found = [_of_part(defect, part, dimension, tolerance) for part in defect.parts]
     word, reason = next((own for own in found if own[0] in ("optimal", "not optimal")), found[-1])
     if word != "not optimal" and defect.withdrawn:

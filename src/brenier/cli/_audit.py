@@ -103,6 +103,7 @@ def run_audit(
         question: f"{answer}; {remark}" if remark else answer
         for question, answer, remark in certificate.rows()
     }
+    rows["seconds"] += f"; of which JAX compiled for {certificate.compiling:.1f}"
     if kind is not None:
         rows["kind of map"] = kind
     if report is not None:

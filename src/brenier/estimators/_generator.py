@@ -234,8 +234,8 @@ class Generator(BaseEstimator):
         *,
         level: float = 0.95,
         budget: float = 20.0,
-        box: tuple[Any, Any] | None = None,
-        kurtosis: float | None = None,
+        box: Any = None,
+        kurtosis: Any = None,
     ) -> "Certificate":
         """How far ``map_`` is from optimal, and whether it reaches fresh points X (n, d).
 

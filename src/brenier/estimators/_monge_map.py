@@ -223,10 +223,10 @@ class MongeMap(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         level: float = 0.95,
         budget: float = 20.0,
         groups: Any = None,
-        law: AbstractMeasure | None = None,
+        law: Any = None,
         symmetry: Any = None,
-        box: tuple[Any, Any] | None = None,
-        kurtosis: float | None = None,
+        box: Any = None,
+        kurtosis: Any = None,
     ) -> "Certificate":
         """How far the map is from optimal on fresh points X (n, d), and whether it reaches Y.
 

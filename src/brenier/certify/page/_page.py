@@ -46,6 +46,7 @@ _LABELS = {
     "lower_bound": "lower bound",
     "upper_bound": "upper bound",
     "seconds": "took, seconds",
+    "compiling": "of which JAX compiled, seconds",
     "names": "columns",
 }
 
@@ -153,7 +154,7 @@ def _table(c: "Certificate") -> str:
 def _how(c: "Certificate") -> str:
     rows = "".join(
         f'<tr><th scope="row">{escaped(_LABELS.get(name, name))}</th><td>{listed(value)}</td></tr>'
-        for name, value in c.how.items()
+        for name, value in {**c.how, "compiling": c.compiling}.items()
     )
     return section(
         "How it was computed",
