@@ -4,7 +4,7 @@ import abc
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -21,7 +21,7 @@ _FLAT = 1e-12
 # Pairs a dimension from which on they show E[DT] better than few derivatives.
 _PAIRS_A_DIMENSION = 40
 # Parts of the way from what the pairs show to the identity that are tried for a turn.
-_SHRUNK = (0.0, 0.25, 0.5, 0.75, 0.9)
+_SHRUNK = (0.0, 0.5, 0.9)
 
 # From points (b, d): their orbits (b, k, d); DT at few pilot rows (n, d, d).
 Around: TypeAlias = Callable[[np.ndarray], np.ndarray]
@@ -99,7 +99,7 @@ class Elliptical(AbstractSymmetry):
             )
 
     def kinds(self, x: np.ndarray, tx: np.ndarray, derivative: Derivative) -> list[Kind]:
-        root, _ = self._roots()
+        root, _ = self._roots
         jacobians = derivative() if root.shape[1] > 1 else None
         few = len(x) < _PAIRS_A_DIMENSION * root.shape[1]
         left, _, right = np.linalg.svd(self._gain(x, tx, jacobians if few else None))
@@ -112,7 +112,7 @@ class Elliptical(AbstractSymmetry):
         return [kind for kind in found if kind is not None]
 
     def moves(self, x: np.ndarray, tx: np.ndarray) -> list[Callable[[np.ndarray], np.ndarray]]:
-        root, inverse = self._roots()
+        root, inverse = self._roots
         gain = self._gain(x, tx, None)
         middle = max(float(np.trace(gain)), 0.0) / len(gain) * np.eye(len(gain))
 
@@ -125,13 +125,14 @@ class Elliptical(AbstractSymmetry):
         return [move(shrunk) for shrunk in _SHRUNK]
 
     def scattered(self, x: np.ndarray, random: np.random.Generator) -> np.ndarray:
-        root, inverse = self._roots()
+        root, inverse = self._roots
         z = (x - self.centre) @ inverse.T
         directions = random.normal(size=z.shape)
         directions /= np.linalg.norm(directions, axis=1, keepdims=True)
         moved = np.linalg.norm(z, axis=1, keepdims=True) * directions
         return x + (moved - z) @ root.T
 
+    @cached_property
     def _roots(self) -> tuple[np.ndarray, np.ndarray]:
         """R (d, r) with S = R Rᵀ, and its pseudo-inverse (r, d)."""
         values, vectors = np.linalg.eigh(np.asarray(self.scatter, np.float64))
@@ -141,7 +142,7 @@ class Elliptical(AbstractSymmetry):
 
     def _gain(self, x: np.ndarray, tx: np.ndarray, jacobians: np.ndarray | None) -> np.ndarray:
         """E[Z (Rᵀ T)ᵀ], (r, r): a turn O of Z gains tr(O of it) less its trace."""
-        root, inverse = self._roots()
+        root, inverse = self._roots
         if jacobians is not None:
             return np.asarray(root.T @ jacobians.mean(axis=0).T @ root)
         z = (x - x.mean(axis=0)) @ inverse.T
@@ -150,7 +151,7 @@ class Elliptical(AbstractSymmetry):
     def _kind(self, frame: np.ndarray, turns: list[tuple[int, int, int]], name: str) -> Kind | None:
         if not turns:
             return None
-        root, inverse = self._roots()
+        root, inverse = self._roots
 
         def around(x: np.ndarray) -> np.ndarray:
             z = (x - self.centre) @ inverse.T @ frame

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from scipy.linalg import eigh
 
 from brenier._checks import check_points
 from brenier.certify._bets import mean_of_pairs_from_above
@@ -239,15 +240,18 @@ def ring_test(map: BlackBox, x: np.ndarray, asymmetry: Asymmetry) -> Ring:
     else:
         root = (vectors / np.sqrt(values)) @ vectors.T
         turned = root @ skew @ root
-        left, turns, right = np.linalg.svd(turned)
-        turn = float(turns[0])
+        # The plane of the largest singular value, from one eigenvector of its square.
+        _, most = eigh(turned.T @ turned, subset_by_index=[len(root) - 1, len(root) - 1])
+        right = most[:, 0]
+        turn = float(np.linalg.norm(turned @ right))
+        left = turned @ right / turn if turn > 0 else right
         # Where nothing turns, the best ring would have infinitely many neighbours.
         angle = max(np.arctan(turn), 2.0 * np.pi / _MOST_NEIGHBOURS)
         k = max(3, int(np.ceil(2.0 * np.pi / angle)))
         threshold = np.pi / angle
         theta = 2.0 * np.pi * np.arange(k) / k
         # ⟨left, turned right⟩ = turn: the ring runs the way that the map turns.
-        ring = np.cos(theta)[:, None] * right[0] + np.sin(theta)[:, None] * left[:, 0]
+        ring = np.cos(theta)[:, None] * right + np.sin(theta)[:, None] * left
         # In units of the mean eigenvalue, so that the radius is one of the source.
         points = centre + radius * np.sqrt(values.mean()) * ring @ root
     images = map(points)
