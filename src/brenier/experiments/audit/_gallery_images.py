@@ -15,7 +15,7 @@ from brenier.numerics import in_blocks
 DIGITS, TILES = "digits 8 × 8, d = 64", "photographs 8 × 8, d = 64"
 _SIDE, _STEPS, _DDIM, _BLOCK = 8, 400, 50, 100
 # Of the digits half are fresh: no others can be drawn. Tiles are drawn at will.
-_FRESH_DIGITS, _TRAINED_TILES, _FRESH_TILES = 900, 4000, 3000
+_FRESH_DIGITS, _TRAINED_TILES, _FRESH_TILES = 900, 4000, 2000
 _SETTINGS = {
     DIGITS: TrainingSettings(
         method=DDPM(steps=_STEPS), network=UNetSettings(width=24), schedule="cosine", checks=4
@@ -34,7 +34,7 @@ _LEVELS = {DIGITS: 17, TILES: 256}
 
 def encoder_exhibit(name: str, seed: int, tell: Callable[[str], None]) -> Iterator[Exhibit]:
     """A DDPM trained on one half of the images, and its DDIM encoder on the fresh ones."""
-    began = time.perf_counter()
+    began = time.process_time()
     trained, fresh = (_digits if name == DIGITS else _tiles)(np.random.default_rng(seed))
 
     def told(now: Progress) -> None:
@@ -48,7 +48,7 @@ def encoder_exhibit(name: str, seed: int, tell: Callable[[str], None]) -> Iterat
         callback=told,
     )
     model = image_model(solution.map)
-    seconds = time.perf_counter() - began
+    seconds = time.process_time() - began
     x = model.points(fresh)
     codes = in_blocks(model.ddim_encoder(_DDIM), x, _BLOCK)
     words = "DDPM encoder, cosine, v" if name == DIGITS else "DDPM encoder, linear, ε"
@@ -70,6 +70,8 @@ def _tiles(random: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     """Grey tiles at independent uniform places of the two photographs: a law that can be drawn."""
     greys = np.stack([picture.mean(axis=2) for picture in load_sample_images().images])
     windows = np.lib.stride_tricks.sliding_window_view(greys, (_SIDE, _SIDE), axis=(1, 2))
-    picked = tuple(random.integers(n, size=_TRAINED_TILES + _FRESH_TILES) for n in windows.shape[:3])
+    picked = tuple(
+        random.integers(n, size=_TRAINED_TILES + _FRESH_TILES) for n in windows.shape[:3]
+    )
     tiles = (windows[picked] / 255.0)[..., None].astype(np.float32)
     return tiles[:_TRAINED_TILES], tiles[_TRAINED_TILES:]
