@@ -108,5 +108,5 @@ def test_the_table_and_the_picture():
     rows = [_row(), _row(map="a flow", problem="noise, d = 2", straightness=0.25, known_share=None)]
     text = markdown(rows)
     assert "### noise, d = 2" in text
-    assert "| a turn | 100 | 5 to 1e+02 | 10 | 1 | 0.1 to ∞ | 0.2 | **not optimal** |" in text
+    assert "| a turn | 100 | 5 to 100 | 10 | 1 | 0.1 to ∞ | 0.2 | **not optimal** |" in text
     assert gallery_figure(rows, 0.01)[1:4] == b"PNG"

@@ -12,7 +12,9 @@ from brenier.experiments.audit._gallery_maps import Exhibit
 from brenier.images import DDPM, TrainingSettings, UNetSettings, fit_images, image_model
 from brenier.numerics import in_blocks
 
-DIGITS, TILES = "digits 8 × 8, d = 64", "photographs 8 × 8, d = 64"
+# Of the two models; their images are of one size, and stand under one heading.
+DIGITS, TILES = "digits", "photographs"
+_PROBLEM = "images of 8 × 8, d = 64"
 _SIDE, _STEPS, _DDIM, _BLOCK = 8, 400, 50, 100
 # Of the digits half are fresh: no others can be drawn. Tiles are drawn at will.
 _FRESH_DIGITS, _TRAINED_TILES, _FRESH_TILES = 900, 4000, 2000
@@ -38,7 +40,7 @@ def encoder_exhibit(name: str, seed: int, tell: Callable[[str], None]) -> Iterat
     trained, fresh = (_digits if name == DIGITS else _tiles)(np.random.default_rng(seed))
 
     def told(now: Progress) -> None:
-        tell(f"{name}: step {now.step} of {now.steps}, held-out loss {now.metric:.3f}")
+        tell(f"DDPM of {name}: step {now.step} of {now.steps}, held-out loss {now.metric:.3f}")
 
     solution = fit_images(
         trained,
@@ -51,10 +53,9 @@ def encoder_exhibit(name: str, seed: int, tell: Callable[[str], None]) -> Iterat
     seconds = time.process_time() - began
     x = model.points(fresh)
     codes = in_blocks(model.ddim_encoder(_DDIM), x, _BLOCK)
-    words = "DDPM encoder, cosine, v" if name == DIGITS else "DDPM encoder, linear, ε"
     yield Exhibit(
-        name=words,
-        problem=name,
+        name=f"DDPM encoder of {name}",
+        problem=_PROBLEM,
         seconds=seconds,
         pairs=(x.astype(np.float64), np.asarray(codes).astype(np.float64)),
     )
