@@ -109,4 +109,6 @@ def test_the_table_and_the_picture():
     text = markdown(rows)
     assert "### noise, d = 2" in text
     assert "| a turn | 100 | 5 to 100 | 10 | 1 | 0.1 to ∞ | 0.2 | **not optimal** |" in text
+    unbounded = markdown([_row(verdict="no bound", wasted_lower=0.0)])
+    assert "| at most 100 | 10 | 1 | at most ∞ | 0.2 | **no bound** |" in unbounded
     assert gallery_figure(rows, 0.01)[1:4] == b"PNG"
