@@ -15,6 +15,7 @@ _SEEDS = {
     "dlv26/fig2": "10",
     "exact/references": "1",
     "audit/calibration": "4",
+    "audit/gallery": "1",
     "encoder/references": "2",
     "krco22/thm31": "2",
     "pey24/tessellation": "1",
