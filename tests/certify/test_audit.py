@@ -203,3 +203,14 @@ def test_groups_that_do_not_serve(groups, message):
 def test_groups_are_of_points():
     with pytest.raises(ValueError, match="groups: got labels beside a measure"):
         audit(_turned, _GAUSSIAN, groups=np.arange(50))
+
+
+def test_single_precision_stays_what_it_is_when_it_is_cast():
+    """Codes of a float32 network, written as float64: their rounding proves nothing."""
+    x = 1e4 + np.random.default_rng(0).normal(size=(400, 2)).astype(np.float32)
+    wide = audit_pairs(x.astype(np.float64), (x + np.float32(0.1)).astype(np.float64), budget=0.1)
+    assert wide.defect.cycle is None
+    assert wide.how["precision"] == np.finfo(np.float32).eps
+    # Whole numbers are exact in either.
+    whole = np.random.default_rng(0).integers(-3, 4, size=(400, 2)).astype(np.float64)
+    assert audit_pairs(whole, -whole, budget=0.1).how["precision"] == np.finfo(np.float64).eps

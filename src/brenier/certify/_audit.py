@@ -252,9 +252,18 @@ def _orbits(
 
 
 def _precision(values: Any) -> float:
-    """The machine epsilon of what was given."""
-    dtype = np.asarray(values).dtype
-    return float(np.finfo(dtype if dtype.kind == "f" else np.float64).eps)
+    """The machine epsilon of what was given; that of single precision where all entries are such.
+
+    A network's images stay what they are when they are written in double precision.
+    """
+    array = np.asarray(values)
+    dtype = array.dtype if array.dtype.kind == "f" else np.dtype(np.float64)
+    if dtype == np.float64:
+        with np.errstate(over="ignore"):
+            single = array.astype(np.float32)
+        if (single == array).all() and not (array == np.round(array)).all():
+            dtype = single.dtype
+    return float(np.finfo(dtype).eps)
 
 
 def _is_gradient(map: object) -> bool:

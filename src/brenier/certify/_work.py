@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 # Shares of the budget: savings of batches (on all rows, on the core), of all pairs at once, fits.
-_SAVINGS, _COMPANION, _FITS = 0.1, 0.06, 0.3
+_SAVINGS, _COMPANION, _FITS = 0.1, 0.03, 0.3
 # Savings are worth so many seconds of any budget.
 _LEAST = 0.1
 # An exact assignment of k rows takes about k³ times this many seconds, and k² d times that many.
