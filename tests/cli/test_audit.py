@@ -237,3 +237,60 @@ def test_a_table_beside_a_model_is_read_as_points(tmp_path):
     np.testing.assert_array_equal(x, points[:4])
     np.testing.assert_allclose(codes, _model().ddim_encoder(2)(x), atol=1e-6)
     assert told
+
+
+_TOLD = {
+    "law": (["--law", "normal"], "the source is StandardNormal"),
+    "a law from a file": (["--law", "law.npz"], "the source is Gaussian"),
+    "symmetry": (["--symmetry", "spherical"], "the source's symmetry: elliptical"),
+    "box": (["--box=-9,9"], "all points and images lie in a box (lowest end -9, highest 9)"),
+    "kurtosis": (["--kurtosis", "12"], "gaps of kurtosis at most 12"),
+}
+
+
+@pytest.mark.parametrize("name", _TOLD)
+def test_what_is_declared_on_the_command_line_reaches_the_certificate(files, capsys, name):
+    options, said = _TOLD[name]
+    np.savez(files / "law.npz", mean=np.zeros(2), covariance=np.eye(2))
+    options = [str(files / option) if option == "law.npz" else option for option in options]
+    code, out, _ = _run(capsys, "--pairs", f"{files}/pairs.npz:x,other", "--json", *options)
+    assert code == 0
+    fields = json.loads(out)
+    assert fields["how"]["declared"] == [said]
+    assert fields["defect"]["withdrawn"] == []
+
+
+def test_groups_are_labels_a_row_with_or_without_a_header(files, capsys):
+    labels = [f"donor {i // 4}" for i in range(200)]
+    (files / "plain.txt").write_text("\n".join(labels))
+    (files / "headed.csv").write_text("\n".join(["donor", *labels]) + "\n")
+    np.save(files / "numbers.npy", np.arange(200)[:, None] // 4)
+    for file in ("plain.txt", "headed.csv", "numbers.npy"):
+        arguments = (files / "map.brenier", files / "x.csv", "--groups", files / file, "--json")
+        code, out, _ = _run(capsys, *arguments)
+        assert code == 0
+        assert json.loads(out)["how"]["source_points"] == 50
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--law", "student"], "--law: got student; wants normal"),
+        (["--law", "none.npz"], "--law: got none.npz, which does not exist"),
+        (["--law", "pairs.npz"], "--law: got"),
+        (["--symmetry", "round"], "symmetry: got 'round'"),
+        (["--box", "1"], "--box: got 1; wants LOW,HIGH"),
+        (["--box", "1,0"], "box: got a high end that is not above"),
+        (["--kurtosis", "0.5"], "kurtosis: got 0.5; wants a number above 1"),
+        (["--groups", "none.txt"], "--groups: got none.txt, which does not exist"),
+        (["--groups", "x.csv"], "wants one for each of 200 rows"),
+    ],
+)
+def test_bad_declarations_on_the_command_line_are_named(files, capsys, options, message):
+    (files / "x.csv").write_text((files / "x.csv").read_text() + "1,2\n3,4\n")
+    options = [
+        str(files / option) if option in ("x.csv", "pairs.npz") else option for option in options
+    ]
+    code, _, error = _run(capsys, "--pairs", f"{files}/pairs.npz", *options)
+    assert code == 2
+    assert message in " ".join(error.split())

@@ -160,8 +160,11 @@ def _bent(turn: np.ndarray, x: np.ndarray) -> np.ndarray:
     return y + 0.5 * np.tanh(2.0 * y)
 
 
-def _family(d: int, share: float, n: int, samples: int, *, of_map: bool = True) -> Case:
-    """x + ½tanh 2x after a turn in d/2 planes in general position; D is so much of W₂²."""
+def family(d: int, share: float) -> tuple[Map, float]:
+    """x + ½tanh 2x after a turn in d/2 planes in general position, and D, so much of W₂².
+
+    Of N(0, I). MATH_6, 6.6.
+    """
     z = np.random.default_rng(1).normal(size=_MANY)
     moved = 0.25 * np.mean(np.tanh(2.0 * z) ** 2)
     both = 2.0 * np.mean(z * (z + 0.5 * np.tanh(2.0 * z)))
@@ -169,8 +172,12 @@ def _family(d: int, share: float, n: int, samples: int, *, of_map: bool = True) 
     sine = np.sqrt(1.0 - cosine**2)
     planes = np.kron(np.eye(d // 2), np.array([[cosine, -sine], [sine, cosine]]))
     frame = ortho_group.rvs(d, random_state=0)
-    map = partial(_bent, frame @ planes @ frame.T)
-    case = Case(partial(_normal, d=d), map, share * moved * d, n, samples, of_map=of_map)
+    return partial(_bent, frame @ planes @ frame.T), float(share * moved * d)
+
+
+def _family(d: int, share: float, n: int, samples: int, *, of_map: bool = True) -> Case:
+    map, defect = family(d, share)
+    case = Case(partial(_normal, d=d), map, defect, n, samples, of_map=of_map)
     law = Gaussian.standard(d)
     return replace(case, source=law) if of_map else replace(case, declared=(("law", law),))
 
