@@ -150,7 +150,7 @@ def test_a_box_bounds_the_whole_map():
         assert d.lower < 1 / 3 < d.upper < 0.6
         assert (d.whole.outside, d.whole.mass) == (0.0, 1.0)
         assert d.beside.outside > 0.0
-        assert any(b.level.startswith("declared: all points") for b in d.bounds)
+        assert any(b.level.startswith("declared: all entries") for b in d.bounds)
     mass = 0.3 / 300
     for seed in range(10):
         x = np.random.default_rng(seed).random((300, 1))

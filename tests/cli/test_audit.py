@@ -243,7 +243,7 @@ _TOLD = {
     "law": (["--law", "normal"], "the source is StandardNormal"),
     "a law from a file": (["--law", "law.npz"], "the source is Gaussian"),
     "symmetry": (["--symmetry", "spherical"], "the source's symmetry: elliptical"),
-    "box": (["--box=-9,9"], "all points and images lie in a box (lowest end -9, highest 9)"),
+    "box": (["--box=-9,9"], "all entries lie in [-9, 9]"),
     "kurtosis": (["--kurtosis", "12"], "gaps of kurtosis at most 12"),
 }
 

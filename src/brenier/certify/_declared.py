@@ -72,8 +72,10 @@ class Declared:
         """What is said of the range, in words."""
         if self.box is None:
             return ""
-        low, high = float(self.box[0].min()), float(self.box[1].max())
-        return f"all points and images lie in a box (lowest end {low:g}, highest {high:g})"
+        (low, other_low), (high, other_high) = ((end.min(), end.max()) for end in self.box)
+        if low == other_low and high == other_high:
+            return f"all entries lie in [{low:g}, {high:g}]"
+        return "all points and images lie in the box"
 
     @property
     def of_gaps(self) -> str:
