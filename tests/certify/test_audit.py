@@ -214,3 +214,16 @@ def test_single_precision_stays_what_it_is_when_it_is_cast():
     # Whole numbers are exact in either.
     whole = np.random.default_rng(0).integers(-3, 4, size=(400, 2)).astype(np.float64)
     assert audit_pairs(whole, -whole, budget=0.1).how["precision"] == np.finfo(np.float64).eps
+
+
+def test_a_pair_that_no_batch_holds_is_a_proof_too():
+    """One row in 4000 is moved wrongly, past a few others: hardly any batch sees it."""
+    x = np.random.default_rng(0).normal(size=(900, 1))
+    order = np.argsort(x[:, 0])
+    tx = 2.0 * x
+    tx[order[[400, 403]]] = tx[order[[403, 400]]]
+    found = audit_pairs(x, tx, budget=0.1)
+    assert found.defect.cycle is not None
+    assert len(found.defect.cycle.points) == 2
+    assert "though not exactly" in found.verdict.optimality_reason
+    assert found.monotonicity.violated_share > 0

@@ -93,8 +93,12 @@ def test_two_points_suffice_against_a_reflection():
 
 def test_monotonicity_of_a_map_of_the_line():
     x = np.random.default_rng(0).normal(size=(300, 1))
-    down = monotonicity(x, -2.0 * x, 0, 0.95, np.random.default_rng(1))
-    up = monotonicity(x, 2.0 * x, 0, 0.95, np.random.default_rng(1))
+    down, swap = monotonicity(x, -2.0 * x, 0, 0.95, np.random.default_rng(1))
+    up, none = monotonicity(x, 2.0 * x, 0, 0.95, np.random.default_rng(1))
+    assert none is None
+    assert swap.saving == pytest.approx(4.0 * np.ptp(x) ** 2)
+    kept = np.sum((swap.points - swap.images) ** 2)
+    assert kept - np.sum((swap.points - swap.images[::-1]) ** 2) == pytest.approx(swap.saving)
     assert (down.violated_share, up.violated_share) == (1.0, 0.0)
     assert (down.min, up.min) == (pytest.approx(-2.0), pytest.approx(2.0))
     # Of 300 draws, 150 independent pairs.

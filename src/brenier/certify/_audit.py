@@ -3,7 +3,7 @@
 import platform
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib.metadata import version
 from typing import Any
 
@@ -372,6 +372,11 @@ def _numbers(
         orbits=seen.orbits,
         declared=declared,
     )
+    pairs, swap = monotonicity(
+        x, tx, defect.points_moved, settings.level, random, precision=seen.precision
+    )
+    if defect.cycle is None and not seen.optimal:
+        defect = replace(defect, cycle=swap)
     tests = None
     if y is not None:
         settings.tell("tests of the target")
@@ -386,7 +391,7 @@ def _numbers(
     return {
         "cost": cost,
         "defect": defect,
-        "monotonicity": monotonicity(x, tx, defect.points_moved, settings.level, random),
+        "monotonicity": pairs,
         "pushforward": tests,
         "truth": None if true is None else _truth(x, tx, true),
         "verdict": verdict(defect, tests, dimension=x.shape[1], tolerance=settings.tolerance),

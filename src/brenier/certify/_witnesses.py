@@ -10,7 +10,7 @@ from scipy.linalg import eigh
 from brenier._checks import check_points
 from brenier.certify._bets import mean_of_pairs_from_above
 from brenier.certify._black_box import BlackBox
-from brenier.certify._pair_savings import two_costs
+from brenier.certify._pair_savings import Cycle, two_costs
 
 # Up to this dimension the whole Jacobian is computed; above it, products with random directions.
 _WHOLE_DIMENSION = 20
@@ -185,33 +185,53 @@ def asymmetry_at(map: BlackBox, x: np.ndarray) -> Asymmetry:
 
 
 def monotonicity(
-    x: np.ndarray, tx: np.ndarray, points_moved: int, level: float, random: np.random.Generator
-) -> Monotonicity:
-    """The sign of ⟨x − x', T(x) − T(x')⟩, ≥ 0 for a Monge map, over all pairs within blocks."""
+    x: np.ndarray,
+    tx: np.ndarray,
+    points_moved: int,
+    level: float,
+    random: np.random.Generator,
+    precision: float = float(np.finfo(np.float64).eps),
+) -> tuple[Monotonicity, Cycle | None]:
+    """The sign of ⟨x − x', T(x) − T(x')⟩, ≥ 0 for a Monge map, over all pairs within blocks.
+
+    And the pair that would gain the most by a swap, where one would beyond the errors of its
+    images, which are ``precision`` of the largest.
+    """
     n, d = x.shape
     a, b = x - x.mean(axis=0), tx - tx.mean(axis=0)
     order = random.permutation(n)
     blocks = max(1, min(n // _BLOCK_ROWS, int(_BLOCK_FLOPS / (_BLOCK_ROWS**2 * d))))
     pairs, violated, rows, least = 0, 0, 0, np.inf
+    noise = np.sqrt(d) * precision * float(np.abs(tx).max())
+    swap: Cycle | None = None
     for start in range(0, min(blocks * _BLOCK_ROWS, n), _BLOCK_ROWS):
         own = order[start : start + _BLOCK_ROWS]
         squares, products = _between(a[own], a[own]), _between(a[own], b[own])
         sizes = np.linalg.norm(a[own], axis=1), np.linalg.norm(b[own], axis=1)
-        doubt, unseen = _ROUNDING * (sizes[0] * sizes[1]), _ROUNDING * sizes[0] ** 2
+        own_doubt, unseen = _ROUNDING * (sizes[0] * sizes[1]), _ROUNDING * sizes[0] ** 2
+        doubt = own_doubt[:, None] + own_doubt + 2.0 * noise * np.sqrt(np.maximum(squares, 0.0))
         apart = np.triu(squares > unseen[:, None] + unseen, 1)
         ratios = products[apart] / squares[apart]
-        violated += int(np.sum((products < -doubt[:, None] - doubt)[apart]))
+        sure = apart & (products < -doubt)
+        violated += int(np.sum(sure))
+        if sure.any():
+            best = np.unravel_index(np.argmin(np.where(sure, products, 0.0)), products.shape)
+            gained, error = -2.0 * float(products[best]), 2.0 * float(doubt[best])
+            if swap is None or gained > swap.saving:
+                two = own[list(best)]
+                swap = Cycle(x[two], tx[two], gained, error)
         pairs += len(own) * (len(own) - 1) // 2
         rows += len(own) // 2
         least = min(least, float(ratios.min(initial=np.inf)))
     share = violated / max(pairs, 1)
-    return Monotonicity(
+    found = Monotonicity(
         min=least if np.isfinite(least) else float("nan"),
         violated_share=share,
         violated_upper=mean_of_pairs_from_above(share, rows, 1.0 - level),
         pairs=pairs,
         points_moved=points_moved,
     )
+    return found, swap
 
 
 def _between(a: np.ndarray, b: np.ndarray) -> np.ndarray:
