@@ -48,7 +48,7 @@ class Work:
             if partitions > 1:
                 partitions //= 2
             else:
-                rows //= 2
+                rows = int(0.8 * rows)
         at_once = (_COMPANION * seconds / _ASSIGNMENTS_AT_ONCE / _ASSIGNMENT) ** (1.0 / 3.0)
         at_once = int(min(max(at_once, _FEWEST_AT_ONCE), _MOST_AT_ONCE))
         return cls(partitions, rows, at_once, _FITS * seconds)

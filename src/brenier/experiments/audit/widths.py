@@ -103,7 +103,7 @@ def _figure(table: list[dict[str, Any]]) -> bytes:
             panel.axhline(1.0, color="black", lw=0.8)
             panel.set_xscale("log")
             panel.set_xlim(180, 23_000)
-            panel.set_ylim(0.0, 3.0 if share < 0.1 else 1.6)
+            panel.set_ylim(-0.05, 3.8 if share < 0.1 else 1.6)
             panel.set_title(f"d = {d}, D = {100 * share:g} % of W₂²", fontsize=9)
             if row == len(_SHARES) - 1:
                 panel.set_xlabel("rows n")
