@@ -29,6 +29,8 @@ from brenier.measures import AbstractMeasure, Empirical
 from brenier.numerics import cosine_similarity, l2_uvp, numpy_generator
 
 _FEWEST = 20
+# The square of a smaller spread, and a share of it, are not held in float64.
+_LEAST_SPREAD = 1e-140
 # Points that a certificate keeps for pictures.
 _PICTURED = 2000
 
@@ -91,9 +93,9 @@ def audit(
             the rows.
         box: (low, high), numbers or (d,): all points *and* images lie between, whatever is drawn;
             for an upper bound of the whole map.
-        kurtosis: κ > 1 with E G² ≤ κ (E G)² for the gap G of a potential (3 for a χ² with one
-            degree, 12 for the fourth power of a normal): for an upper bound of the whole map. It
-            cannot be checked, and gives no verdict.
+        kurtosis: κ > 1 with E G² ≤ κ (E G)² for the gap G of whatever potential is chosen (3 for a
+            χ² with one degree, 12 for the fourth power of a normal): for an upper bound of the
+            whole map. It cannot be checked, and gives no verdict.
         callback: told a ``Progress`` at every stage, and while the map is evaluated.
 
     Raises:
@@ -117,21 +119,24 @@ def audit(
     """
     key = jax.random.key(0) if key is None else check_key("key", key)
     settings = _Settings(key, level, tolerance, samples, budget, callback).checked()
-    if law is not None and isinstance(source, AbstractMeasure):
+    rows_alone = isinstance(source, Empirical)
+    if law is not None and isinstance(source, AbstractMeasure) and not rows_alone:
         raise ValueError("law: got one beside a measure, which is its own; wants one of the two.")
     keys = jax.random.split(key, 4)
     settings.tell("the map at points of the source")
     source = _one_of_each(groups, source, jax.random.fold_in(key, 2))
     x = _points("source", source, keys[0], samples, min_points=_FEWEST)
-    _check_not_one("source", x)
-    drawn = isinstance(source, AbstractMeasure) and not isinstance(source, Empirical)
+    _check_spread("source", x)
+    drawn = isinstance(source, AbstractMeasure) and not rows_alone
     declared = Declared.checked(
         x.shape[1], law=source if drawn else law, symmetry=symmetry, box=box, kurtosis=kurtosis
     )
     asked = BlackBox(map, jacobian, callback=callback)
     with compiling() as compiled:
         tx = asked.checked(x)
-        declared = declared.upheld(x, tx, jax.random.fold_in(key, 3), drawn=drawn)
+        declared = declared.upheld(
+            x, tx, jax.random.fold_in(key, 3), drawn=drawn, precision=asked.precision
+        )
         settings.tell("derivatives of the map")
         asymmetry = asymmetry_at(asked, x)
         # An asymmetry within the error of the differences gives no plane to lay a ring in.
@@ -215,17 +220,24 @@ def audit_pairs(
     rows = _one_of_each(groups, np.arange(len(first)), jax.random.fold_in(key, 2))
     rows = rows[np.asarray(jax.random.permutation(keys[0], len(rows)))[:samples]]
     first, second, true = first[rows], second[rows], None if true is None else true[rows]
-    _check_not_one("x", first)
+    _check_spread("x", first)
+    precision = max(_precision(x), _precision(tx))
     declared = Declared.checked(
         first.shape[1], law=law, symmetry=symmetry, box=box, kurtosis=kurtosis
-    ).upheld(first, second, jax.random.fold_in(key, 3), drawn=False)
-    seen = _Seen("pairs", precision=_precision(tx))
+    ).upheld(first, second, jax.random.fold_in(key, 3), drawn=False, precision=precision)
+    seen = _Seen("pairs", precision=precision)
     return _certificate(first, second, true, target, [*keys[1:]], settings, seen, declared)
 
 
-def _check_not_one(name: str, points: np.ndarray) -> None:
-    """Raise a ``ValueError`` where all rows (n, d) are equal."""
-    if (points == points[0]).all():
+def _check_spread(name: str, points: np.ndarray) -> None:
+    """Raise a ``ValueError`` where all rows (n, d) are equal, or too close for their squares."""
+    spread = float((points.max(axis=0) - points.min(axis=0)).max())
+    if 0.0 < spread < _LEAST_SPREAD:
+        raise ValueError(
+            f"{name}: got rows within {spread:.2g} of each other, whose squares float64 cannot "
+            "hold; wants another unit."
+        )
+    if spread == 0.0:
         raise ValueError(
             f"{name}: got {len(points):,} rows that are all equal; wants draws of a source that is "
             "more than one point."
@@ -289,12 +301,16 @@ class _Settings:
 
     def checked(self) -> "_Settings":
         """The settings themselves, or a ``ValueError`` that names one out of range."""
-        if not 0.5 <= self.level < 1.0:
+        if not 0.5 <= check_positive("level", self.level) < 1.0:
             raise ValueError(f"level: got {self.level}; wants a number in [0.5, 1).")
-        check_positive("tolerance", self.tolerance)
-        check_at_least("samples", self.samples, _FEWEST)
+        if check_positive("tolerance", self.tolerance) > 1.0:
+            raise ValueError(f"tolerance: got {self.tolerance}; wants a share, in (0, 1].")
         check_positive("budget", self.budget)
-        return self
+        if not (self.callback is None or callable(self.callback)):
+            raise ValueError(
+                f"callback: got {type(self.callback).__name__}; wants a function of a Progress."
+            )
+        return replace(self, samples=check_at_least("samples", self.samples, _FEWEST))
 
     def tell(self, stage: str) -> None:
         """Say what comes next."""
@@ -373,7 +389,13 @@ def _numbers(
         declared=declared,
     )
     pairs, swap = monotonicity(
-        x, tx, defect.points_moved, settings.level, random, precision=seen.precision
+        x,
+        tx,
+        defect.points_moved,
+        settings.level,
+        random,
+        precision=seen.precision,
+        seconds=settings.budget,
     )
     if defect.cycle is None and not seen.optimal:
         defect = replace(defect, cycle=swap)
@@ -385,6 +407,7 @@ def _numbers(
             y,
             random,
             level=settings.level,
+            seconds=settings.budget,
             kl=seen.entropy,
             target=target if isinstance(target, AbstractMeasure) else None,
         )
@@ -405,7 +428,7 @@ def _one_of_each(groups: Any, rows: Any, key: Key) -> Any:
         return rows
     if isinstance(rows, AbstractMeasure):
         raise ValueError("groups: got labels beside a measure; wants them for points (n, d).")
-    rows, labels = np.asarray(rows), np.asarray(groups)
+    rows, labels = np.asarray(rows), _labels(groups)
     if labels.shape != rows.shape[:1]:
         raise ValueError(
             f"groups: got shape {labels.shape}; wants a label for each of {len(rows)} points."
@@ -415,6 +438,21 @@ def _one_of_each(groups: Any, rows: Any, key: Key) -> Any:
     if len(first) < _FEWEST:
         raise ValueError(f"groups: got {len(first)} labels; wants at least {_FEWEST}.")
     return rows[order[np.sort(first)]]
+
+
+def _labels(groups: Any) -> np.ndarray:
+    """Labels of one kind, none of them missing: what is no label would join rows, or part them."""
+    found = np.asarray(groups, dtype=object)
+    kinds = {str if isinstance(label, str) else float for label in found.ravel()}
+    if len(kinds) > 1 and not any(label is None for label in found.ravel()):
+        raise ValueError("groups: got numbers and strings; wants labels of one kind.")
+    missing = [label is None or label != label or label == "" for label in found.ravel()]
+    if any(missing):
+        raise ValueError(
+            f"groups: got no label (None, NaN or an empty string) for {sum(missing):,} of "
+            f"{len(missing):,} rows; wants one each: a row alone has a label of its own."
+        )
+    return np.asarray(groups)
 
 
 def _points(
