@@ -1,6 +1,5 @@
 """The commands and their exit codes: 0 done, 2 bad input or usage, 1 failed, 130 interrupted."""
 
-import enum
 import errno
 import importlib
 import sys
@@ -11,6 +10,22 @@ from typing import Annotated, Any
 import typer
 
 from brenier.cli._console import StoppedError, announce, progress_bar
+from brenier.cli._options import (
+    Condition,
+    DataFiles,
+    Effort,
+    Json,
+    Layer,
+    Obsm,
+    OutFolder,
+    Outliers,
+    ResultFolder,
+    RowsFarOut,
+    Seed,
+    Seeds,
+    SourceValue,
+    TargetValue,
+)
 
 # Where typer keeps click's usage errors differs between its versions; their parent does not.
 _UsageError: Any = typer.BadParameter.__mro__[1]
@@ -30,53 +45,6 @@ ddpm = typer.Typer(
     add_completion=False,
 )
 app.add_typer(ddpm, name="ddpm")
-
-
-class Outliers(enum.StrEnum):
-    """What may be done about outliers."""
-
-    warn = "warn"
-    drop = "drop"
-    keep = "keep"
-
-
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON object, and nothing else.")]
-Seed = Annotated[int, typer.Option(help="The seed of all randomness.", min=0)]
-OutFolder = Annotated[Path, typer.Option("--out", "-o", help="The folder to write to.")]
-ResultFolder = Annotated[
-    Path | None, typer.Option("--out", "-o", help="The folder to write to; by default out/NAME.")
-]
-Seeds = Annotated[
-    int | None, typer.Option(help="How many seeds to run, where it runs several.", min=1)
-]
-DataFiles = Annotated[
-    list[Path] | None, typer.Option("--data", help="A data file, where it reads any; repeatable.")
-]
-Condition = Annotated[
-    str | None, typer.Option(help="For .h5ad: the column of obs that tells groups of cells apart.")
-]
-SourceValue = Annotated[
-    str | None,
-    typer.Option("--source", help="For .h5ad: the group of cells to move, a value of --condition."),
-]
-TargetValue = Annotated[
-    str | None,
-    typer.Option("--target", help="For .h5ad: the group to move onto, a value of --condition."),
-]
-RowsFarOut = Annotated[
-    Outliers, typer.Option(help="What to do about rows that lie grossly outside of all others.")
-]
-Effort = Annotated[
-    str,
-    typer.Option(
-        help="How much to try: quick (no network), auto, best (minutes) or a number of seconds.",
-        metavar="quick|auto|best|SECONDS",
-    ),
-]
-Layer = Annotated[str | None, typer.Option(help="For .h5ad: the layer to read instead of X.")]
-Obsm = Annotated[
-    str | None, typer.Option(help="For .h5ad: the embedding of obsm to read instead of X.")
-]
 
 
 def _print_version(wanted: bool) -> bool:

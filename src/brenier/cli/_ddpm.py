@@ -5,9 +5,10 @@ from typing import Annotated, Any
 
 import typer
 
-from brenier.cli._app import Json, OutFolder, Seed, ddpm
+from brenier.cli._app import ddpm
 from brenier.cli._console import announce, progress_bar
 from brenier.cli._ddpm_choices import AuditChoice, ImageChoice, MapChoice, integers, one_of
+from brenier.cli._options import Json, OutFolder, Seed
 from brenier.images import DDPM, TrainingSettings, UNetSettings
 
 # The defaults of the options; ``pair`` and ``labels``, which only draw pictures, have quicker ones.
