@@ -24,7 +24,14 @@ from brenier.cli._cells import (
 from brenier.cli._console import warnings_at_once
 from brenier.cli._declared import Declarations
 from brenier.cli._transport import load_map
-from brenier.io import atomic_write, check_folder, load_model, read_manifest, read_points
+from brenier.io import (
+    PAGE_ENDINGS,
+    atomic_write,
+    check_folder,
+    load_model,
+    read_manifest,
+    read_points,
+)
 from brenier.measures import StandardNormal
 
 
@@ -71,7 +78,7 @@ def run_audit(
     is imported.
     """
     if report is not None:
-        check_folder(report)
+        check_folder(report, PAGE_ENDINGS)
     progress(Progress(0, 0, "auditing"))
     if pairs is not None:
         certificate, names, files = _of_pairs(pairs, target, map_file, settings, progress)

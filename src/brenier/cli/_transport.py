@@ -24,6 +24,7 @@ def run_transport(
 ) -> tuple[dict[str, Any], dict[str, str]]:
     """Move the points of a file by a saved map; the result, and its rows for people."""
     started = time.perf_counter()
+    check_output(out)
     map, names = load_map(map_file)
     table = read_points(new).aligned(names, map_file)
     check_points(new, table.values, dimension=map.dimension)

@@ -14,8 +14,9 @@ from typing import Any
 import numpy as np
 
 from brenier._checks import check_points
-from brenier.io._atomic import atomic_path, check_folder
+from brenier.io._atomic import atomic_path
 from brenier.io._backed import BackedRows
+from brenier.io._outputs import check_folder
 
 _NAMED = 10  # names that an error lists, at most
 

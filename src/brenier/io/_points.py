@@ -14,7 +14,8 @@ from typing import BinaryIO
 import numpy as np
 
 from brenier._checks import as_float_array, check_points
-from brenier.io._atomic import atomic_write, check_folder
+from brenier.io._atomic import atomic_write
+from brenier.io._outputs import check_folder
 from brenier.io._pictures import PICTURE_FORMATS, check_picture, read_picture, write_picture
 from brenier.io._table import Table
 
@@ -92,8 +93,10 @@ def write_points(
                 write_picture(handle, suffix, values, like.picture)
 
 
-def check_output(spec: str | os.PathLike[str], like: Table) -> None:
+def check_output(spec: str | os.PathLike[str], like: Table | None = None) -> None:
     """Raise, before any work is done, where points like these cannot be written to such a file.
+
+    Without ``like``, where none can: that is known before anything is read.
 
     Raises:
         ValueError: an unknown ending, a folder that does not exist, or a picture where the points
@@ -103,7 +106,7 @@ def check_output(spec: str | os.PathLike[str], like: Table) -> None:
     path, _ = _split(name)
     suffix = _check_suffix(name, path)
     check_folder(path)
-    if suffix in PICTURE_FORMATS:
+    if like is not None and suffix in PICTURE_FORMATS:
         check_picture(name, suffix, like)
 
 
