@@ -172,7 +172,7 @@ def write(handle, *_):
     handle.write(b"half")
     Path("writing").touch()
     time.sleep(60.0)
-points._write_csv = write
+points.write_csv = write
 code = main(["transport", "m.brenier", "a.csv", "-o", "n.csv"])
 assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
 sys.exit(code)

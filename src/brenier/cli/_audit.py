@@ -147,7 +147,7 @@ def _of_map(
         map, clouds = audited_cells(map_file, source, target, choice)
         names = [f"component {i}" for i in range(map.dimension)]
     else:
-        map, names = load_map(map_file)
+        map, names = load_map(map_file, source)
         clouds = _read([source, target], names, map_file, map.dimension)
     labels = (
         labels_of_cells(source, choice, settings.declared.groups)
