@@ -152,7 +152,10 @@ def as_array(name: str, value: ArrayLike, axes: int) -> Array:
 def as_points(name: str, x: Any, dimension: int) -> Batch:
     """A floating JAX array (..., dimension), or a ``ValueError`` naming the argument."""
     _refuse_hiding(name, x)
-    array = jnp.asarray(_native(np.asarray(x)) if isinstance(x, np.ndarray) else x)
+    if isinstance(x, np.ndarray):
+        known = x.dtype.kind in "iub" or jnp.issubdtype(x.dtype, np.floating)
+        x = _native(np.asarray(x)) if known else as_float_array(name, x)
+    array = jnp.asarray(x)
     if not jnp.issubdtype(array.dtype, jnp.floating):
         if not jnp.issubdtype(array.dtype, jnp.integer):
             raise ValueError(f"{name}: got dtype {array.dtype}; wants real numbers.")
