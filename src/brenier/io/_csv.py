@@ -61,8 +61,8 @@ def write_csv(handle: BinaryIO, values: np.ndarray, names: Sequence[str] | None)
     rows = csv.writer(text, lineterminator="\n")
     if names is not None:
         # In quotes, names that are numbers are read back as names.
-        quoting = csv.QUOTE_ALL if any(map(is_number, names)) else csv.QUOTE_MINIMAL
-        csv.writer(text, lineterminator="\n", quoting=quoting).writerow(names)
+        quoted = csv.writer(text, lineterminator="\n", quoting=csv.QUOTE_ALL)
+        (quoted if any(map(is_number, names)) else rows).writerow(names)
     rows.writerows(values.astype(str).tolist())  # the shortest text that reads back the same bits
     text.detach()  # flushes; the handle stays open for its owner
 
