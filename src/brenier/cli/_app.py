@@ -1,4 +1,4 @@
-"""The commands and their exit codes: 0 done, 2 bad input or usage, 1 failed, 130 interrupted."""
+"""The commands and their exit codes: 0 done, 2 bad input, 1 failed, 130 and 143 interrupted."""
 
 import errno
 import importlib
@@ -9,7 +9,13 @@ from typing import Annotated, Any
 
 import typer
 
-from brenier.cli._console import StoppedError, announce, progress_bar
+from brenier.cli._console import (
+    StoppedError,
+    announce,
+    printable_output,
+    progress_bar,
+    terminated_as_interrupted,
+)
 from brenier.cli._options import (
     Condition,
     DataFiles,
@@ -111,11 +117,12 @@ def fit(
     """
     from brenier.cli._cells import Choice, is_cells_file, run_fit_cells
     from brenier.cli._fit import Settings, run_fit
-    from brenier.io import check_folder
+    from brenier.io import FIGURE_ENDINGS, check_apart, check_folder
 
     settings = Settings.of(effort, outliers, seed)
+    check_apart([out, figure], [source, target])
     if figure is not None:
-        check_folder(figure)
+        check_folder(figure, FIGURE_ENDINGS)
     choice = Choice(condition, source_value, target_value, layer, obsm, components)
     with progress_bar() as progress:
         if is_cells_file(source):
@@ -154,7 +161,9 @@ def transport(
     """
     from brenier.cli._cells import Choice, is_cells_file, run_transport_cells
     from brenier.cli._transport import run_transport
+    from brenier.io import check_apart
 
+    check_apart([out], [map, new])
     choice = Choice(condition, source_value, layer=layer, obsm=obsm, into=into)
     with progress_bar() as progress:
         if is_cells_file(new):
@@ -202,7 +211,9 @@ def generate(
     """Make new points like those of DATA, each by one evaluation of a transport map."""
     from brenier.cli._fit import effort_of
     from brenier.cli._generate import run_generate
+    from brenier.io import check_apart
 
+    check_apart([out, save_map], [data])
     settings = {
         "source": source,
         "epsilon": epsilon if epsilon in (None, "rule", "cv") else _number(epsilon),
@@ -310,7 +321,9 @@ def audit(
     from brenier.cli._audit import Settings, run_audit
     from brenier.cli._cells import Choice, is_cells_file
     from brenier.cli._declared import Declarations
+    from brenier.io import check_apart
 
+    check_apart([report], [map, source, target, pairs, pairs_target, groups, law])
     choice = Choice(condition, source_value, layer=layer, obsm=obsm)
     if is_cells_file(source):
         choice = Choice(condition, source_value, pairs_target, layer, obsm)
@@ -364,6 +377,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     >>> main(["fit", "absent.csv", "absent.csv", "-o", "map.brenier"])
     2
     """
+    with terminated_as_interrupted() as stopped, printable_output():
+        code = _run(argv)
+        return 143 if code == 130 and stopped() else code
+
+
+def _run(argv: Sequence[str] | None) -> int:
     try:
         arguments = list(sys.argv[1:] if argv is None else argv)
         # "--json -" says where to as well: the same as "--json".
