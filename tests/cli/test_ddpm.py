@@ -91,7 +91,7 @@ REFUSED = {
     "conditional": (["train", "images.npy", "-o", "new", "--conditional"], "images without labels"),
     "multipliers": (["train", "images.npy", "-o", "new", "--multipliers", "1,1,1,1,1"], "halved"),
     "folder": (["train", "images.npy", "-o", "wide.npy"], "got a file; wants a folder"),
-    "its input": (["train", "images.npy", "-o", "images.npy"], "would replace the input images.npy"),
+    "its input": (["train", "images.npy", "-o", "images.npy"], "replace the input images.npy"),
     "colours": (["train", "images.npy", "-o", "new", "--colours", "red"], "wants grey or rgb"),
     "prediction": (["train", "images.npy", "-o", "new", "--prediction", "x"], "--prediction: got"),
     "schedule": (["train", "images.npy", "-o", "new", "--schedule", "x"], "--schedule: got 'x'"),
