@@ -85,18 +85,18 @@ def clouds() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 def of_map(x, y, fresh):
-    return fitted(x, y).transform(fresh)
+    return fitted(x, y, "entropic").transform(fresh)
 
 
 def of_round_trip(x, y, fresh):
-    est = fitted(x, y)
+    est = fitted(x, y, "log-sum-exp")
     return est.inverse_transform(est.transform(fresh))
 
 
-def fitted(x, y):
+def fitted(x, y, kind):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)
-        return MongeMap(random_state=0, candidates=["entropic", "gaussian"]).fit(x, y)
+        return MongeMap(random_state=0, candidates=[kind]).fit(x, y)
 
 
 def of_entropic(x, y, fresh):
@@ -105,7 +105,10 @@ def of_entropic(x, y, fresh):
 
 def of_entropic_inverse(x, y, fresh):
     entropic = EntropicMap.from_samples(x, y)
-    return entropic.inverse()(entropic(fresh))
+    # Back once more, and of inner points: where the map is flat its inverse is known badly,
+    # whatever the units.
+    inner = fresh[np.argsort(np.linalg.norm(clouds()[2], axis=1))[:20]]
+    return entropic(entropic.inverse()(entropic(inner)))
 
 
 def of_assignment(x, y, fresh):
@@ -119,7 +122,7 @@ def of_semi_discrete(x, y, fresh):
 
 
 def of_generator(x, y, fresh):
-    made = Generator(random_state=0, effort="quick").fit(y).sample(200, random_state=1)
+    made = Generator(random_state=0, source="isotropic").fit(y).sample(200, random_state=1)
     return np.sort(np.asarray(made, np.float64), axis=0)[[20, 100, 180]]
 
 
@@ -149,7 +152,7 @@ def of_velocity(x, y, fresh):
 )
 def test_shift_and_scale_come_through(answer, double, single, frame):
     data = [frame.on_grid(z) for z in clouds()]
-    here = np.asarray(answer(*data), np.float64)
+    here = np.asarray(answer(*(z.astype(frame.dtype) for z in data)), np.float64)
     there = frame.back(answer(*(frame.put(z) for z in data)))
     limit = (double if frame.dtype is np.float64 else single) + 4.0 * frame.grid
     assert np.abs(here - there).max() <= limit * data[1].std()

@@ -3,6 +3,7 @@
 import time
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from scipy.optimize import linear_sum_assignment
@@ -13,7 +14,8 @@ from brenier._solution import Result, Solution
 from brenier.exact._assignment_duals import dual_potentials, transformed_potentials
 from brenier.exact._plan import Plan
 from brenier.maps import GradientMap
-from brenier.potentials import MaxAffine
+from brenier.numerics import Coordinates
+from brenier.potentials import MaxAffine, Preconditioned
 
 # The matrices of costs and slacks take about 40 bytes a pair: 1.5 GB at the limit.
 _MOST_PAIRS = 6_100**2
@@ -53,8 +55,8 @@ def solve_assignment(
         throw: raise where the simplex fails.
 
     Returns:
-        A ``Solution`` whose map is the ``GradientMap`` of a ``MaxAffine``. Its stats: ``cost``,
-        W₂²; ``plan``, a ``Plan``; ``source_potential`` f (n,) and ``target_potential`` g (m,);
+        A ``Solution`` whose map is the ``GradientMap`` of a ``MaxAffine`` in standard coordinates
+        (``max_affine`` gives it in those of the points). Its stats: ``cost``, W₂²; ``plan``, a ``Plan``; ``source_potential`` f (n,) and ``target_potential`` g (m,);
         ``dual``, their value, which proves the cost; ``violation``, by how much f + g exceeds the
         cost anywhere; ``slackness``, Σ mass (cost − f − g); ``seconds``. Points without weight have
         the potentials that the map gives them.
@@ -83,35 +85,32 @@ def solve_assignment(
             "whose memory does not grow with the pairs)."
         )
     rows, columns = np.flatnonzero(a > 0), np.flatnonzero(b > 0)
-    # Between centred clouds the plan is the same, and the costs keep their digits.
-    x_mean, y_mean, points = a @ x, b @ y, y
-    shift = x_mean - y_mean
-    x, y = x - x_mean, y - y_mean
-    cost = cdist(x[rows], y[columns], "sqeuclidean")
+    # Between clouds in standard coordinates the plan is the same, and the costs keep their digits.
+    own = Coordinates.centred(x[rows], y[columns]).on_host()
+    u, v = own.encode_source(x), own.encode_target(y)
+    cost = cdist(u[rows], v[columns], "sqeuclidean")
     plan, start, ended = _solve(a[rows], b[columns], cost)
     potentials = dual_potentials if ended else transformed_potentials
     duals = potentials(cost, plan, start)
-    source_potential, target_potential = _extended(x, y, rows, columns, duals.target)
-    offsets = 0.5 * (duals.target - np.sum(np.square(y[columns]), axis=1)) - y[columns] @ x_mean
-    transport = GradientMap(
-        MaxAffine(
-            jnp.asarray(points[columns]),
-            jnp.asarray(offsets - offsets.max()),
-            jnp.asarray(-jnp.inf),
-        )
+    f, g = _extended(u, v, rows, columns, duals.target)
+    offsets = 0.5 * (duals.target - np.sum(np.square(v[columns]), axis=1))
+    inner = MaxAffine(
+        jnp.asarray(v[columns]), jnp.asarray(offsets - offsets.max()), jnp.asarray(-jnp.inf)
     )
-    moved = float(shift @ shift)
+    transport = GradientMap(Preconditioned.in_coordinates(inner, jax.tree.map(jnp.asarray, own)))
+    unit, shift = float(own.scale) ** 2, own.source_shift - own.target_shift
     # |x − y|² is that of the centred points, plus what depends on x alone and on y alone.
-    source_potential += moved + 2.0 * x @ shift
-    target_potential -= 2.0 * y @ shift
+    x_part = float(shift @ shift) + 2.0 * own.scale * u @ shift
+    y_part = -2.0 * own.scale * v @ shift
+    apart = float(a @ x_part + b @ y_part)
     stats = {
-        "cost": moved + float(np.sum(plan.mass * cost[plan.rows, plan.columns])),
-        "dual": moved + float(a[rows] @ duals.source + b[columns] @ duals.target),
-        "violation": duals.violation,
-        "slackness": duals.slackness,
+        "cost": apart + unit * float(np.sum(plan.mass * cost[plan.rows, plan.columns])),
+        "dual": apart + unit * float(a[rows] @ duals.source + b[columns] @ duals.target),
+        "violation": unit * duals.violation,
+        "slackness": unit * duals.slackness,
         "plan": Plan(rows[plan.rows], columns[plan.columns], plan.mass),
-        "source_potential": source_potential,
-        "target_potential": target_potential,
+        "source_potential": unit * f + x_part,
+        "target_potential": unit * g + y_part,
         "seconds": time.perf_counter() - began,
     }
     result = Result.successful if duals.converged else Result.not_converged

@@ -33,7 +33,7 @@ class GradientMap(AbstractMap):
         return self.potential.dimension
 
     def apply(self, x: Point) -> Point:
-        return jax.grad(self.potential.value)(x)
+        return self.potential.point_gradient(x)
 
     def inverse(self) -> "ConjugateMap":
         """∇φ*, exact to the tolerance of the conjugate's solver."""
@@ -81,7 +81,7 @@ def _(primals, tangents):
     potential_dot, y_dot = tangents
     x = _conjugate_point(potential, y)
     right = jnp.zeros_like(x) if y_dot is None else y_dot
-    _, drift = eqx.filter_jvp(lambda phi: jax.grad(phi.value)(x), (potential,), (potential_dot,))
+    _, drift = eqx.filter_jvp(lambda phi: phi.point_gradient(x), (potential,), (potential_dot,))
     if drift is not None:
         right = right - drift
     return x, spd_solve(expansion(potential, x).hessian, right)

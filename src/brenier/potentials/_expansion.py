@@ -54,14 +54,16 @@ def conjugate_points(
     Args:
         potential: φ.
         y: where (n, d).
-        init: starting points (n, d). Where None, the best of a few guesses for each y; those of a
-            ``Preconditioned`` potential come from the inverse of its Gaussian map.
-        tolerance, max_iterations: as for ``numerics.conjugate``.
+        init: starting points (n, d). Where None, the best of a few guesses for each y.
+        tolerance, max_iterations: as for ``numerics.conjugate``; of a ``Preconditioned`` potential
+            in its coordinates, whatever the units of y and their place.
 
     >>> phi = ICNN.identity(jax.random.key(0), 2, (8, 4))
     >>> float(conjugate_points(phi, jnp.ones((1, 2))).residual[0]) < 1e-9
     True
     """
+    if isinstance(potential, Preconditioned):
+        return _in_coordinates(potential, y, init, tolerance, max_iterations)
     if init is None:
         init = jax.vmap(_best_guess, in_axes=(None, 0))(potential, y)
     return conjugate(
@@ -71,6 +73,31 @@ def conjugate_points(
         hessian=eqx.Partial(_hessian, potential),
         tolerance=tolerance,
         max_iterations=max_iterations,
+    )
+
+
+def _in_coordinates(
+    phi: Preconditioned, y: Points, init: Points | None, tolerance: float, max_iterations: int
+) -> Conjugate:
+    """φ*(y) = s² ψ*(v) + ⟨a, y − b⟩ at x = a + s M⁻¹u, where u is the maximiser of ψ*(v)."""
+    back = phi.coordinates.reversed()
+    v = back.encode_source(y)
+    found = conjugate_points(
+        phi.potential,
+        v,
+        None if init is None else phi.encode_source(init),
+        tolerance=tolerance,
+        max_iterations=max_iterations,
+    )
+    x = back.decode_target(found.point)
+    off = v - jax.vmap(phi.potential.point_gradient)(phi.encode_source(x))
+    apart = phi.scale * jnp.linalg.norm(off @ phi.matrix, axis=1)
+    return Conjugate(
+        x,
+        phi.scale**2 * found.value + (y - phi.target_shift) @ phi.source_shift,
+        # Where ψ is not finite, no residual of another point says so.
+        jnp.where(jnp.isfinite(found.residual), apart, jnp.inf),
+        found.iterations,
     )
 
 

@@ -10,7 +10,8 @@ from brenier._solution import Solution
 from brenier.exact.cells._power_diagram import cell_polygons
 from brenier.maps import GradientMap
 from brenier.measures import Uniform
-from brenier.potentials import MaxAffine
+from brenier.numerics import Coordinates
+from brenier.potentials import MaxAffine, Preconditioned
 
 
 def laguerre_cells(
@@ -43,7 +44,8 @@ def laguerre_cells(
     """
     held = transport.map if isinstance(transport, Solution) else transport
     potential = held.potential if isinstance(held, GradientMap) else held
-    if not isinstance(potential, MaxAffine) or potential.dimension != 2:
+    inner = potential.potential if isinstance(potential, Preconditioned) else potential
+    if not isinstance(inner, MaxAffine) or inner.dimension != 2:
         raise ValueError(
             f"transport: got {type(potential).__name__}; wants a MaxAffine potential "
             "in the plane, its GradientMap, or a Solution that holds it."
@@ -51,9 +53,13 @@ def laguerre_cells(
     box = Uniform(np.asarray(lower), np.asarray(upper))
     if box.dimension != 2:
         raise ValueError(f"lower: got dimension {box.dimension}; wants corners (2,).")
-    return cell_polygons(
-        np.asarray(potential.slopes, np.float64),
-        np.asarray(potential.offsets, np.float64),
-        np.asarray(box.lower),
-        np.asarray(box.upper),
+    plain = isinstance(potential, MaxAffine)
+    own = (Coordinates.identity(2) if plain else potential.coordinates).on_host()
+    if not np.array_equal(own.matrix, np.eye(2)):
+        raise ValueError("transport: got turned coordinates; wants a shift and a scale alone.")
+    cells = cell_polygons(
+        np.asarray(inner.slopes, np.float64),
+        np.asarray(inner.offsets, np.float64),
+        *(own.encode_source(np.asarray(corner)) for corner in (box.lower, box.upper)),
     )
+    return [own.decode_source(cell) for cell in cells]
