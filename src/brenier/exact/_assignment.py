@@ -3,7 +3,6 @@
 import time
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from scipy.optimize import linear_sum_assignment
@@ -15,7 +14,7 @@ from brenier.exact._assignment_duals import dual_potentials, transformed_potenti
 from brenier.exact._plan import Plan
 from brenier.maps import GradientMap
 from brenier.numerics import Coordinates
-from brenier.potentials import MaxAffine, Preconditioned
+from brenier.potentials import MaxAffine
 
 # The matrices of costs and slacks take about 40 bytes a pair: 1.5 GB at the limit.
 _MOST_PAIRS = 6_100**2
@@ -55,8 +54,8 @@ def solve_assignment(
         throw: raise where the simplex fails.
 
     Returns:
-        A ``Solution`` whose map is the ``GradientMap`` of a ``MaxAffine`` in standard coordinates
-        (``max_affine`` gives it in those of the points). Its stats: ``cost``, W₂²; ``plan``, a ``Plan``; ``source_potential`` f (n,) and ``target_potential`` g (m,);
+        A ``Solution`` whose map is the ``GradientMap`` of a ``MaxAffine``. Its stats: ``cost``,
+        W₂²; ``plan``, a ``Plan``; ``source_potential`` f (n,) and ``target_potential`` g (m,);
         ``dual``, their value, which proves the cost; ``violation``, by how much f + g exceeds the
         cost anywhere; ``slackness``, Σ mass (cost − f − g); ``seconds``. Points without weight have
         the potentials that the map gives them.
@@ -94,11 +93,15 @@ def solve_assignment(
     duals = potentials(cost, plan, start)
     f, g = _extended(u, v, rows, columns, duals.target)
     offsets = 0.5 * (duals.target - np.sum(np.square(v[columns]), axis=1))
-    inner = MaxAffine(
-        jnp.asarray(v[columns]), jnp.asarray(offsets - offsets.max()), jnp.asarray(-jnp.inf)
-    )
-    transport = GradientMap(Preconditioned.in_coordinates(inner, jax.tree.map(jnp.asarray, own)))
     unit, shift = float(own.scale) ** 2, own.source_shift - own.target_shift
+    transport = GradientMap(
+        MaxAffine(
+            jnp.asarray(y[columns]),
+            jnp.asarray(unit * (offsets - offsets.max())),
+            jnp.asarray(-jnp.inf),
+            jnp.asarray(own.source_shift),
+        )
+    )
     # |x − y|² is that of the centred points, plus what depends on x alone and on y alone.
     x_part = float(shift @ shift) + 2.0 * own.scale * u @ shift
     y_part = -2.0 * own.scale * v @ shift

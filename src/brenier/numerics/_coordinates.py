@@ -71,7 +71,9 @@ class Coordinates(eqx.Module):
         return cls(matrix, jnp.asarray(source_mean), jnp.asarray(target_mean), scale)
 
     @classmethod
-    def centred(cls, source: Rows, target: Rows) -> "Coordinates":
+    def centred(
+        cls, source: Float[np.ndarray, "n d"], target: Float[np.ndarray, "m d"]
+    ) -> "Coordinates":
         """Shifts to the means of two clouds, and one scale, their larger spread: M = I.
 
         >>> import numpy as np
@@ -79,8 +81,8 @@ class Coordinates(eqx.Module):
         >>> Coordinates.centred(x, x).on_host().encode_source(x).tolist()
         [[-1.0], [1.0]]
         """
-        means, spreads = zip(*map(_place, (source, target)), strict=True)
-        return cls.around(*means, max(spreads))
+        (mean, spread), (other, width) = _place(source), _place(target)
+        return cls.around(mean, other, max(spread, width))
 
     @classmethod
     def around(

@@ -2,11 +2,11 @@
 
 from brenier.potentials._base import AbstractPotential
 from brenier.potentials._entropic_grid import EntropicGridPotential
-from brenier.potentials._expansion import Expansion, conjugate_points, expansion
+from brenier.potentials._expansion import Expansion, conjugate_points, expansion, point_gradient
 from brenier.potentials._icnn import ICNN
 from brenier.potentials._max_affine import LogSumExp, MaxAffine, SoftMaximum
 from brenier.potentials._mixture import Mixture
-from brenier.potentials._preconditioned import Preconditioned, max_affine
+from brenier.potentials._preconditioned import Preconditioned
 from brenier.potentials._quadratic import Quadratic
 from brenier.potentials._semi_dual import SemiDualFit, minimise_semi_dual
 from brenier.potentials._separable import Separable
@@ -26,6 +26,6 @@ __all__ = [
     "SoftMaximum",
     "conjugate_points",
     "expansion",
-    "max_affine",
     "minimise_semi_dual",
+    "point_gradient",
 ]

@@ -30,17 +30,13 @@ class AbstractPotential(eqx.Module):
     def strong_convexity(self) -> Scalar:
         """A modulus m ≥ 0 such that φ − (m/2)‖x‖² is convex; sharp where it is cheap to be."""
 
-    def point_gradient(self, x: Point) -> Point:
-        """∇φ(x) at one point (d,): by JAX, where a subclass knows no safer way."""
-        return jax.grad(self.value)(x)
-
     def __call__(self, x: BatchLike) -> BatchScalar:
         """φ(x) over leading axes: (..., d) to (...)."""
         return jnp.vectorize(self.value, signature="(d)->()")(x)
 
     def gradient(self, x: BatchLike) -> Batch:
         """∇φ(x) over leading axes: (..., d) to (..., d)."""
-        return jnp.vectorize(self.point_gradient, signature="(d)->(d)")(x)
+        return jnp.vectorize(jax.grad(self.value), signature="(d)->(d)")(x)
 
     def hessian(self, x: BatchLike) -> Float[Array, "*batch d d"]:
         """D²φ(x) over leading axes: (..., d) to (..., d, d); symmetric positive semidefinite."""

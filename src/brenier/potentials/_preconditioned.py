@@ -6,7 +6,6 @@ from jax.typing import ArrayLike
 from brenier._types import Array, Float, Matrix, Point, Scalar
 from brenier.numerics import Coordinates
 from brenier.potentials._base import AbstractPotential
-from brenier.potentials._max_affine import MaxAffine
 from brenier.potentials._quadratic import Quadratic
 
 
@@ -74,11 +73,6 @@ class Preconditioned(AbstractPotential):
     def value(self, x: Point) -> Scalar:
         return self.scale**2 * self.potential.value(self.encode_source(x)) + self.target_shift @ x
 
-    def point_gradient(self, x: Point) -> Point:
-        # Not through the value, whose s² underflows where s is small.
-        inner = self.potential.point_gradient(self.encode_source(x))
-        return self.coordinates.decode_target(inner)
-
     def strong_convexity(self) -> Scalar:
         smallest = jnp.linalg.eigvalsh(self.matrix.T @ self.matrix)[0]
         return jnp.maximum(smallest, 0.0) * self.potential.strong_convexity()
@@ -90,32 +84,3 @@ class Preconditioned(AbstractPotential):
     def encode_target(self, y: Float[Array, "*batch d"]) -> Float[Array, "*batch d"]:
         """v = M⁻ᵀ(y − b)/s, the coordinates in which ∇ψ gives target points."""
         return self.coordinates.encode_target(y)
-
-
-def max_affine(potential: AbstractPotential) -> MaxAffine:
-    """φ + a constant as max_k ⟨a_k, x⟩ + b_k, of a ``MaxAffine`` in coordinates or without.
-
-    What ``exact.solve_assignment`` and ``exact.solve_semi_discrete`` give, in the units of their
-    points. Far from 0 the b_k lose the digits that φ in its coordinates keeps.
-
-    Raises:
-        ValueError: a potential of another kind.
-
-    >>> import jax.numpy as jnp
-    >>> inner = MaxAffine(jnp.array([[1.0], [-1.0]]), jnp.zeros(2), jnp.array(-jnp.inf))
-    >>> shift, unit = jnp.array([5.0]), jnp.array(2.0)
-    >>> max_affine(Preconditioned(inner, jnp.eye(1), shift, shift, unit)).slopes.tolist()
-    [[7.0], [3.0]]
-    """
-    if isinstance(potential, MaxAffine):
-        return potential
-    inner = potential.potential if isinstance(potential, Preconditioned) else None
-    if not isinstance(inner, MaxAffine) or bool(inner.log_modulus > -jnp.inf):
-        raise ValueError(
-            f"potential: got {type(potential).__name__}; wants a MaxAffine, or one in coordinates "
-            "and without a quadratic."
-        )
-    assert isinstance(potential, Preconditioned)
-    moved = potential.coordinates.decode_target(inner.slopes) - potential.target_shift
-    offsets = potential.scale**2 * inner.offsets - moved @ potential.source_shift
-    return MaxAffine(potential.target_shift + moved, offsets - jnp.max(offsets), inner.log_modulus)

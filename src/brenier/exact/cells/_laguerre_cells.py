@@ -10,8 +10,7 @@ from brenier._solution import Solution
 from brenier.exact.cells._power_diagram import cell_polygons
 from brenier.maps import GradientMap
 from brenier.measures import Uniform
-from brenier.numerics import Coordinates
-from brenier.potentials import MaxAffine, Preconditioned
+from brenier.potentials import MaxAffine
 
 
 def laguerre_cells(
@@ -44,8 +43,7 @@ def laguerre_cells(
     """
     held = transport.map if isinstance(transport, Solution) else transport
     potential = held.potential if isinstance(held, GradientMap) else held
-    inner = potential.potential if isinstance(potential, Preconditioned) else potential
-    if not isinstance(inner, MaxAffine) or inner.dimension != 2:
+    if not isinstance(potential, MaxAffine) or potential.dimension != 2:
         raise ValueError(
             f"transport: got {type(potential).__name__}; wants a MaxAffine potential "
             "in the plane, its GradientMap, or a Solution that holds it."
@@ -53,13 +51,12 @@ def laguerre_cells(
     box = Uniform(np.asarray(lower), np.asarray(upper))
     if box.dimension != 2:
         raise ValueError(f"lower: got dimension {box.dimension}; wants corners (2,).")
-    plain = isinstance(potential, MaxAffine)
-    own = (Coordinates.identity(2) if plain else potential.coordinates).on_host()
-    if not np.array_equal(own.matrix, np.eye(2)):
-        raise ValueError("transport: got turned coordinates; wants a shift and a scale alone.")
+    origin = np.zeros(2) if potential.origin is None else np.asarray(potential.origin)
+    slopes = np.asarray(potential.slopes, np.float64)
     cells = cell_polygons(
-        np.asarray(inner.slopes, np.float64),
-        np.asarray(inner.offsets, np.float64),
-        *(own.encode_source(np.asarray(corner)) for corner in (box.lower, box.upper)),
+        slopes - slopes[0],
+        np.asarray(potential.offsets, np.float64),
+        np.asarray(box.lower) - origin,
+        np.asarray(box.upper) - origin,
     )
-    return [own.decode_source(cell) for cell in cells]
+    return [origin + cell for cell in cells]

@@ -17,7 +17,7 @@ from brenier.exact.line._laws import quantiles
 from brenier.maps import GradientMap
 from brenier.measures import AbstractMeasure, Gaussian, GaussianMixture, Uniform
 from brenier.numerics import Coordinates
-from brenier.potentials import MaxAffine, Preconditioned
+from brenier.potentials import MaxAffine
 
 # Widths below this share of the largest are rounding: the points lie in a subspace.
 _FLAT = 1e-12
@@ -71,8 +71,7 @@ def solve_semi_discrete(
         throw: raise where the tolerance is not reached.
 
     Returns:
-        A ``Solution`` whose map is the ``GradientMap`` of a ``MaxAffine`` in standard coordinates
-        (``max_affine`` gives it in those of the points). Its stats: ``cost``, W₂²
+        A ``Solution`` whose map is the ``GradientMap`` of a ``MaxAffine``. Its stats: ``cost``, W₂²
         (the dual value: a lower bound up to rounding, or up to noise beyond the plane);
         ``cost_error``, an estimate (beyond the plane two standard errors and the dual gap);
         ``masses`` (n,) of the cells and ``mass_error``, Σ |mass − w|; ``barycentres`` (n, d) of the
@@ -118,10 +117,14 @@ def solve_semi_discrete(
     cost = moved + unit * (
         spread - 2.0 * float(np.sum(found.moments * flat) + (found.masses - w) @ found.offsets)
     )
-    inner = MaxAffine(
-        jnp.asarray(v), jnp.asarray(found.offsets - found.offsets.max()), jnp.asarray(-jnp.inf)
+    transport = GradientMap(
+        MaxAffine(
+            jnp.asarray(y),
+            jnp.asarray(unit * (found.offsets - found.offsets.max())),
+            jnp.asarray(-jnp.inf),
+            jnp.asarray(own.source_shift),
+        )
     )
-    transport = GradientMap(Preconditioned.in_coordinates(inner, jax.tree.map(jnp.asarray, own)))
     rounding = 8.0 * np.finfo(float).eps * (moved + unit * spread)
     exact_error = 0.0 if found.error else missing * float(np.ptp(found.offsets))
     full_masses = np.zeros(len(kept))

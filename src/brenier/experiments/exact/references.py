@@ -19,7 +19,7 @@ from brenier.experiments._command import command
 from brenier.experiments._run import Run
 from brenier.grids import Box, Torus
 from brenier.measures import Gaussian, GaussianMixture
-from brenier.potentials import max_affine
+from brenier.potentials import MaxAffine
 from brenier.report import new_figure, png_bytes
 
 _TURN = 2.0 * np.pi
@@ -60,7 +60,9 @@ def main(run: Run) -> dict[str, Any]:
 
 def _three_diracs(seed: int) -> dict[str, tuple[float, float]]:
     solution = solve_semi_discrete(Gaussian.standard(2), _DIRACS)
-    offsets = np.asarray(max_affine(solution.map.potential).offsets)
+    potential = solution.map.potential
+    assert isinstance(potential, MaxAffine)
+    offsets = np.asarray(potential.offsets)
     # Where the three affine pieces meet.
     slopes = _DIRACS[1:] - _DIRACS[0]
     vertex = np.linalg.solve(slopes, offsets[0] - offsets[1:])

@@ -17,7 +17,7 @@ from brenier.experiments.pey24._cells import Border, borders
 from brenier.experiments.pey24._lines import cut
 from brenier.io import read_points
 from brenier.measures import Empirical, Gaussian
-from brenier.potentials import max_affine
+from brenier.potentials import MaxAffine
 from brenier.report import BLUE, INK, RED, new_figure, png_bytes
 from brenier.velocities import AtomsDecoder
 
@@ -51,7 +51,8 @@ def compare(
     decoder = AtomsDecoder(source, tolerance=1e-11)
     curves = borders(source, decoder)
     optimal = solve_semi_discrete(Gaussian.standard(2), points, shares)
-    potential = max_affine(optimal.map.potential)
+    potential = optimal.map.potential
+    assert isinstance(potential, MaxAffine)
     found = cut(points, decoder, curves, potential)
     # E‖Z − x_{i(Z)}‖² = 2 + Σ w_i ‖x_i‖² − 2 Σ_i ⟨x_i, ∫_{cell i} z γ⟩, and z γ = −∇γ.
     cost = 2.0 + float(shares @ np.sum(points**2, axis=1))
