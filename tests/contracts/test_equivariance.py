@@ -172,3 +172,12 @@ def test_a_velocity_learns_columns_of_any_units():
         )  # fmt: skip
 
     np.testing.assert_allclose(answer(units) / units, answer(np.ones(2)), atol=1e-3)
+
+
+@pytest.mark.parametrize(("dtype", "far"), [(np.float32, 1e6), (np.float64, 1e15)])
+def test_what_the_dtype_cannot_hold_is_said(dtype, far):
+    x, y, _ = ((far + z).astype(dtype) for z in clouds())
+    with pytest.raises(ValueError, match=r"X: got column 0 around 1e.*leaves [01]\.\d digits"):
+        MongeMap().fit(x, y)
+    with pytest.raises(ValueError, match=r"digits; wants at least 2"):
+        Generator().fit(y)

@@ -185,9 +185,9 @@ def integrate(flow: FlowMap, x: Point, times: Float[Array, " k"] | None = None) 
     That of a network in its standard coordinates, to which the absolute tolerance refers.
     """
     velocity = flow.velocity
-    learned = isinstance(velocity, NetworkVelocity)
-    start = (x - velocity.centre) / velocity.width if learned else x
-    field = velocity.standard if learned else velocity.at
+    start, field = x, velocity.at
+    if isinstance(velocity, NetworkVelocity):
+        start, field = (x - velocity.centre) / velocity.width, velocity.standard
     save = diffrax.SaveAt(t1=True) if times is None else diffrax.SaveAt(ts=times)
     solution = diffrax.diffeqsolve(
         diffrax.ODETerm(lambda time, y, _: field(jnp.asarray(time), y)),
@@ -203,7 +203,8 @@ def integrate(flow: FlowMap, x: Point, times: Float[Array, " k"] | None = None) 
         stepsize_controller=diffrax.PIDController(rtol=flow.tolerance, atol=flow.tolerance),
     )
     points = solution.ys[0] if times is None else solution.ys
-    points = velocity.centre + velocity.width * points if learned else points
+    if isinstance(velocity, NetworkVelocity):
+        points = velocity.centre + velocity.width * points
     reached = (solution.result == diffrax.RESULTS.successful) & jnp.isfinite(points).all()
     return End(points, reached, solution.stats["num_steps"])
 
