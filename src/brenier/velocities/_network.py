@@ -50,8 +50,8 @@ class NetworkVelocity(AbstractVelocity):
     def at(self, time: Scalar, x: Point) -> Point:
         return self.width * self.standard(time, (x - self.centre) / self.width)
 
-    def standard(self, time: Scalar, u: Point) -> Point:
-        """du/ds of u = (x − c)/w, in which a flow is integrated: no digits drown in c."""
+    def standard(self, time: Scalar, x: Point) -> Point:
+        """dx/ds of x that is centred and in units of w already, where a flow is integrated: no digits drown in c."""
         angle = jnp.pi * time
-        moment = jnp.stack([jnp.asarray(time, u.dtype), jnp.sin(angle), jnp.cos(angle)])
-        return self.network(jnp.concatenate([u, moment.astype(u.dtype)]))
+        moment = jnp.stack([jnp.asarray(time, x.dtype), jnp.sin(angle), jnp.cos(angle)])
+        return self.network(jnp.concatenate([x, moment.astype(x.dtype)]))
