@@ -51,7 +51,7 @@ class NetworkVelocity(AbstractVelocity):
         return self.width * self.standard(time, (x - self.centre) / self.width)
 
     def standard(self, time: Scalar, x: Point) -> Point:
-        """dx/ds of x that is centred and in units of w already, where a flow is integrated: no digits drown in c."""
+        """dx/ds of x that is centred and in units of w: there no digits drown in c."""
         angle = jnp.pi * time
         moment = jnp.stack([jnp.asarray(time, x.dtype), jnp.sin(angle), jnp.cos(angle)])
         return self.network(jnp.concatenate([x, moment.astype(x.dtype)]))
