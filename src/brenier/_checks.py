@@ -14,15 +14,27 @@ from brenier._types import Array, Batch
 _EXACT_INTEGER = 2**53
 # Units of rounding that a spread has, at least: two digits.
 _LEAST_STEPS = 100.0
+_SPARSE_MODULES = ("scipy.sparse", "sparse.", "jax.experimental.sparse", "cupyx.scipy.sparse")
 
 
 def as_float_array(name: str, value: Any) -> np.ndarray:
-    """A NumPy floating array of what was given; integers and booleans become float64."""
+    """A NumPy floating array of what was given, in the machine's own byte order.
+
+    Integers, booleans and wider floats become float64, narrower floats float32.
+    """
+    _refuse_hiding(name, value)
     try:
-        array = np.asarray(value)
+        array = _native(np.asarray(value))
     except ValueError as error:
         raise ValueError(
             f"{name}: got rows that make no array ({error}); wants rows of one length."
+        ) from None
+    except (TypeError, RuntimeError) as error:  # tensors of others that are elsewhere, or traced
+        if isinstance(error, jax.errors.JAXTypeError):
+            raise
+        raise ValueError(
+            f"{name}: got a {type(value).__name__} that NumPy cannot read ({error}); wants an "
+            "array."
         ) from None
     if array.dtype == object:
         try:
@@ -42,9 +54,35 @@ def as_float_array(name: str, value: Any) -> np.ndarray:
                 "exactly; wants smaller integers or floats."
             )
         return array.astype(np.float64)
-    if array.dtype.kind != "f":
+    if not jnp.issubdtype(array.dtype, np.floating):  # which knows bfloat16 too
         raise ValueError(f"{name}: got dtype {array.dtype}; wants real numbers.")
-    return array.astype(np.float32) if array.dtype == np.float16 else array
+    return array.astype(np.float32) if array.dtype.itemsize < 4 else array
+
+
+def _native(array: np.ndarray) -> np.ndarray:
+    """The array as JAX takes it: bytes in the machine's order, float64 at most."""
+    if array.dtype.kind == "f" and array.dtype.itemsize > 8:
+        return array.astype(np.float64)
+    return array if array.dtype.isnative else array.astype(array.dtype.newbyteorder("="))
+
+
+def _refuse_hiding(name: str, value: Any) -> None:
+    """Raise for arrays of which NumPy sees another thing: a mask is lost, sparse rows are none."""
+    if isinstance(value, np.ma.MaskedArray):
+        hidden = int(np.ma.count_masked(value))
+        if hidden:
+            raise ValueError(
+                f"{name}: got a masked array with {hidden:,} entries masked; wants an array of "
+                "numbers (drop those rows, or x.filled(value))."
+            )
+        return
+    kind = type(value)
+    # By the name of the module: what makes no sparse array need not import SciPy's.
+    if kind.__module__.startswith(_SPARSE_MODULES):
+        raise ValueError(
+            f"{name}: got a sparse {kind.__name__} of shape {value.shape}; wants an array "
+            "(x.toarray(), or x.todense() of JAX)."
+        )
 
 
 def check_points(
@@ -133,6 +171,10 @@ def as_array(name: str, value: ArrayLike, axes: int) -> Array:
 
 def as_points(name: str, x: Any, dimension: int) -> Batch:
     """A floating JAX array (..., dimension), or a ``ValueError`` naming the argument."""
+    _refuse_hiding(name, x)
+    if isinstance(x, np.ndarray):
+        known = x.dtype.kind in "iub" or jnp.issubdtype(x.dtype, np.floating)
+        x = _native(np.asarray(x)) if known else as_float_array(name, x)
     array = jnp.asarray(x)
     if not jnp.issubdtype(array.dtype, jnp.floating):
         if not jnp.issubdtype(array.dtype, jnp.integer):

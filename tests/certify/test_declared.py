@@ -7,7 +7,7 @@ import pytest
 from brenier import audit, audit_pairs
 from brenier.certify import Certificate, Elliptical, Exchangeable, SignChanges
 from brenier.certify._declared import Declared
-from brenier.measures import Gaussian, GaussianMixture, StandardNormal
+from brenier.measures import Empirical, Gaussian, GaussianMixture, StandardNormal
 
 _TURN = np.array([[np.cos(0.3), -np.sin(0.3)], [np.sin(0.3), np.cos(0.3)]])
 _TURNED = 4.0 * (1.0 - np.cos(0.3))
@@ -136,7 +136,9 @@ def test_true_declarations_are_hardly_ever_withdrawn():
         ):
             options = {"law": None, "symmetry": None, "box": None, "kurtosis": None, **options}
             declared = Declared.checked(3, **options)
-            said += len(declared.upheld(x, x, jax.random.key(seed), drawn=False).withdrawn)
+            said += len(
+                declared.upheld(x, x, jax.random.key(seed), drawn=False, precision=1e-16).withdrawn
+            )
     assert said <= 2  # 1 in 1000 of 60
 
 
@@ -164,7 +166,7 @@ def test_a_box_bounds_the_whole_map():
         grid = (np.arange(400_000) + 0.5) / 400_000
         y = np.where(grid > 1.0 - mass, grid - 0.8, grid)
         defect = np.mean((grid - y) ** 2) - np.mean((grid - np.sort(y)) ** 2)
-        assert rare.defect.upper > defect
+        assert rare.defect.whole.upper > defect
         assert rare.verdict.optimality != "optimal"
 
 
@@ -179,6 +181,32 @@ def test_a_kurtosis_bounds_the_whole_map_and_gives_no_verdict():
     assert found.defect.bounds[-1].level == "declared: gaps of kurtosis at most 12"
     few = audit_pairs(x[:40], -x[:40], budget=_BUDGET, kurtosis=12.0)
     assert few.defect.core is not None  # too few rows for a bound of the whole
+    assert "inf" not in str(few)
+
+
+@pytest.mark.parametrize("n", [20, 40, 100, 200, 1000])
+def test_rows_that_show_no_gap_prove_none_under_a_kurtosis(n):
+    """One in a hundred jumps: of the gap κ = 100, and many samples hold none of it."""
+    wrong = 0
+    for seed in range(8):
+        r = np.random.default_rng(seed)
+        x = r.choice([0.0, 1.0, -1.0], p=[0.99, 0.005, 0.005], size=(n, 1))
+        x += r.uniform(-1e-3, 1e-3, size=(n, 1))
+        d = audit_pairs(x, np.where(abs(x) > 0.5, -x, x), budget=0.1, kurtosis=110.0).defect
+        wrong += d.core is None and d.upper < 0.04
+    assert wrong == 0
+
+
+def test_a_bound_of_the_whole_above_the_cost_leaves_the_headline_to_the_core():
+    x = _normal(2000)
+    found = audit_pairs(x, 2.0 * x, budget=_BUDGET, box=(-20.0, 20.0))
+    assert found.defect.core is not None
+    assert found.defect.upper == found.defect.core.upper < 0.01
+    assert found.defect.whole.upper > 2.0
+    assert found.verdict.optimality == "optimal"
+    page = found.to_html()
+    assert "whole map" in page
+    assert "on the core" in page
 
 
 def test_certificates_with_all_that_can_be_declared_are_read_again():
@@ -214,10 +242,18 @@ BAD = [
     ({"symmetry": SignChanges(np.zeros(1))}, "symmetry: got a centre of shape"),
     ({"box": 1.0}, "box: got 1.0; wants"),
     ({"box": (1.0, 0.0)}, "box: got a high end"),
-    ({"box": (0.0, np.inf)}, "box: got a high end of shape"),
+    ({"box": (0.0, np.inf)}, "box: got a high end of inf"),
+    ({"box": (np.nan, 1.0)}, "box: got a low end of nan"),
+    ({"box": (1.0, 1.0)}, "box: got a high end that is not above"),
+    ({"symmetry": SignChanges([np.nan, 0.0])}, "symmetry: got NaN or infinity in the centre"),
     ({"box": (np.zeros(3), 1.0)}, "box: got a low end of shape"),
     ({"kurtosis": 1.0}, "kurtosis: got 1.0; wants a number above 1"),
-    ({"kurtosis": "12"}, "kurtosis: got 12; wants"),
+    ({"kurtosis": "12"}, "kurtosis: got '12'; wants"),
+    ({"tolerance": 1e9}, "tolerance: got 1000000000.0; wants a share"),
+    ({"groups": [None] * 50}, "groups: got no label"),
+    ({"groups": [np.nan] * 20 + list(range(30))}, "groups: got no label"),
+    ({"groups": ["", *"abcdefg"] * 6 + ["h", "i"]}, "groups: got no label"),
+    ({"groups": [1, "1"] * 25}, "groups: got numbers and strings"),
 ]
 
 
@@ -237,6 +273,45 @@ def test_exchangeable_wants_coordinates():
 def test_a_law_beside_a_measure_is_one_too_many():
     with pytest.raises(ValueError, match="law: got one beside a measure"):
         audit(np.sinh, Gaussian.standard(2), law=StandardNormal(2))
+
+
+def test_numbers_of_any_kind_are_numbers():
+    x = _normal(100)
+    audit_pairs(x, x, budget=0.1, kurtosis=np.float32(3))
+    audit_pairs(x, x, budget=0.1, kurtosis=np.int64(3))
+    pixels = np.random.default_rng(0).random((100, 2)) * [1.0, 0.0]
+    low, high = np.zeros(2), np.array([1.0, 0.0])  # one column is constant
+    assert audit_pairs(pixels, pixels, budget=0.1, box=(low, high)).defect.withdrawn == ()
+    single = np.full((100, 1), 0.1, np.float32) * np.random.default_rng(0).random((100, 1)) ** 0
+    single[0] = 0.0
+    assert audit_pairs(single, single, budget=0.1, box=(0.0, 0.1)).defect.withdrawn == ()
+
+
+def test_a_law_may_stand_beside_rows_that_are_a_measure():
+    x = _normal(600)
+    found = audit(_turn, Empirical(x), law=StandardNormal(2), budget=_BUDGET)
+    assert found.defect.declared == ("the source is StandardNormal",)
+
+
+def test_a_spread_whose_square_is_nothing_is_refused():
+    x = 1e-200 * _normal(50)
+    with pytest.raises(ValueError, match="whose squares float64 cannot hold; wants another unit"):
+        audit_pairs(x, -x)
+
+
+@pytest.mark.parametrize("n", [20, 21, 30, 31])
+def test_few_rows_have_a_page(n):
+    x = _normal(n)
+    page = audit(_turn, x, budget=0.1).to_html()
+    assert ("too few for batches" in page) == (n < 32)
+
+
+def test_a_derivative_of_another_map_is_refused():
+    x = _normal(200)
+    with pytest.raises(ValueError, match="jacobian: got values that differ from differences"):
+        audit(_turn, x, jacobian=lambda p: np.repeat(np.eye(2)[None], len(p), axis=0), budget=0.1)
+    right = audit(_turn, x, jacobian=lambda p: np.repeat(_TURN[None], len(p), axis=0), budget=0.1)
+    assert right.asymmetry.step == 0
 
 
 def test_one_point_is_no_source():

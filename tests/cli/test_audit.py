@@ -283,7 +283,7 @@ def test_groups_are_labels_a_row_with_or_without_a_header(files, capsys):
         (["--box", "1,0"], "box: got a high end that is not above"),
         (["--kurtosis", "0.5"], "kurtosis: got 0.5; wants a number above 1"),
         (["--groups", "none.txt"], "--groups: got none.txt, which does not exist"),
-        (["--groups", "x.csv"], "wants one for each of 200 rows"),
+        (["--groups", "x.csv"], "with lines of several columns; wants one label a line"),
     ],
 )
 def test_bad_declarations_on_the_command_line_are_named(files, capsys, options, message):

@@ -3,7 +3,7 @@
 import platform
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from importlib.metadata import version
 from typing import Any
 
@@ -11,8 +11,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from brenier._checks import check_at_least, check_key, check_points, check_positive
-from brenier._progress import Progress, ProgressCallback
+from brenier._checks import check_key, check_points
+from brenier._progress import ProgressCallback
 from brenier._types import Key
 from brenier.certify._black_box import BlackBox
 from brenier.certify._certificate import Certificate, Cost, Truth
@@ -21,14 +21,15 @@ from brenier.certify._core import Split
 from brenier.certify._declared import Declared
 from brenier.certify._defect import defect_bounds
 from brenier.certify._orbits import Orbits, density_rings, symmetric_orbits
+from brenier.certify._rows import FEWEST, check_spread, one_of_each, points_of, precision_of
+from brenier.certify._settings import Seen, Settings
 from brenier.certify._target_tests import relative_entropy, target_tests
 from brenier.certify._verdict import verdict
-from brenier.certify._witnesses import Asymmetry, Ring, asymmetry_at, monotonicity, ring_test
+from brenier.certify._witnesses import asymmetry_at, monotonicity, ring_test
 from brenier.maps import AffineMap, GradientMap
 from brenier.measures import AbstractMeasure, Empirical
 from brenier.numerics import cosine_similarity, l2_uvp, numpy_generator
 
-_FEWEST = 20
 # Points that a certificate keeps for pictures.
 _PICTURED = 2000
 
@@ -91,9 +92,9 @@ def audit(
             the rows.
         box: (low, high), numbers or (d,): all points *and* images lie between, whatever is drawn;
             for an upper bound of the whole map.
-        kurtosis: κ > 1 with E G² ≤ κ (E G)² for the gap G of a potential (3 for a χ² with one
-            degree, 12 for the fourth power of a normal): for an upper bound of the whole map. It
-            cannot be checked, and gives no verdict.
+        kurtosis: κ > 1 with E G² ≤ κ (E G)² for the gap G of whatever potential is chosen (3 for a
+            χ² with one degree, 12 for the fourth power of a normal): for an upper bound of the
+            whole map. It cannot be checked, and gives no verdict.
         callback: told a ``Progress`` at every stage, and while the map is evaluated.
 
     Raises:
@@ -116,22 +117,25 @@ def audit(
     MATH_5 (5.5) to (5.9), MATH_6 (6.1) to (6.18).
     """
     key = jax.random.key(0) if key is None else check_key("key", key)
-    settings = _Settings(key, level, tolerance, samples, budget, callback).checked()
-    if law is not None and isinstance(source, AbstractMeasure):
+    settings = Settings(key, level, tolerance, samples, budget, callback).checked()
+    rows_alone = isinstance(source, Empirical)
+    if law is not None and isinstance(source, AbstractMeasure) and not rows_alone:
         raise ValueError("law: got one beside a measure, which is its own; wants one of the two.")
     keys = jax.random.split(key, 4)
     settings.tell("the map at points of the source")
-    source = _one_of_each(groups, source, jax.random.fold_in(key, 2))
-    x = _points("source", source, keys[0], samples, min_points=_FEWEST)
-    _check_not_one("source", x)
-    drawn = isinstance(source, AbstractMeasure) and not isinstance(source, Empirical)
+    source = one_of_each(groups, source, jax.random.fold_in(key, 2))
+    x = points_of("source", source, keys[0], samples, min_points=FEWEST)
+    check_spread("source", x)
+    drawn = isinstance(source, AbstractMeasure) and not rows_alone
     declared = Declared.checked(
         x.shape[1], law=source if drawn else law, symmetry=symmetry, box=box, kurtosis=kurtosis
     )
     asked = BlackBox(map, jacobian, callback=callback)
     with compiling() as compiled:
         tx = asked.checked(x)
-        declared = declared.upheld(x, tx, jax.random.fold_in(key, 3), drawn=drawn)
+        declared = declared.upheld(
+            x, tx, jax.random.fold_in(key, 3), drawn=drawn, precision=asked.precision
+        )
         settings.tell("derivatives of the map")
         asymmetry = asymmetry_at(asked, x)
         # An asymmetry within the error of the differences gives no plane to lay a ring in.
@@ -145,7 +149,7 @@ def audit(
         if not _is_gradient(map):
             settings.tell("orbits of the declared source")
             orbits = _orbits(asked, x, tx, declared, jax.random.fold_in(key, 1))
-    seen = _Seen(
+    seen = Seen(
         type(map).__name__,
         _is_gradient(map),
         asked.precision,
@@ -199,8 +203,8 @@ def audit_pairs(
     'optimal'
     """
     key = jax.random.key(0) if key is None else check_key("key", key)
-    settings = _Settings(key, level, tolerance, samples, budget, callback).checked()
-    first = check_points("x", x, min_points=_FEWEST).astype(np.float64)
+    settings = Settings(key, level, tolerance, samples, budget, callback).checked()
+    first = check_points("x", x, min_points=FEWEST).astype(np.float64)
     second = check_points("tx", tx, dimension=first.shape[1]).astype(np.float64)
     if len(first) != len(second):
         raise ValueError(f"tx: got {len(second)} images of {len(first)} points; wants one each.")
@@ -212,24 +216,16 @@ def audit_pairs(
             raise ValueError(
                 f"truth: got {len(true)} images of {len(first)} points; wants one for each."
             )
-    rows = _one_of_each(groups, np.arange(len(first)), jax.random.fold_in(key, 2))
+    rows = one_of_each(groups, np.arange(len(first)), jax.random.fold_in(key, 2))
     rows = rows[np.asarray(jax.random.permutation(keys[0], len(rows)))[:samples]]
     first, second, true = first[rows], second[rows], None if true is None else true[rows]
-    _check_not_one("x", first)
+    check_spread("x", first)
+    precision = max(precision_of(x), precision_of(tx))
     declared = Declared.checked(
         first.shape[1], law=law, symmetry=symmetry, box=box, kurtosis=kurtosis
-    ).upheld(first, second, jax.random.fold_in(key, 3), drawn=False)
-    seen = _Seen("pairs", precision=_precision(tx))
+    ).upheld(first, second, jax.random.fold_in(key, 3), drawn=False, precision=precision)
+    seen = Seen("pairs", precision=precision)
     return _certificate(first, second, true, target, [*keys[1:]], settings, seen, declared)
-
-
-def _check_not_one(name: str, points: np.ndarray) -> None:
-    """Raise a ``ValueError`` where all rows (n, d) are equal."""
-    if (points == points[0]).all():
-        raise ValueError(
-            f"{name}: got {len(points):,} rows that are all equal; wants draws of a source that is "
-            "more than one point."
-        )
 
 
 def _orbits(
@@ -251,21 +247,6 @@ def _orbits(
     return found
 
 
-def _precision(values: Any) -> float:
-    """The machine epsilon of what was given; that of single precision where all entries are such.
-
-    A network's images stay what they are when they are written in double precision.
-    """
-    array = np.asarray(values)
-    dtype = array.dtype if array.dtype.kind == "f" else np.dtype(np.float64)
-    if dtype == np.float64:
-        with np.errstate(over="ignore"):
-            single = array.astype(np.float32)
-        if (single == array).all() and not (array == np.round(array)).all():
-            dtype = single.dtype
-    return float(np.finfo(dtype).eps)
-
-
 def _is_gradient(map: object) -> bool:
     """Whether a map is the gradient of a convex function by construction: D(T) = 0 then."""
     if isinstance(map, GradientMap):
@@ -275,55 +256,14 @@ def _is_gradient(map: object) -> bool:
     return float(jnp.linalg.eigvalsh(map.matrix)[0]) > 0
 
 
-@dataclass(frozen=True)
-class _Settings:
-    """What the caller asked for, and when the audit began."""
-
-    key: Key
-    level: float
-    tolerance: float
-    samples: int
-    budget: float
-    callback: ProgressCallback | None
-    started: float = field(default_factory=time.perf_counter)
-
-    def checked(self) -> "_Settings":
-        """The settings themselves, or a ``ValueError`` that names one out of range."""
-        if not 0.5 <= self.level < 1.0:
-            raise ValueError(f"level: got {self.level}; wants a number in [0.5, 1).")
-        check_positive("tolerance", self.tolerance)
-        check_at_least("samples", self.samples, _FEWEST)
-        check_positive("budget", self.budget)
-        return self
-
-    def tell(self, stage: str) -> None:
-        """Say what comes next."""
-        if self.callback is not None:
-            self.callback(Progress(0, 0, stage, seconds=time.perf_counter() - self.started))
-
-
-@dataclass(frozen=True)
-class _Seen:
-    """What only the map itself can show; where there are only pairs, none of it."""
-
-    subject: str
-    optimal: bool = False
-    precision: float = float(np.finfo(np.float64).eps)
-    asymmetry: Asymmetry | None = None
-    ring: Ring | None = None
-    entropy: tuple[float, float] = (float("nan"), float("nan"))
-    orbits: Sequence[Orbits] = ()
-    compiled: float = 0.0
-
-
 def _certificate(
     x: np.ndarray,
     tx: np.ndarray,
     true: np.ndarray | None,
     target: Any,
     keys: Sequence[Key],
-    settings: _Settings,
-    seen: _Seen,
+    settings: Settings,
+    seen: Seen,
     declared: Declared,
 ) -> Certificate:
     with compiling() as compiled:
@@ -346,8 +286,8 @@ def _numbers(
     true: np.ndarray | None,
     target: Any,
     keys: Sequence[Key],
-    settings: _Settings,
-    seen: _Seen,
+    settings: Settings,
+    seen: Seen,
     declared: Declared,
 ) -> dict[str, Any]:
     """Every section that the pairs and the target decide."""
@@ -355,7 +295,7 @@ def _numbers(
     y = (
         None
         if target is None
-        else _points("target", target, keys[1], settings.samples, dimension=x.shape[1])
+        else points_of("target", target, keys[1], settings.samples, dimension=x.shape[1])
     )
     squares = np.sum((x - tx) ** 2, axis=1)
     cost = Cost(float(squares.mean()), float(squares.std(ddof=1) / np.sqrt(len(x))))
@@ -373,7 +313,13 @@ def _numbers(
         declared=declared,
     )
     pairs, swap = monotonicity(
-        x, tx, defect.points_moved, settings.level, random, precision=seen.precision
+        x,
+        tx,
+        defect.points_moved,
+        settings.level,
+        random,
+        precision=seen.precision,
+        seconds=settings.budget,
     )
     if defect.cycle is None and not seen.optimal:
         defect = replace(defect, cycle=swap)
@@ -385,6 +331,7 @@ def _numbers(
             y,
             random,
             level=settings.level,
+            seconds=settings.budget,
             kl=seen.entropy,
             target=target if isinstance(target, AbstractMeasure) else None,
         )
@@ -399,50 +346,13 @@ def _numbers(
     }
 
 
-def _one_of_each(groups: Any, rows: Any, key: Key) -> Any:
-    """A random row of each label, in random order; all rows where there are no labels."""
-    if groups is None:
-        return rows
-    if isinstance(rows, AbstractMeasure):
-        raise ValueError("groups: got labels beside a measure; wants them for points (n, d).")
-    rows, labels = np.asarray(rows), np.asarray(groups)
-    if labels.shape != rows.shape[:1]:
-        raise ValueError(
-            f"groups: got shape {labels.shape}; wants a label for each of {len(rows)} points."
-        )
-    order = np.asarray(jax.random.permutation(key, len(rows)))
-    _, first = np.unique(labels[order], return_index=True)
-    if len(first) < _FEWEST:
-        raise ValueError(f"groups: got {len(first)} labels; wants at least {_FEWEST}.")
-    return rows[order[np.sort(first)]]
-
-
-def _points(
-    name: str,
-    value: Any,
-    key: Key,
-    samples: int,
-    *,
-    dimension: int | None = None,
-    min_points: int = 2,
-) -> np.ndarray:
-    """Float64 points of a measure or an array, as many as ``samples``, in random order."""
-    if isinstance(value, Empirical) and value.weights is None:
-        value = value.points
-    drawn = value.sample(key, samples) if isinstance(value, AbstractMeasure) else value
-    cloud = check_points(name, drawn, dimension=dimension, min_points=min_points)
-    if drawn is value:
-        cloud = cloud[np.asarray(jax.random.permutation(key, len(cloud)))[:samples]]
-    return cloud.astype(np.float64)
-
-
 def _truth(x: np.ndarray, tx: np.ndarray, true: np.ndarray) -> Truth:
     points, images, wanted = (jnp.asarray(cloud) for cloud in (x, tx, true))
     return Truth(float(l2_uvp(images, wanted)), float(cosine_similarity(points, images, wanted)))
 
 
 def _how(
-    seen: _Seen, x: np.ndarray, y: np.ndarray | None, settings: _Settings, declared: Declared
+    seen: Seen, x: np.ndarray, y: np.ndarray | None, settings: Settings, declared: Declared
 ) -> dict[str, Any]:
     return {
         "map": seen.subject,

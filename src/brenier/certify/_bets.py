@@ -79,8 +79,6 @@ def mean_under_kurtosis(values: np.ndarray, kurtosis: float, alpha: float) -> fl
     """
     if not np.isfinite(values).all():
         return float("inf")
-    if not values.any():
-        return 0.0
     cuts, means = (part[:, None, None] for part in (_CUTS * kurtosis, 1.0 - 0.25 / _CUTS))
     level = -np.log(alpha)
 
@@ -88,6 +86,9 @@ def mean_under_kurtosis(values: np.ndarray, kurtosis: float, alpha: float) -> fl
         off = (means - np.minimum(values / m, cuts)) / (cuts - means)
         return _log_mean(np.log1p(_ABOVE[:, None] * off).sum(axis=2).ravel())
 
+    if not values.any():
+        # All m have one wealth: that of so many zeros proves a mean of 0, or nothing.
+        return 0.0 if wealth(1.0) >= level else float("inf")
     low = high = least = float(values.mean())
     while wealth(high) < level:
         low, high = high, 2.0 * high

@@ -28,6 +28,8 @@ _ROUNDING, _SAME, _HANGS = 64.0, 1e-6, 1e-2
 _NOISE_STEPS, _STILL = (1e-6, 1e-3), 0.1
 # Fourth differences of noise have √70 times its deviation, of which the median is 0.6745.
 _FOURTH, _FOURTH_SCALE = (1.0, -4.0, 6.0, -4.0, 1.0), 0.6745 * np.sqrt(70.0)
+# Points at which a given derivative is compared with differences, and by how much it may be off.
+_COMPARED, _OTHER = 16, 0.01
 # Minutes past which a map is called slow, and points and directions of its derivatives.
 _SLOW, _DERIVATIVE_POINTS, _DERIVATIVE_DIRECTIONS = 5.0, 2000, 20
 
@@ -107,6 +109,7 @@ class BlackBox:
         spread = np.median(np.abs(tx - np.median(tx, axis=0)), axis=0)
         self._check_repeats(pilot, first, again, _SAME * spread, largest)
         self._offset = max(_offset(x), _offset(tx))
+        self._check_jacobian(pilot)
         if not self._ours:
             self._check_company(pilot, first, tx, largest)
             self._measure_noise(pilot)
@@ -125,6 +128,23 @@ class BlackBox:
             return value, Differences(0.0, 0.0)
         columns, differences = self.along(x, np.eye(x.shape[1]))
         return columns.swapaxes(1, 2), differences
+
+    def _check_jacobian(self, x: np.ndarray) -> None:
+        """Raise a ``ValueError`` where a derivative from elsewhere is not that of the map."""
+        if self._jacobian is None or self._ours:
+            return
+        few, known = x[:_COMPARED], self.jacobian(x[:_COMPARED])[0]
+        direction = np.random.default_rng(0).normal(size=(1, x.shape[1]))
+        direction /= np.linalg.norm(direction)
+        found, differences = self.along(few, direction)
+        off = np.abs(known @ direction[0] - found[:, 0]).max(axis=1)
+        size = np.abs(found).max() + np.abs(known).max()
+        # Half of the points may lie at a kink, where differences are no derivative.
+        if np.median(off) > _OTHER * size + 10.0 * differences.error:
+            raise ValueError(
+                f"jacobian: got values that differ from differences of the map by "
+                f"{float(np.median(off)):.3g}; wants DT, entry (i, j) = ∂T_i/∂x_j."
+            )
 
     def along(self, x: np.ndarray, directions: np.ndarray) -> tuple[np.ndarray, Differences]:
         """DT(x_i) v for directions (k, d) or (n, k, d), by central differences: (n, k, d)."""

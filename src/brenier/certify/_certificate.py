@@ -23,6 +23,8 @@ from brenier.certify.page import certificate_page
 _PICTURES = {("asymmetry", "points"), ("asymmetry", "values")}
 # Of the JSON: 1 had no core; 2 has it.
 _VERSION = 2
+# A share below this is rounding.
+_ROUNDING = 1e-12
 # Below this the error of values is that of float64.
 _DOUBLE = 1e-12
 
@@ -118,15 +120,18 @@ class Certificate:
         >>> Certificate.from_json(written).verdict.optimality
         'optimal'
         """
+        if not isinstance(text, str | bytes):
+            raise ValueError(f"text: got {type(text).__name__}; wants the JSON of a certificate.")
         try:
             plain = json.loads(text)
         except json.JSONDecodeError as error:
             raise ValueError(f"text: got no JSON ({error}); wants a certificate.") from error
         version = plain.get("version", 1) if isinstance(plain, dict) else 1
         if version not in range(1, _VERSION + 1):
+            later = isinstance(version, int) and version > _VERSION
             raise ValueError(
-                f"text: got a certificate of version {version}; wants one up to {_VERSION}: it was "
-                "written by a later brenier."
+                f"text: got a certificate of version {version!r}; wants one of 1 to {_VERSION}"
+                + (": it was written by a later brenier." if later else ".")
             )
         if isinstance(plain, dict):
             plain = {**plain, "samples": {}}
@@ -165,15 +170,21 @@ class Certificate:
             *self._precision_row(),
             (
                 "defect, W₂² below the cost by",
-                f"{d.lower:.4g} to {d.upper:.4g}",
+                "0 up to rounding" if d.one_shift else f"{d.lower:.4g} to {d.upper:.4g}",
                 f"at {level}; above, {'on the core' if d.core else 'the whole map'}: {d.potential}",
             ),
         ]
         for part in d.parts:
             of = "of the whole map" if part.outside == 0.0 else "on the core"
+            also = f" ({of})" if len(d.parts) > 1 else ""
+            beyond = _between(part.wasted_beyond_shift)
             rows += [
-                ("  wasted, of all that is moved", _between(part.wasted), of),
-                ("  wasted beyond one common shift", _between(part.wasted_beyond_shift), of),
+                (f"  wasted, of all that is moved{also}", _between(part.wasted), of),
+                (
+                    f"  wasted beyond one common shift{also}",
+                    "nothing is moved beyond it" if d.one_shift else beyond,
+                    of,
+                ),
             ]
             if part.outside > 0.0:
                 outside = f"{part.rows_outside:,} of {part.rows:,} rows"
@@ -187,8 +198,8 @@ class Certificate:
                 bound.by,
             )
             for bound in d.bounds
-            if bound.level != "exact" and bound.quantity.startswith("D ") | (bound.quantity == "D")
-            if "core" not in bound.quantity
+            if bound.level != "exact" and bound.quantity in ("D", "D of the whole map")
+            if math.isfinite(bound.value)
         ]
         if d.declared:
             rows.append(("  declared", "; ".join(d.declared), ""))
@@ -285,6 +296,8 @@ def _between(share: Share) -> str:
 
 
 def _percent(share: float) -> str:
+    if 0.0 < share < _ROUNDING:
+        return "0 % (rounding)"
     return "unbounded" if math.isinf(share) else f"{100 * share:.3g} %"
 
 

@@ -1,5 +1,6 @@
 """What a caller declares of the source and the pairs; what the rows contradict is withdrawn."""
 
+import numbers
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -52,8 +53,9 @@ class Declared:
             symmetries += _symmetries_of(law)
         for own in symmetries:
             own.check(dimension)
-        if kurtosis is not None and not (isinstance(kurtosis, int | float) and kurtosis > 1.0):
-            raise ValueError(f"kurtosis: got {kurtosis}; wants a number above 1.")
+        number = isinstance(kurtosis, numbers.Real) and not isinstance(kurtosis, bool)
+        if kurtosis is not None and not (number and 1.0 < kurtosis < float("inf")):
+            raise ValueError(f"kurtosis: got {kurtosis!r}; wants a number above 1.")
         return cls(
             law,
             tuple(symmetries),
@@ -87,12 +89,18 @@ class Declared:
         """All of it."""
         return tuple(own for own in (*self.of_source, self.of_box, self.of_gaps) if own)
 
-    def upheld(self, x: np.ndarray, tx: np.ndarray, key: Key, *, drawn: bool) -> "Declared":
-        """What the rows do not contradict; those that were ``drawn`` from the law cannot."""
+    def upheld(
+        self, x: np.ndarray, tx: np.ndarray, key: Key, *, drawn: bool, precision: float
+    ) -> "Declared":
+        """What the rows do not contradict; those that were ``drawn`` from the law cannot.
+
+        Entries are known to ``precision``, a share of the largest.
+        """
         random = numpy_generator(key)
         left, said = self, []
         if self.box is not None:
-            low, high = self.box
+            slack = precision * max(float(np.abs(end).max()) for end in self.box)
+            low, high = self.box[0] - slack, self.box[1] + slack
             out = ((x < low) | (x > high) | (tx < low) | (tx > high)).any(axis=1)
             if out.any():
                 said.append(f"box: {int(out.sum()):,} of {len(x):,} rows lie outside of it")
@@ -156,12 +164,13 @@ def _box(value: Any, dimension: int) -> tuple[np.ndarray, np.ndarray]:
     ends = []
     for name, end in (("low", low), ("high", high)):
         array = as_float_array(f"box: {name}", end).astype(np.float64)
-        if array.shape not in ((), (1,), (dimension,)) or not np.isfinite(array).all():
+        if array.shape not in ((), (1,), (dimension,)):
             raise ValueError(
-                f"box: got a {name} end of shape {array.shape}; wants a finite number or "
-                f"({dimension},)."
+                f"box: got a {name} end of shape {array.shape}; wants a number or ({dimension},)."
             )
+        if not np.isfinite(array).all():
+            raise ValueError(f"box: got a {name} end of {end}; wants finite numbers.")
         ends.append(np.broadcast_to(array, (dimension,)))
-    if not (ends[0] < ends[1]).all():
+    if not ((ends[0] <= ends[1]).all() and (ends[0] < ends[1]).any()):
         raise ValueError("box: got a high end that is not above the low one; wants (low, high).")
     return ends[0], ends[1]

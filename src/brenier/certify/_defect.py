@@ -23,6 +23,8 @@ _DIGITS = 1e7
 # A displacement below this part of the spread is rounding.
 _ROUNDING = 1e-12
 _INDEPENDENT = "independent rows"
+# A bound of the whole map leads where it is below this multiple of the cost.
+_USEFUL = 2.0
 
 
 @dataclass(frozen=True)
@@ -65,7 +67,7 @@ class Defect:
         upper: of D of the core, where there is one, else of the whole map; infinite where nothing
             bounds it.
         core: the rows that ``upper`` is of, and how little mass lies outside; None where ``upper``
-            is of the whole map.
+            is of the whole map: what was declared gave a bound that is not far above the cost.
         whole: the numbers of the whole map, where a box was declared: nothing lies outside.
         beside: the core beside an upper bound of the whole map, where something was declared.
         declared: what the caller said of source and pairs, in words.
@@ -113,8 +115,8 @@ class Defect:
 
     @property
     def parts(self) -> tuple[Core, ...]:
-        """Of which shares are known: the whole map where a box was declared, and the core."""
-        return tuple(part for part in (self.whole, self.core, self.beside) if part is not None)
+        """Of which shares are known, that of ``upper`` first: the core, the whole map of a box."""
+        return tuple(part for part in (self.core, self.whole, self.beside) if part is not None)
 
 
 def defect_bounds(
@@ -192,7 +194,8 @@ def defect_bounds(
     upper, of_whole, judged = float("inf"), False, None
     if parts is not None:
         parts = parts.placed(*centres, scale)
-        upper, of_whole, own_bounds = _from_above(parts, declared, below)
+        cost = float(np.mean(np.sum((tx - x) ** 2, axis=1)))
+        upper, of_whole, own_bounds = _from_above(parts, declared, below, cost)
         bounds += own_bounds
         judged = parts.whole or parts.core
     growth = _growth(savings, scale**2)
@@ -281,7 +284,9 @@ def _from_below(orbits: Sequence[Orbits], declared: Declared) -> _Basis:
     return _Basis.of(by, *(declared.of_source if orbits else ()))
 
 
-def _from_above(parts: Parts, declared: Declared, below: _Basis) -> tuple[float, bool, list[Bound]]:
+def _from_above(
+    parts: Parts, declared: Declared, below: _Basis, cost: float
+) -> tuple[float, bool, list[Bound]]:
     """The least upper bound, whether it is of the whole map, and every bound of the parts."""
     gaps = _Basis.of(f"gaps of a potential: {parts.core.potential} (6.13)")
     rows, ends = _part_bounds(parts.core, "on the core", below, gaps), []
@@ -293,7 +298,8 @@ def _from_above(parts: Parts, declared: Declared, below: _Basis) -> tuple[float,
         basis = _Basis.of(f"gaps of a potential: {parts.core.potential} (6.9)", declared.of_gaps)
         rows.append(Bound("D of the whole map", "upper", parts.under_kurtosis, *basis))
         ends.append(parts.under_kurtosis)
-    of_whole = bool(ends) and bool(np.isfinite(min(ends)))
+    # One far above the cost of the rows says less than the core does.
+    of_whole = bool(ends) and min(ends) <= _USEFUL * cost
     return min(ends) if of_whole else parts.core.upper, of_whole, rows
 
 

@@ -83,8 +83,8 @@ class Elliptical(AbstractSymmetry):
     name: str = "elliptical"
 
     def check(self, dimension: int) -> None:
-        centre = as_float_array("symmetry: centre", self.centre)
-        scatter = as_float_array("symmetry: scatter", self.scatter)
+        centre = _finite("centre", self.centre)
+        scatter = _finite("scatter", self.scatter)
         if centre.shape != (dimension,) or scatter.shape != (dimension, dimension):
             raise ValueError(
                 f"symmetry: got a centre of shape {centre.shape} and a scatter of shape "
@@ -212,7 +212,7 @@ class SignChanges(AbstractSymmetry):
     name: str = "sign changes"
 
     def check(self, dimension: int) -> None:
-        centre = as_float_array("symmetry: centre", self.centre)
+        centre = _finite("centre", self.centre)
         if centre.shape != (dimension,):
             raise ValueError(
                 f"symmetry: got a centre of shape {centre.shape}; wants {(dimension,)}."
@@ -230,6 +230,13 @@ class SignChanges(AbstractSymmetry):
 
     def scattered(self, x: np.ndarray, random: np.random.Generator) -> np.ndarray:
         return self.centre + random.choice([-1.0, 1.0], size=x.shape) * (x - self.centre)
+
+
+def _finite(name: str, value: Any) -> np.ndarray:
+    array = as_float_array(f"symmetry: {name}", value)
+    if not np.isfinite(array).all():
+        raise ValueError(f"symmetry: got NaN or infinity in the {name}; wants finite numbers.")
+    return array
 
 
 def _both(move: Callable[[np.ndarray], np.ndarray], points: np.ndarray) -> np.ndarray:

@@ -18,6 +18,8 @@ from brenier.numerics import energy_distance_squared
 _TESTED, _TESTED_LOW, _LOW_DIMENSION = 1000, 2000, 5
 _PERMUTATIONS, _MOST_PERMUTATIONS = 999, 9999
 _MEASURED = 10_000
+# Seconds of a whole audit from which on that many are measured, and the least share of them.
+_FULL, _LEAST_SHARE = 10.0, 0.1
 _DIRECTIONS = 200
 _KL_POINTS, _KL_DIMENSION = 2000, 20
 
@@ -93,22 +95,27 @@ def target_tests(
     random: np.random.Generator,
     *,
     level: float,
+    seconds: float = 20.0,
     target: AbstractMeasure | None = None,
     kl: tuple[float, float] = (np.nan, np.nan),
 ) -> TargetTests:
-    """Tests of images tx (n, d) against y (m, d), and against ``target`` where it has a score."""
+    """Tests of images tx (n, d) against y (m, d), and against ``target`` where it has a score.
+
+    With few ``seconds`` distances are of fewer points, and features of fewer rows.
+    """
+    share = float(np.clip(seconds / _FULL, _LEAST_SHARE, 1.0))
     tested = _TESTED_LOW if tx.shape[1] <= _LOW_DIMENSION else _TESTED
     permutations = _permutations(level)
     first, second = (_some(cloud, tested, random) for cloud in (tx, y))
     effect, p_value, spread = _energy_permutations(first, second, level, random, permutations)
-    many, others = (_some(cloud, _MEASURED, random) for cloud in (tx, y))
+    many, others = (_some(cloud, int(share * _MEASURED), random) for cloud in (tx, y))
     shuffled = random.permutation(others)
     half = len(shuffled) // 2
     seed = int(random.integers(2**31))
     stein = np.nan
     if target is not None and target.has_density:
         stein = _stein_p_value(first, np.asarray(target.score(first)), random, permutations)
-    features = feature_test(tx, y, random, permutations)
+    features = feature_test(tx, y, random, permutations, share)
     axes = axis_distance(tx, y, level=level, target=target)
     return TargetTests(
         energy_distance=float(energy_distance_squared(jnp.asarray(many), jnp.asarray(others))),

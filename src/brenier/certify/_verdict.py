@@ -106,8 +106,8 @@ def _of_part(defect: Defect, part: Core, dimension: int, tolerance: float) -> tu
             "the map and a source that can be sampled"
         )
     return "undecided", (
-        f"{seen}, and up to {_percent(wasted.upper)} of what it moves could be wasted {of} (asked: "
-        f"{_percent(asked)}): the upper bound is the wide one{small}"
+        f"{seen}, and up to {_percent(wasted.upper)} of what it moves could be wasted, where "
+        f"{_percent(asked)} is asked {of}: the upper bound is the wide one{small}"
     )
 
 

@@ -20,7 +20,8 @@ _PROBES = 20
 # Points at which a map is seen to be deterministic, where no audit has done so.
 _CHECKED = 256
 # Pairs are compared within blocks of so many rows, as many blocks as so many operations allow.
-_BLOCK_ROWS, _BLOCK_FLOPS = 1000, 2e9
+# A block is worth so many seconds of the budget.
+_BLOCK_ROWS, _BLOCK_FLOPS, _BLOCK_SECONDS = 1000, 2e9, 2.0
 # What rounding may leave of products and squares.
 _ROUNDING = 1e-12
 # The quantiles of the asymmetry that a certificate states.
@@ -191,6 +192,7 @@ def monotonicity(
     level: float,
     random: np.random.Generator,
     precision: float = float(np.finfo(np.float64).eps),
+    seconds: float = 20.0,
 ) -> tuple[Monotonicity, Cycle | None]:
     """The sign of ⟨x − x', T(x) − T(x')⟩, ≥ 0 for a Monge map, over all pairs within blocks.
 
@@ -200,7 +202,8 @@ def monotonicity(
     n, d = x.shape
     a, b = x - x.mean(axis=0), tx - tx.mean(axis=0)
     order = random.permutation(n)
-    blocks = max(1, min(n // _BLOCK_ROWS, int(_BLOCK_FLOPS / (_BLOCK_ROWS**2 * d))))
+    most = int(min(_BLOCK_FLOPS / (_BLOCK_ROWS**2 * d), seconds / _BLOCK_SECONDS))
+    blocks = max(1, min(n // _BLOCK_ROWS, most))
     pairs, violated, rows, least = 0, 0, 0, np.inf
     noise = np.sqrt(d) * precision * float(np.abs(tx).max())
     swap: Cycle | None = None

@@ -1,20 +1,27 @@
-"""The commands and their exit codes: 0 done, 2 bad input or usage, 1 failed, 130 interrupted."""
+"""The commands and their exit codes: 0 done, 2 bad input, 1 failed, 130 and 143 interrupted."""
 
-import enum
-import errno
-import importlib
-import sys
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from brenier.cli._console import StoppedError, announce, progress_bar
-
-# Where typer keeps click's usage errors differs between its versions; their parent does not.
-_UsageError: Any = typer.BadParameter.__mro__[1]
-_SYSTEM_FAULTS = (errno.ENOSPC, errno.EIO, errno.ENOMEM, errno.EDQUOT, errno.EFBIG)
+from brenier.cli._console import announce, progress_bar
+from brenier.cli._options import (
+    Condition,
+    DataFiles,
+    Effort,
+    Json,
+    Layer,
+    Obsm,
+    OutFolder,
+    Outliers,
+    ResultFolder,
+    RowsFarOut,
+    Seed,
+    Seeds,
+    SourceValue,
+    TargetValue,
+)
 
 app = typer.Typer(
     help="Learn, compute and certify optimal transport (Monge) maps.",
@@ -30,53 +37,6 @@ ddpm = typer.Typer(
     add_completion=False,
 )
 app.add_typer(ddpm, name="ddpm")
-
-
-class Outliers(enum.StrEnum):
-    """What may be done about outliers."""
-
-    warn = "warn"
-    drop = "drop"
-    keep = "keep"
-
-
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON object, and nothing else.")]
-Seed = Annotated[int, typer.Option(help="The seed of all randomness.", min=0)]
-OutFolder = Annotated[Path, typer.Option("--out", "-o", help="The folder to write to.")]
-ResultFolder = Annotated[
-    Path | None, typer.Option("--out", "-o", help="The folder to write to; by default out/NAME.")
-]
-Seeds = Annotated[
-    int | None, typer.Option(help="How many seeds to run, where it runs several.", min=1)
-]
-DataFiles = Annotated[
-    list[Path] | None, typer.Option("--data", help="A data file, where it reads any; repeatable.")
-]
-Condition = Annotated[
-    str | None, typer.Option(help="For .h5ad: the column of obs that tells groups of cells apart.")
-]
-SourceValue = Annotated[
-    str | None,
-    typer.Option("--source", help="For .h5ad: the group of cells to move, a value of --condition."),
-]
-TargetValue = Annotated[
-    str | None,
-    typer.Option("--target", help="For .h5ad: the group to move onto, a value of --condition."),
-]
-RowsFarOut = Annotated[
-    Outliers, typer.Option(help="What to do about rows that lie grossly outside of all others.")
-]
-Effort = Annotated[
-    str,
-    typer.Option(
-        help="How much to try: quick (no network), auto, best (minutes) or a number of seconds.",
-        metavar="quick|auto|best|SECONDS",
-    ),
-]
-Layer = Annotated[str | None, typer.Option(help="For .h5ad: the layer to read instead of X.")]
-Obsm = Annotated[
-    str | None, typer.Option(help="For .h5ad: the embedding of obsm to read instead of X.")
-]
 
 
 def _print_version(wanted: bool) -> bool:
@@ -143,11 +103,12 @@ def fit(
     """
     from brenier.cli._cells import Choice, is_cells_file, run_fit_cells
     from brenier.cli._fit import Settings, run_fit
-    from brenier.io import check_folder
+    from brenier.io import FIGURE_ENDINGS, check_apart, check_folder
 
     settings = Settings.of(effort, outliers, seed)
+    check_apart([out, figure], [source, target])
     if figure is not None:
-        check_folder(figure)
+        check_folder(figure, FIGURE_ENDINGS)
     choice = Choice(condition, source_value, target_value, layer, obsm, components)
     with progress_bar() as progress:
         if is_cells_file(source):
@@ -186,7 +147,9 @@ def transport(
     """
     from brenier.cli._cells import Choice, is_cells_file, run_transport_cells
     from brenier.cli._transport import run_transport
+    from brenier.io import check_apart
 
+    check_apart([out], [map, new])
     choice = Choice(condition, source_value, layer=layer, obsm=obsm, into=into)
     with progress_bar() as progress:
         if is_cells_file(new):
@@ -234,7 +197,9 @@ def generate(
     """Make new points like those of DATA, each by one evaluation of a transport map."""
     from brenier.cli._fit import effort_of
     from brenier.cli._generate import run_generate
+    from brenier.io import check_apart
 
+    check_apart([out, save_map], [data])
     settings = {
         "source": source,
         "epsilon": epsilon if epsilon in (None, "rule", "cv") else _number(epsilon),
@@ -342,7 +307,9 @@ def audit(
     from brenier.cli._audit import Settings, run_audit
     from brenier.cli._cells import Choice, is_cells_file
     from brenier.cli._declared import Declarations
+    from brenier.io import check_apart
 
+    check_apart([report], [map, source, target, pairs, pairs_target, groups, law])
     choice = Choice(condition, source_value, layer=layer, obsm=obsm)
     if is_cells_file(source):
         choice = Choice(condition, source_value, pairs_target, layer, obsm)
@@ -390,42 +357,8 @@ def bench(words: Annotated[list[str] | None, typer.Argument()] = None) -> None:
     raise ValueError(where_benchmarks_are(words or []))
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run a command line; the exit code. Every failure is one line on stderr.
-
-    >>> main(["fit", "absent.csv", "absent.csv", "-o", "map.brenier"])
-    2
-    """
-    try:
-        arguments = list(sys.argv[1:] if argv is None else argv)
-        # "--json -" says where to as well: the same as "--json".
-        arguments = [a for i, a in enumerate(arguments) if a != "-" or arguments[i - 1] != "--json"]
-        if arguments[:1] == ["ddpm"]:
-            importlib.import_module("brenier.cli._ddpm")
-        code = app(args=arguments, prog_name="brenier", standalone_mode=False) or 0
-    except _UsageError as error:
-        return _fail(error.format_message(), 2)
-    except ValueError as error:
-        return _fail(str(error), 2)
-    except OSError as error:
-        return _fail(str(error), 1 if error.errno in _SYSTEM_FAULTS else 2)
-    except (RuntimeError, ArithmeticError, MemoryError) as error:
-        return _fail(str(error) or type(error).__name__, 1)
-    except StoppedError as error:
-        return _fail(f"interrupted. {error}", 130)
-    except typer.Abort:
-        code = 130
-    return _fail("interrupted.", 130) if code == 130 else code
-
-
 def _number(text: str) -> float:
     try:
         return float(text)
     except ValueError:
         raise ValueError(f"--epsilon: got {text!r}; wants a number, rule or cv.") from None
-
-
-def _fail(message: str, code: int) -> int:
-    if message:  # a bare "brenier" prints the help, and has no message
-        print(f"brenier: {' '.join(message.split())}", file=sys.stderr)
-    return code

@@ -24,7 +24,14 @@ from brenier.cli._cells import (
 from brenier.cli._console import warnings_at_once
 from brenier.cli._declared import Declarations
 from brenier.cli._transport import load_map
-from brenier.io import atomic_write, check_folder, load_model, read_manifest, read_points
+from brenier.io import (
+    PAGE_ENDINGS,
+    atomic_write,
+    check_folder,
+    load_model,
+    read_manifest,
+    read_points,
+)
 from brenier.measures import StandardNormal
 
 
@@ -71,7 +78,7 @@ def run_audit(
     is imported.
     """
     if report is not None:
-        check_folder(report)
+        check_folder(report, PAGE_ENDINGS)
     progress(Progress(0, 0, "auditing"))
     if pairs is not None:
         certificate, names, files = _of_pairs(pairs, target, map_file, settings, progress)
@@ -140,7 +147,7 @@ def _of_map(
         map, clouds = audited_cells(map_file, source, target, choice)
         names = [f"component {i}" for i in range(map.dimension)]
     else:
-        map, names = load_map(map_file)
+        map, names = load_map(map_file, source)
         clouds = _read([source, target], names, map_file, map.dimension)
     labels = (
         labels_of_cells(source, choice, settings.declared.groups)

@@ -15,6 +15,7 @@ from brenier._progress import Progress, ProgressCallback
 from brenier.cli._fit import Fit, Settings, fitted
 from brenier.cli._transport import load_map, mean_cost, measure, measure_rows, transport_points
 from brenier.io import (
+    MAP_ENDINGS,
     Cells,
     cells_of,
     check_cells_output,
@@ -81,7 +82,7 @@ def run_fit_cells(
 ) -> tuple[dict[str, Any], dict[str, str], Fit]:
     """Fit a map between two groups of cells; the result, its rows for people, and the fit."""
     started = time.perf_counter()
-    check_folder(out)
+    check_folder(out, MAP_ENDINGS)
     x, y = _groups(source, target, choice)
     fit = fitted(x, y, settings, progress, files=(x.label, y.label), components=choice.components)
     solution = fit.estimator.solution_

@@ -1,8 +1,12 @@
 """What the commands print: a bar while they work, then one table or one JSON object on stdout."""
 
+import io
+import json
+import signal
 import sys
+import threading
 import warnings as python_warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +16,10 @@ if TYPE_CHECKING:
     from brenier.estimators.candidates import CandidateTable
 
 # The room ``report`` and rich are imported where something is shown: a help page waits for neither.
+
+
+# What stdout may do about a character that its encoding lacks, and fail.
+_FAILING = ("strict", "surrogateescape")
 
 
 class StoppedError(Exception):
@@ -35,6 +43,48 @@ def warnings_at_once() -> Iterator[None]:
         yield
 
 
+@contextmanager
+def terminated_as_interrupted() -> Iterator[Callable[[], bool]]:
+    """SIGTERM as Ctrl-C: work stops, parts of files go. Yields whether it came.
+
+    A handler of the program that called, or a thread beside the main one, is left as it is.
+    """
+    came = False
+
+    def stop(*_: object) -> None:
+        nonlocal came
+        came = True
+        raise KeyboardInterrupt
+
+    ours = (
+        threading.current_thread() is threading.main_thread()
+        and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+    )
+    if ours:
+        signal.signal(signal.SIGTERM, stop)
+    try:
+        yield lambda: came
+    finally:
+        if ours:
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
+@contextmanager
+def printable_output() -> Iterator[None]:
+    """Characters that stdout cannot encode are replaced: a result is not lost for a letter."""
+    stream = sys.stdout
+    if not isinstance(stream, io.TextIOWrapper) or stream.errors not in _FAILING:
+        yield
+        return
+    before = stream.errors
+    stream.reconfigure(errors="replace")
+    try:
+        yield
+    finally:
+        if not stream.closed:
+            stream.reconfigure(errors=before)
+
+
 def announce(
     result: Mapping[str, Any],
     title: str,
@@ -54,7 +104,7 @@ def announce(
     from brenier.report import summary_table, words_table
 
     if as_json:
-        print(json_text(result))
+        print(_encodable(json_text(result), sys.stdout.encoding or "utf-8"))
         return
     console = Console()
     console.print(summary_table(title, rows))
@@ -66,3 +116,12 @@ def announce(
         console.print(words_table("Candidates", words, numbers=NUMBERS, best=best))
     for line in warnings:
         print(f"brenier: {line}", file=sys.stderr)
+
+
+def _encodable(text: str, encoding: str) -> str:
+    """JSON whose letters are escaped where the encoding lacks one: a reader gets them all back."""
+    try:
+        text.encode(encoding)
+    except UnicodeEncodeError:
+        return json.dumps(json.loads(text))
+    return text

@@ -5,9 +5,10 @@ from typing import Annotated, Any
 
 import typer
 
-from brenier.cli._app import Json, OutFolder, Seed, ddpm
+from brenier.cli._app import ddpm
 from brenier.cli._console import announce, progress_bar
 from brenier.cli._ddpm_choices import AuditChoice, ImageChoice, MapChoice, integers, one_of
+from brenier.cli._options import Json, OutFolder, Seed
 from brenier.images import DDPM, TrainingSettings, UNetSettings
 
 # The defaults of the options; ``pair`` and ``labels``, which only draw pictures, have quicker ones.
@@ -109,7 +110,10 @@ def train(
     Every check draws samples.png in the model folder, and keeps training.checkpoint until the end.
     """
     from brenier.cli._ddpm_train import run_train
+    from brenier.io import check_apart, check_outside
 
+    check_apart([out], [images, label_file])
+    check_outside(out, images)
     choice = ImageChoice(images, label_file, classes, size, colours, levels, strict)
     settings = TrainingSettings(
         method=DDPM(
@@ -148,7 +152,9 @@ def encode(
 ) -> None:
     """Compute the codes (n, d) of IMAGES, and the relative error of decoding them again."""
     from brenier.cli._ddpm_maps import run_encode
+    from brenier.io import check_apart
 
+    check_apart([out], [images])
     with progress_bar() as progress:
         choice, maps = ImageChoice(images, strict=strict), MapChoice(steps, tolerance)
         result, rows = run_encode(model, choice, out, maps, label, limit, progress)
@@ -174,7 +180,9 @@ def decode(
 ) -> None:
     """Compute the images of CODES or, without CODES, of random ones: samples of the model."""
     from brenier.cli._ddpm_maps import run_decode
+    from brenier.io import check_apart
 
+    check_apart([out], [codes])
     with progress_bar() as progress:
         maps = MapChoice(steps, tolerance)
         result, rows = run_decode(model, codes, out, n, maps, label, seed, progress)
@@ -251,7 +259,9 @@ def audit(
     Computes the assignment test of KRCO22, and certified bounds of the defect of optimality.
     """
     from brenier.cli._ddpm_audit import run_encoder_audit
+    from brenier.io import check_apart
 
+    check_apart([report], [images, label_file])
     choice = ImageChoice(images, label_file, classes, strict=strict)
     maps = MapChoice(steps, tolerance)
     settings = AuditChoice(maps, limit, level, budget, bits, jacobians, seed)

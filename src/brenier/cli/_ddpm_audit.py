@@ -15,7 +15,7 @@ from brenier.cli._ddpm_choices import AuditChoice, ImageChoice, MapChoice
 from brenier.cli._ddpm_maps import decoded, encoded, round_trip
 from brenier.cli._ddpm_train import image_rows
 from brenier.images import ImageModel, bits_per_dimension
-from brenier.io import ImageSet, atomic_write, check_folder, load_model, read_points
+from brenier.io import PAGE_ENDINGS, ImageSet, atomic_write, check_folder, load_model, read_points
 from brenier.measures import StandardNormal
 
 # Up to this dimension the trace of a likelihood is exact; beyond, it is Hutchinson's estimate from
@@ -35,7 +35,7 @@ def run_encoder_audit(
 ) -> tuple[dict[str, Any], dict[str, str]]:
     """Encode held-out images and audit the pairs; the result, and its rows for people."""
     if report is not None:
-        check_folder(report)
+        check_folder(report, PAGE_ENDINGS)
     model = load_model(folder)
     return audit_model(model, choice.read(model, settings.limit), report, settings, progress)
 

@@ -15,7 +15,7 @@ from brenier.cli._ddpm_choices import AuditChoice, MapChoice
 from brenier.cli._ddpm_maps import decoded, random_codes, write_grid
 from brenier.cli._ddpm_train import draw_samples, train_on
 from brenier.images import DDPM, TrainingSettings, UNetSettings
-from brenier.io import ImageSet, atomic_write, load_model
+from brenier.io import ImageSet, atomic_write, check_output_folder, load_model
 
 _DOMAINS = {"digits-0-4": range(5), "digits-5-9": range(5, 10)}
 # Images of each domain that are encoded and audited, and not trained on.
@@ -33,6 +33,7 @@ def run_ddpm_demo(
 ) -> tuple[dict[str, Any], dict[str, str]]:
     """Train both models, pair, draw and audit; the result, and its rows for people."""
     started = time.perf_counter()
+    check_output_folder(out)
     out.mkdir(parents=True, exist_ok=True)
     settings = TrainingSettings(
         method=DDPM(steps=steps or _STEPS), network=UNetSettings(width=24), checks=10

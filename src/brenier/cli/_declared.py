@@ -69,7 +69,11 @@ class Declarations:
             found = read_points(self.groups).values
             labels = found[:, 0] if found.shape[1] == 1 else found
         else:
-            labels = np.array([line.strip() for line in path.read_text("utf-8").splitlines()])
+            labels = np.array([line.strip() for line in path.read_text("utf-8-sig").splitlines()])
+            if any(mark in label for label in labels for mark in ",;\t"):
+                raise ValueError(
+                    f"--groups: got {path} with lines of several columns; wants one label a line."
+                )
             labels = labels[len(labels) - rows == 1 :]
         if labels.shape != (rows,):
             raise ValueError(

@@ -10,7 +10,7 @@ from brenier._json import json_text
 from brenier._progress import Progress, ProgressCallback
 from brenier.cli._fit import Settings, fitted
 from brenier.cli._transport import measure, measure_rows, transport_colours
-from brenier.io import atomic_write, save
+from brenier.io import atomic_write, check_output_folder, save
 from brenier.report import palette_figure, picture_figure, png_bytes
 
 # Of 273,280 pixels: a map of R^3 learns little from more.
@@ -29,6 +29,7 @@ def run_demo(
     from brenier.flows import SemiDual
 
     started = time.perf_counter()
+    check_output_folder(out)
     out.mkdir(parents=True, exist_ok=True)
     source, target = (load_sample_image(f"{name}.jpg") / 255.0 for name in ("china", "flower"))
     x, y = source.reshape(-1, 3), target.reshape(-1, 3)

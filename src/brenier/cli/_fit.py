@@ -10,7 +10,7 @@ import numpy as np
 from brenier._checks import check_points
 from brenier._progress import Progress, ProgressCallback
 from brenier.cli._transport import measure, measure_rows, transport_colours, transport_points
-from brenier.io import Table, atomic_write, check_folder, read_points, save
+from brenier.io import MAP_ENDINGS, Table, atomic_write, check_folder, read_points, save
 
 if TYPE_CHECKING:
     from brenier.estimators import MongeMap
@@ -151,7 +151,7 @@ def run_fit(
 ) -> tuple[dict[str, Any], dict[str, str], Fit]:
     """Fit a map between two files and save it; the result, its rows for people, and the fit."""
     started = time.perf_counter()
-    check_folder(out)
+    check_folder(out, MAP_ENDINGS)
     first = read_points(source)
     second = read_points(target).aligned(first.names, source)
     check_points(source, first.values, min_points=2, allow_constant=False)

@@ -10,7 +10,15 @@ import numpy as np
 from brenier._checks import check_at_least, check_points
 from brenier._progress import Progress, ProgressCallback
 from brenier.cli._fit import described
-from brenier.io import Table, check_folder, check_output, read_points, save, write_points
+from brenier.io import (
+    MAP_ENDINGS,
+    Table,
+    check_folder,
+    check_output,
+    read_points,
+    save,
+    write_points,
+)
 from brenier.numerics import energy_distance_squared
 
 if TYPE_CHECKING:
@@ -41,12 +49,13 @@ def run_generate(
 
     started = time.perf_counter()
     check_at_least("-n", count, 1)
+    check_output(out)
+    if map_file is not None:
+        check_folder(map_file, MAP_ENDINGS)
     table = read_points(data)
     check_points(data, table.values, min_points=2, allow_constant=False)
     like = Table(table.values, table.file, table.names)
     check_output(out, like)
-    if map_file is not None:
-        check_folder(map_file)
     estimator = Generator(**settings, callback=progress)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # raised below, after the map is saved

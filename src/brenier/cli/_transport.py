@@ -24,7 +24,8 @@ def run_transport(
 ) -> tuple[dict[str, Any], dict[str, str]]:
     """Move the points of a file by a saved map; the result, and its rows for people."""
     started = time.perf_counter()
-    map, names = load_map(map_file)
+    check_output(out)
+    map, names = load_map(map_file, new)
     table = read_points(new).aligned(names, map_file)
     check_points(new, table.values, dimension=map.dimension)
     check_output(out, table)
@@ -51,13 +52,29 @@ def run_transport(
     return result, rows
 
 
-def load_map(map_file: str) -> tuple[AbstractMap, Sequence[str] | None]:
-    """The map in a file, and the names of its coordinates.
+def load_map(map_file: str, points: str | None = None) -> tuple[AbstractMap, Sequence[str] | None]:
+    """The map in a file, and the names of its coordinates; ``points`` is what it is to move.
 
     Raises:
-        ValueError: the file holds no map.
+        ValueError: the file holds no map, or the one of points does.
     """
-    return load(map_file, "map"), read_manifest(map_file)["names"]
+    try:
+        return load(map_file, "map"), read_manifest(map_file)["names"]
+    except ValueError:
+        if points is None or not _holds_map(points):
+            raise
+    raise ValueError(
+        f"{points}: got a map where points stand, and {map_file} where the map stands; wants the "
+        "map first."
+    )
+
+
+def _holds_map(file: str) -> bool:
+    try:
+        read_manifest(file)
+    except (ValueError, OSError):
+        return False
+    return True
 
 
 def transport_points(

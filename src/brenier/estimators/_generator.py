@@ -169,7 +169,7 @@ class Generator(BaseEstimator):
                 given; or the network of ``distill`` failed.
         """
         settings = self._settings()
-        names = column_names(X)
+        names = column_names("X", X)
         x = training_points("X", X)
         settings.check_components(len(x))
         coordinates = scaled_coordinates(x, settings.scaling)

@@ -258,6 +258,10 @@ class MongeMap(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         if self.method is not None:
             from brenier.flows import AbstractMethod
 
+            if isinstance(self.method, str):
+                raise ValueError(
+                    f"method: got the name {self.method!r}; wants a method, as flows.SemiDual()."
+                )
             check_instance("method", self.method, AbstractMethod, "a method, as flows.SemiDual()")
         names = checked_names(self.candidates)
         return Request(self.method, Effort.of(self.effort), names, self.widths, self.pieces)

@@ -89,6 +89,14 @@ def solve_assignment(
     u, v = own.encode_source(x), own.encode_target(y)
     cost = cdist(u[rows], v[columns], "sqeuclidean")
     plan, start, ended = _solve(a[rows], b[columns], cost)
+    # Points lighter than that rounding have no mate, and are as those without weight.
+    (mated, plan_rows), (mates, plan_columns) = (
+        np.unique(ends, return_inverse=True) for ends in (plan.rows, plan.columns)
+    )
+    if len(mated) < len(rows) or len(mates) < len(columns):
+        cost, start = cost[np.ix_(mated, mates)], start[mates]
+        plan = Plan(plan_rows, plan_columns, plan.mass)
+        rows, columns = rows[mated], columns[mates]
     potentials = dual_potentials if ended else transformed_potentials
     duals = potentials(cost, plan, start)
     f, g = _extended(u, v, rows, columns, duals.target)

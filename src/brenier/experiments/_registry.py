@@ -13,7 +13,7 @@ from typing import Any
 import brenier.experiments
 from brenier._json import json_text
 from brenier.experiments._run import Run
-from brenier.io import atomic_write
+from brenier.io import atomic_write, check_apart, check_output_folder
 
 
 def experiments() -> dict[str, str]:
@@ -73,6 +73,8 @@ def reproduce(name: str, run: Run) -> dict[str, Any]:
     for path in run.data:
         if not path.exists():
             raise ValueError(f"--data: got {path}, which does not exist; wants a file.")
+    check_output_folder(run.out)
+    check_apart([run.out / "result.json"], run.data)
     module = importlib.import_module(experiments()[name])
     run.out.mkdir(parents=True, exist_ok=True)
     started = time.perf_counter()

@@ -153,6 +153,10 @@ def solve(
         check_instance(
             name, measure, AbstractMeasure, "a measure (of points (n, d), measures.Empirical(x))"
         )
+    if isinstance(method, str):
+        raise ValueError(
+            f"method: got the name {method!r}; wants a method, as flows.ConstrainedDrift()."
+        )
     check_instance("method", method, AbstractMethod, "a method, as flows.ConstrainedDrift()")
     if checkpoint is not None:
         check_instance("checkpoint", checkpoint, CheckpointStore, "a brenier.Checkpoint")

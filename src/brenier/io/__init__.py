@@ -1,6 +1,6 @@
 """Files in and out: maps, checkpoints, and the points people bring."""
 
-from brenier.io._atomic import atomic_path, atomic_write, check_folder
+from brenier.io._atomic import atomic_path, atomic_write
 from brenier.io._backed import BackedRows
 from brenier.io._cells import (
     Cells,
@@ -16,10 +16,22 @@ from brenier.io._diffusers import load_diffusers
 from brenier.io._images import ImageSet, read_images
 from brenier.io._maps import load, read_manifest, save
 from brenier.io._model_folder import check_model_folder, load_model, read_model_config, save_model
+from brenier.io._outputs import (
+    FIGURE_ENDINGS,
+    MAP_ENDINGS,
+    PAGE_ENDINGS,
+    check_apart,
+    check_folder,
+    check_output_folder,
+    check_outside,
+)
 from brenier.io._points import check_output, read_points, write_points
 from brenier.io._table import Picture, Table
 
 __all__ = [
+    "FIGURE_ENDINGS",
+    "MAP_ENDINGS",
+    "PAGE_ENDINGS",
     "BackedRows",
     "Cells",
     "Checkpoint",
@@ -29,10 +41,13 @@ __all__ = [
     "atomic_path",
     "atomic_write",
     "cells_of",
+    "check_apart",
     "check_cells_output",
     "check_folder",
     "check_model_folder",
     "check_output",
+    "check_output_folder",
+    "check_outside",
     "is_cells",
     "load",
     "load_diffusers",

@@ -5,6 +5,7 @@ anndata is imported where a file is read: it is an extra, and slow to import.
 
 import os
 import sys
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -14,8 +15,9 @@ from typing import Any
 import numpy as np
 
 from brenier._checks import check_points
-from brenier.io._atomic import atomic_path, check_folder
+from brenier.io._atomic import atomic_path
 from brenier.io._backed import BackedRows
+from brenier.io._outputs import check_folder
 
 _NAMED = 10  # names that an error lists, at most
 
@@ -187,7 +189,7 @@ def cells_of(
                 f"{_listed(list(cells.layers))}."
             )
     if len(set(names)) < len(names):
-        double = sorted({name for name in names if names.count(name) > 1})
+        double = sorted(name for name, count in Counter(names).items() if count > 1)
         raise ValueError(
             f"{label}: got genes {_listed(double)} more than once; wants distinct "
             "names (cells.var_names_make_unique())."

@@ -10,6 +10,8 @@ import numpy as np
 
 # The only type code in use for images and labels: unsigned bytes.
 _BYTES = 0x08
+# Images, rows, columns, and colours at most.
+_MOST_AXES = 4
 
 
 def read_idx(path: Path) -> np.ndarray:
@@ -30,6 +32,10 @@ def read_idx(path: Path) -> np.ndarray:
             ) from None
     if len(data) < 4 or data[:2] != b"\0\0" or data[2] != _BYTES or data[3] < 1:
         raise ValueError(f"{path}: got a file that is no IDX of bytes; wants MNIST's format.")
+    if data[3] > _MOST_AXES:
+        raise ValueError(
+            f"{path}: got an IDX of {data[3]} dimensions; wants labels (1) or images (3)."
+        )
     header = 4 + 4 * data[3]
     if len(data) < header:
         raise ValueError(f"{path}: got a truncated header; wants the whole IDX file.")

@@ -140,6 +140,10 @@ def _array(path: Path) -> np.ndarray:
         with path.open("rb") as handle:
             return np.lib.format.read_array(handle, allow_pickle=False)
     except (ValueError, EOFError) as error:
+        if "Object arrays" in str(error):
+            raise ValueError(
+                f"{path}: got an array of Python objects; wants an array of numbers."
+            ) from None
         raise ValueError(f"{path}: got a damaged .npy file ({error}); wants an array.") from None
 
 

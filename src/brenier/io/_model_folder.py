@@ -13,6 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from brenier.io._atomic import atomic_write
+from brenier.io._outputs import check_output_folder
 from brenier.io._tree import decode, encode
 
 # Imported where a model is written or read: most who open files have none.
@@ -166,11 +167,13 @@ def check_model_folder(folder: str | os.PathLike[str]) -> None:
     """Raise, before any work, where a model cannot be written.
 
     Raises:
-        ValueError: a file, or a folder with the configuration of another format.
+        ValueError: a file, a folder that cannot be written to, or one with the configuration of
+            another format.
     """
     home = Path(folder)
     if home.exists() and not home.is_dir():
         raise ValueError(f"{folder}: got a file; wants a folder to write a model to.")
+    check_output_folder(home)
     if (home / _CONFIG).exists():
         read_model_config(home)
 

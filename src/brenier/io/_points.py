@@ -3,31 +3,31 @@
 PyArrow and Pillow are imported where they are used, to keep ``import brenier`` quick.
 """
 
-import csv
-import io
 import os
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 
 from brenier._checks import as_float_array, check_points
-from brenier.io._atomic import atomic_write, check_folder
+from brenier.io._atomic import atomic_write
+from brenier.io._csv import check_names, read_csv, write_csv
+from brenier.io._outputs import check_folder
 from brenier.io._pictures import PICTURE_FORMATS, check_picture, read_picture, write_picture
 from brenier.io._table import Table
 
 _SUFFIXES = (".npy", ".npz", ".csv", ".parquet", *PICTURE_FORMATS)
-_EXACT_INTEGER = 2.0**53  # from here on float64 skips integers
 
 
 def read_points(spec: str | os.PathLike[str]) -> Table:
     """The points in a file: (n, d) values, and what ``write_points`` needs to give its kind back.
 
     ``.npy``; ``.npz`` (``file.npz:key`` names the array, needless where there is one); ``.csv``
-    (a first row without numbers is a header); ``.parquet``; pictures, whose pixels are points in
-    [0, 1]^3, or [0, 1] where grey. float32 stays float32; CSV, integers and pictures give float64.
+    (a first row without numbers, or of numbers in quotes, is a header); ``.parquet``; pictures,
+    whose pixels are points in [0, 1]^3, or [0, 1] where grey. float32 stays float32; CSV, integers
+    and pictures give float64.
 
     Raises:
         ValueError: names the file, what it got and what it wants: no such file, an empty or damaged
@@ -53,7 +53,7 @@ def read_points(spec: str | os.PathLike[str]) -> Table:
         case ".npz":
             table = Table(_read_npz(name, path, key), name)
         case ".csv":
-            table = _read_csv(name, path)
+            table = read_csv(name, path)
         case ".parquet":
             table = _read_parquet(name, path)
         case _:
@@ -84,7 +84,7 @@ def write_points(
             case ".npz":
                 np.savez(handle, allow_pickle=False, **{key or "points": values})
             case ".csv":
-                _write_csv(handle, values, like.names)
+                write_csv(handle, values, like.names)
             case ".parquet":
                 _write_parquet(handle, values, like.names)
             case suffix:
@@ -92,8 +92,10 @@ def write_points(
                 write_picture(handle, suffix, values, like.picture)
 
 
-def check_output(spec: str | os.PathLike[str], like: Table) -> None:
+def check_output(spec: str | os.PathLike[str], like: Table | None = None) -> None:
     """Raise, before any work is done, where points like these cannot be written to such a file.
+
+    Without ``like``, where none can: that is known before anything is read.
 
     Raises:
         ValueError: an unknown ending, a folder that does not exist, or a picture where the points
@@ -103,7 +105,7 @@ def check_output(spec: str | os.PathLike[str], like: Table) -> None:
     path, _ = _split(name)
     suffix = _check_suffix(name, path)
     check_folder(path)
-    if suffix in PICTURE_FORMATS:
+    if like is not None and suffix in PICTURE_FORMATS:
         check_picture(name, suffix, like)
 
 
@@ -117,9 +119,12 @@ def _split(spec: str) -> tuple[Path, str | None]:
 
 def _check_suffix(name: str, path: Path) -> str:
     suffix = path.suffix.lower()
+    if suffix == ".h5ad":
+        raise ValueError(f"{name}: got single cells (.h5ad) beside a table; wants both .h5ad.")
     if suffix not in _SUFFIXES:
         raise ValueError(
-            f"{name}: got the ending {path.suffix!r}; wants one of {', '.join(_SUFFIXES)}."
+            f"{name}: got the ending {path.suffix!r}; wants one of {', '.join(_SUFFIXES)}, "
+            "or .h5ad where all are single cells."
         )
     return suffix
 
@@ -128,8 +133,20 @@ def _read_npy(name: str, path: Path) -> np.ndarray:
     try:
         with path.open("rb") as handle:
             return np.lib.format.read_array(handle, allow_pickle=False)
-    except (ValueError, EOFError) as error:
+    except ValueError as error:
+        _refuse_objects(name, error)
         raise ValueError(f"{name}: got a damaged .npy file ({error}); wants an array.") from None
+    except EOFError as error:
+        raise ValueError(f"{name}: got a damaged .npy file ({error}); wants an array.") from None
+
+
+def _refuse_objects(name: str, error: Exception) -> None:
+    """NumPy's refusal of arrays that would run code is no damage."""
+    if "Object arrays" in str(error):
+        raise ValueError(
+            f"{name}: got an array of Python objects (Object arrays cannot be loaded: reading one "
+            "may run code); wants an array of numbers (x.astype(float))."
+        ) from None
 
 
 def _read_npz(name: str, path: Path, key: str | None) -> np.ndarray:
@@ -142,65 +159,13 @@ def _read_npz(name: str, path: Path, key: str | None) -> np.ndarray:
             if chosen in keys:
                 return archive[chosen]
     except (ValueError, EOFError, zipfile.BadZipFile) as error:
+        _refuse_objects(name, error)
         raise ValueError(f"{name}: got a damaged .npz file ({error}); wants arrays.") from None
     if key is None:
         raise ValueError(
             f"{name}: got {len(keys)} arrays {keys}; wants the name of one, as in {name}:points."
         )
     raise ValueError(f"{name}: got no array named {key!r}; wants one of {keys}.")
-
-
-def _read_csv(name: str, path: Path) -> Table:
-    try:
-        text = path.read_bytes().decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise ValueError(f"{name}: got bytes that are not UTF-8 ({error}); wants text.") from None
-    rows = [row for row in io.StringIO(text, newline=None) if row.strip()]
-    first = next(csv.reader(rows), [])
-    numeric = [_is_number(cell) for cell in first]
-    if any(numeric) and not all(numeric):
-        raise ValueError(
-            f"{name}: got a first row {first} that mixes numbers and words; wants a header without "
-            "numbers, or numbers only."
-        )
-    names = None if all(numeric) else _check_names(name, first)
-    body = rows if names is None else rows[1:]
-    if not body:
-        raise ValueError(f"{name}: got no rows; wants at least one point.")
-    try:
-        values = np.loadtxt(body, delimiter=",", quotechar='"', comments=None, ndmin=2)
-    except ValueError as error:
-        _raise_csv_fault(name, body, names, len(first))
-        raise ValueError(f"{name}: got {error}; wants a table of numbers.") from None
-    if values.shape[1] != len(first) or np.abs(values).max() > _EXACT_INTEGER:
-        _raise_csv_fault(name, body, names, len(first))
-    return Table(values, name, names)
-
-
-def _raise_csv_fault(
-    name: str, body: Sequence[str], names: Sequence[str] | None, width: int
-) -> None:
-    """Name the first cell that is no number of ours: the slow second look at a faulty table."""
-    for i, row in enumerate(csv.reader(body)):
-        if len(row) != width:
-            raise ValueError(f"{name}: got {len(row)} cells in row {i}; wants {width}, as above.")
-        for j, cell in enumerate(row):
-            label = f"{name}, column {j if names is None else names[j]!r}"
-            if not _is_number(cell):
-                raise ValueError(f"{label}: got the entry {cell!r} in row {i}; wants numbers.")
-            if cell.strip().lstrip("+-").isdecimal() and int(cell) != float(cell):
-                raise ValueError(
-                    f"{label}: got the integer {cell.strip()} in row {i}, which float64 cannot "
-                    "hold exactly; wants smaller integers or floats."
-                )
-
-
-def _is_number(cell: str) -> bool:
-    try:
-        float(cell)
-    except ValueError:
-        return False
-    return True
 
 
 def _read_parquet(name: str, path: Path) -> Table:
@@ -211,9 +176,9 @@ def _read_parquet(name: str, path: Path) -> Table:
         table = pq.read_table(path)
     except (pa.ArrowException, OSError) as error:
         raise ValueError(f"{name}: got no Parquet file ({error}); wants a Parquet table.") from None
-    stored = (table.schema.pandas_metadata or {}).get("index_columns", [])
-    table = table.drop_columns([column for column in stored if isinstance(column, str)])
-    names = _check_names(name, table.column_names)
+    index = _index_columns(name, table.schema)
+    table = table.drop_columns([column for column in index if column in table.column_names])
+    names = check_names(name, table.column_names)
     columns = []
     for column, values in zip(names, table.columns, strict=True):
         label = f"{name}, column {column!r}"
@@ -224,17 +189,16 @@ def _read_parquet(name: str, path: Path) -> Table:
     return Table(values, name, names)
 
 
-def _check_names(name: str, names: Sequence[str]) -> tuple[str, ...]:
-    stripped = tuple(column.strip() for column in names)
-    if "" in stripped:
+def _index_columns(name: str, schema: Any) -> list[str]:
+    """The columns that pandas keeps a frame's index in: they are no coordinates."""
+    try:
+        stored = (schema.pandas_metadata or {}).get("index_columns") or []
+        return [column for column in stored if isinstance(column, str)]
+    except (ValueError, AttributeError, TypeError) as error:
         raise ValueError(
-            f"{name}: got no name for column {stripped.index('')}; wants a name for each (of a "
-            "data frame, write no index: to_csv(..., index=False))."
-        )
-    double = sorted({column for column in stripped if stripped.count(column) > 1})
-    if double:
-        raise ValueError(f"{name}: got columns {double} more than once; wants distinct names.")
-    return stripped
+            f"{name}: got pandas' notes on the table in a form that is not pandas' ({error}); "
+            "wants a Parquet table as pandas or pyarrow writes it."
+        ) from None
 
 
 def _write_npy(handle: BinaryIO, values: np.ndarray) -> None:
@@ -243,15 +207,6 @@ def _write_npy(handle: BinaryIO, values: np.ndarray) -> None:
     header = np.lib.format.header_data_from_array_1_0(rows)
     np.lib.format.write_array_header_1_0(handle, header)
     handle.write(rows.data)
-
-
-def _write_csv(handle: BinaryIO, values: np.ndarray, names: Sequence[str] | None) -> None:
-    text = io.TextIOWrapper(handle, encoding="utf-8", newline="")
-    rows = csv.writer(text, lineterminator="\n")
-    if names is not None:
-        rows.writerow(names)
-    rows.writerows(values.astype(str).tolist())  # the shortest text that reads back the same bits
-    text.detach()  # flushes; the handle stays open for its owner
 
 
 def _write_parquet(handle: BinaryIO, values: np.ndarray, names: Sequence[str] | None) -> None:

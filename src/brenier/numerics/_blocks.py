@@ -197,12 +197,18 @@ def _block(floats: int) -> int:
     return max(1, _BLOCK_FLOATS.get(jax.default_backend(), _BLOCK_FLOATS_ELSEWHERE) // floats)
 
 
+# Digits from which a number of threads is none.
+_LONGEST = 10
+
+
 def cpu_cores() -> int:
     """The number of cores that this process may use, at most ``OMP_NUM_THREADS`` (1 in workers)."""
     affinity = getattr(os, "sched_getaffinity", None)
     count = (os.cpu_count() or 1) if affinity is None else len(affinity(0))
-    limit = os.environ.get("OMP_NUM_THREADS", "")
-    return min(count, max(1, int(limit))) if limit.isdigit() else count
+    # Of "4,2", threads a level of nesting, the first; whatever is no number sets no limit.
+    limit = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0].strip()
+    whole = limit.isascii() and limit.isdigit() and len(limit) < _LONGEST
+    return min(count, max(1, int(limit))) if whole else count
 
 
 def _is_of_one_cpu(leaf: Any) -> bool:

@@ -5,6 +5,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from brenier._checks import check_points
 from brenier._types import Array, Float, Points, Scalar, Weights
@@ -141,7 +142,12 @@ def default_flow_epsilon(data: Any) -> float:
     0.25
     """
     y = check_points("data", data, min_points=2)
-    return 0.5 * float(median_squared_distance(jnp.asarray(y))) / len(y) ** 0.5
+    median = float(median_squared_distance(jnp.asarray(y)))
+    if not median > 0.0:  # most pairs coincide: the mean over all of them takes its place
+        median = 2.0 * float(np.sum(np.var(y, axis=0, dtype=np.float64)))
+    if not median > 0.0:
+        raise ValueError(f"data: got {len(y)} points that all coincide; wants some that differ.")
+    return 0.5 * median / len(y) ** 0.5
 
 
 def _weights(points: Points, weights: Weights | None) -> Weights:

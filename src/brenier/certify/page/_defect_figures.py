@@ -70,16 +70,18 @@ def interval_figure(defect: "Defect", tolerance: float | None) -> Spec:
 
 def wasted_shares(defect: "Defect") -> list[tuple[str, float, float]]:
     """(of what, lower, upper) of the wasted share; without a core from the bounds of W₂²."""
-    core = next(iter(defect.parts), None)
-    if core is not None:
-        return [
-            ("of all that is moved", core.wasted.lower, core.wasted.upper),
-            (
-                "beyond one common shift",
-                core.wasted_beyond_shift.lower,
-                core.wasted_beyond_shift.upper,
-            ),
-        ]
+    bars = []
+    for part in defect.parts:
+        of = ""
+        if len(defect.parts) > 1:
+            of = ", whole map" if part.outside == 0.0 else ", core"
+        shares = (
+            (part.wasted, "of all that is moved"),
+            (part.wasted_beyond_shift, "beyond one common shift"),
+        )
+        bars += [(f"{name}{of}", share.lower, share.upper) for share, name in shares]
+    if bars:
+        return bars
     ends = [
         r / (1.0 + r) if math.isfinite(r) else 1.0
         for r in (defect.relative_lower, defect.relative_upper)

@@ -26,7 +26,8 @@ def certificate_figures(certificate: "Certificate", views: Views) -> dict[str, S
     if c.ring is not None and c.ring.proven and d > 1:
         drawn["ring"] = ring_figure(c.ring)
     drawn["clouds"] = clouds_figure(c.samples, views)
-    drawn["growth"] = growth_figure(c.defect)
+    if c.defect.growth:
+        drawn["growth"] = growth_figure(c.defect)
     return drawn
 
 

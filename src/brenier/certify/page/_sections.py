@@ -16,20 +16,20 @@ _RING_NUMBERS = 200_000
 
 
 def interval_section(c: "Certificate", figure: NumberedFigures) -> str:
-    core, level = next(iter(c.defect.parts), None), 100 * c.defect.level
+    core, level = next((p for p in c.defect.parts if p.outside > 0), None), 100 * c.defect.level
     caption = (
         "Bars: how much of E‖X − T(X) + b‖² a cheaper map to the same image would save, between a "
         f"lower and an upper bound at {level:g} %: of all that is moved (b = 0), and of what is "
         "moved beyond one common shift, which a shift alone does not hide."
     )
-    if core is None or core.outside == 0.0:
-        caption += " The bounds are of the whole map."
-    else:
+    if c.defect.whole is not None or core is None:
+        caption += " Those of the whole map rest on what was declared."
+    if core is not None:
         caption += (
-            f" They hold outside a set of mass at most {100 * core.outside:.2g} % ({core.rows:,} "
-            f"rows evaluated, {core.rows_outside:,} outside), at every law of independent rows. "
-            "Lower: cheaper permutations of batches (6.10). Upper: the Fenchel–Young gap of a "
-            f"convex potential, here {escaped(core.potential)} (6.13)."
+            f" Those of the core hold outside a set of mass at most {100 * core.outside:.2g} % "
+            f"({core.rows:,} rows evaluated, {core.rows_outside:,} outside), at every law of "
+            "independent rows. Lower: cheaper permutations of batches (6.10). Upper: the "
+            f"Fenchel–Young gap of a convex potential, here {escaped(core.potential)} (6.13)."
         )
     if not math.isfinite(c.defect.upper):
         caption += " No potential gave an upper bound."
@@ -50,6 +50,7 @@ def _bounds(c: "Certificate") -> str:
         f"<td>{'≥' if bound.side == 'lower' else '≤'} {bound.value:.4g}</td>"
         f"<td>{escaped(bound.level)}</td><td>{escaped(bound.by)}</td></tr>"
         for bound in c.defect.bounds
+        if math.isfinite(bound.value)
     )
     if not rows:
         return ""
@@ -167,6 +168,11 @@ def _blindness(c: "Certificate") -> str:
 
 
 def growth_section(c: "Certificate", figure: NumberedFigures) -> str:
+    if not c.defect.growth:
+        return section(
+            "Growth of the lower bound",
+            f"<p>{c.defect.n:,} rows are too few for batches of two: no lower bound was tried.</p>",
+        )
     batches = ", ".join(f"{row.batches:,} × {row.n:,}" for row in c.defect.growth)
     caption = (
         f"Δ<sub>n</sub> over batches of n pairs (batches × pairs: {batches}): E Δ<sub>n</sub> "

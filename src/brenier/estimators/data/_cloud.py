@@ -43,7 +43,7 @@ def read_cloud(
     *,
     random_state: int,
     outliers: str,
-    columns: Sequence[str] | None,
+    columns: Sequence[Any] | None,
 ) -> Cloud:
     """The cloud in an array or a data frame, checked; a large array is read block after block.
 
@@ -97,7 +97,7 @@ def _of_points(points: np.ndarray, outliers: np.ndarray) -> Cloud:
 
 
 def _without_outliers(
-    name: str, points: np.ndarray, outliers: str, columns: Sequence[str] | None
+    name: str, points: np.ndarray, outliers: str, columns: Sequence[Any] | None
 ) -> tuple[np.ndarray, np.ndarray]:
     """The points, less the outliers where they are to be dropped; and the rows of these."""
     if outliers == "keep":

@@ -1,5 +1,6 @@
 """Named columns and the checks of points that every estimator shares."""
 
+from collections import Counter
 from typing import Any
 
 import numpy as np
@@ -10,29 +11,59 @@ from sklearn.utils.validation import check_is_fitted
 from brenier._checks import check_points
 
 
-def column_names(value: Any) -> list[str] | None:
-    """The columns of a data frame whose columns all have names; None for anything else."""
-    if isinstance(value, pd.DataFrame) and all(isinstance(name, str) for name in value.columns):
-        return list(value.columns)
-    return None
-
-
-def aligned(name: str, value: Any, names: list[str] | None) -> Any:
-    """A data frame with its columns in the order of ``names``; anything else as it is.
+def column_names(name: str, value: Any) -> list[Any] | None:
+    """The labels of a data frame's columns; None for anything else, and where pandas counted them.
 
     Raises:
-        ValueError: the frame has other columns; the missing and the unknown ones are named.
+        ValueError: two columns have one label.
     """
-    given = column_names(value)
-    if names is None or given is None:
+    labels = _labels(name, value)
+    return None if labels is None or _is_counted(labels) else labels
+
+
+def aligned(name: str, value: Any, names: list[Any] | None) -> Any:
+    """A data frame with its columns in the order of ``names``; anything else as it is.
+
+    Labels of any kind are matched: strings, tuples, numbers. Where pandas counted the columns of
+    one side, and the other has names, they stand as they are.
+
+    Raises:
+        ValueError: the frame has other columns (the missing and the unknown ones are named), or
+            two of one label.
+    """
+    given = _labels(name, value)
+    if given is None:
         return value
-    if sorted(given) != sorted(names):
-        missing = [column for column in names if column not in given]
-        unknown = [column for column in given if column not in names]
-        raise ValueError(
-            f"{name}: got columns {given} (missing {missing}, unknown {unknown}); wants {names}."
-        )
-    return value[names]
+    wanted = list(range(len(given))) if names is None else names
+    if given == wanted:
+        return value
+    places = {label: i for i, label in enumerate(given)}
+    if places.keys() == set(wanted):
+        return value.iloc[:, [places[label] for label in wanted]]
+    if names is None or _is_counted(given) or _is_counted(names):
+        return value
+    known = set(names)
+    missing = [column for column in names if column not in places]
+    unknown = [column for column in given if column not in known]
+    raise ValueError(
+        f"{name}: got columns {given} (missing {missing}, unknown {unknown}); wants {names}."
+    )
+
+
+def _labels(name: str, value: Any) -> list[Any] | None:
+    """The labels of a data frame's columns, each once; None for anything else."""
+    if not isinstance(value, pd.DataFrame):
+        return None
+    labels = list(value.columns)
+    double = [label for label, count in Counter(labels).items() if count > 1]
+    if double:
+        raise ValueError(f"{name}: got columns {double} more than once; wants distinct names.")
+    return labels
+
+
+def _is_counted(labels: list[Any]) -> bool:
+    """Whether the labels are those that pandas gives where there are none."""
+    return labels == list(range(len(labels)))
 
 
 def training_points(name: str, value: Any, dimension: int | None = None) -> np.ndarray:
@@ -51,19 +82,23 @@ def known_points(estimator: Any, name: str, value: Any, *, min_points: int = 1) 
     return check_points(name, points, dimension=estimator.n_features_in_, min_points=min_points)
 
 
-def keep_columns(estimator: Any, dimension: int, names: list[str] | None) -> None:
-    """Set ``n_features_in_`` and ``feature_names_in_``; drop names that an earlier fit left."""
+def keep_columns(estimator: Any, dimension: int, names: list[Any] | None) -> None:
+    """Set ``n_features_in_`` and ``feature_names_in_``; drop names that an earlier fit left.
+
+    Labels that are no strings are kept too, but scikit-learn shows only strings.
+    """
     estimator.n_features_in_ = dimension
-    if names is not None:
+    estimator._column_labels = names
+    if names is not None and all(isinstance(label, str) for label in names):
         estimator.feature_names_in_ = np.asarray(names, dtype=object)
     elif "feature_names_in_" in vars(estimator):
         del estimator.feature_names_in_
 
 
-def kept_columns(estimator: Any) -> list[str] | None:
-    """The names of the columns that the estimator was fitted on, where they had any."""
-    names = vars(estimator).get("feature_names_in_")
-    return None if names is None else list(names)
+def kept_columns(estimator: Any) -> list[Any] | None:
+    """The labels of the columns that the estimator was fitted on, where they had any."""
+    labels: list[Any] | None = vars(estimator).get("_column_labels")
+    return labels
 
 
 def drawn_seed(random_state: int | np.random.RandomState | None) -> int:

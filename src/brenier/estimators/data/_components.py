@@ -91,7 +91,7 @@ def principal_components(
         raise ValueError(
             f"Y: got the measure {type(y).__name__} for principal components; wants points."
         )
-    names = x.names if isinstance(x, Cells) else column_names(x)
+    names = x.names if isinstance(x, Cells) else column_names("X", x)
     first = x if isinstance(x, Cells) else Cells(check_points("X", x, min_points=2), "X", ())
     if isinstance(y, Cells):
         second = y.aligned(names, "X")

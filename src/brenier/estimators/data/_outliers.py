@@ -1,6 +1,7 @@
 """Rows that lie grossly outside of all others: codes of missing values, slips of units."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -70,7 +71,7 @@ def gross_outliers(points: np.ndarray) -> np.ndarray:
 
 
 def describe(
-    name: str, rows: np.ndarray, points: np.ndarray, names: Sequence[str] | None = None
+    name: str, rows: np.ndarray, points: np.ndarray, names: Sequence[Any] | None = None
 ) -> str:
     """The sentence that warns of these rows.
 

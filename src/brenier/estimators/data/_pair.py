@@ -40,7 +40,7 @@ class Pair:
     source: Cloud
     target: Cloud
     density: AbstractMeasure | None
-    names: list[str] | None
+    names: list[Any] | None
     space: Components | None
 
     @property
@@ -87,7 +87,7 @@ def read_pair(
     )
     if space is None:
         x = dense(x)
-        names = column_names(x)
+        names = column_names("X", x)
         density = y if isinstance(y, AbstractMeasure) and y.has_density else None
         y = _drawn(y, key) if isinstance(y, AbstractMeasure) else aligned("Y", dense(y), names)
     else:

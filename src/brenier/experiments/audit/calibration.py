@@ -34,11 +34,12 @@ _KNOWN = 0.01
 # Draws by which the defect of a core is known.
 _MANY = 200_000
 _WORDS = ("optimal", "not optimal", "not exactly optimal", "undecided", "no bound")
+_WHOLE = "D of the whole map"
 # What is kept of an audit; NaN where there is none.
 _COLUMNS = (
     "lower",
     "upper",
-    "of_whole",
+    "whole_upper",
     "at_once",
     "by_symmetry",
     "core_lower",
@@ -100,7 +101,10 @@ def _row(case: Case, name: str, seed: int, sample: int) -> list[float]:
     numbers = [
         d.lower,
         d.upper,
-        float(d.core is None),
+        min(
+            (b.value for b in d.bounds if b.quantity == _WHOLE and b.side == "upper"),
+            default=np.nan,
+        ),
         *(_asymptotic(found, by) for by in ("at once", "(6.12)")),
         core.lower,
         core.upper,
@@ -164,10 +168,8 @@ def _summary(rows: np.ndarray, case: Case) -> dict[str, Any]:
     }
     if not np.isnan(own["by_symmetry"]).all():
         misses["asymptotic, by symmetry"] = missed(own["by_symmetry"] > defect + slack)
-    if own["of_whole"].any():
-        misses["upper of the whole"] = missed(
-            (own["of_whole"] == 1.0) & (own["upper"] < defect - slack)
-        )
+    if not np.isnan(own["whole_upper"]).all():
+        misses["upper of the whole"] = missed(own["whole_upper"] < defect - slack)
     if case.line:
         misses["lower of the core"] = missed(
             own["core_lower"] > own["core_defect"] * (1.0 + _KNOWN) + 1e-9
@@ -192,12 +194,19 @@ def _summary(rows: np.ndarray, case: Case) -> dict[str, Any]:
         "upper_over_core": float(np.median(own["core_upper"] / own["core_defect"]))
         if case.line and (own["core_defect"] > 0).all()
         else None,
+        "whole_upper_over_defect": _median_over(own["whole_upper"], defect),
         "mass_outside": float(np.median(own["outside"])),
         "wasted": [float(np.median(own[f"beyond_{side}"])) for side in ("lower", "upper")],
         "bounded_from_below": int(np.sum(own["lower"] > 0)),
         "verdicts": words,
         "seconds": float(np.median(own["seconds"])),
     }
+
+
+def _median_over(values: np.ndarray, defect: float) -> float | None:
+    """None where there is no value, or none that is finite in the middle."""
+    middle = float(np.median(values)) / defect if defect > 0 else float("nan")
+    return middle if np.isfinite(middle) else None
 
 
 def _figure(report: dict[str, dict[str, Any]], bounds: dict[str, np.ndarray]) -> bytes:

@@ -1,0 +1,97 @@
+"""The rows of an audit: points of what was given, one of each group, and what they are known to."""
+
+from typing import Any
+
+import jax
+import numpy as np
+
+from brenier._checks import check_points
+from brenier._types import Key
+from brenier.measures import AbstractMeasure, Empirical
+
+# Rows of an audit at least.
+FEWEST = 20
+# The square of a smaller spread, and a share of it, are not held in float64.
+_LEAST_SPREAD = 1e-140
+
+
+def one_of_each(groups: Any, rows: Any, key: Key) -> Any:
+    """A random row of each label, in random order; all rows where there are no labels."""
+    if groups is None:
+        return rows
+    if isinstance(rows, AbstractMeasure):
+        raise ValueError("groups: got labels beside a measure; wants them for points (n, d).")
+    rows, labels = np.asarray(rows), _labels(groups)
+    if labels.shape != rows.shape[:1]:
+        raise ValueError(
+            f"groups: got shape {labels.shape}; wants a label for each of {len(rows)} points."
+        )
+    order = np.asarray(jax.random.permutation(key, len(rows)))
+    _, first = np.unique(labels[order], return_index=True)
+    if len(first) < FEWEST:
+        raise ValueError(f"groups: got {len(first)} labels; wants at least {FEWEST}.")
+    return rows[order[np.sort(first)]]
+
+
+def _labels(groups: Any) -> np.ndarray:
+    """Labels of one kind, none of them missing: what is no label would join rows, or part them."""
+    found = np.asarray(groups, dtype=object)
+    kinds = {str if isinstance(label, str) else float for label in found.ravel()}
+    if len(kinds) > 1 and not any(label is None for label in found.ravel()):
+        raise ValueError("groups: got numbers and strings; wants labels of one kind.")
+    missing = [label is None or label != label or label == "" for label in found.ravel()]
+    if any(missing):
+        raise ValueError(
+            f"groups: got no label (None, NaN or an empty string) for {sum(missing):,} of "
+            f"{len(missing):,} rows; wants one each: a row alone has a label of its own."
+        )
+    return np.asarray(groups)
+
+
+def points_of(
+    name: str,
+    value: Any,
+    key: Key,
+    samples: int,
+    *,
+    dimension: int | None = None,
+    min_points: int = 2,
+) -> np.ndarray:
+    """Float64 points of a measure or an array, as many as ``samples``, in random order."""
+    if isinstance(value, Empirical) and value.weights is None:
+        value = value.points
+    drawn = value.sample(key, samples) if isinstance(value, AbstractMeasure) else value
+    cloud = check_points(name, drawn, dimension=dimension, min_points=min_points)
+    if drawn is value:
+        cloud = cloud[np.asarray(jax.random.permutation(key, len(cloud)))[:samples]]
+    return cloud.astype(np.float64)
+
+
+def precision_of(values: Any) -> float:
+    """The machine epsilon of what was given; that of single precision where all entries are such.
+
+    A network's images stay what they are when they are written in double precision.
+    """
+    array = np.asarray(values)
+    dtype = array.dtype if array.dtype.kind == "f" else np.dtype(np.float64)
+    if dtype == np.float64:
+        with np.errstate(over="ignore"):
+            single = array.astype(np.float32)
+        if (single == array).all() and not (array == np.round(array)).all():
+            dtype = single.dtype
+    return float(np.finfo(dtype).eps)
+
+
+def check_spread(name: str, points: np.ndarray) -> None:
+    """Raise a ``ValueError`` where all rows (n, d) are equal, or too close for their squares."""
+    spread = float((points.max(axis=0) - points.min(axis=0)).max())
+    if 0.0 < spread < _LEAST_SPREAD:
+        raise ValueError(
+            f"{name}: got rows within {spread:.2g} of each other, whose squares float64 cannot "
+            "hold; wants another unit."
+        )
+    if spread == 0.0:
+        raise ValueError(
+            f"{name}: got {len(points):,} rows that are all equal; wants draws of a source that is "
+            "more than one point."
+        )

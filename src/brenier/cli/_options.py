@@ -1,0 +1,54 @@
+"""Options that several commands share, with their help."""
+
+import enum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+class Outliers(enum.StrEnum):
+    """What may be done about outliers."""
+
+    warn = "warn"
+    drop = "drop"
+    keep = "keep"
+
+
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object, and nothing else.")]
+Seed = Annotated[int, typer.Option(help="The seed of all randomness.", min=0)]
+OutFolder = Annotated[Path, typer.Option("--out", "-o", help="The folder to write to.")]
+ResultFolder = Annotated[
+    Path | None, typer.Option("--out", "-o", help="The folder to write to; by default out/NAME.")
+]
+Seeds = Annotated[
+    int | None, typer.Option(help="How many seeds to run, where it runs several.", min=1)
+]
+DataFiles = Annotated[
+    list[Path] | None, typer.Option("--data", help="A data file, where it reads any; repeatable.")
+]
+Condition = Annotated[
+    str | None, typer.Option(help="For .h5ad: the column of obs that tells groups of cells apart.")
+]
+SourceValue = Annotated[
+    str | None,
+    typer.Option("--source", help="For .h5ad: the group of cells to move, a value of --condition."),
+]
+TargetValue = Annotated[
+    str | None,
+    typer.Option("--target", help="For .h5ad: the group to move onto, a value of --condition."),
+]
+RowsFarOut = Annotated[
+    Outliers, typer.Option(help="What to do about rows that lie grossly outside of all others.")
+]
+Effort = Annotated[
+    str,
+    typer.Option(
+        help="How much to try: quick (no network), auto, best (minutes) or a number of seconds.",
+        metavar="quick|auto|best|SECONDS",
+    ),
+]
+Layer = Annotated[str | None, typer.Option(help="For .h5ad: the layer to read instead of X.")]
+Obsm = Annotated[
+    str | None, typer.Option(help="For .h5ad: the embedding of obsm to read instead of X.")
+]

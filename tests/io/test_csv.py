@@ -1,0 +1,146 @@
+"""CSV as people have it: names of columns that are numbers, other separators, faults by line."""
+
+import time
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from brenier.io import Table, read_points, write_points
+
+POINTS = np.random.default_rng(0).normal(size=(5, 3))
+
+
+@pytest.mark.parametrize("width", [2, 3, 12])
+def test_names_that_pandas_counts_are_names(width, tmp_path):
+    values = np.random.default_rng(0).normal(size=(4, width))
+    values[0, 1:] = 7.0  # whole numbers are written "7.0"
+    pd.DataFrame(values).to_csv(tmp_path / "a.csv", index=False)
+    table = read_points(tmp_path / "a.csv")
+    assert table.names == tuple(str(i) for i in range(width))
+    np.testing.assert_array_equal(table.values, values)
+    mixed = pd.DataFrame(values).assign(**{"1": 3}).rename(columns={"1": width})
+    mixed.to_csv(tmp_path / "a.csv", index=False)
+    assert len(read_points(tmp_path / "a.csv").values) == 4
+
+
+AMBIGUOUS = {"counts": "0,1\n5,3\n0,1\n", "one column": "0\n0.5\n", "one whole": "0\n1\n"}
+
+
+@pytest.mark.parametrize("case", AMBIGUOUS)
+def test_what_may_be_a_point_or_names_is_refused(case, tmp_path):
+    (tmp_path / "a.csv").write_text(AMBIGUOUS[case])
+    with pytest.raises(ValueError, match=r"a\.csv: got a first row \['0'.* may be a point, or nam"):
+        read_points(tmp_path / "a.csv")
+
+
+POINTS_FIRST = {
+    "fractions": ("0.0,1.0\n0.5,0.2\n", 2),
+    "one row": ("0,1\n", 1),
+    "others": ("1,2\n0.5,0.2\n", 2),
+    "backwards": ("1,0\n0.5,0.2\n", 2),
+    "all quoted": ('"1","2"\n"3","4"\n', 2),
+}
+
+
+@pytest.mark.parametrize("case", POINTS_FIRST)
+def test_a_first_point_stays_a_point(case, tmp_path):
+    text, rows = POINTS_FIRST[case]
+    (tmp_path / "a.csv").write_text(text)
+    table = read_points(tmp_path / "a.csv")
+    assert (table.names, len(table.values)) == (None, rows)
+
+
+_NAMES = st.lists(
+    st.one_of(
+        st.integers(-5, 2030).map(str),
+        st.floats().map(str),
+        st.sampled_from(["nan", "inf", "a", "a,b", 'a"b', "a\nb", "1e3", "ε", "#", ";"]),
+    ),
+    min_size=1,
+    max_size=4,
+    unique=True,
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(names=_NAMES, kind=st.sampled_from(["csv", "parquet"]))
+def test_any_names_come_back_through_our_own_files(names, kind, tmp_path_factory):
+    path = tmp_path_factory.mktemp("names") / f"a.{kind}"
+    values = np.arange(2.0 * len(names)).reshape(2, -1)
+    write_points(path, values, Table(values, names=tuple(names)))
+    table = read_points(path)
+    again = path.with_name("b.csv")
+    write_points(again, table.values, table)
+    for read in (table, read_points(again)):
+        assert read.names == tuple(names)
+        np.testing.assert_array_equal(read.values, values)
+
+
+def test_a_hundred_thousand_columns_are_read_and_matched_at_once(tmp_path):
+    names = [f"g{i}" for i in range(100_000)]
+    (tmp_path / "a.csv").write_text(",".join(names) + "\n" + ",".join(["0.5"] * 100_000) + "\n")
+    began = time.perf_counter()
+    table = read_points(tmp_path / "a.csv")
+    turned = table.aligned(names[::-1], "b.csv")
+    assert time.perf_counter() - began < 10.0  # a second or less; a square took 90
+    assert turned.names == tuple(names[::-1])
+
+
+FAULTS = {
+    "line": ("a,b\n1,2\n\n3,x\n", r"column 'b': got the entry 'x' in row 1 \(line 4"),
+    "line of a ragged row": ("a,b\n1,2\n3\n", r"got 1 cells in row 1; wants 2, as above \(line 3"),
+    "line of nan": ("a,b\n1,2\n3,nan\n", r"at row 1, column 'b' \(line 3"),
+    "line without header": ("1,2\n3,inf\n", r"at row 1, column 1 \(line 2"),
+    "line break in the header": ('"a\nb",c\n1,2\n3,x\n', r"column 'c': .* in row 1 \(line 3"),
+    "semicolons": ("a;b\n1;2\n3;4\n", "cells separated by semicolons; wants commas"),
+    "decimal commas": ("1,5;2,5\n3,5;4,5\n", "separated by semicolons; wants .* points as decimal"),
+    "tabs": ("a\tb\n1\t2\n", "separated by tabs"),
+    "bars": ("1|2\n3|4\n", "separated by bars"),
+    "spaces": ("1.0 2.0\n3.0 4.0\n", "separated by spaces"),
+    "many digits": ("a\n1\n" + "9" * 5000 + "\n", r"integer of 5,000 digits in row 1 \(line 3"),
+    "many digits, small": ("a\n1.5\n" + "9" * 300 + "\n", r"integer 9+… \(300 digits\) in row 1"),
+    "a long cell": ("a\n1\n" + "x" * 1000 + "\n", r"'x+'… \(1,000 letters\) in row 1 \(line 3"),
+    "a longer cell": ("a\n1\n" + "x" * 200_000 + "\n", r"field larger .* in line 3"),
+    "a longer header": ("x" * 200_000 + "\n1\n", r"field larger .* in line 1"),
+}
+
+
+@pytest.mark.parametrize("case", FAULTS)
+def test_faults_name_the_file_the_line_and_the_cause(case, tmp_path):
+    text, phrase = FAULTS[case]
+    (tmp_path / "a.csv").write_text(text)
+    with pytest.raises(ValueError, match=rf"(?s)a\.csv.*{phrase}") as raised:
+        read_points(tmp_path / "a.csv")
+    assert len(str(raised.value)) < 400
+
+
+def test_a_line_break_in_the_header_loses_no_point(tmp_path):
+    (tmp_path / "a.csv").write_text('"height\n(cm)",b\n1,2\n3,4\n')
+    table = read_points(tmp_path / "a.csv")
+    assert table.names == ("height\n(cm)", "b")
+    np.testing.assert_array_equal(table.values, [[1.0, 2.0], [3.0, 4.0]])
+
+
+NOTES = [b"no json", b"[1]", b'"a"', b"5", b'{"index_columns": 5}', b"\xff"]
+
+
+@pytest.mark.parametrize("notes", NOTES)
+def test_notes_of_pandas_that_are_none_are_named(notes, tmp_path):
+    table = pa.table({"a": [1.0]}).replace_schema_metadata({b"pandas": notes})
+    pq.write_table(table, tmp_path / "a.parquet")
+    with pytest.raises(ValueError, match=r"a\.parquet: got pandas' notes"):
+        read_points(tmp_path / "a.parquet")
+
+
+@pytest.mark.parametrize(
+    "notes", [b'{"index_columns": null}', b'{"index_columns": ["gone"]}', b"{}"]
+)
+def test_an_index_that_is_not_there_is_none(notes, tmp_path):
+    table = pa.table({"a": [1.0]}).replace_schema_metadata({b"pandas": notes})
+    pq.write_table(table, tmp_path / "a.parquet")
+    assert read_points(tmp_path / "a.parquet").names == ("a",)
