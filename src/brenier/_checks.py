@@ -12,6 +12,8 @@ from brenier._types import Array, Batch
 
 # Beyond this float64 does not represent every integer.
 _EXACT_INTEGER = 2**53
+# Units of rounding that a spread has, at least: two digits.
+_LEAST_STEPS = 100.0
 _SPARSE_MODULES = ("scipy.sparse", "sparse.", "jax.experimental.sparse", "cupyx.scipy.sparse")
 
 
@@ -135,7 +137,25 @@ def check_points(
                 f"{name}: got constant columns {constant.tolist()[:10]}; wants columns that vary "
                 "(drop them: no Monge map leaves or reaches a hyperplane)."
             )
+        _check_digits(name, array)
     return array
+
+
+def _check_digits(name: str, array: np.ndarray) -> None:
+    """A ``ValueError`` where a column lies so far from 0 that its dtype hardly tells rows apart."""
+    first, eps = array[0].astype(np.float64), np.finfo(array.dtype).eps
+    off = array - first
+    unit = np.abs(off).max(axis=0)
+    spread, place = unit * (off / unit).std(axis=0), np.abs(first + off.mean(axis=0))
+    drowned = np.flatnonzero(spread < _LEAST_STEPS * eps * place)
+    if drowned.size:
+        column = int(drowned[0])
+        digits = max(0.0, float(np.log10(spread[column] / (eps * place[column]))))
+        raise ValueError(
+            f"{name}: got column {column} around {place[column]:.3g} with a spread of "
+            f"{spread[column]:.3g}, of which {array.dtype} leaves {digits:.1f} digits; wants at "
+            "least 2 (subtract a constant before rounding, or pass float64)."
+        )
 
 
 def as_array(name: str, value: ArrayLike, axes: int) -> Array:

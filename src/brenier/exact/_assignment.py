@@ -13,6 +13,7 @@ from brenier._solution import Result, Solution
 from brenier.exact._assignment_duals import dual_potentials, transformed_potentials
 from brenier.exact._plan import Plan
 from brenier.maps import GradientMap
+from brenier.numerics import Coordinates
 from brenier.potentials import MaxAffine
 
 # The matrices of costs and slacks take about 40 bytes a pair: 1.5 GB at the limit.
@@ -83,11 +84,10 @@ def solve_assignment(
             "whose memory does not grow with the pairs)."
         )
     rows, columns = np.flatnonzero(a > 0), np.flatnonzero(b > 0)
-    # Between centred clouds the plan is the same, and the costs keep their digits.
-    x_mean, y_mean, points = a @ x, b @ y, y
-    shift = x_mean - y_mean
-    x, y = x - x_mean, y - y_mean
-    cost = cdist(x[rows], y[columns], "sqeuclidean")
+    # Between clouds in standard coordinates the plan is the same, and the costs keep their digits.
+    own = Coordinates.centred(x[rows], y[columns]).on_host()
+    u, v = own.encode_source(x), own.encode_target(y)
+    cost = cdist(u[rows], v[columns], "sqeuclidean")
     plan, start, ended = _solve(a[rows], b[columns], cost)
     # Points lighter than that rounding have no mate, and are as those without weight.
     (mated, plan_rows), (mates, plan_columns) = (
@@ -99,27 +99,29 @@ def solve_assignment(
         rows, columns = rows[mated], columns[mates]
     potentials = dual_potentials if ended else transformed_potentials
     duals = potentials(cost, plan, start)
-    source_potential, target_potential = _extended(x, y, rows, columns, duals.target)
-    offsets = 0.5 * (duals.target - np.sum(np.square(y[columns]), axis=1)) - y[columns] @ x_mean
+    f, g = _extended(u, v, rows, columns, duals.target)
+    offsets = 0.5 * (duals.target - np.sum(np.square(v[columns]), axis=1))
+    unit, shift = float(own.scale) ** 2, own.source_shift - own.target_shift
     transport = GradientMap(
         MaxAffine(
-            jnp.asarray(points[columns]),
-            jnp.asarray(offsets - offsets.max()),
+            jnp.asarray(y[columns]),
+            jnp.asarray(unit * (offsets - offsets.max())),
             jnp.asarray(-jnp.inf),
+            jnp.asarray(own.source_shift),
         )
     )
-    moved = float(shift @ shift)
     # |x − y|² is that of the centred points, plus what depends on x alone and on y alone.
-    source_potential += moved + 2.0 * x @ shift
-    target_potential -= 2.0 * y @ shift
+    x_part = float(shift @ shift) + 2.0 * own.scale * u @ shift
+    y_part = -2.0 * own.scale * v @ shift
+    apart = float(a @ x_part + b @ y_part)
     stats = {
-        "cost": moved + float(np.sum(plan.mass * cost[plan.rows, plan.columns])),
-        "dual": moved + float(a[rows] @ duals.source + b[columns] @ duals.target),
-        "violation": duals.violation,
-        "slackness": duals.slackness,
+        "cost": apart + unit * float(np.sum(plan.mass * cost[plan.rows, plan.columns])),
+        "dual": apart + unit * float(a[rows] @ duals.source + b[columns] @ duals.target),
+        "violation": unit * duals.violation,
+        "slackness": unit * duals.slackness,
         "plan": Plan(rows[plan.rows], columns[plan.columns], plan.mass),
-        "source_potential": source_potential,
-        "target_potential": target_potential,
+        "source_potential": unit * f + x_part,
+        "target_potential": unit * g + y_part,
         "seconds": time.perf_counter() - began,
     }
     result = Result.successful if duals.converged else Result.not_converged

@@ -108,11 +108,11 @@ class FlowMatching(AbstractMethod[FlowMatchingState, FlowMap]):
         times = jax.random.uniform(time_key, (self.batch,), begin.dtype)
 
         def loss(network: eqx.nn.MLP) -> Scalar:
-            return _matching_loss(_with_network(average, network), begin, end, times)
+            off = _misses(_with_network(average, network), begin, end, times)
+            # In units of the data, so that the rate means the same for all, and for all columns.
+            return jnp.mean(jnp.sum((off / average.width) ** 2, axis=1))
 
         gradient = eqx.filter_grad(loss)(state.network)
-        # In units of the data, so that the rate means the same for all.
-        gradient = jax.tree.map(lambda g: g / average.width**2, gradient)
         updates, optimiser = self._optimiser().update(gradient, state.optimiser)
         network = eqx.apply_updates(state.network, updates)
         # Over a growing window at first: the start is soon forgotten.
@@ -227,9 +227,10 @@ def fit_velocity(
     elif coupling == "minibatch":
         pairs = _minibatch_pairs(cloud, other, method.batch, samples, rounds, random)
     z, x = jnp.asarray(cloud), jnp.asarray(other, cloud.dtype)
-    both = jnp.concatenate([z, x])
-    scale = jnp.maximum(jnp.std(both), jnp.finfo(z.dtype).tiny)
-    start = NetworkVelocity.random(keys[3], jnp.mean(both, axis=0), scale, width=width, depth=depth)
+    centre, scale = _columns(np.concatenate([cloud, other]))
+    start = NetworkVelocity.random(
+        keys[3], jnp.asarray(centre, z.dtype), jnp.asarray(scale, z.dtype), width=width, depth=depth
+    )
     first, second = Empirical(z), Empirical(x)
     chosen = None if pairs is None else (jnp.asarray(pairs[0]), jnp.asarray(pairs[1]))
     measured = _draw_pairs(first, second, chosen, _MEASURED, keys[4])
@@ -251,6 +252,13 @@ def fit_velocity(
     return Solution(solution.map, solution.result, {**solution.stats, "pair_cost": cost})
 
 
+def _columns(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and deviation of each column (d,); 1 for one that does not vary."""
+    wide = points.astype(np.float64)
+    deviations = wide.std(axis=0)
+    return wide.mean(axis=0), np.where(np.ptp(wide, axis=0) > 0.0, deviations, 1.0)
+
+
 def _draw_pairs(
     source: AbstractMeasure, target: AbstractMeasure, pairs: Pairs | None, count: int, key: Key
 ) -> tuple[Points, Points]:
@@ -267,9 +275,13 @@ def _draw_pairs(
 def _matching_loss(
     velocity: AbstractVelocity, z: Points, x: Points, times: Float[Array, " n"]
 ) -> Scalar:
+    return jnp.mean(jnp.sum(_misses(velocity, z, x, times) ** 2, axis=1))
+
+
+def _misses(velocity: AbstractVelocity, z: Points, x: Points, times: Float[Array, " n"]) -> Points:
+    """v_s(x_s) − (x − z)."""
     s = times[:, None]
-    off = jax.vmap(velocity.at)(times, (1.0 - s) * z + s * x) - (x - z)
-    return jnp.mean(jnp.sum(off**2, axis=1))
+    return jax.vmap(velocity.at)(times, (1.0 - s) * z + s * x) - (x - z)
 
 
 def _network_velocity(map: AbstractMap) -> NetworkVelocity:

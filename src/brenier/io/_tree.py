@@ -178,6 +178,12 @@ def _array(arrays: list[np.ndarray], index: int, where: str) -> np.ndarray:
 
 def _module(cls: type[Any], values: dict[str, Any], where: str, writer: str) -> Any:
     wanted = {field.name for field in dataclasses.fields(cls)}
+    # What an older brenier did not know has its default.
+    values = {
+        field.name: field.default
+        for field in dataclasses.fields(cls)
+        if field.default is not dataclasses.MISSING
+    } | values
     if set(values) != wanted:
         raise ValueError(
             f"{where}: got {cls.__name__} with fields {sorted(values)}; wants {sorted(wanted)} "

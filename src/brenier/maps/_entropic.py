@@ -11,8 +11,8 @@ from brenier._solution import Result, Solution, SolveError
 from brenier._types import Array, Float, Point, Scalar
 from brenier.maps._base import AbstractMap
 from brenier.maps._gradient import ConjugateMap
-from brenier.numerics import default_epsilon, sinkhorn, soft_reduce
-from brenier.potentials import LogSumExp
+from brenier.numerics import Coordinates, default_epsilon, sinkhorn, soft_reduce
+from brenier.potentials import LogSumExp, Preconditioned
 
 
 class EntropicMap(AbstractMap):
@@ -116,12 +116,22 @@ class EntropicMap(AbstractMap):
 
     def inverse(self) -> ConjugateMap:
         """∇φ*, for points inside the convex hull of the y_j (T reaches no others)."""
-        offsets = self.potential - 0.5 * jnp.sum(jnp.square(self.points), axis=1)
-        return ConjugateMap(
-            LogSumExp(
-                self.points, offsets, jnp.log(self.epsilon), jnp.full_like(self.epsilon, -jnp.inf)
-            )
+        # In standard coordinates, ε and the potential too: values keep their digits far from 0.
+        centre = jnp.mean(self.points, axis=0)
+        y = self.points - centre
+        scale = jnp.max(jnp.abs(y))
+        scale = jnp.where(scale > 0, scale, 1.0)
+        v = y / scale
+        offsets = self.potential / scale / scale - 0.5 * jnp.sum(v * v, axis=1)
+        inner = LogSumExp(
+            v,
+            offsets,
+            jnp.log(self.epsilon) - 2.0 * jnp.log(scale),
+            jnp.full_like(self.epsilon, -jnp.inf),
         )
+        matrix = jnp.eye(self.dimension, dtype=v.dtype)
+        own = Coordinates(matrix, centre, centre, scale)
+        return ConjugateMap(Preconditioned.in_coordinates(inner, own))
 
 
 def _weights(name: str, weights: ArrayLike | None, n: int) -> np.ndarray:

@@ -70,6 +70,39 @@ class Coordinates(eqx.Module):
         matrix, scale = _gaussian_matrix(source, target)
         return cls(matrix, jnp.asarray(source_mean), jnp.asarray(target_mean), scale)
 
+    @classmethod
+    def centred(
+        cls, source: Float[np.ndarray, "n d"], target: Float[np.ndarray, "m d"]
+    ) -> "Coordinates":
+        """Shifts to the means of two clouds, and one scale, their larger spread: M = I.
+
+        >>> import numpy as np
+        >>> x = np.array([[1e9], [1e9 + 2.0]])
+        >>> Coordinates.centred(x, x).on_host().encode_source(x).tolist()
+        [[-1.0], [1.0]]
+        """
+        (mean, spread), (other, width) = _place(source), _place(target)
+        return cls.around(mean, other, max(spread, width))
+
+    @classmethod
+    def around(
+        cls, source_shift: np.ndarray, target_shift: np.ndarray, spread: float
+    ) -> "Coordinates":
+        """Shifts and a common scale alone, in the dtype of the shifts; a spread of 0 counts as 1.
+
+        >>> import numpy as np
+        >>> at = Coordinates.around(np.array([1.0]), np.array([5.0]), 2.0)
+        >>> float(at.scale), at.matrix.tolist()
+        (2.0, [[1.0]])
+        """
+        dtype = source_shift.dtype
+        return cls(
+            jnp.eye(len(source_shift), dtype=dtype),
+            jnp.asarray(source_shift),
+            jnp.asarray(target_shift),
+            jnp.asarray(spread if spread > 0.0 else 1.0, dtype),
+        )
+
     @property
     def dimension(self) -> int:
         return self.source_shift.shape[-1]
@@ -104,16 +137,37 @@ class Coordinates(eqx.Module):
         return shift + _times(self.scale * v, self.matrix)
 
     def reversed(self) -> "Coordinates":
-        """The same coordinates for the way back, from the target to the source: M⁻ᵀ for M."""
-        matrix = jnp.linalg.inv(self.matrix.T)
+        """The same coordinates for the way back, from the target to the source: M⁻ᵀ for M.
+
+        The pseudo-inverse, where M has no inverse.
+        """
+        matrix = _inverse(jnp.asarray(self.matrix).T)
         shifts = jnp.asarray(self.target_shift), jnp.asarray(self.source_shift)
         return Coordinates(matrix, *shifts, jnp.asarray(self.scale))
+
+
+def _place(rows: Any) -> tuple[np.ndarray, float]:
+    """The mean of points (n, d) and their spread about it, both without loss far from 0."""
+    rows = np.asarray(rows)
+    mean = rows[0] + np.mean(rows - rows[0], axis=0)
+    off = rows - mean
+    size = float(np.abs(off).max())
+    # Its square may underflow.
+    return mean, size * float(np.sqrt(np.mean(np.square(off / size)))) if size > 0.0 else 0.0
 
 
 @jax.jit
 def _gaussian_matrix(source: Matrix, target: Matrix) -> tuple[Matrix, Scalar]:
     matrix = sqrtm_spd(gaussian_map_matrix(source, target))
     return matrix, jnp.sqrt(jnp.trace(matrix @ source @ matrix) / source.shape[0])
+
+
+def _inverse(matrix: Matrix) -> Matrix:
+    inverse = jnp.linalg.inv(matrix)
+    # Not always: its singular vectors lose the digits of columns in small units.
+    return jax.lax.cond(
+        jnp.isfinite(inverse).all(), lambda: inverse, lambda: jnp.linalg.pinv(matrix)
+    )
 
 
 def _times(rows: Rows, matrix: Any) -> Rows:

@@ -2,7 +2,7 @@
 
 from brenier.potentials._base import AbstractPotential
 from brenier.potentials._entropic_grid import EntropicGridPotential
-from brenier.potentials._expansion import Expansion, conjugate_points, expansion
+from brenier.potentials._expansion import Expansion, conjugate_points, expansion, point_gradient
 from brenier.potentials._icnn import ICNN
 from brenier.potentials._max_affine import LogSumExp, MaxAffine, SoftMaximum
 from brenier.potentials._mixture import Mixture
@@ -27,4 +27,5 @@ __all__ = [
     "conjugate_points",
     "expansion",
     "minimise_semi_dual",
+    "point_gradient",
 ]

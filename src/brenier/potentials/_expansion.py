@@ -11,7 +11,7 @@ from brenier._types import Array, Float, Matrix, Point, Points, Scalar
 from brenier.numerics import Conjugate, conjugate, spd_solve
 from brenier.potentials._base import AbstractPotential
 from brenier.potentials._icnn import ACTIVATIONS, ICNN
-from brenier.potentials._max_affine import LogSumExp, SoftMaximum
+from brenier.potentials._max_affine import LogSumExp, MaxAffine, SoftMaximum
 from brenier.potentials._mixture import Mixture
 from brenier.potentials._preconditioned import Preconditioned
 from brenier.potentials._quadratic import Quadratic
@@ -38,6 +38,32 @@ def expansion(potential: AbstractPotential, x: Point) -> Expansion:
     return Expansion(value, gradient, jax.hessian(potential.value)(x))
 
 
+@functools.singledispatch
+def point_gradient(potential: AbstractPotential, x: Point) -> Point:
+    """∇φ(x) at one point (d,): by JAX, but in coordinates where φ is in some.
+
+    There not through the value, whose s² underflows in small units.
+
+    >>> tiny = Preconditioned(Quadratic.identity(1), jnp.eye(1), *jnp.zeros((2, 1)), 1e-200)
+    >>> float(point_gradient(tiny, jnp.array([1e-200]))[0])
+    1e-200
+    """
+    return jax.grad(potential.value)(x)
+
+
+@point_gradient.register
+def _(phi: Preconditioned, x: Point) -> Point:
+    return phi.coordinates.decode_target(point_gradient(phi.potential, phi.encode_source(x)))
+
+
+@point_gradient.register
+def _(phi: MaxAffine, x: Point) -> Point:
+    """The slope of the largest piece, to the last bit; the mean of those that are equally large."""
+    heights = phi.heights(x)
+    largest = (heights == jnp.max(heights)).astype(heights.dtype)
+    return largest @ phi.slopes / jnp.sum(largest) + jnp.exp(phi.log_modulus) * x
+
+
 @eqx.filter_jit
 def conjugate_points(
     potential: AbstractPotential,
@@ -54,14 +80,16 @@ def conjugate_points(
     Args:
         potential: φ.
         y: where (n, d).
-        init: starting points (n, d). Where None, the best of a few guesses for each y; those of a
-            ``Preconditioned`` potential come from the inverse of its Gaussian map.
-        tolerance, max_iterations: as for ``numerics.conjugate``.
+        init: starting points (n, d). Where None, the best of a few guesses for each y.
+        tolerance, max_iterations: as for ``numerics.conjugate``; of a ``Preconditioned`` potential
+            in its coordinates, whatever the units of y and their place.
 
     >>> phi = ICNN.identity(jax.random.key(0), 2, (8, 4))
     >>> float(conjugate_points(phi, jnp.ones((1, 2))).residual[0]) < 1e-9
     True
     """
+    if isinstance(potential, Preconditioned):
+        return _in_coordinates(potential, y, init, tolerance, max_iterations)
     if init is None:
         init = jax.vmap(_best_guess, in_axes=(None, 0))(potential, y)
     return conjugate(
@@ -71,6 +99,31 @@ def conjugate_points(
         hessian=eqx.Partial(_hessian, potential),
         tolerance=tolerance,
         max_iterations=max_iterations,
+    )
+
+
+def _in_coordinates(
+    phi: Preconditioned, y: Points, init: Points | None, tolerance: float, max_iterations: int
+) -> Conjugate:
+    """φ*(y) = s² ψ*(v) + ⟨a, y − b⟩ at x = a + s M⁻¹u, where u is the maximiser of ψ*(v)."""
+    back = phi.coordinates.reversed()
+    v = back.encode_source(y)
+    found = conjugate_points(
+        phi.potential,
+        v,
+        None if init is None else phi.encode_source(init),
+        tolerance=tolerance,
+        max_iterations=max_iterations,
+    )
+    x = back.decode_target(found.point)
+    off = v - jax.vmap(point_gradient, in_axes=(None, 0))(phi.potential, phi.encode_source(x))
+    apart = phi.scale * jnp.linalg.norm(off @ phi.matrix, axis=1)
+    return Conjugate(
+        x,
+        phi.scale**2 * found.value + (y - phi.target_shift) @ phi.source_shift,
+        # Where ψ is not finite, no residual of another point says so.
+        jnp.where(jnp.isfinite(found.residual), apart, jnp.inf),
+        found.iterations,
     )
 
 

@@ -20,10 +20,17 @@ def _identity_pieces(
 
 
 class MaxAffine(AbstractPotential):
-    """φ(x) = max_k (⟨a_k, x⟩ + b_k) + (m/2)‖x‖², m = e^{log_modulus}.
+    """φ(x) = max_k (⟨a_k, x − o⟩ + b_k) + (m/2)‖x‖², m = e^{log_modulus}.
 
     The exact form of the potential of a transport onto finitely many points. Not for learning by
     gradients, which jump between the pieces: take ``LogSumExp``.
+
+    Args:
+        slopes: a, (k, d).
+        offsets: b, (k,).
+        log_modulus: log m.
+        origin: o, (d,), in the midst of the points: far from 0 the pieces cannot be told apart
+            there. 0 where None.
 
     >>> import jax.numpy as jnp
     >>> phi = MaxAffine(jnp.array([[1.0], [-1.0]]), jnp.zeros(2), jnp.array(-jnp.inf))
@@ -34,6 +41,7 @@ class MaxAffine(AbstractPotential):
     slopes: Float[Array, "k d"]
     offsets: Float[Array, " k"]
     log_modulus: Scalar
+    origin: Point | None = None
 
     @classmethod
     def identity(
@@ -53,8 +61,14 @@ class MaxAffine(AbstractPotential):
         return self.slopes.shape[-1]
 
     def value(self, x: Point) -> Scalar:
-        affine = x @ self.slopes.T + self.offsets
-        return jnp.max(affine) + 0.5 * jnp.exp(self.log_modulus) * (x @ x)
+        off = x if self.origin is None else x - self.origin
+        bowl = 0.5 * jnp.exp(self.log_modulus) * (x @ x)
+        return jnp.max(self.heights(x)) + off @ self.slopes[0] + bowl
+
+    def heights(self, x: Point) -> Float[Array, " k"]:
+        """⟨a_k − a_0, x − o⟩ + b_k at one point (d,): what decides which piece is the largest."""
+        off = x if self.origin is None else x - self.origin
+        return (self.slopes - self.slopes[0]) @ off + self.offsets
 
     def strong_convexity(self) -> Scalar:
         return jnp.exp(self.log_modulus)

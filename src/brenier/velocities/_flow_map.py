@@ -16,6 +16,7 @@ from brenier._types import Array, BatchLike, Bool, Float, Int, Point, Scalar
 from brenier.maps import AbstractMap
 from brenier.numerics import on_all_cores
 from brenier.velocities._base import AbstractVelocity
+from brenier.velocities._network import NetworkVelocity
 
 # Vectors of d floats held for one point while it is integrated: the stages of a step.
 _STAGES = 32
@@ -179,15 +180,22 @@ class End(NamedTuple):
 
 
 def integrate(flow: FlowMap, x: Point, times: Float[Array, " k"] | None = None) -> End:
-    """One point along the flow, to the end or at the times asked for."""
+    """One point along the flow, to the end or at the times asked for.
+
+    That of a network in its standard coordinates, to which the absolute tolerance refers.
+    """
+    velocity = flow.velocity
+    start, field = x, velocity.at
+    if isinstance(velocity, NetworkVelocity):
+        start, field = (x - velocity.centre) / velocity.width, velocity.standard
     save = diffrax.SaveAt(t1=True) if times is None else diffrax.SaveAt(ts=times)
     solution = diffrax.diffeqsolve(
-        diffrax.ODETerm(lambda time, y, _: flow.velocity.at(jnp.asarray(time), y)),
+        diffrax.ODETerm(lambda time, y, _: field(jnp.asarray(time), y)),
         diffrax.Dopri8(),
         flow.start.astype(x.dtype),
         flow.stop.astype(x.dtype),
         None,
-        x,
+        start,
         saveat=save,
         max_steps=flow.max_steps,
         throw=False,
@@ -195,6 +203,8 @@ def integrate(flow: FlowMap, x: Point, times: Float[Array, " k"] | None = None) 
         stepsize_controller=diffrax.PIDController(rtol=flow.tolerance, atol=flow.tolerance),
     )
     points = solution.ys[0] if times is None else solution.ys
+    if isinstance(velocity, NetworkVelocity):
+        points = velocity.centre + velocity.width * points
     reached = (solution.result == diffrax.RESULTS.successful) & jnp.isfinite(points).all()
     return End(points, reached, solution.stats["num_steps"])
 

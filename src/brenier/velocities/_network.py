@@ -16,7 +16,7 @@ class NetworkVelocity(AbstractVelocity):
 
     Args:
         network: d + 3 numbers to d.
-        centre, width: c (d,) and w (), of the data.
+        centre, width: c (d,) and w, of the data: one number, or one for each column.
 
     >>> v = NetworkVelocity.random(jax.random.key(0), jnp.zeros(2), jnp.ones(()), width=8, depth=1)
     >>> v(0.5, jnp.ones(2)).shape
@@ -25,11 +25,11 @@ class NetworkVelocity(AbstractVelocity):
 
     network: eqx.nn.MLP
     centre: Point
-    width: Scalar
+    width: Scalar | Point
 
     @classmethod
     def random(
-        cls, key: Key, centre: Point, scale: Scalar, *, width: int = 64, depth: int = 3
+        cls, key: Key, centre: Point, scale: Scalar | Point, *, width: int = 64, depth: int = 3
     ) -> "NetworkVelocity":
         """A network of random weights, with ``depth`` hidden layers of ``width`` units.
 
@@ -48,8 +48,10 @@ class NetworkVelocity(AbstractVelocity):
         return self.centre.shape[-1]
 
     def at(self, time: Scalar, x: Point) -> Point:
+        return self.width * self.standard(time, (x - self.centre) / self.width)
+
+    def standard(self, time: Scalar, x: Point) -> Point:
+        """dx/ds of x that is centred and in units of w: there no digits drown in c."""
         angle = jnp.pi * time
         moment = jnp.stack([jnp.asarray(time, x.dtype), jnp.sin(angle), jnp.cos(angle)])
-        return self.width * self.network(
-            jnp.concatenate([(x - self.centre) / self.width, moment.astype(x.dtype)])
-        )
+        return self.network(jnp.concatenate([x, moment.astype(x.dtype)]))

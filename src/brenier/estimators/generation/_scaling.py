@@ -17,7 +17,7 @@ def scaled_coordinates(x: np.ndarray, scaling: str) -> Coordinates:
 
     E is symmetric and positive definite: the inverse deviations of the columns, the inverse root
     of the covariance, or the identity. In ``Coordinates`` the data are the source, and what they
-    are generated from, x' = m + E x for latent x, the target.
+    are generated from, x' = E x for latent x, the target: around 0, where no digits drown in m.
     """
     wide = x.astype(np.float64)
     mean = wide.mean(axis=0)
@@ -29,31 +29,31 @@ def scaled_coordinates(x: np.ndarray, scaling: str) -> Coordinates:
         values, vectors = np.linalg.eigh(shrunk_covariance(wide))
         matrix = vectors @ (vectors / np.sqrt(values)).T
     centre = jnp.asarray(mean)
-    return Coordinates(jnp.asarray(matrix), centre, centre, jnp.ones(()))
+    return Coordinates(jnp.asarray(matrix), centre, jnp.zeros_like(centre), jnp.ones(()))
 
 
 def source_in_units(
     law: Gaussian | GaussianMixture, coordinates: Coordinates, dtype: np.dtype
 ) -> Gaussian | GaussianMixture:
-    """The law of x' = m + E x, for x of ``law``."""
-    e, mean = np.asarray(coordinates.matrix).T, np.asarray(coordinates.target_shift)
+    """The law of x' = E x, for x of ``law``."""
+    e = np.asarray(coordinates.matrix).T
     if isinstance(law, Gaussian):
         covariance = e @ np.asarray(law.covariance) @ e
         return Gaussian(
-            jnp.asarray(mean + e @ np.asarray(law.mean), dtype),
+            jnp.asarray(e @ np.asarray(law.mean), dtype),
             jnp.asarray(symmetrised(covariance), dtype),
         )
     factors = e @ np.asarray(law.factors)
     covariances = factors @ np.swapaxes(factors, 1, 2)
     return GaussianMixture(
         jnp.asarray(law.weights, dtype),
-        jnp.asarray(mean + np.asarray(law.means) @ e, dtype),
+        jnp.asarray(np.asarray(law.means) @ e, dtype),
         jnp.asarray(symmetrised(covariances), dtype),
     )
 
 
 def map_in_units(map: AbstractMap, coordinates: Coordinates, dtype: np.dtype) -> AbstractMap:
-    """x' ↦ m + E⁻¹T(E⁻¹(x' − m)), of the same kind as T: a gradient where T is one."""
+    """x' ↦ m + E⁻¹T(E⁻¹x'), of the same kind as T: a gradient where T is one."""
     entropic = map.entropic if isinstance(map, DebiasedMap) else map
     assert isinstance(entropic, GradientMap)
     back = cast_floats(coordinates.reversed(), dtype)

@@ -51,9 +51,12 @@ def laguerre_cells(
     box = Uniform(np.asarray(lower), np.asarray(upper))
     if box.dimension != 2:
         raise ValueError(f"lower: got dimension {box.dimension}; wants corners (2,).")
-    return cell_polygons(
-        np.asarray(potential.slopes, np.float64),
+    origin = np.zeros(2) if potential.origin is None else np.asarray(potential.origin)
+    slopes = np.asarray(potential.slopes, np.float64)
+    cells = cell_polygons(
+        slopes - slopes[0],
         np.asarray(potential.offsets, np.float64),
-        np.asarray(box.lower),
-        np.asarray(box.upper),
+        np.asarray(box.lower) - origin,
+        np.asarray(box.upper) - origin,
     )
+    return [origin + cell for cell in cells]

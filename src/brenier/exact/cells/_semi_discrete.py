@@ -16,6 +16,7 @@ from brenier.exact.cells._quasi_cells import solve_quasi
 from brenier.exact.line._laws import quantiles
 from brenier.maps import GradientMap
 from brenier.measures import AbstractMeasure, Gaussian, GaussianMixture, Uniform
+from brenier.numerics import Coordinates
 from brenier.potentials import MaxAffine
 
 # Widths below this share of the largest are rounding: the points lie in a subspace.
@@ -96,9 +97,11 @@ def solve_semi_discrete(
     check_at_least("max_iterations", max_iterations, 1)
     check_at_least("samples", samples, 2)
     key = jax.random.key(0) if key is None else check_key("key", key)
-    x_mean, y_mean = np.asarray(law.mean), w @ y
-    axes = _hull_axes(y - y_mean) if isinstance(law, GaussianMixture) else np.eye(law.dimension)
-    reduced, flat = _projected(law, x_mean, axes), (y - y_mean) @ axes
+    own = _coordinates(law, y, w)
+    v = own.encode_target(y)
+    axes = _hull_axes(v) if isinstance(law, GaussianMixture) else np.eye(law.dimension)
+    centred = _encoded(law, own)
+    reduced, flat = _projected(centred, axes), v @ axes
     if len(w) == 1:
         found = _Found(np.zeros(1), np.ones(1), np.zeros((1, axes.shape[1])), 0, "one point", True)
     elif axes.shape[1] == 1:
@@ -107,28 +110,31 @@ def solve_semi_discrete(
         found = _by_cells(reduced, flat, w, tolerance, max_iterations)
     else:
         found = _by_quasi_random(reduced, flat, w, tolerance, max_iterations, samples, key)
-    spread = float(np.trace(law.covariance)) + float(w @ np.sum((y - y_mean) ** 2, axis=1))
-    moved = float(np.sum(np.square(x_mean - y_mean)))
+    spread = float(np.trace(centred.covariance)) + float(w @ np.sum(v**2, axis=1))
+    unit = float(own.scale) ** 2
+    moved = float(np.sum(np.square(own.source_shift - own.target_shift)))
     missing = float(np.abs(found.masses - w).sum())
-    cost = (
-        moved
-        + spread
-        - 2.0 * float(np.sum(found.moments * flat) + (found.masses - w) @ found.offsets)
+    cost = moved + unit * (
+        spread - 2.0 * float(np.sum(found.moments * flat) + (found.masses - w) @ found.offsets)
     )
-    offsets = found.offsets - y @ x_mean
     transport = GradientMap(
-        MaxAffine(jnp.asarray(y), jnp.asarray(offsets - offsets.max()), jnp.asarray(-jnp.inf))
+        MaxAffine(
+            jnp.asarray(y),
+            jnp.asarray(unit * (found.offsets - found.offsets.max())),
+            jnp.asarray(-jnp.inf),
+            jnp.asarray(own.source_shift),
+        )
     )
-    rounding = 8.0 * np.finfo(float).eps * (moved + spread)
+    rounding = 8.0 * np.finfo(float).eps * (moved + unit * spread)
     exact_error = 0.0 if found.error else missing * float(np.ptp(found.offsets))
     full_masses = np.zeros(len(kept))
     full_masses[kept] = found.masses
-    barycentres = np.full((len(kept), len(x_mean)), np.nan)
+    barycentres = np.full((len(kept), law.dimension), np.nan)
     shares = np.where(found.masses > 0, found.masses, np.nan)
-    barycentres[kept] = x_mean + (found.moments / shares[:, None]) @ axes.T
+    barycentres[kept] = own.decode_source((found.moments / shares[:, None]) @ axes.T)
     stats = {
         "cost": cost,
-        "cost_error": found.error + exact_error + rounding,
+        "cost_error": unit * (found.error + exact_error) + rounding,
         "masses": full_masses,
         "mass_error": missing,
         "barycentres": barycentres,
@@ -187,15 +193,29 @@ def _hull_axes(centred: np.ndarray) -> np.ndarray:
     return np.eye(d) if rank == d else axes[:rank].T
 
 
-def _projected(
-    law: GaussianMixture | Uniform, mean: np.ndarray, axes: np.ndarray
-) -> GaussianMixture | Uniform:
-    """The source, centred, in the coordinates of the axes."""
+def _coordinates(law: GaussianMixture | Uniform, y: np.ndarray, w: np.ndarray) -> Coordinates:
+    """Both sides around their means, on the scale of the wider of them."""
+    middle = y[0] + w @ (y - y[0])
+    spreads = np.sqrt(np.trace(law.covariance)), np.sqrt(w @ np.sum((y - middle) ** 2, axis=1))
+    return Coordinates.around(np.asarray(law.mean), middle, float(max(spreads))).on_host()
+
+
+def _encoded(law: GaussianMixture | Uniform, own: Coordinates) -> GaussianMixture | Uniform:
+    """The source in standard coordinates."""
     if isinstance(law, Uniform):
-        return Uniform(law.lower - mean, law.upper - mean)
+        return Uniform(own.encode_source(law.lower), own.encode_source(law.upper))
+    roots = np.asarray(law.factors) / own.scale
+    means = own.encode_source(np.asarray(law.means))
+    return GaussianMixture(law.weights, means, roots @ np.swapaxes(roots, 1, 2))
+
+
+def _projected(law: GaussianMixture | Uniform, axes: np.ndarray) -> GaussianMixture | Uniform:
+    """The centred source in the coordinates of the axes."""
+    if isinstance(law, Uniform):
+        return law
     roots = np.swapaxes(np.asarray(law.factors), 1, 2) @ axes
     return GaussianMixture(
-        law.weights, (np.asarray(law.means) - mean) @ axes, np.swapaxes(roots, 1, 2) @ roots
+        law.weights, np.asarray(law.means) @ axes, np.swapaxes(roots, 1, 2) @ roots
     )
 
 
