@@ -125,6 +125,14 @@ def test_what_the_rows_contradict_is_withdrawn_and_said(name, pairs):
     assert found.defect.withdrawn[0].partition(":")[0] in text
 
 
+def test_a_symmetry_that_a_measure_has_not_is_withdrawn_too():
+    away = Gaussian(np.full(2, 5.0), np.eye(2))
+    found = audit(_turn, away, symmetry="spherical", samples=600, budget=_BUDGET)
+    assert [said.partition(":")[0] for said in found.defect.withdrawn] == ["symmetry, elliptical"]
+    assert found.defect.declared == ("the source is Gaussian",)
+    assert found.defect.lower < _TURNED
+
+
 def test_true_declarations_are_hardly_ever_withdrawn():
     said = 0
     for seed in range(20):
@@ -204,6 +212,8 @@ def test_a_bound_of_the_whole_above_the_cost_leaves_the_headline_to_the_core():
     assert found.defect.upper == found.defect.core.upper < 0.01
     assert found.defect.whole.upper > 2.0
     assert found.verdict.optimality == "optimal"
+    # The shares that stand beside it are of the same part.
+    assert found.defect.relative_upper == found.defect.core.wasted.of_optimal[1]
     page = found.to_html()
     assert "whole map" in page
     assert "on the core" in page

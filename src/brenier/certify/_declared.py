@@ -1,6 +1,7 @@
 """What a caller declares of the source and the pairs; what the rows contradict is withdrawn."""
 
 import numbers
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -26,14 +27,16 @@ class Declared:
 
     Attributes:
         law: μ, where it is known.
-        symmetries: of μ.
+        given: symmetries of μ that are declared.
+        of_law: symmetries that the law has.
         box: (low, high), each (d,), that source points and images lie in.
         kurtosis: κ with E G² ≤ κ (E G)² for the gap G of a potential.
         withdrawn: sentences on what was declared and contradicted by the rows.
     """
 
     law: AbstractMeasure | None = None
-    symmetries: tuple[AbstractSymmetry, ...] = ()
+    given: tuple[AbstractSymmetry, ...] = ()
+    of_law: tuple[AbstractSymmetry, ...] = ()
     box: tuple[np.ndarray, np.ndarray] | None = None
     kurtosis: float | None = None
     withdrawn: tuple[str, ...] = ()
@@ -43,31 +46,36 @@ class Declared:
         cls, dimension: int, *, law: Any, symmetry: Any, box: Any, kurtosis: Any
     ) -> "Declared":
         """What these arguments say in d dimensions, or a ``ValueError`` that names one."""
-        symmetries = [] if symmetry is None else [_symmetry(symmetry, dimension)]
+        given = () if symmetry is None else (_symmetry(symmetry, dimension),)
         if law is not None:
             check_instance("law", law, AbstractMeasure, "a measure, as measures.Gaussian")
             if law.dimension != dimension:
                 raise ValueError(
                     f"law: got dimension {law.dimension}; wants that of the points, {dimension}."
                 )
-            symmetries += _symmetries_of(law)
-        for own in symmetries:
+        for own in given:
             own.check(dimension)
         number = isinstance(kurtosis, numbers.Real) and not isinstance(kurtosis, bool)
         if kurtosis is not None and not (number and 1.0 < kurtosis < float("inf")):
             raise ValueError(f"kurtosis: got {kurtosis!r}; wants a number above 1.")
         return cls(
             law,
-            tuple(symmetries),
+            given,
+            _symmetries_of(law),
             None if box is None else _box(box, dimension),
             None if kurtosis is None else float(kurtosis),
         )
 
     @property
+    def symmetries(self) -> tuple[AbstractSymmetry, ...]:
+        """Of μ: those that are declared, and the law's."""
+        return (*self.given, *self.of_law)
+
+    @property
     def of_source(self) -> tuple[str, ...]:
         """What is said of the source, in words."""
         law = () if self.law is None else (f"the source is {type(self.law).__name__}",)
-        return law or tuple(f"the source's symmetry: {own.name}" for own in self.symmetries)
+        return (*law, *(f"the source's symmetry: {own.name}" for own in self.given))
 
     @property
     def of_box(self) -> str:
@@ -105,34 +113,38 @@ class Declared:
             if out.any():
                 said.append(f"box: {int(out.sum()):,} of {len(x):,} rows lie outside of it")
                 left = replace(left, box=None)
-        if not drawn:
-            few = x[: 2 * _COMPARED]
-            half = len(few) // 2
-            if self.law is not None:
-                others = np.asarray(self.law.sample(key, len(few)), np.float64)
-                found = feature_test(few, others, random)
-                if found.p_value <= _CONTRADICTED:
-                    said.append(f"law: the rows differ from it in {found.feature}")
-                    # What symmetry it has goes with it.
-                    given = len(self.symmetries) - len(_symmetries_of(self.law))
-                    left = replace(left, law=None, symmetries=self.symmetries[:given])
+        few = x[: 2 * _COMPARED]
+        half = len(few) // 2
+
+        def upheld(symmetries: Sequence[AbstractSymmetry]) -> tuple[AbstractSymmetry, ...]:
             kept = []
-            for own in left.symmetries:
+            for own in symmetries:
                 found = feature_test(few[:half], own.scattered(few[half:], random), random)
                 if found.p_value <= _CONTRADICTED:
                     said.append(f"symmetry, {own.name}: it changes the rows in {found.feature}")
                 else:
                     kept.append(own)
-            left = replace(left, symmetries=tuple(kept))
+            return tuple(kept)
+
+        if self.law is not None and not drawn:
+            others = np.asarray(self.law.sample(key, len(few)), np.float64)
+            found = feature_test(few, others, random)
+            if found.p_value <= _CONTRADICTED:
+                said.append(f"law: the rows differ from it in {found.feature}")
+                # What symmetry it has goes with it.
+                left = replace(left, law=None, of_law=())
+        left = replace(left, given=upheld(left.given))
+        if not drawn:
+            left = replace(left, of_law=upheld(left.of_law))
         return replace(left, withdrawn=tuple(said))
 
 
-def _symmetries_of(law: AbstractMeasure) -> list[AbstractSymmetry]:
+def _symmetries_of(law: AbstractMeasure | None) -> tuple[AbstractSymmetry, ...]:
     if isinstance(law, Gaussian):
-        return [Elliptical(np.asarray(law.mean), np.asarray(law.covariance))]
+        return (Elliptical(np.asarray(law.mean), np.asarray(law.covariance)),)
     if isinstance(law, StandardNormal):
-        return [_spherical(law.dimension)]
-    return []
+        return (_spherical(law.dimension),)
+    return ()
 
 
 def _spherical(dimension: int) -> AbstractSymmetry:

@@ -197,7 +197,7 @@ def defect_bounds(
         cost = float(np.mean(np.sum((tx - x) ** 2, axis=1)))
         upper, of_whole, own_bounds = _from_above(parts, declared, below, cost)
         bounds += own_bounds
-        judged = parts.whole or parts.core
+        judged = (parts.whole if of_whole else None) or parts.core
     growth = _growth(savings, scale**2)
     relative = (0.0, float("inf")) if judged is None else judged.wasted.of_optimal
     return Defect(
