@@ -145,13 +145,13 @@ def audit(
         if isinstance(source, AbstractMeasure) and isinstance(target, AbstractMeasure):
             entropy = relative_entropy(asked, x, tx, source, target)
         true = None if truth is None else BlackBox(truth, name="truth")(x)
-        orbits: list[Orbits] = []
-        if not _is_gradient(map):
+        optimal, orbits = _is_gradient(map), list[Orbits]()
+        if not optimal:
             settings.tell("orbits of the declared source")
             orbits = _orbits(asked, x, tx, declared, jax.random.fold_in(key, 1))
     seen = Seen(
         type(map).__name__,
-        _is_gradient(map),
+        optimal,
         asked.precision,
         asymmetry,
         ring,
@@ -267,83 +267,68 @@ def _certificate(
     declared: Declared,
 ) -> Certificate:
     with compiling() as compiled:
-        own = _numbers(x, tx, true, target, keys, settings, seen, declared)
-    y = own["samples"].get("y")
-    how = _how(seen, x, y, settings, declared)
-    own["samples"] = {name: points[:_PICTURED] for name, points in own["samples"].items()}
+        random = numpy_generator(keys[0])
+        y = (
+            None
+            if target is None
+            else points_of("target", target, keys[1], settings.samples, dimension=x.shape[1])
+        )
+        squares = np.sum((x - tx) ** 2, axis=1)
+        cost = Cost(float(squares.mean()), float(squares.std(ddof=1) / np.sqrt(len(x))))
+        settings.tell("bounds of the defect")
+        defect = defect_bounds(
+            x,
+            tx,
+            keys[2],
+            level=settings.level,
+            tolerance=settings.tolerance,
+            budget=settings.budget,
+            optimal=seen.optimal,
+            precision=seen.precision,
+            orbits=seen.orbits,
+            declared=declared,
+        )
+        pairs, swap = monotonicity(
+            x,
+            tx,
+            defect.points_moved,
+            settings.level,
+            random,
+            precision=seen.precision,
+            seconds=settings.budget,
+        )
+        if defect.cycle is None and not seen.optimal:
+            defect = replace(defect, cycle=swap)
+        known = None if true is None else _truth(x, tx, true)
+        tests = None
+        if y is not None:
+            settings.tell("tests of the target")
+            tests = target_tests(
+                tx,
+                y,
+                random,
+                level=settings.level,
+                seconds=settings.budget,
+                kl=seen.entropy,
+                target=target if isinstance(target, AbstractMeasure) else None,
+            )
     return Certificate(
-        **own,
+        cost=cost,
+        defect=defect,
         asymmetry=seen.asymmetry,
+        monotonicity=pairs,
         ring=seen.ring,
-        how=how,
+        pushforward=tests,
+        truth=known,
+        verdict=verdict(defect, tests, dimension=x.shape[1], tolerance=settings.tolerance),
+        how=_how(seen, x, y, settings, declared),
+        samples={
+            "x": x[:_PICTURED],
+            "tx": tx[:_PICTURED],
+            **({} if y is None else {"y": y[:_PICTURED]}),
+        },
         compiling=seen.compiled + compiled.seconds,
     )
-
-
-def _numbers(
-    x: np.ndarray,
-    tx: np.ndarray,
-    true: np.ndarray | None,
-    target: Any,
-    keys: Sequence[Key],
-    settings: Settings,
-    seen: Seen,
-    declared: Declared,
-) -> dict[str, Any]:
-    """Every section that the pairs and the target decide."""
-    random = numpy_generator(keys[0])
-    y = (
-        None
-        if target is None
-        else points_of("target", target, keys[1], settings.samples, dimension=x.shape[1])
-    )
-    squares = np.sum((x - tx) ** 2, axis=1)
-    cost = Cost(float(squares.mean()), float(squares.std(ddof=1) / np.sqrt(len(x))))
-    settings.tell("bounds of the defect")
-    defect = defect_bounds(
-        x,
-        tx,
-        keys[2],
-        level=settings.level,
-        tolerance=settings.tolerance,
-        budget=settings.budget,
-        optimal=seen.optimal,
-        precision=seen.precision,
-        orbits=seen.orbits,
-        declared=declared,
-    )
-    pairs, swap = monotonicity(
-        x,
-        tx,
-        defect.points_moved,
-        settings.level,
-        random,
-        precision=seen.precision,
-        seconds=settings.budget,
-    )
-    if defect.cycle is None and not seen.optimal:
-        defect = replace(defect, cycle=swap)
-    tests = None
-    if y is not None:
-        settings.tell("tests of the target")
-        tests = target_tests(
-            tx,
-            y,
-            random,
-            level=settings.level,
-            seconds=settings.budget,
-            kl=seen.entropy,
-            target=target if isinstance(target, AbstractMeasure) else None,
-        )
-    return {
-        "cost": cost,
-        "defect": defect,
-        "monotonicity": pairs,
-        "pushforward": tests,
-        "truth": None if true is None else _truth(x, tx, true),
-        "verdict": verdict(defect, tests, dimension=x.shape[1], tolerance=settings.tolerance),
-        "samples": {"x": x, "tx": tx, **({} if y is None else {"y": y})},
-    }
 
 
 def _truth(x: np.ndarray, tx: np.ndarray, true: np.ndarray) -> Truth:

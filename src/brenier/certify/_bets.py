@@ -94,12 +94,7 @@ def mean_under_kurtosis(values: np.ndarray, kurtosis: float, alpha: float) -> fl
         low, high = high, 2.0 * high
         if high > _FARTHEST * least:
             return float("inf")
-    while high - low > _CLOSE * high:
-        middle = 0.5 * (low + high)
-        if not low < middle < high:
-            break
-        low, high = (middle, high) if wealth(middle) < level else (low, middle)
-    return high
+    return _end_above(lambda m: bool(wealth(m) < level), low, high)
 
 
 def share_from_above(
@@ -193,11 +188,19 @@ def _last_below(own: _Logs, pilot: _Logs, low: float, high: float, alpha: float)
         lows, highs = np.where(under, middles, lows), np.where(under, highs, middles)
     bets = np.append(_ABOVE, _FINE[int(np.argmin(highs))])[:, None]
     weights = np.append(np.full(len(_ABOVE), 0.5 / len(_ABOVE)), 0.5)
+
+    def under_own(m: float) -> bool:
+        with np.errstate(divide="ignore"):
+            return bool(_log_mean(own(m, bets), weights) < level)
+
+    return _end_above(under_own, low, high)
+
+
+def _end_above(under: Callable[[float], bool], low: float, high: float) -> float:
+    """sup{m : under(m)} from above, of what holds at ``low`` and, once it fails, for no more."""
     while high - low > _CLOSE * high:
         middle = 0.5 * (low + high)
         if not low < middle < high:
             break
-        with np.errstate(divide="ignore"):
-            under_own = _log_mean(own(middle, bets), weights) < level
-        low, high = (middle, high) if under_own else (low, middle)
+        low, high = (middle, high) if under(middle) else (low, middle)
     return float(high)

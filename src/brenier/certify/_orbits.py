@@ -8,7 +8,7 @@ import numpy as np
 
 from brenier._types import Key
 from brenier.certify._black_box import BlackBox
-from brenier.certify._symmetry import AbstractSymmetry
+from brenier.certify._symmetry import AbstractSymmetry, turning_axes
 from brenier.measures import AbstractMeasure
 from brenier.numerics import numpy_generator
 
@@ -81,8 +81,7 @@ def symmetric_orbits(
     kinds = symmetry.kinds(*pilot, lambda: map.jacobian(pilot[0][:_JACOBIANS])[0])
     for i, kind in enumerate(kinds):
         own = jax.random.fold_in(key, i)
-        count = int(np.clip(_FLOATS // (kind.points * pilot[0].shape[1]), _FEWEST, _MOST))
-        points = kind.around(_drawn(starts, own, count))
+        points = kind.around(_drawn(starts, own, kind.points * pilot[0].shape[1]))
         by = f"orbits, {kind.name} (6.11)"
         found.append(Orbits(points, _images(map, points), by))
     return found
@@ -104,15 +103,12 @@ def density_rings(
     d = x.shape[1]
     if d == 1:
         return []
-    jacobians = map.jacobian(x[:_JACOBIANS])[0]
-    skew = (0.5 * (jacobians - jacobians.swapaxes(1, 2))).reshape(-1, d)
-    plane = np.linalg.eigh(skew.T @ skew)[1][:, -2:].T
+    plane = turning_axes(map.jacobian(x[:_JACOBIANS])[0])[:, 1::-1].T
     spread = float(np.sqrt((x @ plane.T).var(axis=0).mean()))
     angles = 2.0 * np.pi * np.arange(_RING_POINTS) / _RING_POINTS
     found = []
     for radius, own in zip(_RADII, jax.random.split(key, len(_RADII)), strict=True):
-        count = int(np.clip(_FLOATS // (len(_RADII) * _RING_POINTS * d), _FEWEST, _MOST))
-        through = _drawn(starts, own, count)
+        through = _drawn(starts, own, len(_RADII) * _RING_POINTS * d)
         phases = numpy_generator(jax.random.fold_in(own, 1)).uniform(0.0, 2.0 * np.pi, len(through))
         turned = phases[:, None] + angles
         circle = np.stack([np.cos(turned), np.sin(turned)], axis=2)
@@ -147,8 +143,9 @@ def asymptotic_from_symmetry(
     return max(0.0, float(own.mean() - quantile * own.std(ddof=1) / np.sqrt(len(own))))
 
 
-def _drawn(starts: AbstractMeasure | np.ndarray, key: Key, count: int) -> np.ndarray:
-    """So many points of a law, or rows."""
+def _drawn(starts: AbstractMeasure | np.ndarray, key: Key, floats: int) -> np.ndarray:
+    """As many points of a law, or rows, as may hold an orbit of so many numbers each."""
+    count = int(np.clip(_FLOATS // floats, _FEWEST, _MOST))
     if isinstance(starts, AbstractMeasure):
         return np.asarray(starts.sample(key, count), np.float64)
     return starts[:count]

@@ -5,7 +5,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property, partial
-from typing import Any, TypeAlias
+from typing import Any, ClassVar, TypeAlias
 
 import numpy as np
 from scipy.linalg import schur
@@ -46,7 +46,7 @@ class Kind:
 class AbstractSymmetry(abc.ABC):
     """A group of transformations that leave the law of the source as it is."""
 
-    name: str
+    name: ClassVar[str]
 
     @abc.abstractmethod
     def check(self, dimension: int) -> None:
@@ -80,7 +80,7 @@ class Elliptical(AbstractSymmetry):
 
     centre: Any
     scatter: Any
-    name: str = "elliptical"
+    name: ClassVar[str] = "elliptical"
 
     def check(self, dimension: int) -> None:
         centre = _finite("centre", self.centre)
@@ -105,10 +105,8 @@ class Elliptical(AbstractSymmetry):
         left, _, right = np.linalg.svd(self._gain(x, tx, jacobians if few else None))
         found = [self._kind(*_turns(left @ right), "all planes")]
         if jacobians is not None:
-            skew = 0.5 * (jacobians - jacobians.swapaxes(1, 2))
-            skew = (root.T @ skew @ root).reshape(-1, root.shape[1])
-            _, axes = np.linalg.eigh(skew.T @ skew)
-            found.append(self._kind(axes[:, ::-1], [(0, 1, 1)], "one plane"))
+            axes = turning_axes(root.T @ jacobians @ root)
+            found.append(self._kind(axes, [(0, 1, 1)], "one plane"))
         return [kind for kind in found if kind is not None]
 
     def moves(self, x: np.ndarray, tx: np.ndarray) -> list[Callable[[np.ndarray], np.ndarray]]:
@@ -169,7 +167,7 @@ class Exchangeable(AbstractSymmetry):
     'exchangeable coordinates'
     """
 
-    name: str = "exchangeable coordinates"
+    name: ClassVar[str] = "exchangeable coordinates"
 
     def check(self, dimension: int) -> None:
         if dimension < 2:
@@ -209,7 +207,7 @@ class SignChanges(AbstractSymmetry):
     """
 
     centre: Any
-    name: str = "sign changes"
+    name: ClassVar[str] = "sign changes"
 
     def check(self, dimension: int) -> None:
         centre = _finite("centre", self.centre)
@@ -241,6 +239,12 @@ def _finite(name: str, value: Any) -> np.ndarray:
 
 def _both(move: Callable[[np.ndarray], np.ndarray], points: np.ndarray) -> np.ndarray:
     return np.stack([points, points + move(points)], axis=1)
+
+
+def turning_axes(jacobians: np.ndarray) -> np.ndarray:
+    """Orthonormal columns (d, d) along which DT (n, d, d) turns, the most first."""
+    skew = (0.5 * (jacobians - jacobians.swapaxes(1, 2))).reshape(-1, jacobians.shape[2])
+    return np.asarray(np.linalg.eigh(skew.T @ skew)[1][:, ::-1])
 
 
 def _best_order(x: np.ndarray, tx: np.ndarray) -> np.ndarray:

@@ -19,7 +19,7 @@ import numpy as np
 
 from brenier import audit, audit_pairs
 from brenier._progress import Progress
-from brenier.certify import Certificate
+from brenier.certify import Certificate, Core
 from brenier.experiments._command import command
 from brenier.experiments._run import Run
 from brenier.experiments._seeds import map_blocks
@@ -95,9 +95,9 @@ def _row(case: Case, name: str, seed: int, sample: int) -> list[float]:
         found = audit_pairs(x, case.map(x), key=key, budget=_BUDGET, **declared)
     seconds = time.perf_counter() - began
     d, core = found.defect, found.defect.core or found.defect.beside
-    known = _known_of_core(name, found) if case.line else [np.nan] * 3
-    word = float(_WORDS.index(found.verdict.optimality))
     assert core is not None
+    known = _known_of_core(name, core) if case.line else [np.nan] * 3
+    word = float(_WORDS.index(found.verdict.optimality))
     numbers = [
         d.lower,
         d.upper,
@@ -134,10 +134,8 @@ def _many(name: str) -> tuple[np.ndarray, np.ndarray]:
     return x, case.map(x)
 
 
-def _known_of_core(name: str, found: Certificate) -> list[float]:
+def _known_of_core(name: str, core: Core) -> list[float]:
     """D of the core, the mass outside and the wasted share, of pairs of a line: sorted."""
-    core = found.defect.core or found.defect.beside
-    assert core is not None
     assert core.members is not None
     x, y = _many(name)
     inside = core.members(x, y)
