@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.typing import ArrayLike
 
+from brenier._process import check_process
 from brenier._types import Array, Batch
 
 # Beyond this float64 does not represent every integer.
@@ -22,6 +23,7 @@ def as_float_array(name: str, value: Any) -> np.ndarray:
 
     Integers, booleans and wider floats become float64, narrower floats float32.
     """
+    check_process()
     _refuse_hiding(name, value)
     try:
         array = _native(np.asarray(value))
@@ -171,6 +173,7 @@ def as_array(name: str, value: ArrayLike, axes: int) -> Array:
 
 def as_points(name: str, x: Any, dimension: int) -> Batch:
     """A floating JAX array (..., dimension), or a ``ValueError`` naming the argument."""
+    check_process()
     _refuse_hiding(name, x)
     if isinstance(x, np.ndarray):
         known = x.dtype.kind in "iub" or jnp.issubdtype(x.dtype, np.floating)
@@ -225,6 +228,7 @@ def _shown(value: Any) -> str:
 
 def check_key(name: str, value: Any) -> jax.Array:
     """One JAX random key, new style or old."""
+    check_process()
     typed = isinstance(value, jax.Array) and jnp.issubdtype(value.dtype, jax.dtypes.prng_key)
     shape = value.shape if isinstance(value, jax.Array) else None
     if typed and shape != ():
@@ -234,6 +238,12 @@ def check_key(name: str, value: Any) -> jax.Array:
             f"{name}: got {type(value).__name__}; wants a JAX random key (jax.random.key(0))."
         )
     return value
+
+
+def as_key(name: str, value: Any) -> jax.Array:
+    """One JAX random key, new style or old; that of 0 where there is None."""
+    check_process()
+    return jax.random.key(0) if value is None else check_key(name, value)
 
 
 def check_instance(name: str, value: Any, kind: type, wish: str) -> None:

@@ -7,6 +7,7 @@ from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import Any
 
+from brenier._process import notice_forks
 from brenier._program_cache import keep_programs
 
 
@@ -24,6 +25,7 @@ def _set_up(jax: Any) -> None:
     # The dtype follows the input only where JAX may hold float64.
     jax.config.update("jax_enable_x64", True)
     keep_programs(jax.config)
+    notice_forks()
 
 
 class _JaxFinder(MetaPathFinder):
