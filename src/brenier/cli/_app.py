@@ -56,6 +56,10 @@ def options(
             "--version", help="Print the version.", callback=_print_version, is_eager=True
         ),
     ] = False,
+    # For the help page alone: ``main`` takes it away wherever it stands.
+    debug: Annotated[
+        bool, typer.Option("--debug", help="Show the traceback of a failure; anywhere on the line.")
+    ] = False,
 ) -> None:
     pass
 

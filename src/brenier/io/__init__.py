@@ -1,6 +1,6 @@
 """Files in and out: maps, checkpoints, and the points people bring."""
 
-from brenier.io._atomic import atomic_path, atomic_write
+from brenier.io._atomic import atomic_path, atomic_write, discard_parts
 from brenier.io._backed import BackedRows
 from brenier.io._cells import (
     Cells,
@@ -48,6 +48,7 @@ __all__ = [
     "check_output",
     "check_output_folder",
     "check_outside",
+    "discard_parts",
     "is_cells",
     "load",
     "load_diffusers",
