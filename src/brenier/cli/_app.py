@@ -16,6 +16,7 @@ from brenier.cli._options import (
     OutFolder,
     Outliers,
     ResultFolder,
+    Resume,
     RowsFarOut,
     Seed,
     Seeds,
@@ -96,6 +97,7 @@ def fit(
     figure: Annotated[
         str | None, typer.Option(help="A PNG file to draw the candidates to.")
     ] = None,
+    resume: Resume = False,
     seed: Seed = 0,
     json: Json = False,
 ) -> None:
@@ -109,7 +111,7 @@ def fit(
     from brenier.cli._fit import Settings, run_fit
     from brenier.io import FIGURE_ENDINGS, check_apart, check_folder
 
-    settings = Settings.of(effort, outliers, seed)
+    settings = Settings.of(effort, outliers, seed, resume)
     check_apart([out, figure], [source, target])
     if figure is not None:
         check_folder(figure, FIGURE_ENDINGS)

@@ -84,7 +84,8 @@ def run_fit_cells(
     started = time.perf_counter()
     check_folder(out, MAP_ENDINGS)
     x, y = _groups(source, target, choice)
-    fit = fitted(x, y, settings, progress, files=(x.label, y.label), components=choice.components)
+    files, components = (x.label, y.label), choice.components
+    fit = fitted(x, y, settings, progress, files=files, components=components, out=out)
     solution = fit.estimator.solution_
     map = solution.map
     about = {

@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
+from typing import Any
 
 from brenier.cli._stopping import Stop, StoppedError, interruption, stopping_in_time
 
@@ -66,7 +67,7 @@ def _ending(error: BaseException, stop: Stop) -> tuple[str, int]:
     import typer
 
     # Where typer keeps click's usage errors differs between its versions; their parent does not.
-    usage_error = typer.BadParameter.__mro__[1]
+    usage_error: Any = typer.BadParameter.__mro__[1]
     # What was interrupted while it was imported may raise anything.
     if stop.signal or isinstance(error, KeyboardInterrupt | typer.Abort | StoppedError):
         return interruption(str(error) if isinstance(error, StoppedError) else ""), stop.code

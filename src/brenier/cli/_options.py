@@ -48,6 +48,14 @@ Effort = Annotated[
         metavar="quick|auto|best|SECONDS",
     ),
 ]
+Resume = Annotated[
+    bool,
+    typer.Option(
+        "--resume",
+        help="Go on with the same fit where Ctrl-C or a crash ended it: what was tried is kept "
+        "beside the map, in OUT.checkpoint. Another --effort may end it sooner.",
+    ),
+]
 Layer = Annotated[str | None, typer.Option(help="For .h5ad: the layer to read instead of X.")]
 Obsm = Annotated[
     str | None, typer.Option(help="For .h5ad: the embedding of obsm to read instead of X.")

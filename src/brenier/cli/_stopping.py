@@ -120,7 +120,7 @@ def _watch(woken: socket.socket, ended: threading.Event, stop: Stop) -> None:
         while not ended.wait(_LOOK):
             if stop.unheard:
                 stop.unheard = False
-                _thread.interrupt_main(number[0])
+                _thread.interrupt_main(signal.Signals(number[0]))
             if time.monotonic() > last:
                 _end(128 + number[0])
 

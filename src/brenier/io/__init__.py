@@ -24,8 +24,10 @@ from brenier.io._outputs import (
     check_folder,
     check_output_folder,
     check_outside,
+    is_stream,
 )
 from brenier.io._points import check_output, read_points, write_points
+from brenier.io._records import read_record, write_record
 from brenier.io._table import Picture, Table
 
 __all__ = [
@@ -50,6 +52,7 @@ __all__ = [
     "check_outside",
     "discard_parts",
     "is_cells",
+    "is_stream",
     "load",
     "load_diffusers",
     "load_model",
@@ -58,9 +61,11 @@ __all__ = [
     "read_manifest",
     "read_model_config",
     "read_points",
+    "read_record",
     "rows_of_condition",
     "save",
     "save_model",
     "write_cells",
     "write_points",
+    "write_record",
 ]

@@ -37,9 +37,13 @@ _ACTIVATIONS = (
 
 @functools.cache
 def saved_classes() -> MappingProxyType[str, type[Any]]:
-    """The classes that a file may name: the public final ones of the rooms, and of networks."""
+    """The classes that a file may name: the public final ones of the rooms, and of networks.
+
+    Potentials of the host too, which are in the records of unfinished fits.
+    """
     # All rooms, which who only hands points to ``io`` need not wait for.
     from brenier import exact, grids, images, maps, measures, potentials, velocities
+    from brenier.potentials import host
 
     interfaces = (
         potentials.AbstractPotential,
@@ -49,19 +53,20 @@ def saved_classes() -> MappingProxyType[str, type[Any]]:
         velocities.AbstractSchedule,
         velocities.ExactNoise,
         images.ImageModel,
+        host.HostPotential,
     )
     found: dict[str, type[Any]] = {
         "equinox.nn.Linear": eqx.nn.Linear,
         "equinox.nn.MLP": eqx.nn.MLP,
         **{f"brenier.images.{part.__name__}": part for part in images.NETWORK_PARTS},
     }
-    for room in (potentials, measures, grids, maps, exact, velocities, images):
+    for room in (potentials, host, measures, grids, maps, exact, velocities, images):
         for name in room.__all__:
             member = getattr(room, name)
             if (
                 isinstance(member, type)
                 and issubclass(member, interfaces)
-                and not name.startswith("Abstract")
+                and not inspect.isabstract(member)
             ):
                 found[f"{room.__name__}.{member.__name__}"] = member
     return MappingProxyType(found)
@@ -92,6 +97,12 @@ def encode(value: Any, where: str, arrays: list[np.ndarray]) -> Any:
     if type(value) in (tuple, list):
         items = [encode(item, f"{where}[{i}]", arrays) for i, item in enumerate(value)]
         return {type(value).__name__: items}
+    if type(value) is dict:
+        return {
+            "dict": {name: encode(own, f"{where}.{name}", arrays) for name, own in value.items()}
+        }
+    if isinstance(value, np.dtype):
+        return {"dtype": value.name}
     for name, cls in saved_classes().items():
         if type(value) is cls:
             return {
@@ -138,6 +149,13 @@ def decode(node: Any, arrays: list[np.ndarray], where: str, writer: str) -> Any:
             )
         case {"list": list(items)}:
             return [decode(item, arrays, f"{where}[{i}]", writer) for i, item in enumerate(items)]
+        case {"dict": dict(items)}:
+            return {
+                name: decode(item, arrays, f"{where}.{name}", writer)
+                for name, item in items.items()
+            }
+        case {"dtype": "float32" | "float64" as name}:
+            return np.dtype(name)
         case {"function": str(name)} if name in saved_functions():
             return saved_functions()[name]
         case {"class": str(name), "fields": dict(fields)}:
