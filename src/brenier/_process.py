@@ -9,7 +9,7 @@ _forked = False
 
 def notice_forks() -> None:
     """From now on ``check_process`` knows of children that were forked too late."""
-    if hasattr(os, "register_at_fork"):
+    if sys.platform != "win32":
         os.register_at_fork(after_in_child=_look)
 
 

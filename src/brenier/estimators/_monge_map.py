@@ -180,6 +180,11 @@ class MongeMap(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
             ConvergenceWarning: the fit failed; ``solution_.result`` says why, and ``map_`` is the
                 best map seen.
         """
+        if Y is None:
+            raise ValueError(
+                "Y: got None; wants the points to map onto: MongeMap requires y to be passed, but "
+                "the target y is None."
+            )
         request = self._request()
         seed = drawn_seed(self.random_state)
         draw, *keys = jax.random.split(jax.random.key(seed), 5)
