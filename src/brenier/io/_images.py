@@ -10,6 +10,7 @@ from typing import Any, Literal
 import numpy as np
 
 from brenier._checks import as_float_array, check_at_least
+from brenier.io._arrays import read_npy
 from brenier.io._idx import read_idx
 from brenier.io._pictures import PICTURE_FORMATS
 from brenier.io._points import read_points
@@ -136,15 +137,7 @@ def read_images(
 def _array(path: Path) -> np.ndarray:
     if not path.is_file():
         raise ValueError(f"{path}: got no such file; wants an .npy file.")
-    try:
-        with path.open("rb") as handle:
-            return np.lib.format.read_array(handle, allow_pickle=False)
-    except (ValueError, EOFError) as error:
-        if "Object arrays" in str(error):
-            raise ValueError(
-                f"{path}: got an array of Python objects; wants an array of numbers."
-            ) from None
-        raise ValueError(f"{path}: got a damaged .npy file ({error}); wants an array.") from None
+    return read_npy(str(path), path)
 
 
 def _checked_labels(path: Path, values: np.ndarray, images: ImageSet) -> np.ndarray:

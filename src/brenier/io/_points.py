@@ -4,7 +4,6 @@ PyArrow and Pillow are imported where they are used, to keep ``import brenier`` 
 """
 
 import os
-import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -12,6 +11,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from brenier._checks import as_float_array, check_points
+from brenier.io._arrays import read_npy, read_npz
 from brenier.io._atomic import atomic_write
 from brenier.io._csv import check_names, read_csv, write_csv
 from brenier.io._outputs import check_folder
@@ -49,9 +49,9 @@ def read_points(spec: str | os.PathLike[str]) -> Table:
         raise ValueError(f"{name}: got an empty file; wants at least one point.")
     match suffix:
         case ".npy":
-            table = Table(_read_npy(name, path), name)
+            table = Table(read_npy(name, path), name)
         case ".npz":
-            table = Table(_read_npz(name, path, key), name)
+            table = Table(read_npz(name, path, key), name)
         case ".csv":
             table = read_csv(name, path)
         case ".parquet":
@@ -127,45 +127,6 @@ def _check_suffix(name: str, path: Path) -> str:
             "or .h5ad where all are single cells."
         )
     return suffix
-
-
-def _read_npy(name: str, path: Path) -> np.ndarray:
-    try:
-        with path.open("rb") as handle:
-            return np.lib.format.read_array(handle, allow_pickle=False)
-    except ValueError as error:
-        _refuse_objects(name, error)
-        raise ValueError(f"{name}: got a damaged .npy file ({error}); wants an array.") from None
-    except EOFError as error:
-        raise ValueError(f"{name}: got a damaged .npy file ({error}); wants an array.") from None
-
-
-def _refuse_objects(name: str, error: Exception) -> None:
-    """NumPy's refusal of arrays that would run code is no damage."""
-    if "Object arrays" in str(error):
-        raise ValueError(
-            f"{name}: got an array of Python objects (Object arrays cannot be loaded: reading one "
-            "may run code); wants an array of numbers (x.astype(float))."
-        ) from None
-
-
-def _read_npz(name: str, path: Path, key: str | None) -> np.ndarray:
-    if not zipfile.is_zipfile(path):
-        raise ValueError(f"{name}: got a damaged .npz file, or none; wants arrays (np.savez).")
-    try:
-        with np.load(path, allow_pickle=False) as archive:
-            keys = archive.files
-            chosen = key if key is not None or len(keys) != 1 else keys[0]
-            if chosen in keys:
-                return archive[chosen]
-    except (ValueError, EOFError, zipfile.BadZipFile) as error:
-        _refuse_objects(name, error)
-        raise ValueError(f"{name}: got a damaged .npz file ({error}); wants arrays.") from None
-    if key is None:
-        raise ValueError(
-            f"{name}: got {len(keys)} arrays {keys}; wants the name of one, as in {name}:points."
-        )
-    raise ValueError(f"{name}: got no array named {key!r}; wants one of {keys}.")
 
 
 def _read_parquet(name: str, path: Path) -> Table:
