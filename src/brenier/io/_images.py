@@ -213,7 +213,9 @@ def _from_folder(
             skipped.append((str(file), str(error).partition(": ")[2]))
             continue
         assert table.picture is not None  # the ending is a picture's
-        clear += table.picture.alpha is not None and bool((table.picture.alpha < 255).any())
+        clear += table.picture.alpha is not None and bool(
+            (table.picture.alpha < table.picture.levels).any()
+        )
         shape = (table.picture.height, table.picture.width, -1)
         pictures.append(table.values.reshape(shape).astype(np.float32))
         kept.append(label)

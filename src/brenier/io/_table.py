@@ -16,7 +16,7 @@ class Picture:
     Args:
         height: rows of pixels.
         width: columns of pixels.
-        levels: what stands for 1.0, 255 or 65535.
+        levels: what stands for 1.0: 255, 65535, or 1 for floats.
         alpha: opacity (height, width) as it was, or None; it is never transported.
     """
 
