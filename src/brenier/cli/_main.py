@@ -9,7 +9,12 @@ from typing import Any
 import typer
 
 from brenier.cli._app import app
-from brenier.cli._console import StoppedError, printable_output, terminated_as_interrupted
+from brenier.cli._console import (
+    StoppedError,
+    printable_output,
+    terminated_as_interrupted,
+    warnings_at_once,
+)
 
 # Where typer keeps click's usage errors differs between its versions; their parent does not.
 _UsageError: Any = typer.BadParameter.__mro__[1]
@@ -17,12 +22,12 @@ _SYSTEM_FAULTS = (errno.ENOSPC, errno.EIO, errno.ENOMEM, errno.EDQUOT, errno.EFB
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run a command line; the exit code. Every failure is one line on stderr.
+    """Run a command line; the exit code. A failure, or a warning, is one line on stderr.
 
     >>> main(["fit", "absent.csv", "absent.csv", "-o", "map.brenier"])
     2
     """
-    with terminated_as_interrupted() as stopped, printable_output():
+    with terminated_as_interrupted() as stopped, printable_output(), warnings_at_once():
         code = _run(argv)
         return 143 if code == 130 and stopped() else code
 
