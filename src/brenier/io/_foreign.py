@@ -1,5 +1,6 @@
 """Bytes of others: what libraries raise on them, and how much may come out of packed ones."""
 
+import errno
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,6 +15,8 @@ _MOST_UNPACKED = 100
 _BLOCK = 2**24
 # NumPy's memory begins 16 bytes into a page, whither a file is copied three times as slowly.
 _SHIFT = 48
+# Numbers of an ``OSError`` that bytes cause: none, as libraries raise it, or an impossible place.
+_OF_THE_BYTES = (None, errno.EINVAL, errno.EOVERFLOW)
 # Letters of a library's message that ours repeats.
 _SHOWN = 200
 
@@ -23,8 +26,8 @@ def foreign(name: str, kind: str, wish: str) -> Iterator[None]:
     """A library at work on a file: whatever it raises on the bytes becomes one ``ValueError``.
 
     For calls of a library and nothing else: on hostile bytes parsers raise anything, so no list of
-    exceptions is complete. What is no fault of the bytes goes through: a disk that fails (an
-    ``OSError`` with a number), memory, Ctrl-C. The library's warnings are not shown.
+    exceptions is complete. What is no fault of the bytes goes through: a disk that fails, memory,
+    Ctrl-C. The library's warnings are not shown.
     """
     try:
         with warnings.catch_warnings():
@@ -33,7 +36,7 @@ def foreign(name: str, kind: str, wish: str) -> Iterator[None]:
     except MemoryError:
         raise
     except Exception as error:
-        if isinstance(error, OSError) and error.errno is not None:
+        if isinstance(error, OSError) and error.errno not in _OF_THE_BYTES:
             raise
         raise ValueError(f"{name}: got {kind} ({_one_line(error)}); wants {wish}.") from error
 

@@ -1,5 +1,6 @@
 """Pictures as points: a pixel is a point in [0, 1]^3, or [0, 1] where the picture is grey."""
 
+import io
 import os
 import sys
 from collections.abc import Iterator
@@ -42,8 +43,10 @@ def read_picture(name: str, path: Path) -> Table:
     from PIL import Image
 
     damaged = (name, "no readable picture", "a picture")
+    # In memory: of a file Pillow reads as many bytes as any part of it says that it has.
+    data = path.read_bytes()
     with foreign(*damaged):
-        opened = Image.open(path, formats=sorted(set(PICTURE_FORMATS.values())))
+        opened = Image.open(io.BytesIO(data), formats=sorted(set(PICTURE_FORMATS.values())))
     with opened:
         with foreign(*damaged):
             # A phone keeps small copies or depths beside its picture: of these the first is meant.
@@ -57,9 +60,9 @@ def read_picture(name: str, path: Path) -> Table:
                 "not known; wants 8 or 16 bits a sample, or floats in [0, 1]."
             )
         size = opened.width * opened.height * len(opened.getbands())
-        check_unpacked(name, path.stat().st_size, size * np.dtype(kind).itemsize)
+        check_unpacked(name, len(data), size * np.dtype(kind).itemsize)
         with foreign(*damaged), _quiet(opened.format == "TIFF"):
-            samples, alpha = _samples(opened, path, kind)
+            samples, alpha = _samples(opened, data, kind)
     levels = 1 if kind == "float32" else int(np.iinfo(kind).max)
     if kind == "float32" and not (samples.min() >= 0.0 and samples.max() <= 1.0):
         raise ValueError(
@@ -90,7 +93,7 @@ def _raw(opened: Any) -> str:
     return args if isinstance(args, str) else str(args[0])
 
 
-def _samples(opened: Any, path: Path, kind: str) -> tuple[np.ndarray, np.ndarray | None]:
+def _samples(opened: Any, data: bytes, kind: str) -> tuple[np.ndarray, np.ndarray | None]:
     """The samples (h, w, 1 or 3) of a picture, upright, and its opacity (h, w), if any."""
     from PIL import Image
 
@@ -102,7 +105,7 @@ def _samples(opened: Any, path: Path, kind: str) -> tuple[np.ndarray, np.ndarray
         clear = opened.mode in _CLEAR or (key is None and opened.has_transparency_data)
         pixels = _upright(opened, mode=("L" if grey else "RGB") + "A" * clear)
     elif halves:
-        with Image.open(path, formats=[opened.format]) as again:
+        with Image.open(io.BytesIO(data), formats=[opened.format]) as again:
             pixels = joined(_upright(opened, halves[0]), _upright(again, halves[1]), raw)
     else:
         pixels = _upright(opened).astype(kind)
