@@ -17,6 +17,8 @@ from brenier.numerics import energy_distance_squared, in_blocks
 _BLOCK = 2**14
 # Colours that are counted: all of 8 bits in three channels.
 _MOST_COLOURS = 2**24
+# Pixels that are looked at at a time: between two blocks Ctrl-C is heard.
+_COUNTED = 2**20
 # Points that energy distances look at: their bias, 2 E‖x − x'‖/n, is then 1e-4 of the scale.
 _MEASURED = 10_000
 
@@ -138,17 +140,21 @@ def transport_colours(
     count = (levels + 1) ** channels
     if levels == 1 or count > _MOST_COLOURS:
         return transport_points(map, colours, progress, label)
-    units = np.float64(levels * (levels + 1.0) ** np.arange(channels))
+    units = levels * (levels + 1.0) ** np.arange(channels)
     codes = np.empty(len(colours), np.int32)
-    for start in range(0, len(colours), _BLOCK):
-        codes[start : start + _BLOCK] = np.rint(colours[start : start + _BLOCK] @ units)
-    pixel = np.full(count, -1, np.int32)  # one of each colour
-    pixel[codes] = np.arange(len(colours), dtype=np.int32)
+    pixel = np.full(count, -1)  # one of each colour
+    blocks = [slice(at, at + _COUNTED) for at in range(0, len(colours), _COUNTED)]
+    for rows in blocks:
+        codes[rows] = np.rint(colours[rows] @ units)
+        pixel[codes[rows]] = np.arange(rows.start, rows.start + len(codes[rows]))
     there = np.flatnonzero(pixel >= 0)
-    moved = transport_points(map, colours[pixel[there]], progress, label)
+    found = transport_points(map, colours[pixel[there]], progress, label)
     place = np.empty(count, np.int32)
-    place[there] = np.arange(len(there), dtype=np.int32)
-    return moved[place[codes]]
+    place[there] = np.arange(len(there))
+    moved = np.empty((len(colours), found.shape[1]), found.dtype)
+    for rows in blocks:
+        moved[rows] = found[place[codes[rows]]]
+    return moved
 
 
 def mean_cost(points: np.ndarray, moved: np.ndarray) -> float:

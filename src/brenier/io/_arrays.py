@@ -45,7 +45,7 @@ def read_npz(name: str, path: Path, key: str | None) -> np.ndarray:
         members = {
             member.filename.removesuffix(".npy"): member
             for member in archive.infolist()
-            if not member.is_dir()
+            if not member.filename.endswith("/")
         }
         if key is None and len(members) != 1:
             raise ValueError(

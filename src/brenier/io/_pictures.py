@@ -70,7 +70,10 @@ def read_picture(name: str, path: Path) -> Table:
             "known; wants floats in [0, 1]."
         )
     height, width, channels = samples.shape
-    values = np.divide(samples.reshape(-1, channels), levels, dtype=np.float64)
+    samples = samples.reshape(-1, channels)
+    values = np.empty(samples.shape)
+    for start in range(0, len(samples), _BLOCK):
+        values[start : start + _BLOCK] = samples[start : start + _BLOCK] / float(levels)
     return Table(values, name, picture=Picture(height, width, levels, alpha))
 
 
@@ -208,4 +211,7 @@ def write_picture(handle: BinaryIO, suffix: str, values: np.ndarray, picture: Pi
         write_deep_png(handle, pixels)
         return
     image = Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels)
-    image.save(handle, format=kind, **_QUALITY.get(kind, {}))
+    # Through memory: into a file Pillow writes in one call, which hears no Ctrl-C.
+    buffer = io.BytesIO()
+    image.save(buffer, format=kind, **_QUALITY.get(kind, {}))
+    handle.write(buffer.getbuffer())
