@@ -41,8 +41,8 @@ def test_what_may_be_a_point_or_names_is_refused(case, tmp_path):
 POINTS_FIRST = {
     "fractions": ("0.0,1.0\n0.5,0.2\n", 2),
     "one row": ("0,1\n", 1),
-    "others": ("1,2\n0.5,0.2\n", 2),
-    "backwards": ("1,0\n0.5,0.2\n", 2),
+    "whole": ("1,2\n3,0.2\n", 2),
+    "alike": ("7,7\n0.5,0.2\n", 2),
     "all quoted": ('"1","2"\n"3","4"\n', 2),
 }
 
@@ -53,6 +53,20 @@ def test_a_first_point_stays_a_point(case, tmp_path):
     (tmp_path / "a.csv").write_text(text)
     table = read_points(tmp_path / "a.csv")
     assert (table.names, len(table.values)) == (None, rows)
+
+
+@pytest.mark.parametrize("first", ["1,2", "1,0", "2019,2020"])
+def test_whole_numbers_above_fractions_are_a_point_with_a_word(first, tmp_path):
+    (tmp_path / "a.csv").write_text(f"{first}\n0.5,0.2\n")
+    with pytest.warns(UserWarning, match=r"a\.csv: got a first row \['\d+', '\d+'\] of whole .*"):
+        table = read_points(tmp_path / "a.csv")
+    assert (table.names, len(table.values)) == (None, 2)
+    assert read_points(_written(tmp_path, f'"{first.replace(",", chr(34) + "," + chr(34))}"')).names
+
+
+def _written(folder, header):
+    (folder / "b.csv").write_text(f"{header}\n0.5,0.2\n")
+    return folder / "b.csv"
 
 
 _NAMES = st.lists(

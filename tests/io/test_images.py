@@ -47,6 +47,44 @@ def test_folders_are_classes(tmp_path):
         found.of_classes([7])
 
 
+HIDDEN = [".ipynb_checkpoints", ".thumbnails", "__MACOSX", "@eaDir", "$RECYCLE.BIN", ".git"]
+
+
+@pytest.mark.parametrize("hidden", HIDDEN)
+def test_hidden_folders_are_no_classes(hidden, tmp_path):
+    for name in ("cat", hidden, "dog"):
+        _picture(tmp_path / name / "1.png", PIXELS[0])
+        (tmp_path / name / "._1.png").write_bytes(b"resources of macOS")
+    (tmp_path / ".DS_Store").write_bytes(b"\0" * 9)
+    (tmp_path / "cat" / "Thumbs.db").write_bytes(b"\0" * 9)
+    (tmp_path / "empty").mkdir()
+    found = read_images(tmp_path, strict=True)
+    assert found.class_names == ("cat", "dog")
+    assert found.labels.tolist() == [0, 1]
+    assert (found.notes, found.skipped) == ((), ())
+
+
+def test_hidden_files_are_no_images(folder, tmp_path):
+    (folder / "._0.png").write_bytes(b"resources of macOS")
+    _picture(folder / ".hidden.png", PIXELS[0])
+    _picture(folder / ".ipynb_checkpoints" / "0-checkpoint.png", PIXELS[0])
+    found = read_images(folder, strict=True)
+    assert (len(found.pixels), found.notes, found.skipped) == (3, (), ())
+    (tmp_path / "idx").mkdir()
+    (tmp_path / "idx" / "t-images-idx3-ubyte").write_bytes(_idx(PIXELS))
+    (tmp_path / "idx" / "._t-images-idx3-ubyte").write_bytes(b"resources of macOS")
+    assert len(read_images(tmp_path / "idx").pixels) == 3
+
+
+def test_pictures_further_in_are_said_to_be_left_out(folder, tmp_path):
+    _picture(folder / "more" / "1.png", PIXELS[0])
+    note = "pictures in 1 folders further in (more) were not read"
+    assert read_images(folder).notes == (note,)
+    found = read_images(tmp_path)
+    assert found.class_names == ("set",)
+    assert found.notes == (note.replace("more", "set/more"),)
+
+
 def test_mixed_sizes_are_refused_or_resized_and_said(folder):
     _picture(folder / "wide.png", np.full((10, 20), 128, np.uint8))
     with pytest.raises(ValueError, match=r"2 sizes \(3 of 10 x 8, 1 of 10 x 20\).*--size"):

@@ -7,6 +7,7 @@ import typer
 
 from brenier.cli._console import announce, progress_bar
 from brenier.cli._options import (
+    Columns,
     Condition,
     DataFiles,
     Effort,
@@ -22,6 +23,7 @@ from brenier.cli._options import (
     Seeds,
     SourceValue,
     TargetValue,
+    columns_in,
 )
 
 app = typer.Typer(
@@ -92,6 +94,7 @@ def fit(
             min=1,
         ),
     ] = None,
+    columns: Columns = None,
     effort: Effort = "auto",
     outliers: RowsFarOut = Outliers.warn,
     figure: Annotated[
@@ -116,14 +119,16 @@ def fit(
     if figure is not None:
         check_folder(figure, FIGURE_ENDINGS)
     choice = Choice(condition, source_value, target_value, layer, obsm, components)
+    chosen = columns_in(columns)
     with progress_bar() as progress:
         if is_cells_file(source):
+            _refuse_columns(source, chosen)
             result, rows, done = run_fit_cells(source, target, out, settings, choice, progress)
         else:
             choice.refused(source)
             if target is None:
                 raise ValueError("TARGET: got no file; wants a file of target points.")
-            result, rows, done = run_fit(source, target, out, settings, progress)
+            result, rows, done = run_fit(source, target, out, settings, chosen, progress)
         if figure is not None:
             done.draw(figure)
     announce(result, "Fit", rows, json, candidates=done.candidates, warnings=done.warnings)
@@ -145,6 +150,7 @@ def transport(
         str | None,
         typer.Option(help="For .h5ad: the new layer or embedding; by default 'transported'."),
     ] = None,
+    columns: Columns = None,
     json: Json = False,
 ) -> None:
     """Move the points of NEW by a saved map.
@@ -157,12 +163,14 @@ def transport(
 
     check_apart([out], [map, new])
     choice = Choice(condition, source_value, layer=layer, obsm=obsm, into=into)
+    chosen = columns_in(columns)
     with progress_bar() as progress:
         if is_cells_file(new):
+            _refuse_columns(new, chosen)
             result, rows = run_transport_cells(map, new, out, inverse, choice, progress)
         else:
             choice.refused(new)
-            result, rows = run_transport(map, new, out, inverse, progress)
+            result, rows = run_transport(map, new, out, inverse, chosen, progress)
     announce(result, "Transport", rows, json)
 
 
@@ -196,6 +204,7 @@ def generate(
         bool,
         typer.Option("--distill", help="Also learn the map by a network, which samples faster."),
     ] = False,
+    columns: Columns = None,
     save_map: Annotated[str | None, typer.Option(help="Also write the map to this file.")] = None,
     seed: Seed = 0,
     json: Json = False,
@@ -215,7 +224,9 @@ def generate(
         "random_state": seed,
     }
     with progress_bar() as progress:
-        result, rows, candidates = run_generate(data, count, out, settings, save_map, progress)
+        result, rows, candidates = run_generate(
+            data, count, out, settings, save_map, columns_in(columns), progress
+        )
     announce(result, "Generate", rows, json, candidates=candidates)
 
 
@@ -253,6 +264,7 @@ def audit(
     source_value: SourceValue = None,
     layer: Layer = None,
     obsm: Obsm = None,
+    columns: Columns = None,
     report: Annotated[Path | None, typer.Option(help="The HTML report to write.")] = None,
     level: Annotated[float, typer.Option(help="The confidence level of every interval.")] = 0.95,
     tolerance: Annotated[
@@ -317,7 +329,9 @@ def audit(
 
     check_apart([report], [map, source, target, pairs, pairs_target, groups, law])
     choice = Choice(condition, source_value, layer=layer, obsm=obsm)
+    chosen = columns_in(columns)
     if is_cells_file(source):
+        _refuse_columns(source, chosen)
         choice = Choice(condition, source_value, pairs_target, layer, obsm)
         pairs_target = None
     else:
@@ -325,7 +339,7 @@ def audit(
     if target is not None and pairs_target is not None:
         raise ValueError(f"--target: got {pairs_target} beside TARGET {target}; wants one of them.")
     said = Declarations(law, symmetry, box, kurtosis, groups)
-    settings = Settings(level, tolerance, samples, budget, seed, said)
+    settings = Settings(level, tolerance, samples, budget, seed, said, chosen)
     with progress_bar() as progress:
         result, rows = run_audit(
             map, source, target or pairs_target, pairs, report, settings, choice, progress
@@ -368,3 +382,8 @@ def _number(text: str) -> float:
         return float(text)
     except ValueError:
         raise ValueError(f"--epsilon: got {text!r}; wants a number, rule or cv.") from None
+
+
+def _refuse_columns(file: str | None, columns: object) -> None:
+    if columns is not None:
+        raise ValueError(f"{file}: got --columns, which are of tables; wants none beside cells.")

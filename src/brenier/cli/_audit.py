@@ -21,7 +21,6 @@ from brenier.cli._cells import (
     is_cells_file,
     labels_of_cells,
 )
-from brenier.cli._console import warnings_at_once
 from brenier.cli._declared import Declarations
 from brenier.cli._transport import load_map
 from brenier.io import (
@@ -45,6 +44,7 @@ class Settings:
     budget: float
     seed: int
     declared: Declarations
+    columns: Sequence[str] | None = None
 
     def options(self, dimension: int, labels: np.ndarray | None) -> dict[str, Any]:
         """What ``audit`` and ``audit_pairs`` are told beside the map and the points."""
@@ -91,7 +91,7 @@ def run_audit(
         certificate, names, files = _of_model(map_file, source, target, settings, progress)
     else:
         # What a user's own code prints is not the command's answer.
-        with contextlib.redirect_stdout(sys.stderr), warnings_at_once():
+        with contextlib.redirect_stdout(sys.stderr):
             certificate, names, files = _of_map(
                 map_file, source, target, settings, choice, progress
             )
@@ -140,15 +140,15 @@ def _of_map(
         if is_cells_file(source):
             clouds, names = clouds_of_cells(source, target, choice)
         else:
-            table = read_points(source)
+            table = read_points(source, settings.columns)
             clouds, names = [table.values], table.names
-            clouds += _read([target], names, source, table.values.shape[1])
+            clouds += _read([target], names, source, table.values.shape[1], settings)
     elif is_cells_file(source):
         map, clouds = audited_cells(map_file, source, target, choice)
         names = [f"component {i}" for i in range(map.dimension)]
     else:
         map, names = load_map(map_file, source)
-        clouds = _read([source, target], names, map_file, map.dimension)
+        clouds = _read([source, target], names, map_file, map.dimension, settings)
     labels = (
         labels_of_cells(source, choice, settings.declared.groups)
         if is_cells_file(source) and settings.declared.groups is not None
@@ -162,13 +162,17 @@ def _of_map(
 
 
 def _read(
-    files: Sequence[str | None], names: Sequence[str] | None, wanted_by: str, dimension: int
+    files: Sequence[str | None],
+    names: Sequence[str] | None,
+    wanted_by: str,
+    dimension: int,
+    settings: Settings,
 ) -> list[np.ndarray]:
     """The points of those files that there are, their columns in the order of ``names``."""
+    tables = [read_points(file, settings.columns) for file in files if file is not None]
     return [
-        check_points(file, read_points(file).aligned(names, wanted_by).values, dimension=dimension)
-        for file in files
-        if file is not None
+        check_points(table.file, table.aligned(names, wanted_by).values, dimension=dimension)
+        for table in tables
     ]
 
 
@@ -186,7 +190,7 @@ def _of_model(
     x, codes = encoder_pairs(model, source, settings.samples, maps, progress)
     law: Any = StandardNormal(model.dimension)
     if target is not None:
-        (law,) = _read([target], None, folder, model.dimension)
+        (law,) = _read([target], None, folder, model.dimension, settings)
     progress(Progress(0, 0, "assigning and bounding"))
     certificate = audit_pairs(
         x,
@@ -213,10 +217,10 @@ def _of_pairs(
 ) -> tuple[Certificate, Sequence[str] | None, dict[str, str]]:
     if map_file is not None:
         raise ValueError(f"MAP: got {map_file} beside --pairs; wants one of the two.")
-    x, tx, names = _read_pairs(pairs)
+    x, tx, names = _read_pairs(pairs, settings.columns)
     y = None
     if target is not None:
-        (y,) = _read([target], names, pairs, x.shape[1])
+        (y,) = _read([target], names, pairs, x.shape[1], settings)
     certificate = audit_pairs(
         x,
         tx,
@@ -228,7 +232,9 @@ def _of_pairs(
     return certificate, names, files if target is None else {**files, "target": target}
 
 
-def _read_pairs(spec: str) -> tuple[np.ndarray, np.ndarray, Sequence[str] | None]:
+def _read_pairs(
+    spec: str, columns: Sequence[str] | None
+) -> tuple[np.ndarray, np.ndarray, Sequence[str] | None]:
     """The two arrays of ``file.npz``, named x and tx, or as in ``file.npz:x,tx``."""
     file, _, keys = spec.partition(".npz")
     first, comma, second = keys.removeprefix(":").partition(",")
@@ -237,7 +243,7 @@ def _read_pairs(spec: str) -> tuple[np.ndarray, np.ndarray, Sequence[str] | None
             f"--pairs: got {spec}; wants file.npz with arrays x and tx, or file.npz:NAME,NAME."
         )
     first, second = (first, second.removeprefix(":")) if comma else ("x", "tx")
-    tables = [read_points(f"{file}.npz:{key}") for key in (first, second)]
+    tables = [read_points(f"{file}.npz:{key}", columns) for key in (first, second)]
     x, tx = (table.values for table in tables)
     if x.shape != tx.shape:
         raise ValueError(

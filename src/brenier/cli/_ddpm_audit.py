@@ -72,6 +72,7 @@ def audit_model(
         "round_trip_error": round_trip(x[few], back),
         "assignment": dataclasses.asdict(test),
         "certificate": certificate.to_dict(),
+        "class_names": images.class_names,
         "skipped": [list(item) for item in images.skipped],
     }
     d = certificate.defect

@@ -56,6 +56,7 @@ def run_encode(
         "code_mean": float(codes.mean()),
         "code_deviation": float(codes.std()),
         "notes": list(found.notes),
+        "class_names": found.class_names,
         "skipped": [list(item) for item in found.skipped],
         "seconds": seconds,
     }

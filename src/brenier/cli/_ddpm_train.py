@@ -121,6 +121,7 @@ def train_on(
         "parameters": sum(
             leaf.size for leaf in jax.tree.leaves(model.network) if isinstance(leaf, jax.Array)
         ),
+        "class_names": images.class_names,
         "skipped": [list(item) for item in images.skipped],
         "seconds": seconds,
     }
@@ -146,8 +147,10 @@ def _check_batch(count: int, settings: TrainingSettings) -> None:
 
 
 def image_rows(images: ImageSet) -> dict[str, str]:
-    """What was changed and which files were skipped, for people; no rows where nothing was."""
-    rows = {"changed": "; ".join(images.notes)} if images.notes else {}
+    """Classes, what was changed and which files were skipped, for people; each where there is."""
+    rows = {"classes": ", ".join(images.class_names)} if images.class_names else {}
+    if images.notes:
+        rows["changed"] = "; ".join(images.notes)
     if images.skipped:
         some = "; ".join(f"{file}: {reason}" for file, reason in images.skipped[:3])
         rows["skipped"] = f"{len(images.skipped)} files ({some})"

@@ -3,6 +3,7 @@
 import os
 import time
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +12,7 @@ import numpy as np
 from brenier._checks import check_points
 from brenier._progress import Progress, ProgressCallback
 from brenier.cli._stopping import saying_when_stopped
-from brenier.cli._transport import measure, measure_rows, transport_colours, transport_points
+from brenier.cli._transport import measure, measure_rows, transport_table
 from brenier.io import MAP_ENDINGS, Table, atomic_write, check_folder, is_stream, read_points, save
 
 if TYPE_CHECKING:
@@ -179,13 +180,18 @@ def _left(estimator: "MongeMap") -> str:
 
 
 def run_fit(
-    source: str, target: str, out: str, settings: Settings, progress: ProgressCallback
+    source: str,
+    target: str,
+    out: str,
+    settings: Settings,
+    columns: Sequence[str] | None,
+    progress: ProgressCallback,
 ) -> tuple[dict[str, Any], dict[str, str], Fit]:
     """Fit a map between two files and save it; the result, its rows for people, and the fit."""
     started = time.perf_counter()
     check_folder(out, MAP_ENDINGS)
-    first = read_points(source)
-    second = read_points(target).aligned(first.names, source)
+    first = read_points(source, columns)
+    second = read_points(target, columns).aligned(first.names, source)
     check_points(source, first.values, min_points=2, allow_constant=False)
     check_points(
         target, second.values, dimension=first.values.shape[1], min_points=2, allow_constant=False
@@ -196,8 +202,7 @@ def run_fit(
     save(out, map, names=first.names or second.names, about=fit.about())
     solution.checked(throw=True)  # after saving: the best map seen is worth keeping
     kept_x, kept_y = fit.kept(first.values, second.values)
-    move = transport_points if first.picture is None else transport_colours
-    moved = move(map, kept_x, progress)
+    moved = transport_table(map, kept_x, first.picture, progress)
     progress(Progress(0, 0, "measuring"))
     measured = measure(kept_x, moved, kept_y, settings.seed)
     seconds = time.perf_counter() - started

@@ -2,6 +2,7 @@
 
 import time
 import warnings
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import jax.numpy as jnp
@@ -37,6 +38,7 @@ def run_generate(
     out: str,
     settings: dict[str, Any],
     map_file: str | None,
+    columns: Sequence[str] | None,
     progress: ProgressCallback,
 ) -> tuple[dict[str, Any], dict[str, str], "CandidateTable | None"]:
     """Fit a generator to a file, sample from it.
@@ -52,7 +54,7 @@ def run_generate(
     check_output(out)
     if map_file is not None:
         check_folder(map_file, MAP_ENDINGS)
-    table = read_points(data)
+    table = read_points(data, columns)
     check_points(data, table.values, min_points=2, allow_constant=False)
     like = Table(table.values, table.file, table.names)
     check_output(out, like)

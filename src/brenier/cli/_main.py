@@ -23,7 +23,7 @@ def entry() -> int:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run a command line; the exit code. Every failure is one line on stderr.
+    """Run a command line; the exit code. A failure, or a warning, is one line on stderr.
 
     0 done, 1 the work failed (memory, disk, a fit that fails), 2 the input or the usage, 130 and
     143 interrupted by Ctrl-C and SIGTERM. ``--debug``, anywhere, shows the traceback of a failure.

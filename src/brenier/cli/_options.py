@@ -1,6 +1,8 @@
 """Options that several commands share, with their help."""
 
+import csv
 import enum
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -56,7 +58,26 @@ Resume = Annotated[
         "beside the map, in OUT.checkpoint. Another --effort may end it sooner.",
     ),
 ]
+Columns = Annotated[
+    str | None,
+    typer.Option(
+        help="The columns of tables to read, by name or by place from 0 on; the others may hold "
+        "anything.",
+        metavar="NAME,NAME",
+    ),
+]
 Layer = Annotated[str | None, typer.Option(help="For .h5ad: the layer to read instead of X.")]
 Obsm = Annotated[
     str | None, typer.Option(help="For .h5ad: the embedding of obsm to read instead of X.")
 ]
+
+
+def columns_in(text: str | None) -> Sequence[str] | None:
+    """The columns that stand behind ``--columns``; a name with a comma in it, in quotes.
+
+    >>> columns_in('height,"a,b",3')
+    ['height', 'a,b', '3']
+    """
+    if text is None:
+        return None
+    return [column.strip() for column in next(csv.reader([text]), [])]

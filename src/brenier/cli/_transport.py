@@ -8,29 +8,40 @@ import jax.numpy as jnp
 import numpy as np
 
 from brenier._checks import check_points
-from brenier._progress import ProgressCallback
-from brenier.io import check_output, load, read_manifest, read_points, write_points
+from brenier._progress import Progress, ProgressCallback
+from brenier.io import Picture, check_output, load, read_manifest, read_points, write_points
 from brenier.maps import AbstractMap
 from brenier.numerics import energy_distance_squared, in_blocks
 
 # Points moved at a time: enough to keep the cores busy, few enough for the bar to move.
 _BLOCK = 2**14
+# Colours that are counted: all of 8 bits in three channels.
+_MOST_COLOURS = 2**24
+# Pixels that are looked at at a time: between two blocks Ctrl-C is heard.
+_COUNTED = 2**20
 # Points that energy distances look at: their bias, 2 E‖x − x'‖/n, is then 1e-4 of the scale.
 _MEASURED = 10_000
 
 
 def run_transport(
-    map_file: str, new: str, out: str, inverse: bool, progress: ProgressCallback
+    map_file: str,
+    new: str,
+    out: str,
+    inverse: bool,
+    columns: Sequence[str] | None,
+    progress: ProgressCallback,
 ) -> tuple[dict[str, Any], dict[str, str]]:
     """Move the points of a file by a saved map; the result, and its rows for people."""
     started = time.perf_counter()
     check_output(out)
     map, names = load_map(map_file, new)
-    table = read_points(new).aligned(names, map_file)
+    progress(Progress(0, 0, "reading"))
+    table = read_points(new, columns).aligned(names, map_file)
     check_points(new, table.values, dimension=map.dimension)
     check_output(out, table)
-    move = transport_points if table.picture is None else transport_colours
-    moved = move(map.inverse() if inverse else map, table.values, progress)
+    way = map.inverse() if inverse else map
+    moved = transport_table(way, table.values, table.picture, progress)
+    progress(Progress(0, 0, "writing"))
     write_points(out, moved, table)
     seconds = time.perf_counter() - started
     cost = mean_cost(table.values, moved)
@@ -104,17 +115,55 @@ def transport_points(
     return moved
 
 
-def transport_colours(
-    map: AbstractMap, colours: np.ndarray, progress: ProgressCallback, label: str = "transporting"
+def transport_table(
+    map: AbstractMap, values: np.ndarray, picture: Picture | None, progress: ProgressCallback
 ) -> np.ndarray:
-    """``transport_points`` for pixels, of which many share a colour: each colour is moved once."""
-    distinct, where = np.unique(colours, axis=0, return_inverse=True)
-    return transport_points(map, distinct, progress, label)[where.reshape(-1)]
+    """``transport_points``, or ``transport_colours`` of a picture, of a table's rows."""
+    if picture is None:
+        return transport_points(map, values, progress)
+    return transport_colours(map, values, progress, levels=picture.levels)
+
+
+def transport_colours(
+    map: AbstractMap,
+    colours: np.ndarray,
+    progress: ProgressCallback,
+    label: str = "transporting",
+    *,
+    levels: int = 255,
+) -> np.ndarray:
+    """``transport_points`` for pixels, of which many share a colour: each colour is moved once.
+
+    Colours are multiples of 1/levels; where these are too many to count, pixels are moved.
+    """
+    channels = colours.shape[1]
+    count = (levels + 1) ** channels
+    if levels == 1 or count > _MOST_COLOURS:
+        return transport_points(map, colours, progress, label)
+    units = levels * (levels + 1.0) ** np.arange(channels)
+    codes = np.empty(len(colours), np.int32)
+    pixel = np.full(count, -1)  # one of each colour
+    blocks = [slice(at, at + _COUNTED) for at in range(0, len(colours), _COUNTED)]
+    for rows in blocks:
+        codes[rows] = np.rint(colours[rows] @ units)
+        pixel[codes[rows]] = np.arange(rows.start, rows.start + len(codes[rows]))
+    there = np.flatnonzero(pixel >= 0)
+    found = transport_points(map, colours[pixel[there]], progress, label)
+    place = np.empty(count, np.int32)
+    place[there] = np.arange(len(there))
+    moved = np.empty((len(colours), found.shape[1]), found.dtype)
+    for rows in blocks:
+        moved[rows] = found[place[codes[rows]]]
+    return moved
 
 
 def mean_cost(points: np.ndarray, moved: np.ndarray) -> float:
-    """The transport cost: mean ‖T(x) − x‖²."""
-    return float(np.mean(np.sum((moved - points) ** 2, axis=1, dtype=np.float64)))
+    """The transport cost: mean ‖T(x) − x‖², in blocks of rows."""
+    total = 0.0
+    for start in range(0, len(points), _BLOCK):
+        rows = slice(start, start + _BLOCK)
+        total += float(np.sum((moved[rows] - points[rows]) ** 2, dtype=np.float64))
+    return total / len(points)
 
 
 def measure(

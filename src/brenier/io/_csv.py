@@ -1,57 +1,74 @@
 """Points in CSV: which row is the header, and where a fault is, as a spreadsheet counts."""
 
+import codecs
 import csv
 import io
+import warnings
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from decimal import Decimal
+from itertools import chain, islice
 from pathlib import Path
-from typing import BinaryIO, NoReturn
+from typing import BinaryIO, NoReturn, TextIO
 
 import numpy as np
 
-from brenier.io._table import Table
+from brenier.io._table import Table, listed, places_of, shortened
 
 _EXACT_INTEGER = 2.0**53  # from here on float64 skips integers
 # Separators that tables come with where commas are decimal marks, or by habit.
 _SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "bars", " ": "spaces"}
 # Rows that are looked at to tell a separator, or a header of numbers from a point.
 _LOOKED = 100
-# Letters of a cell that a message repeats.
+# Digits of an integer that a message repeats.
 _SHOWN = 60
+# Numbers that are turned to text at a time.
+_WRITTEN = 2**17
 
 
-def read_csv(name: str, path: Path) -> Table:
-    """The points in a CSV file; a first row without numbers, or of quoted ones, is a header."""
+@dataclass(frozen=True)
+class _Sheet:
+    """What the top of a file says of the whole.
+
+    Args:
+        name: of the file, for messages.
+        path: where it is.
+        names: of its columns, where it has them.
+        has_header: whether the first row holds the names.
+        width: how many columns it has.
+        places: the columns that are wanted.
+    """
+
+    name: str
+    path: Path
+    names: tuple[str, ...] | None
+    has_header: bool
+    width: int
+    places: Sequence[int]
+
+    def label(self, column: int) -> str:
+        """A column for a message: its name, or its place."""
+        return str(column) if self.names is None else shortened(self.names[column])
+
+
+def read_csv(name: str, path: Path, columns: Sequence[str] | None = None) -> Table:
+    """The points in a CSV file; a first row without numbers, or of quoted ones, is a header.
+
+    Empty lines, and lines that begin with #, are no rows. NumPy's ``savetxt`` writes names behind a
+    #: there they are read. Of ``columns``, each is a name or a place; all are read without.
+    """
     try:
-        text = path.read_bytes().decode("utf-8-sig")
+        with _opened(path) as lines:
+            sheet, looked, below = _begun(name, path, lines, columns)
+            body = chain(below, filter(_is_row, lines))
+            values = _values(sheet, body if columns is None else _cut_out(sheet, body), looked)
     except UnicodeDecodeError as error:
-        raise ValueError(f"{name}: got bytes that are not UTF-8 ({error}); wants text.") from None
-    lines = list(io.StringIO(text, newline=None))
-    rows = [line for line in lines if line.strip()]
-    try:
-        head = csv.reader(rows)
-        first = next(head, [])
-    except csv.Error as error:
-        raise ValueError(f"{name}: got {error} in line 1; wants a table of numbers.") from None
-    has_names = _is_header(name, first, rows, rows[head.line_num :])
-    names = check_names(name, first) if has_names else None
-    body = rows[head.line_num :] if has_names else rows
-    if not body:
-        raise ValueError(f"{name}: got no rows; wants at least one point.")
-    # A quoted line break in the header makes no row of its own in a spreadsheet.
-    broken = head.line_num - 1 if has_names else 0
-    numbers = [i + 1 - broken for i, line in enumerate(lines) if line.strip()][-len(body) :]
-    try:
-        values = np.loadtxt(body, delimiter=",", quotechar='"', comments=None, ndmin=2)
-    except ValueError as error:
-        _check_separator(name, rows)
-        _raise_fault(name, body, numbers, names, len(first))
-        raise ValueError(f"{name}: got {error}; wants a table of numbers.") from None
-    if values.shape[1] != len(first) or not np.abs(values).max() <= _EXACT_INTEGER:
-        _raise_fault(name, body, numbers, names, len(first))
-    if not np.isfinite(values).all():
-        _raise_not_finite(name, values, numbers, names)
+        raise ValueError(
+            f"{name}: got bytes that are not UTF-8 ({error.object[error.start]:#04x}: "
+            f"{error.reason}); wants text."
+        ) from None
+    names = sheet.names and tuple(sheet.names[place] for place in sheet.places)
     return Table(values, name, names)
 
 
@@ -60,10 +77,14 @@ def write_csv(handle: BinaryIO, values: np.ndarray, names: Sequence[str] | None)
     text = io.TextIOWrapper(handle, encoding="utf-8", newline="")
     rows = csv.writer(text, lineterminator="\n")
     if names is not None:
-        # In quotes, names that are numbers are read back as names.
+        # In quotes, names that are numbers, or begin as a comment, are read back as names.
         quoted = csv.writer(text, lineterminator="\n", quoting=csv.QUOTE_ALL)
-        (quoted if any(map(is_number, names)) else rows).writerow(names)
-    rows.writerows(values.astype(str).tolist())  # the shortest text that reads back the same bits
+        is_quoted = any(is_number(name) or name.startswith("#") for name in names)
+        (quoted if is_quoted else rows).writerow(names)
+    block = max(1, _WRITTEN // values.shape[1])
+    for start in range(0, len(values), block):
+        # The shortest text that reads back the same bits.
+        rows.writerows(values[start : start + block].astype(str).tolist())
     text.detach()  # flushes; the handle stays open for its owner
 
 
@@ -77,21 +98,104 @@ def check_names(name: str, names: Sequence[str]) -> tuple[str, ...]:
         )
     double = sorted(column for column, count in Counter(stripped).items() if count > 1)
     if double:
-        raise ValueError(f"{name}: got columns {double} more than once; wants distinct names.")
+        raise ValueError(
+            f"{name}: got columns {listed(double)} more than once; wants distinct names."
+        )
     return stripped
 
 
 def is_number(cell: str) -> bool:
-    """Whether a cell is read as a number."""
+    """Whether a cell is read as a number: Python takes other digits and 1_000 too, files do not."""
     try:
         float(cell)
     except ValueError:
         return False
-    return True
+    return cell.isascii() and "_" not in cell
 
 
-def _is_header(name: str, first: Sequence[str], rows: list[str], below: list[str]) -> bool:
-    """Whether the first row names the columns. Numbers may, where they are quoted or counted."""
+def _opened(path: Path) -> TextIO:
+    """The text of a file; a spreadsheet's "Unicode text" begins with a mark that says so."""
+    with path.open("rb") as handle:
+        begin = handle.read(3)
+    encoding = "utf-8-sig" if begin == codecs.BOM_UTF8 else "utf-8"
+    if begin[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
+        encoding = "utf-16"
+    return path.open(encoding=encoding)
+
+
+def _is_row(line: str) -> bool:
+    return line[0] != "#" and not line.isspace()
+
+
+def _begun(
+    name: str, path: Path, lines: Iterable[str], columns: Sequence[str] | None
+) -> tuple[_Sheet, list[str], list[str]]:
+    """The sheet, the first lines of its file that are rows, and those of them below the header."""
+    looked: list[str] = []
+    comment = ""
+    for line in lines:
+        if _is_row(line):
+            looked.append(line)
+        elif not looked and line[0] == "#":
+            comment = line
+        if len(looked) > _LOOKED:
+            break
+    head = csv.reader(looked, strict=True)
+    try:
+        first = next(head, [])
+        names = _names_above(comment, len(first))
+    except csv.Error as error:
+        raise ValueError(f"{name}: got {error} in line 1; wants a table of numbers.") from None
+    width, words = len(first), {cell.strip() for cell in first}
+    called = [column for column in columns or () if not column.isdecimal()]
+    below = looked[head.line_num :]
+    if called and words.issuperset(called):
+        has_header = True
+    else:
+        counted = [int(column) for column in columns or () if column.isdecimal()]
+        seen = [place for place in counted if place < width] or range(width)
+        has_header = _is_header(name, first, looked, below, seen)
+    body = below if has_header else looked
+    if not body:
+        raise ValueError(f"{name}: got no rows; wants at least one point.")
+    if has_header:
+        names = check_names(name, first)
+    places = range(width) if columns is None else places_of(name, names, width, columns)
+    return _Sheet(name, path, names, has_header, width, places), looked, body
+
+
+def _names_above(comment: str, width: int) -> tuple[str, ...] | None:
+    """The names of so many columns that a comment holds, as ``savetxt`` writes them; or None."""
+    names = tuple(cell.strip() for cell in next(csv.reader([comment[1:]]), []))
+    whole = len(set(names)) == width == len(names) and all(names)
+    return names if whole and not any(map(is_number, names)) else None
+
+
+def _values(sheet: _Sheet, body: Iterable[str], looked: Sequence[str]) -> np.ndarray:
+    try:
+        values = np.loadtxt(body, delimiter=",", quotechar='"', comments=None, ndmin=2)
+    except UnicodeDecodeError:
+        raise
+    except (ValueError, csv.Error) as error:
+        _check_separator(sheet.name, looked)
+        _raise_fault(sheet)
+        raise ValueError(f"{sheet.name}: got {error}; wants a table of numbers.") from None
+    largest = max(values.max(), -values.min())  # NaN, where there is one
+    if values.shape[1] != len(sheet.places) or not largest <= _EXACT_INTEGER:
+        _raise_fault(sheet)
+    if not np.isfinite(largest):
+        _raise_not_finite(sheet, values)
+    return values
+
+
+def _is_header(
+    name: str, row: Sequence[str], rows: list[str], below: list[str], places: Sequence[int]
+) -> bool:
+    """Whether the first row, of whose cells those count, names the columns.
+
+    Numbers may, where they are quoted or counted.
+    """
+    first = [row[place] for place in places] if row else []
     numeric = [is_number(cell) for cell in first]
     if not any(numeric):
         return bool(first)
@@ -101,20 +205,29 @@ def _is_header(name: str, first: Sequence[str], rows: list[str], below: list[str
             return True
         _check_separator(name, rows)
         raise ValueError(
-            f"{name}: got a first row {_listed(first)} that mixes numbers and words; wants a "
-            "header without numbers (or in quotes), or numbers only."
+            f"{name}: got a first row {listed(first)} that mixes numbers and words; wants a header "
+            "without numbers (or in quotes), or numbers only (--columns chooses columns)."
         )
     if quoted and below and not _is_quoted(below):
         return True
-    if not below or [cell.strip() for cell in first] != [str(i) for i in range(len(first))]:
+    if not below or not all(map(_is_whole, first)) or len(set(first)) < len(first):
         return False
-    # pandas' own names of columns. A writer writes all of a column alike: a whole number above
-    # fractions is no point. One column may well begin at 0.
-    cells = zip(*csv.reader(below[:_LOOKED]), strict=False)
-    if len(first) > 1 and any(not any(map(_is_whole, column)) for column in cells):
+    # A writer writes all of a column alike: a whole number above fractions is no point.
+    cells = [cells for cells in csv.reader(below[:_LOOKED]) if len(cells) == len(row)]
+    fractional = [not any(_is_whole(other[place]) for other in cells) for place in places]
+    if [cell.strip() for cell in first] != [str(place) for place in places]:
+        if cells and all(fractional):
+            warnings.warn(
+                f"{name}: got a first row {listed(first)} of whole numbers above fractions, and "
+                "took it for a point; where it names the columns, put the names in quotes.",
+                stacklevel=2,
+            )
+        return False
+    # pandas' own names of columns; but one column may well begin at 0.
+    if len(row) > 1 and any(fractional):
         return True
     raise ValueError(
-        f"{name}: got a first row {_listed(first)} that may be a point, or names of columns as "
+        f"{name}: got a first row {listed(first)} that may be a point, or names of columns as "
         "pandas counts them; wants names in quotes or of words, or 0.0 for a number."
     )
 
@@ -134,82 +247,100 @@ def _is_whole(cell: str) -> bool:
 
 def _check_separator(name: str, rows: Sequence[str]) -> None:
     """Raise where the cells of a table that is no CSV are separated by something else."""
+    some = [row.strip() for row in rows[:_LOOKED]]
     for separator, word in _SEPARATORS.items():
-        some = [row.strip() for row in rows[:_LOOKED]]
         widths = {row.count(separator) for row in some}
-        if len(widths) == 1 and widths.pop() > 0:
+        cells = [cell for cell in some[-1].split(separator) if not cell.endswith(",")]
+        count = sum(is_number(cell.replace(",", ".")) for cell in cells)
+        if widths != {0} and len(widths) == 1 and count >= sum(map(is_number, some[-1].split(","))):
             raise ValueError(
                 f"{name}: got cells separated by {word}; wants commas between them, and points as "
                 "decimal marks."
             )
 
 
-def _raise_fault(
-    name: str, body: Sequence[str], numbers: Sequence[int], names: Sequence[str] | None, width: int
-) -> None:
+def _cut_out(sheet: _Sheet, body: Iterable[str]) -> Iterator[str]:
+    """The wanted cells of each row. Where one is wrong this stops; ``_raise_fault`` says where."""
+    for row in csv.reader(body, strict=True):
+        if len(row) != sheet.width:
+            raise ValueError("rows of several lengths")
+        cells = [row[place] for place in sheet.places]
+        if not all(map(str.strip, cells)):  # NumPy takes an empty line for none
+            raise ValueError("empty cells")
+        yield ",".join(cells)
+
+
+def _records(sheet: _Sheet) -> Iterator[tuple[int, list[str]]]:
+    """The rows of points with their lines; a line break in quotes makes none in a spreadsheet."""
+    line = 0
+
+    def rows(lines: Iterable[str]) -> Iterator[str]:
+        nonlocal line
+        for text in lines:
+            line += 1
+            if _is_row(text):
+                yield text
+
+    with _opened(sheet.path) as lines:
+        reader = csv.reader(rows(lines), strict=True)
+        broken, is_header = 0, sheet.has_header
+        while True:
+            begun = reader.line_num
+            try:
+                row = next(reader, None)
+            except csv.Error as error:
+                raise ValueError(
+                    f"{sheet.name}: got {error} in line {line - broken}; wants a table of numbers."
+                ) from None
+            if row is None:
+                return
+            broken += reader.line_num - begun - 1
+            if not is_header:
+                yield line - broken, row
+            is_header = False
+
+
+def _raise_fault(sheet: _Sheet) -> None:
     """Name the first cell that is no number of ours: the slow second look at a faulty table."""
-    reader, i = csv.reader(body), -1
-    while True:
-        begun = reader.line_num
-        try:
-            row = next(reader, None)
-        except csv.Error as error:
+    for i, (line, row) in enumerate(_records(sheet)):
+        where = f"in row {i} (line {line} of the file)"
+        if len(row) != sheet.width:
             raise ValueError(
-                f"{name}: got {error} in line {numbers[begun]}; wants a table of numbers."
-            ) from None
-        if row is None:
-            return
-        i, line = i + 1, numbers[begun]
-        if len(row) != width:
-            raise ValueError(
-                f"{name}: got {len(row)} cells in row {i}; wants {width}, as above (line {line} "
-                "of the file)."
+                f"{sheet.name}: got {len(row)} cells in row {i}; wants {sheet.width}, as above "
+                f"(line {line} of the file)."
             )
-        for j, cell in enumerate(row):
-            _check_cell(_label(name, names, j), cell, f"in row {i} (line {line} of the file)")
+        for place in sheet.places:
+            _check_cell(f"{sheet.name}, column {sheet.label(place)}", row[place], where)
 
 
 def _check_cell(label: str, cell: str, where: str) -> None:
     if not is_number(cell):
-        raise ValueError(f"{label}: got the entry {_short(cell)} {where}; wants numbers.")
+        raise ValueError(
+            f"{label}: got the entry {shortened(cell)} {where}; wants numbers (--columns chooses "
+            "columns)."
+        )
     if not _is_whole(cell):
         return
+    digits = cell.strip()
     if np.isinf(float(cell)):
         raise ValueError(
-            f"{label}: got an integer of {len(cell.strip()):,} digits {where}, which is beyond "
+            f"{label}: got an integer of {len(digits):,} digits {where}, which is beyond "
             "float64; wants smaller numbers."
         )
-    if Decimal(cell.strip()) != Decimal(float(cell)):
+    if Decimal(digits) != Decimal(float(cell)):
+        shown = digits if len(digits) <= _SHOWN else f"{digits[:_SHOWN]}… ({len(digits):,} digits)"
         raise ValueError(
-            f"{label}: got the integer {_shortened(cell.strip())} {where}, which float64 cannot "
-            "hold exactly; wants smaller integers or floats."
+            f"{label}: got the integer {shown} {where}, which float64 cannot hold exactly; wants "
+            "smaller integers or floats."
         )
 
 
-def _raise_not_finite(
-    name: str, values: np.ndarray, numbers: Sequence[int], names: Sequence[str] | None
-) -> NoReturn:
+def _raise_not_finite(sheet: _Sheet, values: np.ndarray) -> NoReturn:
     bad = ~np.isfinite(values)
     row, column = (int(i) for i in np.argwhere(bad)[0])
+    line, _ = next(islice(_records(sheet), row, None))
     raise ValueError(
-        f"{name}: got {int(bad.sum())} NaN or infinite entries, the first at row {row}, column "
-        f"{column if names is None else names[column]!r} (line {numbers[row]} of the file); wants "
-        "finite numbers."
+        f"{sheet.name}: got {int(bad.sum())} NaN or infinite entries, the first at row {row}, "
+        f"column {sheet.label(sheet.places[column])} (line {line} of the file); wants finite "
+        "numbers."
     )
-
-
-def _label(name: str, names: Sequence[str] | None, column: int) -> str:
-    return f"{name}, column {column if names is None else names[column]!r}"
-
-
-def _short(cell: str) -> str:
-    return repr(cell) if len(cell) <= _SHOWN else f"{cell[:_SHOWN]!r}… ({len(cell):,} letters)"
-
-
-def _shortened(cell: str) -> str:
-    return cell if len(cell) <= _SHOWN else f"{cell[:_SHOWN]}… ({len(cell):,} digits)"
-
-
-def _listed(cells: Sequence[str]) -> str:
-    more = f" and {len(cells) - 10:,} more" if len(cells) > 10 else ""
-    return f"[{', '.join(_short(cell) for cell in cells[:10])}]{more}"

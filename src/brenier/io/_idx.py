@@ -3,10 +3,12 @@
 import gzip
 import math
 import struct
-import zlib
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+
+from brenier.io._foreign import check_unpacked, foreign, read_bytes
 
 # The only type code in use for images and labels: unsigned bytes.
 _BYTES = 0x08
@@ -18,31 +20,43 @@ def read_idx(path: Path) -> np.ndarray:
     """The array of unsigned bytes in an IDX file; ``.gz`` is decompressed.
 
     Raises:
-        ValueError: no such file, a damaged or truncated one, or another type than bytes.
+        ValueError: names the file: no such file, damaged, truncated, or of another type than bytes.
     """
     if not path.is_file():
         raise ValueError(f"{path}: got no such file; wants an IDX file.")
-    data = path.read_bytes()
-    if path.suffix == ".gz":
-        try:
-            data = gzip.decompress(data)
-        except (gzip.BadGzipFile, EOFError, zlib.error, struct.error) as error:
-            raise ValueError(
-                f"{path}: got a damaged .gz file ({error}); wants an IDX file compressed by gzip."
-            ) from None
-    if len(data) < 4 or data[:2] != b"\0\0" or data[2] != _BYTES or data[3] < 1:
-        raise ValueError(f"{path}: got a file that is no IDX of bytes; wants MNIST's format.")
-    if data[3] > _MOST_AXES:
+    name, size = str(path), path.stat().st_size
+    with path.open("rb") as handle:
+        if path.suffix.lower() != ".gz":
+            return _read(name, handle, size)
+        with gzip.GzipFile(fileobj=handle) as unpacked:
+            return _read(name, unpacked, size)
+
+
+def _read(name: str, stream: Any, size: int) -> np.ndarray:
+    """The array in the stream of a file of ``size`` bytes."""
+    head = _next(name, stream, 4)
+    if len(head) < 4 or head[0] or head[1] or head[2] != _BYTES or head[3] < 1:
+        raise ValueError(f"{name}: got a file that is no IDX of bytes; wants MNIST's format.")
+    axes = int(head[3])
+    if axes > _MOST_AXES:
         raise ValueError(
-            f"{path}: got an IDX of {data[3]} dimensions; wants labels (1) or images (3)."
+            f"{name}: got an IDX of {axes} dimensions; wants labels (1) or images (3)."
         )
-    header = 4 + 4 * data[3]
-    if len(data) < header:
-        raise ValueError(f"{path}: got a truncated header; wants the whole IDX file.")
-    shape = struct.unpack(f">{data[3]}I", data[4:header])
-    if len(data) - header != math.prod(shape):
+    lengths = _next(name, stream, 4 * axes)
+    if len(lengths) < 4 * axes:
+        raise ValueError(f"{name}: got a truncated header; wants the whole IDX file.")
+    shape = struct.unpack(f">{axes}I", lengths.tobytes())
+    promised = math.prod(shape)
+    check_unpacked(name, size, promised)
+    values = _next(name, stream, promised)
+    if len(values) != promised or len(_next(name, stream, 1)):
+        got = f"{len(values):,} bytes" if len(values) != promised else "more bytes than belong"
         raise ValueError(
-            f"{path}: got {len(data) - header} bytes for shape {shape}; wants "
-            f"{math.prod(shape)}: the whole IDX file."
+            f"{name}: got {got} for shape {shape}; wants {promised:,}: the whole IDX file."
         )
-    return np.frombuffer(data, np.uint8, offset=header).reshape(shape)
+    return values.reshape(shape)
+
+
+def _next(name: str, stream: Any, count: int) -> np.ndarray:
+    with foreign(name, "a damaged .gz file", "an IDX file compressed by gzip"):
+        return read_bytes(stream, count)

@@ -10,11 +10,14 @@ from typing import Any, Literal
 import numpy as np
 
 from brenier._checks import as_float_array, check_at_least
+from brenier.io._arrays import read_npy
 from brenier.io._idx import read_idx
 from brenier.io._pictures import PICTURE_FORMATS
 from brenier.io._points import read_points
 
 _IDX = "-idx"
+# Folders that systems leave among a user's, with small copies of pictures in them.
+_LEFT_BEHIND = ("__MACOSX", "@eaDir", "$RECYCLE.BIN", "System Volume Information")
 _COLOURS = {"grey": 1, "rgb": 3}
 
 
@@ -27,7 +30,7 @@ class ImageSet:
         labels: (n,) integers from 0, or None.
         file: where they come from; errors name it.
         levels: grey levels of a channel.
-        class_names: of the labels, where they are names of folders.
+        class_names: of the labels 0, 1, ..., where they are names of folders.
         notes: what was changed: resized, cropped, converted; one sentence each.
         skipped: files that could not be read, with the reason.
     """
@@ -76,9 +79,11 @@ def read_images(
 ) -> ImageSet:
     """The images at a path.
 
-    A folder of pictures (its subfolders, where it has some, are the classes, in order of name); an
-    ``.npy`` (n, h, w) or (n, h, w, c), floats in [0, 1] or integers below ``levels``; an IDX file,
-    ``.gz`` or not, whose labels beside it are found by their name; or a folder with one such file.
+    A folder of pictures, or of folders of pictures, which are the classes, in order of name (what
+    is hidden, as ``.ipynb_checkpoints`` and ``._1.png``, or left behind by a system, as
+    ``__MACOSX``, is none); an ``.npy`` (n, h, w) or (n, h, w, c), floats in [0, 1] or integers
+    below ``levels``; an IDX file, ``.gz`` or not, whose labels beside it are found by their name;
+    or a folder with one such file.
 
     Pictures of several sizes are refused unless ``size`` is given: then each is cropped about its
     centre to that shape, and resized. Grey and coloured ones together become coloured. ``notes``
@@ -107,7 +112,7 @@ def read_images(
     if size is not None and min(size) < 1:
         raise ValueError(f"size: got {size}; wants (height, width) of at least 1.")
     if path.is_dir():
-        idx = sorted(file for file in path.iterdir() if _IDX + "3" in file.name)
+        idx = [file for file in _seen(path) if _IDX + "3" in file.name]
         if len(idx) > 1:
             raise ValueError(
                 f"{name}: got {len(idx)} IDX files of images; wants the name of one, as {idx[0]}."
@@ -136,15 +141,7 @@ def read_images(
 def _array(path: Path) -> np.ndarray:
     if not path.is_file():
         raise ValueError(f"{path}: got no such file; wants an .npy file.")
-    try:
-        with path.open("rb") as handle:
-            return np.lib.format.read_array(handle, allow_pickle=False)
-    except (ValueError, EOFError) as error:
-        if "Object arrays" in str(error):
-            raise ValueError(
-                f"{path}: got an array of Python objects; wants an array of numbers."
-            ) from None
-        raise ValueError(f"{path}: got a damaged .npy file ({error}); wants an array.") from None
+    return read_npy(str(path), path)
 
 
 def _checked_labels(path: Path, values: np.ndarray, images: ImageSet) -> np.ndarray:
@@ -196,14 +193,12 @@ def _from_idx(path: Path) -> ImageSet:
 def _from_folder(
     folder: Path, size: tuple[int, int] | None, colours: str | None, strict: bool
 ) -> ImageSet:
-    def files(place: Path) -> list[Path]:
-        return sorted(file for file in place.iterdir() if file.suffix.lower() in PICTURE_FORMATS)
-
-    listed = [(file, 0) for file in files(folder)]
+    listed = [(file, 0) for file in _pictures(folder)]
     classes: tuple[str, ...] | None = None
+    deeper = _with_pictures(folder)
     if not listed:
-        homes = sorted(home for home in folder.iterdir() if home.is_dir() and files(home))
-        listed = [(file, i) for i, home in enumerate(homes) for file in files(home)]
+        homes, deeper = deeper, [inner for home in deeper for inner in _with_pictures(home)]
+        listed = [(file, i) for i, home in enumerate(homes) for file in _pictures(home)]
         classes = tuple(home.name for home in homes)
     if not listed:
         raise ValueError(
@@ -220,7 +215,9 @@ def _from_folder(
             skipped.append((str(file), str(error).partition(": ")[2]))
             continue
         assert table.picture is not None  # the ending is a picture's
-        clear += table.picture.alpha is not None and bool((table.picture.alpha < 255).any())
+        clear += table.picture.alpha is not None and bool(
+            (table.picture.alpha < table.picture.levels).any()
+        )
         shape = (table.picture.height, table.picture.width, -1)
         pictures.append(table.values.reshape(shape).astype(np.float32))
         kept.append(label)
@@ -231,6 +228,9 @@ def _from_folder(
         )
     channels = _COLOURS[colours] if colours else max(picture.shape[2] for picture in pictures)
     notes = [f"{clear} of {len(pictures)} pictures lost their transparency"] if clear else []
+    if deeper:
+        some = ", ".join(str(home.relative_to(folder)) for home in deeper[:3])
+        notes.append(f"pictures in {len(deeper)} folders further in ({some}) were not read")
     changed = sum(picture.shape[2] != channels for picture in pictures)
     if changed:
         kind = "grey" if channels == 1 else "RGB"
@@ -255,6 +255,29 @@ def _from_folder(
     return ImageSet(
         np.stack(pictures), labels, str(folder), 256, classes, tuple(notes), tuple(skipped)
     )
+
+
+def _seen(folder: Path) -> list[Path]:
+    """What a user put in a folder, in order of name."""
+    return sorted(
+        path
+        for path in folder.iterdir()
+        if not path.name.startswith(".") and path.name not in _LEFT_BEHIND
+    )
+
+
+def _pictures(folder: Path) -> list[Path]:
+    """The files of pictures in a folder."""
+    return [
+        path
+        for path in _seen(folder)
+        if path.suffix.lower() in PICTURE_FORMATS and not path.is_dir()
+    ]
+
+
+def _with_pictures(folder: Path) -> list[Path]:
+    """The folders in a folder that hold pictures."""
+    return [path for path in _seen(folder) if path.is_dir() and _pictures(path)]
 
 
 def _resized(images: ImageSet, size: tuple[int, int] | None, colours: str | None) -> ImageSet:

@@ -4,24 +4,26 @@ PyArrow and Pillow are imported where they are used, to keep ``import brenier`` 
 """
 
 import os
-import zipfile
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 import numpy as np
 
-from brenier._checks import as_float_array, check_points
+from brenier._checks import check_points
+from brenier.io._arrays import read_npy, read_npz
 from brenier.io._atomic import atomic_write
-from brenier.io._csv import check_names, read_csv, write_csv
+from brenier.io._csv import read_csv, write_csv
 from brenier.io._outputs import check_folder
+from brenier.io._parquet import read_parquet, write_parquet
 from brenier.io._pictures import PICTURE_FORMATS, check_picture, read_picture, write_picture
-from brenier.io._table import Table
+from brenier.io._table import Table, places_of
 
 _SUFFIXES = (".npy", ".npz", ".csv", ".parquet", *PICTURE_FORMATS)
 
 
-def read_points(spec: str | os.PathLike[str]) -> Table:
+def read_points(spec: str | os.PathLike[str], columns: Sequence[str] | None = None) -> Table:
     """The points in a file: (n, d) values, and what ``write_points`` needs to give its kind back.
 
     ``.npy``; ``.npz`` (``file.npz:key`` names the array, needless where there is one); ``.csv``
@@ -29,9 +31,15 @@ def read_points(spec: str | os.PathLike[str]) -> Table:
     whose pixels are points in [0, 1]^3, or [0, 1] where grey. float32 stays float32; CSV, integers
     and pictures give float64.
 
+    Args:
+        spec: where the file is.
+        columns: those to read, in this order: each a name, or a place from "0" on. The others may
+            hold anything. A picture has none to choose.
+
     Raises:
         ValueError: names the file, what it got and what it wants: no such file, an empty or damaged
-            one, an unknown ending, a column that is not numeric, NaN or infinite entries.
+            one, an unknown ending, no such column, one that is not numeric, NaN or infinite
+            entries. No other exception comes of what a file holds.
 
     >>> import tempfile
     >>> path = tempfile.mkdtemp() + "/points.csv"
@@ -49,14 +57,16 @@ def read_points(spec: str | os.PathLike[str]) -> Table:
         raise ValueError(f"{name}: got an empty file; wants at least one point.")
     match suffix:
         case ".npy":
-            table = Table(_read_npy(name, path), name)
+            table = _chosen(Table(read_npy(name, path), name), columns)
         case ".npz":
-            table = Table(_read_npz(name, path, key), name)
+            table = _chosen(Table(read_npz(name, path, key), name), columns)
         case ".csv":
-            table = read_csv(name, path)
+            table = read_csv(name, path, columns)
         case ".parquet":
-            table = _read_parquet(name, path)
+            table = read_parquet(name, path, columns)
         case _:
+            if columns is not None:
+                raise ValueError(f"{name}: got columns to choose of a picture; wants a table.")
             return read_picture(name, path)
     return Table(check_points(name, table.values), name, table.names)
 
@@ -86,7 +96,7 @@ def write_points(
             case ".csv":
                 write_csv(handle, values, like.names)
             case ".parquet":
-                _write_parquet(handle, values, like.names)
+                write_parquet(handle, values, like.names)
             case suffix:
                 assert like.picture is not None  # check_output has seen it
                 write_picture(handle, suffix, values, like.picture)
@@ -109,6 +119,14 @@ def check_output(spec: str | os.PathLike[str], like: Table | None = None) -> Non
         check_picture(name, suffix, like)
 
 
+def _chosen(table: Table, columns: Sequence[str] | None) -> Table:
+    """The chosen columns of an array."""
+    if columns is None or table.values.ndim != 2:
+        return table
+    places = places_of(table.file, None, table.values.shape[1], columns)
+    return replace(table, values=table.values[:, places])
+
+
 def _split(spec: str) -> tuple[Path, str | None]:
     """``file.npz:key`` as (file.npz, key)."""
     head, colon, key = spec.rpartition(":")
@@ -129,89 +147,9 @@ def _check_suffix(name: str, path: Path) -> str:
     return suffix
 
 
-def _read_npy(name: str, path: Path) -> np.ndarray:
-    try:
-        with path.open("rb") as handle:
-            return np.lib.format.read_array(handle, allow_pickle=False)
-    except ValueError as error:
-        _refuse_objects(name, error)
-        raise ValueError(f"{name}: got a damaged .npy file ({error}); wants an array.") from None
-    except EOFError as error:
-        raise ValueError(f"{name}: got a damaged .npy file ({error}); wants an array.") from None
-
-
-def _refuse_objects(name: str, error: Exception) -> None:
-    """NumPy's refusal of arrays that would run code is no damage."""
-    if "Object arrays" in str(error):
-        raise ValueError(
-            f"{name}: got an array of Python objects (Object arrays cannot be loaded: reading one "
-            "may run code); wants an array of numbers (x.astype(float))."
-        ) from None
-
-
-def _read_npz(name: str, path: Path, key: str | None) -> np.ndarray:
-    if not zipfile.is_zipfile(path):
-        raise ValueError(f"{name}: got a damaged .npz file, or none; wants arrays (np.savez).")
-    try:
-        with np.load(path, allow_pickle=False) as archive:
-            keys = archive.files
-            chosen = key if key is not None or len(keys) != 1 else keys[0]
-            if chosen in keys:
-                return archive[chosen]
-    except (ValueError, EOFError, zipfile.BadZipFile) as error:
-        _refuse_objects(name, error)
-        raise ValueError(f"{name}: got a damaged .npz file ({error}); wants arrays.") from None
-    if key is None:
-        raise ValueError(
-            f"{name}: got {len(keys)} arrays {keys}; wants the name of one, as in {name}:points."
-        )
-    raise ValueError(f"{name}: got no array named {key!r}; wants one of {keys}.")
-
-
-def _read_parquet(name: str, path: Path) -> Table:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    try:
-        table = pq.read_table(path)
-    except (pa.ArrowException, OSError) as error:
-        raise ValueError(f"{name}: got no Parquet file ({error}); wants a Parquet table.") from None
-    index = _index_columns(name, table.schema)
-    table = table.drop_columns([column for column in index if column in table.column_names])
-    names = check_names(name, table.column_names)
-    columns = []
-    for column, values in zip(names, table.columns, strict=True):
-        label = f"{name}, column {column!r}"
-        if not (pa.types.is_floating(values.type) or pa.types.is_integer(values.type)):
-            raise ValueError(f"{label}: got entries of type {values.type}; wants numbers.")
-        columns.append(as_float_array(label, values.to_numpy()))
-    values = np.column_stack(columns) if columns else np.empty((table.num_rows, 0))
-    return Table(values, name, names)
-
-
-def _index_columns(name: str, schema: Any) -> list[str]:
-    """The columns that pandas keeps a frame's index in: they are no coordinates."""
-    try:
-        stored = (schema.pandas_metadata or {}).get("index_columns") or []
-        return [column for column in stored if isinstance(column, str)]
-    except (ValueError, AttributeError, TypeError) as error:
-        raise ValueError(
-            f"{name}: got pandas' notes on the table in a form that is not pandas' ({error}); "
-            "wants a Parquet table as pandas or pyarrow writes it."
-        ) from None
-
-
 def _write_npy(handle: BinaryIO, values: np.ndarray) -> None:
     """As ``np.save``, which on a full disk raises an error that does not say so."""
     rows = np.ascontiguousarray(values)
     header = np.lib.format.header_data_from_array_1_0(rows)
     np.lib.format.write_array_header_1_0(handle, header)
     handle.write(rows.data)
-
-
-def _write_parquet(handle: BinaryIO, values: np.ndarray, names: Sequence[str] | None) -> None:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    columns = names or [f"x{i}" for i in range(values.shape[1])]
-    pq.write_table(pa.table(dict(zip(columns, values.T, strict=True))), handle)

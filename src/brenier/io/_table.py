@@ -5,6 +5,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+# Names, and letters of a name, that a message repeats.
+_MOST_LISTED, _MOST_LETTERS = 10, 60
+
 
 @dataclass(frozen=True, eq=False)
 class Picture:
@@ -13,7 +16,7 @@ class Picture:
     Args:
         height: rows of pixels.
         width: columns of pixels.
-        levels: what stands for 1.0, 255 or 65535.
+        levels: what stands for 1.0: 255, 65535, or 1 for floats.
         alpha: opacity (height, width) as it was, or None; it is never transported.
     """
 
@@ -58,11 +61,51 @@ class Table:
         missing = [name for name in names if name not in places]
         extra = [name for name in self.names if name not in wanted]
         if missing or extra:
-            faults = [f"without columns {missing}"] * bool(missing)
-            faults += [f"with unknown columns {extra}"] * bool(extra)
+            faults = [f"without columns {listed(missing)}"] * bool(missing)
+            faults += [f"with unknown columns {listed(extra)}"] * bool(extra)
             raise ValueError(
                 f"{self.file}: got a table {' and '.join(faults)}; wants the columns "
-                f"{list(names)} of {wanted_by}, in any order."
+                f"{listed(names)} of {wanted_by}, in any order."
             )
         order = [places[name] for name in names]
         return replace(self, values=self.values[:, order], names=tuple(names))
+
+
+def places_of(
+    file: str, names: Sequence[str] | None, width: int, columns: Sequence[str]
+) -> list[int]:
+    """Where the chosen ones of ``width`` columns stand: each is a name, or a place from 0 on.
+
+    Raises:
+        ValueError: none are chosen, one is not there, or one twice.
+
+    >>> places_of("a.csv", ("x", "y", "label"), 3, ["y", "0"])
+    [1, 0]
+    """
+    known = {str(i): i for i in range(width)}
+    known |= {} if names is None else {name: i for i, name in enumerate(names)}
+    missing = [column for column in columns if column not in known]
+    if missing or not columns:
+        wish = listed(names) if names is not None else f"places from 0 to {width - 1}"
+        raise ValueError(f"{file}: got no columns {listed(missing)}; wants some of {wish}.")
+    places = [known[column] for column in columns]
+    if len(set(places)) < len(places):
+        raise ValueError(f"{file}: got the columns {listed(columns)}; wants each once.")
+    return places
+
+
+def listed(cells: Sequence[str]) -> str:
+    """Words as they stand in a message: the first of them, and the first letters of each.
+
+    >>> listed(["a", "b"])
+    "['a', 'b']"
+    """
+    more = f" and {len(cells) - _MOST_LISTED:,} more" if len(cells) > _MOST_LISTED else ""
+    return f"[{', '.join(shortened(cell) for cell in cells[:_MOST_LISTED])}]{more}"
+
+
+def shortened(cell: str) -> str:
+    """A word in quotes, and no more of its letters than a message holds."""
+    if len(cell) <= _MOST_LETTERS:
+        return repr(cell)
+    return f"{cell[:_MOST_LETTERS]!r}… ({len(cell):,} letters)"

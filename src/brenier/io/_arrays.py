@@ -1,0 +1,108 @@
+"""Arrays of NumPy, .npy and .npz, whose headers are compared with the bytes that there are."""
+
+import math
+import re
+import zipfile
+from pathlib import Path
+
+import numpy as np
+
+from brenier.io._foreign import check_unpacked, foreign, read_bytes
+from brenier.io._table import listed
+
+_MAGIC = b"\x93NUMPY"
+# By the version of the format: bytes of the header's length, and the header's encoding.
+_VERSIONS = {1: (2, "latin-1"), 2: (4, "latin-1"), 3: (4, "utf-8")}
+# As NumPy's own limits.
+_LONGEST_HEADER, _MOST_AXES = 10_000, 64
+# An entry of a header; Python 2 wrote some integers with an L.
+_ENTRY = re.compile(
+    r"""['"](descr|fortran_order|shape)['"]\s*:\s*(['"][^'"]*['"]|True|False|\([\d\s,L]*\)|\[)"""
+)
+_NUMBERS = re.compile(r"[<>|=]?(b1|[iu][1248]|f([248]|16)|c(8|16|32))")
+
+
+def read_npy(name: str, path: Path) -> np.ndarray:
+    """The array of an ``.npy`` file, of whatever shape and kind of numbers.
+
+    Raises:
+        ValueError: names the file: damaged, of other bytes than its header says, or no numbers.
+    """
+    with path.open("rb") as handle:
+        return _array(name, read_bytes(handle, path.stat().st_size), ".npy")
+
+
+def read_npz(name: str, path: Path, key: str | None) -> np.ndarray:
+    """One of the arrays of an ``.npz`` file, packed or not; where there is one, no key is needed.
+
+    Raises:
+        ValueError: as ``read_npy``; or no such array, or it is not said which.
+    """
+    damaged = (name, "a damaged .npz file, or none", "arrays (np.savez)")
+    with path.open("rb") as handle:
+        with foreign(*damaged):
+            archive = zipfile.ZipFile(handle)
+        members = {
+            member.filename.removesuffix(".npy"): member
+            for member in archive.infolist()
+            if not member.filename.endswith("/")
+        }
+        if key is None and len(members) != 1:
+            raise ValueError(
+                f"{name}: got {len(members)} arrays {listed(list(members))}; wants the name of "
+                f"one, as in {name}:points."
+            )
+        chosen = next(iter(members)) if key is None else key
+        if chosen not in members:
+            raise ValueError(
+                f"{name}: got no array named {key!r}; wants one of {listed(list(members))}."
+            )
+        size = members[chosen].file_size
+        check_unpacked(name, path.stat().st_size, size)
+        with foreign(*damaged), archive.open(members[chosen]) as packed:
+            data = read_bytes(packed, size)
+    return _array(name, data, ".npz")
+
+
+def _array(name: str, data: np.ndarray, kind: str) -> np.ndarray:
+    """The array in the bytes of an ``.npy`` file."""
+    header, body = _header(data)
+    entries: dict[str, str] = dict(_ENTRY.findall(header))
+    shape = tuple(int(length) for length in re.findall(r"\d{1,19}", entries.get("shape", "")))
+    if len(entries) < 3 or len(shape) > _MOST_AXES:
+        raise ValueError(
+            f"{name}: got a damaged {kind} file, or none (it has no header of NumPy's); wants an "
+            "array."
+        )
+    descr = entries["descr"].strip("'\"")
+    if "O" in descr:
+        raise ValueError(
+            f"{name}: got an array of Python objects (Object arrays cannot be loaded: reading one "
+            "may run code); wants an array of numbers (x.astype(float))."
+        )
+    if not _NUMBERS.fullmatch(descr):
+        got = "records" if descr == "[" else f"entries of type {descr!r}"
+        raise ValueError(f"{name}: got an array of {got}; wants real numbers (x.astype(float)).")
+    dtype = np.dtype(descr)
+    promised = math.prod(shape) * dtype.itemsize
+    if promised != len(body):
+        raise ValueError(
+            f"{name}: got a damaged {kind} file: {len(body):,} bytes for shape {shape} of {dtype}; "
+            f"wants {promised:,}."
+        )
+    values = body.view(dtype)
+    in_fortran_order = entries["fortran_order"] == "True"
+    return values.reshape(shape[::-1]).T if in_fortran_order else values.reshape(shape)
+
+
+def _header(data: np.ndarray) -> tuple[str, np.ndarray]:
+    """The header of an ``.npy`` file, empty where there is none, and the bytes below it."""
+    start = data[:12].tobytes()
+    if start[:6] != _MAGIC or start[6:7] not in (b"\1", b"\2", b"\3"):
+        return "", data
+    width, encoding = _VERSIONS[start[6]]
+    begin = 8 + width
+    end = begin + int.from_bytes(start[8:begin], "little")
+    if end - begin > _LONGEST_HEADER:
+        return "", data
+    return data[begin:end].tobytes().decode(encoding, "replace"), data[end:]
