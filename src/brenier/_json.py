@@ -1,4 +1,4 @@
-"""Results of computations as JSON."""
+"""Results of computations as JSON, and JSON read."""
 
 import json
 import math
@@ -16,6 +16,20 @@ def json_text(result: Any) -> str:
     '{"a": 0.5, "b": [null], "c": "x"}'
     """
     return json.dumps(_plain(result), allow_nan=False, ensure_ascii=False)
+
+
+def parsed_json(name: str, text: str | bytes) -> Any:
+    """What a JSON text says; where it is none, a ``ValueError`` that begins with ``name``.
+
+    >>> parsed_json("a.json", "[1, 2")
+    Traceback (most recent call last):
+        ...
+    ValueError: a.json: got no JSON (Expecting ',' delimiter: line 1 column 6 (char 5)).
+    """
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{name}: got no JSON ({error}).") from error
 
 
 def _plain(value: Any) -> Any:

@@ -1,11 +1,19 @@
-"""A small seeded fuzzer: mutations of a file's bytes, and the two answers a reader may give."""
+"""A small seeded fuzzer, the two answers a reader may give, and writers killed everywhere."""
 
+import io
+import itertools
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+
+_CALLS = (
+    *("open", "close", "fsync", "replace", "rename", "link", "unlink", "remove"),
+    *("chmod", "mkdir", "rmdir", "symlink", "truncate", "utime"),
+)
 
 _WORDS = (b"\x00", b"\xff\xff\xff\xff", b"\xff\xff\xff\x7f", b"9" * 12, b"-1", b"nan", b"{", b'"')
 
@@ -76,3 +84,69 @@ def _read_or_refused(read: Callable[[], Any], path: Path) -> Any:
         assert "\n" not in said, said
         assert len(said) < 2000, said
         return None
+
+
+class _Killed(BaseException):
+    """Stands for SIGKILL: nothing that follows it reaches the disk."""
+
+
+@pytest.fixture(scope="session")
+def killed_everywhere() -> Callable[[Callable[[], None], Callable[[], Any]], Iterator[int]]:
+    """``killed_everywhere(prepare, write)``: see ``_killed_everywhere``."""
+    return _killed_everywhere
+
+
+def _killed_everywhere(prepare: Callable[[], None], write: Callable[[], Any]) -> Iterator[int]:
+    """Number after number of system calls: so many are made, and ``write`` is dead.
+
+    ``prepare`` is called before each death, and the caller looks at what is there after it; ends
+    when ``write`` does. Of the bytes that the last call was to write, half are there.
+    """
+    for calls in itertools.count():
+        prepare()
+        with pytest.MonkeyPatch.context() as patch:
+            _dies_after(calls, patch)
+            try:
+                write()
+            except _Killed:
+                died = True
+            else:
+                died = False
+        yield calls
+        if not died:
+            return
+
+
+def _dies_after(calls: int, patch: pytest.MonkeyPatch) -> None:
+    left = calls
+
+    def step(function: Callable[..., Any]) -> Callable[..., Any]:
+        def stepped(*arguments: Any, **named: Any) -> Any:
+            nonlocal left
+            left -= 1
+            if left < 0:
+                raise _Killed
+            return function(*arguments, **named)
+
+        return stepped
+
+    class Raw(io.FileIO):
+        def write(self, data: Any) -> int:
+            nonlocal left
+            left -= 1
+            if left == -1:
+                super().write(bytes(data)[: len(bytes(data)) // 2])
+            if left < 0:
+                raise _Killed
+            return super().write(data)
+
+    whole_open = io.open
+
+    def opened(file: Any, mode: str = "r", *arguments: Any, **named: Any) -> Any:
+        if mode in ("wb", "rb+"):
+            return step(Raw)(file, mode)
+        return whole_open(file, mode, *arguments, **named)
+
+    for name in _CALLS:
+        patch.setattr(os, name, step(getattr(os, name)))
+    patch.setattr(io, "open", opened)
