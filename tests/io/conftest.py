@@ -1,5 +1,6 @@
 """A small seeded fuzzer, the two answers a reader may give, and writers killed everywhere."""
 
+import copy
 import io
 import itertools
 import os
@@ -10,6 +11,14 @@ from typing import Any
 import numpy as np
 import pytest
 
+_DEEP: list[Any] = []
+for _ in range(300):
+    _DEEP = [_DEEP]
+_HOSTILE = (
+    *(None, True, False, 0, -1, 1, 2, 3, 7, 10**9, 10**25, 0.5, -0.5, 1e30, 1e-320, float("inf")),
+    *(float("nan"), "", "x", "a/b", "\n", "\0", "nan", "é" * 3000, "os.system", [], {}, [1, 2]),
+    *(["x"], [[1.0]], {"array": 0}, {"array": 99}, {"float": "nan"}, {"list": []}, _DEEP),
+)
 _CALLS = (
     *("open", "close", "fsync", "replace", "rename", "link", "unlink", "remove"),
     *("chmod", "mkdir", "rmdir", "symlink", "truncate", "utime"),
@@ -69,6 +78,41 @@ def _change(data: bytearray, draws: np.random.Generator, head: int) -> None:
         case _:
             run, there = data[at:to], int(draws.integers(len(data)))
             data[there : there + len(run)] = run
+
+
+@pytest.fixture(scope="session")
+def json_mutations() -> Callable[[Any, int, int], Iterator[Any]]:
+    """``json_mutations(plain, seed, count)``: see ``_json_mutations``."""
+    return _json_mutations
+
+
+def _json_mutations(plain: Any, seed: int, count: int) -> Iterator[Any]:
+    """``count`` copies of plain JSON with one or two of its parts lost, swapped or hostile."""
+    draws = np.random.default_rng(seed)
+    for _ in range(count):
+        changed = copy.deepcopy(plain)
+        for _ in range(draws.integers(1, 3)):
+            places = list(_places(changed))
+            if not places:
+                break
+            inside, key = places[draws.integers(len(places))]
+            match draws.integers(4):
+                case 0:
+                    del inside[key]
+                case 1:
+                    there, other = places[draws.integers(len(places))]
+                    inside[key] = copy.deepcopy(there[other])
+                case _:
+                    inside[key] = copy.deepcopy(_HOSTILE[draws.integers(len(_HOSTILE))])
+        yield changed
+
+
+def _places(plain: Any) -> Iterator[tuple[Any, Any]]:
+    """(container, key) of every part of plain JSON."""
+    keys = plain if isinstance(plain, dict) else range(len(plain)) if type(plain) is list else ()
+    for key in keys:
+        yield plain, key
+        yield from _places(plain[key])
 
 
 def _read_or_refused(read: Callable[[], Any], path: Path) -> Any:

@@ -8,6 +8,8 @@ from typing import Any, TypeVar, cast, get_args, get_origin, get_type_hints
 
 import numpy as np
 
+from brenier._annotations import check_fields
+
 Kind = TypeVar("Kind")
 
 # JSON has no infinity: null is that of a bound from above, elsewhere no number.
@@ -18,7 +20,7 @@ def read_dataclass(kind: type[Kind], plain: Any, name: str) -> Kind:
     """The dataclass of these fields; fields that it has no longer are passed over.
 
     Raises:
-        ValueError: ``plain`` is no such dataclass, or lacks a field.
+        ValueError: ``plain`` is no such dataclass, lacks a field, or has one of another kind.
     """
     if not isinstance(plain, Mapping):
         raise ValueError(f"{name}: got {type(plain).__name__}; wants the fields of a certificate.")
@@ -33,6 +35,7 @@ def read_dataclass(kind: type[Kind], plain: Any, name: str) -> Kind:
             values[field.name] = np.zeros((0, 0))  # kept for pictures only, and not written
         else:
             raise ValueError(f"{at}: got nothing; wants this field of a certificate.")
+    check_fields(kind, values, name)
     return kind(**values)
 
 
@@ -45,10 +48,13 @@ def _value(kind: Any, plain: Any, name: str) -> Any:
         return _value(kind, plain, name)
     if isinstance(kind, type) and dataclasses.is_dataclass(kind):
         return read_dataclass(kind, plain, name)
-    if get_origin(kind) is tuple:
+    if get_origin(kind) is tuple and isinstance(plain, list):
         return tuple(_value(arguments[0], item, name) for item in plain)
     if kind is np.ndarray:
-        return np.asarray(plain, float)
+        try:
+            return np.asarray(plain, float)
+        except (ValueError, TypeError):
+            return plain  # which is told as the wrong kind
     if kind is float and plain is None:
         return math.inf if name.rpartition(".")[2] in _FROM_ABOVE else math.nan
     return plain
