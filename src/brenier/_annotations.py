@@ -92,7 +92,7 @@ def _shown(value: Any) -> str:
         return f"{value.dtype} of shape {value.shape}"
     if dataclasses.is_dataclass(value) or callable(value):
         return str(getattr(value, "__name__", type(value).__name__))
-    text = repr(value)
+    text = " ".join(repr(value).split())
     return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
 
 

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import anndata
@@ -192,6 +193,43 @@ def test_a_full_disk_is_one_line_and_loses_nothing(tmp_path):
     assert run.stdout == "[Errno 27] File too large\n"
     assert (tmp_path / "o.h5ad").read_bytes() == before
     assert {f.name for f in tmp_path.iterdir()} == {"c.h5ad", "o.h5ad"}
+
+
+_REWRITTEN = """
+from brenier.io import read_cells, write_cells
+first, second = read_cells("first.h5ad"), read_cells("second.h5ad")
+print("started", flush=True)
+for _ in range(1000):
+    write_cells("o.h5ad", first)
+    write_cells("o.h5ad", second)
+"""
+
+
+@pytest.mark.slow
+def test_cells_are_the_old_or_the_new_whenever_the_writer_is_killed(tmp_path):
+    """HDF5 writes in C, where no call can be counted: SIGKILL at many moments."""
+    wanted = []
+    for name, n in (("first", 2000), ("second", 3000)):
+        cells = small(n)
+        write_cells(tmp_path / f"{name}.h5ad", cells)
+        wanted.append(cells.layers["logged"])
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2] / "src")}
+    moments = np.random.default_rng(0).uniform(0.0, 0.4, 25)
+    for moment in moments:
+        with subprocess.Popen(
+            [sys.executable, "-c", _REWRITTEN],
+            cwd=tmp_path,
+            env=environment,
+            stdout=subprocess.PIPE,
+        ) as process:
+            assert process.stdout is not None
+            process.stdout.readline()
+            time.sleep(moment)
+            process.kill()
+        if (tmp_path / "o.h5ad").exists():
+            found = read_cells(tmp_path / "o.h5ad").layers["logged"]
+            assert any(np.array_equal(found, layer) for layer in wanted)
+    assert (tmp_path / "o.h5ad").exists()
 
 
 @pytest.mark.parametrize("make", [sparse.csr_matrix, sparse.csc_matrix, sparse.csr_array])

@@ -201,7 +201,8 @@ def test_certificates(count, mutations, json_mutations):
     text = audit_pairs(x, -x, 1.0 - x[::-1], budget=0.1).to_json()
     seen = Counter()
     texts = [json.dumps(changed) for changed in json_mutations(json.loads(text), 0, count // 2)]
-    texts += mutations(text.encode(), 0, count - count // 2)
+    changes = mutations(text.encode(), 0, count - count // 2)
+    texts += [data.decode("utf-8", "replace") for data in changes]
     for changed in texts:
         try:
             found = Certificate.from_json(changed)

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any, TypeVar, cast, get_args, get_origin, get_type_hints
 
 import numpy as np
+from jaxtyping import AbstractArray
 
 from brenier._annotations import check_fields
 
@@ -50,11 +51,16 @@ def _value(kind: Any, plain: Any, name: str) -> Any:
         return read_dataclass(kind, plain, name)
     if get_origin(kind) is tuple and isinstance(plain, list):
         return tuple(_value(arguments[0], item, name) for item in plain)
-    if kind is np.ndarray:
+    if isinstance(kind, type) and issubclass(kind, np.ndarray | AbstractArray):
         try:
             return np.asarray(plain, float)
-        except (ValueError, TypeError):
+        except (ValueError, TypeError, OverflowError):
             return plain  # which is told as the wrong kind
     if kind is float and plain is None:
         return math.inf if name.rpartition(".")[2] in _FROM_ABOVE else math.nan
+    if kind is float and type(plain) is int:
+        try:
+            return float(plain)
+        except OverflowError:
+            raise ValueError(f"{name}: got an integer beyond all floats; wants float.") from None
     return plain

@@ -92,7 +92,7 @@ def _shape(home: Path, config: dict[str, Any]) -> tuple[tuple[int, int, int], in
         ValueError: impossible ones, or layers of more weights than the files beside have bytes.
     """
     size = config.get("sample_size")
-    sides = size if isinstance(size, list) else [size, size]
+    sides: list[Any] = size if isinstance(size, list) else [size, size]
     widths = config.get("block_out_channels", [])
     counts: list[Any] = [*sides, config.get("in_channels"), config.get("layers_per_block", 1)]
     classes = config.get("num_class_embeds", 0)
