@@ -2,17 +2,10 @@
 
 from brenier.io._atomic import atomic_path, atomic_write, discard_parts
 from brenier.io._backed import BackedRows
-from brenier.io._cells import (
-    Cells,
-    cells_of,
-    check_cells_output,
-    is_cells,
-    read_cells,
-    rows_of_condition,
-    write_cells,
-)
+from brenier.io._cells import Cells, cells_of, is_cells, rows_of_condition
 from brenier.io._checkpoint import Checkpoint
 from brenier.io._diffusers import load_diffusers
+from brenier.io._h5ad import check_cells_output, check_name, read_cells, write_cells
 from brenier.io._images import ImageSet, read_images
 from brenier.io._maps import load, read_manifest, save
 from brenier.io._model_folder import check_model_folder, load_model, read_model_config, save_model
@@ -47,6 +40,7 @@ __all__ = [
     "check_cells_output",
     "check_folder",
     "check_model_folder",
+    "check_name",
     "check_output",
     "check_output_folder",
     "check_outside",
