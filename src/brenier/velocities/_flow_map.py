@@ -187,7 +187,7 @@ def integrate(flow: FlowMap, x: Point, times: Float[Array, " k"] | None = None) 
     centre, width = centre.astype(x.dtype), width.astype(x.dtype)
     save = diffrax.SaveAt(t1=True) if times is None else diffrax.SaveAt(ts=times)
     solution = diffrax.diffeqsolve(
-        diffrax.ODETerm(lambda time, y, _: velocity.at(jnp.asarray(time), y)),
+        diffrax.ODETerm(lambda time, y, _: velocity.at(jnp.asarray(time), y).astype(y.dtype)),
         diffrax.Dopri8(),
         flow.start.astype(x.dtype),
         flow.stop.astype(x.dtype),
