@@ -34,9 +34,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     given = list(sys.argv[1:] if argv is None else argv)
     with stopping_in_time() as stop:
         try:
-            from brenier.cli._console import printable_output
+            from brenier.cli._console import printable_output, warnings_at_once
 
-            with printable_output():
+            with printable_output(), warnings_at_once():
                 code = _run([word for word in given if word != "--debug"])
             if code != 130:  # Typer's own word for Ctrl-C
                 return code
