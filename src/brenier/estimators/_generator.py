@@ -94,7 +94,8 @@ class Generator(BaseEstimator):
         folds: of the cross-validation of "cv".
         effort: as for ``MongeMap``: "quick" never trains a network, "auto" does beyond 4000 points,
             "best" always; or a number of seconds, after which nothing new is begun.
-        random_state: int, ``RandomState`` or None; the same int gives the same map.
+        random_state: int, ``RandomState`` or None; the same int gives the same map, on
+            the same machine with as many cores.
         verbose: show a progress bar on stderr.
         callback: called with a ``Progress`` at each stage.
 

@@ -90,7 +90,8 @@ class MongeMap(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         widths: of the network's layers.
         pieces: affine pieces of the soft maximum beside the layers, 0 for none; None: 16 a
             dimension, between 32 and 128.
-        random_state: int, ``RandomState`` or None; the same int gives the same map.
+        random_state: int, ``RandomState`` or None; the same int gives the same map, on
+            the same machine with as many cores.
         verbose: show a progress bar on stderr.
         callback: told a ``Progress`` after each of 20 blocks of steps.
         components: principal components to learn in; None: 15 of the genes of AnnData, and all

@@ -118,7 +118,8 @@ def solve(
             gradient of an ``ICNN`` that bends where the source has its points, small where the
             method forms matrices of all parameters. ``FlowMatching`` and image diffusions have no
             such start.
-        key: a JAX random key; same key, same map, bit for bit.
+        key: a JAX random key; same key, same map, bit for bit on the same machine with as
+            many cores; on another number, sums are rounded otherwise.
         metric: of a map (of the class that the method gives), a number to be small; by default the
             squared energy distance between 2,000 held-out T(x) and 2,000 target samples.
         blocks: how often the metric is taken, the callback called, the clock read.
