@@ -25,7 +25,7 @@ from brenier.io._outputs import (
     check_output_folder,
     check_outside,
 )
-from brenier.io._points import check_output, read_points, write_points
+from brenier.io._points import check_output, read_array, read_points, write_points
 from brenier.io._table import Picture, Table
 
 __all__ = [
@@ -52,6 +52,7 @@ __all__ = [
     "load",
     "load_diffusers",
     "load_model",
+    "read_array",
     "read_cells",
     "read_images",
     "read_manifest",
