@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.typing import ArrayLike
 
+from brenier._process import check_process
 from brenier._types import Array, Batch
 
 # Beyond this float64 does not represent every integer.
@@ -17,11 +18,16 @@ _LEAST_STEPS = 100.0
 _SPARSE_MODULES = ("scipy.sparse", "sparse.", "jax.experimental.sparse", "cupyx.scipy.sparse")
 
 
+class NotNumbersError(ValueError, TypeError):
+    """Entries that are no numbers: for Python a fault of the type, for us one of the value."""
+
+
 def as_float_array(name: str, value: Any) -> np.ndarray:
     """A NumPy floating array of what was given, in the machine's own byte order.
 
     Integers, booleans and wider floats become float64, narrower floats float32.
     """
+    check_process()
     _refuse_hiding(name, value)
     try:
         array = _native(np.asarray(value))
@@ -40,7 +46,7 @@ def as_float_array(name: str, value: Any) -> np.ndarray:
         try:
             array = array.astype(np.float64)
         except (TypeError, ValueError) as error:
-            raise ValueError(
+            raise NotNumbersError(
                 f"{name}: got entries that are not numbers ({error}); wants a numeric array."
             ) from None
     if array.dtype.kind in "iub":
@@ -55,7 +61,8 @@ def as_float_array(name: str, value: Any) -> np.ndarray:
             )
         return array.astype(np.float64)
     if not jnp.issubdtype(array.dtype, np.floating):  # which knows bfloat16 too
-        raise ValueError(f"{name}: got dtype {array.dtype}; wants real numbers.")
+        hint = " Complex data not supported." if array.dtype.kind == "c" else ""
+        raise ValueError(f"{name}: got dtype {array.dtype}; wants real numbers.{hint}")
     return array.astype(np.float32) if array.dtype.itemsize < 4 else array
 
 
@@ -95,6 +102,8 @@ def check_points(
 ) -> np.ndarray:
     """A finite ``(n, d)`` array, or a ``ValueError``: the argument, what it got, what it wants.
 
+    The messages hold the words that scikit-learn's checks of estimators look for.
+
     Args:
         name: of the argument, for the message.
         value: anything that NumPy reads as an array of numbers.
@@ -104,14 +113,16 @@ def check_points(
     """
     array = as_float_array(name, value)
     if array.ndim != 2:
-        hint = " Reshape one-dimensional data with x[:, None]." if array.ndim == 1 else ""
+        hint = " Reshape your data: x[:, None] is one column." if array.ndim == 1 else ""
         raise ValueError(f"{name}: got shape {array.shape}; wants (n, d).{hint}")
     n, d = array.shape
-    if n < min_points or d < 1:
+    if d < 1:
         raise ValueError(
-            f"{name}: got shape {array.shape}; wants at least {min_points} points "
-            "in at least 1 dimension."
+            f"{name}: got 0 feature(s) (shape={array.shape}) while a minimum of 1 is required."
         )
+    if n < min_points:
+        wish = f"wants at least {min_points} points (n_samples = {n})"
+        raise ValueError(f"{name}: got shape {array.shape}; {wish}.")
     if dimension is not None and d != dimension:
         raise ValueError(f"{name}: got dimension {d}; wants dimension {dimension}.")
     # NaN and infinities show in the extremes; a mask would take an array as large as the points.
@@ -171,6 +182,7 @@ def as_array(name: str, value: ArrayLike, axes: int) -> Array:
 
 def as_points(name: str, x: Any, dimension: int) -> Batch:
     """A floating JAX array (..., dimension), or a ``ValueError`` naming the argument."""
+    check_process()
     _refuse_hiding(name, x)
     if isinstance(x, np.ndarray):
         known = x.dtype.kind in "iub" or jnp.issubdtype(x.dtype, np.floating)
@@ -228,6 +240,7 @@ def _shown(value: Any) -> str:
 
 def check_key(name: str, value: Any) -> jax.Array:
     """One JAX random key, new style or old."""
+    check_process()
     typed = isinstance(value, jax.Array) and jnp.issubdtype(value.dtype, jax.dtypes.prng_key)
     shape = value.shape if isinstance(value, jax.Array) else None
     if typed and shape != ():
@@ -237,6 +250,12 @@ def check_key(name: str, value: Any) -> jax.Array:
             f"{name}: got {type(value).__name__}; wants a JAX random key (jax.random.key(0))."
         )
     return value
+
+
+def as_key(name: str, value: Any) -> jax.Array:
+    """One JAX random key, new style or old; that of 0 where there is None."""
+    check_process()
+    return jax.random.key(0) if value is None else check_key(name, value)
 
 
 def check_instance(name: str, value: Any, kind: type, wish: str) -> None:

@@ -2,12 +2,9 @@
 
 import sys
 from collections.abc import Sequence
-from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import Any
-
-from brenier._program_cache import keep_programs
 
 
 def set_up_jax() -> None:
@@ -21,12 +18,17 @@ def set_up_jax() -> None:
 
 
 def _set_up(jax: Any) -> None:
+    # Here, since ``import brenier`` alone waits for neither.
+    from brenier._process import notice_forks
+    from brenier._program_cache import keep_programs
+
     # The dtype follows the input only where JAX may hold float64.
     jax.config.update("jax_enable_x64", True)
     keep_programs(jax.config)
+    notice_forks()
 
 
-class _JaxFinder(MetaPathFinder):
+class _JaxFinder:
     """Finds JAX where the others do, sets it up after its first import, and is gone then."""
 
     def find_spec(

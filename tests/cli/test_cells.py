@@ -155,6 +155,18 @@ REFUSED = {
         ["transport", "m.brenier", "few.h5ad", "-o", "n.h5ad", "--layer", "logged"],
         "few.h5ad: got no column for ['24']; wants the 25 of m.brenier",
     ),
+    "a path for a name": (
+        ["transport", "m.brenier", "c.h5ad", "-o", "n.h5ad", "--into", "a/b"],
+        "--into: got 'a/b'; wants a name without '/'",
+    ),
+    "a name that is taken": (
+        ["transport", "m.brenier", "c.h5ad", "-o", "n.h5ad", "--into", "logged"],
+        "c.h5ad: got layers['logged'] already, which the result would replace",
+    ),
+    "notes of another kind": (
+        ["transport", "m.brenier", "noted.h5ad", "-o", "n.h5ad"],
+        "noted.h5ad: got int64 as uns['brenier']",
+    ),
     "no target": (["fit", "x.csv", "-o", "n.brenier"], "TARGET: got no file"),
 }
 
@@ -164,6 +176,9 @@ def test_refused_in_one_line(case, home, capsys, monkeypatch):
     folder, cells, _ = home
     monkeypatch.chdir(folder)
     cells[:, :24].copy().write_h5ad("few.h5ad")
+    noted = cells.copy()
+    noted.uns["brenier"] = 5
+    noted.write_h5ad("noted.h5ad")
     arguments, phrase = REFUSED[case]
     assert main(arguments) == 2
     captured = capsys.readouterr()

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from brenier import Checkpoint
+from brenier.io._container import read_container, write_container
 from brenier.maps import GradientMap
 from brenier.potentials import ICNN
 
@@ -104,3 +105,45 @@ def test_a_damaged_checkpoint_and_a_map_are_refused(tmp_path):
 def test_every_is_at_least_one():
     with pytest.raises(ValueError, match="every: got 0"):
         Checkpoint("run", every=0)
+
+
+@pytest.mark.parametrize(
+    "dtype", ["bfloat16", "float16", "float8_e4m3fn", "bool", "uint8", "int64"]
+)
+def test_any_dtype_comes_back_bit_for_bit(dtype, tmp_path):
+    checkpoint = Checkpoint(tmp_path / "run")
+    state = {"array": jnp.array([0.0, 1.0, 3.0]).astype(dtype), "one": jnp.ones((), dtype)}
+    checkpoint.save(state)
+    found = checkpoint.load(jax.tree.map(jnp.zeros_like, state))
+    for got, wanted in zip(jax.tree.leaves(found), jax.tree.leaves(state), strict=True):
+        assert got.dtype == wanted.dtype
+        np.testing.assert_array_equal(np.asarray(got, float), np.asarray(wanted, float))
+
+
+def _other_array(content):
+    content["arrays"][3] = np.zeros((2, 2))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda content: content.pop("leaves"),
+        lambda content: content.update(leaves="x"),
+        lambda content: content.update(leaves=[5] * len(content["leaves"])),
+        lambda content: content.update(leaves=content["leaves"][:-1]),
+        lambda content: content.pop("structure"),
+        _other_array,
+    ],
+    ids=["no leaves", "text", "numbers", "one less", "no structure", "another shape"],
+)
+def test_an_impossible_checkpoint_is_refused_in_one_line(change, tmp_path):
+    checkpoint = Checkpoint(tmp_path / "run")
+    checkpoint.save(_state())
+    manifest, arrays = read_container(tmp_path / "run", "checkpoint")
+    content = {"leaves": manifest["leaves"], "structure": manifest["structure"], "arrays": arrays}
+    change(content)
+    arrays = content.pop("arrays")
+    write_container(tmp_path / "run", "checkpoint", content, arrays)
+    with pytest.raises(ValueError, match="run: got") as refusal:
+        checkpoint.load(_state())
+    assert "\n" not in str(refusal.value)

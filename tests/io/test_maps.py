@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import tracemalloc
 import zipfile
 
 import equinox as eqx
@@ -20,7 +21,7 @@ import brenier
 from brenier.exact import MonotoneMap
 from brenier.grids import GridPotential, Torus
 from brenier.io import read_manifest
-from brenier.io._container import FORMAT_VERSION, _digest, _json_bytes
+from brenier.io._container import FORMAT_VERSION, _json_bytes, digest, write_container
 from brenier.io._tree import saved_classes
 from brenier.maps import (
     AffineMap,
@@ -245,7 +246,7 @@ def _rewritten(path, change, *, seal=True):
     if seal:
         del manifest["sha256"]
         arrays = [data for name, data in members.items() if name.endswith(".npy")]
-        manifest["sha256"] = _digest(manifest, arrays)
+        manifest["sha256"] = digest(manifest, arrays)
     members["manifest.json"] = _json_bytes(manifest)
     with zipfile.ZipFile(path, "w") as archive:
         for name, data in members.items():
@@ -355,7 +356,7 @@ def test_an_array_that_claims_more_than_it_holds_is_refused(saved):
     members["arrays/0.npy"] = header.getvalue() + b"\0" * 16
     manifest = json.loads(members["manifest.json"])
     del manifest["sha256"]
-    manifest["sha256"] = _digest(manifest, [members["arrays/0.npy"], members["arrays/1.npy"]])
+    manifest["sha256"] = digest(manifest, [members["arrays/0.npy"], members["arrays/1.npy"]])
     members["manifest.json"] = _json_bytes(manifest)
     with zipfile.ZipFile(saved, "w") as archive:
         for name, data in members.items():
@@ -411,3 +412,157 @@ def test_any_value_and_name_survives(entries, floor, names, tmp_path_factory):
     assert loaded.factor.tobytes() == module.factor.tobytes()
     assert loaded.floor == floor
     assert read_manifest(path)["names"] == names
+
+
+_ROOT = {
+    "class": "brenier.maps.AffineMap",
+    "fields": {"matrix": {"array": 0}, "offset": {"array": 1}},
+}
+
+
+def _fields(**fields):
+    return {**_ROOT, "fields": {**_ROOT["fields"], **fields}}
+
+
+def _deep(levels):
+    root = {"tuple": []}
+    for _ in range(levels):
+        root = {"tuple": [root]}
+    return root
+
+
+_NORMAL = {"class": "brenier.measures.StandardNormal", "fields": {"size": 2}}
+IMPOSSIBLE = {
+    "no root": (None, "got a NoneType; wants a map"),
+    "a root of text": ("x", "got a str; wants a map"),
+    "text for an array": (_fields(offset="x"), r"\.offset: got 'x'; wants Float\[Array, 'd'\]"),
+    "a list for an array": (_fields(offset={"list": [1.0, 2.0]}), r"\.offset: got \[1\.0, 2\.0\]"),
+    "an offset of 2 x 2": (
+        _fields(offset={"array": 0}),
+        r"\.offset: got float64 of shape \(2, 2\)",
+    ),
+    "a matrix of 2": (_fields(matrix={"array": 1}), r"\.matrix: got float64 of shape \(2,\)"),
+    "NaN": (_fields(offset={"array": 2}), r"\.offset: got 1 entries NaN"),
+    "infinite": (_fields(offset={"array": 3}), "an impossible AffineMap .*NaN or infinite"),
+    "another size": (_fields(offset={"array": 4}), r"\.offset: got float64 of shape \(3,\)"),
+    "complex": (_fields(offset={"array": 5}), r"\.offset: got complex128"),
+    "an array too far": (_fields(offset={"array": 9}), "got array 9; wants one of 6"),
+    "no key": (_fields(offset={"key": 0, "impl": "x"}), "got no random key"),
+    "a class of text": (_fields(offset={"class": "x" * 5000, "fields": {}}), "does not know"),
+    "a name of lines": (_fields(**{"a\nb": 1}), "class has changed"),
+    "nested": (_deep(200), "got a tuple; wants a map"),
+    "a potential for a map": (
+        {"class": "brenier.maps.GradientMap", "fields": {"potential": _ROOT}},
+        r"\.potential: got AffineMap; wants AbstractPotential",
+    ),
+    "a sum of no maps": (
+        {"class": "brenier.maps.Composition", "fields": {"maps": {"tuple": []}}},
+        "an impossible Composition",
+    ),
+    "a normal of -1": (
+        {**_NORMAL, "fields": {"size": -1}},
+        "an impossible StandardNormal .*dimension: got -1",
+    ),
+    "a normal of 2.5": ({**_NORMAL, "fields": {"size": 2.5}}, r"\.size: got 2\.5; wants int"),
+    "levels that rise and fall": (
+        {
+            "class": "brenier.velocities.DDIM",
+            "fields": {
+                "predictor": {
+                    "class": "brenier.velocities.NoiseVelocity",
+                    "fields": {"predictor": {"function": "jax.nn.relu"}, "size": 2},
+                },
+                "levels": {"array": 4},
+                "size": 2,
+            },
+        },
+        "an impossible DDIM .*levels",
+    ),
+    "weights below 0": (
+        {
+            "class": "brenier.measures.Empirical",
+            "fields": {"points": {"array": 0}, "weights": {"array": 1}},
+        },
+        "an impossible Empirical .*weights",
+    ),
+    "a cosine of -5": (
+        {"class": "brenier.velocities.CosineSchedule", "fields": {"offset": -5.0, "duration": 1.0}},
+        "an impossible CosineSchedule .*offset: got -5",
+    ),
+}
+ARRAYS = [
+    np.eye(2),
+    np.array([1.0, -1.0]),
+    np.array([1.0, np.nan]),
+    np.array([1.0, np.inf]),
+    np.array([0.5, 0.1, 0.7]),
+    np.array([1.0, 1j]),
+]
+
+
+@pytest.mark.parametrize("case", IMPOSSIBLE)
+def test_an_impossible_map_is_refused_in_one_line(case, tmp_path):
+    root, phrase = IMPOSSIBLE[case]
+    path = tmp_path / "map.brenier"
+    write_container(path, "map", {"root": root, "dimension": 2, "names": None}, ARRAYS)
+    with pytest.raises(ValueError, match=phrase) as refusal:
+        brenier.load(path)
+    assert str(path) in str(refusal.value)
+    assert "\n" not in str(refusal.value)
+    assert len(str(refusal.value)) < 2000
+
+
+@pytest.mark.parametrize("names", ["ab", ["a"], ["a", 5], {"a": 1, "b": 2}, 5])
+def test_names_that_are_none_are_refused(names, tmp_path):
+    path = tmp_path / "map.brenier"
+    write_container(path, "map", {"root": _ROOT, "dimension": 2, "names": names}, ARRAYS)
+    for read in (brenier.load, read_manifest):
+        with pytest.raises(ValueError, match="as the names of 2 columns"):
+            read(path)
+
+
+def test_what_could_not_be_loaded_is_not_saved(tmp_path):
+    path = tmp_path / "map.brenier"
+    good = AffineMap.identity(2)
+    for bad, phrase in (
+        (jnp.array([1.0, jnp.nan]), r"AffineMap\.offset: got 1 entries NaN"),
+        (jnp.ones((2, 2)), r"AffineMap\.offset: got float64 of shape \(2, 2\)"),
+    ):
+        with pytest.raises(ValueError, match=phrase):
+            brenier.save(path, eqx.tree_at(lambda map: map.offset, good, bad))
+    assert not path.exists()
+
+
+def test_a_file_packed_again_is_read_and_one_that_fills_the_memory_is_not(saved):
+    wanted = brenier.load(saved)
+    with zipfile.ZipFile(saved) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    for packing in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        with zipfile.ZipFile(saved, "w", packing) as archive:
+            for name, data in members.items():
+                archive.writestr(name, data)
+        assert eqx.tree_equal(brenier.load(saved), wanted)
+    damaged = bytearray(saved.read_bytes())
+    damaged[100:110] = b"\xff" * 10
+    saved.write_bytes(damaged)
+    with pytest.raises(ValueError, match="altered"):
+        brenier.load(saved)
+    bomb = zipfile.ZipInfo("arrays/0.npy")
+    bomb.compress_type = zipfile.ZIP_DEFLATED
+    with (
+        zipfile.ZipFile(saved, "w", zipfile.ZIP_DEFLATED) as archive,
+        archive.open(bomb, "w") as member,
+    ):
+        for _ in range(300):
+            member.write(bytes(2**20))
+    tracemalloc.start()
+    with pytest.raises(ValueError, match=r"got 314,572,800 bytes packed into \d{3},"):
+        brenier.load(saved)
+    assert tracemalloc.get_traced_memory()[1] < 2**22
+    tracemalloc.stop()
+
+
+def test_notes_with_numbers_for_keys_do_not_spoil_the_checksum(tmp_path):
+    path = tmp_path / "map.brenier"
+    brenier.save(path, AffineMap.identity(2), about={"loss": {2: 0.5, 10: 0.25}})
+    assert read_manifest(path)["about"] == {"loss": {"2": 0.5, "10": 0.25}}

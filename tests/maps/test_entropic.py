@@ -44,7 +44,8 @@ def test_between_gaussians_in_closed_form():
 
 def test_jacobian_is_a_covariance():
     z = RNG.standard_normal((5, 2))
-    scores = (T.potential - 0.5 * ((z[:, None] - Y) ** 2).sum(-1)) / 0.3
+    moved = z - T.origin + Y.mean(axis=0)
+    scores = (T.potential - 0.5 * ((moved[:, None] - Y) ** 2).sum(-1)) / 0.3
     p = np.asarray(jax.nn.softmax(scores, axis=1))
     covariances = [np.cov(Y.T, aweights=weights, bias=True) for weights in p]
     np.testing.assert_allclose(T.jacobian(z), np.stack(covariances) / 0.3, atol=1e-9)
@@ -56,11 +57,22 @@ def test_inverse_inside_the_hull():
 
 def test_far_from_the_origin_and_in_single_precision():
     shift = np.array([300.0, -200.0])
-    moved = EntropicMap((Y + shift).astype(np.float32), T.potential.astype(np.float32), 0.3)
+    moved = EntropicMap(
+        (Y + shift).astype(np.float32), T.potential.astype(np.float32), 0.3, T.origin + shift
+    )
     z = (X + shift).astype(np.float32)
     assert moved(z).dtype == np.float32
     # Coordinates of 300 in float32 are known to 2e-5; the slopes are up to 5.
     np.testing.assert_allclose(moved(z) - shift, T(X), atol=5e-4)
+
+
+@pytest.mark.parametrize("apart", [1e2, 1e4])
+def test_clouds_far_apart_cost_no_digits_in_single_precision(apart):
+    x, y = X.astype(np.float32), (Y + apart).astype(np.float32)
+    moved = EntropicMap.from_samples(x, y, epsilon=0.3)
+    near = EntropicMap.from_samples(x, (y - np.float32(apart)), epsilon=0.3)
+    np.testing.assert_allclose(moved(x) - apart, near(x), atol=1e-3 + 1e-6 * apart)
+    np.testing.assert_allclose(moved.inverse()(moved(x[:5])), x[:5], atol=1e-2 + 1e-4 * apart)
 
 
 def test_points_of_no_weight_are_dropped():

@@ -161,3 +161,32 @@ def test_bad_arguments():
     law = TensorTrain.from_grid(BELL, [-7.0] * 2, [7.0] * 2)
     with pytest.raises(ValueError, match=r"signal: got 1.5; wants a = e\^-t in \[0, 1\]"):
         law.diffused(1.5)
+
+
+def _peaks(seed, dimension):
+    """A mixture of round Gaussians that are apart."""
+    random = np.random.default_rng(seed)
+    means = random.uniform(-3.5, 3.5, (3, dimension))
+    widths = random.uniform(0.35, 0.6, 3)
+    covariances = widths[:, None, None] ** 2 * np.eye(dimension)
+    return GaussianMixture(random.dirichlet(3.0 * np.ones(3)), means, covariances)
+
+
+CORNERS = GaussianMixture(
+    np.ones(2) / 2, np.outer([-3.0, 3.0], np.ones(5)), 0.16 * np.array([np.eye(5)] * 2)
+)
+
+
+# By cross approximation; a run from one start misses a peak of the first.
+@pytest.mark.parametrize(
+    "law",
+    [CORNERS, *(pytest.param(_peaks(k, 4 + k % 2), marks=pytest.mark.slow) for k in range(12))],
+    ids=lambda law: f"{law.dimension}d",
+)
+def test_peaks_that_are_apart_are_all_found(law):
+    d = law.dimension
+    found = TensorTrain.from_log_density(
+        law.point_log_density, [-6.0] * d, [6.0] * d, [36] * d, tolerance=1e-4
+    )
+    np.testing.assert_allclose(found.mean, law.mean, atol=1e-2)
+    np.testing.assert_allclose(found.covariance, law.covariance, atol=5e-2)

@@ -158,3 +158,31 @@ def test_error_is_what_it_says(seed, log_x, log_y, log_epsilon):
     rounding = 1e-15 * (N + M + cost.max() / epsilon)
     np.testing.assert_allclose(result.error, error, rtol=1e-6, atol=rounding)
     assert bool(result.converged) == (float(result.error) <= 1e-6)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("far", [0.0, 1e2, 1e4])
+@pytest.mark.parametrize("apart", [0.0, 300.0])
+def test_converged_is_the_true_error_of_what_is_returned(dtype, far, apart):
+    rng = np.random.default_rng(1)
+    x, y = (rng.normal(size=(100, 2)) for _ in "xy")
+    if far:
+        x[0] = y[0] = far
+    x, y = x.astype(dtype), (y + apart).astype(dtype)
+    uniform = np.full(100, 0.01)
+    cost = 0.5 * ot.dist(x.astype(np.float64), y.astype(np.float64))
+    said = []
+    for epsilon in (1.0, 1e-1, 1e-3, 1e-6):
+        result = sinkhorn(x, y, epsilon=epsilon, tolerance=1e-4, max_iterations=300)
+        with np.errstate(over="ignore"):
+            plan = _plan(
+                result._replace(f=result.f.astype(np.float64), g=result.g.astype(np.float64)),
+                uniform, uniform, cost, float(dtype(epsilon)),
+            )  # fmt: skip
+        error = _marginal_error(plan, uniform, uniform)
+        assert bool(result.converged) == (error <= 1e-4)
+        np.testing.assert_allclose(min(result.error, 1e30), min(error, 1e30), rtol=1e-3)
+        said.append(bool(result.converged))
+    # Something is reached in either dtype, but not all of it.
+    assert said[0] or (dtype is np.float32 and (far > 1e3 or apart))
+    assert not said[-1]

@@ -3,11 +3,10 @@
 from dataclasses import dataclass
 from typing import Any
 
-import jax
 import numpy as np
 from scipy.spatial.distance import cdist
 
-from brenier._checks import check_at_least, check_key, check_points
+from brenier._checks import as_key, check_at_least, check_points
 from brenier._types import Key
 from brenier.exact import solve_assignment
 from brenier.numerics import numpy_generator
@@ -106,7 +105,7 @@ def paired_closer(
         raise ValueError(f"second: got {len(y)} rows for {len(x)}; wants one each.")
     check_at_least("permutations", permutations, 1)
     distances = cdist(x, y)
-    random = numpy_generator(jax.random.key(0) if key is None else check_key("key", key))
+    random = numpy_generator(as_key("key", key))
     rows = np.arange(len(x))
     paired = float(distances[rows, rows].mean())
     others = np.array(

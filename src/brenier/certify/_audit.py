@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from brenier._checks import check_key, check_points
+from brenier._checks import as_key, check_points
 from brenier._progress import ProgressCallback
 from brenier._types import Key
 from brenier.certify._black_box import BlackBox
@@ -116,7 +116,7 @@ def audit(
 
     MATH_5 (5.5) to (5.9), MATH_6 (6.1) to (6.18).
     """
-    key = jax.random.key(0) if key is None else check_key("key", key)
+    key = as_key("key", key)
     settings = Settings(key, level, tolerance, samples, budget, callback).checked()
     rows_alone = isinstance(source, Empirical)
     if law is not None and isinstance(source, AbstractMeasure) and not rows_alone:
@@ -202,7 +202,7 @@ def audit_pairs(
     >>> audit_pairs(x, 2.0 * x + 1.0, budget=0.1).verdict.optimality
     'optimal'
     """
-    key = jax.random.key(0) if key is None else check_key("key", key)
+    key = as_key("key", key)
     settings = Settings(key, level, tolerance, samples, budget, callback).checked()
     first = check_points("x", x, min_points=FEWEST).astype(np.float64)
     second = check_points("tx", tx, dimension=first.shape[1]).astype(np.float64)

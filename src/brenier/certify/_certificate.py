@@ -1,7 +1,6 @@
 """What an audit found: numbers, bounds, verdicts, and how they were computed."""
 
 import dataclasses
-import json
 import math
 import os
 from dataclasses import dataclass, field
@@ -10,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from brenier._json import json_text
+from brenier._json import json_text, parsed_json
 from brenier.certify._core import Share
 from brenier.certify._defect import Defect
 from brenier.certify._pair_savings import Cycle
@@ -122,20 +121,23 @@ class Certificate:
         """
         if not isinstance(text, str | bytes):
             raise ValueError(f"text: got {type(text).__name__}; wants the JSON of a certificate.")
-        try:
-            plain = json.loads(text)
-        except json.JSONDecodeError as error:
-            raise ValueError(f"text: got no JSON ({error}); wants a certificate.") from error
+        plain = parsed_json("text, of a certificate", text)
         version = plain.get("version", 1) if isinstance(plain, dict) else 1
         if version not in range(1, _VERSION + 1):
             later = isinstance(version, int) and version > _VERSION
             raise ValueError(
-                f"text: got a certificate of version {version!r}; wants one of 1 to {_VERSION}"
+                f"text: got a certificate of version {version!r:.100}; wants one of 1 to {_VERSION}"
                 + (": it was written by a later brenier." if later else ".")
             )
         if isinstance(plain, dict):
             plain = {**plain, "samples": {}}
-        return read_dataclass(cls, plain, "certificate")
+        read = read_dataclass(cls, plain, "certificate")
+        for name in ("precision", "seconds"):  # what the table shows of it
+            if not isinstance(read.how.get(name, 0.0), int | float):
+                raise ValueError(
+                    f"certificate.how.{name}: got {read.how[name]!r:.100}; wants a number."
+                )
+        return read
 
     def to_html(self, path: str | os.PathLike[str] | None = None) -> str:
         """The report, one HTML page that needs nothing else; written to ``path`` where given."""

@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
+from brenier._types import Float
 from brenier.certify._work import BATCHES, Work
 
 # Rounding may make a saving of so many roundings of what is added up.
@@ -23,8 +24,8 @@ class Cycle:
         noise: what rounding and the map's own noise could have made of it.
     """
 
-    points: np.ndarray
-    images: np.ndarray
+    points: Float[np.ndarray, "k d"]
+    images: Float[np.ndarray, "k d"]
     saving: float
     noise: float
 

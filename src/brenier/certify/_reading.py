@@ -7,6 +7,9 @@ from collections.abc import Mapping
 from typing import Any, TypeVar, cast, get_args, get_origin, get_type_hints
 
 import numpy as np
+from jaxtyping import AbstractArray
+
+from brenier._annotations import check_fields
 
 Kind = TypeVar("Kind")
 
@@ -18,7 +21,7 @@ def read_dataclass(kind: type[Kind], plain: Any, name: str) -> Kind:
     """The dataclass of these fields; fields that it has no longer are passed over.
 
     Raises:
-        ValueError: ``plain`` is no such dataclass, or lacks a field.
+        ValueError: ``plain`` is no such dataclass, lacks a field, or has one of another kind.
     """
     if not isinstance(plain, Mapping):
         raise ValueError(f"{name}: got {type(plain).__name__}; wants the fields of a certificate.")
@@ -33,6 +36,7 @@ def read_dataclass(kind: type[Kind], plain: Any, name: str) -> Kind:
             values[field.name] = np.zeros((0, 0))  # kept for pictures only, and not written
         else:
             raise ValueError(f"{at}: got nothing; wants this field of a certificate.")
+    check_fields(kind, values, name)
     return kind(**values)
 
 
@@ -45,10 +49,18 @@ def _value(kind: Any, plain: Any, name: str) -> Any:
         return _value(kind, plain, name)
     if isinstance(kind, type) and dataclasses.is_dataclass(kind):
         return read_dataclass(kind, plain, name)
-    if get_origin(kind) is tuple:
+    if get_origin(kind) is tuple and isinstance(plain, list):
         return tuple(_value(arguments[0], item, name) for item in plain)
-    if kind is np.ndarray:
-        return np.asarray(plain, float)
+    if isinstance(kind, type) and issubclass(kind, np.ndarray | AbstractArray):
+        try:
+            return np.asarray(plain, float)
+        except (ValueError, TypeError, OverflowError):
+            return plain  # which is told as the wrong kind
     if kind is float and plain is None:
         return math.inf if name.rpartition(".")[2] in _FROM_ABOVE else math.nan
+    if kind is float and type(plain) is int:
+        try:
+            return float(plain)
+        except OverflowError:
+            raise ValueError(f"{name}: got an integer beyond all floats; wants float.") from None
     return plain

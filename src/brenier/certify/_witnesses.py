@@ -8,6 +8,7 @@ import numpy as np
 from scipy.linalg import eigh
 
 from brenier._checks import check_points
+from brenier._types import Float
 from brenier.certify._bets import mean_of_pairs_from_above
 from brenier.certify._black_box import BlackBox
 from brenier.certify._pair_savings import Cycle, two_costs
@@ -102,8 +103,8 @@ class Ring:
     proven: bool
     centre: tuple[float, ...]
     radius: float
-    points: np.ndarray
-    images: np.ndarray
+    points: Float[np.ndarray, "k d"]
+    images: Float[np.ndarray, "k d"]
 
     def proof(self) -> str:
         """The ring, its two costs and the conclusion, to be checked by hand."""

@@ -1,6 +1,5 @@
 """The command line: ``brenier demo | fit | transport | generate | audit | ddpm | reproduce``."""
 
-from brenier.cli._app import app
-from brenier.cli._main import main
+from brenier.cli._main import entry, main
 
-__all__ = ["app", "main"]
+__all__ = ["entry", "main"]

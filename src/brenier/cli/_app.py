@@ -17,6 +17,7 @@ from brenier.cli._options import (
     OutFolder,
     Outliers,
     ResultFolder,
+    Resume,
     RowsFarOut,
     Seed,
     Seeds,
@@ -58,6 +59,10 @@ def options(
             "--version", help="Print the version.", callback=_print_version, is_eager=True
         ),
     ] = False,
+    # For the help page alone: ``main`` takes it away wherever it stands.
+    debug: Annotated[
+        bool, typer.Option("--debug", help="Show the traceback of a failure; anywhere on the line.")
+    ] = False,
 ) -> None:
     pass
 
@@ -95,6 +100,7 @@ def fit(
     figure: Annotated[
         str | None, typer.Option(help="A PNG file to draw the candidates to.")
     ] = None,
+    resume: Resume = False,
     seed: Seed = 0,
     json: Json = False,
 ) -> None:
@@ -108,7 +114,7 @@ def fit(
     from brenier.cli._fit import Settings, run_fit
     from brenier.io import FIGURE_ENDINGS, check_apart, check_folder
 
-    settings = Settings.of(effort, outliers, seed)
+    settings = Settings.of(effort, outliers, seed, resume)
     check_apart([out, figure], [source, target])
     if figure is not None:
         check_folder(figure, FIGURE_ENDINGS)

@@ -20,6 +20,7 @@ from brenier.io import (
     cells_of,
     check_cells_output,
     check_folder,
+    check_name,
     read_cells,
     read_manifest,
     rows_of_condition,
@@ -84,7 +85,8 @@ def run_fit_cells(
     started = time.perf_counter()
     check_folder(out, MAP_ENDINGS)
     x, y = _groups(source, target, choice)
-    fit = fitted(x, y, settings, progress, files=(x.label, y.label), components=choice.components)
+    files, components = (x.label, y.label), choice.components
+    fit = fitted(x, y, settings, progress, files=files, components=components, out=out)
     solution = fit.estimator.solution_
     map = solution.map
     about = {
@@ -139,7 +141,21 @@ def run_transport_cells(
     check_cells_output(out)
     map, names = load_map(map_file)
     choice = _as_fitted(map_file, choice)
+    into = choice.into or (_INTO if choice.obsm is None else f"{choice.obsm}_{_INTO}")
+    check_name("--into", into)
     cells = read_cells(new)
+    earlier = cells.uns.get("brenier", {})
+    if not isinstance(earlier, dict):
+        raise ValueError(
+            f"{new}: got {type(earlier).__name__} as uns['brenier'], where brenier notes what it "
+            "did; wants a dict, or another name for it."
+        )
+    kind = "layers" if choice.obsm is None else "obsm"
+    if into in getattr(cells, kind):
+        raise ValueError(
+            f"{new}: got {kind}[{into!r}] already, which the result would replace; wants another "
+            "name (--into)."
+        )
     rows = _rows(cells, new, choice.condition, choice.source)
     points = cells_of(cells, new, choice.layer, choice.obsm, rows).aligned(names, map_file)
     if points.values.shape[1] != map.dimension:
@@ -154,8 +170,7 @@ def run_transport_cells(
         if choice.obsm is not None or points.names == tuple(cells.var_names)
         else kept[:, list(points.names)]
     ).copy()
-    into = choice.into or (_INTO if choice.obsm is None else f"{choice.obsm}_{_INTO}")
-    (kept.layers if choice.obsm is None else kept.obsm)[into] = moved
+    getattr(kept, kind)[into] = moved
     provenance = {
         "map": map_file,
         "map_sha256": hashlib.sha256(Path(map_file).read_bytes()).hexdigest(),
@@ -166,7 +181,6 @@ def run_transport_cells(
         "condition": choice.condition or "",
         "value": choice.source or "",
     }
-    earlier = kept.uns.get("brenier", {})
     kept.uns["brenier"] = {**earlier, into: provenance}
     write_cells(out, kept)
     seconds = time.perf_counter() - started
@@ -184,7 +198,7 @@ def run_transport_cells(
         "cells": f"{len(moved):,} of {cells.n_obs:,}, {map.dimension:,} columns",
         "direction": "target to source" if inverse else "source to target",
         "mean squared displacement": f"{cost:.6g}",
-        "into": f"{'layers' if choice.obsm is None else 'obsm'}[{into!r}]",
+        "into": f"{kind}[{into!r}]",
         "genes left out": f"{cells.n_vars - kept.n_vars:,}, which the map does not know",
         "seconds": f"{seconds:.1f}",
         "file": out,

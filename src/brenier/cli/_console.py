@@ -2,11 +2,9 @@
 
 import io
 import json
-import signal
 import sys
-import threading
 import warnings as python_warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -20,10 +18,6 @@ if TYPE_CHECKING:
 
 # What stdout may do about a character that its encoding lacks, and fail.
 _FAILING = ("strict", "surrogateescape")
-
-
-class StoppedError(Exception):
-    """Ctrl-C, with what is left to say; a ``KeyboardInterrupt`` loses that on its way out."""
 
 
 def progress_bar() -> AbstractContextManager[ProgressCallback]:
@@ -41,32 +35,6 @@ def warnings_at_once() -> Iterator[None]:
             f"brenier: {message}", file=sys.stderr
         )
         yield
-
-
-@contextmanager
-def terminated_as_interrupted() -> Iterator[Callable[[], bool]]:
-    """SIGTERM as Ctrl-C: work stops, parts of files go. Yields whether it came.
-
-    A handler of the program that called, or a thread beside the main one, is left as it is.
-    """
-    came = False
-
-    def stop(*_: object) -> None:
-        nonlocal came
-        came = True
-        raise KeyboardInterrupt
-
-    ours = (
-        threading.current_thread() is threading.main_thread()
-        and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
-    )
-    if ours:
-        signal.signal(signal.SIGTERM, stop)
-    try:
-        yield lambda: came
-    finally:
-        if ours:
-            signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 @contextmanager

@@ -9,8 +9,8 @@ import jax
 import numpy as np
 
 from brenier._progress import Progress, ProgressCallback
-from brenier.cli._console import StoppedError
 from brenier.cli._ddpm_choices import ImageChoice
+from brenier.cli._stopping import StoppedError
 from brenier.images import ImageModel, TrainingSettings, UNet, fit_images, image_model
 from brenier.io import Checkpoint, ImageSet, atomic_write, check_model_folder, save_model
 from brenier.report import image_grid_figure, png_bytes

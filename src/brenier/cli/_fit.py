@@ -1,5 +1,6 @@
 """``brenier fit``, and the fit that other commands share with it."""
 
+import os
 import time
 import warnings
 from collections.abc import Sequence
@@ -10,8 +11,9 @@ import numpy as np
 
 from brenier._checks import check_points
 from brenier._progress import Progress, ProgressCallback
+from brenier.cli._stopping import saying_when_stopped
 from brenier.cli._transport import measure, measure_rows, transport_table
-from brenier.io import MAP_ENDINGS, Table, atomic_write, check_folder, read_points, save
+from brenier.io import MAP_ENDINGS, Table, atomic_write, check_folder, is_stream, read_points, save
 
 if TYPE_CHECKING:
     from brenier.estimators import MongeMap
@@ -27,14 +29,16 @@ class Settings:
         effort: "quick", "auto", "best" or seconds.
         outliers: "warn", "drop" or "keep".
         seed: of all randomness.
+        resume: whether a fit that was interrupted goes on.
     """
 
     effort: str | float
     outliers: str
     seed: int
+    resume: bool = False
 
     @classmethod
-    def of(cls, effort: str, outliers: str, seed: int) -> "Settings":
+    def of(cls, effort: str, outliers: str, seed: int, resume: bool = False) -> "Settings":
         """The settings out of what was written behind the options.
 
         Raises:
@@ -43,7 +47,7 @@ class Settings:
         >>> Settings.of("2.5", "warn", 0).effort
         2.5
         """
-        return cls(effort_of(effort), outliers, seed)
+        return cls(effort_of(effort), outliers, seed, resume)
 
 
 @dataclass(frozen=True)
@@ -122,10 +126,12 @@ def fitted(
     files: tuple[str, str],
     components: int | None = None,
     method: "AbstractMethod | None" = None,
+    out: str | None = None,
 ) -> Fit:
     """A fit between points or cells; how it ended stands in the estimator's ``solution_``.
 
-    ``files`` are what warnings call the two.
+    ``files`` are what warnings call the two; ``out`` is the map file to come, beside which what was
+    tried is kept meanwhile.
     """
     from sklearn.exceptions import ConvergenceWarning
 
@@ -139,12 +145,38 @@ def fitted(
         callback=lambda now: progress(now._replace(stage="fitting")),
         components=components,
         method=method,
+        checkpoint=None if out is None else _checkpoint(out, settings.resume),
     )
-    with warnings.catch_warnings(record=True) as caught:
+    kept = saying_when_stopped(lambda: _left(estimator))
+    with warnings.catch_warnings(record=True) as caught, kept:
         warnings.simplefilter("always", UserWarning)
         warnings.simplefilter("ignore", ConvergenceWarning)  # the caller looks at the solution
         estimator.fit(source, target)
     return Fit(estimator, [_for_files(str(one.message), files) for one in caught])
+
+
+def _checkpoint(out: str, resume: bool) -> str | None:
+    """The folder where a fit is kept until it is done, as it should be found at the start."""
+    from brenier.estimators.candidates import discard_record
+
+    if is_stream(out):
+        return None
+    folder = f"{out}.checkpoint"
+    if not resume:
+        discard_record(folder)
+    elif not os.path.isdir(folder):
+        raise ValueError(
+            f"--resume: got no {folder}; wants what an interrupted fit of {out} left there."
+        )
+    return folder
+
+
+def _left(estimator: "MongeMap") -> str:
+    """What is said where a fit is interrupted."""
+    folder = estimator.checkpoint
+    if folder is None or not os.path.isdir(folder):
+        return ""
+    return f"What was tried is kept in {folder}: the same command with --resume goes on from there."
 
 
 def run_fit(
@@ -164,7 +196,7 @@ def run_fit(
     check_points(
         target, second.values, dimension=first.values.shape[1], min_points=2, allow_constant=False
     )
-    fit = fitted(_named(first), _named(second), settings, progress, files=(source, target))
+    fit = fitted(_named(first), _named(second), settings, progress, files=(source, target), out=out)
     solution = fit.estimator.solution_
     map = solution.map
     save(out, map, names=first.names or second.names, about=fit.about())

@@ -50,6 +50,14 @@ Effort = Annotated[
         metavar="quick|auto|best|SECONDS",
     ),
 ]
+Resume = Annotated[
+    bool,
+    typer.Option(
+        "--resume",
+        help="Go on with the same fit where Ctrl-C or a crash ended it: what was tried is kept "
+        "beside the map, in OUT.checkpoint. Another --effort may end it sooner.",
+    ),
+]
 Columns = Annotated[
     str | None,
     typer.Option(

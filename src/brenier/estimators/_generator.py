@@ -12,6 +12,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.validation import check_is_fitted
 
 from brenier._checks import check_at_least
+from brenier._process import check_process
 from brenier._progress import Progress, ProgressCallback
 from brenier._solution import Result, Solution
 from brenier._types import Key
@@ -209,6 +210,7 @@ class Generator(BaseEstimator):
 
         Each is one evaluation of ``map_``; memory is bounded whatever their number.
         """
+        check_process()
         check_is_fitted(self)
         check_at_least("n_samples", n_samples, 0)
         values = self._generated(n_samples, drawn_seed(random_state))

@@ -14,7 +14,8 @@ LearnedMap: TypeAlias = GradientMap | ConjugateMap | SubspaceMap
 
 def learned_map(pair: Pair, coordinates: Coordinates, choice: Choice) -> Solution[LearnedMap]:
     """The map of the chosen potential, and how its fit ended."""
-    own = coordinates.reversed() if choice.reverse else coordinates
+    own = pair.in_units(coordinates)
+    own = own.reversed() if choice.reverse else own
     potential = cast_floats(Preconditioned.in_coordinates(choice.potential, own), pair.dtype)
     map: LearnedMap = ConjugateMap(potential) if choice.reverse else GradientMap(potential)
     if pair.space is not None:

@@ -1,5 +1,6 @@
 """The Monge map behind scikit-learn's interface."""
 
+import os
 import warnings
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -96,6 +97,9 @@ class MongeMap(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
             columns of anything else.
         layer: of AnnData, the layer to take; ``X`` when None.
         obsm: of AnnData, the embedding to take instead of expression.
+        checkpoint: a folder where what was tried is kept, after each kind and each block of a
+            network's steps, until the fit is done: the same fit goes on from there, to the same
+            map. None for nowhere; a ``method`` of your own is not kept.
 
     Attributes:
         map_: the ``GradientMap`` of one convex potential, or the ``ConjugateMap`` of one of the way
@@ -142,6 +146,7 @@ class MongeMap(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         components: int | None = None,
         layer: str | None = None,
         obsm: str | None = None,
+        checkpoint: str | os.PathLike[str] | None = None,
     ):
         self.effort = effort
         self.candidates = candidates
@@ -155,6 +160,7 @@ class MongeMap(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         self.components = components
         self.layer = layer
         self.obsm = obsm
+        self.checkpoint = checkpoint
 
     def __repr__(self, N_CHAR_MAX: int = 700) -> str:
         """The parameters, as scikit-learn shows them; after a fit, the kind of map as a comment."""
@@ -174,6 +180,11 @@ class MongeMap(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
             ConvergenceWarning: the fit failed; ``solution_.result`` says why, and ``map_`` is the
                 best map seen.
         """
+        if Y is None:
+            raise ValueError(
+                "Y: got None; wants the points to map onto: MongeMap requires y to be passed, but "
+                "the target y is None."
+            )
         request = self._request()
         seed = drawn_seed(self.random_state)
         draw, *keys = jax.random.split(jax.random.key(seed), 5)
@@ -264,7 +275,8 @@ class MongeMap(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
                 )
             check_instance("method", self.method, AbstractMethod, "a method, as flows.SemiDual()")
         names = checked_names(self.candidates)
-        return Request(self.method, Effort.of(self.effort), names, self.widths, self.pieces)
+        effort = Effort.of(self.effort)
+        return Request(self.method, effort, names, self.widths, self.pieces, self.checkpoint)
 
     def _moved(self, name: str, value: Any, *, inverse: bool) -> np.ndarray:
         points = self._points(name, value)

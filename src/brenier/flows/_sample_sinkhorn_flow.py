@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from brenier._checks import check_at_least, check_key, check_points, check_positive
+from brenier._checks import as_key, check_at_least, check_points, check_positive
 from brenier._progress import ProgressCallback
 from brenier._solution import Result, Solution
 from brenier._types import Array, Float, Int, Key, Points, Scalar
@@ -111,7 +111,7 @@ def sample_sinkhorn_flow(
     count = max(_FEWEST_PARTICLES, len(checked)) if particles is None else particles
     check_at_least("particles", count, 2)
     y = jnp.asarray(checked)
-    draw = jax.random.key(0) if key is None else check_key("key", key)
+    draw = as_key("key", key)
     x = quasi_sample(source, count, key=draw).astype(y.dtype)
     eps = jnp.asarray(epsilon, y.dtype)
     shift = _half_shift_law(source, checked, epsilon) if debias else None

@@ -101,6 +101,27 @@ class GridPotential(AbstractPotential):
     def value(self, x: Point) -> Scalar:
         return 0.5 * (x @ x) + self.displacement_potential(x)
 
+    def moved(self, centre: Point, width: Point | Scalar, factor: Scalar) -> "GridPotential":
+        """The spline u ↦ factor · p(c + w u), whose grid is that of u.
+
+        >>> from brenier.grids import Torus
+        >>> phi = GridPotential.from_grid(Torus([0.0], [1.0], [16]), np.ones(16))
+        >>> moved = phi.moved(jnp.ones(1), 2.0 * jnp.ones(1), jnp.asarray(3.0))
+        >>> float(moved.lower[0]), round(float(moved.displacement_potential(jnp.zeros(1))), 6)
+        (-0.5, 3.0)
+        """
+        return GridPotential(
+            factor * self.coefficients,
+            (self.lower - centre) / width,
+            self.spacing / width,
+            self.periodic,
+        )
+
+    @property
+    def extent(self) -> Point:
+        """The sides of the grid's box, (d,)."""
+        return self.spacing * (jnp.asarray(self.coefficients.shape) - _DEGREE)
+
     def displacement_potential(self, x: Point) -> Scalar:
         """p(x) at one point (d,); ∇p is the displacement T − id."""
         intervals = jnp.asarray(self.coefficients.shape) - _DEGREE

@@ -10,6 +10,7 @@ import numpy as np
 
 from brenier._checks import check_at_least
 from brenier._types import Array, Float, Int, Point, Scalar
+from brenier.images._unet import UNet
 from brenier.maps import AbstractMap
 from brenier.velocities import (
     DDIM,
@@ -73,6 +74,13 @@ class ImageModel(eqx.Module):
             raise ValueError(f"prediction: got {self.prediction!r}; wants 'epsilon' or 'v'.")
         check_at_least("levels", self.levels, 2)
         check_at_least("classes", self.classes, 0)
+        if isinstance(self.network, UNet):
+            made = self.network.settings
+            if (made.shape, made.classes) != (tuple(self.shape), self.classes):
+                raise ValueError(
+                    f"shape: got {self.shape} with {self.classes} classes over a network of "
+                    f"{made.shape} with {made.classes}; wants the network's."
+                )
         if not np.isfinite(self.schedule.duration):
             raise ValueError(
                 "schedule: got one without a last time; wants a schedule with a "

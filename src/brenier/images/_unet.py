@@ -57,6 +57,17 @@ class UNetSettings:
         for name in ("multipliers", "attention"):
             object.__setattr__(self, name, tuple(getattr(self, name)))
 
+    @property
+    def fewest_weights(self) -> int:
+        """What the network has at least: the weights of its widest layers, by formula.
+
+        >>> UNetSettings().fewest_weights < 200_000
+        True
+        """
+        blocks = 9 * (2 * self.blocks + 1) * sum((self.width * m) ** 2 for m in self.multipliers)
+        ends = 18 * self.shape[2] * self.width
+        return blocks + ends + 4 * self.width * (5 * self.width + self.classes)
+
 
 class UNetStep(eqx.Module):
     """A residual block, followed by self-attention at the resolutions that have it."""

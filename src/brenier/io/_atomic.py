@@ -21,6 +21,8 @@ _MACHINE = f"{zlib.crc32(platform.node().encode()):08x}"
 _PART = re.compile(r"\..*\.(?:([0-9a-f]{8})-(\d+)-)?[0-9a-f]{8}\.part")
 # Bytes of a file's name that its part repeats: what is added must not make it too long.
 _NAMED = 180
+# The parts that this process is writing.
+_open_parts: set[Path] = set()
 # Seconds after which a part is given up whose writer cannot be asked: it is on another machine.
 _GIVEN_UP = 86_400.0
 
@@ -43,6 +45,7 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
     _sweep(target)
     mode = _mode(target)
     part = target.with_name(_part_name(target))
+    _open_parts.add(part)
     try:
         # What replaces a private file is private from its first byte on.
         os.close(
@@ -57,6 +60,17 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
     except BaseException:  # Ctrl-C too must not leave the part behind
         part.unlink(missing_ok=True)
         raise
+    finally:
+        _open_parts.discard(part)
+
+
+def discard_parts() -> None:
+    """Delete what this process has begun to write: it is about to end without a word of Python's.
+
+    What stood at the names still stands.
+    """
+    for part in tuple(_open_parts):
+        part.unlink(missing_ok=True)
 
 
 @contextmanager

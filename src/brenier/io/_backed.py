@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from brenier.io._refusals import refusing
+
 # Numbers of a block as if it were dense: 256 MB in single precision.
 _BLOCK_FLOATS = 2**26
 
@@ -18,13 +20,14 @@ class BackedRows:
         cells: the backed AnnData, no view of one.
         rows: which of its cells.
         columns: which of its genes, in which order; all where None.
-        checked: checks a block of rows, and gives it back in the form that is wanted.
+        checked: checks a block of rows, named with its columns, and gives it back in the form that
+            is wanted.
     """
 
     cells: Any
     rows: np.ndarray
     columns: np.ndarray | None
-    checked: Callable[[Any], Any]
+    checked: Callable[[Any, Any, Any], Any]
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -38,8 +41,11 @@ class BackedRows:
 
     def take(self, which: np.ndarray | slice) -> Any:
         """Some of the rows, in memory."""
-        block = self.cells[self.rows[which]].X
-        return self.checked(block if self.columns is None else block[:, self.columns])
+        chosen = self.rows[which]
+        with refusing(self.cells.filename, "damaged data", "them as they were written", Exception):
+            block = self.cells[chosen].X
+        block = self.checked(block, self.cells.obs_names[chosen], self.cells.var_names)
+        return block if self.columns is None else block[:, self.columns]
 
     def blocks(self) -> Iterator[Any]:
         """All rows, block after block."""

@@ -1,23 +1,17 @@
-"""Single cells: AnnData in and out, as points whose coordinates are genes.
+"""Single cells: what an AnnData holds, as points whose coordinates are genes."""
 
-anndata is imported where a file is read: it is an extra, and slow to import.
-"""
-
-import os
 import sys
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from brenier._checks import check_points
-from brenier.io._atomic import atomic_path
+from brenier._checks import as_float_array, check_points
 from brenier.io._backed import BackedRows
-from brenier.io._outputs import check_folder
+from brenier.io._h5ad import check_sparse, read_cells
 
 _NAMED = 10  # names that an error lists, at most
 
@@ -79,50 +73,6 @@ def is_cells(value: Any) -> bool:
     return module is not None and isinstance(value, module.AnnData)
 
 
-def read_cells(path: str | os.PathLike[str], *, backed: bool = False) -> Any:
-    """The AnnData in an ``.h5ad`` file; with ``backed``, its matrix stays on disk.
-
-    Raises:
-        ValueError: no such file, a damaged one, or anndata is not installed.
-    """
-    try:
-        import anndata
-    except ImportError:
-        raise ValueError(
-            f"{path}: got an .h5ad file, which needs anndata; wants it installed: "
-            "pip install brenier[anndata]."
-        ) from None
-    if not Path(path).is_file():
-        raise ValueError(f"{path}: got no such file; wants an .h5ad file.")
-    try:
-        return anndata.read_h5ad(path, backed="r" if backed else None)
-    except (OSError, KeyError, ValueError, TypeError, RuntimeError) as error:
-        raise ValueError(
-            f"{path}: got no .h5ad file, or a damaged one ({error}); wants an "
-            "AnnData written by write_h5ad."
-        ) from None
-
-
-def write_cells(path: str | os.PathLike[str], cells: Any) -> None:
-    """Write an AnnData to an ``.h5ad`` file, whole or not at all.
-
-    Raises:
-        ValueError: as ``check_cells_output``.
-    """
-    check_cells_output(path)
-    with atomic_path(path) as part:
-        cells.write_h5ad(part, compression="gzip")
-
-
-def check_cells_output(path: str | os.PathLike[str]) -> None:
-    """A ``ValueError``, before any work is done, where no AnnData can be written at ``path``."""
-    if Path(path).suffix.lower() != ".h5ad":
-        raise ValueError(
-            f"{path}: got the ending {Path(path).suffix!r}; wants .h5ad, since cells come from one."
-        )
-    check_folder(path)
-
-
 def rows_of_condition(cells: Any, label: str, condition: str, value: str) -> np.ndarray:
     """The rows whose column ``condition`` of ``obs`` says ``value``.
 
@@ -178,8 +128,8 @@ def cells_of(
             raise ValueError(f"{label}: got no {name} {key!r}; wants one of {_listed(list(kept))}.")
     on_disk = cells.isbacked and layer is None and obsm is None
     if obsm is not None:
-        values: Any = np.asarray(cells.obsm[obsm])
-        names = tuple(f"{obsm}[{i}]" for i in range(values.shape[-1]))
+        values: Any = cells.obsm[obsm]
+        names = tuple(f"{obsm}[{i}]" for i in range(np.shape(values)[-1]))
     else:
         values = None if on_disk else cells.X if layer is None else cells.layers[layer]
         names = tuple(str(name) for name in cells.var_names)
@@ -196,8 +146,14 @@ def cells_of(
         )
     if on_disk:
         return Cells(_backed_rows(cells, label, rows), label, names)
-    values = values if rows is None else values[rows]
-    return Cells(_checked(label, values), label, names)
+    every = np.arange(cells.n_obs) if rows is None else rows
+    if _is_sparse(values):
+        values = _by_lines(values)
+        check_sparse(label, values)
+    elif rows is not None:
+        values = np.asarray(values)  # a table of pandas chooses columns
+    chosen = values if rows is None else values[rows]
+    return Cells(_checked(label, chosen, cells.obs_names[every], names), label, names)
 
 
 def _backed_rows(cells: Any, label: str, rows: np.ndarray | None) -> BackedRows:
@@ -218,21 +174,57 @@ def _backed_rows(cells: Any, label: str, rows: np.ndarray | None) -> BackedRows:
     return BackedRows(cells, every, columns, partial(_checked, label))
 
 
-def _checked(label: str, values: Any) -> Any:
-    """Finite floating points, sparse by rows where they are sparse."""
+def _checked(label: str, values: Any, cells: Any, genes: Any) -> Any:
+    """Finite floating points, sparse by rows where they are sparse; what is bad is named."""
     from scipy import sparse
 
-    if not sparse.issparse(values):
-        return check_points(label, np.asarray(values))
-    if 0 in values.shape:
+    if 0 in np.shape(values):
         raise ValueError(
             f"{label}: got {values.shape[0]} cells of {values.shape[1]} genes; wants "
             "at least one of each."
         )
-    rows = sparse.csr_matrix(values)
+    if not _is_sparse(values):
+        array = as_float_array(label, values)
+        if array.ndim == 2:
+            _check_finite(label, array, lambda first: divmod(first, len(genes)), cells, genes)
+        return check_points(label, array)
+    rows = sparse.csr_matrix(_by_lines(values))
+    check_sparse(label, rows)
     # What is not stored is 0, which needs no looking at.
-    stored = check_points(label, rows.data[:, None]) if rows.nnz else rows.data[:, None]
-    return sparse.csr_matrix((stored[:, 0], rows.indices, rows.indptr), rows.shape)
+    stored = as_float_array(label, rows.data)
+
+    def place(entry: int) -> tuple[int, int]:
+        row = int(np.searchsorted(rows.indptr, entry, side="right")) - 1
+        return row, int(rows.indices[entry])
+
+    _check_finite(label, stored, place, cells, genes)
+    if stored.size:
+        check_points(label, stored[:, None])
+    return sparse.csr_matrix((stored, rows.indices, rows.indptr), rows.shape)
+
+
+def _check_finite(
+    label: str, values: np.ndarray, place: Callable[[int], tuple[int, int]], cells: Any, genes: Any
+) -> None:
+    # NaN and infinities show in the extremes; a mask would take memory.
+    if values.size and not (np.isfinite(values.min()) and np.isfinite(values.max())):
+        bad = np.flatnonzero(~np.isfinite(values))
+        cell, gene = place(int(bad[0]))
+        raise ValueError(
+            f"{label}: got {len(bad)} NaN or infinite entries, the first in cell {cells[cell]!r}, "
+            f"gene {genes[gene]!r}; wants finite numbers."
+        )
+
+
+def _is_sparse(values: Any) -> bool:
+    from scipy import sparse
+
+    return bool(sparse.issparse(values))
+
+
+def _by_lines(values: Any) -> Any:
+    """A sparse matrix by rows or columns; others (by coordinates) become one by rows."""
+    return values if values.format in ("csr", "csc") else values.tocsr()
 
 
 def _listed(names: Sequence[Any]) -> str:

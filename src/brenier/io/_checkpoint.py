@@ -16,6 +16,7 @@ import numpy as np
 from brenier._checks import check_at_least
 from brenier.io._container import DamagedFileError, read_container, write_container
 from brenier.io._outputs import check_folder
+from brenier.io._refusals import one_line
 
 _KIND = "checkpoint"
 _ADDRESS = re.compile(r" at 0x[0-9a-f]+")  # where a function lies in memory differs between runs
@@ -83,12 +84,15 @@ class Checkpoint:
         try:
             stored = read_container(path, _KIND)
         except DamagedFileError as error:
-            if not previous.exists():
-                raise
-            stored = read_container(previous, _KIND)
+            try:
+                stored = read_container(previous, _KIND)
+            except ValueError:
+                raise error from None
+            # Killed at any of these steps, there is a checkpoint at ``path`` all the same.
             aside = self._beside("damaged")
-            os.replace(path, aside)
-            _keep(previous, path)
+            _keep(path, aside)
+            _keep(previous, self._beside("new"))
+            os.replace(self._beside("new"), path)
             warnings.warn(
                 f"{error} The checkpoint before it, {previous}, is taken up; the damaged file is "
                 f"now {aside}.",
@@ -109,14 +113,25 @@ class Checkpoint:
     def _restored(
         self, template: State, manifest: dict[str, Any], arrays: list[np.ndarray]
     ) -> State:
-        wanted = [_description(path, leaf) for path, leaf in _array_leaves(template)]
-        for got, want in zip(manifest["leaves"], wanted, strict=False):
+        leaves = _array_leaves(template)
+        wanted = [_description(path, leaf) for path, leaf in leaves]
+        described = manifest.get("leaves")
+        if not isinstance(described, list) or len(described) != len(arrays):
+            raise ValueError(
+                f"{self.path}: got {len(arrays)} arrays without a description each; wants a "
+                "checkpoint as brenier wrote it. Delete the file to start anew."
+            )
+        for got, want in zip(described, wanted, strict=False):
             if got != want:
                 raise ValueError(
                     f"{self.path}: got the checkpoint of another run, with {_phrase(got)}; wants "
                     f"{_phrase(want)}. Delete the file to start anew."
                 )
-        if len(arrays) != len(wanted) or manifest["structure"] != _fingerprint(template):
+        kinds = [(array.shape, array.dtype.name) for array in arrays]
+        templates = [_to_numpy(leaf) for _, leaf in leaves]
+        if kinds != [(array.shape, array.dtype.name) for array in templates] or (
+            manifest.get("structure") != _fingerprint(template)
+        ):
             raise ValueError(
                 f"{self.path}: got the checkpoint of another run (its settings or structure "
                 "differ); wants one of this run. Delete the file to start anew."
@@ -129,11 +144,14 @@ class Checkpoint:
 
 def _keep(path: Path, name: Path) -> None:
     """A second name for a file, in the place of what had it; a copy where there are no links."""
-    name.unlink(missing_ok=True)
+    link = name.with_name(f"{name.name}.part")
+    link.unlink(missing_ok=True)
     try:
-        os.link(path, name)
+        os.link(path, link)
     except OSError:
-        shutil.copy2(path, name)
+        shutil.copy2(path, link)
+    os.replace(link, name)
+    link.unlink(missing_ok=True)  # of two names of one file, a system may leave both
 
 
 def _is_stored(leaf: Any) -> bool:
@@ -156,9 +174,11 @@ def _description(path: str, leaf: Any) -> dict[str, Any]:
     return {"path": path, "dtype": str(leaf.dtype), "shape": list(leaf.shape)}
 
 
-def _phrase(description: dict[str, Any]) -> str:
-    path, dtype, shape = description["path"], description["dtype"], description["shape"]
-    return f"state{path} of dtype {dtype} and shape {tuple(shape)}"
+def _phrase(description: Any) -> str:
+    match description:
+        case {"path": str(path), "dtype": str(dtype), "shape": list(shape)}:
+            return one_line(f"state{path} of dtype {dtype} and shape {tuple(shape)}")
+    return one_line(description)
 
 
 def _fingerprint(state: Any) -> str:
@@ -169,13 +189,21 @@ def _fingerprint(state: Any) -> str:
 
 
 def _to_numpy(leaf: Any) -> np.ndarray:
-    return np.asarray(jax.random.key_data(leaf) if _is_key(leaf) else leaf)
+    """The numbers of a leaf; of a dtype that is not NumPy's own (bfloat16), the bits."""
+    array = np.asarray(jax.random.key_data(leaf) if _is_key(leaf) else leaf)
+    return array if _is_own(array.dtype) else array.view(f"u{array.dtype.itemsize}")
+
+
+def _is_own(dtype: np.dtype) -> bool:
+    return dtype.kind in "biufc"
 
 
 def _like(leaf: Any, stored: np.ndarray) -> Any:
     """``stored`` as the kind of thing that ``leaf`` is, so that a resumed run traces alike."""
     if _is_key(leaf):
         return jax.random.wrap_key_data(jnp.asarray(stored), impl=jax.random.key_impl(leaf))
+    if isinstance(leaf, jax.Array | np.ndarray | np.generic) and not _is_own(leaf.dtype):
+        stored = stored.view(leaf.dtype)
     if isinstance(leaf, jax.Array):
         return leaf.at[...].set(stored)  # keeps JAX's weak type, which decides how a leaf promotes
     return stored if isinstance(leaf, np.ndarray) else type(leaf)(stored.item())

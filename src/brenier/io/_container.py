@@ -9,32 +9,44 @@ import io
 import json
 import math
 import os
+import re
 import struct
 import zipfile
-from collections.abc import Sequence
+import zlib
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from brenier.io._atomic import atomic_write
+from brenier.io._refusals import check_unpacked, one_line
 
 FORMAT_VERSION = 1
 _MANIFEST = "manifest.json"
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest time that a zip can hold
+# What brenier stores, and what a user may pack again.
+_PACKINGS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+# Of an array as ``_npy_bytes`` writes it.
+_HEADER = re.compile(
+    rb"\x93NUMPY\x01\x00..\{'descr': '([<|][biufc][0-9]+)', 'fortran_order': False, "
+    rb"'shape': \(([0-9, ]*)\), \} *\n",
+    re.DOTALL,
+)
 _END_OF_ZIP = b"PK\x05\x06"
 _END_SIZE = 22
-# What zipfile and struct raise on damaged headers; all of them mean the same to the user.
+# What zipfile, zlib, struct and json raise on damage; all of them mean the same to the user.
 _DAMAGE = (
     zipfile.BadZipFile,
-    RuntimeError,
+    zlib.error,
+    struct.error,
+    RuntimeError,  # RecursionError too
     EOFError,
     OSError,
     OverflowError,
     ValueError,
-    KeyError,
-    struct.error,
-    IndexError,
+    TypeError,
+    LookupError,
 )
 
 
@@ -47,15 +59,17 @@ def write_container(
 ) -> None:
     """Write ``content`` (plain JSON) and ``arrays`` to one file, atomically."""
     members = [(f"arrays/{i}.npy", _npy_bytes(array)) for i, array in enumerate(arrays)]
-    manifest = {
-        "format": "brenier",
-        "format_version": FORMAT_VERSION,
-        "brenier_version": importlib.metadata.version("brenier"),
-        "kind": kind,
-        "arrays": len(members),
-        **content,
-    }
-    manifest["sha256"] = _digest(manifest, [data for _, data in members])
+    manifest = plain_json(
+        {
+            "format": "brenier",
+            "format_version": FORMAT_VERSION,
+            "brenier_version": importlib.metadata.version("brenier"),
+            "kind": kind,
+            "arrays": len(members),
+            **content,
+        }
+    )
+    manifest["sha256"] = digest(manifest, [data for _, data in members])
     members.insert(0, (_MANIFEST, _json_bytes(manifest) + b"\n"))
     with atomic_write(path) as handle, zipfile.ZipFile(handle, "w") as archive:
         for name, data in members:
@@ -71,7 +85,7 @@ def read_container(
     """The manifest and the arrays of a file, or a ``ValueError`` that says what is wrong with it.
 
     The causes told apart: no such file, not a brenier file, truncated, altered, written by a newer
-    brenier, of another kind.
+    brenier, of another kind, packed so that it would fill the memory.
     """
     data = _read_bytes(path)
     if not data.startswith(b"PK\x03\x04"[: max(len(data), 1)]):
@@ -87,38 +101,46 @@ def read_container(
         f"{path}: got an altered file (its checksum does not match its content); wants the file "
         "as brenier wrote it: copy it again, or save again."
     )
+    foreign = DamagedFileError(
+        f"{path}: got a zip that brenier did not write, or a damaged one; wants a brenier file."
+    )
     try:
         archive = zipfile.ZipFile(io.BytesIO(data))
-        names = archive.namelist()
     except _DAMAGE:
         raise altered from None
-    if _MANIFEST not in names:
-        raise ValueError(f"{path}: got a zip that brenier did not write; wants a brenier file.")
+    members = {member.filename: member for member in archive.infolist()}
+    if any(member.compress_type not in _PACKINGS for member in members.values()):
+        raise altered
+    check_unpacked(path, len(data), sum(member.file_size for member in members.values()))
+    if _MANIFEST not in members:
+        raise foreign
     try:
         manifest = json.loads(archive.read(_MANIFEST))
     except _DAMAGE:
         raise altered from None
     if not isinstance(manifest, dict) or manifest.get("format") != "brenier":
-        raise ValueError(f"{path}: got a zip that brenier did not write; wants a brenier file.")
+        raise foreign
     version = manifest.get("format_version")
     if not isinstance(version, int):
         raise altered
     if version > FORMAT_VERSION:
         raise ValueError(
             f"{path}: got a file of format {version}, written by brenier "
-            f"{manifest.get('brenier_version')}; this brenier reads formats up to "
+            f"{one_line(manifest.get('brenier_version'))}; this brenier reads formats up to "
             f"{FORMAT_VERSION}: upgrade brenier."
         )
     try:
-        members = [archive.read(f"arrays/{i}.npy") for i in range(len(names) - 1)]
-        intact = manifest.pop("sha256") == _digest(manifest, members)
-        arrays = [_read_npy(member) for member in members] if intact else []
+        wanted = manifest.pop("sha256")
+        contents = [archive.read(f"arrays/{i}.npy") for i in range(len(members) - 1)]
+        intact = wanted == digest(manifest, contents) and len(contents) == manifest["arrays"]
+        arrays = [_read_npy(content) for content in contents] if intact else []
     except _DAMAGE:
         raise altered from None
-    if not intact or len(arrays) != manifest["arrays"]:
+    if not intact:
         raise altered
-    if manifest["kind"] != kind:
-        raise ValueError(f"{path}: got a brenier {manifest['kind']}; wants a brenier {kind}.")
+    if manifest.get("kind") != kind:
+        got = one_line(manifest.get("kind"))
+        raise ValueError(f"{path}: got a brenier {got}; wants a brenier {kind}.")
     return manifest, arrays
 
 
@@ -137,12 +159,18 @@ def _read_bytes(path: str | os.PathLike[str]) -> bytes:
     return data
 
 
+def plain_json(value: Any) -> Any:
+    """As it will be read: keys become strings, tuples lists. A checksum is over this."""
+    return json.loads(json.dumps(value, allow_nan=False))
+
+
 def _json_bytes(value: Any) -> bytes:
     text = json.dumps(value, sort_keys=True, ensure_ascii=False, allow_nan=False, indent=1)
     return text.encode()
 
 
-def _digest(manifest: dict[str, Any], members: Sequence[bytes]) -> str:
+def digest(manifest: Mapping[str, Any], members: Sequence[bytes]) -> str:
+    """The checksum over plain JSON and the bytes beside it."""
     digest = hashlib.sha256(_json_bytes(manifest))
     for member in members:
         digest.update(len(member).to_bytes(8, "little") + member)
@@ -158,12 +186,11 @@ def _npy_bytes(array: np.ndarray) -> bytes:
 
 def _read_npy(data: bytes) -> np.ndarray:
     """The array of an .npy member, with no more memory than the member has bytes."""
-    stream = io.BytesIO(data)
-    np.lib.format.read_magic(stream)
-    shape, _, dtype = np.lib.format.read_array_header_1_0(stream)
-    count = math.prod(shape)
-    if dtype.kind not in "biufc" or min(shape, default=0) < 0:
+    header = _HEADER.match(data)
+    if header is None:
         raise ValueError
-    if stream.tell() + count * dtype.itemsize != len(data):
+    dtype, start = np.dtype(header[1].decode()), header.end()
+    shape = tuple(int(size) for size in header[2].replace(b" ", b"").split(b",") if size)
+    if start + math.prod(shape) * dtype.itemsize != len(data):
         raise ValueError
-    return np.frombuffer(data, dtype, count, stream.tell()).reshape(shape).copy()
+    return np.frombuffer(data, dtype, math.prod(shape), start).reshape(shape).copy()

@@ -1,18 +1,21 @@
 """Models saved by the ``diffusers`` library: the optional extra ``brenier[diffusers]``."""
 
 import importlib
-import json
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 import numpy as np
 
+from brenier._json import parsed_json
+from brenier.io._refusals import refusing
+
 # Imported where a model is read: most who open files have none.
 if TYPE_CHECKING:
     from brenier.images import ImageModel
     from brenier.velocities import AbstractSchedule
 
+_STEPS = 10**6  # of a schedule, at most
 _PREDICTIONS = {"epsilon": "epsilon", "v_prediction": "v"}
 
 
@@ -39,13 +42,16 @@ def load_diffusers(folder: str | os.PathLike[str]) -> "ImageModel":
     config = _config(network_home / "config.json")
     plan = _config(scheduler_home / "scheduler_config.json")
     if config.get("_class_name") != "UNet2DModel":
-        raise ValueError(f"{network_home}: got a {config.get('_class_name')}; wants a UNet2DModel.")
-    prediction = _PREDICTIONS.get(plan.get("prediction_type", "epsilon"))
-    if prediction is None:
         raise ValueError(
-            f"{scheduler_home}: got the prediction {plan['prediction_type']!r}; wants "
+            f"{network_home}: got a {config.get('_class_name')!s:.100}; wants a UNet2DModel."
+        )
+    predicted = plan.get("prediction_type", "epsilon")
+    if not isinstance(predicted, str) or predicted not in _PREDICTIONS:
+        raise ValueError(
+            f"{scheduler_home}: got the prediction {predicted!r:.100}; wants "
             f"one of {sorted(_PREDICTIONS)}."
         )
+    shape, classes = _shape(network_home, config)
     schedule, signals = _schedule(scheduler_home, plan)
     try:
         torch = importlib.import_module("torch")
@@ -55,7 +61,9 @@ def load_diffusers(folder: str | os.PathLike[str]) -> "ImageModel":
             f"{folder}: got a diffusers model, and no {error.name} to run it; wants "
             "pip install 'brenier[diffusers]'."
         ) from None
-    network = diffusers.UNet2DModel.from_pretrained(network_home, use_safetensors=True).eval()
+    # diffusers promises no list of what it raises.
+    with refusing(network_home, "a model that diffusers cannot open", "one it wrote", Exception):
+        network = diffusers.UNet2DModel.from_pretrained(network_home, use_safetensors=True).eval()
 
     def evaluate(at: np.ndarray, images: np.ndarray, labels: np.ndarray | None) -> np.ndarray:
         # The signals decrease along the table; np.interp wants them increasing.
@@ -68,15 +76,49 @@ def load_diffusers(folder: str | os.PathLike[str]) -> "ImageModel":
             ).sample
         return found.numpy().transpose(0, 2, 3, 1)
 
-    size = config["sample_size"]
-    height, width = (size, size) if isinstance(size, int) else (int(size[0]), int(size[1]))
     return ImageModel(
         HostNetwork(evaluate),
-        (height, width, config["in_channels"]),
-        cast(Literal["epsilon", "v"], prediction),
+        shape,
+        cast(Literal["epsilon", "v"], _PREDICTIONS[predicted]),
         schedule,
-        classes=config.get("num_class_embeds") or 0,
+        classes=classes,
     )
+
+
+def _shape(home: Path, config: dict[str, Any]) -> tuple[tuple[int, int, int], int]:
+    """(height, width, channels) of the images, and the number of classes.
+
+    Raises:
+        ValueError: impossible ones, or layers of more weights than the files beside have bytes.
+    """
+    size = config.get("sample_size")
+    sides: list[Any] = size if isinstance(size, list) else [size, size]
+    widths = config.get("block_out_channels", [])
+    counts: list[Any] = [*sides, config.get("in_channels"), config.get("layers_per_block", 1)]
+    classes = config.get("num_class_embeds", 0)
+    classes = 0 if classes is None else classes
+    lists = len(sides) == 2 and isinstance(widths, list)
+    if (
+        not lists
+        or not all(map(_is_count, (*counts, *widths)))
+        or not (classes == 0 or _is_count(classes))
+    ):
+        raise ValueError(
+            f"{home}: got a network of {counts!s:.100} (sides, channels, layers), widths "
+            f"{widths!s:.100} and {classes!s:.100} classes; wants integers above 0."
+        )
+    held = sum(file.stat().st_size for file in home.glob("*.safetensors"))
+    least = 9 * counts[3] * sum(width**2 for width in widths)
+    if held and least > held:
+        raise ValueError(
+            f"{home}: got layers of at least {least:,} weights beside files of {held:,} bytes; "
+            "wants the configuration of these weights."
+        )
+    return (sides[0], sides[1], counts[2]), classes
+
+
+def _is_count(value: Any) -> bool:
+    return type(value) is int and value > 0
 
 
 def _schedule(home: Path, plan: dict[str, Any]) -> "tuple[AbstractSchedule, np.ndarray]":
@@ -85,6 +127,12 @@ def _schedule(home: Path, plan: dict[str, Any]) -> "tuple[AbstractSchedule, np.n
 
     count, kind = plan.get("num_train_timesteps", 1000), plan.get("beta_schedule", "linear")
     first, last = plan.get("beta_start", 1e-4), plan.get("beta_end", 0.02)
+    rates = isinstance(first, float | int) and isinstance(last, float | int)
+    if not (rates and 0.0 < first <= last < 1.0 and _is_count(count) and count <= _STEPS):
+        raise ValueError(
+            f"{home}: got {count!r:.100} steps of rates {first!r:.100} to {last!r:.100}; wants at "
+            f"most {_STEPS:,} steps, of rates between 0 and 1 that do not fall."
+        )
     if kind == "linear":
         betas = np.linspace(first, last, count)
         schedule: AbstractSchedule = LinearSchedule(first * count, last * count)
@@ -94,17 +142,16 @@ def _schedule(home: Path, plan: dict[str, Any]) -> "tuple[AbstractSchedule, np.n
         bars = np.cos(0.5 * np.pi * shares) ** 2
         betas = np.minimum(1.0 - bars[1:] / bars[:-1], 0.999)
     else:
-        raise ValueError(f"{home}: got the schedule {kind!r}; wants linear or squaredcos_cap_v2.")
+        raise ValueError(
+            f"{home}: got the schedule {kind!r:.100}; wants linear or squaredcos_cap_v2."
+        )
     return schedule, np.sqrt(np.cumprod(1.0 - betas))
 
 
 def _config(file: Path) -> dict[str, Any]:
     if not file.is_file():
         raise ValueError(f"{file}: got no such file; wants a model folder of diffusers.")
-    try:
-        config = json.loads(file.read_bytes())
-    except ValueError as error:
-        raise ValueError(f"{file}: got no JSON ({error}); wants diffusers' own.") from None
+    config = parsed_json(str(file), file.read_bytes())
     if not isinstance(config, dict):
         raise ValueError(f"{file}: got no configuration; wants diffusers' own.")
     return config

@@ -8,6 +8,7 @@ import equinox as eqx
 import numpy as np
 
 from brenier.io._container import read_container, write_container
+from brenier.io._refusals import one_line, refusing
 from brenier.io._tree import decode, encode
 from brenier.maps import AbstractMap
 from brenier.measures import AbstractMeasure
@@ -107,8 +108,10 @@ def load(path: str | os.PathLike[str], kind: str | None = None) -> Saved:
     """
     if kind is not None and kind not in _KINDS:
         raise ValueError(f"kind: got {kind!r}; wants one of {list(_KINDS)}.")
-    manifest, arrays = read_container(path, _KIND)
-    module = decode(manifest["root"], arrays, str(path), manifest["brenier_version"])
+    manifest, arrays = _read(path)
+    writer = one_line(manifest.get("brenier_version"))
+    with refusing(path, "a map inside maps without end", "a map", RecursionError):
+        module = decode(manifest.get("root"), arrays, str(path), writer)
     wanted = Saved if kind is None else _KINDS[kind]
     if not isinstance(module, wanted):
         raise ValueError(f"{path}: got a {type(module).__name__}; wants a {kind or 'map'}.")
@@ -125,4 +128,16 @@ def read_manifest(path: str | os.PathLike[str]) -> dict[str, Any]:
     >>> read_manifest(path)["names"]
     ['height', 'weight']
     """
-    return read_container(path, _KIND)[0]
+    return _read(path)[0]
+
+
+def _read(path: str | os.PathLike[str]) -> tuple[dict[str, Any], list[np.ndarray]]:
+    manifest, arrays = read_container(path, _KIND)
+    names, dimension = manifest.get("names"), manifest.get("dimension")
+    fits = isinstance(names, list) and len(names) == dimension
+    if names is not None and not (fits and all(isinstance(name, str) for name in names)):
+        raise ValueError(
+            f"{path}: got {names!s:.100} as the names of {dimension!r:.20} columns; wants a name "
+            "each."
+        )
+    return manifest, arrays

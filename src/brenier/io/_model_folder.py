@@ -12,8 +12,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from brenier._annotations import check_fields
+from brenier._json import parsed_json
 from brenier.io._atomic import atomic_write
+from brenier.io._container import digest, plain_json
 from brenier.io._outputs import check_output_folder
+from brenier.io._refusals import one_line, refusing
 from brenier.io._tree import decode, encode
 
 # Imported where a model is written or read: most who open files have none.
@@ -23,6 +27,16 @@ if TYPE_CHECKING:
 MODEL_FORMAT = "brenier image model"
 MODEL_VERSION = 1
 _CONFIG, _WEIGHTS = "config.json", "weights.safetensors"
+_PENDING = f"{_WEIGHTS}.new"
+_AS_WRITTEN = "the file as brenier wrote it"
+_DTYPES = {
+    "F64": np.float64,
+    "F32": np.float32,
+    "F16": np.float16,
+    "BF16": jnp.bfloat16,
+    "F8_E4M3": jnp.float8_e4m3fn,
+    "F8_E5M2": jnp.float8_e5m2,
+}
 
 
 def save_model(
@@ -31,10 +45,12 @@ def save_model(
     """Write a model to a folder, which is made where it is missing.
 
     ``weights.safetensors`` gets the weights of the model's ``UNet``, named by their place in it;
-    ``config.json`` the rest of the model, and ``about`` (plain JSON, on its training).
+    ``config.json`` the rest of the model, ``about`` (plain JSON, on its training) and a checksum
+    over both files. Over another model: the old one, whole, until the new one is.
 
     Raises:
-        ValueError: another network than a ``UNet``, or a folder that is a file.
+        ValueError: another network than a ``UNet``, weights that are no finite numbers, or a folder
+            that is a file.
 
     >>> import tempfile
     >>> from brenier.images import ImageModel, UNet, UNetSettings
@@ -56,80 +72,91 @@ def save_model(
             f"model: got a {type(model.network).__name__} as its network; wants a "
             "UNet (of another one, keep the code that makes it)."
         )
-    home.mkdir(parents=True, exist_ok=True)
-    config = {
-        "format": MODEL_FORMAT,
-        "format_version": MODEL_VERSION,
-        "brenier_version": importlib.metadata.version("brenier"),
-        "shape": model.shape,
-        "prediction": model.prediction,
-        "levels": model.levels,
-        "classes": model.classes,
-        "schedule": encode(model.schedule, "schedule", []),
-        "network": dataclasses.asdict(model.network.settings),
-        "about": dict(about or {}),
-    }
     weights = {name: np.asarray(leaf) for name, leaf in _named(model.network).items()}
-    with atomic_write(home / _WEIGHTS) as handle:
-        handle.write(save(weights, metadata={"format": MODEL_FORMAT}))
+    _check_finite("model", weights)
+    home.mkdir(parents=True, exist_ok=True)
+    config = plain_json(
+        {
+            "format": MODEL_FORMAT,
+            "format_version": MODEL_VERSION,
+            "brenier_version": importlib.metadata.version("brenier"),
+            "shape": model.shape,
+            "prediction": model.prediction,
+            "levels": model.levels,
+            "classes": model.classes,
+            "schedule": encode(model.schedule, "schedule", []),
+            "network": dataclasses.asdict(model.network.settings),
+            "about": dict(about or {}),
+        }
+    )
+    data = save(weights, metadata={"format": MODEL_FORMAT})
+    config["sha256"] = digest(config, [data])
+    _finish(home)
+    with atomic_write(home / _PENDING) as handle:
+        handle.write(data)
+    # From this step on it is the new model: its weights are known by their checksum.
     with atomic_write(home / _CONFIG) as handle:
-        handle.write(json.dumps(config, indent=1, allow_nan=False).encode() + b"\n")
+        handle.write(json.dumps(config, indent=1).encode() + b"\n")
+    os.replace(home / _PENDING, home / _WEIGHTS)
 
 
 def load_model(folder: str | os.PathLike[str]) -> "ImageModel":
     """The model that ``save_model`` wrote. Nothing in the folder can run code.
 
+    Weights of half precision are widened. Folders of earlier versions have no checksum, and load
+    without one.
+
     Raises:
-        ValueError: no such folder, one of another format or a newer version, damaged weights, or
-            weights that do not fit the configuration.
+        ValueError: no such folder, one of another format or a newer version, altered files,
+            weights that do not fit the configuration or are no finite numbers.
     """
-    from safetensors import SafetensorError
-    from safetensors.numpy import load
+    from safetensors import SafetensorError, deserialize
 
     from brenier.images import ImageModel, UNet, UNetSettings
-    from brenier.velocities import AbstractSchedule
 
     home = Path(folder)
+    file = home / _CONFIG
     config = read_model_config(home)
+    data, place = _weights(home, config)
     try:
-        height, width, channels = config["network"]["shape"]
-        settings = {name: config["network"][name] for name in _network_settings()}
-        skeleton = UNet.random(
-            jax.random.key(0), UNetSettings((height, width, channels), **settings)
-        )
-        schedule = decode(config["schedule"], [], "schedule", str(config.get("brenier_version")))
-        shape, classes, levels = tuple(config["shape"]), config["classes"], config["levels"]
-        prediction = config["prediction"]
-    except (KeyError, TypeError, AttributeError) as error:
+        shape, network = config["network"]["shape"], config["network"]
+        given = {"shape": shape, **{name: network[name] for name in _network_settings()}}
+        model = {name: config[name] for name in ("shape", "prediction", "levels", "classes")}
+        schedule = config["schedule"]
+    except (KeyError, TypeError) as error:
         raise ValueError(
-            f"{home / _CONFIG}: got a configuration without {error}; wants the file "
-            "as brenier wrote it."
+            f"{file}: got a configuration without {error}; wants the file as brenier wrote it."
         ) from None
-    if not isinstance(schedule, AbstractSchedule):
+    model["schedule"] = decode(
+        schedule, [], f"{file}: schedule", one_line(config.get("brenier_version"))
+    )
+    check_fields(UNetSettings, given, f"{file}: network")
+    check_fields(ImageModel, model, f"{file}: model")
+    with refusing(place, "damaged weights", _AS_WRITTEN, SafetensorError, KeyError):
+        weights = {name: _array(**parts) for name, parts in deserialize(data)}
+    _check_finite(str(place), weights)
+    settings = UNetSettings(**{**given, "shape": tuple(shape)})
+    held = sum(array.size for array in weights.values())
+    if settings.fewest_weights > held:
         raise ValueError(
-            f"{home / _CONFIG}: got {type(schedule).__name__} as the schedule; wants "
-            "a schedule of brenier."
+            f"{file}: got a network of at least {settings.fewest_weights:,} weights beside a file "
+            f"of {held:,}; wants the configuration of these weights."
         )
-    if not (home / _WEIGHTS).is_file():
-        raise ValueError(f"{home}: got a folder without {_WEIGHTS}; wants a model folder.")
-    try:
-        weights = load((home / _WEIGHTS).read_bytes())
-    except SafetensorError as error:
-        raise ValueError(
-            f"{home / _WEIGHTS}: got damaged weights ({error}); wants the file as it was written."
-        ) from None
-    wanted = {name: (tuple(leaf.shape), str(leaf.dtype)) for name, leaf in _named(skeleton).items()}
-    got = {name: (leaf.shape, str(leaf.dtype)) for name, leaf in weights.items()}
+    with refusing(file, "an impossible network", _AS_WRITTEN, ValueError):
+        skeleton = UNet.random(jax.random.key(0), settings)
+    wanted = {name: tuple(leaf.shape) for name, leaf in _named(skeleton).items()}
+    got = {name: leaf.shape for name, leaf in weights.items()}
     if got != wanted:
         name = min(set(got.items()) ^ set(wanted.items()))[0]
         raise ValueError(
-            f"{home / _WEIGHTS}: got {got.get(name, 'nothing')} as {name}; wants "
+            f"{place}: got {got.get(name, 'nothing')} as {name:.200}; wants "
             f"{wanted.get(name, 'no such array')}, by {_CONFIG}."
         )
-    network = jax.tree.unflatten(
-        jax.tree.structure(skeleton), [jnp.asarray(weights[name]) for name in _named(skeleton)]
+    net = jax.tree.unflatten(
+        jax.tree.structure(skeleton), [jnp.asarray(weights[name]) for name in wanted]
     )
-    return ImageModel(network, shape, prediction, schedule, levels, classes)
+    with refusing(file, "an impossible model", _AS_WRITTEN, ValueError):
+        return ImageModel(net, **{**model, "shape": tuple(model["shape"])})
 
 
 def read_model_config(folder: str | os.PathLike[str]) -> dict[str, Any]:
@@ -143,10 +170,7 @@ def read_model_config(folder: str | os.PathLike[str]) -> dict[str, Any]:
         raise ValueError(f"{folder}: got no such folder; wants a model folder.")
     if not file.is_file():
         raise ValueError(f"{folder}: got a folder without {_CONFIG}; wants a model folder.")
-    try:
-        config = json.loads(file.read_bytes())
-    except ValueError as error:
-        raise ValueError(f"{file}: got no JSON ({error}); wants a model's configuration.") from None
+    config = parsed_json(str(file), file.read_bytes())
     if not isinstance(config, dict) or config.get("format") != MODEL_FORMAT:
         kind = config.get("_class_name") if isinstance(config, dict) else None
         hint = " (brenier.io.load_diffusers reads those of diffusers)" if kind else ""
@@ -156,8 +180,8 @@ def read_model_config(folder: str | os.PathLike[str]) -> dict[str, Any]:
         )
     if config.get("format_version") != MODEL_VERSION:
         raise ValueError(
-            f"{folder}: got a model of format {config.get('format_version')}, written "
-            f"by brenier {config.get('brenier_version')}; this brenier reads format "
+            f"{folder}: got a model of format {one_line(config.get('format_version'))}, written "
+            f"by brenier {one_line(config.get('brenier_version'))}; this brenier reads format "
             f"{MODEL_VERSION}: upgrade brenier."
         )
     return config
@@ -183,6 +207,57 @@ def _network_settings() -> list[str]:
     from brenier.images import UNetSettings
 
     return [field.name for field in dataclasses.fields(UNetSettings) if field.name != "shape"]
+
+
+def _weights(home: Path, config: dict[str, Any]) -> tuple[bytes, Path]:
+    """The weights of the configuration, and where they lie.
+
+    Where a writer was killed after its configuration, they still wait under another name.
+    """
+    for place in (home / _WEIGHTS, home / _PENDING):
+        if place.is_file():
+            data = place.read_bytes()
+            if "sha256" not in config or _belongs(home, config, data):
+                return data, place
+    if not (home / _WEIGHTS).is_file():
+        raise ValueError(f"{home}: got a folder without {_WEIGHTS}; wants a model folder.")
+    raise ValueError(
+        f"{home}: got altered files (the checksum in {_CONFIG} is not that of {_CONFIG} and "
+        f"{_WEIGHTS}); wants both as brenier wrote them (who changed them on purpose deletes the "
+        "line sha256)."
+    )
+
+
+def _finish(home: Path) -> None:
+    """What a killed writer left to do: its weights get their name."""
+    pending = home / _PENDING
+    if not (pending.is_file() and (home / _CONFIG).is_file()):
+        return
+    if _belongs(home, read_model_config(home), pending.read_bytes()):
+        os.replace(pending, home / _WEIGHTS)
+
+
+def _belongs(home: Path, config: dict[str, Any], data: bytes) -> bool:
+    """Whether these are the weights that the configuration was written with."""
+    content = {key: value for key, value in config.items() if key != "sha256"}
+    with refusing(home / _CONFIG, "no plain JSON", _AS_WRITTEN, ValueError, RecursionError):
+        return digest(content, [data]) == config.get("sha256")
+
+
+def _array(dtype: str, shape: list[int], data: bytes | bytearray) -> np.ndarray:
+    """Weights of a safetensors file, in single precision at least."""
+    array = np.frombuffer(data, _DTYPES[dtype]).reshape(shape)
+    return array if array.dtype.itemsize >= 4 else array.astype(np.float32)
+
+
+def _check_finite(name: str, weights: Mapping[str, np.ndarray]) -> None:
+    for place, array in weights.items():
+        bad = int((~np.isfinite(array)).sum())
+        if bad:
+            raise ValueError(
+                f"{name}: got {bad:,} of {array.size:,} weights of {place} NaN or infinite; wants "
+                "finite numbers."
+            )
 
 
 def _named(network: "UNet") -> dict[str, Any]:

@@ -13,7 +13,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from brenier._annotations import check_fields
+from brenier.io._refusals import refusing
 from brenier.io._renamed import RENAMED_CLASSES
+
+# What the checks of a class raise where they get what they do not foresee.
+_DOUBTS = (ValueError, TypeError, LookupError, ArithmeticError, AttributeError, RuntimeError)
 
 _ACTIVATIONS = (
     "celu",
@@ -37,9 +42,13 @@ _ACTIVATIONS = (
 
 @functools.cache
 def saved_classes() -> MappingProxyType[str, type[Any]]:
-    """The classes that a file may name: the public final ones of the rooms, and of networks."""
+    """The classes that a file may name: the public final ones of the rooms, and of networks.
+
+    Potentials of the host too, which are in the records of unfinished fits.
+    """
     # All rooms, which who only hands points to ``io`` need not wait for.
     from brenier import exact, grids, images, maps, measures, potentials, velocities
+    from brenier.potentials import host
 
     interfaces = (
         potentials.AbstractPotential,
@@ -49,19 +58,20 @@ def saved_classes() -> MappingProxyType[str, type[Any]]:
         velocities.AbstractSchedule,
         velocities.ExactNoise,
         images.ImageModel,
+        host.HostPotential,
     )
     found: dict[str, type[Any]] = {
         "equinox.nn.Linear": eqx.nn.Linear,
         "equinox.nn.MLP": eqx.nn.MLP,
         **{f"brenier.images.{part.__name__}": part for part in images.NETWORK_PARTS},
     }
-    for room in (potentials, measures, grids, maps, exact, velocities, images):
+    for room in (potentials, host, measures, grids, maps, exact, velocities, images):
         for name in room.__all__:
             member = getattr(room, name)
             if (
                 isinstance(member, type)
                 and issubclass(member, interfaces)
-                and not name.startswith("Abstract")
+                and not inspect.isabstract(member)
             ):
                 found[f"{room.__name__}.{member.__name__}"] = member
     return MappingProxyType(found)
@@ -92,15 +102,20 @@ def encode(value: Any, where: str, arrays: list[np.ndarray]) -> Any:
     if type(value) in (tuple, list):
         items = [encode(item, f"{where}[{i}]", arrays) for i, item in enumerate(value)]
         return {type(value).__name__: items}
+    if type(value) is dict:
+        return {
+            "dict": {name: encode(own, f"{where}.{name}", arrays) for name, own in value.items()}
+        }
+    if isinstance(value, np.dtype):
+        return {"dtype": value.name}
     for name, cls in saved_classes().items():
         if type(value) is cls:
-            return {
-                "class": name,
-                "fields": {
-                    field.name: encode(getattr(value, field.name), f"{where}.{field.name}", arrays)
-                    for field in dataclasses.fields(value)
-                },
+            fields = {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
+            encoded = {
+                field: encode(item, f"{where}.{field}", arrays) for field, item in fields.items()
             }
+            check_fields(cls, fields, where)
+            return {"class": name, "fields": encoded}
     for name, function in saved_functions().items():
         if value is function:
             return {"function": name}
@@ -131,27 +146,36 @@ def decode(node: Any, arrays: list[np.ndarray], where: str, writer: str) -> Any:
             return _array(arrays, index, where)
         case {"key": int(index), "impl": str(implementation)}:
             data = jnp.asarray(_array(arrays, index, where))
-            return jax.random.wrap_key_data(data, impl=implementation)
+            with refusing(where, "no random key", "one", ValueError, TypeError):
+                return jax.random.wrap_key_data(data, impl=implementation)
         case {"tuple": list(items)}:
             return tuple(
                 decode(item, arrays, f"{where}[{i}]", writer) for i, item in enumerate(items)
             )
         case {"list": list(items)}:
             return [decode(item, arrays, f"{where}[{i}]", writer) for i, item in enumerate(items)]
+        case {"dict": dict(items)}:
+            return {
+                name: decode(item, arrays, f"{where}.{name}", writer)
+                for name, item in items.items()
+            }
+        case {"dtype": "float32" | "float64" as name}:
+            return np.dtype(name)
         case {"function": str(name)} if name in saved_functions():
             return saved_functions()[name]
         case {"class": str(name), "fields": dict(fields)}:
             cls = saved_classes().get(RENAMED_CLASSES.get(name, name))
             if cls is not None:
+                _check_names(cls, fields, where, writer)
                 values = {
                     field: decode(value, arrays, f"{where}.{field}", writer)
                     for field, value in fields.items()
                 }
-                return _module(cls, values, where, writer)
+                return _module(cls, values, where)
     name = node.get("class", node.get("function", sorted(node)))
     raise ValueError(
-        f"{where}: got {name!r}, which this brenier does not know; wants brenier's public classes "
-        f"(written by brenier {writer}: open it with that version, or upgrade brenier)."
+        f"{where}: got {name!r:.200}, which this brenier does not know; wants brenier's public "
+        f"classes (written by brenier {writer}: open it with that version, or upgrade brenier)."
     )
 
 
@@ -164,6 +188,7 @@ def _encode_array(
         return node
     if value.dtype.kind not in "biufc":
         raise ValueError(f"{where}: got dtype {value.dtype}; wants a dtype of NumPy's own.")
+    _refuse_nan(value, where)
     weak = "weak" if getattr(value, "weak_type", False) else "array"
     node = {weak if isinstance(value, jax.Array) else "numpy": len(arrays)}
     arrays.append(np.asarray(value))
@@ -173,26 +198,50 @@ def _encode_array(
 def _array(arrays: list[np.ndarray], index: int, where: str) -> np.ndarray:
     if not 0 <= index < len(arrays):
         raise ValueError(f"{where}: got array {index}; wants one of {len(arrays)} arrays.")
+    _refuse_nan(arrays[index], where)
     return arrays[index]
 
 
-def _module(cls: type[Any], values: dict[str, Any], where: str, writer: str) -> Any:
-    wanted = {field.name for field in dataclasses.fields(cls)}
+def _refuse_nan(array: Any, where: str) -> None:
+    bad = int(np.isnan(array).sum())
+    if bad:
+        raise ValueError(f"{where}: got {bad:,} entries NaN; wants numbers.")
+
+
+def _check_names(cls: type[Any], fields: dict[str, Any], where: str, writer: str) -> None:
+    """Raise where the fields are not those of the class; what has a default may be missing."""
+    known = dataclasses.fields(cls)
+    needed = {field.name for field in known if field.default is dataclasses.MISSING}
+    if not needed <= set(fields) <= {field.name for field in known}:
+        raise ValueError(
+            f"{where}: got {cls.__name__} with fields {sorted(fields)!s:.500}; wants "
+            f"{sorted(needed)} (the class has changed between versions of brenier: {writer} wrote "
+            "this one)."
+        )
+
+
+def _module(cls: type[Any], values: dict[str, Any], where: str) -> Any:
     # What an older brenier did not know has its default.
     values = {
         field.name: field.default
         for field in dataclasses.fields(cls)
         if field.default is not dataclasses.MISSING
     } | values
-    if set(values) != wanted:
-        raise ValueError(
-            f"{where}: got {cls.__name__} with fields {sorted(values)}; wants {sorted(wanted)} "
-            f"(the class has changed between versions of brenier: {writer} wrote this one)."
-        )
-    module = object.__new__(cls)  # as JAX rebuilds a module: no constructor runs on a file's word
+    check_fields(cls, values, where)
+    module = object.__new__(cls)  # as JAX rebuilds a module: the very bits that were saved
     for name, value in values.items():
         object.__setattr__(module, name, value)
+    with refusing(where, f"an impossible {cls.__name__}", "one that can be", *_DOUBTS):
+        _check(module, values)
+    return module
+
+
+def _check(module: Any, values: dict[str, Any]) -> None:
+    """The class's own checks: those of its constructor, where that takes the fields, or by name."""
+    cls = type(module)
+    if set(inspect.signature(cls).parameters) == set(values):
+        cls(**values)
+        return
     for parent in cls.__mro__:
         if "__check_init__" in vars(parent):
             vars(parent)["__check_init__"](module)
-    return module

@@ -26,7 +26,10 @@ class EntropicMap(AbstractMap):
     Args:
         points: y, (m, d).
         potential: g_j + ε log b_j, (m,), with the weights b of the points (drop those of weight 0).
-        epsilon: ε > 0.
+        epsilon: ε > 0, in units of ½ squared distance: shift the points and it stays, scale them
+            by s and it is scaled by s², as is the potential.
+        origin: o, (d,), where z − o + ȳ takes the place of z above, ȳ the mean of the points; far
+            from them the potential would have no digits left for its differences. ȳ where None.
 
     >>> import jax.numpy as jnp
     >>> T = EntropicMap(jnp.array([[-1.0], [1.0]]), jnp.zeros(2), 0.5)
@@ -37,12 +40,25 @@ class EntropicMap(AbstractMap):
     points: Float[Array, "m d"]
     potential: Float[Array, " m"]
     epsilon: Scalar
+    origin: Point | None = None
     symmetric: ClassVar[bool] = True
 
-    def __init__(self, points: ArrayLike, potential: ArrayLike, epsilon: ArrayLike):
+    def __init__(
+        self,
+        points: ArrayLike,
+        potential: ArrayLike,
+        epsilon: ArrayLike,
+        origin: ArrayLike | None = None,
+    ):
         self.points = as_array("points", points, 2)
         self.potential = as_array("potential", potential, 1)
         self.epsilon = as_array("epsilon", epsilon, 0).astype(self.points.dtype)
+        if origin is not None:
+            self.origin = as_array("origin", origin, 1).astype(self.points.dtype)
+            if self.origin.shape != self.points.shape[1:]:
+                raise ValueError(
+                    f"origin: got shape {self.origin.shape}; wants {self.points.shape[1:]}."
+                )
         if self.potential.shape != self.points.shape[:1]:
             raise ValueError(
                 f"potential: got shape {self.potential.shape}; wants one number for "
@@ -64,7 +80,8 @@ class EntropicMap(AbstractMap):
     ) -> "EntropicMap":
         """The map of the entropic plan between two clouds (n, d) and (m, d), weighted or not.
 
-        ``epsilon`` is 0.05 times the target's median squared distance where None.
+        ``epsilon`` is 0.05 times the target's median squared distance where None; an explicit one
+        has units of its own, those of ½ squared distance.
 
         Raises:
             ValueError: points or weights that are not what they should be.
@@ -85,19 +102,24 @@ class EntropicMap(AbstractMap):
             check_positive("epsilon", epsilon)
         check_positive("tolerance", tolerance)
         check_at_least("max_iterations", max_iterations, 1)
-        dtype = jnp.result_type(x, y)
-        points, log_b = jnp.asarray(y[b > 0], dtype), jnp.log(jnp.asarray(b[b > 0], dtype))
-        eps = default_epsilon(points) if epsilon is None else jnp.asarray(epsilon, dtype)
+        dtype = np.result_type(x, y)
+        x, y, b = x.astype(dtype), y[b > 0].astype(dtype), b[b > 0].astype(dtype)
+        # In standard coordinates, where potentials keep their digits, and back.
+        own = Coordinates.centred(x, y)
+        u, v = own.encode_source(jnp.asarray(x)), own.encode_target(jnp.asarray(y))
+        unit = float(own.scale) ** 2
+        eps = default_epsilon(v) if epsilon is None else jnp.asarray(epsilon / unit, dtype)
         plan = sinkhorn(
-            jnp.asarray(x, dtype),
-            points,
+            u,
+            v,
             jnp.asarray(a, dtype),
-            jnp.exp(log_b),
+            jnp.asarray(b),
             epsilon=eps,
             tolerance=tolerance,
             max_iterations=max_iterations,
         )
-        result = cls(points, plan.g + eps * log_b, eps)
+        potential = own.scale * own.scale * (plan.g + eps * jnp.log(b))
+        result = cls(y, potential, own.scale * own.scale * eps, own.source_shift)
         if throw and not bool(plan.converged):
             stats = {"error": float(plan.error), "iterations": int(plan.iterations)}
             raise SolveError(Solution(result, Result.not_converged, stats))
@@ -108,30 +130,28 @@ class EntropicMap(AbstractMap):
         return self.points.shape[-1]
 
     def apply(self, x: Point) -> Point:
-        # Streamed over the y_j, and centred: the scores then keep their digits far from 0.
-        centre = jnp.mean(self.points, axis=0)
-        y = self.points - centre
-        offsets = (self.potential - 0.5 * jnp.sum(y * y, axis=1)) / self.epsilon
-        return centre + soft_reduce((x - centre)[None], y, offsets, y, self.epsilon)[1][0]
+        # Streamed over the y_j, and in standard coordinates: the scores then keep their digits.
+        own, v, offsets, epsilon = self._standard()
+        u = own.encode_source(x)[None]
+        return own.decode_target(soft_reduce(u, v, offsets / epsilon, v, epsilon)[1][0])
 
     def inverse(self) -> ConjugateMap:
         """∇φ*, for points inside the convex hull of the y_j (T reaches no others)."""
-        # In standard coordinates, ε and the potential too: values keep their digits far from 0.
+        own, v, offsets, epsilon = self._standard()
+        inner = LogSumExp(v, offsets, jnp.log(epsilon), jnp.full_like(epsilon, -jnp.inf))
+        return ConjugateMap(Preconditioned.in_coordinates(inner, own))
+
+    def _standard(self) -> tuple[Coordinates, Float[Array, "m d"], Float[Array, " m"], Scalar]:
+        """Coordinates; the y_j, what stands beside ⟨u, v_j⟩, and ε in them."""
         centre = jnp.mean(self.points, axis=0)
         y = self.points - centre
-        scale = jnp.max(jnp.abs(y))
-        scale = jnp.where(scale > 0, scale, 1.0)
-        v = y / scale
-        offsets = self.potential / scale / scale - 0.5 * jnp.sum(v * v, axis=1)
-        inner = LogSumExp(
-            v,
-            offsets,
-            jnp.log(self.epsilon) - 2.0 * jnp.log(scale),
-            jnp.full_like(self.epsilon, -jnp.inf),
+        own = Coordinates.around(
+            centre if self.origin is None else self.origin, centre, jnp.max(jnp.abs(y))
         )
-        matrix = jnp.eye(self.dimension, dtype=v.dtype)
-        own = Coordinates(matrix, centre, centre, scale)
-        return ConjugateMap(Preconditioned.in_coordinates(inner, own))
+        v = y / own.scale
+        # One division after the other: s² may underflow.
+        offsets = self.potential / own.scale / own.scale - 0.5 * jnp.sum(v * v, axis=1)
+        return own, v, offsets, self.epsilon / own.scale / own.scale
 
 
 def _weights(name: str, weights: ArrayLike | None, n: int) -> np.ndarray:

@@ -84,7 +84,7 @@ class GaussianMixture(AbstractMeasure):
     [0.0]
     """
 
-    log_weights: Weights
+    log_weights: Float[Array, " k"]
     means: Float[Array, "k d"]
     factors: Float[Array, "k d d"]
     has_density: ClassVar[bool] = True

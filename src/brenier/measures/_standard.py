@@ -32,7 +32,10 @@ class StandardNormal(AbstractMeasure):
     has_density: ClassVar[bool] = True
 
     def __init__(self, dimension: int):
-        self.size = check_at_least("dimension", dimension, 1)
+        self.size = dimension
+
+    def __check_init__(self):
+        check_at_least("dimension", self.size, 1)
 
     @property
     def dimension(self) -> int:

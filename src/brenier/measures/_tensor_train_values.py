@@ -74,12 +74,19 @@ def tensor_train_of_function(
     """Cores of a density's values at the nodes: from all of them by SVD, or some by TT-cross."""
     nodes = box.nodes()
 
+    def at(index: np.ndarray) -> np.ndarray:
+        return np.stack([y[index[:, axis]] for axis, y in enumerate(nodes)], axis=1)
+
     def entries(index: np.ndarray) -> np.ndarray:
-        points = np.stack([y[index[:, axis]] for axis, y in enumerate(nodes)], axis=1)
+        points = at(index)
         return _checked_values(name, _values(density, points), points)
 
+    def heights(index: np.ndarray) -> np.ndarray:
+        log = density.function if isinstance(density, Exponential) else density
+        return _values(log, at(index))
+
     if math.prod(box.shape) > _ALL_NODES:
-        return tensor_train_cross(entries, box.shape, tolerance, max_rank, key=key)
+        return tensor_train_cross(entries, box.shape, tolerance, max_rank, heights=heights, key=key)
     grid = np.stack(np.meshgrid(*nodes, indexing="ij"), axis=-1).reshape(-1, len(nodes))
     table = _checked_values(name, _values(density, grid), grid).reshape(box.shape)
     with threadpool_limits(1, user_api="blas"):

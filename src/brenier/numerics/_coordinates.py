@@ -86,7 +86,7 @@ class Coordinates(eqx.Module):
 
     @classmethod
     def around(
-        cls, source_shift: np.ndarray, target_shift: np.ndarray, spread: float
+        cls, source_shift: ArrayLike, target_shift: ArrayLike, spread: ArrayLike
     ) -> "Coordinates":
         """Shifts and a common scale alone, in the dtype of the shifts; a spread of 0 counts as 1.
 
@@ -95,12 +95,12 @@ class Coordinates(eqx.Module):
         >>> float(at.scale), at.matrix.tolist()
         (2.0, [[1.0]])
         """
-        dtype = source_shift.dtype
+        shift, width = jnp.asarray(source_shift), jnp.asarray(spread)
         return cls(
-            jnp.eye(len(source_shift), dtype=dtype),
-            jnp.asarray(source_shift),
+            jnp.eye(len(shift), dtype=shift.dtype),
+            shift,
             jnp.asarray(target_shift),
-            jnp.asarray(spread if spread > 0.0 else 1.0, dtype),
+            jnp.where(width > 0, width, 1.0).astype(shift.dtype),
         )
 
     @property

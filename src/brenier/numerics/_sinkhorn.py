@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from brenier._types import Array, Bool, Float, Int, Scalar
+from brenier.numerics._plan_error import plan_error
 from brenier.numerics._streaming import (
     TILE,
     log_sum_exp,
@@ -25,6 +26,9 @@ _LEVEL_ERROR, _LEVEL_ITERATIONS = 0.1, 10
 # The kernel is formed anew once a scaling leaves exp(±this): until then no entry that matters has
 # underflowed.
 _DRIFT = 20.0
+# What the error in the dtype is brought down to, where the true one is still above the tolerance:
+# by such a factor again and again, no lower than so many units of rounding.
+_CLOSER, _LEAST_ERROR = 0.25, 4.0
 # After every _PERIOD iterations the over-relaxation is fitted to the rate observed, or eased (on 40
 # problems: without easing, an overestimate costs up to 5 times the iterations).
 _PERIOD, _MOST_RELAXED, _EASING = 6, 1.98, 0.95
@@ -35,8 +39,9 @@ _Transform: TypeAlias = Callable[[Array, Array], Array]
 class SinkhornResult(NamedTuple):
     """Potentials f (n,), g (m,) of the plan a_i b_j exp((f_i + g_j − c_ij)/ε).
 
-    ``error`` is the L1 error of its two marginals together; ``iterations`` counts pairs of
-    half-steps at the full problem; ``converged`` says that the error met the tolerance.
+    ``error`` is the L1 error of its two marginals together, evaluated in float64 for the potentials
+    as they are; ``iterations`` counts pairs of half-steps at the full problem; ``converged`` says
+    that the error met the tolerance.
     """
 
     f: Float[Array, " n"]
@@ -95,8 +100,8 @@ def sinkhorn(
         x, y: clouds (n, d) and (m, d).
         a, b: weights, non-negative with sum 1; uniform where None.
         epsilon: the regularisation ε > 0, in units of ½ squared distance.
-        tolerance: on the L1 error of both marginals; no lower than rounding allows, about
-            32 + 4 (mean cost)/ε units in the last place.
+        tolerance: on the L1 error of both marginals. Potentials that are rounded to the dtype reach
+            some (cost)/ε units in the last place: below, it does not converge.
         max_iterations: where it stops anyway; ``converged`` tells.
         f, g: potentials to start from; either will do (f goes first).
         epsilon_scaling: the factor from one ε to the next, down from the mean cost; 1 starts at
@@ -113,15 +118,15 @@ def sinkhorn(
     dtype = x.dtype
     a = jnp.full(x.shape[0], 1.0 / x.shape[0], dtype) if a is None else a
     b = jnp.full(y.shape[0], 1.0 / y.shape[0], dtype) if b is None else b
-    x_mean, y_mean = a @ x, b @ y
+    given, x_mean, y_mean = (x, y, a, b), a @ x, b @ y
     shift = x_mean - y_mean
     x, y = x - x_mean, y - y_mean
     # The cost is that of the centred clouds plus these two functions, one of x and one of y.
     x_part, y_part = x @ shift + 0.5 * (shift @ shift), -(y @ shift)
     eps = jnp.asarray(epsilon, dtype)
     spread = 0.5 * jnp.sum(a @ (x * x) + b @ (y * y))
-    # A score of size c/ε has a rounding error of as many units in the last place.
-    limit = jnp.maximum(tolerance, jnp.finfo(dtype).eps * (32.0 + 4.0 * spread / eps))
+    least = _LEAST_ERROR * jnp.finfo(dtype).eps
+    limit = jnp.maximum(jnp.asarray(tolerance, dtype), least)
     highest = jnp.maximum(eps, spread) if epsilon_scaling < 1.0 else eps
     descent = _Descent(eps, limit, max_iterations, epsilon_scaling)
     streamed = block is not None or x.shape[0] * y.shape[0] > _KERNEL_ENTRIES
@@ -137,16 +142,21 @@ def sinkhorn(
     else:
         start = _start(jnp.zeros_like(a), jnp.zeros_like(b), highest)
     make = partial(_streamed, tile=block or TILE) if streamed else _kernel
-    end = _descend(start, partial(make, x, y, a, b), a, b, descent)
-    if not streamed:
-        # The last step may have gone further than the kernel it was made with can tell.
-        rows, columns = _kernel(x, y, a, b, end.f, end.g, eps)
-        end = end._replace(
-            error=_marginal_error(end.f, rows(end.f, end.g), a, eps)
-            + _marginal_error(end.g, columns(end.f, end.g), b, eps)
-        )
+
+    def unfinished(reached):
+        now, goal, error = reached
+        return (error > tolerance) & (now.iterations < max_iterations) & (goal >= least)
+
+    def closer(reached):
+        now, goal, _ = reached
+        end = _descend(now, partial(make, x, y, a, b), a, b, descent._replace(limit=goal))
+        error = plan_error(*given, end.f + x_part, end.g + y_part, eps)
+        return end, _CLOSER * goal, error
+
+    first = start, limit, jnp.asarray(jnp.inf, jnp.float64)
+    end, _, error = jax.lax.while_loop(unfinished, closer, first)
     return SinkhornResult(
-        end.f + x_part, end.g + y_part, end.error, end.iterations, end.error <= limit
+        end.f + x_part, end.g + y_part, error.astype(dtype), end.iterations, error <= tolerance
     )
 
 

@@ -17,11 +17,18 @@ from brenier.numerics._random import host_seed
 _Core: TypeAlias = Float[np.ndarray, "_ _ _"]
 _Columns: TypeAlias = Float[np.ndarray, "_ _"]
 TensorTrainCores: TypeAlias = tuple[_Core, ...]
+_Indices: TypeAlias = Int[np.ndarray, "_ _"]
+_Entries: TypeAlias = Callable[[_Indices], Float[np.ndarray, " _"]]
 
 # Most sweeps of the cross approximation; each may raise every rank by two.
 _SWEEPS = 30
 # Entries at which a cross approximation is compared with the function.
 _CHECKED = 500
+# By how much a single entry may miss the tolerance.
+_ENTRY_FACTOR = 1e3
+# Runs of the cross, each from what the last one missed; starts of the search for maxima, and the
+# rounds through all axes that each may take.
+_JOINED, _CLIMBERS, _CLIMBS = 4, 100, 10
 
 
 def tensor_train_ranks(cores: TensorTrainCores) -> tuple[int, ...]:
@@ -135,25 +142,30 @@ def tensor_train_entries(
 
 
 def tensor_train_cross(
-    entries: Callable[[Int[np.ndarray, "p d"]], Float[np.ndarray, " p"]],
+    entries: _Entries,
     shape: Sequence[int],
     tolerance: float,
     max_rank: int,
     *,
+    heights: _Entries | None = None,
     start: TensorTrainCores | None = None,
     key: Key | None = None,
 ) -> TensorTrainCores:
     """Cores of an array given by a function of its indices, from few entries (teneva's TT-cross).
 
-    The error is measured at entries drawn uniformly, and at entries drawn with probabilities
-    proportional to the squares of the approximation. Not for an array whose few large entries hide
-    in one corner: give a ``start`` that finds it.
+    The error is measured at entries drawn uniformly, at entries drawn with probabilities
+    proportional to the squares of the approximation, and at maxima of the function that a search
+    along the axes finds from 100 entries; maxima that were missed join the start of another run.
+    Not for an array whose few large entries hide where no such way leads: give a ``start`` that
+    finds them.
 
     Args:
         entries: the values at multi-indices, (p, d) to (p,).
         shape: of the array.
         tolerance: relative.
         max_rank: that no rank may exceed.
+        heights: what the search goes up on, increasing in the entries: their logarithm, where the
+            entries themselves underflow. The entries where None.
         start: cores to begin from; random ones of rank 2 where None.
         key: of the random start, and of the entries at which the error is measured;
             ``jax.random.key(0)`` where None.
@@ -178,47 +190,91 @@ def tensor_train_cross(
     def too_high(now, _info, options):
         return max(tensor_train_ranks(tuple(now)), default=1) > 2 * max_rank
 
-    found = teneva.cross(
-        entries,
-        first,
-        e=0.1 * tolerance,
-        nswp=_SWEEPS,
-        dr_min=1,
-        dr_max=2,
-        info=info,
-        cb=too_high,
-        cache={},
+    heights = entries if heights is None else heights
+    peaks = np.unique(_maxima(heights, shape, random), axis=0)
+    for _ in range(_JOINED):
+        found = teneva.cross(
+            entries,
+            first,
+            e=0.1 * tolerance,
+            nswp=_SWEEPS,
+            dr_min=1,
+            dr_max=2,
+            info=info,
+            cb=too_high,
+            cache={},
+        )
+        cores = tensor_train_round(tuple(found), tolerance)
+        rank = max(tensor_train_ranks(cores), default=1)
+        if rank > max_rank or info["stop"] == "cb":
+            raise ValueError(
+                f"max_rank: got {max_rank}; wants at least {rank}, the rank that a tolerance of "
+                f"{tolerance:.3g} takes, or a larger tolerance."
+            )
+        errors = _cross_errors(cores, entries, peaks, random)
+        # The cross keeps to its tolerance in norm; single entries may miss it by some factor.
+        allowed = _ENTRY_FACTOR * tolerance
+        if errors.max() <= allowed:
+            return cores
+        missed = peaks[errors[: len(peaks)] > allowed]
+        if not len(missed):
+            break
+        # Once more, from what was found and what was missed together.
+        for peak in missed[: max_rank - rank + 1]:
+            found = teneva.add(found, _product_at(peak, entries, shape))
+        first = found
+    raise ValueError(
+        f"tolerance: got {tolerance:.3g}; the cross approximation errs by {errors.max():.3g} after "
+        f"{info['nswp']} sweeps; wants a smoother function, or a larger tolerance."
     )
-    cores = tensor_train_round(tuple(found), tolerance)
-    rank = max(tensor_train_ranks(cores), default=1)
-    if rank > max_rank or info["stop"] == "cb":
-        raise ValueError(
-            f"max_rank: got {max_rank}; wants at least {rank}, the rank that a tolerance of "
-            f"{tolerance:.3g} takes, or a larger tolerance."
-        )
-    error = _cross_error(cores, entries, random)
-    # The cross keeps to its tolerance in norm; single entries may miss it by some factor.
-    if error > 1e3 * tolerance:
-        raise ValueError(
-            f"tolerance: got {tolerance:.3g}; the cross approximation errs by {error:.3g} after "
-            f"{info['nswp']} sweeps; wants a smoother function, or a larger tolerance."
-        )
-    return cores
 
 
-def _cross_error(
-    cores: TensorTrainCores,
-    entries: Callable[[np.ndarray], np.ndarray],
-    random: np.random.Generator,
-) -> float:
+def _cross_errors(
+    cores: TensorTrainCores, entries: _Entries, peaks: _Indices, random: np.random.Generator
+) -> Float[np.ndarray, " p"]:
+    """Errors relative to the largest entry: at the peaks, anywhere, and where the cores are large."""
     shape = [core.shape[1] for core in cores]
-    anywhere = np.stack([random.integers(0, n, _CHECKED) for n in shape], axis=1)
-    index = np.concatenate([anywhere, _large_entries(cores, random)])
+    index = np.concatenate([peaks, _anywhere(shape, random), _large_entries(cores, random)])
     exact = entries(index)
-    size = np.abs(exact).max()
-    return (
-        float(np.abs(tensor_train_entries(cores, index) - exact).max() / size) if size > 0 else 0.0
-    )
+    size = float(np.abs(exact).max())
+    return np.abs(tensor_train_entries(cores, index) - exact) / (size if size > 0.0 else 1.0)
+
+
+def _anywhere(shape: Sequence[int], random: np.random.Generator) -> _Indices:
+    return np.stack([random.integers(0, n, _CHECKED) for n in shape], axis=1)
+
+
+def _maxima(
+    heights: _Entries, shape: Sequence[int], random: np.random.Generator
+) -> Int[np.ndarray, "p d"]:
+    """Where steps along one axis after the other lead uphill to, from entries anywhere."""
+    places = _anywhere(shape, random)[:_CLIMBERS]
+    for _ in range(_CLIMBS):
+        before = places.copy()
+        for axis, n in enumerate(shape):
+            lines = np.repeat(places, n, axis=0)
+            lines[:, axis] = np.tile(np.arange(n), len(places))
+            values = heights(lines).reshape(len(places), n)
+            here = np.arange(len(places))
+            best = np.argmax(values, axis=1)
+            higher = values[here, best] > values[here, places[:, axis]]
+            places[higher, axis] = best[higher]
+        if (places == before).all():
+            break
+    return places
+
+
+def _product_at(
+    peak: Int[np.ndarray, " d"], entries: _Entries, shape: Sequence[int]
+) -> list[_Core]:
+    """The tensor train of rank 1 that has the entries on all lines through one of them."""
+    cores: list[np.ndarray] = []
+    for axis, n in enumerate(shape):
+        line = np.repeat(peak[None], n, axis=0)
+        line[:, axis] = np.arange(n)
+        values = entries(line)
+        cores.append((values / values[peak[axis]] if axis else values).reshape(1, n, 1))
+    return cores
 
 
 def _large_entries(cores: TensorTrainCores, random: np.random.Generator) -> Int[np.ndarray, "p d"]:

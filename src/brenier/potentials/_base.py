@@ -6,6 +6,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
+from brenier._checks import as_points
 from brenier._types import Array, Batch, BatchLike, BatchScalar, Float, Point, Scalar
 
 
@@ -32,12 +33,14 @@ class AbstractPotential(eqx.Module):
 
     def __call__(self, x: BatchLike) -> BatchScalar:
         """φ(x) over leading axes: (..., d) to (...)."""
-        return jnp.vectorize(self.value, signature="(d)->()")(x)
+        return jnp.vectorize(self.value, signature="(d)->()")(as_points("x", x, self.dimension))
 
     def gradient(self, x: BatchLike) -> Batch:
         """∇φ(x) over leading axes: (..., d) to (..., d)."""
-        return jnp.vectorize(jax.grad(self.value), signature="(d)->(d)")(x)
+        points = as_points("x", x, self.dimension)
+        return jnp.vectorize(jax.grad(self.value), signature="(d)->(d)")(points)
 
     def hessian(self, x: BatchLike) -> Float[Array, "*batch d d"]:
         """D²φ(x) over leading axes: (..., d) to (..., d, d); symmetric positive semidefinite."""
-        return jnp.vectorize(jax.hessian(self.value), signature="(d)->(d,d)")(x)
+        points = as_points("x", x, self.dimension)
+        return jnp.vectorize(jax.hessian(self.value), signature="(d)->(d,d)")(points)

@@ -30,6 +30,13 @@ class Preconditioned(AbstractPotential):
     target_shift: Point
     scale: Scalar
 
+    def __check_init__(self):
+        d = self.source_shift.shape[-1]
+        if self.potential.dimension != d:
+            raise ValueError(
+                f"potential: got dimension {self.potential.dimension}; wants {d}, as the shifts."
+            )
+
     @classmethod
     def in_coordinates(
         cls, potential: AbstractPotential, coordinates: Coordinates

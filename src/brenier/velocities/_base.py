@@ -1,6 +1,7 @@
 """The interface of a velocity field."""
 
 import abc
+from typing import NamedTuple
 
 import equinox as eqx
 import jax.numpy as jnp
@@ -12,11 +13,23 @@ from brenier.maps import evaluation_floats
 from brenier.numerics import on_all_cores
 
 
+class Frame(NamedTuple):
+    """Coordinates u = (x − c)/w of particles, and the velocity du/dt = v(t, c + w u)/w in them.
+
+    ``centre`` c (d,) and ``width`` w, one number or one for each column.
+    """
+
+    centre: Point | Scalar
+    width: Point | Scalar
+    velocity: "AbstractVelocity"
+
+
 class AbstractVelocity(eqx.Module):
     """A velocity field v(t, x) on R^d: particles follow dx/dt = v(t, x).
 
     A subclass gives ``at``, the velocity at one point, and batches over leading axes follow. Its
-    flow map is ``FlowMap(velocity, start, stop)``.
+    flow map is ``FlowMap(velocity, start, stop)``. Where its particles have a place and a unit of
+    their own it says so by ``standard`` too; a diffusion's have the unit of its noise, N(0, I).
     """
 
     @property
@@ -27,6 +40,11 @@ class AbstractVelocity(eqx.Module):
     @abc.abstractmethod
     def at(self, time: Scalar, x: Point) -> Point:
         """v(t, x) at one point (d,)."""
+
+    @property
+    def standard(self) -> Frame:
+        """Where particles are around 0 and of size 1; there they are integrated."""
+        return Frame(jnp.zeros(()), jnp.ones(()), self)
 
     def __call__(self, time: ArrayLike, x: BatchLike) -> Batch:
         """v(t, x) over leading axes: (..., d) to (..., d), at one time."""

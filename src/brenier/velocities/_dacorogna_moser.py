@@ -10,7 +10,7 @@ import numpy as np
 from brenier._types import Float, Point, Scalar
 from brenier.grids import AbstractGrid, GridPotential, Torus
 from brenier.measures import AbstractMeasure, require_density
-from brenier.velocities._base import AbstractVelocity
+from brenier.velocities._base import AbstractVelocity, Frame
 
 # In lengths of the box per unit of time: such a particle leaves the grid within any step.
 _FASTEST = 1e3
@@ -83,6 +83,15 @@ class DacorognaMoserVelocity(AbstractVelocity):
     @property
     def dimension(self) -> int:
         return 2
+
+    @property
+    def standard(self) -> Frame:
+        centre, width = self.log_source.lower, jnp.max(self.log_source.extent)
+        logs = (
+            log.moved(centre, width, jnp.ones(())) for log in (self.log_source, self.log_target)
+        )
+        flux = self.flux.moved(centre, width, 1.0 / width / width)
+        return Frame(centre, width, DacorognaMoserVelocity(flux, *logs))
 
     def at(self, time: Scalar, x: Point) -> Point:
         slope = jax.grad(self.flux.displacement_potential)(x)

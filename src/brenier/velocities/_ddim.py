@@ -49,8 +49,11 @@ class DDIM(AbstractMap):
     def __init__(
         self, predictor: Callable[[Scalar, Point], Point], levels: ArrayLike, dimension: int
     ):
-        self.predictor, self.size = predictor, check_at_least("dimension", dimension, 1)
+        self.predictor, self.size = predictor, dimension
         self.levels = as_array("levels", levels, 1)
+
+    def __check_init__(self):
+        check_at_least("dimension", self.size, 1)
         if isinstance(self.levels, jax.core.Tracer):
             return
         a = np.asarray(self.levels)

@@ -16,7 +16,6 @@ from brenier._types import Array, BatchLike, Bool, Float, Int, Point, Scalar
 from brenier.maps import AbstractMap
 from brenier.numerics import on_all_cores
 from brenier.velocities._base import AbstractVelocity
-from brenier.velocities._network import NetworkVelocity
 
 # Vectors of d floats held for one point while it is integrated: the stages of a step.
 _STAGES = 32
@@ -182,29 +181,25 @@ class End(NamedTuple):
 def integrate(flow: FlowMap, x: Point, times: Float[Array, " k"] | None = None) -> End:
     """One point along the flow, to the end or at the times asked for.
 
-    That of a network in its standard coordinates, to which the absolute tolerance refers.
+    In the velocity's standard coordinates, to which the absolute tolerance refers.
     """
-    velocity = flow.velocity
-    start, field = x, velocity.at
-    if isinstance(velocity, NetworkVelocity):
-        start, field = (x - velocity.centre) / velocity.width, velocity.standard
+    centre, width, velocity = flow.velocity.standard
+    centre, width = centre.astype(x.dtype), width.astype(x.dtype)
     save = diffrax.SaveAt(t1=True) if times is None else diffrax.SaveAt(ts=times)
     solution = diffrax.diffeqsolve(
-        diffrax.ODETerm(lambda time, y, _: field(jnp.asarray(time), y)),
+        diffrax.ODETerm(lambda time, y, _: velocity.at(jnp.asarray(time), y).astype(y.dtype)),
         diffrax.Dopri8(),
         flow.start.astype(x.dtype),
         flow.stop.astype(x.dtype),
         None,
-        start,
+        (x - centre) / width,
         saveat=save,
         max_steps=flow.max_steps,
         throw=False,
         adjoint=diffrax.ForwardMode(),
         stepsize_controller=diffrax.PIDController(rtol=flow.tolerance, atol=flow.tolerance),
     )
-    points = solution.ys[0] if times is None else solution.ys
-    if isinstance(velocity, NetworkVelocity):
-        points = velocity.centre + velocity.width * points
+    points = centre + width * (solution.ys[0] if times is None else solution.ys)
     reached = (solution.result == diffrax.RESULTS.successful) & jnp.isfinite(points).all()
     return End(points, reached, solution.stats["num_steps"])
 
@@ -260,10 +255,17 @@ def _(primals, tangents):
 def _with_tangents(
     flow: FlowMap, x: Point, columns: Float[Array, "d m"]
 ) -> tuple[Point, Float[Array, "d m"]]:
-    """T(x), and DT(x) times the columns, by one integration of both."""
+    """T(x), and DT(x) times the columns, by one integration of both in standard coordinates."""
     d, m = columns.shape
-    end = _end(flow.along(_WithTangents(flow.velocity, m)), jnp.concatenate([x, columns.ravel()]))
-    return end[:d], end[d:].reshape(d, m)
+    centre, width, velocity = flow.velocity.standard
+    units = jnp.broadcast_to(width, d).astype(x.dtype)[:, None]
+    inner = columns / units
+    # Tangents of size 1, to which the tolerance refers, whatever theirs is.
+    sizes = jnp.max(jnp.abs(inner), axis=0)
+    sizes = jnp.where(sizes > 0.0, sizes, 1.0)
+    start = jnp.concatenate([(x - centre.astype(x.dtype)) / units[:, 0], (inner / sizes).ravel()])
+    end = _end(flow.along(_WithTangents(velocity, m)), start)
+    return centre.astype(x.dtype) + units[:, 0] * end[:d], units * sizes * end[d:].reshape(d, m)
 
 
 class _WithTangents(AbstractVelocity):

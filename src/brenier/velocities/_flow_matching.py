@@ -2,6 +2,7 @@
 
 from typing import NamedTuple
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jax.scipy.linalg import solve_triangular
@@ -9,8 +10,8 @@ from jax.scipy.linalg import solve_triangular
 from brenier._types import Array, Float, Point, Scalar
 from brenier.maps import ConjugateMap, GradientMap
 from brenier.measures import AbstractMeasure, Empirical, Gaussian, GaussianMixture
-from brenier.potentials import AbstractPotential
-from brenier.velocities._base import AbstractVelocity
+from brenier.potentials import AbstractPotential, Preconditioned
+from brenier.velocities._base import AbstractVelocity, Frame
 from brenier.velocities._diffusion import AbstractDiffusionVelocity
 
 
@@ -61,6 +62,8 @@ class MatchingVelocity(AbstractVelocity):
     inverses: Float[Array, "_ _ d d"]
     start_shares: Float[Array, "_ _ d"]
     stop_shares: Float[Array, "_ _ d"]
+    centre: Point | None = None
+    width: Scalar | None = None
 
     def __init__(self, source: AbstractMeasure, target: AbstractMeasure):
         first, second = _parts("source", source), _parts("target", target)
@@ -74,6 +77,8 @@ class MatchingVelocity(AbstractVelocity):
                 f"target: got dimension {target.dimension}; wants "
                 f"{source.dimension}, that of source."
             )
+        self.centre, self.width = _place(first, second)
+        first, second = (_moved(part, self.centre, self.width) for part in (first, second))
         pair = jax.vmap(jax.vmap(_frame, in_axes=(None, 0)), in_axes=(0, None))
         frames, inverses, shares, others = pair(first.factors, second.factors)
         self.frames, self.inverses = frames, inverses
@@ -91,7 +96,19 @@ class MatchingVelocity(AbstractVelocity):
     def dimension(self) -> int:
         return self.stops.shape[-1]
 
+    @property
+    def standard(self) -> Frame:
+        if self.centre is None or self.width is None:  # a file of an older brenier
+            return Frame(jnp.zeros(()), jnp.ones(()), self)
+        at_home = jnp.zeros_like(self.centre), jnp.ones_like(self.width)
+        own = eqx.tree_at(lambda v: (v.centre, v.width), self, at_home)
+        return Frame(self.centre, self.width, own)
+
     def at(self, time: Scalar, x: Point) -> Point:
+        centre, width, _ = self.standard
+        return width * self._in_frame(time, (x - centre) / width)
+
+    def _in_frame(self, time: Scalar, x: Point) -> Point:
         early, late = (1.0 - time) * self.start_shares, time * self.stop_shares
         spread = (1.0 - time) * early + time * late
         off = self.inverses @ x - (1.0 - time) * self.starts - time * self.stops
@@ -170,7 +187,23 @@ class McCannVelocity(AbstractVelocity):
     def dimension(self) -> int:
         return self.map.dimension
 
+    @property
+    def standard(self) -> Frame:
+        phi = self.map.potential
+        if not isinstance(phi, Preconditioned):
+            return Frame(jnp.zeros(()), jnp.ones(()), self)
+        # M takes displacements of the size of w to such of the size of the scale.
+        width = phi.scale * jnp.sqrt(phi.dimension / jnp.sum(jnp.square(phi.matrix)))
+        centre = phi.source_shift + 0.5 * (phi.target_shift - phi.source_shift)
+        shifts = ((shift - centre) / width for shift in (phi.source_shift, phi.target_shift))
+        own = Preconditioned(phi.potential, phi.matrix, *shifts, phi.scale / width)
+        return Frame(centre, width, McCannVelocity(GradientMap(own)))
+
     def at(self, time: Scalar, x: Point) -> Point:
+        centre, width, own = self.standard
+        return width * own._in_frame(time, (x - centre) / width)
+
+    def _in_frame(self, time: Scalar, x: Point) -> Point:
         start = ConjugateMap(_Interpolated(self.map.potential, time)).apply(x)
         return self.map.apply(start) - start
 
@@ -209,6 +242,27 @@ def _parts(name: str, measure: AbstractMeasure) -> _Parts:
         f"{name}: got {type(measure).__name__}; wants a Gaussian, a GaussianMixture "
         "or an Empirical measure (learn a velocity for others: fit_velocity)."
     )
+
+
+def _place(first: _Parts, second: _Parts) -> tuple[Point, Scalar]:
+    """The middle between both means, and the root of the mean variance of both laws there."""
+    weights = [jax.nn.softmax(part.log_weights)[:, None] for part in (first, second)]
+    base = first.means[0]
+    # From a mean of their own: far from 0 the sum of weights would show.
+    means = [
+        jnp.sum(w * (p.means - base), 0) for w, p in zip(weights, (first, second), strict=True)
+    ]
+    middle = 0.5 * (means[0] + means[1])
+    squares = [
+        jnp.sum(w * (p.means - base - middle) ** 2) + jnp.mean(jnp.sum(p.factors**2, axis=(1, 2)))
+        for w, p in zip(weights, (first, second), strict=True)
+    ]
+    size = jnp.sqrt((squares[0] + squares[1]) / (2 * len(base)))
+    return base + middle, jnp.where(size > 0.0, size, 1.0)
+
+
+def _moved(parts: _Parts, centre: Point, width: Scalar) -> _Parts:
+    return _Parts(parts.log_weights, (parts.means - centre) / width, parts.factors / width)
 
 
 def _frame(

@@ -15,7 +15,7 @@ from brenier._checks import check_at_least, check_positive
 from brenier._types import Float, Point, Scalar
 from brenier.grids import AbstractGrid, Box, GridPotential
 from brenier.measures import AbstractMeasure, require_density
-from brenier.velocities._base import AbstractVelocity
+from brenier.velocities._base import AbstractVelocity, Frame
 
 # The fewest times for a spline of degree 7.
 _FEWEST_MOMENTS = 12
@@ -101,6 +101,14 @@ class FokkerPlanckVelocity(AbstractVelocity):
     @property
     def dimension(self) -> int:
         return 2
+
+    @property
+    def standard(self) -> Frame:
+        centre, width = self.log_ratio.lower[1:], jnp.max(self.log_ratio.extent[1:])
+        # The first axis is time.
+        shift, scale = jnp.append(0.0, centre), jnp.append(1.0, jnp.full_like(centre, width))
+        log_ratio = self.log_ratio.moved(shift, scale, 1.0 / width / width)
+        return Frame(centre, width, FokkerPlanckVelocity(log_ratio, self.duration))
 
     def at(self, time: Scalar, x: Point) -> Point:
         return -jax.grad(self.log_relative_density, argnums=1)(time, x)

@@ -102,5 +102,7 @@ def _end_with_divergence(flow: FlowMap, packed: Point) -> End:
     """The endpoint of (x, ∫ div v) for one point x, followed by its probes where it has any."""
     d = flow.dimension
     signs = packed[d:].reshape(-1, d) if packed.size > d else None
-    both = flow.along(_WithDivergence(flow.velocity, signs))
-    return integrate(both, jnp.append(packed[:d], 0.0))
+    centre, width, velocity = flow.velocity.standard
+    both = flow.along(_WithDivergence(velocity, signs))
+    end = integrate(both, jnp.append((packed[:d] - centre) / width, 0.0))
+    return end._replace(point=end.point.at[:-1].set(centre + width * end.point[:-1]))

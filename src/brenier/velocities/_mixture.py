@@ -5,7 +5,7 @@ from typing import ClassVar
 import jax
 import jax.numpy as jnp
 
-from brenier._types import Array, Float, Point, Scalar, Weights
+from brenier._types import Array, Float, Point, Scalar
 from brenier.measures import Gaussian, GaussianMixture
 from brenier.velocities._diffusion import AbstractDiffusionVelocity
 
@@ -26,7 +26,7 @@ class MixtureVelocity(AbstractDiffusionVelocity):
     [1.5]
     """
 
-    log_weights: Weights
+    log_weights: Float[Array, " k"]
     centres: Float[Array, "k d"]
     axes: Float[Array, "k d d"]
     variances: Float[Array, "k d"]

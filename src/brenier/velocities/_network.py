@@ -5,7 +5,7 @@ import jax
 import jax.numpy as jnp
 
 from brenier._types import Key, Point, Scalar
-from brenier.velocities._base import AbstractVelocity
+from brenier.velocities._base import AbstractVelocity, Frame
 
 
 class NetworkVelocity(AbstractVelocity):
@@ -47,11 +47,13 @@ class NetworkVelocity(AbstractVelocity):
     def dimension(self) -> int:
         return self.centre.shape[-1]
 
-    def at(self, time: Scalar, x: Point) -> Point:
-        return self.width * self.standard(time, (x - self.centre) / self.width)
+    @property
+    def standard(self) -> Frame:
+        own = NetworkVelocity(self.network, jnp.zeros_like(self.centre), jnp.ones_like(self.width))
+        return Frame(self.centre, self.width, own)
 
-    def standard(self, time: Scalar, x: Point) -> Point:
-        """dx/ds of x that is centred and in units of w: there no digits drown in c."""
+    def at(self, time: Scalar, x: Point) -> Point:
         angle = jnp.pi * time
         moment = jnp.stack([jnp.asarray(time, x.dtype), jnp.sin(angle), jnp.cos(angle)])
-        return self.network(jnp.concatenate([x, moment.astype(x.dtype)]))
+        off = (x - self.centre) / self.width
+        return self.width * self.network(jnp.concatenate([off, moment.astype(x.dtype)]))

@@ -71,9 +71,12 @@ class NoiseVelocity(AbstractDiffusionVelocity):
     smooth: ClassVar[bool] = True
 
     def __init__(self, predictor: Callable[[Scalar, Point], Point], dimension: int):
-        if not callable(predictor):
-            raise ValueError(f"predictor: got {type(predictor).__name__}; wants ε(a, x).")
-        self.predictor, self.size = predictor, check_at_least("dimension", dimension, 1)
+        self.predictor, self.size = predictor, dimension
+
+    def __check_init__(self):
+        if not callable(self.predictor):
+            raise ValueError(f"predictor: got {type(self.predictor).__name__}; wants ε(a, x).")
+        check_at_least("dimension", self.size, 1)
 
     @property
     def dimension(self) -> int:

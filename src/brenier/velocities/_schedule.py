@@ -111,6 +111,13 @@ class CosineSchedule(AbstractSchedule):
         end = np.arccos(np.sqrt(floor) * start)
         self.duration = float(2.0 / np.pi * (1.0 + offset) * end - offset)
 
+    def __check_init__(self):
+        if not (self.offset > 0.0 and 0.0 < self.duration < 1.0):
+            raise ValueError(
+                f"offset: got {self.offset} with a duration of {self.duration}; wants one above 0, "
+                "and a duration below 1."
+            )
+
     def log_signal(self, time: Scalar) -> Scalar:
         angle = 0.5 * jnp.pi / (1.0 + self.offset)
         return jnp.log(jnp.cos(angle * (time + self.offset)) / jnp.cos(angle * self.offset))

@@ -5,6 +5,7 @@ from brenier.estimators.candidates._defaults import KINDS, checked_names, fold_c
 from brenier.estimators.candidates._effort import EFFORTS, Effort
 from brenier.estimators.candidates._fit import Request, fit_pair, kinds_to_try
 from brenier.estimators.candidates._kinds import AbstractKind, AbstractPieces, ReversedKind
+from brenier.estimators.candidates._record import discard_record
 from brenier.estimators.candidates._table import NUMBERS, CandidateRow, CandidateTable
 from brenier.estimators.candidates._trial import Fold, Trial, judged
 
@@ -24,6 +25,7 @@ __all__ = [
     "ReversedKind",
     "Trial",
     "checked_names",
+    "discard_record",
     "fit_pair",
     "fold_counts",
     "judged",

@@ -13,6 +13,7 @@ from brenier._solution import Result
 from brenier.estimators.candidates._combination import CombinationKind
 from brenier.estimators.candidates._effort import Effort
 from brenier.estimators.candidates._kinds import AbstractKind, GaussianKind
+from brenier.estimators.candidates._record import Record, Tried
 from brenier.estimators.candidates._table import CandidateRow, CandidateTable
 from brenier.estimators.candidates._trial import Fold, Trial
 from brenier.potentials import AbstractPotential
@@ -64,6 +65,7 @@ class Chooser:
         u, v: all points (n, d), (m, d), in standard coordinates of their own.
         random: where the fits start.
         tell: of progress; one step a kind.
+        record: where what was tried is kept, and taken up again; None for nowhere.
     """
 
     folds: Sequence[Fold]
@@ -71,6 +73,7 @@ class Chooser:
     v: np.ndarray
     random: np.random.Generator
     tell: ProgressCallback
+    record: Record | None = None
     _kept: list[_Kept] = field(default_factory=list)
     _untried: tuple[str, ...] = ()
 
@@ -91,10 +94,12 @@ class Chooser:
         self._untried = tuple(kind.name for kind in kinds)
         try:
             for step, kind in enumerate(kinds):
-                if self._kept and effort.spent:
+                known = self._taken_up(kind)
+                if self._kept and effort.spent and not known:
                     break
                 self._untried = self._untried[1:]
-                self._try(kind, effort)
+                if not known:
+                    self._try(kind, effort)
                 duals = [kept.best.dual for kept in self._kept if kept.best is not None]
                 self.tell(
                     Progress(
@@ -110,6 +115,15 @@ class Chooser:
         except KeyboardInterrupt:
             result, combination = Result.interrupted, None
         return self._chosen(combination, result)
+
+    def _taken_up(self, kind: AbstractKind) -> bool:
+        """Whether a kind was tried before the fit was interrupted: nothing is then left to do."""
+        tried = None if self.record is None else self.record.tried.get(kind.name)
+        if tried is None:
+            return False
+        self._kept.append(_Kept(kind, tried.best, tried.seconds, tried.error))
+        self.random.bit_generator.state = tried.random
+        return True
 
     def _try(self, kind: AbstractKind, effort: Effort) -> None:
         kept = _Kept(kind)
@@ -131,6 +145,9 @@ class Chooser:
             kept.error = str(error)
         finally:
             kept.seconds = time.perf_counter() - began
+        if self.record is not None and not effort.spent:  # else it was cut short
+            state = dict(self.random.bit_generator.state)
+            self.record.add(kind.name, Tried(kept.best, kept.seconds, kept.error, state))
 
     def _combined(self) -> tuple[_Kept, Trial] | None:
         """A combination of the best of each kind, where it is better than all of them."""

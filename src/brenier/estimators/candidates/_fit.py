@@ -1,5 +1,6 @@
 """From two clouds to one convex potential: what is asked for, or the best of the candidates."""
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -19,6 +20,7 @@ from brenier.estimators.candidates._defaults import (
 )
 from brenier.estimators.candidates._effort import Effort
 from brenier.estimators.candidates._kinds import AbstractKind
+from brenier.estimators.candidates._record import Record
 from brenier.estimators.candidates._table import CandidateRow, CandidateTable
 from brenier.estimators.candidates._trial import Fold, cut_folds
 from brenier.estimators.data import Pair, StandardData
@@ -39,6 +41,7 @@ class Request:
         effort: how much may be tried.
         names: the kinds to choose from; None for all that are worth it.
         widths, pieces: of the network.
+        checkpoint: the folder where what was tried is kept until the fit is done; None for nowhere.
     """
 
     method: "AbstractMethod | None"
@@ -46,6 +49,7 @@ class Request:
     names: tuple[str, ...] | None
     widths: tuple[int, ...]
     pieces: int | None
+    checkpoint: str | os.PathLike[str] | None = None
 
 
 def fit_pair(
@@ -85,11 +89,18 @@ def fit_pair(
         folds = [Fold(u, v, u_held, v_held, own)]
     else:
         folds = cut_folds(x, y, own, random, count=count, parts=parts)
+    record = None
+    if request.checkpoint is not None:
+        settings = (seed, pair.size, request.names, request.widths, request.pieces)
+        record = Record.opened(request.checkpoint, x, y, settings)
     kinds = kinds_to_try(
-        own, request, pair.size, keys=keys[2:], callback=callback, standard=standard
+        own, request, pair.size, keys=keys[2:], callback=callback, standard=standard, record=record
     )
-    chooser = Chooser(folds, own.encode_source(x), own.encode_target(y), random, callback)
-    return chooser.choose(kinds, request.effort)
+    chooser = Chooser(folds, own.encode_source(x), own.encode_target(y), random, callback, record)
+    choice = chooser.choose(kinds, request.effort)
+    if record is not None and choice.result is not Result.interrupted:
+        record.remove()
+    return choice
 
 
 def kinds_to_try(
@@ -101,6 +112,7 @@ def kinds_to_try(
     callback: ProgressCallback,
     also: Sequence[AbstractKind] = (),
     standard: StandardData | None = None,
+    record: Record | None = None,
 ) -> list[AbstractKind]:
     """The kinds worth a trial for so many points a side, the dearest last.
 
@@ -112,6 +124,7 @@ def kinds_to_try(
         callback: of a network's progress.
         also: kinds that are tried before a network.
         standard: the data, where they are many and the one fold is of them.
+        record: where a network's training is kept.
     """
     kinds = [*host_kinds(coordinates, request.names, request.effort), *also]
     if wants_network(request.effort, request.names, points):
@@ -119,7 +132,9 @@ def kinds_to_try(
 
         method = default_method(False, points, coordinates.dimension)
         network = _network(method, coordinates.dimension, request, keys[0])
-        kinds.append(NetworkKind(network, coordinates, keys[1], callback, request.effort, standard))
+        kinds.append(
+            NetworkKind(network, coordinates, keys[1], callback, request.effort, standard, record)
+        )
     return kinds
 
 

@@ -15,9 +15,11 @@ from brenier._types import Key
 from brenier.estimators.candidates._best_stop import Look, best_stop
 from brenier.estimators.candidates._effort import Effort
 from brenier.estimators.candidates._kinds import AbstractKind
+from brenier.estimators.candidates._record import Record
 from brenier.estimators.candidates._trial import Fold, Trial, judged
 from brenier.estimators.data import StandardData
 from brenier.flows import AbstractMethod, HeldOutDual, solve
+from brenier.io import Checkpoint
 from brenier.maps import GradientMap
 from brenier.measures import AbstractMeasure, Empirical
 from brenier.numerics import Coordinates, cast_floats
@@ -87,7 +89,14 @@ class Network(eqx.Module):
     def precision(self) -> np.dtype:
         return np.dtype(np.float32 if self.method.single_precision else np.float64)
 
-    def fit(self, data: StandardData, *, key: Key, callback: ProgressCallback) -> NetworkFit:
+    def fit(
+        self,
+        data: StandardData,
+        *,
+        key: Key,
+        callback: ProgressCallback,
+        checkpoint: Checkpoint | None = None,
+    ) -> NetworkFit:
         target: AbstractMeasure = Empirical(data.v)
         if data.density is not None and self.method.uses_density:
             target = data.density
@@ -98,14 +107,16 @@ class Network(eqx.Module):
             looks.append(Look(progress.map.potential, progress.metric))
             callback(progress)
 
+        initial = cast_floats(self.initial, data.u.dtype)
         solution = solve(
             Empirical(data.u),
             target,
             method=self.method,
-            initial=GradientMap(cast_floats(self.initial, data.u.dtype)),
+            initial=GradientMap(initial),
             key=key,
             metric=HeldOutDual(data.u_held, data.v_held),
             callback=look,
+            checkpoint=None if checkpoint is None else _WithLooks(checkpoint, looks, initial),
             throw=False,
         )
         kept = best_stop(looks, data.u_held, data.v_held)
@@ -113,6 +124,53 @@ class Network(eqx.Module):
             return NetworkFit(solution.map.potential, solution.result, solution.stats)
         stats = {**solution.stats, "best_metric": kept.dual}
         return NetworkFit(kept.potential, solution.result, stats)
+
+
+@dataclass(frozen=True, eq=False)
+class _WithLooks:
+    """Keeps the looks on the way of a training beside the driver's own state.
+
+    Args:
+        checkpoint: where.
+        looks: so far, one a block of steps; what was kept is put back there.
+        initial: a potential of their shape.
+    """
+
+    checkpoint: Checkpoint
+    looks: list[Look]
+    initial: AbstractPotential
+
+    @property
+    def every(self) -> int:
+        return self.checkpoint.every
+
+    def save(self, state: Any) -> None:
+        done = int(state.blocks)
+        if len(self.looks) < done:  # Ctrl-C came between a block and the look at it
+            return
+        looks = self.looks[:done]
+        kept = [look.potential for look in looks]
+        kept += [self.initial] * (self._most(state) - done)
+        duals = np.full(self._most(state), np.nan)
+        duals[:done] = [look.dual for look in looks]
+        self.checkpoint.save((state, kept, duals))
+
+    def load(self, template: Any) -> Any | None:
+        most = self._most(template)
+        stored = self.checkpoint.load((template, [self.initial] * most, np.full(most, np.nan)))
+        if stored is None:
+            return None
+        state, kept, duals = stored
+        done = int(state.blocks)
+        self.looks[:] = [
+            Look(potential, float(dual))
+            for potential, dual in zip(kept[:done], duals[:done], strict=True)
+        ]
+        return state
+
+    def _most(self, state: Any) -> int:
+        """Looks that there may be: the history of the metric begins with the start's."""
+        return len(state.history) - 1
 
 
 @dataclass(frozen=True, eq=False)
@@ -130,6 +188,7 @@ class NetworkKind(AbstractKind):
         effort: the seconds that are left are shared among the folds.
         standard: the data, where they are many and the one fold is of them: it is then stopped by
             what is held out.
+        record: where the training is kept.
     """
 
     network: Network
@@ -138,6 +197,7 @@ class NetworkKind(AbstractKind):
     callback: ProgressCallback
     effort: Effort
     standard: StandardData | None = None
+    record: Record | None = None
     name = "network"
     nothing = "less than a minute was left"
 
@@ -152,7 +212,8 @@ class NetworkKind(AbstractKind):
             own = self.key if self.standard is not None else key
             left = self.effort.left
             watch = _Watch(self.callback, self.effort, left - left / (len(folds) - k))
-            fit = self.network.fit(data, key=own, callback=watch)
+            training = None if self.record is None else self.record.training(k)
+            fit = self.network.fit(data, key=own, callback=watch, checkpoint=training)
             if fit.result is Result.interrupted and not watch.late:
                 raise KeyboardInterrupt
             fits.append(CompiledPotential(fit.potential, self.network.precision))

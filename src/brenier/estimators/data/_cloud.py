@@ -23,14 +23,17 @@ class Cloud(NamedTuple):
     """What a fit needs of one side.
 
     Args:
-        points: (n, d), all of them or ``MOST_POINTS`` drawn at random without replacement.
-        mean: (d,), of all points.
+        points: (n, d), all of them or ``MOST_POINTS`` drawn at random without replacement, less the
+            origin.
+        origin: (d,), one of the points: far from 0 a mean of all would be known to fewer digits.
+        mean: (d,), of all points, less the origin.
         covariance: (d, d), of all points, shrunk where they are few.
         outliers: rows of what was read that lie far outside of all others, ascending; empty where
             nobody asked for them.
     """
 
     points: np.ndarray
+    origin: np.ndarray
     mean: np.ndarray
     covariance: np.ndarray
     outliers: np.ndarray
@@ -61,7 +64,8 @@ def read_cloud(
         return _of_points(*_without_outliers(name, points, outliers, columns))
     n, d = value.shape
     chosen = np.sort(np.random.default_rng(random_state).choice(n, MOST_POINTS, replace=False))
-    kept = np.empty((MOST_POINTS, d), as_float_array(name, value[:1]).dtype)
+    origin = as_float_array(name, value[0])
+    kept = np.empty((MOST_POINTS, d), origin.dtype)
     mean, square = np.zeros(d), np.zeros((d, d))
     low, high = np.full(d, np.inf), np.full(d, -np.inf)
     filled = 0
@@ -74,7 +78,7 @@ def read_cloud(
         filled += len(own)
         low, high = np.minimum(low, block.min(axis=0)), np.maximum(high, block.max(axis=0))
         # Chan, Golub, LeVeque (1983): the moments of a union from those of its parts.
-        wide = block.astype(np.float64)
+        wide = block.astype(np.float64) - origin
         apart = wide.mean(axis=0) - mean
         centred = wide - wide.mean(axis=0)
         weight = start * len(block) / (start + len(block))
@@ -88,12 +92,13 @@ def read_cloud(
     sound, rows = _without_outliers(name, kept, outliers, columns)
     if len(sound) < len(kept):  # their moments are not those of all points
         return _of_points(sound, chosen[rows])
-    return Cloud(kept, mean, lifted_covariance(square / n), chosen[rows])
+    return Cloud(kept - origin, origin, mean, lifted_covariance(square / n), chosen[rows])
 
 
 def _of_points(points: np.ndarray, outliers: np.ndarray) -> Cloud:
-    wide = points.astype(np.float64)
-    return Cloud(points, wide.mean(axis=0), shrunk_covariance(wide), outliers)
+    near = points - points[0]
+    wide = near.astype(np.float64)
+    return Cloud(near, points[0], wide.mean(axis=0), shrunk_covariance(wide), outliers)
 
 
 def _without_outliers(

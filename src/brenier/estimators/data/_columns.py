@@ -78,8 +78,17 @@ def training_points(name: str, value: Any, dimension: int | None = None) -> np.n
 def known_points(estimator: Any, name: str, value: Any, *, min_points: int = 1) -> np.ndarray:
     """Points with the columns that the estimator was fitted on; ``NotFittedError`` before a fit."""
     check_is_fitted(estimator)
-    points = aligned(name, value, kept_columns(estimator))
-    return check_points(name, points, dimension=estimator.n_features_in_, min_points=min_points)
+    points = check_points(
+        name, aligned(name, value, kept_columns(estimator)), min_points=min_points
+    )
+    got, wanted = points.shape[1], estimator.n_features_in_
+    if got != wanted:
+        own = type(estimator).__name__
+        raise ValueError(
+            f"{name}: got dimension {got}; wants dimension {wanted} ({name} has {got} features, "
+            f"but {own} is expecting {wanted} features as input)."
+        )
+    return points
 
 
 def keep_columns(estimator: Any, dimension: int, names: list[Any] | None) -> None:

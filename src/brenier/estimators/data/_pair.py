@@ -31,7 +31,7 @@ class Pair:
     """Source and target as clouds, checked, in the units of the data or in components of them.
 
     Args:
-        source, target: the clouds.
+        source, target: the clouds, each less its origin.
         density: the target itself, where it is a measure whose density is known.
         names: of the columns, where they have any.
         space: the principal components that both clouds are in; None for the data's own columns.
@@ -59,9 +59,18 @@ class Pair:
 
     @property
     def coordinates(self) -> Coordinates:
-        """The coordinates in which the Gaussian map between both is the identity."""
+        """Those of points less their origins in which the Gaussian map of both is the identity."""
         return Coordinates.gaussian(
             self.source.mean, self.source.covariance, self.target.mean, self.target.covariance
+        )
+
+    def in_units(self, coordinates: Coordinates) -> Coordinates:
+        """The coordinates of points as they were given, of those of points less their origins."""
+        return Coordinates(
+            coordinates.matrix,
+            coordinates.source_shift + self.source.origin,
+            coordinates.target_shift + self.target.origin,
+            coordinates.scale,
         )
 
 

@@ -48,7 +48,7 @@ class StandardData:
         if pair.density is None:
             return cls(u, v, u_held, v_held, None)
         # The target is the source of the way back.
-        back = coordinates.reversed()
+        back = pair.in_units(coordinates).reversed()
         matrix = back.matrix / back.scale
         encoder = AffineMap(matrix, -matrix @ back.source_shift)
         return cls(u, v, u_held, v_held, Pushforward(pair.density, encoder))

@@ -3,12 +3,11 @@
 import time
 from typing import Any, NamedTuple
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from scipy.special import ndtr
 
-from brenier._checks import check_at_least, check_key, check_points, check_positive, check_weights
+from brenier._checks import as_key, check_at_least, check_points, check_positive, check_weights
 from brenier._solution import Result, Solution
 from brenier._types import Key
 from brenier.exact.cells._planar_newton import solve_plane, starting_offsets
@@ -96,7 +95,7 @@ def solve_semi_discrete(
     check_positive("tolerance", tolerance)
     check_at_least("max_iterations", max_iterations, 1)
     check_at_least("samples", samples, 2)
-    key = jax.random.key(0) if key is None else check_key("key", key)
+    key = as_key("key", key)
     own = _coordinates(law, y, w)
     v = own.encode_target(y)
     axes = _hull_axes(v) if isinstance(law, GaussianMixture) else np.eye(law.dimension)

@@ -1,0 +1,108 @@
+"""What a fit has tried so far, in a folder: it can be ended at any moment, and go on from there."""
+
+import hashlib
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from brenier.estimators.candidates._trial import Trial
+from brenier.io import Checkpoint, check_output_folder, read_record, write_record
+
+_KIND = "fit"
+_FILE, _TRAINING = "kinds.brenier", "network-{}.brenier"
+
+
+@dataclass(frozen=True, eq=False)
+class Tried:
+    """A kind that was tried to its end: its best trial, or why there is none.
+
+    Args:
+        best: the trial.
+        seconds: that it took.
+        error: why there is none.
+        random: the state of the random numbers after it.
+    """
+
+    best: Trial | None
+    seconds: float
+    error: str
+    random: dict[str, Any]
+
+
+@dataclass(eq=False)
+class Record:
+    """The kinds that a fit has tried, kept in a folder after each.
+
+    Args:
+        folder: where; it is made when the first kind is done.
+        fit: a fingerprint of the data and the settings: what another fit left is refused.
+        tried: by the names of the kinds.
+    """
+
+    folder: Path
+    fit: str
+    tried: dict[str, Tried] = field(default_factory=dict)
+
+    @classmethod
+    def opened(cls, folder: str | os.PathLike[str], *parts: np.ndarray | object) -> "Record":
+        """The record in a folder, of the fit that these arrays and settings define.
+
+        Raises:
+            ValueError: the folder holds something else, or the record of another fit.
+        """
+        home = Path(folder)
+        check_output_folder(home)
+        digest = hashlib.sha256()
+        for part in parts:
+            array = isinstance(part, np.ndarray)
+            digest.update(np.ascontiguousarray(part).tobytes() if array else repr(part).encode())
+        record = cls(home, digest.hexdigest())
+        if (home / _FILE).exists():
+            stored = read_record(home / _FILE, _KIND)
+            if stored["fit"] != record.fit:
+                raise ValueError(
+                    f"{home}: got what a fit of other data, another seed or other settings left; "
+                    "wants one of this fit. Delete the folder to start anew."
+                )
+            for name, own in stored["tried"].items():
+                best = None if own["best"] is None else Trial(**own.pop("best"))
+                record.tried[name] = Tried(**{**own, "best": best})
+        return record
+
+    def add(self, name: str, tried: Tried) -> None:
+        """Keep what became of a kind."""
+        self.tried[name] = tried
+        self.folder.mkdir(exist_ok=True)
+        told = {own: _fields(kept) for own, kept in self.tried.items()}
+        write_record(self.folder / _FILE, _KIND, {"fit": self.fit, "tried": told})
+
+    def training(self, fold: int) -> Checkpoint:
+        """Where the training of a network on a fold is kept after each block of steps."""
+        self.folder.mkdir(exist_ok=True)
+        return Checkpoint(self.folder / _TRAINING.format(fold), every=1)
+
+    def remove(self) -> None:
+        """Delete it: the fit is done."""
+        discard_record(self.folder)
+
+
+def discard_record(folder: str | os.PathLike[str]) -> None:
+    """Delete what a fit left in a folder, where it is; anything else in there stays."""
+    home = Path(folder)
+    for file in (home / _FILE, *home.glob(_TRAINING.format("*") + "*")):
+        file.unlink(missing_ok=True)
+    if home.is_dir() and not any(home.iterdir()):
+        home.rmdir()
+
+
+def _fields(value: Any) -> Any:
+    """What can be written: a dataclass as a dictionary, NumPy's numbers as Python's."""
+    if isinstance(value, Tried | Trial):
+        return {own.name: _fields(getattr(value, own.name)) for own in fields(value)}
+    if isinstance(value, Mapping):
+        return {name: _fields(own) for name, own in value.items()}
+    return value.item() if isinstance(value, np.generic) else value

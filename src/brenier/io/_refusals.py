@@ -1,0 +1,50 @@
+"""How a reader says no: one line that names the file, before memory is taken."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+# Bytes that any file may unpack to; beyond them, this many for each byte that it has.
+_UNPACKED = 2**28
+_RATIO = 100
+_SAID = 500  # characters of another library's error that a message repeats, at most
+
+
+@contextmanager
+def refusing(
+    path: str | os.PathLike[str], got: str, wants: str, *faults: type[Exception]
+) -> Iterator[None]:
+    """Any of the faults in the block becomes a ``ValueError`` of one line that names the file.
+
+    For the one place where a library is called on a file's content, which may raise anything: what
+    it promises is named as ``faults``, ``Exception`` where it promises nothing. A full memory is
+    no fault of the file.
+
+    >>> with refusing("a.bin", "a damaged file", "the file as it was written", KeyError):
+    ...     {}["size"]
+    Traceback (most recent call last):
+        ...
+    ValueError: a.bin: got a damaged file ('size'); wants the file as it was written.
+    """
+    try:
+        yield
+    except MemoryError:
+        raise
+    except faults as error:
+        raise ValueError(f"{path}: got {got} ({one_line(error)}); wants {wants}.") from error
+
+
+def one_line(error: object) -> str:
+    """What an error (or a value from a file) says, without line breaks and not without end."""
+    said = " ".join(str(error).split()).rstrip(".") or type(error).__name__
+    return said if len(said) <= _SAID else f"{said[:_SAID]}..."
+
+
+def check_unpacked(path: str | os.PathLike[str], packed: int, unpacked: int) -> None:
+    """Raise a ``ValueError`` where what is read takes far more memory than the file has bytes."""
+    if unpacked > max(_UNPACKED, _RATIO * packed):
+        raise ValueError(
+            f"{path}: got {unpacked:,} bytes packed into {packed:,}; wants at most {_RATIO} times "
+            f"the file, or {_UNPACKED:,} bytes (a file that promises more is damaged, or made to "
+            "fill the memory)."
+        )
