@@ -264,9 +264,7 @@ def _maxima(
     return places
 
 
-def _product_at(
-    peak: Int[np.ndarray, " d"], entries: _Entries, shape: Sequence[int]
-) -> list[_Core]:
+def _product_at(peak: Int[np.ndarray, " d"], entries: _Entries, shape: Sequence[int]) -> list[_Core]:
     """The tensor train of rank 1 that has the entries on all lines through one of them."""
     cores: list[np.ndarray] = []
     for axis, n in enumerate(shape):

@@ -249,9 +249,7 @@ def _place(first: _Parts, second: _Parts) -> tuple[Point, Scalar]:
     weights = [jax.nn.softmax(part.log_weights)[:, None] for part in (first, second)]
     base = first.means[0]
     # From a mean of their own: far from 0 the sum of weights would show.
-    means = [
-        jnp.sum(w * (p.means - base), 0) for w, p in zip(weights, (first, second), strict=True)
-    ]
+    means = [jnp.sum(w * (p.means - base), 0) for w, p in zip(weights, (first, second), strict=True)]
     middle = 0.5 * (means[0] + means[1])
     squares = [
         jnp.sum(w * (p.means - base - middle) ** 2) + jnp.mean(jnp.sum(p.factors**2, axis=(1, 2)))
