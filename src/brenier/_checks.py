@@ -187,7 +187,10 @@ def as_points(name: str, x: Any, dimension: int) -> Batch:
     if isinstance(x, np.ndarray):
         known = x.dtype.kind in "iub" or jnp.issubdtype(x.dtype, np.floating)
         x = _native(np.asarray(x)) if known else as_float_array(name, x)
-    array = jnp.asarray(x)
+    try:
+        array = jnp.asarray(x)
+    except (TypeError, ValueError):  # which names no argument
+        array = jnp.asarray(as_float_array(name, x))
     if not jnp.issubdtype(array.dtype, jnp.floating):
         if not jnp.issubdtype(array.dtype, jnp.integer):
             raise ValueError(f"{name}: got dtype {array.dtype}; wants real numbers.")

@@ -277,7 +277,9 @@ def test_groups_are_labels_a_row_with_or_without_a_header(files, capsys):
     [
         (["--law", "student"], "--law: got student; wants normal"),
         (["--law", "none.npz"], "--law: got none.npz, which does not exist"),
-        (["--law", "pairs.npz"], "--law: got"),
+        (["--law", "pairs.npz"], "pairs.npz:mean: got no array named 'mean'; wants one of"),
+        (["--law", "damaged.npz"], "damaged.npz:mean: got a damaged .npz file"),
+        (["--groups", "latin.txt"], "latin.txt, which is not UTF-8"),
         (["--symmetry", "round"], "symmetry: got 'round'"),
         (["--box", "1"], "--box: got 1; wants LOW,HIGH"),
         (["--box", "1,0"], "box: got a high end that is not above"),
@@ -288,9 +290,10 @@ def test_groups_are_labels_a_row_with_or_without_a_header(files, capsys):
 )
 def test_bad_declarations_on_the_command_line_are_named(files, capsys, options, message):
     (files / "x.csv").write_text((files / "x.csv").read_text() + "1,2\n3,4\n")
-    options = [
-        str(files / option) if option in ("x.csv", "pairs.npz") else option for option in options
-    ]
+    (files / "damaged.npz").write_bytes(b"PK, and no more")
+    (files / "latin.txt").write_bytes(b"\xf6\n" * 50)
+    made = ("x.csv", "pairs.npz", "damaged.npz", "latin.txt")
+    options = [str(files / option) if option in made else option for option in options]
     code, _, error = _run(capsys, "--pairs", f"{files}/pairs.npz", *options)
     assert code == 2
     assert message in " ".join(error.split())

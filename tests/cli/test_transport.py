@@ -160,3 +160,16 @@ def test_ctrl_c_exits_130_and_leaves_no_file(home, capsys, monkeypatch):
     assert main(["transport", "map.brenier", "new.npy", "-o", "o.npy"]) == 130
     assert "interrupted" in _refused(capsys)
     assert not (home / "o.npy").exists()
+
+
+@pytest.mark.parametrize(
+    ("levels", "channels"), [(255, 3), (255, 1), (65535, 1), (65535, 3), (1, 1)]
+)
+def test_pixels_go_where_their_colours_go(levels, channels, monkeypatch):
+    monkeypatch.setattr(transport_module, "_COUNTED", 50)
+    moved = GradientMap(Quadratic.from_matrix(2.0 * jnp.eye(channels), jnp.ones(channels)))
+    colours = RANDOM.integers(0, levels + 1, (120, channels)) / levels
+    colours[60:] = colours[:60]
+    seen = transport_module.transport_colours(moved, colours, lambda now: None, levels=levels)
+    np.testing.assert_array_equal(seen[:60], seen[60:])
+    np.testing.assert_allclose(seen, 2.0 * colours + 1.0, rtol=1e-14)

@@ -39,6 +39,8 @@ REFUSED = {
     },
     "sparse of JAX": (jax_sparse.BCOO.fromdense(jnp.asarray(X)), "got a sparse BCOO of shape"),
     "complex": (X.astype(">c16"), "got dtype complex128; wants real numbers"),
+    "ragged": ([[1.0, 2.0], [3.0]], "got rows that make no array"),
+    "a table of columns": ({"a": X[:, 0], "b": X[:, 1]}, "got entries that are not numbers"),
 }
 FITTED = MongeMap(effort=0, random_state=0).fit(X, 2.0 * X + 1.0)
 MADE = Generator(random_state=0, epsilon=1.0).fit(X)

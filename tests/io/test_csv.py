@@ -1,5 +1,7 @@
 """CSV as people have it: names of columns that are numbers, other separators, faults by line."""
 
+import subprocess
+import sys
 import time
 
 import numpy as np
@@ -158,3 +160,145 @@ def test_an_index_that_is_not_there_is_none(notes, tmp_path):
     table = pa.table({"a": [1.0]}).replace_schema_metadata({b"pandas": notes})
     pq.write_table(table, tmp_path / "a.parquet")
     assert read_points(tmp_path / "a.parquet").names == ("a",)
+
+
+_TEXT = "a,b\n1.5,2\n-3,4e2\n"
+SOUND = {
+    "no line break at the end": _TEXT[:-1].encode(),
+    "the mark of UTF-8": _TEXT.encode("utf-8-sig"),
+    "UTF-16": _TEXT.encode("utf-16"),
+    "UTF-16, big-endian": b"\xfe\xff" + _TEXT.encode("utf-16-be"),
+    "line breaks of Windows": _TEXT.replace("\n", "\r\n").encode(),
+    "of old Macs": _TEXT.replace("\n", "\r").encode(),
+    "empty lines": b"\n" + _TEXT.replace("\n", "\n  \n").encode(),
+    "spaces": b" a , b\n 1.5 , 2\n-3,\t4e2 \n",
+    "all quoted": b'"a","b"\n"1.5","2"\n"-3","4e2"\n',
+    "signs": b"a,b\n+1.5,2.\n-3,+.4E+03\n",
+    "a remark above": b"# made by a machine\n#\n" + _TEXT.encode(),
+    "remarks among and below": _TEXT.replace("-3", "# 7,7\n-3").encode() + b"#end",
+    "names as savetxt writes them": b"# 2020\n# a,b\n" + _TEXT[4:].encode(),
+    "names behind a mark": b"#a,b\n" + _TEXT[4:].encode(),
+}
+
+
+@pytest.mark.parametrize("case", SOUND)
+def test_odd_but_sound_files_are_read(case, tmp_path):
+    (tmp_path / "a.csv").write_bytes(SOUND[case])
+    table = read_points(tmp_path / "a.csv")
+    assert table.names == ("a", "b")
+    np.testing.assert_array_equal(table.values, [[1.5, 2.0], [-3.0, 400.0]])
+
+
+def test_names_that_begin_as_remarks_come_back(tmp_path):
+    values = np.array([[1.0, 2.0]])
+    write_points(tmp_path / "a.csv", values, Table(values, names=("# a", "#")))
+    assert read_points(tmp_path / "a.csv").names == ("# a", "#")
+
+
+REMARKS = {
+    "too many": "# a,b,c",
+    "too few": "# a",
+    "none": "#",
+    "numbers": "# 1,2",
+    "empty": "# a,",
+}
+
+
+@pytest.mark.parametrize("case", REMARKS)
+def test_a_remark_that_names_no_columns_is_left_out(case, tmp_path):
+    (tmp_path / "a.csv").write_text(f"{REMARKS[case]}\n1.5,2\n")
+    assert read_points(tmp_path / "a.csv").names is None
+
+
+CHOSEN = {
+    "words": "a,word,b\n1.5,x y,2\n-3,z,4e2\n",
+    "separators in words": 'a,word,b\n1.5,"x,y",2\n-3,"",4e2\n',
+    "line breaks in words": 'a,word,b\n1.5,"x\n# y",2\n-3,z,4e2\n',
+    "missing elsewhere": "a,word,b\n1.5,,2\n-3,nan,4e2\n",
+    "dates": "a,day,b\n1.5,2020-01-01,2\n-3,2020-01-02,4e2\n",
+    "counted names": "0,1,2\n1.5,x,2.5\n-3.5,y,4e2\n",
+    "no names": "1.5,x,2\n-3,y,4e2\n",
+}
+
+
+@pytest.mark.parametrize("case", CHOSEN)
+def test_columns_are_chosen_beside_anything(case, tmp_path):
+    (tmp_path / "a.csv").write_text(CHOSEN[case])
+    first, last = (
+        read_points(tmp_path / "a.csv", ["0"]),
+        read_points(tmp_path / "a.csv", ["2", "0"]),
+    )
+    np.testing.assert_allclose(last.values[:, 1:], first.values)
+    assert last.values[1].tolist() == [400.0, -3.5 if case == "counted names" else -3.0]
+    if case == "no names":
+        assert first.names is None
+    if CHOSEN[case].startswith("a,"):
+        assert read_points(tmp_path / "a.csv", ["b", "a"]).names == ("b", "a")
+
+
+CHOSEN_FAULTS = {
+    "a word in a chosen column": ("a,b\n1,2\nx,3\n", r"column 'a': got the entry 'x' in row 1"),
+    "an empty cell": ("a,b\n1,2\n,3\n", r"column 'a': got the entry '' in row 1 \(line 3"),
+    "a blank cell": ("a,b\n1,2\n  ,3\n", r"column 'a': got the entry '  ' in row 1"),
+    "a cell of two": ('a,b\n"1,2",2\n', r"column 'a': got the entry '1,2' in row 0"),
+    "a ragged row": ("a,b\n1,2\n3\n", r"got 1 cells in row 1; wants 2"),
+    "an open quote": ('a,b\n1,"x\n3,y\n', "got unexpected end of data in line 3"),
+    "nan": ("a,b\n1,2\nnan,3\n", r"at row 1, column 'a' \(line 3"),
+    "a large integer": (f"a,b\n{2**60 + 1},x\n", "which float64 cannot hold exactly"),
+}
+
+
+@pytest.mark.parametrize("case", CHOSEN_FAULTS)
+def test_faults_of_chosen_columns_are_named(case, tmp_path):
+    text, phrase = CHOSEN_FAULTS[case]
+    (tmp_path / "a.csv").write_text(text)
+    with pytest.raises(ValueError, match=rf"a\.csv.*{phrase}"):
+        read_points(tmp_path / "a.csv", ["a"])
+
+
+def test_a_text_column_says_how_to_leave_it_out(tmp_path):
+    for text in ("a,word\n1,x\n", "1,x\n2,y\n"):
+        (tmp_path / "a.csv").write_text(text)
+        with pytest.raises(ValueError, match="--columns"):
+            read_points(tmp_path / "a.csv")
+
+
+NO_SEPARATORS = {
+    "a space in a word": ("a,b\n1,2\n3,c 5\n", "column 'b': got the entry 'c 5'"),
+    "spaces behind commas": ("1.5, 2.5\n3.5, x\n", "column 1: got the entry ' x'"),
+    "words between semicolons": ("a;b\n1;x\n", "separated by semicolons"),
+    "one underscore": ("a\n1_000\n", "column 'a': got the entry '1_000'"),
+}
+
+
+@pytest.mark.parametrize("case", NO_SEPARATORS)
+def test_separators_are_told_from_words(case, tmp_path):
+    text, phrase = NO_SEPARATORS[case]
+    (tmp_path / "a.csv").write_text(text)
+    with pytest.raises(ValueError, match=phrase):
+        read_points(tmp_path / "a.csv")
+
+
+def test_blocks_write_the_same_bytes(tmp_path, monkeypatch):
+    values = np.random.default_rng(0).normal(size=(57, 3)).astype(np.float32)
+    write_points(tmp_path / "a.csv", values)
+    monkeypatch.setattr("brenier.io._csv._WRITTEN", 10)
+    write_points(tmp_path / "b.csv", values)
+    assert (tmp_path / "a.csv").read_bytes() == (tmp_path / "b.csv").read_bytes()
+
+
+@pytest.mark.slow
+def test_a_large_table_takes_little_more_memory_than_its_numbers(tmp_path):
+    """2.4 GB of memory for 80 MB of numbers, before rows were read and written in blocks."""
+    program = """
+import resource, sys, numpy as np
+from brenier.io import read_points, write_points
+values = np.random.default_rng(0).normal(size=(10**6, 10))
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+write_points(sys.argv[1], values)
+assert (read_points(sys.argv[1]).values == values).all()
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+"""
+    command = [sys.executable, "-c", program, str(tmp_path / "a.csv")]
+    run = subprocess.run(command, check=True, capture_output=True, text=True)
+    assert int(run.stdout) < 400_000  # KiB: numbers, their growth while read, and one block

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from brenier.io import read_points
+from brenier.io import read_array
 from brenier.measures import AbstractMeasure, Gaussian, StandardNormal
 
 
@@ -40,13 +40,7 @@ class Declarations:
             )
         if not Path(self.law).is_file():
             raise ValueError(f"--law: got {self.law}, which does not exist; wants file.npz.")
-        with np.load(self.law, allow_pickle=False) as arrays:
-            if not {"mean", "covariance"} <= set(arrays):
-                raise ValueError(
-                    f"--law: got {self.law} with arrays {', '.join(arrays)}; wants mean and "
-                    "covariance."
-                )
-            return Gaussian(arrays["mean"], arrays["covariance"])
+        return Gaussian(read_array(f"{self.law}:mean"), read_array(f"{self.law}:covariance"))
 
     def ends(self) -> tuple[float, float] | None:
         """The box."""
@@ -66,10 +60,16 @@ class Declarations:
         if not path.is_file():
             raise ValueError(f"--groups: got {path}, which does not exist; wants a file of labels.")
         if path.suffix in (".npy", ".npz"):
-            found = read_points(self.groups).values
-            labels = found[:, 0] if found.shape[1] == 1 else found
+            found = read_array(self.groups)
+            labels = found[:, 0] if found.shape[1:] == (1,) else found
         else:
-            labels = np.array([line.strip() for line in path.read_text("utf-8-sig").splitlines()])
+            try:
+                text = path.read_text("utf-8-sig")
+            except UnicodeDecodeError as error:
+                raise ValueError(
+                    f"--groups: got {path}, which is not UTF-8 ({error.reason}); wants text."
+                ) from None
+            labels = np.array([line.strip() for line in text.splitlines()])
             if any(mark in label for label in labels for mark in ",;\t"):
                 raise ValueError(
                     f"--groups: got {path} with lines of several columns; wants one label a line."

@@ -153,7 +153,8 @@ def transport_colours(
     place[there] = np.arange(len(there))
     moved = np.empty((len(colours), found.shape[1]), found.dtype)
     for rows in blocks:
-        moved[rows] = found[place[codes[rows]]]
+        # Indexing is four times as slow, and any other mode copies.
+        np.take(found, place[codes[rows]], axis=0, out=moved[rows], mode="clip")
     return moved
 
 

@@ -19,7 +19,7 @@ from brenier.io._outputs import (
     check_outside,
     is_stream,
 )
-from brenier.io._points import check_output, read_points, write_points
+from brenier.io._points import check_output, read_array, read_points, write_points
 from brenier.io._records import read_record, write_record
 from brenier.io._table import Picture, Table
 
@@ -50,6 +50,7 @@ __all__ = [
     "load",
     "load_diffusers",
     "load_model",
+    "read_array",
     "read_cells",
     "read_images",
     "read_manifest",

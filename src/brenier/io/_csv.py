@@ -60,8 +60,9 @@ def read_csv(name: str, path: Path, columns: Sequence[str] | None = None) -> Tab
     """
     try:
         with _opened(path) as lines:
-            sheet, looked, below = _begun(name, path, lines, columns)
-            body = chain(below, filter(_is_row, lines))
+            remark, rows = _above(lines)
+            sheet, looked, below = _begun(name, path, remark, rows, columns)
+            body = chain(below, rows)
             values = _values(sheet, body if columns is None else _cut_out(sheet, body), looked)
     except UnicodeDecodeError as error:
         raise ValueError(
@@ -127,23 +128,34 @@ def _is_row(line: str) -> bool:
     return line[0] != "#" and not line.isspace()
 
 
-def _begun(
-    name: str, path: Path, lines: Iterable[str], columns: Sequence[str] | None
-) -> tuple[_Sheet, list[str], list[str]]:
-    """The sheet, the first lines of its file that are rows, and those of them below the header."""
-    looked: list[str] = []
-    comment = ""
+def _rows(lines: Iterable[str]) -> Iterator[str]:
+    """The lines of rows; inside of quotes that is any line."""
+    is_quoted = False
+    for line in lines:
+        if is_quoted or _is_row(line):
+            yield line
+            is_quoted ^= '"' in line and line.count('"') % 2 == 1
+
+
+def _above(lines: Iterator[str]) -> tuple[str, Iterator[str]]:
+    """The last remark above the rows, and the lines of these."""
+    remark = ""
     for line in lines:
         if _is_row(line):
-            looked.append(line)
-        elif not looked and line[0] == "#":
-            comment = line
-        if len(looked) > _LOOKED:
-            break
+            return remark, _rows(chain([line], lines))
+        remark = line if line[0] == "#" else remark
+    return remark, iter(())
+
+
+def _begun(
+    name: str, path: Path, remark: str, rows: Iterator[str], columns: Sequence[str] | None
+) -> tuple[_Sheet, list[str], list[str]]:
+    """The sheet, the first lines of its rows, and those of them below the header."""
+    looked = list(islice(rows, _LOOKED + 1))
     head = csv.reader(looked, strict=True)
     try:
         first = next(head, [])
-        names = _names_above(comment, len(first))
+        names = _names_above(remark, len(first))
     except csv.Error as error:
         raise ValueError(f"{name}: got {error} in line 1; wants a table of numbers.") from None
     width, words = len(first), {cell.strip() for cell in first}
@@ -164,9 +176,9 @@ def _begun(
     return _Sheet(name, path, names, has_header, width, places), looked, body
 
 
-def _names_above(comment: str, width: int) -> tuple[str, ...] | None:
-    """The names of so many columns that a comment holds, as ``savetxt`` writes them; or None."""
-    names = tuple(cell.strip() for cell in next(csv.reader([comment[1:]]), []))
+def _names_above(remark: str, width: int) -> tuple[str, ...] | None:
+    """The names of so many columns that a remark holds, as ``savetxt`` writes them; or None."""
+    names = tuple(cell.strip() for cell in next(csv.reader([remark[1:]]), []))
     whole = len(set(names)) == width == len(names) and all(names)
     return names if whole and not any(map(is_number, names)) else None
 
@@ -274,15 +286,14 @@ def _records(sheet: _Sheet) -> Iterator[tuple[int, list[str]]]:
     """The rows of points with their lines; a line break in quotes makes none in a spreadsheet."""
     line = 0
 
-    def rows(lines: Iterable[str]) -> Iterator[str]:
+    def counted(lines: Iterable[str]) -> Iterator[str]:
         nonlocal line
         for text in lines:
             line += 1
-            if _is_row(text):
-                yield text
+            yield text
 
     with _opened(sheet.path) as lines:
-        reader = csv.reader(rows(lines), strict=True)
+        reader = csv.reader(_rows(counted(lines)), strict=True)
         broken, is_header = 0, sheet.has_header
         while True:
             begun = reader.line_num

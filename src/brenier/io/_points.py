@@ -11,7 +11,7 @@ from typing import BinaryIO
 
 import numpy as np
 
-from brenier._checks import check_points
+from brenier._checks import as_float_array, check_points
 from brenier.io._arrays import read_npy, read_npz
 from brenier.io._atomic import atomic_write
 from brenier.io._csv import read_csv, write_csv
@@ -51,10 +51,7 @@ def read_points(spec: str | os.PathLike[str], columns: Sequence[str] | None = No
     name = os.fspath(spec)
     path, key = _split(name)
     suffix = _check_suffix(name, path)
-    if not path.is_file():
-        raise ValueError(f"{name}: got no such file; wants a file of points.")
-    if path.stat().st_size == 0:
-        raise ValueError(f"{name}: got an empty file; wants at least one point.")
+    _check_there(name, path)
     match suffix:
         case ".npy":
             table = _chosen(Table(read_npy(name, path), name), columns)
@@ -69,6 +66,24 @@ def read_points(spec: str | os.PathLike[str], columns: Sequence[str] | None = No
                 raise ValueError(f"{name}: got columns to choose of a picture; wants a table.")
             return read_picture(name, path)
     return Table(check_points(name, table.values), name, table.names)
+
+
+def read_array(spec: str | os.PathLike[str]) -> np.ndarray:
+    """The array of an ``.npy`` file, or of ``file.npz:key``, of any shape; floats, and finite.
+
+    Raises:
+        ValueError: names the file: no such one, a damaged one, another ending, or no real numbers.
+    """
+    name = os.fspath(spec)
+    path, key = _split(name)
+    if path.suffix.lower() not in (".npy", ".npz"):
+        raise ValueError(f"{name}: got {_ending(path)}; wants .npy or .npz.")
+    _check_there(name, path)
+    is_npz = path.suffix.lower() == ".npz"
+    values = as_float_array(name, read_npz(name, path, key) if is_npz else read_npy(name, path))
+    if not np.isfinite(values).all():
+        raise ValueError(f"{name}: got NaN or infinite entries; wants finite numbers.")
+    return values
 
 
 def write_points(
@@ -119,6 +134,17 @@ def check_output(spec: str | os.PathLike[str], like: Table | None = None) -> Non
         check_picture(name, suffix, like)
 
 
+def _ending(path: Path) -> str:
+    return f"the ending {path.suffix!r}" if path.suffix else "a name without an ending"
+
+
+def _check_there(name: str, path: Path) -> None:
+    if not path.is_file():
+        raise ValueError(f"{name}: got no such file; wants a file of points.")
+    if path.stat().st_size == 0:
+        raise ValueError(f"{name}: got an empty file; wants at least one point.")
+
+
 def _chosen(table: Table, columns: Sequence[str] | None) -> Table:
     """The chosen columns of an array."""
     if columns is None or table.values.ndim != 2:
@@ -141,7 +167,7 @@ def _check_suffix(name: str, path: Path) -> str:
         raise ValueError(f"{name}: got single cells (.h5ad) beside a table; wants both .h5ad.")
     if suffix not in _SUFFIXES:
         raise ValueError(
-            f"{name}: got the ending {path.suffix!r}; wants one of {', '.join(_SUFFIXES)}, "
+            f"{name}: got {_ending(path)}; wants one of {', '.join(_SUFFIXES)}, "
             "or .h5ad where all are single cells."
         )
     return suffix
