@@ -87,7 +87,12 @@ def write_cells(path: str | os.PathLike[str], cells: Any) -> None:
         refusing(path, "cells that cannot be written", "what .h5ad can hold", Exception),
         h5py.File(written, "w") as file,
     ):
+        cells.strings_to_categoricals()
         write_elem(file, "/", cells, dataset_kwargs={"compression": "gzip"})
+        # As write_h5ad, and unlike write_elem: an older anndata cannot read a nothing.
+        for name in ("X", "raw"):
+            if name in file and getattr(cells, name) is None:
+                del file[name]
     with atomic_path(path) as part:
         part.write_bytes(written.getbuffer())
         read_cells(part, backed=True).file.close()  # all but X, which is as it came
