@@ -71,8 +71,7 @@ def _parts(value: Any, annotation: Any) -> Iterator[tuple[Any, Any]]:
         yield value, _number(value, annotation)
     elif isinstance(annotation, type) and issubclass(annotation, AbstractArray):
         array = np.asarray(value) if isinstance(value, int | float) else value
-        dtype = Real if annotation.dtype is Float else annotation.dtype
-        yield array, dtype[Any, annotation.dim_str]
+        yield array, _of_any_library(annotation)
     elif annotation is jax.Array:
         yield value, jax.Array | np.ndarray
     else:
@@ -84,7 +83,14 @@ def _number(value: Any, kind: type) -> Any:
         return _NO_CLASS
     if kind is int:
         return int
-    return int | float | Real[Any, ""]
+    return int | float | _of_any_library(Float[Any, ""])
+
+
+@cache
+def _of_any_library(annotation: Any) -> Any:
+    """The same for arrays of NumPy and of JAX, and for integers where real numbers are wanted."""
+    dtype = Real if annotation.dtype is Float else annotation.dtype
+    return dtype[Any, annotation.dim_str]
 
 
 def _shown(value: Any) -> str:

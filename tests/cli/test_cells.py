@@ -165,7 +165,7 @@ REFUSED = {
     ),
     "notes of another kind": (
         ["transport", "m.brenier", "noted.h5ad", "-o", "n.h5ad"],
-        "noted.h5ad: got int64 as uns['brenier']",
+        "noted.h5ad: got int as uns['brenier']",
     ),
     "no target": (["fit", "x.csv", "-o", "n.brenier"], "TARGET: got no file"),
 }

@@ -136,6 +136,15 @@ def test_files(tmp_path, monkeypatch):
     back = read_cells(tmp_path / "a.h5ad")
     assert is_cells(back)
     np.testing.assert_array_equal(back.layers["logged"], cells.layers["logged"])
+    with h5py.File(tmp_path / "a.h5ad") as file:
+        assert "raw" not in file
+    cells.write_h5ad(tmp_path / "theirs.h5ad", compression="gzip")
+    ours, theirs = ((tmp_path / name).stat().st_size for name in ("a.h5ad", "theirs.h5ad"))
+    assert abs(ours - theirs) < 0.05 * theirs
+    (tmp_path / "theirs.h5ad").unlink()
+    without = anndata.AnnData(obs=cells.obs, obsm=dict(cells.obsm))
+    write_cells(tmp_path / "without.h5ad", without)
+    assert read_cells(tmp_path / "without.h5ad").X is None
     with pytest.raises(ValueError, match=r"no\.h5ad: got no such file"):
         read_cells(tmp_path / "no.h5ad")
     (tmp_path / "bad.h5ad").write_text("no HDF5")

@@ -173,7 +173,8 @@ def digest(manifest: Mapping[str, Any], members: Sequence[bytes]) -> str:
     """The checksum over plain JSON and the bytes beside it."""
     digest = hashlib.sha256(_json_bytes(manifest))
     for member in members:
-        digest.update(len(member).to_bytes(8, "little") + member)
+        digest.update(len(member).to_bytes(8, "little"))
+        digest.update(member)
     return digest.hexdigest()
 
 

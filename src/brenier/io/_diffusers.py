@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 import numpy as np
 
 from brenier._json import parsed_json
-from brenier.io._refusals import refusing
+from brenier.io._refusals import one_line, refusing
 
 # Imported where a model is read: most who open files have none.
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ def load_diffusers(folder: str | os.PathLike[str]) -> "ImageModel":
     plan = _config(scheduler_home / "scheduler_config.json")
     if config.get("_class_name") != "UNet2DModel":
         raise ValueError(
-            f"{network_home}: got a {config.get('_class_name')!s:.100}; wants a UNet2DModel."
+            f"{network_home}: got a {one_line(config.get('_class_name'))}; wants a UNet2DModel."
         )
     predicted = plan.get("prediction_type", "epsilon")
     if not isinstance(predicted, str) or predicted not in _PREDICTIONS:
@@ -105,7 +105,7 @@ def _shape(home: Path, config: dict[str, Any]) -> tuple[tuple[int, int, int], in
     ):
         raise ValueError(
             f"{home}: got a network of {counts!s:.100} (sides, channels, layers), widths "
-            f"{widths!s:.100} and {classes!s:.100} classes; wants integers above 0."
+            f"{widths!r:.100} and {classes!r:.100} classes; wants integers above 0."
         )
     held = sum(file.stat().st_size for file in home.glob("*.safetensors"))
     least = 9 * counts[3] * sum(width**2 for width in widths)

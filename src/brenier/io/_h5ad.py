@@ -17,8 +17,6 @@ from brenier.io._atomic import atomic_path
 from brenier.io._outputs import check_folder
 from brenier.io._refusals import check_unpacked, refusing
 
-# The fast end: what is written is read once more before it takes its name.
-_PACKED = {"compression": "gzip", "compression_opts": 1}
 # Groups inside groups, at most.
 _DEPTH = 30
 _DAMAGED = "no .h5ad file, or a damaged one"
@@ -89,10 +87,15 @@ def write_cells(path: str | os.PathLike[str], cells: Any) -> None:
         refusing(path, "cells that cannot be written", "what .h5ad can hold", Exception),
         h5py.File(written, "w") as file,
     ):
-        write_elem(file, "/", cells, dataset_kwargs=_PACKED)
+        cells.strings_to_categoricals()
+        write_elem(file, "/", cells, dataset_kwargs={"compression": "gzip"})
+        # As write_h5ad, and unlike write_elem: an older anndata cannot read a nothing.
+        for name in ("X", "raw"):
+            if name in file and getattr(cells, name) is None:
+                del file[name]
     with atomic_path(path) as part:
         part.write_bytes(written.getbuffer())
-        read_cells(part)
+        read_cells(part, backed=True).file.close()  # all but X, which is as it came
 
 
 def check_cells_output(path: str | os.PathLike[str]) -> None:

@@ -137,7 +137,7 @@ def _read(path: str | os.PathLike[str]) -> tuple[dict[str, Any], list[np.ndarray
     fits = isinstance(names, list) and len(names) == dimension
     if names is not None and not (fits and all(isinstance(name, str) for name in names)):
         raise ValueError(
-            f"{path}: got {names!s:.100} as the names of {dimension!r:.20} columns; wants a name "
+            f"{path}: got {names!r:.100} as the names of {dimension!r:.20} columns; wants a name "
             "each."
         )
     return manifest, arrays

@@ -203,8 +203,9 @@ def _array(arrays: list[np.ndarray], index: int, where: str) -> np.ndarray:
 
 
 def _refuse_nan(array: Any, where: str) -> None:
-    bad = int(np.isnan(array).sum())
-    if bad:
+    values = np.asarray(array)
+    if values.size and np.isnan(values.min()):  # which takes no memory
+        bad = int(np.isnan(values).sum())
         raise ValueError(f"{where}: got {bad:,} entries NaN; wants numbers.")
 
 
@@ -236,10 +237,15 @@ def _module(cls: type[Any], values: dict[str, Any], where: str) -> Any:
     return module
 
 
+@functools.cache
+def _parameters(cls: type[Any]) -> frozenset[str]:
+    return frozenset(inspect.signature(cls).parameters)
+
+
 def _check(module: Any, values: dict[str, Any]) -> None:
     """The class's own checks: those of its constructor, where that takes the fields, or by name."""
     cls = type(module)
-    if set(inspect.signature(cls).parameters) == set(values):
+    if _parameters(cls) == set(values):
         cls(**values)
         return
     for parent in cls.__mro__:
