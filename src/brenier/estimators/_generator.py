@@ -35,7 +35,7 @@ from brenier.estimators.generation import (
 )
 from brenier.maps import AbstractMap
 from brenier.measures import Gaussian, GaussianMixture
-from brenier.numerics import cast_floats, in_blocks
+from brenier.numerics import cast_floats, in_blocks, sound_rows
 
 # Imported where they are at work: seconds that who only fits a map need not wait.
 if TYPE_CHECKING:
@@ -93,6 +93,7 @@ class Generator(BaseEstimator):
         folds: of the cross-validation of "cv".
         effort: as for ``MongeMap``: "quick" never trains a network, "auto" does beyond 4000 points,
             "best" always; or a number of seconds, after which nothing new is begun.
+        outliers: as for ``MongeMap``, of rows that lie grossly outside of all others.
         random_state: int, ``RandomState`` or None; the same int gives the same map.
         verbose: show a progress bar on stderr.
         callback: called with a ``Progress`` at each stage.
@@ -109,6 +110,8 @@ class Generator(BaseEstimator):
             the marginal error and iterations of the flow.
         cv_results_: the scores of cross-validation, columns of equal length, where it chose.
         distillation_: the ``Solution`` of the network, and ``exact_map_``, what it learned from.
+        outliers_: the rows of X that lie grossly outside of all others, ascending; empty where
+            ``outliers`` is "keep".
         n_features_in_: d; and ``feature_names_in_``, the columns, where X was a data frame.
 
     >>> import numpy as np
@@ -124,6 +127,7 @@ class Generator(BaseEstimator):
     map_: AbstractMap
     source_: Gaussian | GaussianMixture
     candidates_: CandidateTable | None
+    outliers_: np.ndarray
     solution_: Solution[AbstractMap]
 
     def __init__(
@@ -139,6 +143,7 @@ class Generator(BaseEstimator):
         widths: tuple[int, ...] = (128, 64),
         folds: int = 3,
         effort: str | float = "auto",
+        outliers: str = "warn",
         random_state: int | np.random.RandomState | None = None,
         verbose: bool = False,
         callback: ProgressCallback | None = None,
@@ -153,6 +158,7 @@ class Generator(BaseEstimator):
         self.widths = widths
         self.folds = folds
         self.effort = effort
+        self.outliers = outliers
         self.random_state = random_state
         self.verbose = verbose
         self.callback = callback
@@ -171,11 +177,16 @@ class Generator(BaseEstimator):
         settings = self._settings()
         names = column_names("X", X)
         x = training_points("X", X)
+        sound = sound_rows("X", x, self.outliers, names)
+        self.outliers_ = np.flatnonzero(~sound)
+        if len(self.outliers_):
+            bulk = training_points("X without outliers", x[sound])
+            x, sound = (bulk, sound[sound]) if self.outliers == "drop" else (x, sound)
         settings.check_components(len(x))
-        coordinates = scaled_coordinates(x, settings.scaling)
+        coordinates = scaled_coordinates(x[sound], settings.scaling)
         z = np.asarray(coordinates.encode_source(jnp.asarray(x)), x.dtype)
         with watched(self.verbose, self.callback) as tell:
-            fit = fit_generator(z, settings, tell)
+            fit = fit_generator(z, sound, settings, tell)
             self._forget()
             self.map_ = map_in_units(fit.solution.map, coordinates, x.dtype)
             self.source_ = source_in_units(fit.law, coordinates, x.dtype)

@@ -84,7 +84,8 @@ def fit_pair(
         )
         folds = [Fold(u, v, u_held, v_held, own)]
     else:
-        folds = cut_folds(x, y, own, random, count=count, parts=parts)
+        sound = pair.source.sound, pair.target.sound
+        folds = cut_folds(x, y, own, random, count=count, parts=parts, sound=sound)
     kinds = kinds_to_try(
         own, request, pair.size, keys=keys[2:], callback=callback, standard=standard
     )
