@@ -81,8 +81,9 @@ class Generator(BaseEstimator):
     Args:
         source: "isotropic" (a Gaussian of one variance), "covariance", "mixture" of Gaussians, or
             "cv" to choose among them; None for "isotropic".
-        epsilon: a number, in the units of ``scaling`` squared; "rule"; or "cv". None for "rule".
-        time: how long the flow runs, t = kε after k rounds; None for its limit; "cv" to choose.
+        epsilon: a number, in the units of ``scaling`` squared (of the data squared with "none",
+            where it is to be scaled with them); "rule"; or "cv". None for "rule".
+        time: in the same units, how long the flow runs, t = kε after k rounds; None for its limit; "cv" to choose.
         scaling: of the cost: "columns" by their deviations, "whitened" by their covariance, "none"
             for columns of one unit, as pixels.
         debias: take the bias back; without it the variance of samples is too small by about ε.
@@ -186,7 +187,8 @@ class Generator(BaseEstimator):
         coordinates = scaled_coordinates(x[sound], settings.scaling)
         z = np.asarray(coordinates.encode_source(jnp.asarray(x)), x.dtype)
         with watched(self.verbose, self.callback) as tell:
-            fit = fit_generator(z, sound, settings, tell)
+            unit = float(coordinates.scale) ** 2
+            fit = fit_generator(z, sound, settings.scaled(unit), tell).in_units(unit)
             self._forget()
             self.map_ = map_in_units(fit.solution.map, coordinates, x.dtype)
             self.source_ = source_in_units(fit.law, coordinates, x.dtype)

@@ -40,6 +40,25 @@ class GeneratorFit:
     candidates: CandidateTable | None = None
     cv_results: dict[str, list[Any]] | None = None
 
+    def in_units(self, unit: float) -> "GeneratorFit":
+        """The same, its ε and times in units so much larger."""
+
+        def moved(value: float | None) -> float | None:
+            return None if value is None else unit * value
+
+        table, stats = self.cv_results, self.solution.stats
+        if table is not None:
+            table = {**table, "time": [moved(time) for time in table["time"]]}
+        if "epsilon" in stats:
+            stats = {**stats, "epsilon": moved(stats["epsilon"])}
+        return replace(
+            self,
+            solution=replace(self.solution, stats=stats),
+            epsilon=moved(self.epsilon),
+            time=moved(self.time),
+            cv_results=table,
+        )
+
 
 def fit_generator(
     z: np.ndarray, sound: np.ndarray, settings: GeneratorSettings, tell: ProgressCallback
