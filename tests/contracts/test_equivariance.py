@@ -281,8 +281,8 @@ _NO_POINTS = "takes no points"
 OTHERS = {
     _UNITS_GIVEN: "maps: AffineMap Composition Pushforward ResidualNetwork SubspaceMap; "
     "velocities: NetworkVelocity FokkerPlanckVelocity log_likelihood; flows: distill",
-    _NOISE: "velocities: DDIM AtomsDecoder AtomsVelocity ExactNoise HyperbolicClock MixtureVelocity "
-    "NoiseVelocity ProbabilityFlow RatioVelocity RescaledDiffusionVelocity ScoreVelocity "
+    _NOISE: "velocities: DDIM AtomsDecoder AtomsVelocity ExactNoise HyperbolicClock "
+    "MixtureVelocity NoiseVelocity ProbabilityFlow RatioVelocity RescaledDiffusionVelocity ScoreVelocity "
     "TensorTrainVelocity noise posterior_mean score tensor_train_encoder",
     _OWN_UNITS: "exact: laguerre_cells solve_monge_ampere; functionals: KL MMD Energy ExactScore "
     "GaussianKernel InteractionEnergy LaplaceKernel PotentialEnergy PowerDivergence "
@@ -367,3 +367,10 @@ def test_what_the_dtype_cannot_hold_is_said(dtype, far):
         MongeMap().fit(x, y)
     with pytest.raises(ValueError, match=r"digits; wants at least 2"):
         Generator().fit(y)
+    for solver in (EntropicMap.from_samples, solve_assignment):
+        with pytest.raises(ValueError, match=r"source: got column 0 .* digits; wants at least 2"):
+            solver(x, y)
+    with pytest.raises(ValueError, match=r"source: got column 0 .* digits; wants at least 2"):
+        fit_velocity(x, y, key=jax.random.key(0))
+    with pytest.raises(ValueError, match=r"data: got column 0 .* digits; wants at least 2"):
+        sample_sinkhorn_flow(Gaussian.standard(2), y, epsilon=1.0)

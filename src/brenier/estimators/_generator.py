@@ -83,7 +83,8 @@ class Generator(BaseEstimator):
             "cv" to choose among them; None for "isotropic".
         epsilon: a number, in the units of ``scaling`` squared (of the data squared with "none",
             where it is to be scaled with them); "rule"; or "cv". None for "rule".
-        time: in the same units, how long the flow runs, t = kε after k rounds; None for its limit; "cv" to choose.
+        time: in the same units, how long the flow runs, t = kε after k rounds; None for its limit;
+            "cv" to choose.
         scaling: of the cost: "columns" by their deviations, "whitened" by their covariance, "none"
             for columns of one unit, as pixels.
         debias: take the bias back; without it the variance of samples is too small by about ε.

@@ -8,7 +8,7 @@ import numpy as np
 from scipy.optimize import linear_sum_assignment
 from scipy.spatial.distance import cdist
 
-from brenier._checks import check_points, check_weights
+from brenier._checks import check_digits, check_points, check_weights
 from brenier._solution import Result, Solution
 from brenier.exact._assignment_duals import dual_potentials, transformed_potentials
 from brenier.exact._plan import Plan
@@ -76,8 +76,11 @@ def solve_assignment(
     Peyré & Cuturi (2019), chapter 3.
     """
     began = time.perf_counter()
-    x = check_points("source", source).astype(np.float64)
-    y = check_points("target", target, dimension=x.shape[1]).astype(np.float64)
+    x = check_points("source", source)
+    y = check_points("target", target, dimension=x.shape[1])
+    check_digits("source", x)
+    check_digits("target", y)
+    x, y = x.astype(np.float64), y.astype(np.float64)
     a = _weights("source_weights", source_weights, len(x))
     b = _weights("target_weights", target_weights, len(y))
     a, b = without_outliers(("source", "target"), (x, y), (a, b), outliers)

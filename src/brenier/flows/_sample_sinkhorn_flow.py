@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from brenier._checks import check_at_least, check_key, check_points, check_positive
+from brenier._checks import check_at_least, check_digits, check_key, check_points, check_positive
 from brenier._progress import ProgressCallback
 from brenier._solution import Result, Solution
 from brenier._types import Array, Float, Int, Key, Point, Points, Scalar
@@ -108,6 +108,7 @@ def sample_sinkhorn_flow(
             "GaussianMixture, whose density and quadrature are known."
         )
     checked = check_points("data", data, dimension=source.dimension)
+    check_digits("data", checked)
     check_positive("epsilon", epsilon)
     check_positive("tolerance", tolerance)
     check_at_least("max_iterations", max_iterations, 1)

@@ -6,7 +6,14 @@ import jax.numpy as jnp
 import numpy as np
 from jax.typing import ArrayLike
 
-from brenier._checks import as_array, check_at_least, check_points, check_positive, check_weights
+from brenier._checks import (
+    as_array,
+    check_at_least,
+    check_digits,
+    check_points,
+    check_positive,
+    check_weights,
+)
 from brenier._solution import Result, Solution, SolveError
 from brenier._types import Array, Float, Point, Scalar
 from brenier.maps._base import AbstractMap
@@ -98,6 +105,8 @@ class EntropicMap(AbstractMap):
         """
         x = check_points("source", source)
         y = check_points("target", target, dimension=x.shape[1])
+        check_digits("source", x)
+        check_digits("target", y)
         a = _weights("source_weights", source_weights, x.shape[0])
         b = _weights("target_weights", target_weights, y.shape[0])
         a, b = without_outliers(("source", "target"), (x, y), (a, b), outliers)

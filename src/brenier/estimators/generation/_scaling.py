@@ -16,8 +16,9 @@ def scaled_coordinates(x: np.ndarray, scaling: str) -> Coordinates:
     """Coordinates that encode data (n, d) as E(y − m)/s, in which the cost is ½‖·‖²; m the mean.
 
     E is symmetric and positive definite: the inverse deviations of the columns, the inverse root
-    of the covariance, or the identity, beside which s is one spread for all columns. In ``Coordinates`` the data are the source, and what they
-    are generated from, x' = s E x for latent x, the target: around 0, where no digits drown in m.
+    of the covariance, or the identity, beside which s is one spread for all columns. In
+    ``Coordinates`` the data are the source, and what they are generated from, x' = s E x for latent
+    x, the target: around 0, where no digits drown in m.
     """
     wide = x.astype(np.float64) - x[0]
     mean = x[0] + wide.mean(axis=0)
