@@ -148,17 +148,21 @@ def check_points(
                 f"{name}: got constant columns {constant.tolist()[:10]}; wants columns that vary "
                 "(drop them: no Monge map leaves or reaches a hyperplane)."
             )
-        _check_digits(name, array)
+        check_digits(name, array)
     return array
 
 
-def _check_digits(name: str, array: np.ndarray) -> None:
-    """A ``ValueError`` where a column lies so far from 0 that its dtype hardly tells rows apart."""
+def check_digits(name: str, array: np.ndarray) -> None:
+    """A ``ValueError`` where a column lies so far from 0 that its dtype hardly tells rows apart.
+
+    Columns that do not vary are left alone.
+    """
     first, eps = array[0].astype(np.float64), np.finfo(array.dtype).eps
     off = array - first
-    unit = np.abs(off).max(axis=0)
-    spread, place = unit * (off / unit).std(axis=0), np.abs(first + off.mean(axis=0))
-    drowned = np.flatnonzero(spread < _LEAST_STEPS * eps * place)
+    size = np.abs(off).max(axis=0)
+    spread = size * (off / np.where(size > 0.0, size, 1.0)).std(axis=0)
+    place = np.abs(first + off.mean(axis=0))
+    drowned = np.flatnonzero((spread < _LEAST_STEPS * eps * place) & (size > 0.0))
     if drowned.size:
         column = int(drowned[0])
         digits = max(0.0, float(np.log10(spread[column] / (eps * place[column]))))

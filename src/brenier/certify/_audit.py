@@ -21,7 +21,14 @@ from brenier.certify._core import Split
 from brenier.certify._declared import Declared
 from brenier.certify._defect import defect_bounds
 from brenier.certify._orbits import Orbits, density_rings, symmetric_orbits
-from brenier.certify._rows import FEWEST, check_spread, one_of_each, points_of, precision_of
+from brenier.certify._rows import (
+    FEWEST,
+    check_spread,
+    one_of_each,
+    points_of,
+    precision_of,
+    warn_of_outliers,
+)
 from brenier.certify._settings import Seen, Settings
 from brenier.certify._target_tests import relative_entropy, target_tests
 from brenier.certify._verdict import verdict
@@ -102,7 +109,9 @@ def audit(
             is not deterministic, hangs on the batch, or raises an error of its own.
 
     Warns:
-        UserWarning: evaluations of the map that will take more than five minutes.
+        UserWarning: evaluations of the map that will take more than five minutes; rows grossly
+            outside of all others, which widen the bounds (the potentials are fitted to the moments
+            of the rest; all rows are judged).
 
     >>> import jax, numpy as np
     >>> from brenier.measures import Gaussian
@@ -123,6 +132,9 @@ def audit(
         raise ValueError("law: got one beside a measure, which is its own; wants one of the two.")
     keys = jax.random.split(key, 4)
     settings.tell("the map at points of the source")
+    for name, given in (("source", source), ("target", target)):
+        if given is not None:
+            warn_of_outliers(name, given)
     source = one_of_each(groups, source, jax.random.fold_in(key, 2))
     x = points_of("source", source, keys[0], samples, min_points=FEWEST)
     check_spread("source", x)
@@ -208,6 +220,9 @@ def audit_pairs(
     second = check_points("tx", tx, dimension=first.shape[1]).astype(np.float64)
     if len(first) != len(second):
         raise ValueError(f"tx: got {len(second)} images of {len(first)} points; wants one each.")
+    for name, given in (("x", x), ("tx", tx), ("target", target)):
+        if given is not None:
+            warn_of_outliers(name, given)
     keys = jax.random.split(key, 4)
     true = None
     if truth is not None:

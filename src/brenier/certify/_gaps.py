@@ -8,7 +8,7 @@ import numpy as np
 
 from brenier.certify._line_potential import LinePotential
 from brenier.certify._steps import StepPotential
-from brenier.numerics import Coordinates, shrunk_moments
+from brenier.numerics import Coordinates, gross_outliers, shrunk_moments
 from brenier.potentials.host import (
     SoftPieces,
     fit_soft_pieces,
@@ -135,10 +135,12 @@ def fitted_gaps(
     """Potentials fitted to pairs (n, d), (n, d), as many as about so many seconds allow."""
     d = x.shape[1]
     few = len(x) <= _FEW_A_DIMENSION * d
-    quadratic = _quadratic(x, y, shrunk=few)
+    # Of any potential the gap is an upper bound: its moments may leave out what ruins them.
+    sound = np.delete(np.arange(len(x)), gross_outliers(np.hstack([x, y])))
+    quadratic = _quadratic(x[sound], y[sound], shrunk=few)
     yield quadratic
-    if few and len(x) > d:
-        yield _quadratic(x, y, shrunk=False)
+    if few and len(sound) > d:
+        yield _quadratic(x[sound], y[sound], shrunk=False)
     name = "monotone rearrangement"
     if d > 1:
         name = "separable, along the coordinates"
@@ -159,7 +161,10 @@ def _soft(
     d, x, y = x.shape[1], x[:_FIT_POINTS], y[:_FIT_POINTS]
     if _PAIRS_A_PARAMETER * _PIECES[0] * (d + 2) > len(x):
         return
-    moments = (part for cloud in (x, y) for part in (cloud.mean(axis=0), _covariance(cloud)))
+    sound = np.delete(np.arange(len(x)), gross_outliers(np.hstack([x, y])))
+    moments = (
+        part for cloud in (x[sound], y[sound]) for part in (cloud.mean(axis=0), _covariance(cloud))
+    )
     coordinates = Coordinates.gaussian(*moments).on_host()
     u, v = coordinates.encode_source(x), coordinates.encode_target(y)
     left, different = seconds * _OPERATIONS, len(np.unique(v, axis=0))

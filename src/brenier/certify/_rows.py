@@ -1,5 +1,6 @@
 """The rows of an audit: points of what was given, one of each group, and what they are known to."""
 
+import warnings
 from typing import Any
 
 import jax
@@ -8,6 +9,7 @@ import numpy as np
 from brenier._checks import check_points
 from brenier._types import Key
 from brenier.measures import AbstractMeasure, Empirical
+from brenier.numerics import describe_outliers, gross_outliers
 
 # Rows of an audit at least.
 FEWEST = 20
@@ -46,6 +48,17 @@ def _labels(groups: Any) -> np.ndarray:
             f"{len(missing):,} rows; wants one each: a row alone has a label of its own."
         )
     return np.asarray(groups)
+
+
+def warn_of_outliers(name: str, value: Any, *, stacklevel: int = 3) -> None:
+    """Name rows of points that lie grossly outside of all others: they are audited all the same."""
+    if isinstance(value, AbstractMeasure):
+        return
+    points = check_points(name, value)
+    rows = gross_outliers(points)
+    if len(rows):
+        text = describe_outliers(name, rows, points, optional=False)
+        warnings.warn(text, UserWarning, stacklevel=stacklevel)
 
 
 def points_of(

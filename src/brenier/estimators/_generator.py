@@ -36,7 +36,7 @@ from brenier.estimators.generation import (
 )
 from brenier.maps import AbstractMap
 from brenier.measures import Gaussian, GaussianMixture
-from brenier.numerics import cast_floats, in_blocks
+from brenier.numerics import cast_floats, in_blocks, sound_rows
 
 # Imported where they are at work: seconds that who only fits a map need not wait.
 if TYPE_CHECKING:
@@ -82,8 +82,10 @@ class Generator(BaseEstimator):
     Args:
         source: "isotropic" (a Gaussian of one variance), "covariance", "mixture" of Gaussians, or
             "cv" to choose among them; None for "isotropic".
-        epsilon: a number, in the units of ``scaling`` squared; "rule"; or "cv". None for "rule".
-        time: how long the flow runs, t = kε after k rounds; None for its limit; "cv" to choose.
+        epsilon: a number, in the units of ``scaling`` squared (of the data squared with "none",
+            where it is to be scaled with them); "rule"; or "cv". None for "rule".
+        time: in the same units, how long the flow runs, t = kε after k rounds; None for its limit;
+            "cv" to choose.
         scaling: of the cost: "columns" by their deviations, "whitened" by their covariance, "none"
             for columns of one unit, as pixels.
         debias: take the bias back; without it the variance of samples is too small by about ε.
@@ -94,6 +96,7 @@ class Generator(BaseEstimator):
         folds: of the cross-validation of "cv".
         effort: as for ``MongeMap``: "quick" never trains a network, "auto" does beyond 4000 points,
             "best" always; or a number of seconds, after which nothing new is begun.
+        outliers: as for ``MongeMap``, of rows that lie grossly outside of all others.
         random_state: int, ``RandomState`` or None; the same int gives the same map, on
             the same machine with as many cores.
         verbose: show a progress bar on stderr.
@@ -111,6 +114,8 @@ class Generator(BaseEstimator):
             the marginal error and iterations of the flow.
         cv_results_: the scores of cross-validation, columns of equal length, where it chose.
         distillation_: the ``Solution`` of the network, and ``exact_map_``, what it learned from.
+        outliers_: the rows of X that lie grossly outside of all others, ascending; empty where
+            ``outliers`` is "keep".
         n_features_in_: d; and ``feature_names_in_``, the columns, where X was a data frame.
 
     >>> import numpy as np
@@ -126,6 +131,7 @@ class Generator(BaseEstimator):
     map_: AbstractMap
     source_: Gaussian | GaussianMixture
     candidates_: CandidateTable | None
+    outliers_: np.ndarray
     solution_: Solution[AbstractMap]
 
     def __init__(
@@ -141,6 +147,7 @@ class Generator(BaseEstimator):
         widths: tuple[int, ...] = (128, 64),
         folds: int = 3,
         effort: str | float = "auto",
+        outliers: str = "warn",
         random_state: int | np.random.RandomState | None = None,
         verbose: bool = False,
         callback: ProgressCallback | None = None,
@@ -155,6 +162,7 @@ class Generator(BaseEstimator):
         self.widths = widths
         self.folds = folds
         self.effort = effort
+        self.outliers = outliers
         self.random_state = random_state
         self.verbose = verbose
         self.callback = callback
@@ -173,11 +181,17 @@ class Generator(BaseEstimator):
         settings = self._settings()
         names = column_names("X", X)
         x = training_points("X", X)
+        sound = sound_rows("X", x, self.outliers, names)
+        self.outliers_ = np.flatnonzero(~sound)
+        if len(self.outliers_):
+            bulk = training_points("X without outliers", x[sound])
+            x, sound = (bulk, sound[sound]) if self.outliers == "drop" else (x, sound)
         settings.check_components(len(x))
-        coordinates = scaled_coordinates(x, settings.scaling)
+        coordinates = scaled_coordinates(x[sound], settings.scaling)
         z = np.asarray(coordinates.encode_source(jnp.asarray(x)), x.dtype)
         with watched(self.verbose, self.callback) as tell:
-            fit = fit_generator(z, settings, tell)
+            unit = float(coordinates.scale) ** 2
+            fit = fit_generator(z, sound, settings.scaled(unit), tell).in_units(unit)
             self._forget()
             self.map_ = map_in_units(fit.solution.map, coordinates, x.dtype)
             self.source_ = source_in_units(fit.law, coordinates, x.dtype)

@@ -8,12 +8,12 @@ import numpy as np
 from scipy.optimize import linear_sum_assignment
 from scipy.spatial.distance import cdist
 
-from brenier._checks import check_points, check_weights
+from brenier._checks import check_digits, check_points, check_weights
 from brenier._solution import Result, Solution
 from brenier.exact._assignment_duals import dual_potentials, transformed_potentials
 from brenier.exact._plan import Plan
 from brenier.maps import GradientMap
-from brenier.numerics import Coordinates
+from brenier.numerics import Coordinates, without_outliers
 from brenier.potentials import MaxAffine
 
 # The matrices of costs and slacks take about 40 bytes a pair: 1.5 GB at the limit.
@@ -31,6 +31,7 @@ def solve_assignment(
     source_weights: Any = None,
     target_weights: Any = None,
     *,
+    outliers: str = "warn",
     throw: bool = True,
 ) -> Solution[GradientMap]:
     """The optimal plan between two clouds for the cost |x − y|², its duals, and the map they give.
@@ -51,6 +52,8 @@ def solve_assignment(
         target: y, (m, d).
         source_weights: (n,), non-negative, divided by their sum; uniform where None.
         target_weights: (m,), likewise.
+        outliers: of points grossly outside of all others: "warn" names them, "drop" takes them as
+            points without weight, "keep" is silent.
         throw: raise where the simplex fails.
 
     Returns:
@@ -73,10 +76,14 @@ def solve_assignment(
     Peyré & Cuturi (2019), chapter 3.
     """
     began = time.perf_counter()
-    x = check_points("source", source).astype(np.float64)
-    y = check_points("target", target, dimension=x.shape[1]).astype(np.float64)
+    x = check_points("source", source)
+    y = check_points("target", target, dimension=x.shape[1])
+    check_digits("source", x)
+    check_digits("target", y)
+    x, y = x.astype(np.float64), y.astype(np.float64)
     a = _weights("source_weights", source_weights, len(x))
     b = _weights("target_weights", target_weights, len(y))
+    a, b = without_outliers(("source", "target"), (x, y), (a, b), outliers)
     if len(x) * len(y) > _MOST_PAIRS:
         raise ValueError(
             f"source: got {len(x):,} points for {len(y):,} in target; wants at most "

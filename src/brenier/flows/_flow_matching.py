@@ -12,7 +12,14 @@ from jax.typing import ArrayLike
 from scipy.optimize import linear_sum_assignment
 from scipy.spatial.distance import cdist
 
-from brenier._checks import check_at_least, check_instance, check_key, check_points, check_positive
+from brenier._checks import (
+    check_at_least,
+    check_digits,
+    check_instance,
+    check_key,
+    check_points,
+    check_positive,
+)
 from brenier._progress import ProgressCallback
 from brenier._solution import Solution
 from brenier._types import Array, Float, Int, Key, Points, Scalar
@@ -303,7 +310,9 @@ def _cloud(
     dimension: int | None = None,
 ) -> np.ndarray:
     drawn = value.sample(key, samples) if isinstance(value, AbstractMeasure) else value
-    return check_points(name, drawn, dimension=dimension, min_points=2)
+    points = check_points(name, drawn, dimension=dimension, min_points=2)
+    check_digits(name, points)
+    return points
 
 
 def _exact_pairs(

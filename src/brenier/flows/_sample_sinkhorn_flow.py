@@ -5,18 +5,20 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from brenier._checks import as_key, check_at_least, check_points, check_positive
+from brenier._checks import as_key, check_at_least, check_digits, check_points, check_positive
 from brenier._progress import ProgressCallback
 from brenier._solution import Result, Solution
-from brenier._types import Array, Float, Int, Key, Points, Scalar
+from brenier._types import Array, Float, Int, Key, Point, Points, Scalar
 from brenier.flows._trajectory import Moment, follow
 from brenier.maps import AbstractMap, DebiasedMap, GradientMap
 from brenier.measures import AbstractMeasure, Gaussian, GaussianMixture, quasi_sample
 from brenier.numerics import (
+    Coordinates,
     entropic_potential,
     half_shift_covariance,
     inverse_sqrtm_spd,
@@ -69,7 +71,8 @@ def sample_sinkhorn_flow(
         source: e^{−f}, a ``Gaussian`` or a ``GaussianMixture``, of about the data's mean and scale,
             or φ_0 is far off.
         data: y, (n, d).
-        epsilon: ε > 0; ``default_flow_epsilon`` for a start.
+        epsilon: ε > 0, in units of ½ squared distance, to be scaled with the data;
+            ``default_flow_epsilon`` for a start.
         time: t; rounded to k = t/ε sweeps, at least 1; None for t = ∞.
         debias: the half-shift; without it, the entropic map.
         particles: of the source; by default as many as data, at least 2048.
@@ -105,16 +108,19 @@ def sample_sinkhorn_flow(
             "GaussianMixture, whose density and quadrature are known."
         )
     checked = check_points("data", data, dimension=source.dimension)
+    check_digits("data", checked)
     check_positive("epsilon", epsilon)
     check_positive("tolerance", tolerance)
     check_at_least("max_iterations", max_iterations, 1)
     count = max(_FEWEST_PARTICLES, len(checked)) if particles is None else particles
     check_at_least("particles", count, 2)
-    y = jnp.asarray(checked)
+    # Around the data: what is far from 0 would drown there.
+    centre = jnp.asarray(checked[0] + np.mean(checked - checked[0], axis=0))
+    y, law = jnp.asarray(checked) - centre, _moved(source, -centre)
     draw = as_key("key", key)
-    x = quasi_sample(source, count, key=draw).astype(y.dtype)
+    x = quasi_sample(law, count, key=draw).astype(y.dtype)
     eps = jnp.asarray(epsilon, y.dtype)
-    shift = _half_shift_law(source, checked, epsilon) if debias else None
+    shift = _half_shift_law(law, np.asarray(y), epsilon) if debias else None
     if time is None:
         reached = _Reached(None if potential is None else jnp.asarray(potential, y.dtype))
         limit = max_iterations
@@ -135,7 +141,7 @@ def sample_sinkhorn_flow(
         "epsilon": float(epsilon),
         "potential": np.asarray(g),
     }
-    return Solution(_read_off(shift, y, g, eps), result, stats).checked(throw)
+    return Solution(_read_off(shift, y, centre, g, eps), result, stats).checked(throw)
 
 
 @dataclass
@@ -215,9 +221,9 @@ def _sweep(
 
 
 def _read_off(
-    shift: Gaussian | GaussianMixture | None, y: Points, g: Array, epsilon: Scalar
+    shift: Gaussian | GaussianMixture | None, y: Points, centre: Point, g: Array, epsilon: Scalar
 ) -> AbstractMap:
-    """∇φ, or ∇φ + (ε/2)∇f with the law e^{−f} of the half-shift."""
+    """∇φ, or ∇φ + (ε/2)∇f with the law e^{−f} of the half-shift; both it and y less the centre."""
     offsets = g - 0.5 * jnp.sum(y * y, axis=1)
     one = jnp.ones((), y.dtype)
     if isinstance(shift, Gaussian):
@@ -228,10 +234,18 @@ def _read_off(
             y @ sqrtm_spd(covariance), offsets + y @ mean, jnp.log(epsilon), jnp.log(0.5 * epsilon)
         )
         return GradientMap(
-            Preconditioned(soft, inverse_sqrtm_spd(covariance), mean, jnp.zeros_like(mean), one)
+            Preconditioned(soft, inverse_sqrtm_spd(covariance), centre + mean, centre, one)
         )
-    map = GradientMap(LogSumExp(y, offsets, jnp.log(epsilon), jnp.log(0.0 * one)))
-    return map if shift is None else DebiasedMap(map, shift, epsilon)
+    soft = LogSumExp(y, offsets, jnp.log(epsilon), jnp.log(0.0 * one))
+    around = Coordinates.around(centre, centre, one)
+    map = GradientMap(Preconditioned.in_coordinates(soft, around))
+    return map if shift is None else DebiasedMap(map, _moved(shift, centre), epsilon)
+
+
+def _moved(law: Gaussian | GaussianMixture, by: Point) -> Gaussian | GaussianMixture:
+    if isinstance(law, Gaussian):
+        return eqx.tree_at(lambda one: one.mean, law, law.mean + by)
+    return eqx.tree_at(lambda many: many.means, law, law.means + by)
 
 
 def _half_shift_law(

@@ -6,12 +6,19 @@ import jax.numpy as jnp
 import numpy as np
 from jax.typing import ArrayLike
 
-from brenier._checks import as_array, check_at_least, check_points, check_positive, check_weights
+from brenier._checks import (
+    as_array,
+    check_at_least,
+    check_digits,
+    check_points,
+    check_positive,
+    check_weights,
+)
 from brenier._solution import Result, Solution, SolveError
 from brenier._types import Array, Float, Point, Scalar
 from brenier.maps._base import AbstractMap
 from brenier.maps._gradient import ConjugateMap
-from brenier.numerics import Coordinates, default_epsilon, sinkhorn, soft_reduce
+from brenier.numerics import Coordinates, default_epsilon, sinkhorn, soft_reduce, without_outliers
 from brenier.potentials import LogSumExp, Preconditioned
 
 
@@ -76,12 +83,14 @@ class EntropicMap(AbstractMap):
         epsilon: float | None = None,
         tolerance: float = 1e-4,
         max_iterations: int = 1000,
+        outliers: str = "warn",
         throw: bool = True,
     ) -> "EntropicMap":
         """The map of the entropic plan between two clouds (n, d) and (m, d), weighted or not.
 
         ``epsilon`` is 0.05 times the target's median squared distance where None; an explicit one
-        has units of its own, those of ½ squared distance.
+        has units of its own, those of ½ squared distance. Rows grossly outside of all others are
+        named in a warning, left out ("drop") or taken silently ("keep"), as ``outliers`` says.
 
         Raises:
             ValueError: points or weights that are not what they should be.
@@ -96,14 +105,18 @@ class EntropicMap(AbstractMap):
         """
         x = check_points("source", source)
         y = check_points("target", target, dimension=x.shape[1])
+        check_digits("source", x)
+        check_digits("target", y)
         a = _weights("source_weights", source_weights, x.shape[0])
         b = _weights("target_weights", target_weights, y.shape[0])
+        a, b = without_outliers(("source", "target"), (x, y), (a, b), outliers)
         if epsilon is not None:
             check_positive("epsilon", epsilon)
         check_positive("tolerance", tolerance)
         check_at_least("max_iterations", max_iterations, 1)
         dtype = np.result_type(x, y)
-        x, y, b = x.astype(dtype), y[b > 0].astype(dtype), b[b > 0].astype(dtype)
+        x, y = x[a > 0].astype(dtype), y[b > 0].astype(dtype)
+        a, b = a[a > 0].astype(dtype), b[b > 0].astype(dtype)
         # In standard coordinates, where potentials keep their digits, and back.
         own = Coordinates.centred(x, y)
         u, v = own.encode_source(jnp.asarray(x)), own.encode_target(jnp.asarray(y))
@@ -112,7 +125,7 @@ class EntropicMap(AbstractMap):
         plan = sinkhorn(
             u,
             v,
-            jnp.asarray(a, dtype),
+            jnp.asarray(a),
             jnp.asarray(b),
             epsilon=eps,
             tolerance=tolerance,

@@ -86,9 +86,7 @@ def tensor_train_of_function(
         return _values(log, at(index))
 
     if math.prod(box.shape) > _ALL_NODES:
-        return tensor_train_cross(
-            entries, box.shape, tolerance, max_rank, heights=heights, key=key
-        )
+        return tensor_train_cross(entries, box.shape, tolerance, max_rank, heights=heights, key=key)
     grid = np.stack(np.meshgrid(*nodes, indexing="ij"), axis=-1).reshape(-1, len(nodes))
     table = _checked_values(name, _values(density, grid), grid).reshape(box.shape)
     with threadpool_limits(1, user_api="blas"):

@@ -40,6 +40,13 @@ from brenier.numerics._marquardt import (
     scaled_solve,
     solve_regularised,
 )
+from brenier.numerics._outliers import (
+    check_outliers,
+    describe_outliers,
+    gross_outliers,
+    sound_rows,
+    without_outliers,
+)
 from brenier.numerics._pairwise import (
     default_flow_epsilon,
     energy_distance_squared,
@@ -90,6 +97,7 @@ __all__ = [
     "chebyshev_nodes",
     "chebyshev_rows",
     "chebyshev_weights",
+    "check_outliers",
     "conjugate",
     "conjugate_upper_bound",
     "copy_to_all",
@@ -98,6 +106,7 @@ __all__ = [
     "cut_tiles",
     "default_epsilon",
     "default_flow_epsilon",
+    "describe_outliers",
     "energy_distance_squared",
     "entropic_potential",
     "fejer_rule",
@@ -106,6 +115,7 @@ __all__ = [
     "gaussian_map_matrix",
     "gaussian_rows",
     "grid_sinkhorn",
+    "gross_outliers",
     "half_shift_covariance",
     "hamiltonian_chains",
     "heat_matrix",
@@ -129,6 +139,7 @@ __all__ = [
     "soft_convolution",
     "soft_reduce",
     "solve_regularised",
+    "sound_rows",
     "spd_log_det",
     "spd_solve",
     "split_rows",
@@ -146,4 +157,5 @@ __all__ = [
     "tensor_train_round",
     "unresolved",
     "upsample",
+    "without_outliers",
 ]

@@ -16,9 +16,9 @@ def plan_error(
     g: Float[Array, " m"],
     epsilon: Scalar,
 ) -> Scalar:
-    """Σ_i |Σ_j π_ij − a_i| + Σ_j |Σ_i π_ij − b_j| of π_ij = a_i b_j exp((f_i + g_j − ½‖x_i − y_j‖²)/ε).
+    """Σ_i |Σ_j π_ij − a_i| + Σ_j |Σ_i π_ij − b_j|, π_ij = a_i b_j exp((f_i + g_j − c_ij)/ε).
 
-    In float64, so that what single precision left undone shows; one pass, tile by tile.
+    c = ½‖x − y‖². In float64, so that what single precision left undone shows; tile by tile.
 
     >>> one = jnp.ones(1)
     >>> float(plan_error(one[None], one[None], one, one, jnp.log(3.0) * one, 0.0 * one, one[0]))

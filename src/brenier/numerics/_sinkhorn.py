@@ -156,11 +156,7 @@ def sinkhorn(
     first = start, limit, jnp.asarray(jnp.inf, jnp.float64)
     end, _, error = jax.lax.while_loop(unfinished, closer, first)
     return SinkhornResult(
-        end.f + x_part,
-        end.g + y_part,
-        error.astype(dtype),
-        end.iterations,
-        error <= tolerance,
+        end.f + x_part, end.g + y_part, error.astype(dtype), end.iterations, error <= tolerance
     )
 
 

@@ -232,7 +232,7 @@ def tensor_train_cross(
 def _cross_errors(
     cores: TensorTrainCores, entries: _Entries, peaks: _Indices, random: np.random.Generator
 ) -> Float[np.ndarray, " p"]:
-    """Errors relative to the largest entry: at the peaks, anywhere, and where the cores are large."""
+    """Errors relative to the largest entry: at peaks, anywhere, and where the cores are large."""
     shape = [core.shape[1] for core in cores]
     index = np.concatenate([peaks, _anywhere(shape, random), _large_entries(cores, random)])
     exact = entries(index)
@@ -264,7 +264,9 @@ def _maxima(
     return places
 
 
-def _product_at(peak: Int[np.ndarray, " d"], entries: _Entries, shape: Sequence[int]) -> list[_Core]:
+def _product_at(
+    peak: Int[np.ndarray, " d"], entries: _Entries, shape: Sequence[int]
+) -> list[_Core]:
     """The tensor train of rank 1 that has the entries on all lines through one of them."""
     cores: list[np.ndarray] = []
     for axis, n in enumerate(shape):

@@ -87,7 +87,9 @@ class DacorognaMoserVelocity(AbstractVelocity):
     @property
     def standard(self) -> Frame:
         centre, width = self.log_source.lower, jnp.max(self.log_source.extent)
-        logs = (log.moved(centre, width, jnp.ones(())) for log in (self.log_source, self.log_target))
+        logs = (
+            log.moved(centre, width, jnp.ones(())) for log in (self.log_source, self.log_target)
+        )
         flux = self.flux.moved(centre, width, 1.0 / width / width)
         return Frame(centre, width, DacorognaMoserVelocity(flux, *logs))
 

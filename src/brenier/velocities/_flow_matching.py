@@ -195,17 +195,16 @@ class McCannVelocity(AbstractVelocity):
         # M takes displacements of the size of w to such of the size of the scale.
         width = phi.scale * jnp.sqrt(phi.dimension / jnp.sum(jnp.square(phi.matrix)))
         centre = phi.source_shift + 0.5 * (phi.target_shift - phi.source_shift)
-        shifts = ((shift - centre) / width for shift in (phi.source_shift, phi.target_shift))
-        own = Preconditioned(phi.potential, phi.matrix, *shifts, phi.scale / width)
+        source, target = ((z - centre) / width for z in (phi.source_shift, phi.target_shift))
+        own = Preconditioned(phi.potential, phi.matrix, source, target, phi.scale / width)
         return Frame(centre, width, McCannVelocity(GradientMap(own)))
 
     def at(self, time: Scalar, x: Point) -> Point:
         centre, width, own = self.standard
-        return width * own._in_frame(time, (x - centre) / width)
-
-    def _in_frame(self, time: Scalar, x: Point) -> Point:
-        start = ConjugateMap(_Interpolated(self.map.potential, time)).apply(x)
-        return self.map.apply(start) - start
+        assert isinstance(own, McCannVelocity)
+        y = (x - centre) / width
+        start = ConjugateMap(_Interpolated(own.map.potential, time)).apply(y)
+        return width * (own.map.apply(start) - start)
 
 
 class _Interpolated(AbstractPotential):
@@ -249,7 +248,9 @@ def _place(first: _Parts, second: _Parts) -> tuple[Point, Scalar]:
     weights = [jax.nn.softmax(part.log_weights)[:, None] for part in (first, second)]
     base = first.means[0]
     # From a mean of their own: far from 0 the sum of weights would show.
-    means = [jnp.sum(w * (p.means - base), 0) for w, p in zip(weights, (first, second), strict=True)]
+    means = [
+        jnp.sum(w * (p.means - base), 0) for w, p in zip(weights, (first, second), strict=True)
+    ]
     middle = 0.5 * (means[0] + means[1])
     squares = [
         jnp.sum(w * (p.means - base - middle) ** 2) + jnp.mean(jnp.sum(p.factors**2, axis=(1, 2)))

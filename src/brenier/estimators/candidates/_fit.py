@@ -79,6 +79,7 @@ def fit_pair(
         return _affine(pair)
     own, random = coordinates.on_host(), np.random.default_rng(seed)
     x, y = (side.points.astype(np.float64) for side in (pair.source, pair.target))
+    sound = pair.source.sound, pair.target.sound
     standard = None
     if pair.size > MANY:
         standard = StandardData.of(pair, coordinates, np.float32, keys=(keys[0], keys[1]))
@@ -88,11 +89,11 @@ def fit_pair(
         )
         folds = [Fold(u, v, u_held, v_held, own)]
     else:
-        folds = cut_folds(x, y, own, random, count=count, parts=parts)
+        folds = cut_folds(x, y, own, random, count=count, parts=parts, sound=sound)
     record = None
     if request.checkpoint is not None:
         settings = (seed, pair.size, request.names, request.widths, request.pieces)
-        record = Record.opened(request.checkpoint, x, y, settings)
+        record = Record.opened(request.checkpoint, x, y, *sound, settings)
     kinds = kinds_to_try(
         own, request, pair.size, keys=keys[2:], callback=callback, standard=standard, record=record
     )

@@ -61,23 +61,26 @@ def cut_folds(
     *,
     count: int,
     parts: int,
+    sound: tuple[np.ndarray, np.ndarray] | None = None,
 ) -> list[Fold]:
     """``count`` of ``parts`` folds of points (n, d) and (m, d), each holding out a part of both.
 
-    ``coordinates`` are those of all points; they serve where a column is constant in a fold.
+    ``coordinates`` are those of all points; they serve where a column is constant in a fold. The
+    others are of the ``sound`` points, (n,) and (m,) bool; of all where None.
     """
     sides = [(points, random.permutation(np.arange(len(points)) % parts)) for points in (x, y)]
+    bulks = sides
+    if sound is not None:
+        bulks = [(z[good], part[good]) for (z, part), good in zip(sides, sound, strict=True)]
     folds = []
     for k in range(count):
         (x, y), held = (
             tuple(points[(part == k) == out] for points, part in sides) for out in (False, True)
         )
-        own = coordinates
-        if all((points.std(axis=0) > 0).all() for points in (x, y)):
+        own, bulk = coordinates, [points[part != k] for points, part in bulks]
+        if all((points.std(axis=0) > 0).all() for points in bulk):
             moments = (
-                part
-                for points in (x, y)
-                for part in (points.mean(axis=0), shrunk_covariance(points))
+                part for points in bulk for part in (points.mean(axis=0), shrunk_covariance(points))
             )
             own = Coordinates.gaussian(*moments).on_host()
         folds.append(Fold.encoded((x, y), held, own))

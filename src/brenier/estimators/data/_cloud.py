@@ -1,6 +1,5 @@
 """A cloud as a fit sees it: its moments and its points, or a random sample where they are many."""
 
-import warnings
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -10,7 +9,7 @@ import pandas as pd
 from brenier._checks import as_float_array, check_points
 from brenier.estimators.data._columns import training_points
 from brenier.estimators.data._covariance import lifted_covariance, shrunk_covariance
-from brenier.estimators.data._outliers import describe, gross_outliers
+from brenier.numerics import sound_rows
 
 # Points a side that a fit works on, at most: some five visits each in the default's steps, and
 # 50 MB in fifty dimensions in single precision.
@@ -26,8 +25,9 @@ class Cloud(NamedTuple):
         points: (n, d), all of them or ``MOST_POINTS`` drawn at random without replacement, less the
             origin.
         origin: (d,), one of the points: far from 0 a mean of all would be known to fewer digits.
-        mean: (d,), of all points, less the origin.
-        covariance: (d, d), of all points, shrunk where they are few.
+        mean: (d,), of all sound points, less the origin.
+        covariance: (d, d), of all sound points, shrunk where they are few.
+        sound: (n,), which points do not lie far outside of all others; all where nobody asked.
         outliers: rows of what was read that lie far outside of all others, ascending; empty where
             nobody asked for them.
     """
@@ -36,6 +36,7 @@ class Cloud(NamedTuple):
     origin: np.ndarray
     mean: np.ndarray
     covariance: np.ndarray
+    sound: np.ndarray
     outliers: np.ndarray
 
 
@@ -61,7 +62,7 @@ def read_cloud(
         value = value.to_numpy()
     if not isinstance(value, np.ndarray) or value.ndim != 2 or len(value) <= MOST_POINTS:
         points = training_points(name, value, dimension)
-        return _of_points(*_without_outliers(name, points, outliers, columns))
+        return _of_points(name, points, outliers, columns, np.arange(len(points)))
     n, d = value.shape
     chosen = np.sort(np.random.default_rng(random_state).choice(n, MOST_POINTS, replace=False))
     origin = as_float_array(name, value[0])
@@ -89,29 +90,24 @@ def read_cloud(
             f"{name}: got constant columns {np.flatnonzero(low == high).tolist()[:10]}; wants "
             "columns that vary (drop them: no Monge map leaves or reaches a hyperplane)."
         )
-    sound, rows = _without_outliers(name, kept, outliers, columns)
-    if len(sound) < len(kept):  # their moments are not those of all points
-        return _of_points(sound, chosen[rows])
-    return Cloud(kept - origin, origin, mean, lifted_covariance(square / n), chosen[rows])
+    cloud = _of_points(name, kept, outliers, columns, chosen)
+    if len(cloud.outliers):  # their moments are not those of all points
+        return cloud
+    return Cloud(
+        kept - origin, origin, mean, lifted_covariance(square / n), cloud.sound, cloud.outliers
+    )
 
 
-def _of_points(points: np.ndarray, outliers: np.ndarray) -> Cloud:
+def _of_points(
+    name: str, points: np.ndarray, outliers: str, columns: Sequence[Any] | None, rows: np.ndarray
+) -> Cloud:
+    """The cloud of points (n, d), which are these rows of what was given."""
+    sound = sound_rows(name, points, outliers, columns, stacklevel=5)
+    found = rows[~sound]
+    if len(found):
+        # Outliers that stay do not spoil the moments.
+        bulk = training_points(f"{name} without outliers", points[sound])
+        points, sound = (bulk, sound[sound]) if outliers == "drop" else (points, sound)
     near = points - points[0]
-    wide = near.astype(np.float64)
-    return Cloud(near, points[0], wide.mean(axis=0), shrunk_covariance(wide), outliers)
-
-
-def _without_outliers(
-    name: str, points: np.ndarray, outliers: str, columns: Sequence[Any] | None
-) -> tuple[np.ndarray, np.ndarray]:
-    """The points, less the outliers where they are to be dropped; and the rows of these."""
-    if outliers == "keep":
-        return points, np.empty(0, dtype=int)
-    rows = gross_outliers(points)
-    if not len(rows):
-        return points, rows
-    if outliers == "drop":
-        left = np.delete(points, rows, axis=0)
-        return training_points(f"{name} without outliers", left), rows
-    warnings.warn(describe(name, rows, points, columns), UserWarning, stacklevel=5)
-    return points, rows
+    wide = near[sound].astype(np.float64)
+    return Cloud(near, points[0], wide.mean(axis=0), shrunk_covariance(wide), sound, found)

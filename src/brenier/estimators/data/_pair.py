@@ -10,9 +10,8 @@ from brenier.estimators.data._cloud import Cloud, read_cloud
 from brenier.estimators.data._columns import aligned, column_names
 from brenier.estimators.data._components import Components, dense, opened, principal_components
 from brenier.measures import AbstractMeasure, Empirical
-from brenier.numerics import Coordinates
+from brenier.numerics import Coordinates, check_outliers
 
-OUTLIERS = ("warn", "drop", "keep")
 # Points drawn from a target that is not a cloud.
 _DRAWN = 16_384
 
@@ -102,8 +101,7 @@ def read_pair(
     else:
         x, y, density = space.x, space.y, None
         names = None if space.names is None else list(space.names)
-    if outliers not in OUTLIERS:
-        raise ValueError(f"outliers: got {outliers!r}; wants one of {list(OUTLIERS)}.")
+    check_outliers(outliers)
     columns = names if space is None else None
     source = read_cloud("X", x, None, random_state=random_state, outliers=outliers, columns=columns)
     target = read_cloud(

@@ -40,20 +40,39 @@ class GeneratorFit:
     candidates: CandidateTable | None = None
     cv_results: dict[str, list[Any]] | None = None
 
+    def in_units(self, unit: float) -> "GeneratorFit":
+        """The same, its ε and times in units so much larger."""
+
+        def moved(value: float | None) -> float | None:
+            return None if value is None else unit * value
+
+        table, stats = self.cv_results, self.solution.stats
+        if table is not None:
+            table = {**table, "time": [moved(time) for time in table["time"]]}
+        if "epsilon" in stats:
+            stats = {**stats, "epsilon": moved(stats["epsilon"])}
+        return replace(
+            self,
+            solution=replace(self.solution, stats=stats),
+            epsilon=moved(self.epsilon),
+            time=moved(self.time),
+            cv_results=table,
+        )
+
 
 def fit_generator(
-    z: np.ndarray, settings: GeneratorSettings, tell: ProgressCallback
+    z: np.ndarray, sound: np.ndarray, settings: GeneratorSettings, tell: ProgressCallback
 ) -> GeneratorFit:
-    """The map onto data (n, d) in scaled coordinates.
+    """The map onto data (n, d) in scaled coordinates; moments are of the ``sound`` rows (n,).
 
     Raises:
         ValueError: too few points for the folds that were asked for.
         KeyboardInterrupt: interrupted before there was any map.
     """
     if settings.one_shot or fold_counts(len(z)) == (0, 0):
-        return _flowed(z, choose(z, settings, tell), settings, tell)
+        return _flowed(z, sound, choose(z, settings, tell), settings, tell)
     seed = settings.random_state
-    law = fitted_source("isotropic", z, None, random_state=seed)
+    law = fitted_source("isotropic", z[sound], None, random_state=seed)
     assert isinstance(law, Gaussian)
     request = Request(None, settings.effort, None, settings.widths, None)
     rule = default_flow_epsilon(z)
@@ -62,7 +81,7 @@ def fit_generator(
     def flow(ratio: float) -> Solution[AbstractMap]:
         return run_flow(z, law, settings, epsilon=ratio * rule, time=None, callback=tell)
 
-    choice, own = compare(z, law, request, rule=rule, flow=flow, seed=seed, callback=tell)
+    choice, own = compare(z, sound, law, request, rule=rule, flow=flow, seed=seed, callback=tell)
     chosen = choice.table.chosen
     if chosen.name == "one-shot":
         done, epsilon = flow(chosen.settings["ratio"]), chosen.settings["ratio"] * rule
@@ -75,12 +94,16 @@ def fit_generator(
 
 
 def _flowed(
-    z: np.ndarray, choice: Choice, settings: GeneratorSettings, tell: ProgressCallback
+    z: np.ndarray,
+    sound: np.ndarray,
+    choice: Choice,
+    settings: GeneratorSettings,
+    tell: ProgressCallback,
 ) -> GeneratorFit:
     """The map of Sinkhorn's flow."""
     tell(Progress(0, 0, "Sinkhorn"))
     seed = settings.random_state
-    law = fitted_source(choice.source, z, settings.components, random_state=seed)
+    law = fitted_source(choice.source, z[sound], settings.components, random_state=seed)
     epsilon = choice.epsilon_for(default_flow_epsilon(z))
     solution = run_flow(z, law, settings, epsilon=epsilon, time=choice.time, callback=tell)
     return GeneratorFit(solution, law, choice.source, epsilon, choice.time, cv_results=choice.table)

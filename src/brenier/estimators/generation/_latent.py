@@ -36,6 +36,7 @@ _PIECES_UP_TO = 20
 
 def compare(
     z: np.ndarray,
+    sound: np.ndarray,
     law: Gaussian,
     request: Request,
     *,
@@ -50,6 +51,7 @@ def compare(
 
     Args:
         z: the data.
+        sound: (n,), the rows whose moments count.
         law: of the latent points, which are quasi-random: the source's side is known, only the
             data are held out from one another.
         request: what is asked for.
@@ -62,9 +64,9 @@ def compare(
     n = len(z)
     keys = list(jax.random.split(jax.random.key(seed), 5))
     learnt = _latent(law, max(n, _LEAST_LEARNT), keys[0])
-    coordinates = _coordinates(law, z)
+    coordinates = _coordinates(law, z[sound])
     own = coordinates.on_host()
-    folds = _latent_folds(law, z, learnt, own, random, key=keys[1])
+    folds = _latent_folds(law, z, sound, learnt, own, random, key=keys[1])
     one_shot = OneShotKind(law, _latent(law, _PARTICLES, keys[2]), own, rule * n**0.5, flow)
     kinds = kinds_to_try(own, request, n, keys=keys[3:], callback=callback, also=[one_shot])
     # A map of the way back is no single evaluation.
@@ -77,6 +79,7 @@ def compare(
 def _latent_folds(
     law: Gaussian,
     z: np.ndarray,
+    sound: np.ndarray,
     learnt: np.ndarray,
     coordinates: Coordinates,
     random: np.random.Generator,
@@ -92,9 +95,10 @@ def _latent_folds(
     order, folds = random.permutation(n), []
     for k in range(count):
         rows = np.s_[k * size : (k + 1) * size]
-        rest, held = z[np.delete(order, rows)], z[order[rows]]
-        varies = (rest.std(axis=0) > 0).all()
-        own = _coordinates(law, rest).on_host() if varies else coordinates
+        left = np.delete(order, rows)
+        rest, held, bulk = z[left], z[order[rows]], z[left[sound[left]]]
+        varies = (bulk.std(axis=0) > 0).all()
+        own = _coordinates(law, bulk).on_host() if varies else coordinates
         folds.append(Fold.encoded((learnt, rest), (latent, held), own))
     return folds
 

@@ -13,30 +13,32 @@ SCALINGS = ("columns", "whitened", "none")
 
 
 def scaled_coordinates(x: np.ndarray, scaling: str) -> Coordinates:
-    """Coordinates that encode data (n, d) as E(y − m), in which the cost is ½‖·‖²; m the mean.
+    """Coordinates that encode data (n, d) as E(y − m)/s, in which the cost is ½‖·‖²; m the mean.
 
     E is symmetric and positive definite: the inverse deviations of the columns, the inverse root
-    of the covariance, or the identity. In ``Coordinates`` the data are the source, and what they
-    are generated from, x' = E x for latent x, the target: around 0, where no digits drown in m.
+    of the covariance, or the identity, beside which s is one spread for all columns. In
+    ``Coordinates`` the data are the source, and what they are generated from, x' = s E x for latent
+    x, the target: around 0, where no digits drown in m.
     """
-    wide = x.astype(np.float64)
-    mean = wide.mean(axis=0)
+    wide = x.astype(np.float64) - x[0]
+    mean = x[0] + wide.mean(axis=0)
+    spread = 1.0
     if scaling == "none":
-        matrix = np.eye(x.shape[1])
+        matrix, spread = np.eye(x.shape[1]), float(np.sqrt(wide.var(axis=0).mean()))
     elif scaling == "columns":
         matrix = np.diag(1.0 / wide.std(axis=0))
     else:
         values, vectors = np.linalg.eigh(shrunk_covariance(wide))
         matrix = vectors @ (vectors / np.sqrt(values)).T
     centre = jnp.asarray(mean)
-    return Coordinates(jnp.asarray(matrix), centre, jnp.zeros_like(centre), jnp.ones(()))
+    return Coordinates(jnp.asarray(matrix), centre, jnp.zeros_like(centre), jnp.asarray(spread))
 
 
 def source_in_units(
     law: Gaussian | GaussianMixture, coordinates: Coordinates, dtype: np.dtype
 ) -> Gaussian | GaussianMixture:
-    """The law of x' = E x, for x of ``law``."""
-    e = np.asarray(coordinates.matrix).T
+    """The law of x' = s E x, for x of ``law``."""
+    e = float(coordinates.scale) * np.asarray(coordinates.matrix).T
     if isinstance(law, Gaussian):
         covariance = e @ np.asarray(law.covariance) @ e
         return Gaussian(
@@ -53,16 +55,17 @@ def source_in_units(
 
 
 def map_in_units(map: AbstractMap, coordinates: Coordinates, dtype: np.dtype) -> AbstractMap:
-    """x' ↦ m + E⁻¹T(E⁻¹x'), of the same kind as T: a gradient where T is one."""
+    """x' ↦ m + s E⁻¹T(E⁻¹x'/s), of the same kind as T: a gradient where T is one."""
     entropic = map.entropic if isinstance(map, DebiasedMap) else map
     assert isinstance(entropic, GradientMap)
     back = cast_floats(coordinates.reversed(), dtype)
     moved = GradientMap(Preconditioned.in_coordinates(entropic.potential, back))
     if not isinstance(map, DebiasedMap):
         return moved
-    # ∇ log of the law of x' is E⁻¹ times that of x: the correction needs no more.
+    # ∇ log of the law of x' is E⁻¹/s times that of x: the correction needs no more than s².
     assert isinstance(map.source, GaussianMixture)
-    return DebiasedMap(moved, source_in_units(map.source, coordinates, dtype), map.epsilon)
+    unit = jnp.asarray(coordinates.scale**2, map.epsilon.dtype)
+    return DebiasedMap(moved, source_in_units(map.source, coordinates, dtype), unit * map.epsilon)
 
 
 def symmetrised(matrices: np.ndarray) -> np.ndarray:

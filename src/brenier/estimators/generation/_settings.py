@@ -1,7 +1,7 @@
 """What the user of a generator asks for, checked."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from brenier._checks import check_at_least, check_positive
 from brenier.estimators.candidates import Effort
@@ -52,6 +52,15 @@ class GeneratorSettings:
             raise ValueError(
                 f"widths: got {self.widths}; wants at least one positive width, as (128, 64)."
             )
+
+    def scaled(self, unit: float) -> "GeneratorSettings":
+        """The same for data whose squared distances are so much smaller."""
+        numbers = {
+            name: value / unit
+            for name, value in (("epsilon", self.epsilon), ("time", self.time))
+            if value is not None and not isinstance(value, str)
+        }
+        return replace(self, **numbers)
 
     @property
     def one_shot(self) -> bool:

@@ -1,9 +1,13 @@
 """Rows that lie grossly outside of all others: codes of missing values, slips of units."""
 
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+
+# What becomes of rows far outside of all others.
+OUTLIERS = ("warn", "drop", "keep")
 
 # Rows at either end of a column that may be outliers: one in so many; more of them are a part.
 _SHARE = 8
@@ -70,8 +74,66 @@ def gross_outliers(points: np.ndarray) -> np.ndarray:
     return np.flatnonzero(outside)
 
 
-def describe(
-    name: str, rows: np.ndarray, points: np.ndarray, names: Sequence[Any] | None = None
+def check_outliers(value: str) -> str:
+    """A ``ValueError`` where it is not "warn", "drop" or "keep"."""
+    if value not in OUTLIERS:
+        raise ValueError(f"outliers: got {value!r}; wants one of {list(OUTLIERS)}.")
+    return value
+
+
+def sound_rows(
+    name: str,
+    points: np.ndarray,
+    outliers: str,
+    names: Sequence[Any] | None = None,
+    *,
+    weights: np.ndarray | None = None,
+    stacklevel: int = 2,
+) -> np.ndarray:
+    """Which of points (n, d) are no gross outliers, (n,) bool; all of them under "keep".
+
+    Args:
+        name: of the argument, for the warning.
+        points: (n, d), finite.
+        outliers: "warn" of the others, "drop" them (the caller does), or "keep" them silently.
+        names: of the columns.
+        weights: (n,), of the points; those without any are not looked at.
+        stacklevel: of the warning, counted from the caller.
+
+    >>> sound_rows("X", np.array([[0.0], [1.0]]), "warn").tolist()
+    [True, True]
+    """
+    sound = np.ones(len(points), dtype=bool)
+    if check_outliers(outliers) == "keep":
+        return sound
+    seen = np.arange(len(points)) if weights is None else np.flatnonzero(weights > 0)
+    rows = seen[gross_outliers(points[seen])]
+    sound[rows] = False
+    if len(rows) and outliers == "warn":
+        text = describe_outliers(name, rows, points, names)
+        warnings.warn(text, UserWarning, stacklevel=stacklevel + 1)
+    return sound
+
+
+def without_outliers(
+    names: Sequence[str], clouds: Sequence[np.ndarray], weights: Sequence[np.ndarray], outliers: str
+) -> list[np.ndarray]:
+    """The weights of clouds, with 0 for gross outliers where ``outliers`` is "drop"."""
+    found = []
+    for name, points, given in zip(names, clouds, weights, strict=True):
+        sound = sound_rows(name, points, outliers, weights=given, stacklevel=3)
+        drop = outliers == "drop" and not sound.all()
+        found.append(given * sound / given[sound].sum() if drop else given)
+    return found
+
+
+def describe_outliers(
+    name: str,
+    rows: np.ndarray,
+    points: np.ndarray,
+    names: Sequence[Any] | None = None,
+    *,
+    optional: bool = True,
 ) -> str:
     """The sentence that warns of these rows.
 
@@ -80,9 +142,10 @@ def describe(
         rows: what ``gross_outliers`` finds in the points, one at least.
         points: (n, d).
         names: of the columns, where they have any.
+        optional: whether who reads it has an option to leave them out.
 
     >>> x = np.array([[0.0], [1.0], [-9999.0]])
-    >>> print(describe("X", np.array([2]), x))
+    >>> print(describe_outliers("X", np.array([2]), x))
     X: 1 of 3 rows lies far outside of the others (row 2, column 0 is -9999, where the others are \
 within [0, 1]); it pulls the whole map. Take it out, or pass outliers="drop".
     """
@@ -92,16 +155,19 @@ within [0, 1]); it pulls the whole map. Take it out, or pass outliers="drop".
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         column = int(np.nanargmax(np.maximum(low - first, first - high) / (high - low)))
     label = column if names is None else repr(names[column])
-    lies, start, they, pull, them = (
-        ("lies", "", "it", "pulls", "it")
-        if len(rows) == 1
-        else ("lie", "first: ", "they", "pull", "them")
+    one = len(rows) == 1
+    lies, start, they, them = (
+        ("lies", "", "it", "it") if one else ("lie", "first: ", "they", "them")
     )
+    does, remedy = "pull", f'Take {them} out, or pass outliers="drop".'
+    if not optional:
+        does, remedy = "widen", f"Take {them} out before the audit, if {they} should not count."
+    what = "the whole map" if optional else "all bounds"
     return (
         f"{name}: {len(rows)} of {len(points)} rows {lies} far outside of the others ({start}row "
         f"{rows[0]}, column {label} is {first[column]:.6g}, where the others are within "
-        f"[{low[column]:.3g}, {high[column]:.3g}]); {they} {pull} the whole map. Take {them} out, "
-        'or pass outliers="drop".'
+        f"[{low[column]:.3g}, {high[column]:.3g}]); {they} {does}{'s' if one else ''} {what}. "
+        f"{remedy}"
     )
 
 

@@ -5,7 +5,7 @@ import time
 import numpy as np
 import pytest
 
-from brenier.estimators.data._outliers import describe, gross_outliers
+from brenier.numerics._outliers import describe_outliers, gross_outliers
 
 
 def _mixture(share, apart):
@@ -182,18 +182,20 @@ def test_the_warning_names_count_row_column_and_range():
     x = np.random.default_rng(0).uniform(-1.0, 1.0, size=(300, 2))
     x[:2] = [[-3.1, -3.0], [2.9, 3.0]]
     x[[17, 40, 99], 0] = -9999.0
-    assert describe("X", gross_outliers(x), x) == (
+    assert describe_outliers("X", gross_outliers(x), x) == (
         "X: 3 of 300 rows lie far outside of the others (first: row 17, column 0 is -9999, where "
         "the others are within [-3.1, 2.9]); they pull the whole map. Take them out, or pass "
         'outliers="drop".'
     )
-    assert "row 17, column 'age' is -9999" in describe("X", gross_outliers(x), x, ["age", "b"])
+    assert "row 17, column 'age' is -9999" in describe_outliers(
+        "X", gross_outliers(x), x, ["age", "b"]
+    )
 
 
 def test_the_warning_of_one_row():
     x = np.random.default_rng(0).normal(size=(300, 2)).astype(np.float32)
     x[8, 1] = 1e30
-    text = describe("Y", gross_outliers(x), x)
+    text = describe_outliers("Y", gross_outliers(x), x)
     assert text.startswith(
         "Y: 1 of 300 rows lies far outside of the others (row 8, column 1 is 1e+30"
     )
