@@ -282,8 +282,8 @@ OTHERS = {
     _UNITS_GIVEN: "maps: AffineMap Composition Pushforward ResidualNetwork SubspaceMap; "
     "velocities: NetworkVelocity FokkerPlanckVelocity log_likelihood; flows: distill",
     _NOISE: "velocities: DDIM AtomsDecoder AtomsVelocity ExactNoise HyperbolicClock "
-    "MixtureVelocity NoiseVelocity ProbabilityFlow RatioVelocity RescaledDiffusionVelocity ScoreVelocity "
-    "TensorTrainVelocity noise posterior_mean score tensor_train_encoder",
+    "MixtureVelocity NoiseVelocity ProbabilityFlow RatioVelocity RescaledDiffusionVelocity "
+    "ScoreVelocity TensorTrainVelocity noise posterior_mean score tensor_train_encoder",
     _OWN_UNITS: "exact: laguerre_cells solve_monge_ampere; functionals: KL MMD Energy ExactScore "
     "GaussianKernel InteractionEnergy LaplaceKernel PotentialEnergy PowerDivergence "
     "SelfEntropicScore linearised_distance; flows: ConstrainedDrift Distillation EuclideanDescent "

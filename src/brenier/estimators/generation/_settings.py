@@ -55,12 +55,11 @@ class GeneratorSettings:
 
     def scaled(self, unit: float) -> "GeneratorSettings":
         """The same for data whose squared distances are so much smaller."""
-        numbers = {
-            name: value / unit
-            for name, value in (("epsilon", self.epsilon), ("time", self.time))
-            if value is not None and not isinstance(value, str)
-        }
-        return replace(self, **numbers)
+        epsilon, time = (
+            value if value is None or isinstance(value, str) else value / unit
+            for value in (self.epsilon, self.time)
+        )
+        return replace(self, epsilon=epsilon, time=time)
 
     @property
     def one_shot(self) -> bool:
