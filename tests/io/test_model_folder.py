@@ -136,6 +136,7 @@ BROKEN = {
     "a shape of text": (lambda f: _changed(f, shape="8x8"), r"model\.shape: got '8x8'"),
     "a shape of two": (lambda f: _changed(f, shape=[8, 12]), r"model\.shape: got \[8, 12\]"),
     "levels of 1e30": (lambda f: _changed(f, levels=1e30), r"model\.levels: got 1e\+30; wants int"),
+    "levels of 30 digits": (lambda f: _changed(f, levels=10**30, classes=2), "wants the network's"),
     "one level": (lambda f: _changed(f, levels=1), "levels: got 1"),
     "another prediction": (lambda f: _changed(f, prediction="x"), r"prediction: got 'x'"),
     "many classes": (lambda f: _network(f, classes=20_000_000), "a network of at least 320,"),

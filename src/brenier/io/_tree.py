@@ -244,7 +244,7 @@ def _parameters(cls: type[Any]) -> frozenset[str]:
 
 def _check(module: Any, values: dict[str, Any]) -> None:
     """The class's own checks: those of its constructor, where that takes the fields, or by name."""
-    cls = type(module)
+    cls: Any = type(module)
     if _parameters(cls) == set(values):
         cls(**values)
         return
