@@ -166,7 +166,7 @@ def test_what_is_private_stays_private_and_devices_stay_devices(home, capsys):
 _SLOW = """
 import signal, sys, time
 from pathlib import Path
-import brenier.io._points as points
+import brenier.io.points._points as points
 from brenier.cli import main
 def write(handle, *_):
     handle.write(b"half")

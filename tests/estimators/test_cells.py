@@ -54,7 +54,7 @@ def test_the_map_is_of_genes_and_moves_means_onto_means(fitted):
 
 
 def test_cells_on_the_disk_give_the_same_map(fitted, tmp_path, monkeypatch):
-    monkeypatch.setattr("brenier.io._backed._BLOCK_FLOATS", 30 * 25)
+    monkeypatch.setattr("brenier.io.cells._backed._BLOCK_FLOATS", 30 * 25)
     on_disk = []
     for name, cells in (("x", X), ("y", Y)):
         cells.write_h5ad(tmp_path / f"{name}.h5ad")

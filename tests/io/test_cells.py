@@ -97,7 +97,7 @@ def test_backed_cells_stay_on_the_disk_and_are_read_by_rows(tmp_path, monkeypatc
     cells = small()
     write_cells(tmp_path / "b.h5ad", cells)
     backed = read_cells(tmp_path / "b.h5ad", backed=True)
-    monkeypatch.setattr("brenier.io._backed._BLOCK_FLOATS", 8)
+    monkeypatch.setattr("brenier.io.cells._backed._BLOCK_FLOATS", 8)
     rows = np.array([1, 3, 5])
     found = cells_of(backed, "c", rows=rows).aligned(("gene3", "gene0"), "map.brenier")
     wanted = cells.X.toarray()[rows][:, [3, 0]]

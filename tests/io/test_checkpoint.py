@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from brenier import Checkpoint
-from brenier.io._container import read_container, write_container
+from brenier.io.modules._container import read_container, write_container
 from brenier.maps import GradientMap
 from brenier.potentials import ICNN
 

@@ -282,7 +282,7 @@ def test_separators_are_told_from_words(case, tmp_path):
 def test_blocks_write_the_same_bytes(tmp_path, monkeypatch):
     values = np.random.default_rng(0).normal(size=(57, 3)).astype(np.float32)
     write_points(tmp_path / "a.csv", values)
-    monkeypatch.setattr("brenier.io._csv._WRITTEN", 10)
+    monkeypatch.setattr("brenier.io.points._csv._WRITTEN", 10)
     write_points(tmp_path / "b.csv", values)
     assert (tmp_path / "a.csv").read_bytes() == (tmp_path / "b.csv").read_bytes()
 

@@ -21,7 +21,7 @@ import brenier
 from brenier import Certificate, Checkpoint, audit_pairs
 from brenier.images import ImageModel, UNet, UNetSettings
 from brenier.io import load_diffusers, load_model, save_model
-from brenier.io._container import read_container, write_container
+from brenier.io.modules._container import read_container, write_container
 from brenier.maps import AffineMap, Composition, EntropicMap, GradientMap
 from brenier.measures import Gaussian
 from brenier.potentials import ICNN, Quadratic

@@ -21,8 +21,8 @@ import brenier
 from brenier.exact import MonotoneMap
 from brenier.grids import GridPotential, Torus
 from brenier.io import read_manifest
-from brenier.io._container import FORMAT_VERSION, _json_bytes, digest, write_container
-from brenier.io._tree import saved_classes
+from brenier.io.modules._container import FORMAT_VERSION, _json_bytes, digest, write_container
+from brenier.io.modules._tree import saved_classes
 from brenier.maps import (
     AffineMap,
     Composition,

@@ -12,7 +12,7 @@ from safetensors.numpy import load_file, save_file
 
 from brenier.images import ImageModel, UNet, UNetSettings
 from brenier.io import check_model_folder, load_model, read_model_config, save_model
-from brenier.io._container import digest
+from brenier.io.modules._container import digest
 from brenier.velocities import CosineSchedule, LinearSchedule
 
 SETTINGS = UNetSettings(

@@ -14,8 +14,8 @@ import pytest
 
 import brenier
 from brenier.io import read_manifest
-from brenier.io._renamed import RENAMED_CLASSES
-from brenier.io._tree import saved_classes
+from brenier.io.modules._renamed import RENAMED_CLASSES
+from brenier.io.modules._tree import saved_classes
 from brenier.measures import AbstractMeasure
 
 FOLDER = Path(__file__).parent / "written_by_e4e4e50"

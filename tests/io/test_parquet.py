@@ -53,7 +53,7 @@ def test_a_folder_named_like_a_partition_adds_no_column(tmp_path):
 
 
 def test_many_row_groups_make_one_table(tmp_path, monkeypatch):
-    monkeypatch.setattr("brenier.io._parquet._BLOCK", 8)
+    monkeypatch.setattr("brenier.io.points._parquet._BLOCK", 8)
     values = np.random.default_rng(0).normal(size=(50, 3))
     write_points(tmp_path / "a.parquet", values)
     assert pq.ParquetFile(tmp_path / "a.parquet").num_row_groups == 7
@@ -109,7 +109,7 @@ def test_what_is_no_table_of_numbers_is_one_line(case, tmp_path, read_or_refused
 
 
 def test_a_few_bytes_that_make_a_huge_table_are_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr("brenier.io._foreign._ALWAYS_UNPACKED", 2**20)
+    monkeypatch.setattr("brenier.io._refusals._UNPACKED", 2**20)
     write_points(tmp_path / "a.parquet", np.zeros((2**17 + 1, 1)))
     with pytest.raises(ValueError, match=r"a\.parquet: got .* bytes that unpack to 1,048,584"):
         read_points(tmp_path / "a.parquet")
@@ -117,7 +117,7 @@ def test_a_few_bytes_that_make_a_huge_table_are_refused(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_blocks_come_back_bit_for_bit(dtype, tmp_path, monkeypatch):
-    monkeypatch.setattr("brenier.io._parquet._BLOCK", 8)
+    monkeypatch.setattr("brenier.io.points._parquet._BLOCK", 8)
     values = np.random.default_rng(0).normal(size=(21, 2)).astype(dtype)
     write_points(tmp_path / "a.parquet", values, Table(values, names=("p", "q")))
     table = read_points(tmp_path / "a.parquet")

@@ -211,7 +211,7 @@ def test_pictures_stand_upright_whatever_their_depth(turn, tmp_path):
 
 
 def test_a_picture_that_would_fill_the_memory_is_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr("brenier.io._foreign._ALWAYS_UNPACKED", 2**16)
+    monkeypatch.setattr("brenier.io._refusals._UNPACKED", 2**16)
     Image.new("RGB", (256, 256)).save(tmp_path / "a.png")
     with pytest.raises(ValueError, match=r"a\.png: got .* bytes that unpack to 196,608; wants"):
         read_points(tmp_path / "a.png")

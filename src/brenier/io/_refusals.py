@@ -1,6 +1,8 @@
 """How a reader says no: one line that names the file, before memory is taken."""
 
+import errno
 import os
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -8,6 +10,8 @@ from contextlib import contextmanager
 _UNPACKED = 2**28
 _RATIO = 100
 _SAID = 500  # characters of another library's error that a message repeats, at most
+# Numbers of an ``OSError`` that bytes cause: none, as libraries raise it, or an impossible place.
+_OF_THE_BYTES = (None, errno.EINVAL, errno.EOVERFLOW)
 
 
 @contextmanager
@@ -16,9 +20,9 @@ def refusing(
 ) -> Iterator[None]:
     """Any of the faults in the block becomes a ``ValueError`` of one line that names the file.
 
-    For the one place where a library is called on a file's content, which may raise anything: what
-    it promises is named as ``faults``, ``Exception`` where it promises nothing. A full memory is
-    no fault of the file.
+    For the one place where a library is called on a file's content: ``faults`` are what it
+    promises to raise. On hostile bytes most raise anything, and none is named. What is no fault of
+    the bytes goes through: a disk that fails, a full memory, Ctrl-C. Warnings are not shown.
 
     >>> with refusing("a.bin", "a damaged file", "the file as it was written", KeyError):
     ...     {}["size"]
@@ -26,11 +30,16 @@ def refusing(
         ...
     ValueError: a.bin: got a damaged file ('size'); wants the file as it was written.
     """
+    faults = faults or (Exception,)
     try:
-        yield
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
     except MemoryError:
         raise
     except faults as error:
+        if isinstance(error, OSError) and error.errno not in _OF_THE_BYTES:
+            raise
         raise ValueError(f"{path}: got {got} ({one_line(error)}); wants {wants}.") from error
 
 

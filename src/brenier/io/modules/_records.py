@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from brenier.io._container import read_container, write_container
-from brenier.io._tree import decode, encode
+from brenier.io.modules._container import read_container, write_container
+from brenier.io.modules._tree import decode, encode
 
 
 def write_record(path: str | os.PathLike[str], kind: str, content: Any) -> None:

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from brenier._checks import as_float_array, check_points
-from brenier.io._backed import BackedRows
-from brenier.io._h5ad import check_sparse, read_cells
+from brenier.io.cells._backed import BackedRows
+from brenier.io.cells._h5ad import check_sparse, read_cells
 
 _NAMED = 10  # names that an error lists, at most
 

@@ -15,7 +15,7 @@ import numpy as np
 
 from brenier._annotations import check_fields
 from brenier.io._refusals import refusing
-from brenier.io._renamed import RENAMED_CLASSES
+from brenier.io.modules._renamed import RENAMED_CLASSES
 
 # What the checks of a class raise where they get what they do not foresee.
 _DOUBTS = (ValueError, TypeError, LookupError, ArithmeticError, AttributeError, RuntimeError)

@@ -62,7 +62,7 @@ def load_diffusers(folder: str | os.PathLike[str]) -> "ImageModel":
             "pip install 'brenier[diffusers]'."
         ) from None
     # diffusers promises no list of what it raises.
-    with refusing(network_home, "a model that diffusers cannot open", "one it wrote", Exception):
+    with refusing(network_home, "a model that diffusers cannot open", "one it wrote"):
         network = diffusers.UNet2DModel.from_pretrained(network_home, use_safetensors=True).eval()
 
     def evaluate(at: np.ndarray, images: np.ndarray, labels: np.ndarray | None) -> np.ndarray:

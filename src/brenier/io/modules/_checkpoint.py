@@ -14,9 +14,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from brenier._checks import check_at_least
-from brenier.io._container import DamagedFileError, read_container, write_container
 from brenier.io._outputs import check_folder
 from brenier.io._refusals import one_line
+from brenier.io.modules._container import DamagedFileError, read_container, write_container
 
 _KIND = "checkpoint"
 _ADDRESS = re.compile(r" at 0x[0-9a-f]+")  # where a function lies in memory differs between runs

@@ -7,9 +7,9 @@ from typing import Any, Literal, TypeAlias, overload
 import equinox as eqx
 import numpy as np
 
-from brenier.io._container import read_container, write_container
 from brenier.io._refusals import one_line, refusing
-from brenier.io._tree import decode, encode
+from brenier.io.modules._container import read_container, write_container
+from brenier.io.modules._tree import decode, encode
 from brenier.maps import AbstractMap
 from brenier.measures import AbstractMeasure
 from brenier.potentials import AbstractPotential

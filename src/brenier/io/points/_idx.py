@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from brenier.io._foreign import check_unpacked, foreign, read_bytes
+from brenier.io._refusals import check_unpacked, refusing
+from brenier.io.points._arrays import read_bytes
 
 # The only type code in use for images and labels: unsigned bytes.
 _BYTES = 0x08
@@ -58,5 +59,5 @@ def _read(name: str, stream: Any, size: int) -> np.ndarray:
 
 
 def _next(name: str, stream: Any, count: int) -> np.ndarray:
-    with foreign(name, "a damaged .gz file", "an IDX file compressed by gzip"):
+    with refusing(name, "a damaged .gz file", "an IDX file compressed by gzip"):
         return read_bytes(stream, count)

@@ -12,13 +12,13 @@ from typing import BinaryIO
 import numpy as np
 
 from brenier._checks import as_float_array, check_points
-from brenier.io._arrays import read_npy, read_npz
 from brenier.io._atomic import atomic_write
-from brenier.io._csv import read_csv, write_csv
 from brenier.io._outputs import check_folder
-from brenier.io._parquet import read_parquet, write_parquet
-from brenier.io._pictures import PICTURE_FORMATS, check_picture, read_picture, write_picture
-from brenier.io._table import Table, places_of
+from brenier.io.points._arrays import read_npy, read_npz
+from brenier.io.points._csv import read_csv, write_csv
+from brenier.io.points._parquet import read_parquet, write_parquet
+from brenier.io.points._pictures import PICTURE_FORMATS, check_picture, read_picture, write_picture
+from brenier.io.points._table import Table, places_of
 
 _SUFFIXES = (".npy", ".npz", ".csv", ".parquet", *PICTURE_FORMATS)
 

@@ -5,7 +5,6 @@ anndata is imported where a file is read: it is an extra, and slow to import.
 
 import io
 import os
-import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -44,8 +43,7 @@ def read_cells(path: str | os.PathLike[str], *, backed: bool = False) -> Any:
     _check_alone(path)
     # anndata and h5py promise no list of what they raise; what they warn of (an old format, names
     # given twice) either does no harm or is looked at here.
-    with refusing(path, _DAMAGED, _WANTED, Exception), warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+    with refusing(path, _DAMAGED, _WANTED):
         cells = anndata.read_h5ad(path, backed="r" if backed else None)
     for name, matrix in _matrices(cells):
         check_sparse(f"{path}: {name}", matrix)
@@ -60,7 +58,7 @@ def _check_stored(path: str | os.PathLike[str], cells: Any) -> None:
 
     if "X" in cells.file and isinstance(cells.file["X"], h5py.Group):
         stored = cells.file["X"]
-        with refusing(path, _DAMAGED, _WANTED, Exception):
+        with refusing(path, _DAMAGED, _WANTED):
             matrix = SimpleNamespace(
                 format=cells.X.format,
                 shape=cells.shape,
@@ -84,7 +82,7 @@ def write_cells(path: str | os.PathLike[str], cells: Any) -> None:
     # In memory: where a disk is full, HDF5 prints for each object, and dies when Python ends.
     written = io.BytesIO()
     with (
-        refusing(path, "cells that cannot be written", "what .h5ad can hold", Exception),
+        refusing(path, "cells that cannot be written", "what .h5ad can hold"),
         h5py.File(written, "w") as file,
     ):
         cells.strings_to_categoricals()
@@ -174,7 +172,7 @@ def _check_alone(path: str | os.PathLike[str]) -> None:
     """A ``ValueError`` where the file reads others, or unpacks to far more than it has bytes."""
     import h5py
 
-    with refusing(path, _DAMAGED, _WANTED, Exception), h5py.File(path) as file:
+    with refusing(path, _DAMAGED, _WANTED), h5py.File(path) as file:
         unpacked = sum(_sizes(file, ()))
     check_unpacked(path, os.path.getsize(path), unpacked)
 

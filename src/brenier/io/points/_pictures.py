@@ -10,9 +10,9 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from brenier.io._deep_pictures import halves_of, joined, write_deep_png
-from brenier.io._foreign import check_unpacked, foreign
-from brenier.io._table import Picture, Table
+from brenier.io._refusals import check_unpacked, refusing
+from brenier.io.points._deep_pictures import halves_of, joined, write_deep_png
+from brenier.io.points._table import Picture, Table
 
 PICTURE_FORMATS = {
     ".png": "PNG",
@@ -45,10 +45,10 @@ def read_picture(name: str, path: Path) -> Table:
     damaged = (name, "no readable picture", "a picture")
     # In memory: of a file Pillow reads as many bytes as any part of it says that it has.
     data = path.read_bytes()
-    with foreign(*damaged):
+    with refusing(*damaged):
         opened = Image.open(io.BytesIO(data), formats=sorted(set(PICTURE_FORMATS.values())))
     with opened:
-        with foreign(*damaged):
+        with refusing(*damaged):
             # A phone keeps small copies or depths beside its picture: of these the first is meant.
             frames = 1 if opened.format == "MPO" else getattr(opened, "n_frames", 1)
             kind = _kind(opened)
@@ -61,7 +61,7 @@ def read_picture(name: str, path: Path) -> Table:
             )
         size = opened.width * opened.height * len(opened.getbands())
         check_unpacked(name, len(data), size * np.dtype(kind).itemsize)
-        with foreign(*damaged), _quiet(opened.format == "TIFF"):
+        with refusing(*damaged), _quiet(opened.format == "TIFF"):
             samples, alpha = _samples(opened, data, kind)
     levels = 1 if kind == "float32" else int(np.iinfo(kind).max)
     if kind == "float32" and not (samples.min() >= 0.0 and samples.max() <= 1.0):

@@ -10,10 +10,10 @@ from typing import Any, Literal
 import numpy as np
 
 from brenier._checks import as_float_array, check_at_least
-from brenier.io._arrays import read_npy
-from brenier.io._idx import read_idx
-from brenier.io._pictures import PICTURE_FORMATS
-from brenier.io._points import read_points
+from brenier.io.points._arrays import read_npy
+from brenier.io.points._idx import read_idx
+from brenier.io.points._pictures import PICTURE_FORMATS
+from brenier.io.points._points import read_points
 
 _IDX = "-idx"
 # Folders that systems leave among a user's, with small copies of pictures in them.

@@ -42,7 +42,7 @@ class BackedRows:
     def take(self, which: np.ndarray | slice) -> Any:
         """Some of the rows, in memory."""
         chosen = self.rows[which]
-        with refusing(self.cells.filename, "damaged data", "them as they were written", Exception):
+        with refusing(self.cells.filename, "damaged data", "them as they were written"):
             block = self.cells[chosen].X
         block = self.checked(block, self.cells.obs_names[chosen], self.cells.var_names)
         return block if self.columns is None else block[:, self.columns]

@@ -15,10 +15,10 @@ import numpy as np
 from brenier._annotations import check_fields
 from brenier._json import parsed_json
 from brenier.io._atomic import atomic_write
-from brenier.io._container import digest, plain_json
 from brenier.io._outputs import check_output_folder
 from brenier.io._refusals import one_line, refusing
-from brenier.io._tree import decode, encode
+from brenier.io.modules._container import digest, plain_json
+from brenier.io.modules._tree import decode, encode
 
 # Imported where a model is written or read: most who open files have none.
 if TYPE_CHECKING:

@@ -7,9 +7,9 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from brenier._checks import as_float_array
-from brenier.io._csv import check_names
-from brenier.io._foreign import check_unpacked, foreign
-from brenier.io._table import Table, places_of, shortened
+from brenier.io._refusals import check_unpacked, refusing
+from brenier.io.points._csv import check_names
+from brenier.io.points._table import Table, places_of, shortened
 
 # Numbers that are read or written at a time.
 _BLOCK = 2**20
@@ -27,7 +27,7 @@ def read_parquet(name: str, path: Path, columns: Sequence[str] | None = None) ->
     import pyarrow.parquet as pq
 
     damaged = (name, "no Parquet file, or a damaged one", "a Parquet table")
-    with foreign(*damaged):
+    with refusing(*damaged):
         file = pq.ParquetFile(path)
         schema, rows = file.schema_arrow, file.metadata.num_rows
     with file:
@@ -44,11 +44,11 @@ def read_parquet(name: str, path: Path, columns: Sequence[str] | None = None) ->
         single = bool(kinds) and all(kind in (pa.float16(), pa.float32()) for kind in kinds)
         check_unpacked(name, path.stat().st_size, rows * len(names) * 8)
         values = np.empty((rows, len(names)), np.float32 if single else np.float64)
-        with foreign(*damaged):
+        with refusing(*damaged):
             batches = file.iter_batches(max(1, _BLOCK // max(1, len(names))), columns=stored)
         done = 0
         while done < rows and names:
-            with foreign(*damaged):
+            with refusing(*damaged):
                 block = next(batches)
                 parts = [_numbers(block.column(column)) for column in stored]
             if done + len(block) > rows:

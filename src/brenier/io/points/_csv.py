@@ -14,7 +14,7 @@ from typing import BinaryIO, NoReturn, TextIO
 
 import numpy as np
 
-from brenier.io._table import Table, listed, places_of, shortened
+from brenier.io.points._table import Table, listed, places_of, shortened
 
 _EXACT_INTEGER = 2.0**53  # from here on float64 skips integers
 # Separators that tables come with where commas are decimal marks, or by habit.

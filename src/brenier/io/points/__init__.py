@@ -1,0 +1,16 @@
+"""Points as people bring them: tables, arrays, pictures and sets of images."""
+
+from brenier.io.points._images import ImageSet, read_images
+from brenier.io.points._points import check_output, read_array, read_points, write_points
+from brenier.io.points._table import Picture, Table
+
+__all__ = [
+    "ImageSet",
+    "Picture",
+    "Table",
+    "check_output",
+    "read_array",
+    "read_images",
+    "read_points",
+    "write_points",
+]
