@@ -60,18 +60,16 @@ class Record:
         for part in parts:
             array = isinstance(part, np.ndarray)
             digest.update(np.ascontiguousarray(part).tobytes() if array else repr(part).encode())
-        record = cls(home, digest.hexdigest())
-        if (home / _FILE).exists():
-            stored = read_record(home / _FILE, _KIND)
-            if stored["fit"] != record.fit:
-                raise ValueError(
-                    f"{home}: got what a fit of other data, another seed or other settings left; "
-                    "wants one of this fit. Delete the folder to start anew."
-                )
-            for name, own in stored["tried"].items():
-                best = None if own["best"] is None else Trial(**own.pop("best"))
-                record.tried[name] = Tried(**{**own, "best": best})
-        return record
+        fit = digest.hexdigest()
+        if not (home / _FILE).exists():
+            return cls(home, fit)
+        match read_record(home / _FILE, _KIND):
+            case {"fit": str(own), "tried": dict(tried)} if own == fit:
+                return cls(home, fit, {name: _tried(**kept) for name, kept in tried.items()})
+        raise ValueError(
+            f"{home}: got what a fit of other data, another seed or other settings left; wants one "
+            "of this fit. Delete the folder to start anew."
+        )
 
     def add(self, name: str, tried: Tried) -> None:
         """Keep what became of a kind."""
@@ -97,6 +95,10 @@ def discard_record(folder: str | os.PathLike[str]) -> None:
         file.unlink(missing_ok=True)
     if home.is_dir() and not any(home.iterdir()):
         home.rmdir()
+
+
+def _tried(best: dict[str, Any] | None, **others: Any) -> Tried:
+    return Tried(None if best is None else Trial(**best), **others)
 
 
 def _fields(value: Any) -> Any:
