@@ -1,6 +1,7 @@
 """``brenier transport``: what it writes, and what it refuses."""
 
 import json
+import re
 
 import jax.numpy as jnp
 import numpy as np
@@ -10,8 +11,8 @@ from PIL import Image
 import brenier
 from brenier.cli import _transport as transport_module
 from brenier.cli import main
-from brenier.maps import AbstractMap, GradientMap
-from brenier.potentials import MaxAffine, Quadratic
+from brenier.maps import AbstractMap, AffineMap, GradientMap
+from brenier.potentials import Quadratic
 
 RANDOM = np.random.default_rng(0)
 MATRIX = np.diag([4.0, 0.25])
@@ -145,10 +146,10 @@ def test_transport_refuses_bad_input_in_one_line(case, home, capsys):
 
 
 def test_a_map_that_gives_nan_is_a_failed_computation(home, capsys):
-    broken = MaxAffine(jnp.full((1, 2), jnp.nan), jnp.zeros(1), jnp.zeros(()))
-    brenier.save("broken.brenier", GradientMap(broken))
+    broken = AffineMap(jnp.full((2, 2), 1.7e308), jnp.full(2, 1.7e308))
+    brenier.save("broken.brenier", broken)
     assert main(["transport", "broken.brenier", "new.npy", "-o", "o.npy"]) == 1
-    assert "NaN or infinite values at 11 of 11 points" in _refused(capsys)
+    assert re.search(r"NaN or infinite values at \d+ of 11 points", _refused(capsys, 1))
     assert not (home / "o.npy").exists()
 
 

@@ -396,10 +396,11 @@ def test_outliers_are_named_or_dropped_or_kept(recwarn):
     np.testing.assert_array_equal(dropped.transform(x), clean.transform(x))
     assert not recwarn.list
     kept = _fit(bad, y, candidates=["gaussian"], outliers="keep")
-    np.testing.assert_array_equal(kept.transform(x), warned.transform(x))
     assert not recwarn.list
-    # Two codes pull the affine map by many of its standard deviations.
-    assert _error(dropped.transform, "linear") < 0.1 < _error(kept.transform, "linear")
+    # Two codes pull the affine map by many of its standard deviations; where they are only warned
+    # of, the moments are those of the others.
+    errors = [_error(own.transform, "linear") for own in (dropped, warned, kept)]
+    assert max(errors[:2]) < 0.1 < errors[2]
     with pytest.warns(UserWarning, match=r"Y: 2 of 200 rows lie far"):
         _fit(x, _with_codes(y), candidates=["gaussian"])
 

@@ -117,7 +117,7 @@ def test_a_header_of_python_2_is_read_in_silence(tmp_path):
 def test_a_packed_array_that_would_fill_the_memory_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr("brenier.io._refusals._UNPACKED", 2**16)
     np.savez_compressed(tmp_path / "a.npz", x=np.zeros((2**13 + 1, 1)))
-    with pytest.raises(ValueError, match=r"a\.npz: got .* bytes that unpack to .*; wants at most"):
+    with pytest.raises(ValueError, match=r"a\.npz: got .* bytes packed into .*; wants at most"):
         read_points(tmp_path / "a.npz")
 
 

@@ -111,7 +111,7 @@ def test_what_is_no_table_of_numbers_is_one_line(case, tmp_path, read_or_refused
 def test_a_few_bytes_that_make_a_huge_table_are_refused(tmp_path, monkeypatch):
     monkeypatch.setattr("brenier.io._refusals._UNPACKED", 2**20)
     write_points(tmp_path / "a.parquet", np.zeros((2**17 + 1, 1)))
-    with pytest.raises(ValueError, match=r"a\.parquet: got .* bytes that unpack to 1,048,584"):
+    with pytest.raises(ValueError, match=r"a\.parquet: got 1,048,584 bytes packed into"):
         read_points(tmp_path / "a.parquet")
 
 

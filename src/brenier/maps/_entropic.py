@@ -60,6 +60,7 @@ class EntropicMap(AbstractMap):
         self.points = as_array("points", points, 2)
         self.potential = as_array("potential", potential, 1)
         self.epsilon = as_array("epsilon", epsilon, 0).astype(self.points.dtype)
+        self.origin = None
         if origin is not None:
             self.origin = as_array("origin", origin, 1).astype(self.points.dtype)
             if self.origin.shape != self.points.shape[1:]:
