@@ -72,7 +72,7 @@ def _usual(cost: np.ndarray) -> float:
 
 
 def _rounding(cost: np.ndarray, plan: Plan, start: np.ndarray) -> np.ndarray:
-    """What counts as nothing in each row (n,): a far point must not blur the potentials of others."""
+    """What counts as nothing in each row (n,): far points must not blur those of others."""
     sizes = np.full(len(cost), max(_usual(cost), np.finfo(float).tiny))
     np.maximum.at(sizes, plan.rows, cost[plan.rows, plan.columns] + np.abs(start[plan.columns]))
     return _UNIT * sizes
@@ -101,7 +101,7 @@ def _shortest_paths(
 def _centred(
     cost: np.ndarray, plan: Plan, f: np.ndarray, g: np.ndarray, rounding: np.ndarray
 ) -> np.ndarray:
-    """g, with duals shifted so that slacks off the plan are positive, and about as large on both sides.
+    """g, shifted with f so that slacks off the plan are positive, about as large on both sides.
 
     Shifts s of the parts that move together keep feasible when s_q − s_p ≤ the room from p to q.
     """

@@ -65,7 +65,7 @@ def self_transport(
     """
     n = x.shape[0]
     w = jnp.full(n, 1.0 / n, x.dtype) if weights is None else weights
-    centre = w @ x
+    given, centre = x, w @ x
     x = x - centre
     eps = jnp.asarray(epsilon, x.dtype)
     if block is None and n * n <= _KERNEL_ENTRIES:
@@ -94,7 +94,7 @@ def self_transport(
         means = soft_reduce(x, x, offsets + u, x, eps, tile=tile)[1]
     f = eps * u
     # Both marginals of the symmetric plan err by as much.
-    residual = 0.5 * plan_error(x, x, w, w, f, f, eps).astype(x.dtype)
+    residual = 0.5 * plan_error(given, given, w, w, f, f, eps).astype(x.dtype)
     return SelfTransport(f, means + centre, residual, count)
 
 

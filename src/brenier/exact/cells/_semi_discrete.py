@@ -7,7 +7,14 @@ import jax.numpy as jnp
 import numpy as np
 from scipy.special import ndtr
 
-from brenier._checks import as_key, check_at_least, check_points, check_positive, check_weights
+from brenier._checks import (
+    as_key,
+    check_at_least,
+    check_digits,
+    check_points,
+    check_positive,
+    check_weights,
+)
 from brenier._solution import Result, Solution
 from brenier._types import Key
 from brenier.exact.cells._planar_newton import solve_plane, starting_offsets
@@ -170,7 +177,9 @@ def _read_target(
     points: Any, weights: Any, dimension: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """The points of positive weight, their weights, and the mask that picks them."""
-    y = check_points("points", points, dimension=dimension).astype(np.float64)
+    y = check_points("points", points, dimension=dimension)
+    check_digits("points", y)
+    y = y.astype(np.float64)
     n = len(y)
     w = np.full(n, 1.0 / n) if weights is None else check_weights("weights", weights, n)
     _, first, which = np.unique(y, axis=0, return_index=True, return_inverse=True)
