@@ -94,9 +94,9 @@ def solve_assignment(
     rows, columns = np.flatnonzero(a > 0), np.flatnonzero(b > 0)
     # Between clouds in standard coordinates the plan is the same, and the costs keep their digits.
     # About medians, which a far point does not move.
-    middles = (np.median(z, axis=0) for z in (x[rows], y[columns]))
     spread = float(Coordinates.centred(x[rows], y[columns]).scale)
-    own = Coordinates.around(*middles, spread).on_host()
+    middle, there = np.median(x[rows], axis=0), np.median(y[columns], axis=0)
+    own = Coordinates.around(middle, there, spread).on_host()
     u, v = own.encode_source(x), own.encode_target(y)
     cost = cdist(u[rows], v[columns], "sqeuclidean")
     plan, start, ended = _solve(a[rows], b[columns], cost)
