@@ -370,6 +370,10 @@ def test_what_the_dtype_cannot_hold_is_said(dtype, far):
     for solver in (EntropicMap.from_samples, solve_assignment):
         with pytest.raises(ValueError, match=r"source: got column 0 .* digits; wants at least 2"):
             solver(x, y)
+    with pytest.raises(ValueError, match=r"points: got column 0 .* digits; wants at least 2"):
+        solve_semi_discrete(Gaussian.standard(2), y)
+    with pytest.raises(ValueError, match=r"target: got column 0 .* digits; wants at least 2"):
+        solve_line(clouds()[0][:, 0], y[:, 0])
     with pytest.raises(ValueError, match=r"source: got column 0 .* digits; wants at least 2"):
         fit_velocity(x, y, key=jax.random.key(0))
     with pytest.raises(ValueError, match=r"data: got column 0 .* digits; wants at least 2"):

@@ -12,6 +12,12 @@ from brenier.exact._plan import Plan
 _UNIT = 8.0 * np.finfo(float).eps
 # Slacks below so many units count as none.
 _TIGHT = 8.0
+# The share of costs up to which points are not taken for far ones.
+_MOST = 0.9
+# Rows and columns that tell how large costs are.
+_SEEN = 500
+# A plan is optimal where the duals prove it to this share of its cost.
+_PROVED = 1e-9
 _CENTRING_SWEEPS = 2
 _MARGINS = 8
 # Row updates for one margin, per part: with too large a margin the sweeps would not end.
@@ -21,17 +27,15 @@ _BLOCK = 32
 
 
 class Duals(NamedTuple):
-    """f (n,) and g (m,) with f_i + g_j ≤ c_ij up to ``violation``.
+    """f (n,) and g (m,) with f_i + g_j ≤ c_ij.
 
-    ``slackness`` is Σ mass (c − f − g) over the plan; ``sweeps`` counts the Bellman-Ford sweeps,
-    and ``converged`` is false where the plan is not optimal.
+    ``slackness`` is Σ mass (c − f − g) over the plan, by which the plan may at most be too dear.
+    ``converged`` says that it is 0, to what counts as nothing for these costs.
     """
 
     source: np.ndarray
     target: np.ndarray
-    violation: float
     slackness: float
-    sweeps: int
     converged: bool
 
 
@@ -44,54 +48,67 @@ def dual_potentials(cost: np.ndarray, plan: Plan, start: np.ndarray) -> Duals:
     extreme point of the optimal set, in which points lie on the borders of the cells of others;
     ``_centred`` moves them off.
     """
-    f, g, sweeps, converged = _shortest_paths(cost, plan, start)
-    if converged:
-        f, g = _centred(cost, plan, f, g)
-    slack = cost - f[:, None]
-    slack -= g
-    paid = float(np.sum(plan.mass * np.maximum(slack[plan.rows, plan.columns], 0.0)))
-    return Duals(f, g, max(0.0, -float(slack.min())), paid, sweeps, converged)
+    start = start - np.median(start)
+    rounding = _rounding(cost, plan, start)
+    f, g, found = _shortest_paths(cost, plan, start, rounding)
+    if found:
+        g = _centred(cost, plan, f, g, rounding)
+    return transformed_potentials(cost, plan, g)
 
 
 def transformed_potentials(cost: np.ndarray, plan: Plan, g: np.ndarray) -> Duals:
     """The best f for a given g, f_i = min_j c_ij − g_j: feasible, whatever the plan is."""
     f = np.min(cost - g, axis=1)
-    slack = cost[plan.rows, plan.columns] - f[plan.rows] - g[plan.columns]
-    return Duals(f, g, 0.0, float(plan.mass @ slack), 0, False)
+    matched = cost[plan.rows, plan.columns]
+    slackness = float(plan.mass @ (matched - f[plan.rows] - g[plan.columns]))
+    paid = float(plan.mass @ matched)
+    return Duals(f, g, slackness, slackness <= _PROVED * (paid + _usual(cost)))
+
+
+def _usual(cost: np.ndarray) -> float:
+    """A large cost between points that are not far outside of the others."""
+    few = tuple(slice(None, None, 1 + size // _SEEN) for size in cost.shape)
+    return float(np.quantile(cost[few], _MOST))
+
+
+def _rounding(cost: np.ndarray, plan: Plan, start: np.ndarray) -> np.ndarray:
+    """What counts as nothing in each row (n,): far points must not blur those of others."""
+    sizes = np.full(len(cost), max(_usual(cost), np.finfo(float).tiny))
+    np.maximum.at(sizes, plan.rows, cost[plan.rows, plan.columns] + np.abs(start[plan.columns]))
+    return _UNIT * sizes
 
 
 def _shortest_paths(
-    cost: np.ndarray, plan: Plan, start: np.ndarray
-) -> tuple[np.ndarray, np.ndarray, int, bool]:
+    cost: np.ndarray, plan: Plan, start: np.ndarray, rounding: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, bool]:
     n, m = cost.shape
     matched = cost[plan.rows, plan.columns]
-    tolerance = _UNIT * max(float(cost.max()), np.finfo(float).tiny)
-    g = start.copy()
+    g = start
     f = np.full(n, -np.inf)
-    for sweep in range(n + m):
+    for _ in range(n + m):
         before = f
         f = np.full(n, -np.inf)
         np.maximum.at(f, plan.rows, matched - g[plan.columns])
-        changed = np.flatnonzero(f > before + tolerance)
+        changed = np.flatnonzero(f > before + rounding)
         # Each path visits a point at most once, so an optimal plan ends before n + m sweeps.
         if not changed.size:
-            return f, g, sweep, True
+            return f, g, True
         rows = cost[changed] if changed.size < n else cost
         g = np.minimum(g, np.min(rows - f[changed, None], axis=0))
-    return f, g, n + m, False
+    return f, g, False
 
 
 def _centred(
-    cost: np.ndarray, plan: Plan, f: np.ndarray, g: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """Shift the duals so that slacks off the plan are positive, and about as large on both sides.
+    cost: np.ndarray, plan: Plan, f: np.ndarray, g: np.ndarray, rounding: np.ndarray
+) -> np.ndarray:
+    """g, shifted with f so that slacks off the plan are positive, about as large on both sides.
 
     Shifts s of the parts that move together keep feasible when s_q − s_p ≤ the room from p to q.
     """
     n, m = cost.shape
     slack = cost - f[:, None]
     slack -= g
-    rows, columns = np.nonzero(slack <= _TIGHT * _UNIT * float(cost.max()))
+    rows, columns = np.nonzero(slack <= _TIGHT * rounding[:, None])
     tight = coo_array(
         (
             np.ones(len(rows) + 2 * len(plan.rows)),
@@ -105,14 +122,14 @@ def _centred(
     # A cycle of tight pairs: another plan costs the same, and its potentials move only together.
     parts, label = connected_components(tight, directed=True, connection="strong")
     if parts == 1:
-        return f, g
+        return g
     room = _between_parts(slack, label[:n], label[n:], parts)
     np.fill_diagonal(room, np.inf)
     room = np.maximum(room, 0.0)
     into = room.T.copy()
     shift = _to_the_middle(room, into, np.zeros(parts))
     shift = _to_the_middle(room, into, _with_margin(room, shift))
-    return f - shift[label[:n]], g + shift[label[n:]]
+    return g + shift[label[n:]]
 
 
 def _with_margin(room: np.ndarray, shift: np.ndarray) -> np.ndarray:

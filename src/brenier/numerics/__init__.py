@@ -53,6 +53,7 @@ from brenier.numerics._pairwise import (
     mean_distance,
     median_squared_distance,
 )
+from brenier.numerics._plan_error import plan_error
 from brenier.numerics._random import host_seed, numpy_generator
 from brenier.numerics._self_transport import (
     SelfTransport,
@@ -129,6 +130,7 @@ __all__ = [
     "numpy_generator",
     "on_all_cores",
     "over_points",
+    "plan_error",
     "probed_squares",
     "scaled_conjugate_gradients",
     "scaled_solve",

@@ -7,7 +7,14 @@ import jax.numpy as jnp
 import numpy as np
 from scipy.special import ndtr
 
-from brenier._checks import as_key, check_at_least, check_points, check_positive, check_weights
+from brenier._checks import (
+    as_key,
+    check_at_least,
+    check_digits,
+    check_points,
+    check_positive,
+    check_weights,
+)
 from brenier._solution import Result, Solution
 from brenier._types import Key
 from brenier.exact.cells._planar_newton import solve_plane, starting_offsets
@@ -104,7 +111,7 @@ def solve_semi_discrete(
     if len(w) == 1:
         found = _Found(np.zeros(1), np.ones(1), np.zeros((1, axes.shape[1])), 0, "one point", True)
     elif axes.shape[1] == 1:
-        found = _by_quantiles(reduced, flat[:, 0], w, tolerance)
+        found = _by_quantiles(reduced, y, axes[:, 0] / own.scale, w, tolerance)
     elif axes.shape[1] == 2:
         found = _by_cells(reduced, flat, w, tolerance, max_iterations)
     else:
@@ -170,7 +177,9 @@ def _read_target(
     points: Any, weights: Any, dimension: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """The points of positive weight, their weights, and the mask that picks them."""
-    y = check_points("points", points, dimension=dimension).astype(np.float64)
+    y = check_points("points", points, dimension=dimension)
+    check_digits("points", y)
+    y = y.astype(np.float64)
     n = len(y)
     w = np.full(n, 1.0 / n) if weights is None else check_weights("weights", weights, n)
     _, first, which = np.unique(y, axis=0, return_index=True, return_inverse=True)
@@ -219,12 +228,18 @@ def _projected(law: GaussianMixture | Uniform, axes: np.ndarray) -> GaussianMixt
 
 
 def _by_quantiles(
-    law: GaussianMixture | Uniform, y: np.ndarray, w: np.ndarray, tolerance: float
+    law: GaussianMixture | Uniform, y: np.ndarray, axis: np.ndarray, w: np.ndarray, tolerance: float
 ) -> _Found:
     """On the line the cells are intervals between quantiles."""
-    order = np.argsort(y)
+    order = np.argsort(y @ axis)
+    gaps = np.diff(y[order], axis=0) @ axis
     cuts = np.asarray(quantiles(law, jnp.asarray(np.cumsum(w[order])[:-1])))
-    heights = np.append(0.0, -np.cumsum(cuts * np.diff(y[order])))
+    # From the cell of 0 outward: offsets then have digits left for points that nearly coincide.
+    middle, steps = np.searchsorted(cuts, 0.0), cuts * gaps
+    left, right = np.cumsum(steps[:middle][::-1])[::-1], np.cumsum(steps[middle:])
+    heights = np.concatenate([left, [0.0], -right])
+    # Where the pieces meet, rounded as they are: these are the cells that the map has.
+    cuts = -np.diff(heights) / gaps
     if isinstance(law, Uniform):
         low, high = float(law.lower[0]), float(law.upper[0])
         start, stop = np.append(low, cuts), np.append(cuts, high)
