@@ -577,11 +577,22 @@ _DOUBLE = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("dtype", DTYPES, ids=lambda dtype: np.dtype(dtype).name)
-@pytest.mark.parametrize("name", CASES)
+# Five seconds or more, each.
+_DEAR = {
+    "exact.solve_line", "exact.solve_semi_discrete", "numerics.sinkhorn", "numerics.conjugate",
+    "flows.sample_sinkhorn_flow", "flows.euclidean_mirror_flow", "velocities.FlowMap.solve",
+}  # fmt: skip
+
+
+def _cases() -> Iterator[typing.Any]:
+    for name in CASES:
+        for dtype in DTYPES[:1] if name in _DOUBLE else DTYPES:
+            marks = pytest.mark.slow if name in _DEAR else ()
+            yield pytest.param(name, dtype, marks=marks, id=f"{name}-{np.dtype(dtype).name}")
+
+
+@pytest.mark.parametrize(("name", "dtype"), list(_cases()))
 def test_what_a_solver_says_of_its_error_is_true(name, dtype):
-    if name in _DOUBLE and dtype is np.float32:
-        return
     seen = 0
     for verdict in CASES[name](dtype):
         verdict.check()
