@@ -221,7 +221,8 @@ def _figure(report: dict[str, dict[str, Any]], bounds: dict[str, np.ndarray]) ->
     axes.axvline(1.0, color="black", lw=0.8)
     axes.set_xlim(0.0, 3.0)
     axes.set_yticks(range(len(names)), names)
-    axes.set_xlabel("bound / defect of the whole: from below (blue), from above on the core (red)")
+    axes.set_ylim(-1.0, len(names))
+    axes.set_xlabel("bound / defect of the whole:\nfrom below (blue), from above on the core (red)")
     return png_bytes(figure)
 
 
