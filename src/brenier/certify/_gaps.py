@@ -136,10 +136,11 @@ def fitted_gaps(
     d = x.shape[1]
     few = len(x) <= _FEW_A_DIMENSION * d
     # Of any potential the gap is an upper bound: its moments may leave out what ruins them.
-    sound = np.delete(np.arange(len(x)), gross_outliers(np.hstack([x, y])))
+    sound = np.ones(len(x), dtype=bool)
+    sound[gross_outliers(np.hstack([x, y]))] = False
     quadratic = _quadratic(x[sound], y[sound], shrunk=few)
     yield quadratic
-    if few and len(sound) > d:
+    if few and np.count_nonzero(sound) > d:
         yield _quadratic(x[sound], y[sound], shrunk=False)
     name = "monotone rearrangement"
     if d > 1:
@@ -152,16 +153,15 @@ def fitted_gaps(
     steps = StepPotential.fitted(x, y)
     if steps is not None:
         yield StepGap(steps, f"max-affine, {len(steps.images)} pieces")
-    yield from _soft(x, y, random, seconds)
+    yield from _soft(x, y, sound, random, seconds)
 
 
 def _soft(
-    x: np.ndarray, y: np.ndarray, random: np.random.Generator, seconds: float
+    x: np.ndarray, y: np.ndarray, sound: np.ndarray, random: np.random.Generator, seconds: float
 ) -> Iterator[AbstractGap]:
-    d, x, y = x.shape[1], x[:_FIT_POINTS], y[:_FIT_POINTS]
+    d, x, y, sound = x.shape[1], x[:_FIT_POINTS], y[:_FIT_POINTS], sound[:_FIT_POINTS]
     if _PAIRS_A_PARAMETER * _PIECES[0] * (d + 2) > len(x):
         return
-    sound = np.delete(np.arange(len(x)), gross_outliers(np.hstack([x, y])))
     moments = (
         part for cloud in (x[sound], y[sound]) for part in (cloud.mean(axis=0), _covariance(cloud))
     )

@@ -93,12 +93,12 @@ def stopping_in_time() -> Iterator[Stop]:
     waking.setblocking(False)
     ended = threading.Event()
     watch = threading.Thread(target=_watch, args=(woken, ended, stop), daemon=True)
+    watch.start()
+    wakeup = signal.set_wakeup_fd(waking.fileno(), warn_on_full_buffer=False)
     try:
         signal.signal(signal.SIGTERM, heard)
         if before[signal.SIGINT] is signal.default_int_handler:
             signal.signal(signal.SIGINT, heard)
-        wakeup = signal.set_wakeup_fd(waking.fileno(), warn_on_full_buffer=False)
-        watch.start()
         yield stop
     finally:
         ended.set()
