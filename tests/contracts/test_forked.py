@@ -21,6 +21,13 @@ map(x)
 fitted = brenier.MongeMap(effort="quick", random_state=0).fit(x, y)
 generator = brenier.Generator(source="isotropic", epsilon=0.5, random_state=0).fit(x)
 normal, potential = measures.StandardNormal(2), potentials.Quadratic.identity(2)
+one = np.ones((1, 2))
+laws = [
+    measures.Gaussian.standard(2), measures.Uniform.unit(2),
+    measures.GaussianMixture(np.ones(1), one, np.eye(2)[None]), normal, measures.Empirical(x),
+    measures.Gibbs(lambda z: z @ z, 2), maps.Pushforward(normal, map),
+    measures.TensorTrain.from_grid(np.exp(-np.linspace(-7.0, 7.0, 50) ** 2), [-7], [7]),
+]
 calls = {
     "map": lambda: map(x),
     "a map of JAX's arrays": lambda: map(device),
@@ -47,6 +54,9 @@ calls = {
         measures.Empirical(x), measures.Empirical(y), method=flows.SemiDual(), key=key
     ),
     "empirical": lambda: measures.Empirical(x),
+    **{f"sample of {type(m).__name__}": lambda m=m: m.sample(key, 3) for m in laws},
+    **{f"quasi sample of {type(m).__name__}": lambda m=m: measures.quasi_sample(m, 3, key=key)
+       for m in laws[:3]},
 }
 device = jnp.asarray(x)
 for name, call in calls.items():
