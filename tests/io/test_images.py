@@ -201,7 +201,7 @@ def test_nothing_there(tmp_path):
 
 
 def test_what_no_class_or_colour_can_be_told_of(folder, tmp_path):
-    with pytest.raises(ValueError, match=r"pictures: got images without labels; wants labels to"):
+    with pytest.raises(ValueError, match="set: got images without labels; wants labels to choose"):
         read_images(folder).of_classes([0])
     np.save(tmp_path / "two.npy", np.zeros((2, 8, 8, 2)))
     with pytest.raises(ValueError, match=r"two\.npy: got 2 channels, which are no colours"):
