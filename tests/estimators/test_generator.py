@@ -295,7 +295,7 @@ def test_what_does_not_converge_warns():
 def test_outliers_are_named_or_dropped_or_kept(recwarn):
     spoilt = _X[:80].copy()
     spoilt[[7, 30], 1] = -9999.0
-    options = {"effort": 0, "random_state": 0}
+    options = {"effort": 0.0, "random_state": 0}
     with pytest.warns(UserWarning, match=r"X: 2 of 80 rows lie far .* \(first: row 7, column 1 is"):
         warned = Generator(**options).fit(spoilt)
     assert warned.outliers_.tolist() == [7, 30]
@@ -324,7 +324,8 @@ def test_samples_are_made_in_blocks(fitted, monkeypatch):
         return in_blocks(function, x, rows)
 
     monkeypatch.setattr(module, "in_blocks", spied)
-    assert fitted.sample(50_000, random_state=0).shape == (50_000, 2)
+    fitted.sample(module._BLOCK + 1, random_state=0)
+    assert sizes
     assert max(sizes) <= module._BLOCK
 
 
