@@ -70,6 +70,7 @@ def near_identity(key: Key, points: Points, widths: tuple[int, ...] = (64, 64)) 
 def check_method(value: Any, usual: str) -> None:
     """A ``ValueError`` where the value is no method: of a name, with the method called most so.
 
+    >>> from brenier.flows import check_method
     >>> check_method("semi-dual", "flows.ConstrainedDrift()")
     Traceback (most recent call last):
         ...
