@@ -219,6 +219,7 @@ def check_weights(name: str, value: Any, n: int) -> np.ndarray:
 
 def check_positive(name: str, value: Any) -> float:
     """A finite number above zero."""
+    check_process()
     if not (_is_number(value) and 0 < value < np.inf):
         raise ValueError(f"{name}: got {_shown(value)}; wants a finite number above 0.")
     number: float = value
@@ -227,6 +228,7 @@ def check_positive(name: str, value: Any) -> float:
 
 def check_at_least(name: str, value: Any, least: int) -> int:
     """An integer of at least ``least``."""
+    check_process()
     # Not np.isfinite, which knows no integer beyond 64 bits.
     whole = _is_number(value) and -np.inf < value < np.inf and int(value) == value
     if not whole or value < least:

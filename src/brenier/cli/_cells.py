@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from brenier._progress import Progress, ProgressCallback
-from brenier.cli._fit import Fit, Settings, fitted
+from brenier.cli._fit import Fit, Settings, fitted, left_out_rows
 from brenier.cli._transport import load_map, mean_cost, measure, measure_rows, transport_points
 from brenier.io import (
     MAP_ENDINGS,
@@ -124,7 +124,7 @@ def run_fit_cells(
     rows = {
         "source": f"{len(u):,} cells of {x.label}, {map.dimension:,} columns",
         "target": f"{len(v):,} cells of {y.label}",
-        **fit.left_out_rows(x.label, y.label),
+        **left_out_rows(files, fit.left_out),
         "kind of map": fit.candidates.sentence,
         **{f"{name}{where}": value for name, value in measure_rows(measured).items()},
         "seconds": f"{seconds:.1f}",

@@ -95,7 +95,7 @@ class Generator(BaseEstimator):
         widths: of that network's layers, and of one among the kinds of maps.
         folds: of the cross-validation of "cv".
         effort: as for ``MongeMap``: "quick" never trains a network, "auto" does beyond 4000 points,
-            "best" always; or a number of seconds, after which nothing new is begun.
+            "best" from 64 on; or a number of seconds, after which nothing new is begun.
         outliers: as for ``MongeMap``, of rows that lie grossly outside of all others.
         random_state: int, ``RandomState`` or None; the same int gives the same map, on
             the same machine with as many cores.
@@ -223,7 +223,8 @@ class Generator(BaseEstimator):
     ) -> "np.ndarray | pd.DataFrame":
         """New points (n_samples, d), in the dtype of the data; a frame where X was one.
 
-        Each is one evaluation of ``map_``; memory is bounded whatever their number.
+        Each is one evaluation of ``map_``, a block of points at a time: beside them and as many
+        latent points memory does not grow with their number.
         """
         check_process()
         check_is_fitted(self)
