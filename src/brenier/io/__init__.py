@@ -1,7 +1,7 @@
 """Files in and out: maps, checkpoints, and the points people bring."""
 
-from brenier.io._atomic import atomic_path, atomic_write, discard_parts
-from brenier.io._outputs import (
+from brenier._atomic import atomic_path, atomic_write, discard_parts
+from brenier._outputs import (
     FIGURE_ENDINGS,
     MAP_ENDINGS,
     PAGE_ENDINGS,
