@@ -1,5 +1,6 @@
 """Files in and out: maps, checkpoints, and the points people bring."""
 
+from brenier._arithmetic import guard
 from brenier.io._atomic import atomic_path, atomic_write, discard_parts
 from brenier.io._outputs import (
     FIGURE_ENDINGS,
@@ -87,3 +88,5 @@ __all__ = [
     "write_points",
     "write_record",
 ]
+
+guard(globals())
