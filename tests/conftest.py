@@ -11,6 +11,9 @@ from jaxtyping import install_import_hook
 # Not the user's folder; a second run of the tests compiles little.
 os.environ.setdefault("BRENIER_CACHE", str(Path(__file__).parents[1] / ".program_cache"))
 
+# The references are computed in float64; brenier itself needs no such setting.
+jax.config.update("jax_enable_x64", True)
+
 install_import_hook("brenier", "beartype.beartype")
 
 # Linux gives a process 65,530 memory maps; a compiled program takes some, and where none are left

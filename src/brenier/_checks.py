@@ -8,7 +8,6 @@ import jax.numpy as jnp
 import numpy as np
 from jax.typing import ArrayLike
 
-from brenier._process import check_process
 from brenier._types import Array, Batch
 
 # Beyond this float64 does not represent every integer.
@@ -27,7 +26,6 @@ def as_float_array(name: str, value: Any) -> np.ndarray:
 
     Integers, booleans and wider floats become float64, narrower floats float32.
     """
-    check_process()
     _refuse_hiding(name, value)
     try:
         array = _native(np.asarray(value))
@@ -186,7 +184,6 @@ def as_array(name: str, value: ArrayLike, axes: int) -> Array:
 
 def as_points(name: str, x: Any, dimension: int) -> Batch:
     """A floating JAX array (..., dimension), or a ``ValueError`` naming the argument."""
-    check_process()
     _refuse_hiding(name, x)
     if isinstance(x, np.ndarray):
         known = x.dtype.kind in "iub" or jnp.issubdtype(x.dtype, np.floating)
@@ -219,7 +216,6 @@ def check_weights(name: str, value: Any, n: int) -> np.ndarray:
 
 def check_positive(name: str, value: Any) -> float:
     """A finite number above zero."""
-    check_process()
     if not (_is_number(value) and 0 < value < np.inf):
         raise ValueError(f"{name}: got {_shown(value)}; wants a finite number above 0.")
     number: float = value
@@ -228,7 +224,6 @@ def check_positive(name: str, value: Any) -> float:
 
 def check_at_least(name: str, value: Any, least: int) -> int:
     """An integer of at least ``least``."""
-    check_process()
     # Not np.isfinite, which knows no integer beyond 64 bits.
     whole = _is_number(value) and -np.inf < value < np.inf and int(value) == value
     if not whole or value < least:
@@ -247,7 +242,6 @@ def _shown(value: Any) -> str:
 
 def check_key(name: str, value: Any) -> jax.Array:
     """One JAX random key, new style or old."""
-    check_process()
     typed = isinstance(value, jax.Array) and jnp.issubdtype(value.dtype, jax.dtypes.prng_key)
     shape = value.shape if isinstance(value, jax.Array) else None
     if typed and shape != ():
@@ -261,7 +255,6 @@ def check_key(name: str, value: Any) -> jax.Array:
 
 def as_key(name: str, value: Any) -> jax.Array:
     """One JAX random key, new style or old; that of 0 where there is None."""
-    check_process()
     return jax.random.key(0) if value is None else check_key(name, value)
 
 

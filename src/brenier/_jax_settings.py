@@ -22,8 +22,6 @@ def _set_up(jax: Any) -> None:
     from brenier._process import notice_forks
     from brenier._program_cache import keep_programs
 
-    # The dtype follows the input only where JAX may hold float64.
-    jax.config.update("jax_enable_x64", True)
     keep_programs(jax.config)
     notice_forks()
 

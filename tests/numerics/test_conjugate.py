@@ -127,3 +127,26 @@ def test_bounds_hold_wherever_the_search_stops(numbers):
 def test_upper_bound_without_strong_convexity():
     result = conjugate(lambda x: x @ x, jnp.array([[4.0], [0.0]]), max_iterations=0)
     np.testing.assert_array_equal(conjugate_upper_bound(result, 0.0), [np.inf, 0.0])
+
+
+@pytest.mark.parametrize("d", [2, 40])
+def test_a_function_with_few_digits_ends_the_iterations_at_its_own_floor(d):
+    """As products in TF32 leave it: no tolerance of float32's is ever met."""
+    r = np.random.default_rng(0)
+    weights = jnp.asarray(3.0 * r.normal(size=(64, d)) / np.sqrt(d), jnp.float32)
+
+    def rounded(x):
+        return jax.lax.reduce_precision(x, exponent_bits=8, mantissa_bits=10)
+
+    def of(products):
+        def phi(x):
+            slopes = products(weights) @ products(x)
+            return 0.25 * x @ x + jnp.mean(jax.nn.softplus(slopes))
+
+        return phi
+
+    y = jnp.asarray(r.normal(size=(20, d)), jnp.float32)
+    exact, rough = conjugate(of(lambda x: x), y), conjugate(of(rounded), y)
+    assert int(exact.iterations.max()) < 20
+    assert int(rough.iterations.max()) < 200
+    np.testing.assert_allclose(rough.point, exact.point, atol=2e-2)

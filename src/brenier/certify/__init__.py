@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING
 
+from brenier._arithmetic import guard
 from brenier._moved import absent
 from brenier.certify._assignment_test import AssignmentTest, assignment_test, paired_closer
 from brenier.certify._audit import audit, audit_pairs
@@ -39,6 +40,8 @@ __all__ = [
     "jacobian_asymmetry",
     "paired_closer",
 ]
+
+guard(globals())
 
 if not TYPE_CHECKING:  # a type checker would take any name for one that there is
     __getattr__ = absent(__name__)

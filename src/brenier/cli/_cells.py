@@ -8,7 +8,6 @@ import time
 from pathlib import Path
 from typing import Any
 
-import jax.numpy as jnp
 import numpy as np
 
 from brenier._progress import Progress, ProgressCallback
@@ -308,7 +307,7 @@ def _moved(map: AbstractMap, points: Cells, progress: ProgressCallback) -> tuple
     u = map.coordinates(points.values)
     moved_u = transport_points(map.map, u, progress)
     # Across the components every point moves by the same shift.
-    cost = mean_cost(u, moved_u) + float(jnp.sum(map.shift**2))
+    cost = mean_cost(u, moved_u) + float(np.sum(np.square(map.shift)))
     return map.of_rows(points.values, moved_u), cost
 
 

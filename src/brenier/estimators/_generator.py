@@ -12,7 +12,6 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.validation import check_is_fitted
 
 from brenier._checks import check_at_least
-from brenier._process import check_process
 from brenier._progress import Progress, ProgressCallback
 from brenier._solution import Result, Solution
 from brenier._types import Key
@@ -226,7 +225,6 @@ class Generator(BaseEstimator):
         Each is one evaluation of ``map_``, a block of points at a time: beside them and as many
         latent points memory does not grow with their number.
         """
-        check_process()
         check_is_fitted(self)
         check_at_least("n_samples", n_samples, 0)
         values = self._generated(n_samples, drawn_seed(random_state))

@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING
 
+from brenier._arithmetic import guard
 from brenier._moved import absent
 from brenier.exact._assignment import solve_assignment
 from brenier.exact._gaussian import solve_gaussian
@@ -20,6 +21,8 @@ __all__ = [
     "solve_monge_ampere",
     "solve_semi_discrete",
 ]
+
+guard(globals())
 
 if not TYPE_CHECKING:  # a type checker would take any name for one that there is
     __getattr__ = absent(__name__)

@@ -12,6 +12,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from brenier._arithmetic import keep_own_arithmetic
+
 _STATUS = Path("/proc/self/status")
 
 
@@ -47,7 +49,11 @@ def run_python(
 
 
 def begin_worker() -> None:
-    """Let this worker process end when its parent does, however the parent ends, and at Ctrl-C."""
+    """Let this worker process end when its parent does, however the parent ends, and at Ctrl-C.
+
+    It computes as the parent does, in own arithmetic.
+    """
+    keep_own_arithmetic()
     # An exception in the midst of work can leave the pool waiting for this process.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import brenier.experiments
+from brenier._arithmetic import own_arithmetic
 from brenier._json import json_text
 from brenier.experiments._run import Run
 from brenier.io import atomic_write, check_apart, check_output_folder
@@ -79,7 +80,7 @@ def reproduce(name: str, run: Run) -> dict[str, Any]:
     run.out.mkdir(parents=True, exist_ok=True)
     started = time.perf_counter()
     # What a run prints on its way must not mix with the result.
-    with contextlib.redirect_stdout(sys.stderr):
+    with contextlib.redirect_stdout(sys.stderr), own_arithmetic():
         result = module.main(run)
     result = {"name": name, "seed": run.seed, "seconds": time.perf_counter() - started, **result}
     with atomic_write(run.out / "result.json") as handle:

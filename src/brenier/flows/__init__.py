@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING
 
+from brenier._arithmetic import guard
 from brenier._moved import absent
 from brenier._progress import Progress
 from brenier.flows._distillation import Distillation, distill
@@ -72,6 +73,8 @@ __all__ = [
     "sinkhorn_flow",
     "solve",
 ]
+
+guard(globals())
 
 if not TYPE_CHECKING:  # a type checker would take any name for one that there is
     __getattr__ = absent(__name__)

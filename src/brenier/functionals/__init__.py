@@ -1,5 +1,6 @@
 """Functionals on measures, with their Wasserstein gradients."""
 
+from brenier._arithmetic import guard
 from brenier.functionals._base import AbstractFunctional, Moving
 from brenier.functionals._energies import InteractionEnergy, PotentialEnergy
 from brenier.functionals._kernels import AbstractKernel, Energy, GaussianKernel, LaplaceKernel
@@ -27,3 +28,5 @@ __all__ = [
     "SinkhornDivergence",
     "linearised_distance",
 ]
+
+guard(globals())

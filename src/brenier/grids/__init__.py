@@ -1,5 +1,6 @@
 """Boxes and tori of up to three dimensions, and densities and potentials known at their nodes."""
 
+from brenier._arithmetic import guard
 from brenier.grids._densities import (
     Density,
     as_measure,
@@ -23,3 +24,5 @@ __all__ = [
     "log_integral",
     "log_values",
 ]
+
+guard(globals())

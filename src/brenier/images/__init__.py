@@ -1,5 +1,6 @@
 """Image diffusion models: their networks, their encoders, and their training."""
 
+from brenier._arithmetic import guard
 from brenier.images._denoising import DDPM, HeldOutDenoising
 from brenier.images._fit import TrainingSettings, fit_images
 from brenier.images._host_network import HostNetwork
@@ -21,3 +22,5 @@ __all__ = [
     "fit_images",
     "image_model",
 ]
+
+guard(globals())

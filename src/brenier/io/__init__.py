@@ -1,5 +1,6 @@
 """Files in and out: maps, checkpoints, and the points people bring."""
 
+from brenier._arithmetic import guard
 from brenier._atomic import atomic_path, atomic_write, discard_parts
 from brenier._outputs import (
     FIGURE_ENDINGS,
@@ -87,3 +88,18 @@ __all__ = [
     "write_points",
     "write_record",
 ]
+
+# Tables, pictures and cells are read without JAX.
+guard(
+    globals(),
+    [
+        "Checkpoint",
+        "load",
+        "load_diffusers",
+        "load_model",
+        "read_record",
+        "save",
+        "save_model",
+        "write_record",
+    ],
+)

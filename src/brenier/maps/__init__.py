@@ -1,5 +1,6 @@
 """Transport maps, and the measures they make."""
 
+from brenier._arithmetic import guard
 from brenier.maps._affine import AffineMap
 from brenier.maps._base import AbstractMap, evaluation_floats
 from brenier.maps._composition import Composition
@@ -23,3 +24,5 @@ __all__ = [
     "SubspaceMap",
     "evaluation_floats",
 ]
+
+guard(globals())

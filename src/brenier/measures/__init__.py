@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING
 
+from brenier._arithmetic import guard
 from brenier._moved import absent
 from brenier.measures._base import AbstractMeasure, require_density
 from brenier.measures._empirical import Empirical
@@ -26,6 +27,8 @@ __all__ = [
     "require_density",
     "solve_fokker_planck",
 ]
+
+guard(globals())
 
 if not TYPE_CHECKING:  # a type checker would take any name for one that there is
     __getattr__ = absent(__name__)

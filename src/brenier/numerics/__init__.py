@@ -1,5 +1,6 @@
 """Numerical kernels: arrays and callables in, arrays out; they know no measure and no potential."""
 
+from brenier._arithmetic import guard
 from brenier.numerics._accuracy import cosine_similarity, l2_uvp
 from brenier.numerics._blocks import cpu_cores, in_blocks, on_all_cores, over_points
 from brenier.numerics._casting import cast_floats
@@ -161,3 +162,5 @@ __all__ = [
     "upsample",
     "without_outliers",
 ]
+
+guard(globals())

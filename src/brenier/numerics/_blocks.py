@@ -13,6 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from brenier._arithmetic import in_own_arithmetic
 from brenier._checks import check_at_least
 from brenier._progress import Progress, ProgressCallback
 from brenier._types import Array, Batch, Point
@@ -50,7 +51,7 @@ def over_points(function: Callable[[Point], Any], x: Batch, *, floats: int) -> A
         return function(x)
     lead, n = x.shape[:-1], math.prod(x.shape[:-1])
     flat = x.reshape(n, x.shape[-1])
-    block = _block(floats)
+    block = block_size(floats)
     if n <= 4 * block:
         out = jax.vmap(function)(flat)
     else:
@@ -84,7 +85,7 @@ def on_all_cores(function: Callable[[Point], Any], x: Batch, *, floats: int) -> 
     on_cpu = all(map(_is_of_one_cpu, jax.tree.leaves((function, x))))
     if x.ndim == 1 or n == 0 or not on_cpu or jax.default_backend() != "cpu":
         return _compiled(function, x, floats)
-    block = _block(floats)
+    block = block_size(floats)
     parts = max(1, min(cpu_cores(), n // block))
     if parts > 1 and _is_blocking(function, jax.ShapeDtypeStruct((d,), x.dtype)):
         parts = 1
@@ -98,7 +99,8 @@ def on_all_cores(function: Callable[[Point], Any], x: Batch, *, floats: int) -> 
         results = [found(pieces[0])]
     else:
         with ThreadPoolExecutor(len(pieces)) as pool:
-            results = list(pool.map(found, pieces))
+            # A thread has settings of its own.
+            results = list(pool.map(in_own_arithmetic(found), pieces))
 
     def joined(*arrays: np.ndarray) -> Array:
         whole = arrays[0][:n] if len(arrays) == 1 else np.concatenate(arrays)[:n]
@@ -192,8 +194,8 @@ def _common_size(n: int, least: int) -> int:
     return max(least, -(-n // step) * step)
 
 
-def _block(floats: int) -> int:
-    """How many points are taken at once."""
+def block_size(floats: int) -> int:
+    """How many points are taken at once, of so many numbers each."""
     return max(1, _BLOCK_FLOATS.get(jax.default_backend(), _BLOCK_FLOATS_ELSEWHERE) // floats)
 
 

@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from brenier._types import Array, Float, Int, Matrix, Point, Points, Scalar
+from brenier.numerics._blocks import block_size
 from brenier.numerics._determinants import spd_solve
 from brenier.numerics._streaming import cut_tiles
 
@@ -15,9 +16,10 @@ from brenier.numerics._streaming import cut_tiles
 _NEWTON_DIMENSION = 32
 # Pairs of steps and gradient changes that L-BFGS remembers.
 _MEMORY = 10
-# Numbers held at once by a block of points: it stays in the cache, and no block waits long for its
-# slowest point.
-_BLOCK_FLOATS = 2**18
+# Steps after which a point that came no closer is at the floor of its rounding, whatever that is.
+_PATIENCE = 30
+# What counts as closer: this share of the residual gone, or more than this one of the descent.
+_CLOSER, _LOWER = 0.1, 1e-3
 _ARMIJO, _SHORTEST = 1e-4, 1e-12
 
 
@@ -41,6 +43,18 @@ class _Iterate(NamedTuple):
     iterations: Array
     stuck: Array
     memory: tuple[Array, Array]
+    best: "_Best"
+
+
+class _Best(NamedTuple):
+    """The point of the least residual yet, the first value and the lowest, and idle steps."""
+
+    point: Array
+    value: Array
+    residual: Array
+    first: Array
+    lowest: Array
+    idle: Array
 
 
 @eqx.filter_jit
@@ -58,7 +72,8 @@ def conjugate(
 
     Newton's method (d ≤ 32) or L-BFGS, each with Armijo backtracking, point by point in blocks, so
     that memory stays bounded. Every result is finite for finite y; a point where the method did not
-    converge (φ not strongly convex, y outside ∇φ(R^d), a kink) shows in its residual.
+    converge (φ not strongly convex, y outside ∇φ(R^d), a kink, digits that φ does not have) shows
+    in its residual: it is left where that was least, once 30 steps have brought it no closer.
     Not for reverse-mode differentiation: ∇φ*(y) is the point, D²φ*(y) = D²φ(point)⁻¹.
 
     Args:
@@ -82,7 +97,8 @@ def conjugate(
     newton = method == "newton" or (method is None and d <= _NEWTON_DIMENSION)
     tolerance = max(tolerance, 32 * float(jnp.finfo(y.dtype).eps))
     floats = 1024 + 16 * d + (4 * d * d if newton else 2 * _MEMORY * d)
-    block = max(1, _BLOCK_FLOATS // floats)
+    # On a CPU it stays in the cache, and no block waits long for its slowest point.
+    block = block_size(floats)
 
     def one(point: Point, start: Point) -> Conjugate:
         second = (jax.hessian(value) if hessian is None else hessian) if newton else None
@@ -157,20 +173,38 @@ def _maximise(
             if hessian is not None
             else _remember(now.memory, point - now.point, gradient - now.gradient)
         )
-        return _Iterate(point, new_value, gradient, now.iterations + 1, stuck, memory)
+        best = _better(now.best, point, new_value, jnp.linalg.norm(gradient))
+        stuck |= best.idle >= _PATIENCE
+        return _Iterate(point, new_value, gradient, now.iterations + 1, stuck, memory, best)
 
     empty = jnp.zeros((_MEMORY if hessian is None else 0, y.shape[0]), y.dtype)
-    start = _Iterate(
-        init, *evaluate(init), jnp.asarray(0, jnp.int32), jnp.asarray(False), (empty, empty)
-    )
+    first, slope = evaluate(init)
+    none, count = jnp.asarray(False), jnp.asarray(0, jnp.int32)
+    away = jnp.linalg.norm(slope)
+    best = _Best(init, first, jnp.where(away < jnp.inf, away, jnp.inf), first, first, count)
+    start = _Iterate(init, first, slope, count, none, (empty, empty), best)
     end = jax.lax.while_loop(unfinished, iterate, start)
-    residual = jnp.linalg.norm(end.gradient)
-    known = jnp.isfinite(residual) & jnp.isfinite(end.value)
+    known = jnp.isfinite(end.best.residual) & jnp.isfinite(end.best.value)
     return Conjugate(
-        end.point,
-        jnp.where(known, 0.0 - end.value, -jnp.inf),
-        jnp.where(known, residual, jnp.inf),
+        end.best.point,
+        jnp.where(known, 0.0 - end.best.value, -jnp.inf),
+        jnp.where(known, end.best.residual, jnp.inf),
         end.iterations,
+    )
+
+
+def _better(best: _Best, point: Point, value: Scalar, residual: Scalar) -> _Best:
+    """The best of the points seen, with one more; it is idle where that came no closer."""
+    closer = residual <= (1.0 - _CLOSER) * best.residual
+    lower = value < best.lowest - _LOWER * (best.first - best.lowest)
+    taken = residual < best.residual
+    return _Best(
+        jnp.where(taken, point, best.point),
+        jnp.where(taken, value, best.value),
+        jnp.where(taken, residual, best.residual),
+        best.first,
+        jnp.minimum(best.lowest, value),
+        jnp.where(closer | lower, 0, best.idle + 1),
     )
 
 

@@ -1,5 +1,6 @@
 """Convex functions: their gradients are Monge maps."""
 
+from brenier._arithmetic import guard
 from brenier.potentials._base import AbstractPotential
 from brenier.potentials._entropic_grid import EntropicGridPotential
 from brenier.potentials._expansion import Expansion, conjugate_points, expansion, point_gradient
@@ -29,3 +30,5 @@ __all__ = [
     "minimise_semi_dual",
     "point_gradient",
 ]
+
+guard(globals())

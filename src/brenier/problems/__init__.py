@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING
 
+from brenier._arithmetic import guard
 from brenier._moved import absent
 from brenier.numerics import cosine_similarity, l2_uvp
 from brenier.problems._bank import BANK, problem
@@ -36,6 +37,8 @@ __all__ = [
     "random_tensor_train",
     "separable",
 ]
+
+guard(globals())
 
 if not TYPE_CHECKING:  # a type checker would take any name for one that there is
     __getattr__ = absent(__name__)

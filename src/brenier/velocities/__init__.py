@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING
 
+from brenier._arithmetic import guard
 from brenier._moved import absent
 from brenier.velocities._atoms import AtomsDecoder, AtomsVelocity
 from brenier.velocities._base import AbstractVelocity
@@ -65,6 +66,8 @@ __all__ = [
     "score",
     "tensor_train_encoder",
 ]
+
+guard(globals())
 
 if not TYPE_CHECKING:  # a type checker would take any name for one that there is
     __getattr__ = absent(__name__)

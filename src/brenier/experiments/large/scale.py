@@ -22,6 +22,7 @@ from typing import Any
 
 import numpy as np
 
+from brenier._arithmetic import keep_own_arithmetic
 from brenier._progress import Progress
 from brenier.experiments._process import peak_mib, run_module
 from brenier.experiments._run import Run
@@ -120,6 +121,7 @@ def _opened(path: Path, h5ad: bool) -> Any:
 
 def command() -> None:
     """One row from a shell, of any size."""
+    keep_own_arithmetic()
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )

@@ -29,6 +29,7 @@ import jax.numpy as jnp
 import numpy as np
 import ot
 
+from brenier._arithmetic import keep_own_arithmetic
 from brenier._progress import Progress, ProgressCallback
 from brenier.experiments._ott import require_ott
 from brenier.experiments._process import peak_mib, run_module
@@ -247,6 +248,7 @@ def _timed(call: Callable[[], Any]) -> tuple[Any, float]:
 
 def command() -> None:
     """The same from a shell, of any size."""
+    keep_own_arithmetic()
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )

@@ -18,6 +18,7 @@ import jax
 import numpy as np
 import ot
 
+from brenier._arithmetic import keep_own_arithmetic
 from brenier._progress import Progress, ProgressCallback
 from brenier.experiments._process import peak_mib
 from brenier.experiments._run import Run
@@ -132,6 +133,7 @@ def main(run: Run) -> dict[str, Any]:
 
 def command() -> None:
     """The same from a shell, of any size."""
+    keep_own_arithmetic()
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )

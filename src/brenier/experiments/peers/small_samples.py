@@ -29,6 +29,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from brenier._arithmetic import keep_own_arithmetic
 from brenier._progress import Progress
 from brenier.experiments._run import Run
 from brenier.experiments._seeds import map_blocks
@@ -86,6 +87,7 @@ def study(
 
 def command() -> None:
     """The same from a shell, of a part of it."""
+    keep_own_arithmetic()
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )

@@ -7,7 +7,6 @@ from typing import Any, Literal, TypeAlias, overload
 import equinox as eqx
 import numpy as np
 
-from brenier._process import check_process
 from brenier.io._refusals import one_line, refusing
 from brenier.io.modules._container import read_container, write_container
 from brenier.io.modules._tree import decode, encode
@@ -107,7 +106,6 @@ def load(path: str | os.PathLike[str], kind: str | None = None) -> Saved:
         ...
     ValueError: ...: got a Quadratic; wants a map.
     """
-    check_process()
     if kind is not None and kind not in _KINDS:
         raise ValueError(f"kind: got {kind!r}; wants one of {list(_KINDS)}.")
     manifest, arrays = _read(path)

@@ -1,0 +1,138 @@
+"""The arithmetic that brenier computes in: float64 where asked for, float32 products not rounded.
+
+Both are settings of JAX, which belong to the user: outside of brenier's calls they stay as they
+are. Here they are set for the length of a call, around every public function, constructor and
+method, so that results depend neither on the caller's settings nor on the device: some GPUs
+multiply float32 matrices in TF32, with 10 bits, unless they are told not to.
+
+Inside of a user's own ``jit``, ``grad`` or ``vmap`` JAX computes in float32 unless the user allows
+float64: there a call does so too, of parameters in float32, and its result says so by its dtype.
+"""
+
+import functools
+import inspect
+from collections.abc import Callable, Iterator, MutableMapping, Sequence
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+from brenier._process import check_process
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+# What marks a function that is in own arithmetic.
+GUARDED = "__in_own_arithmetic__"
+# Methods of Python's own that compute.
+_MAGIC = ("__init__", "__check_init__", "__call__")
+
+
+@contextmanager
+def own_arithmetic() -> Iterator[None]:
+    """A block in which arrays may be float64, and products of matrices are of the dtype's digits.
+
+    Another thread than the one that opens it keeps its own settings.
+
+    >>> import jax, jax.numpy as jnp
+    >>> with jax.enable_x64(False), own_arithmetic():
+    ...     jnp.ones(2).dtype
+    dtype('float64')
+    """
+    import jax  # here: ``import brenier`` alone does not wait for it
+
+    with jax.enable_x64(True), jax.default_matmul_precision("highest"):
+        yield
+
+
+def keep_own_arithmetic() -> None:
+    """Own arithmetic to the end of a process that is brenier's alone, a worker's."""
+    import jax
+
+    jax.config.update("jax_enable_x64", True)
+    jax.config.update("jax_default_matmul_precision", "highest")
+
+
+def in_own_arithmetic(function: Function) -> Function:
+    """The function, each call of which (each step, of a generator) is in ``own_arithmetic``."""
+    if hasattr(function, GUARDED):  # one that is public in two rooms
+        return function
+    if inspect.isgeneratorfunction(function):
+
+        @functools.wraps(function)
+        def steps(*args: Any, **kwargs: Any) -> Iterator[Any]:
+            check_process()
+            made = function(*args, **kwargs)
+            while True:
+                with own_arithmetic():
+                    try:
+                        item = next(made)
+                    except StopIteration as end:
+                        return end.value
+                yield item
+
+        setattr(steps, GUARDED, True)
+        return steps  # type: ignore[return-value]
+
+    @functools.wraps(function)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        check_process()
+        import jax
+
+        # JAX's types do not know its settings.
+        now: Any = jax.config
+        if now.jax_enable_x64:
+            if now.jax_default_matmul_precision == "highest":
+                return function(*args, **kwargs)
+        else:
+            # An object that is being made has no leaves yet.
+            own = args[:1] if function.__name__ == "__init__" else ()
+            given = (args[len(own) :], kwargs)
+            if any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(given)):
+                rest, named = jax.tree.map(_single, given)
+                with jax.default_matmul_precision("highest"):
+                    return function(*own, *rest, **named)
+        with own_arithmetic():
+            return function(*args, **kwargs)
+
+    setattr(call, GUARDED, True)
+    return call  # type: ignore[return-value]
+
+
+def _single(leaf: Any) -> Any:
+    """An array that JAX would not take in float64, in float32."""
+    return leaf.astype("float32") if getattr(leaf, "dtype", None) == "float64" else leaf
+
+
+def guard(room: MutableMapping[str, Any], names: Sequence[str] | None = None) -> None:
+    """Put every public function, and the public methods of every public class, in own arithmetic.
+
+    The last line of a room: ``guard(globals())``. What computes by JAX cannot do so in a child that
+    was forked too late: there each call raises instead.
+
+    Args:
+        room: the names of the module; those in ``__all__`` are public.
+        names: those of them that compute, where others do without JAX; all when None.
+    """
+    for name in room["__all__"] if names is None else names:
+        member = room[name]
+        if inspect.isclass(member):
+            if not issubclass(member, BaseException):
+                _guard_class(member)
+        elif inspect.isfunction(member) or hasattr(member, "__wrapped__"):
+            room[name] = in_own_arithmetic(member)
+            # Where it is public, and can be pickled by name.
+            room[name].__module__ = room["__name__"]
+
+
+def _guard_class(owner: type) -> None:
+    for name, member in list(vars(owner).items()):
+        if name.startswith("_") and name not in _MAGIC:
+            continue
+        guarded: Any = None
+        if isinstance(member, staticmethod | classmethod):
+            guarded = type(member)(in_own_arithmetic(member.__func__))
+        elif isinstance(member, property):
+            getter = None if member.fget is None else in_own_arithmetic(member.fget)
+            guarded = property(getter, member.fset, member.fdel, member.__doc__)
+        elif inspect.isfunction(member):
+            guarded = in_own_arithmetic(member)
+        if guarded is not None:
+            setattr(owner, name, guarded)
