@@ -100,8 +100,9 @@ class MongeMap(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         layer: of AnnData, the layer to take; ``X`` when None.
         obsm: of AnnData, the embedding to take instead of expression.
         checkpoint: a folder where what was tried is kept, after each kind and each block of a
-            network's steps, until the fit is done: the same fit goes on from there, to the same
-            map. None for nowhere; a ``method`` of your own is not kept.
+            network's steps: the same fit goes on from there, to the same map, at once where it was
+            done. Delete it when the map is saved. None for nowhere; a ``method`` of your own is not
+            kept.
 
     Attributes:
         map_: the ``GradientMap`` of one convex potential, or the ``ConjugateMap`` of one of the way
