@@ -1,7 +1,6 @@
 """The Monge map behind scikit-learn's interface."""
 
 import os
-import warnings
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +13,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from brenier._progress import ProgressCallback
 from brenier._solution import Result, Solution
+from brenier._warnings import warn_user
 from brenier.estimators._learned_map import LearnedMap, learned_map
 from brenier.estimators._progress_bar import watched
 from brenier.estimators.candidates import CandidateTable, Effort, Request, checked_names, fit_pair
@@ -85,7 +85,8 @@ class MongeMap(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         candidates: the kinds to choose from, as ["gaussian", "entropic"]; None for all. A network
             among them is trained whatever the effort.
         outliers: of rows that lie grossly outside of all others, as codes of missing values do:
-            "warn" names them, "drop" leaves them out, "keep" is silent.
+            "warn" names them (and leaves out those beside which the others have no digits, 1e7
+            times their range away), "drop" leaves them out, "keep" is silent.
         method: what evolves a network, a method of ``flows``, in the place of any choice:
             ``SemiDual(steps=...)``.
         widths: of the network's layers.
@@ -204,7 +205,7 @@ class MongeMap(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         if self.solution_.result is Result.interrupted:
             raise KeyboardInterrupt
         if self.solution_.result.failed:
-            warnings.warn(self.solution_.result.value, ConvergenceWarning, stacklevel=2)
+            warn_user(self.solution_.result.value, ConvergenceWarning)
         return self
 
     def transform(self, X: Any) -> np.ndarray:
