@@ -180,7 +180,7 @@ class SemiDual(AbstractMethod[SemiDualState, GradientMap]):
         )
 
     def _renewed(
-        self, state: SemiDualState, x: Points, target: AbstractMeasure, key: Key
+        self, state: SemiDualState, x: Float[Array, "k d"], target: AbstractMeasure, key: Key
     ) -> tuple[Points, Points]:
         """The drawn points and their x̂, with fresh ones in the part whose turn it is."""
         assert state.drawn is not None
@@ -270,7 +270,7 @@ class HeldOutDual(eqx.Module):
 
 
 def _starts(
-    potential: AbstractPotential, y: Points, x: Points, heights: Float[Array, " n"]
+    potential: AbstractPotential, y: Points, x: Float[Array, "k d"], heights: Float[Array, " k"]
 ) -> Points:
     """Where x̂(y) is looked for: at the best of some x in few dimensions, at y itself in many."""
     nearest = x[jnp.argmax(y @ x.T - heights, axis=1)]
