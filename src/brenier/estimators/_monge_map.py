@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 
 class MongeMap(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
-    """The optimal transport map between two clouds, or from a cloud to a measure, as an estimator.
+    """The optimal transport map between two clouds or measures, as an estimator.
 
     T = ∇φ with φ = argmin over convex φ of J(φ) = E φ(X) + E φ*(Y): among all maps that carry the
     law of X onto that of Y, the one of least mean squared displacement E‖T(X) − X‖² (Brenier).
@@ -66,6 +66,8 @@ class MongeMap(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
     To a measure with a density a network follows the Wasserstein gradient flow of KL
     (``ConstrainedDrift``). With a ``method`` of your own exactly that is done, and nothing is
     compared.
+
+    Where X or Y is a measure to be sampled, every step of the network draws fresh points.
 
     Clouds of more than 262,144 points, memory maps among them, are read block after block: the
     moments are those of all points, and a random sample of that many is fitted.
@@ -174,7 +176,10 @@ class MongeMap(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         return f"{parameters}  # {self.candidates_.sentence}"
 
     def fit(self, X: Any, Y: Any) -> "MongeMap":
-        """Learn the map from X (n, d) to Y: an array (m, d), a data frame, AnnData or a measure.
+        """Learn the map from X (n, d) to Y (m, d): arrays, data frames, AnnData or measures.
+
+        Of a measure 16,384 points are drawn, to choose by and to hold out; a network's training
+        draws fresh ones in every step.
 
         Raises:
             ValueError: entries that are no finite numbers, dimensions or columns that differ, fewer
