@@ -250,7 +250,7 @@ def test_a_method_by_its_name_is_answered_with_the_method():
 def test_measures_on_both_sides_are_sampled():
     x = Gaussian(np.array([1.0, 0.0]), np.diag([4.0, 1.0]))
     y = GaussianMixture(
-        np.ones(2), np.array([[-2.0, 0.0], [2.0, 1.0]]), np.tile(np.eye(2), (2, 1, 1))
+        np.full(2, 0.5), np.array([[-2.0, 0.0], [2.0, 1.0]]), np.tile(np.eye(2), (2, 1, 1))
     )
     est = MongeMap(random_state=0, candidates=["gaussian"]).fit(x, y)
     exact = solve_gaussian(x, Gaussian(np.asarray(y.mean), np.asarray(y.covariance))).map
