@@ -1,7 +1,8 @@
 """The interface of a method: frozen configuration with ``init`` and ``step``."""
 
 import abc
-from typing import ClassVar, Generic, TypeVar
+import functools
+from typing import Any, ClassVar, Generic, TypeVar
 
 import equinox as eqx
 import jax.numpy as jnp
@@ -53,6 +54,15 @@ class AbstractMethod(eqx.Module, Generic[State, Map]):
     @abc.abstractmethod
     def current_map(self, state: State) -> Map:
         """The map that a state stands for."""
+
+
+@functools.singledispatch
+def shared_work(doer: object, on: Any, *args: Any) -> int:
+    """The work of a method's step on a state, or of a metric on a map, that devices can share.
+
+    In the units of ``over_devices``; 0 where it splits nothing.
+    """
+    return 0
 
 
 def near_identity(key: Key, points: Points, widths: tuple[int, ...] = (64, 64)) -> GradientMap:
