@@ -174,7 +174,7 @@ def _cut(library: Any, x: Any, rows: int, multiple: int = 1) -> Any:
     return library.pad(x, fill, mode="edge").reshape(-1, rows, *x.shape[1:])
 
 
-def _numbers(function: Any, x: Batch, floats: int) -> int:
+def _numbers(function: Any, x: Any, floats: int) -> int:
     return x.size // x.shape[-1] * floats if x.ndim > 1 else 0
 
 

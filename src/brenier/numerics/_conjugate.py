@@ -58,7 +58,7 @@ class _Best(NamedTuple):
     idle: Array
 
 
-def conjugate_work(value: Any, y: Points, *args: Any, **kwargs: Any) -> int:
+def conjugate_work(value: Any, y: Any, *args: Any, **kwargs: Any) -> int:
     """What ``over_devices`` asks for: some thousand numbers a point, in some 16 iterations.
 
     >>> conjugate_work(None, jnp.ones((2, 3)))

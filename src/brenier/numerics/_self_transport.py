@@ -32,7 +32,7 @@ class SelfTransport(NamedTuple):
     iterations: Int[Array, ""]
 
 
-def _streamed_pairs(x: Points, *args: Any, block: int | None = None, **kwargs: Any) -> int:
+def _streamed_pairs(x: Any, *args: Any, block: int | None = None, **kwargs: Any) -> int:
     return pairs(x) if block is not None or pairs(x) > _KERNEL_ENTRIES else 0
 
 

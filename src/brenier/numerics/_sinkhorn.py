@@ -71,7 +71,7 @@ class _Descent(NamedTuple):
     factor: float
 
 
-def _streamed_pairs(x: Array, y: Array, *_: Any, block: int | None = None, **kwargs: Any) -> int:
+def _streamed_pairs(x: Any, y: Any, *_: Any, block: int | None = None, **kwargs: Any) -> int:
     return pairs(x, y) if block is not None or pairs(x, y) > _KERNEL_ENTRIES else 0
 
 

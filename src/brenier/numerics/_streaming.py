@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from brenier._checks import check_at_least
-from brenier._types import Array, Float, Points, Scalar
+from brenier._types import Array, Float, Scalar
 from brenier.numerics._devices import on_each_device, sharing
 
 # Coordinates up to here are differenced one by one: exact for near points, and fused by XLA.
@@ -16,7 +16,7 @@ _DIRECT_DIMENSION = 8
 TILE = 512
 
 
-def pairs(x: Points, y: Points | None = None, *args: Any, **kwargs: Any) -> int:
+def pairs(x: Any, y: Any = None, *args: Any, **kwargs: Any) -> int:
     """The work, as ``over_devices`` counts it, of all pairs of one or two clouds."""
     return x.shape[0] * (x if y is None else y).shape[0]
 
