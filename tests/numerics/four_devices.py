@@ -21,7 +21,6 @@ from brenier.numerics import (
     _blocks,
     _devices,
     barycentric_projection,
-    cast_floats,
     conjugate,
     copy_to_all,
     energy_distance_squared,
@@ -31,7 +30,7 @@ from brenier.numerics import (
     sinkhorn,
     split_rows,
 )
-from brenier.potentials import LogSumExp, Quadratic, conjugate_points
+from brenier.potentials import LogSumExp, Quadratic
 
 RANDOM = np.random.default_rng(0)
 # Rows that four does not divide.
@@ -39,8 +38,9 @@ X, Y = RANDOM.normal(size=(601, 2)), RANDOM.normal(size=(443, 2)) * [2.0, 0.5] +
 B, G = RANDOM.random(443), 0.1 * RANDOM.normal(size=443)
 B /= B.sum()
 BENT = LogSumExp.identity(jax.random.key(0), 2, 5)
-# A user's arrays, single and on devices of their own choice.
-FAR = jax.device_put(jnp.asarray(X, jnp.float32), jax.devices()[2])
+# A user's arrays, on devices of their own choice.
+with jax.enable_x64(True):
+    FAR = jax.device_put(X, jax.devices()[2])
 SLOPE = jax.device_put(jnp.ones(2), jax.devices()[0])
 
 # What ``on_all_cores`` gives to the threads of a CPU.
@@ -90,28 +90,23 @@ def compared(call: Callable[[], Any]) -> dict[str, Any]:
 def fit() -> Any:
     looks = []
     solution = brenier.solve(
-        Empirical(X), Empirical(Y), method=SemiDual(steps=6, batch=37),
+        Empirical(X), Empirical(Y), method=SemiDual(steps=6, batch=37, refinements=0),
         initial=GradientMap(Quadratic.identity(2)), key=jax.random.key(0),
         metric=HeldOutDual(X[:51], Y[:49]), blocks=2, callback=lambda p: looks.append(p.map),
     )  # fmt: skip
     return solution.map, looks, solution.stats["history"]
 
 
-def plan(**options: Any) -> Any:
-    return sinkhorn(X, Y, None, B, epsilon=0.3, block=100, **options)[:2]
-
-
 CASES: dict[str, Callable[[], Any]] = {
-    "streamed plan": plan,
-    "streamed plan, warm": lambda: plan(g=G, max_iterations=2),
+    "streamed plan": lambda: sinkhorn(X, Y, None, B, epsilon=0.3, block=100)[:2],
     "potential": lambda: entropic_potential(X, Y, G, B, epsilon=0.3),
     "projection of three": lambda: barycentric_projection(X[:3], Y, G, epsilon=0.3),
     "mean distance": lambda: (mean_distance(X, Y), mean_distance(X)),
+    "mean distance, far": lambda: mean_distance(FAR),
     "energy distance": lambda: energy_distance_squared(X, Y, None, B),
     "self transport": lambda: self_transport(X, epsilon=0.3, block=100)[:2],
     "conjugates": lambda: conjugate(BENT.value, Y, tolerance=1e-9)[:2],
     "L-BFGS": lambda: conjugate(lambda x: x @ x + SLOPE @ x, Y, method="lbfgs")[:2],
-    "conjugates far": lambda: conjugate_points(cast_floats(BENT, np.float32), FAR)[:2],
     "gradient": lambda: over_many(GradientMap(BENT).apply, X, 1024),
     "entropic map": lambda: over_many(EntropicMap(Y, G, 0.3).apply, X, 1024),
     "held-out dual": lambda: HeldOutDual(X, Y).terms(BENT),
@@ -122,51 +117,55 @@ CASES: dict[str, Callable[[], Any]] = {
 def decisions() -> dict[str, int]:
     """How often work is shared, by the thresholds as they are."""
 
-    def inside_of_jit() -> None:
-        jax.jit(lambda z: z + plan()[0])(0.0)
+    def many() -> None:
+        mean_distance(X, Y)
 
-    def elsewhere() -> None:
-        with _devices._FREE:
-            plan()
+    def few() -> None:
+        mean_distance(X[:99], Y[:99])
+
+    def factorisations() -> None:
+        CASES["conjugates"]()
+
+    def traced() -> None:
+        jax.jit(lambda z: z + mean_distance(X, Y))(0.0)
+
+    def split() -> None:
+        mean_distance(split_rows(X), copy_to_all(Y))
 
     def on_the_device_named() -> None:
         with jax.default_device(jax.devices()[1]):
-            (place,) = plan()[0].devices()
-            assert place == jax.devices()[1]
+            assert mean_distance(X, Y).devices() == {jax.devices()[1]}
 
-    def split() -> None:
-        sinkhorn(split_rows(X), copy_to_all(Y), epsilon=0.3, block=100)
+    def while_another_thread_has_them() -> None:
+        with _devices._FREE:
+            mean_distance(X, Y)
 
-    threads = []
-
-    def two_threads() -> None:
-        threads.extend(threading.Thread(target=plan) for _ in range(2))
+    def by_two_threads() -> None:
+        threads = [threading.Thread(target=many) for _ in range(2)]
         for thread in threads:
             thread.start()
         for thread in threads:
             thread.join()
 
-    calls = (plan, inside_of_jit, elsewhere, on_the_device_named, split, two_threads)
-    found = {call.__name__: times_shared(call) for call in calls}
-    return found | {
-        "few": times_shared(lambda: sinkhorn(X[:99], Y[:99], epsilon=0.3, block=100)),
-        "in memory": times_shared(lambda: sinkhorn(X, Y, epsilon=0.3)),
-        "factorisations": times_shared(lambda: conjugate(BENT.value, Y)),
-    }
+    calls = (
+        many, few, factorisations, traced, split, on_the_device_named,
+        while_another_thread_has_them, by_two_threads,
+    )  # fmt: skip
+    return {call.__name__: times_shared(call) for call in calls}
 
 
 def rows() -> dict[str, Any]:
-    """How many rows each of four devices has, of so many; and a plan of some that do not divide."""
+    """How many rows each of four devices has, of so many; and a plan, in memory, of some."""
     parts = {
         str(n): [shard.data.shape[0] for shard in split_rows(np.ones((n, 2))).addressable_shards]
         for n in (1, 3, 4, 6, 7, 8)
     }
+    before = shared
     whole, split = (
-        sinkhorn(place(X[:402]), whole(Y[:201]), epsilon=0.3)
-        for place, whole in ((np.asarray, np.asarray), (split_rows, split_rows))
+        np.asarray(sinkhorn(place(X[:402]), place(Y[:201]), epsilon=0.3).f)
+        for place in (np.asarray, split_rows)
     )
-    apart = float(np.abs(np.asarray(whole.f) - np.asarray(split.f)).max())
-    return {"parts": parts, "apart": apart}
+    return {"parts": parts, "apart": float(np.abs(whole - split).max()), "shared": shared - before}
 
 
 if __name__ == "__main__":

@@ -16,9 +16,9 @@ from brenier.numerics import copy_to_all, split_rows
 
 HERE = Path(__file__).parent
 CASES = [
-    "streamed plan", "streamed plan, warm", "potential", "projection of three", "mean distance",
-    "energy distance", "self transport", "conjugates", "L-BFGS", "conjugates far", "gradient",
-    "entropic map", "held-out dual", "steps",
+    "streamed plan", "potential", "projection of three", "mean distance", "mean distance, far",
+    "energy distance", "self transport", "conjugates", "L-BFGS", "gradient", "entropic map",
+    "held-out dual", "steps",
 ]  # fmt: skip
 
 # Two processes of one device each; that they are two is settled when JAX starts.
@@ -54,7 +54,8 @@ print(json.dumps({"devices": jax.device_count(), "one": one, "many": many}))
 
 def _environment(devices):
     source = str(HERE.parents[1] / "src")
-    flags = f"--xla_force_host_platform_device_count={devices}"
+    # Small programs, compiled for four devices: it is their compilation that takes time.
+    flags = f"--xla_force_host_platform_device_count={devices} --xla_backend_optimization_level=0"
     return {**os.environ, "PYTHONPATH": source, "XLA_FLAGS": flags, "JAX_PLATFORMS": "cpu"}
 
 
@@ -82,26 +83,15 @@ def test_four_devices_by_themselves(report, case):
     assert found["shared"] > 0
     # On the device, bound or not, in the shape and of the dtype that one device gives.
     assert found["back"]
-    # Sums in another order, and what steps and iterations make of their last digits; the conjugates
-    # that are far are of single precision.
-    assert found["apart"] <= (1e-4 if case == "conjugates far" else 1e-10)
+    # Sums in another order, and what steps and iterations make of their last digits.
+    assert found["apart"] < 1e-12
 
 
 def test_when_work_is_shared(report):
-    assert report["decisions"] == {
-        "plan": 1,
-        # Another's program, another thread's devices, one device by its name, arrays that lie on
-        # several already.
-        "inside_of_jit": 0,
-        "elsewhere": 0,
-        "on_the_device_named": 0,
-        "split": 0,
-        "two_threads": report["decisions"]["two_threads"],
-        "few": 0,
-        "in memory": 0,
-        "factorisations": 0,
-    }
-    assert report["decisions"]["two_threads"] in (1, 2)
+    found = report["decisions"]
+    assert found.pop("many") == 1
+    assert found.pop("by_two_threads") in (1, 2)
+    assert set(found.values()) == {0}, found
 
 
 def test_any_number_of_rows_is_split(report):
@@ -109,7 +99,8 @@ def test_any_number_of_rows_is_split(report):
         "1": [1, 1, 1, 1], "3": [3, 3, 3, 3], "4": [1, 1, 1, 1], "6": [3, 3, 3, 3],
         "7": [7, 7, 7, 7], "8": [2, 2, 2, 2],
     }  # fmt: skip
-    assert report["rows"]["apart"] < 1e-10
+    assert report["rows"]["apart"] < 1e-12
+    assert report["rows"]["shared"] == 0
 
 
 @pytest.mark.slow
