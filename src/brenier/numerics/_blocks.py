@@ -73,7 +73,7 @@ def _in_turn(function: Callable[..., Any], blocks: tuple[Array, ...]) -> Any:
 
 
 def on_all_cores(function: Callable[[Point], Any], x: Batch, *, floats: int) -> Any:
-    """``over_points``, compiled; on a CPU, x is divided between the cores.
+    """``over_points``, compiled; x is divided between the cores of a CPU, or several accelerators.
 
     One program takes its blocks one after the other, and each is too small to keep more than one
     core at work. So each core runs the program on a part of x; working memory is that of one

@@ -126,8 +126,8 @@ def split_rows(tree: Tree, devices: Sequence[Any] | None = None) -> Tree:
     but for the order in which sums are rounded. With several processes (``jax.distributed``) every
     process passes the same whole array, and keeps its own rows.
 
-    Rows that the number of devices does not divide are split over as many as do, and copied to the
-    rest: of 6 rows four devices have 3, 3, 3 and 3, of 7 all have all.
+    Of rows that the devices do not divide, parts lie on as many as do, and copies of these on the
+    rest: of 6 rows each of four devices has 3, of 7 all.
 
     Not for arrays that fit one device in memory and time: rows that must meet are sent around, and
     brenier shares large work by itself.
