@@ -11,11 +11,12 @@ float64: there a call does so too, of parameters in float32, and its result says
 
 import functools
 import inspect
-from collections.abc import Callable, Iterator, MutableMapping
+from collections.abc import Callable, Iterator, MutableMapping, Sequence
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
 from brenier._memory import in_words, is_out_of_memory
+from brenier._process import check_process
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -58,6 +59,7 @@ def in_own_arithmetic(function: Function) -> Function:
 
         @functools.wraps(function)
         def steps(*args: Any, **kwargs: Any) -> Iterator[Any]:
+            check_process()
             made = function(*args, **kwargs)
             while True:
                 with own_arithmetic():
@@ -88,6 +90,7 @@ def in_own_arithmetic(function: Function) -> Function:
 
 
 def _called(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    check_process()
     import jax
 
     # JAX's types do not know its settings.
@@ -105,17 +108,11 @@ def _called(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[st
                 return function(*own, *rest, **named)
     with own_arithmetic():
         result = function(*args, **kwargs)
-        if jax.default_backend() == "cpu":
+        leaves = [leaf for leaf in jax.tree.leaves(result) if isinstance(leaf, jax.Array)]
+        if leaves and jax.default_backend() == "cpu":
             # A CPU tells of memory that it lacks when a result is waited for.
-            leaves = jax.tree.leaves(result)
-            jax.block_until_ready([leaf for leaf in leaves if _is_array(leaf)])
+            jax.block_until_ready([x for x in leaves if not isinstance(x, jax.core.Tracer)])
         return result
-
-
-def _is_array(leaf: Any) -> bool:
-    import jax
-
-    return isinstance(leaf, jax.Array) and not isinstance(leaf, jax.core.Tracer)
 
 
 def _single(leaf: Any) -> Any:
@@ -123,15 +120,17 @@ def _single(leaf: Any) -> Any:
     return leaf.astype("float32") if getattr(leaf, "dtype", None) == "float64" else leaf
 
 
-def guard(room: MutableMapping[str, Any]) -> None:
+def guard(room: MutableMapping[str, Any], names: Sequence[str] | None = None) -> None:
     """Put every public function, and the public methods of every public class, in own arithmetic.
 
-    The last line of a room: ``guard(globals())``.
+    The last line of a room: ``guard(globals())``. What computes by JAX cannot do so in a child that
+    was forked too late: there each call raises instead.
 
     Args:
         room: the names of the module; those in ``__all__`` are public.
+        names: those of them that compute, where others do without JAX; all when None.
     """
-    for name in room["__all__"]:
+    for name in room["__all__"] if names is None else names:
         member = room[name]
         if inspect.isclass(member):
             if not issubclass(member, BaseException):

@@ -9,7 +9,6 @@ import numpy as np
 from jax.typing import ArrayLike
 
 from brenier._memory import is_out_of_memory
-from brenier._process import check_process
 from brenier._types import Array, Batch
 
 # Beyond this float64 does not represent every integer.
@@ -28,7 +27,6 @@ def as_float_array(name: str, value: Any) -> np.ndarray:
 
     Integers, booleans and wider floats become float64, narrower floats float32.
     """
-    check_process()
     _refuse_hiding(name, value)
     try:
         array = _native(np.asarray(value))
@@ -187,7 +185,6 @@ def as_array(name: str, value: ArrayLike, axes: int) -> Array:
 
 def as_points(name: str, x: Any, dimension: int) -> Batch:
     """A floating JAX array (..., dimension), or a ``ValueError`` naming the argument."""
-    check_process()
     _refuse_hiding(name, x)
     if isinstance(x, np.ndarray):
         known = x.dtype.kind in "iub" or jnp.issubdtype(x.dtype, np.floating)
@@ -246,7 +243,6 @@ def _shown(value: Any) -> str:
 
 def check_key(name: str, value: Any) -> jax.Array:
     """One JAX random key, new style or old."""
-    check_process()
     typed = isinstance(value, jax.Array) and jnp.issubdtype(value.dtype, jax.dtypes.prng_key)
     shape = value.shape if isinstance(value, jax.Array) else None
     if typed and shape != ():
@@ -260,7 +256,6 @@ def check_key(name: str, value: Any) -> jax.Array:
 
 def as_key(name: str, value: Any) -> jax.Array:
     """One JAX random key, new style or old; that of 0 where there is None."""
-    check_process()
     return jax.random.key(0) if value is None else check_key(name, value)
 
 

@@ -20,6 +20,10 @@ class Result(enum.Enum):
         "The iteration limit was reached before the tolerance; the last iterate is returned. "
         "Raise the limit, loosen the tolerance, or enlarge the regularisation."
     )
+    unresolved = (
+        "The map folds between the nodes of the grid, where it is no gradient of a convex "
+        "function; it is returned as it is. Take more nodes."
+    )
     interrupted = (
         "The run was interrupted; the best map seen is returned. "
         "Call again with the same checkpoint, where one was given, to resume."

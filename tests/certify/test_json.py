@@ -77,3 +77,35 @@ def test_certificates_before_the_feature_test_are_read(certificate):
 def test_what_is_no_certificate_is_named(text):
     with pytest.raises(ValueError, match="certificate"):
         Certificate.from_json(text)
+
+
+def _changed(certificate, change):
+    fields = json.loads(certificate.to_json())
+    change(fields)
+    return json.dumps(fields)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda fields: fields.pop("cost"), "certificate.cost: got nothing; wants this field"),
+        (
+            lambda fields: fields.update(cost=[1.0]),
+            "certificate.cost: got list; wants the fields of a certificate",
+        ),
+        (lambda fields: fields["cost"].update(value=10**400), "got an integer beyond all floats"),
+        (
+            lambda fields: fields["how"].update(precision="high"),
+            "certificate.how.precision: got 'high'; wants a number",
+        ),
+    ],
+)
+def test_a_field_that_is_not_what_it_should_be_is_named(certificate, change, message):
+    with pytest.raises(ValueError, match=message):
+        Certificate.from_json(_changed(certificate, change))
+
+
+def test_a_page_wants_the_points_that_json_has_not(certificate):
+    read = Certificate.from_json(certificate.to_json())
+    with pytest.raises(ValueError, match="got one without points, as JSON has none"):
+        read.to_html()

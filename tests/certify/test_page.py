@@ -1,8 +1,10 @@
 """The certificate's page: what it says, what it escapes, and that it needs nothing else."""
 
 import dataclasses
+import errno
 import json
 import math
+import os
 import re
 import shutil
 import subprocess
@@ -440,3 +442,17 @@ def test_a_browser_draws_it_offline_without_an_error(name, tmp_path):
     axes = re.search(r'data-axes="([^"]*)"', drawn)[1].split("|")
     expected = {"line": "x", "identity": "x₁", "many": "component 3"}[name]
     assert [axis.split(" (")[0] for axis in axes] == [expected, expected]
+
+
+def test_a_page_that_cannot_be_written_leaves_the_old_one(tmp_path, monkeypatch):
+    place = tmp_path / "page.html"
+    place.write_text("the page of yesterday")
+
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "replace", full)
+    with pytest.raises(OSError, match="No space left"):
+        certificate().to_html(place)
+    assert place.read_text() == "the page of yesterday"
+    assert list(tmp_path.iterdir()) == [place]

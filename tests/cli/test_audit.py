@@ -28,6 +28,7 @@ def files(tmp_path):
     np.savetxt(tmp_path / "x.csv", _X, delimiter=",", header="<b>a</b>,b", comments="")
     np.savetxt(tmp_path / "y.csv", _Y[:, ::-1], delimiter=",", header="b,<b>a</b>", comments="")
     np.savez(tmp_path / "pairs.npz", x=_X, tx=2.0 * _X + 1.0, other=-_X)
+    np.savez(tmp_path / "uneven.npz", x=_X, tx=_X[1:])
     map = AffineMap(2.0 * np.eye(2), np.ones(2))
     brenier.save(tmp_path / "map.brenier", map, names=("<b>a</b>", "b"))
     return tmp_path
@@ -91,6 +92,7 @@ def test_the_same_seed_gives_the_same_bytes(files, capsys):
         (["{}/map.brenier", "--pairs", "{}/pairs.npz"], "beside --pairs; wants one of the two"),
         (["--pairs", "{}/x.csv"], "wants file.npz with arrays x and tx"),
         (["--pairs", "{}/pairs.npz:x,absent"], "no array named 'absent'"),
+        (["--pairs", "{}/uneven.npz"], "wants equal shapes, row by row"),
         (["{}/map.brenier", "{}/x.csv", "--level", "2"], "level: got 2.0"),
         (["{}/map.brenier", "{}/x.csv", "{}/y.csv", "--target", "{}/y.csv"], "wants one of them"),
     ],
@@ -121,7 +123,7 @@ def fails(x):
 
 def tired(x):
     import warnings
-    warnings.warn("tired")
+    warnings.warn("tired\\nof it")
     return 2.0 * x
 
 
@@ -173,7 +175,7 @@ def test_a_warning_is_a_line_of_its_own(maps, capsys, monkeypatch):
     monkeypatch.setattr("warnings.filters", [])
     code, _, err = _run(capsys, "anyones_maps:tired", "x.csv", "--json")
     assert code == 0
-    assert "brenier: tired\n" in err
+    assert "brenier: tired of it\n" in err
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """``brenier ddpm``: what its commands write, and what they refuse."""
 
 import json
+import re
 
 import jax
 import numpy as np
@@ -8,6 +9,8 @@ import pytest
 from PIL import Image
 
 from brenier.cli import main
+from brenier.cli._ddpm_choices import ImageChoice
+from brenier.cli._ddpm_train import image_rows
 from brenier.images import ImageModel, UNet, UNetSettings
 from brenier.io import load_model, save_model
 from brenier.velocities import CosineSchedule
@@ -17,12 +20,12 @@ IMAGES = RANDOM.integers(0, 256, (6, 8, 8), np.uint8)
 TINY = ["--width", "2", "--multipliers", "1", "--steps", "4", "--batch", "3", "--checks", "2"]
 
 
-def _model(classes=0):
-    settings = UNetSettings((8, 8, 1), width=2, multipliers=(1,), classes=classes)
+def _model(classes=0, side=8):
+    settings = UNetSettings((side, side, 1), width=2, multipliers=(1,), classes=classes)
     net = UNet.random(jax.random.key(0), settings)
     random = np.random.default_rng(1)
     net = jax.tree.map(lambda a: a + 0.1 * random.normal(size=a.shape).astype(np.float32), net)
-    return ImageModel(net, (8, 8, 1), "v", CosineSchedule(), classes=classes)
+    return ImageModel(net, (side, side, 1), "v", CosineSchedule(), classes=classes)
 
 
 @pytest.fixture
@@ -85,6 +88,10 @@ REFUSED = {
     "label": (["encode", "model", "images.npy", "-o", "c.npy", "--label", "2"], "wants 0 to 1"),
     "labels": (["labels", "model", "--labels", "0,x", "-o", "g.png"], "got '0,x'; wants integers"),
     "one model": (["pair", "model", "-o", "g.png"], "MODELS: got 1; wants two"),
+    "another shape": (
+        ["pair", "model", "wider", "-o", "g.png"],
+        "wider: got images of shape (16, 16, 1); wants (8, 8, 1), those of model",
+    ),
     "codes": (["decode", "model", "wide.npy", "-o", "x.npy"], "got dimension 3; wants dimension"),
     "few images": (["train", "images.npy", "-o", "new"], "fewer than a batch of 64"),
     "classes": (["train", "images.npy", "-o", "new", "--classes", "1"], "images without labels"),
@@ -123,6 +130,7 @@ REFUSED = {
 def test_bad_input_is_refused_in_one_line(case, home, capsys):
     np.save("wide.npy", np.ones((2, 3)))
     np.save("large.npy", np.array([0, 1, 2, 3, 4, 900]))
+    save_model("wider", _model(side=16))
     before = sorted(path.name for path in home.iterdir())
     arguments, phrase = REFUSED[case]
     assert main(["ddpm", *arguments, "--json"]) == 2
@@ -172,3 +180,28 @@ def test_ctrl_c_in_training_leaves_a_checkpoint_that_resumes(home, capsys, monke
     assert main([*command, "new"]) == 0
     for name in ("weights.safetensors", "config.json"):
         assert (home / "new" / name).read_bytes() == (home / "whole" / name).read_bytes()
+
+
+def _of_classes(home):
+    for name in ("cats", "dogs", ".ipynb_checkpoints"):
+        (home / "photos" / name).mkdir(parents=True)
+        for i, pixels in enumerate(IMAGES):
+            Image.fromarray(pixels).save(home / "photos" / name / f"{i}.png")
+
+
+def test_the_classes_that_were_read_are_named(home):
+    _of_classes(home)
+    images = ImageChoice(home / "photos").read()
+    assert image_rows(images) == {"classes": "cats, dogs"}
+    assert images.labels.tolist() == [0] * 6 + [1] * 6
+
+
+@pytest.mark.slow
+def test_the_classes_stand_in_the_table_and_in_the_result(home, capsys):
+    _of_classes(home)
+    command = ["ddpm", "train", "photos", *TINY, "--conditional", "-o"]
+    assert main([*command, "one"]) == 0
+    assert re.search(r"classes +│? *cats, dogs", capsys.readouterr().out)
+    assert main([*command, "two", "--json"]) == 0
+    result = _result(capsys)
+    assert (result["class_names"], result["classes"]) == (["cats", "dogs"], 2)

@@ -80,3 +80,34 @@ def test_refuses_bad_input_in_one_line(case, home, capsys):
     assert captured.err.count("\n") == 1
     assert phrase in captured.err
     assert sorted(path.name for path in home.iterdir()) == before
+
+
+@pytest.mark.parametrize(("outliers", "warned"), [("warn", 1), ("drop", 0), ("keep", 0)])
+def test_outliers_are_named_dropped_or_kept(outliers, warned, home, capsys):
+    spoilt = POINTS.copy()
+    spoilt[[17, 40], 1] = -9999.0
+    np.savetxt("gross.csv", spoilt, delimiter=",", header="height,weight", comments="")
+    command = ["generate", "gross.csv", "-n", "50", "-o", "new.csv", "--effort", "0"]
+    assert main([*command, "--outliers", outliers, "--json"]) == 0
+    captured = capsys.readouterr()
+    assert captured.err == ""
+    result = json.loads(captured.out)
+    assert result["left_out"] == ([17, 40] if outliers == "drop" else [])
+    assert len(result["warnings"]) == warned
+    said = "gross.csv: 2 of 150 rows lie far outside of the others (first: row 17, column 'weight'"
+    for line in result["warnings"]:
+        assert line.startswith(said)
+        assert line.endswith("or pass --outliers drop.")
+    deviation = read_points("new.csv").values[:, 1].std()
+    assert (deviation < 1.0) == (outliers != "keep")
+
+
+def test_people_are_told_of_outliers(home, capsys):
+    np.save("gross.npy", np.vstack([POINTS, [[100.0, 1e6]]]))
+    command = ["generate", "gross.npy", "-n", "5", "-o", "new.npy", "--effort", "0"]
+    assert main(command) == 0
+    captured = capsys.readouterr()
+    assert captured.err.count("\n") == 1
+    assert captured.err.startswith("brenier: gross.npy: 1 of 151 rows lies far outside")
+    assert main([*command, "--outliers", "drop"]) == 0
+    assert "1 of gross.npy (first: row 150)" in capsys.readouterr().out

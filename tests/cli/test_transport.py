@@ -127,6 +127,7 @@ REFUSED = {
     "nan": (["map.brenier", "nan.npy", "-o", "o.npy"], "nan.npy: got 1 NaN or infinite entries"),
     "ending": (["map.brenier", "new.npy", "-o", "o.txt"], "o.txt: got the ending '.txt'"),
     "folder": (["map.brenier", "new.npy", "-o", "no/o.npy"], "no/o.npy: got a folder that"),
+    "swapped": (["new.npy", "map.brenier", "-o", "o.npy"], "map.brenier: got a map where points"),
     "not a picture's": (["map.brenier", "new.npy", "-o", "o.png"], "points that are not a pic"),
     "no output": (["map.brenier", "new.npy"], "Missing option"),
     "unknown option": (["map.brenier", "new.npy", "-o", "o.npy", "--fast"], "No such option"),

@@ -23,7 +23,7 @@ from brenier.numerics import conjugate, energy_distance_squared, sinkhorn
 from brenier.potentials import ICNN
 
 ROOMS = [
-    "certify", "estimators", "exact", "flows", "functionals", "grids", "images", "io", "maps",
+    "certify", "estimators", "exact", "flows", "functionals", "grids", "images", "maps",
     "measures", "numerics", "potentials", "problems", "velocities",
 ]  # fmt: skip
 # A GPU's TF32: a float32 with ten bits behind the leading one.
@@ -206,6 +206,8 @@ assert est.transform(x).dtype == np.float64
 np.testing.assert_allclose(est.inverse_transform(est.transform(x)), x, atol=1e-6)
 draws = brenier.measures.Gaussian(np.zeros(2), np.eye(2)).sample(jax.random.key(0), 3)
 assert draws.dtype == np.float64
+brenier.save("map.brenier", m)
+np.testing.assert_array_equal(brenier.load("map.brenier")(x), whole)
 assert jnp.ones(1).dtype == jnp.float32
 """
 

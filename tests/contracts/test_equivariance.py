@@ -295,7 +295,7 @@ OTHERS = {
     _OF_OTHERS: "exact: MonotoneMap Plan; velocities: Endpoints; functionals: Moving; "
     "flows: GridCoupling; estimators: Components",
     _NO_POINTS: "maps: evaluation_floats; velocities: integration_floats ConstantSchedule "
-    "CosineSchedule LinearSchedule RateSchedule; flows: CheckpointStore Progress",
+    "CosineSchedule LinearSchedule RateSchedule; flows: CheckpointStore Progress check_method",
 }
 
 

@@ -7,10 +7,10 @@ import sys
 import pytest
 
 _PROGRAM = """
-import os, signal, sys, traceback, warnings
+import os, signal, sys, tempfile, traceback, warnings
 import jax, jax.numpy as jnp, numpy as np
 import brenier
-from brenier import exact, flows, maps, measures, potentials
+from brenier import exact, flows, grids, maps, measures, numerics, potentials, velocities
 
 warnings.simplefilter("ignore")
 rng = np.random.default_rng(0)
@@ -21,6 +21,16 @@ map(x)
 fitted = brenier.MongeMap(effort="quick", random_state=0).fit(x, y)
 generator = brenier.Generator(source="isotropic", epsilon=0.5, random_state=0).fit(x)
 normal, potential = measures.StandardNormal(2), potentials.Quadratic.identity(2)
+file = tempfile.mkdtemp() + "/map.brenier"
+brenier.save(file, map)
+line, box = measures.Gaussian.standard(1), grids.Box([-6.0], [6.0], [80])
+one = np.ones((1, 2))
+laws = [
+    measures.Gaussian.standard(2), measures.Uniform.unit(2),
+    measures.GaussianMixture(np.ones(1), one, np.eye(2)[None]), normal, measures.Empirical(x),
+    measures.Gibbs(lambda z: z @ z, 2), maps.Pushforward(normal, map),
+    measures.TensorTrain.from_grid(np.exp(-np.linspace(-7.0, 7.0, 50) ** 2), [-7], [7]),
+]
 calls = {
     "map": lambda: map(x),
     "a map of JAX's arrays": lambda: map(device),
@@ -47,6 +57,22 @@ calls = {
         measures.Empirical(x), measures.Empirical(y), method=flows.SemiDual(), key=key
     ),
     "empirical": lambda: measures.Empirical(x),
+    "load": lambda: brenier.load(file),
+    "sinkhorn": lambda: numerics.sinkhorn(device, device, epsilon=0.1),
+    "self-transport": lambda: numerics.self_transport(device, epsilon=0.1),
+    "a grid": lambda: grids.Box([-6.0], [6.0], [80]),
+    "Monge-Ampere": lambda: exact.solve_monge_ampere(line, line, box),
+    "Sinkhorn's flow": lambda: flows.sinkhorn_flow(line, line, box, 1.0, epsilon=0.1),
+    "random pieces": lambda: potentials.LogSumExp.identity(key, 2, 4),
+    "a random potential": lambda: potentials.ICNN.identity(key, 2),
+    "a random map": lambda: maps.ResidualNetwork.identity(key, 2),
+    "a random velocity": lambda: velocities.NetworkVelocity.random(
+        key, map.offset, map.offset, width=2, depth=1
+    ),
+    "a tensor train": lambda: measures.TensorTrain.from_grid(np.ones(50), [-7], [7]),
+    **{f"sample of {type(m).__name__}": lambda m=m: m.sample(key, 3) for m in laws},
+    **{f"quasi sample of {type(m).__name__}": lambda m=m: measures.quasi_sample(m, 3, key=key)
+       for m in laws[:3]},
 }
 device = jnp.asarray(x)
 for name, call in calls.items():

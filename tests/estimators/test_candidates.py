@@ -12,7 +12,7 @@ from brenier._solution import Result
 from brenier.estimators.candidates import CandidateRow, CandidateTable, checked_names
 from brenier.estimators.candidates import _kinds as kinds
 from brenier.estimators.candidates._choice import Chooser
-from brenier.estimators.candidates._defaults import KINDS
+from brenier.estimators.candidates._defaults import KINDS, wants_network
 from brenier.estimators.candidates._effort import Effort
 from brenier.estimators.candidates._trial import cut_folds
 from brenier.maps import EntropicMap
@@ -409,3 +409,21 @@ def test_outliers_are_named_or_dropped_or_kept(recwarn):
 def test_what_to_do_with_outliers_is_one_of_three(outliers):
     with pytest.raises(ValueError, match=r"outliers: got .*wants one of \['warn', 'drop', 'keep'"):
         _fit(*_clouds("linear", 30), outliers=outliers)
+
+
+@pytest.mark.parametrize(
+    ("effort", "names", "points", "wanted"),
+    [
+        ("quick", None, 10**6, False),
+        ("auto", None, 4000, False),
+        ("auto", None, 4001, True),
+        ("best", None, 63, False),
+        ("best", None, 64, True),
+        (10.0, None, 64, True),
+        # What is asked for by name is tried.
+        ("quick", ("gaussian", "network"), 20, True),
+        ("best", ("gaussian",), 10**6, False),
+    ],
+)
+def test_when_a_network_is_trained(effort, names, points, wanted):
+    assert wants_network(Effort.of(effort), names, points) is wanted

@@ -21,7 +21,7 @@ from brenier.estimators.generation._one_shot import OneShotKind
 from brenier.flows import default_flow_epsilon, sample_sinkhorn_flow
 from brenier.maps import DebiasedMap, GradientMap
 from brenier.measures import Gaussian, GaussianMixture, quasi_sample
-from brenier.numerics import Coordinates
+from brenier.numerics import Coordinates, in_blocks
 
 _LAW = GaussianMixture(
     np.full(4, 0.25),
@@ -290,3 +290,47 @@ def test_two_points_and_duplicates():
 def test_what_does_not_converge_warns():
     with pytest.warns(ConvergenceWarning, match="marginal error of"):
         Generator(epsilon=1e-7, random_state=0).fit(_X[:30])
+
+
+def test_outliers_are_named_or_dropped_or_kept(recwarn):
+    spoilt = _X[:80].copy()
+    spoilt[[7, 30], 1] = -9999.0
+    options = {"effort": 0.0, "random_state": 0}
+    with pytest.warns(UserWarning, match=r"X: 2 of 80 rows lie far .* \(first: row 7, column 1 is"):
+        warned = Generator(**options).fit(spoilt)
+    assert warned.outliers_.tolist() == [7, 30]
+    dropped = Generator(outliers="drop", **options).fit(spoilt)
+    assert dropped.outliers_.tolist() == [7, 30]
+    clean = Generator(**options).fit(np.delete(spoilt, [7, 30], axis=0))
+    assert clean.outliers_.tolist() == []
+    np.testing.assert_array_equal(
+        dropped.sample(9, random_state=1), clean.sample(9, random_state=1)
+    )
+    kept = Generator(outliers="keep", **options).fit(spoilt)
+    assert kept.outliers_.tolist() == []
+    assert not recwarn.list
+    # Where they are only warned of, the moments are those of the others.
+    spreads = [np.ptp(own.sample(200, random_state=1)[:, 1]) for own in (dropped, warned, kept)]
+    assert max(spreads[:2]) < 20.0 < spreads[2]
+    with pytest.raises(ValueError, match=r"outliers: got 'ignore'; wants one of \['warn', 'drop'"):
+        Generator(outliers="ignore").fit(_X)
+
+
+def test_samples_are_made_in_blocks(fitted, monkeypatch):
+    sizes = []
+
+    def spied(function, x, rows):
+        sizes.append(rows)
+        return in_blocks(function, x, rows)
+
+    monkeypatch.setattr(module, "in_blocks", spied)
+    fitted.sample(module._BLOCK + 1, random_state=0)
+    assert sizes
+    assert max(sizes) <= module._BLOCK
+
+
+def test_many_columns_are_not_met_by_pieces():
+    x = np.random.default_rng(0).normal(size=(40, 21))
+    names = [row.name for row in Generator(effort="best", random_state=0).fit(x).candidates_]
+    assert names[:4] == ["gaussian", "separable", "entropic", "one-shot"]
+    assert set(names[4:]) <= {"combination"}

@@ -15,6 +15,7 @@ from brenier import MongeMap
 from brenier._solution import Result
 from brenier.estimators.candidates._defaults import default_method
 from brenier.estimators.data._covariance import shrunk_covariance
+from brenier.estimators.data._standard_data import _split
 from brenier.flows import ConstrainedDrift, FirstOrder, HeldOutDual, SemiDual
 from brenier.measures import Empirical, Gaussian
 from brenier.numerics import gaussian_map_matrix
@@ -221,3 +222,25 @@ def test_interrupting_keeps_the_best_map():
 def test_public_face():
     assert brenier.MongeMap is MongeMap
     assert HeldOutDual(_X, _Y).x.dtype == jnp.float64
+
+
+def test_points_are_moved_some_at_a_time(fitted, monkeypatch):
+    monkeypatch.setattr("brenier.estimators._monge_map.MOST_POINTS", 64)
+    moved, sizes = clone(fitted), []
+    vars(moved).update(vars(fitted))
+    moved.map_ = lambda x: sizes.append(len(x)) or fitted.map_(x)
+    np.testing.assert_array_equal(moved.transform(_X), fitted.transform(_X))
+    assert sizes == [64, 64, 64, 8]
+
+
+@pytest.mark.parametrize(("n", "held"), [(63, 63), (64, 8), (8000, 1000), (10**6, 8192)])
+def test_an_eighth_is_held_out_and_no_more_than_enough(n, held):
+    learnt, kept = _split(jax.random.key(0), jnp.zeros((n, 1)))
+    assert (len(learnt), len(kept)) == (n - held if n >= 64 else n, held)
+
+
+def test_a_method_by_its_name_is_answered_with_the_method():
+    # Not the constructor, whose types are checked here.
+    estimator = MongeMap().set_params(method="semidual")
+    with pytest.raises(ValueError, match=r"got the name 'semidual'; wants .* flows\.SemiDual\(\)"):
+        estimator.fit(_X, _Y)

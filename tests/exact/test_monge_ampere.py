@@ -128,10 +128,11 @@ def test_modes_apart_are_reached_by_way_of_easier_sources():
     weights = np.array([0.29, 0.20, 0.30, 0.20, 0.01])
     narrow, wide = 0.1 * np.eye(2), 4.0 * np.eye(2)
     source = GaussianMixture(weights, means, np.stack([narrow] * 4 + [wide]))
-    solution = solve_monge_ampere(source, NORMAL, Box([-10.0] * 2, [10.0] * 2, [64, 64]))
+    solution = solve_monge_ampere(source, NORMAL, Box([-10.0] * 2, [10.0] * 2, [96, 96]))
     # T spreads the modes out, and all but folds the plane between them.
     assert solution.stats["smallest_eigenvalue"] < 1e-2
     assert solution.result is Result.successful
+    assert solution.stats["kl"] < 1e-3
 
 
 def test_three_dimensions_on_a_box():
@@ -245,6 +246,27 @@ def test_too_few_steps_are_a_failure_that_keeps_the_map():
     assert kept.result is raised.value.solution.result is Result.not_converged
     assert kept.stats["residual"] > 1e-9
     assert np.isfinite(kept.map(np.zeros(2))).all()
+
+
+@pytest.mark.parametrize("height", [2.0, 3.0])
+def test_a_map_that_folds_between_the_nodes_is_no_success(height):
+    """The equation holds at the nodes, to rounding, and the Hessian is positive there."""
+
+    def flat(x):
+        return 0.0 * x[0]
+
+    def hilly(y):
+        return height * jnp.cos(y[0] - 1.0)
+
+    folded = solve_monge_ampere(flat, hilly, _torus(32, 1), throw=False)
+    assert folded.stats["residual"] < 1e-9
+    assert folded.stats["smallest_eigenvalue"] > 0.0
+    assert folded.stats["kl"] == np.inf
+    x = np.linspace(0.0, TAU, 5000)[:, None]
+    assert folded.map.jacobian(x).min() < 0.0
+    assert folded.result is Result.unresolved
+    with pytest.raises(SolveError, match="Take more nodes"):
+        solve_monge_ampere(flat, hilly, _torus(32, 1))
 
 
 NARROW = Gaussian(np.zeros(2), 1e-3 * np.eye(2))

@@ -202,3 +202,18 @@ def test_newton_wants_a_gradient_and_a_density():
     network = ResidualNetwork.identity(jax.random.key(0), 2, (4,))
     with pytest.raises(ValueError, match="initial: got ResidualNetwork"):
         method.init(_AFFINE.source, _AFFINE.target, network, key=jax.random.key(0))
+
+
+@pytest.mark.slow
+def test_seeds_under_vmap_are_a_loop():
+    method = ConstrainedDrift(steps=2, particles=16)
+    source, target, start = _AFFINE.source, _AFFINE.target, GradientMap(Quadratic.identity(2))
+
+    def matrix(key):
+        state = method.init(source, target, start, key=key)
+        return method.current_map(advance(method, state, source, target, 2)).potential.matrix
+
+    keys = jax.random.split(jax.random.key(0), 3)
+    at_once = np.asarray(jax.jit(jax.vmap(matrix))(keys))
+    np.testing.assert_allclose(at_once, [jax.jit(matrix)(key) for key in keys], rtol=1e-9)
+    assert np.abs(at_once[0] - at_once[1]).max() > 1e-3

@@ -1,5 +1,6 @@
 """The driver: determinism, checkpoints, interruption, failure."""
 
+import re
 import subprocess
 import sys
 
@@ -20,6 +21,7 @@ from brenier.flows import (
     ParabolicMongeAmpere,
     SemiDual,
     WassersteinNatural,
+    check_method,
 )
 from brenier.images import DDPM
 from brenier.maps import GradientMap
@@ -184,6 +186,40 @@ def test_what_is_of_another_kind_is_named():
     ]
 
 
+@pytest.mark.parametrize(
+    ("name", "method"),
+    [
+        ("semidual", "flows.SemiDual()"),
+        ("Semi-Dual", "flows.SemiDual()"),
+        ("kl_newton", "flows.KLNewton()"),
+        ("constrained drift", "flows.ConstrainedDrift()"),
+        ("mirrorflow", "flows.MirrorFlow()"),
+        ("flow matchign", "flows.FlowMatching()"),
+        ("ddpm", "images.DDPM()"),
+        ("simplex", "flows.KLNewton()"),
+        ("", "flows.KLNewton()"),
+    ],
+)
+def test_a_name_is_answered_with_the_method_that_is_called_so(name, method):
+    said = f"method: got the name {name!r}; wants a method, as {method}."
+    with pytest.raises(ValueError, match=f"^{re.escape(said)}$"):
+        check_method(name, "flows.KLNewton()")
+
+
+def _told(values):
+    """A metric of these values, one after the other."""
+    left = iter(values)
+    number = jax.ShapeDtypeStruct((), jnp.float64)
+    return lambda map: jax.pure_callback(lambda: np.asarray(next(left)), number)
+
+
+def test_success_says_that_all_steps_were_taken_and_the_metric_what_came_of_them():
+    worse = _solve(metric=_told([1.0, 2.0, 3.0, 4.0, 5.0]))
+    assert worse.result is Result.successful
+    assert worse.stats["best_metric"] == worse.stats["history"][0] == 1.0
+    assert _same(worse.map, _START)
+
+
 def test_divergence_is_named_and_the_best_map_kept():
     method = EuclideanDescent(name="sgd", learning_rate=1e6, steps=8, particles=40)
     with pytest.raises(SolveError, match="smaller step size") as error:
@@ -194,13 +230,7 @@ def test_divergence_is_named_and_the_best_map_kept():
 
 
 def test_patience_stops_early():
-    values = iter([1.0, 0.5, 0.7, 0.8, 0.1])
-    solution = _solve(
-        metric=lambda map: jax.pure_callback(
-            lambda: np.asarray(next(values)), jax.ShapeDtypeStruct((), jnp.float64)
-        ),
-        patience=2,
-    )
+    solution = _solve(metric=_told([1.0, 0.5, 0.7, 0.8, 0.1]), patience=2)
     assert solution.result is Result.stopped_early
     assert solution.stats["best_metric"] == 0.5
 

@@ -49,6 +49,7 @@ def test_integrals_and_their_logarithms():
         (lambda: Torus([0.0], [1.0], [4]), "shape: got 4"),
         (lambda: Torus([0.0] * 4, [1.0] * 4, [16] * 4), "shape: got 4 axes"),
         (lambda: Box([0.0, 0.0], [1.0], [16, 16]), r"upper: got \[1.0\]; wants 2 finite numbers"),
+        (lambda: Box([np.nan], [1.0], [16]), r"lower: got \[nan\]; wants 1 finite numbers"),
         (lambda: Box([0.0], [-1.0], [16]), "upper: got .* wants numbers above lower"),
         (lambda: Box.around(Empirical(np.eye(2)), [16, 16]), "measure: got Empirical"),
     ],

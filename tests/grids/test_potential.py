@@ -1,5 +1,6 @@
 """The spline that carries a potential between the nodes of a grid."""
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -32,3 +33,5 @@ def test_values_of_another_shape_than_the_grid():
     plane = Box([-6.0, -6.0], [6.0, 6.0], [24, 24])
     with pytest.raises(ValueError, match=r"p: got shape \(3, 3\)"):
         GridPotential.from_grid(plane, np.zeros((3, 3)))
+    with pytest.raises(ValueError, match=r"coefficients: got 2 axes with corner \(1,\)"):
+        GridPotential(jnp.zeros((9, 9)), jnp.zeros(1), jnp.ones(1), False)

@@ -17,6 +17,7 @@ from brenier.images import (
 )
 from brenier.io import Checkpoint
 from brenier.maps import AffineMap
+from brenier.measures import Empirical
 from brenier.velocities import CosineSchedule
 
 KEY = jax.random.key(0)
@@ -104,6 +105,10 @@ def test_bad_input_is_refused(images, labels, changes, phrase):
 def test_only_encoders_of_image_models_are_trained():
     with pytest.raises(ValueError, match="initial: got AffineMap; wants the encoder"):
         image_model(AffineMap(np.eye(2), np.zeros(2)))
+    other = ImageModel(lambda a, image, label: image, (8, 8, 1), "v", CosineSchedule())
+    images = Empirical(np.zeros((8, 64), np.float32))
+    with pytest.raises(ValueError, match="initial: got a function as the network; wants a UNet"):
+        DDPM(batch=8).init(images, images, other.encoder(), key=KEY)
 
 
 @pytest.mark.parametrize(
@@ -135,3 +140,8 @@ def test_one_step_is_a_training_too():
     weights = jnp.ones(3)
     update, _ = optimiser.update(weights, optimiser.init(weights), weights)
     np.testing.assert_array_equal(update, 0.0)
+
+
+@pytest.mark.parametrize(("count", "held"), [(5, 1), (100, 5), (10**6, 512)])
+def test_some_images_are_held_out_and_no_more_than_enough(count, held):
+    assert TrainingSettings(held_out=0.05).count_held_out(count) == held

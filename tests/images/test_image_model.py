@@ -118,6 +118,10 @@ def test_images_and_points():
         (lambda: ImageModel(_v, (2, 0, 1), "v", CosineSchedule()), "shape: got"),
         (lambda: ImageModel(_v, SHAPE, "v", brenier.velocities.ConstantSchedule()), "without a l"),
         (lambda: MODELS["v"].with_label(0), "wants none: it has no classes"),
+        (
+            lambda: ImageModel(_v, SHAPE, "v", CosineSchedule(), classes=3).with_label(3),
+            "label: got 3; wants 0 to 2",
+        ),
         (lambda: MODELS["v"].ddim_encoder(0), "steps: got 0"),
     ],
 )

@@ -147,5 +147,6 @@ BOMBS = {
 def test_idx_files_that_promise_too_much_are_refused(case, ending, tmp_path):
     path = tmp_path / f"a-idx3-ubyte{ending}"
     path.write_bytes(gzip.compress(BOMBS[case]) if ending else BOMBS[case])
-    with pytest.raises(ValueError, match=r"a-idx3-ubyte(\.gz)?: got .*; wants "):
+    wish = r"labels \(1\) or images \(3\)" if case == "255 dimensions" else ""
+    with pytest.raises(ValueError, match=rf"a-idx3-ubyte(\.gz)?: got .*; wants {wish}"):
         read_images(path)

@@ -288,6 +288,26 @@ def test_blocks_write_the_same_bytes(tmp_path, monkeypatch):
 
 
 @pytest.mark.slow
+def test_a_table_of_a_hundred_million_numbers_is_written_in_blocks(tmp_path):
+    """12 GB of memory, before."""
+    program = """
+import resource, sys, numpy as np
+from brenier.io import write_points
+values = np.random.default_rng(0).normal(size=(5 * 10**7, 2))
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+write_points(sys.argv[1], values)
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+np.testing.assert_array_equal(np.loadtxt(sys.argv[1], delimiter=",", max_rows=9), values[:9])
+"""
+    command = [sys.executable, "-c", program, str(tmp_path / "a.csv")]
+    run = subprocess.run(command, check=True, capture_output=True, text=True, timeout=3600)
+    assert int(run.stdout) < 200_000  # KiB
+    with (tmp_path / "a.csv").open("rb") as handle:
+        blocks = iter(lambda: handle.read(2**20), b"")
+        assert sum(block.count(b"\n") for block in blocks) == 5 * 10**7
+
+
+@pytest.mark.slow
 def test_a_large_table_takes_little_more_memory_than_its_numbers(tmp_path):
     """2.4 GB of memory for 80 MB of numbers, before rows were read and written in blocks."""
     program = """

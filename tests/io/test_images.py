@@ -198,3 +198,16 @@ def test_nothing_there(tmp_path):
         read_images(tmp_path)
     with pytest.raises(ValueError, match="got no such file or folder"):
         read_images(tmp_path / "absent")
+
+
+def test_what_no_class_or_colour_can_be_told_of(folder, tmp_path):
+    with pytest.raises(ValueError, match="set: got images without labels; wants labels to choose"):
+        read_images(folder).of_classes([0])
+    np.save(tmp_path / "two.npy", np.zeros((2, 8, 8, 2)))
+    with pytest.raises(ValueError, match=r"two\.npy: got 2 channels, which are no colours"):
+        read_images(tmp_path / "two.npy", colours="grey")
+    bad = tmp_path / "bad"
+    bad.mkdir()
+    (bad / "a.png").write_bytes(b"no picture")
+    with pytest.raises(ValueError, match=r"bad: got 1 pictures, none of which can be read \(the f"):
+        read_images(bad)

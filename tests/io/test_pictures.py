@@ -1,6 +1,7 @@
 """Pictures of more bits and parts: the values that there are, a round trip, or a clear refusal."""
 
 import struct
+import subprocess
 import sys
 import zlib
 
@@ -234,3 +235,28 @@ def test_libtiff_says_nothing_on_stderr(tmp_path, capfd):
     assert capfd.readouterr().err == ""
     print("still there", file=sys.stderr)
     assert capfd.readouterr().err == "still there\n"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["RGB", "I;16"])
+def test_a_picture_of_81_million_pixels_takes_little_more_than_its_values(kind, tmp_path):
+    """No end in ten minutes, before."""
+    program = """
+import resource, sys, numpy as np
+from PIL import Image
+from brenier.io import read_points, write_points
+side, deep = 9000, sys.argv[2] == "I;16"
+row = np.random.default_rng(0).integers(0, 65536 if deep else 256, (side, 1 if deep else 3))
+pixels = np.empty((side, side, row.shape[1]), np.uint16 if deep else np.uint8)
+pixels[:] = row
+Image.fromarray(pixels[..., 0] if deep else pixels).save(sys.argv[1])
+table = read_points(sys.argv[1])
+assert table.values.shape == (side**2, row.shape[1])
+write_points(sys.argv[1], table.values, table)
+again = np.asarray(Image.open(sys.argv[1])).reshape(pixels.shape)
+assert (again == pixels).all()
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / table.values.nbytes)
+"""
+    command = [sys.executable, "-c", program, str(tmp_path / "a.png"), kind]
+    run = subprocess.run(command, check=True, capture_output=True, text=True, timeout=400)
+    assert float(run.stdout) < 3.0

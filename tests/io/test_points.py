@@ -187,6 +187,7 @@ BAD = {
     "strings": ("a.npy", _array(np.array([["a", "b"]])), "wants real numbers"),
     "int64": ("a.npy", _array(np.array([[2**60 + 1]])), "integers beyond 2..53"),
     "overflow": ("a.npy", _array(np.full((2, 2), 1e200)), "squared distances overflow"),
+    "single cells": ("a.h5ad", _bytes(b""), r"got single cells \(.h5ad\) beside a table"),
     "not npz": ("a.npz", _bytes(b"PK\x03\x04 broken"), "damaged .npz"),
     "empty cell": ("a.csv", _text("1,2\n3,\n"), "column 1: got the entry '' in row 1"),
     "not parquet": ("a.parquet", _bytes(b"PAR1 not really PAR1"), "no Parquet file"),

@@ -119,3 +119,5 @@ def test_bad_options(options, message):
         EntropicMap.from_samples(X, Y, **options)
     with pytest.raises(ValueError, match=r"potential: got shape \(3,\); wants one number for"):
         EntropicMap(Y, jnp.zeros(3), 0.1)
+    with pytest.raises(ValueError, match=r"origin: got shape \(3,\); wants \(2,\)"):
+        EntropicMap(Y, jnp.zeros(len(Y)), 0.1, jnp.zeros(3))

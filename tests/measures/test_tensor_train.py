@@ -148,6 +148,8 @@ def test_what_is_no_density_on_its_grid_is_refused(change, message):
 
 
 def test_bad_arguments():
+    with pytest.raises(ValueError, match=r"lower: got \[-7.0\]; wants 2 finite numbers, one for"):
+        TensorTrain.from_grid(BELL, [-7.0], [7.0] * 2)
     with pytest.raises(ValueError, match=r"upper: got \[-7.0, 7.0\]; wants numbers above lower"):
         TensorTrain.from_grid(BELL, [-7.0] * 2, [-7.0, 7.0])
     with pytest.raises(ValueError, match=r"max_rank: got 1; wants at least"):

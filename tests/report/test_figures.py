@@ -3,12 +3,14 @@
 import io
 
 import numpy as np
+import pytest
 from PIL import Image
 from rich.console import Console
 
 from brenier.report import (
     Bar,
     bars_figure,
+    image_grid_figure,
     palette_figure,
     picture_figure,
     png_bytes,
@@ -77,3 +79,10 @@ def test_bars_are_as_long_as_they_should_be_and_failures_have_none():
     assert axes.yaxis_inverted()
     png_bytes(figure)
     png_bytes(bars_figure("One", "above", bars[2:], best=0))
+
+
+def test_rows_of_images_that_do_not_match_are_named():
+    one, other = np.zeros((2, 8, 8, 1)), np.zeros((3, 8, 8, 1))
+    for rows in ([], [("a", one), ("b", other)], [("a", np.zeros((2, 8, 8, 2)))]):
+        with pytest.raises(ValueError, match=r"rows: got images of shapes .*; wants one shape"):
+            image_grid_figure(rows)

@@ -4,11 +4,11 @@ import dataclasses
 import math
 import os
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from brenier._atomic import atomic_write
 from brenier._json import json_text, parsed_json
 from brenier.certify._core import Share
 from brenier.certify._defect import Defect
@@ -140,14 +140,18 @@ class Certificate:
         return read
 
     def to_html(self, path: str | os.PathLike[str] | None = None) -> str:
-        """The report, one HTML page that needs nothing else; written to ``path`` where given."""
+        """The report, one HTML page that needs nothing else; written to ``path`` where given.
+
+        Whole or not at all: what stood there stands until the page is complete.
+        """
         if not self.samples:
             raise ValueError(
                 "certificate: got one without points, as JSON has none; wants one that audit gave."
             )
         page = certificate_page(self)
         if path is not None:
-            Path(path).write_text(page, encoding="utf-8")
+            with atomic_write(path) as handle:
+                handle.write(page.encode())
         return page
 
     def _precision_row(self) -> list[tuple[str, str, str]]:

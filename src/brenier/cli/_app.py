@@ -205,6 +205,7 @@ def generate(
         typer.Option("--distill", help="Also learn the map by a network, which samples faster."),
     ] = False,
     columns: Columns = None,
+    outliers: RowsFarOut = Outliers.warn,
     save_map: Annotated[str | None, typer.Option(help="Also write the map to this file.")] = None,
     seed: Seed = 0,
     json: Json = False,
@@ -221,13 +222,14 @@ def generate(
         "effort": effort_of(effort),
         "scaling": scaling,
         "distill": distill,
+        "outliers": outliers,
         "random_state": seed,
     }
     with progress_bar() as progress:
         result, rows, candidates = run_generate(
             data, count, out, settings, save_map, columns_in(columns), progress
         )
-    announce(result, "Generate", rows, json, candidates=candidates)
+    announce(result, "Generate", rows, json, candidates=candidates, warnings=result["warnings"])
 
 
 @app.command()

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from brenier._progress import Progress, ProgressCallback
-from brenier.cli._fit import Fit, Settings, fitted
+from brenier.cli._fit import Fit, Settings, fitted, left_out_rows
 from brenier.cli._transport import load_map, mean_cost, measure, measure_rows, transport_points
 from brenier.io import (
     MAP_ENDINGS,
@@ -23,7 +23,6 @@ from brenier.io import (
     read_cells,
     read_manifest,
     rows_of_condition,
-    save,
     write_cells,
 )
 from brenier.maps import AbstractMap, SubspaceMap
@@ -97,7 +96,7 @@ def run_fit_cells(
         "seed": settings.seed,
         **fit.about(),
     }
-    save(out, map, names=x.names, about=about)
+    fit.save(out, names=x.names, about=about)
     solution.checked(throw=True)  # after saving: the best map seen is worth keeping
     inner, (u, v) = _seen(map, x, y)
     progress(Progress(0, 0, "measuring"))
@@ -123,7 +122,7 @@ def run_fit_cells(
     rows = {
         "source": f"{len(u):,} cells of {x.label}, {map.dimension:,} columns",
         "target": f"{len(v):,} cells of {y.label}",
-        **fit.left_out_rows(x.label, y.label),
+        **left_out_rows(files, fit.left_out),
         "kind of map": fit.candidates.sentence,
         **{f"{name}{where}": value for name, value in measure_rows(measured).items()},
         "seconds": f"{seconds:.1f}",

@@ -31,10 +31,12 @@ def progress_bar() -> AbstractContextManager[ProgressCallback]:
 def warnings_at_once() -> Iterator[None]:
     """Warnings as one line each on stderr, when they are given: that work will take long."""
     with python_warnings.catch_warnings():
-        python_warnings.showwarning = lambda message, *_: print(
-            f"brenier: {message}", file=sys.stderr
-        )
+        python_warnings.showwarning = lambda message, *_: _warn(str(message))
         yield
+
+
+def _warn(message: str) -> None:
+    print(f"brenier: {' '.join(message.split())}", file=sys.stderr)
 
 
 @contextmanager
@@ -82,8 +84,8 @@ def announce(
         best = candidates.rows.index(candidates.chosen)
         words = candidates.to_words()
         console.print(words_table("Candidates", words, numbers=NUMBERS, best=best))
-    for line in warnings:
-        print(f"brenier: {line}", file=sys.stderr)
+    for message in warnings:
+        _warn(message)
 
 
 def _encodable(text: str, encoding: str) -> str:

@@ -72,15 +72,6 @@ class Fit:
             np.delete(y, other, axis=0) if len(other) else y,
         )
 
-    def left_out_rows(self, source: str, target: str) -> dict[str, str]:
-        """What people are told of them; nothing where there are none."""
-        told = [
-            f"{len(rows)} of {name} (first: row {rows[0]})"
-            for name, rows in zip((source, target), self.left_out, strict=True)
-            if len(rows)
-        ]
-        return {"rows left out": ", ".join(told)} if told else {}
-
     @property
     def candidates(self) -> "CandidateTable":
         return self.estimator.candidates_
@@ -95,6 +86,14 @@ class Fit:
         """What a map file says of the choice."""
         return described(self.candidates, timed=False)
 
+    def save(self, out: str, names: Sequence[str] | None, about: dict[str, Any]) -> None:
+        """Write the map; what was kept to come back to is then needed no more."""
+        from brenier.estimators.candidates import discard_record
+
+        save(out, self.estimator.map_, names=names, about=about)
+        if self.estimator.checkpoint is not None:
+            discard_record(self.estimator.checkpoint)
+
     def draw(self, path: str) -> None:
         """A bar for each candidate, written as PNG."""
         from brenier.report import Bar, bars_figure, png_bytes
@@ -106,6 +105,18 @@ class Fit:
         figure = bars_figure(title, "J on held-out points, above the chosen one", bars, best=best)
         with atomic_write(path) as handle:
             handle.write(png_bytes(figure))
+
+
+def left_out_rows(
+    files: Sequence[str], left_out: Sequence[Sequence[int] | np.ndarray]
+) -> dict[str, str]:
+    """What people are told of the rows left out of files; nothing where there are none."""
+    told = [
+        f"{len(rows)} of {file} (first: row {rows[0]})"
+        for file, rows in zip(files, left_out, strict=True)
+        if len(rows)
+    ]
+    return {"rows left out": ", ".join(told)} if told else {}
 
 
 def described(candidates: "CandidateTable", *, timed: bool = True) -> dict[str, Any]:
@@ -152,7 +163,7 @@ def fitted(
         warnings.simplefilter("always", UserWarning)
         warnings.simplefilter("ignore", ConvergenceWarning)  # the caller looks at the solution
         estimator.fit(source, target)
-    return Fit(estimator, [_for_files(str(one.message), files) for one in caught])
+    return Fit(estimator, [for_files(str(one.message), *files) for one in caught])
 
 
 def _checkpoint(out: str, resume: bool) -> str | None:
@@ -196,10 +207,10 @@ def run_fit(
     check_points(
         target, second.values, dimension=first.values.shape[1], min_points=2, allow_constant=False
     )
-    fit = fitted(_named(first), _named(second), settings, progress, files=(source, target), out=out)
+    fit = fitted(named(first), named(second), settings, progress, files=(source, target), out=out)
     solution = fit.estimator.solution_
     map = solution.map
-    save(out, map, names=first.names or second.names, about=fit.about())
+    fit.save(out, names=first.names or second.names, about=fit.about())
     solution.checked(throw=True)  # after saving: the best map seen is worth keeping
     kept_x, kept_y = fit.kept(first.values, second.values)
     moved = transport_table(map, kept_x, first.picture, progress)
@@ -222,7 +233,7 @@ def run_fit(
     rows = {
         "source": f"{source}: {len(first.values):,} points in dimension {map.dimension}",
         "target": f"{target}: {len(second.values):,} points",
-        **fit.left_out_rows(source, target),
+        **left_out_rows((source, target), fit.left_out),
         "kind of map": fit.candidates.sentence,
         **measure_rows(measured),
         "seconds": f"{seconds:.1f}",
@@ -231,7 +242,7 @@ def run_fit(
     return result, rows, fit
 
 
-def _named(table: Table) -> Any:
+def named(table: Table) -> Any:
     """The points; a data frame where columns have names, so that warnings use them."""
     if table.names is None:
         return table.values
@@ -261,8 +272,8 @@ def effort_of(text: str) -> str | float:
     return seconds
 
 
-def _for_files(message: str, files: tuple[str, str]) -> str:
+def for_files(message: str, *files: str) -> str:
     """A warning of an estimator as the command line would say it."""
     name, colon, rest = message.partition(":")
-    where = dict(zip("XY", files, strict=True)).get(name, name)
+    where = dict(zip("XY", files, strict=False)).get(name, name)
     return where + colon + rest.replace('outliers="drop"', "--outliers drop")

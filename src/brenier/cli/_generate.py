@@ -9,7 +9,7 @@ import numpy as np
 
 from brenier._checks import check_at_least, check_points
 from brenier._progress import Progress, ProgressCallback
-from brenier.cli._fit import described
+from brenier.cli._fit import described, for_files, left_out_rows, named
 from brenier.io import (
     MAP_ENDINGS,
     Table,
@@ -58,16 +58,19 @@ def run_generate(
     like = Table(table.values, table.file, table.names)
     check_output(out, like)
     estimator = Generator(**settings, callback=progress)
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", UserWarning)
         warnings.simplefilter("ignore", ConvergenceWarning)  # raised below, after the map is saved
-        estimator.fit(table.values)
+        estimator.fit(named(table))
+    dropped = settings["outliers"] == "drop"
+    left_out = estimator.outliers_.tolist() if dropped else []
     seed = settings["random_state"]
     made = np.empty((count, table.values.shape[1]), table.values.dtype)
     for i, begin in enumerate(range(0, count, _BLOCK)):
         progress(Progress(begin, count, "generating"))
         size = min(_BLOCK, count - begin)
         stream = np.random.RandomState([seed, i])
-        made[begin : begin + size] = estimator.sample(size, random_state=stream)
+        made[begin : begin + size] = np.asarray(estimator.sample(size, random_state=stream))
     candidates = estimator.candidates_
     if map_file is not None:
         about = None if candidates is None else described(candidates, timed=False)
@@ -78,7 +81,8 @@ def run_generate(
     write_points(out, made, like)
     progress(Progress(0, 0, "measuring"))
     random = np.random.default_rng(seed)
-    looked = random.choice(table.values, min(len(table.values), _MEASURED), replace=False)
+    kept = np.delete(table.values, left_out, axis=0) if left_out else table.values
+    looked = random.choice(kept, min(len(kept), _MEASURED), replace=False)
     distance = float(energy_distance_squared(made[:_MEASURED], looked))
     seconds = time.perf_counter() - started
     result = {
@@ -94,6 +98,8 @@ def run_generate(
         **({"kind": "one-shot"} if candidates is None else described(candidates)),
         "marginal_error": estimator.solution_.stats.get("error"),
         "energy_distance_to_data": distance,
+        "left_out": left_out,
+        "warnings": [for_files(str(one.message), data) for one in caught],
         "seed": seed,
         "seconds": seconds,
     }
@@ -101,6 +107,7 @@ def run_generate(
         result["distillation_error"] = estimator.distillation_.stats["relative_error"]
     rows = {
         "data": f"{data}: {len(table.values):,} points in dimension {made.shape[1]}",
+        **left_out_rows([data], [left_out]),
         "kind of map": _kind(estimator),
         "samples": f"{count:,}",
         "energy distance to the data": f"{distance:.3g}",

@@ -12,7 +12,6 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.validation import check_is_fitted
 
 from brenier._checks import check_at_least
-from brenier._process import check_process
 from brenier._progress import Progress, ProgressCallback
 from brenier._solution import Result, Solution
 from brenier._types import Key
@@ -95,7 +94,7 @@ class Generator(BaseEstimator):
         widths: of that network's layers, and of one among the kinds of maps.
         folds: of the cross-validation of "cv".
         effort: as for ``MongeMap``: "quick" never trains a network, "auto" does beyond 4000 points,
-            "best" always; or a number of seconds, after which nothing new is begun.
+            "best" from 64 on; or a number of seconds, after which nothing new is begun.
         outliers: as for ``MongeMap``, of rows that lie grossly outside of all others.
         random_state: int, ``RandomState`` or None; the same int gives the same map, on
             the same machine with as many cores.
@@ -223,9 +222,9 @@ class Generator(BaseEstimator):
     ) -> "np.ndarray | pd.DataFrame":
         """New points (n_samples, d), in the dtype of the data; a frame where X was one.
 
-        Each is one evaluation of ``map_``; memory is bounded whatever their number.
+        Each is one evaluation of ``map_``, a block of points at a time: beside them and as many
+        latent points memory does not grow with their number.
         """
-        check_process()
         check_is_fitted(self)
         check_at_least("n_samples", n_samples, 0)
         values = self._generated(n_samples, drawn_seed(random_state))

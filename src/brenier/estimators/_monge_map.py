@@ -11,7 +11,6 @@ from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.validation import check_is_fitted
 
-from brenier._checks import check_instance
 from brenier._progress import ProgressCallback
 from brenier._solution import Result, Solution
 from brenier.estimators._learned_map import LearnedMap, learned_map
@@ -78,10 +77,12 @@ class MongeMap(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
 
     Args:
         effort: "quick" never trains a network; "auto" does where there are many points; "best"
-            always, once a fold, and looks at maps of the way back too (minutes); or a number of
-            seconds, after which nothing new is begun. The work of the first three is counted, so
-            that equal seeds give equal maps; with seconds another day may choose otherwise.
-        candidates: the kinds to choose from, as ["gaussian", "entropic"]; None for all.
+            from 64 points a side on, once a fold, and looks at maps of the way back too (minutes);
+            or a number of seconds, after which nothing new is begun. The work of the first three
+            is counted, so that equal seeds give equal maps; with seconds another day may choose
+            otherwise.
+        candidates: the kinds to choose from, as ["gaussian", "entropic"]; None for all. A network
+            among them is trained whatever the effort.
         outliers: of rows that lie grossly outside of all others, as codes of missing values do:
             "warn" names them, "drop" leaves them out, "keep" is silent.
         method: what evolves a network, a method of ``flows``, in the place of any choice:
@@ -98,8 +99,9 @@ class MongeMap(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         layer: of AnnData, the layer to take; ``X`` when None.
         obsm: of AnnData, the embedding to take instead of expression.
         checkpoint: a folder where what was tried is kept, after each kind and each block of a
-            network's steps, until the fit is done: the same fit goes on from there, to the same
-            map. None for nowhere; a ``method`` of your own is not kept.
+            network's steps: the same fit goes on from there, to the same map, at once where it was
+            done. Delete it when the map is saved. None for nowhere; a ``method`` of your own is not
+            kept.
 
     Attributes:
         map_: the ``GradientMap`` of one convex potential, or the ``ConjugateMap`` of one of the way
@@ -267,13 +269,9 @@ class MongeMap(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
     def _request(self) -> Request:
         """What the settings ask for, checked."""
         if self.method is not None:
-            from brenier.flows import AbstractMethod
+            from brenier.flows import check_method
 
-            if isinstance(self.method, str):
-                raise ValueError(
-                    f"method: got the name {self.method!r}; wants a method, as flows.SemiDual()."
-                )
-            check_instance("method", self.method, AbstractMethod, "a method, as flows.SemiDual()")
+            check_method(self.method, "flows.SemiDual()")
         names = checked_names(self.candidates)
         effort = Effort.of(self.effort)
         return Request(self.method, effort, names, self.widths, self.pieces, self.checkpoint)

@@ -17,7 +17,7 @@ from brenier.flows._gaussian_flow import (
 )
 from brenier.flows._kl_newton import KLNewton
 from brenier.flows._mckean_vlasov import mckean_vlasov, potential_path
-from brenier.flows._method import AbstractMethod
+from brenier.flows._method import AbstractMethod, check_method
 from brenier.flows._mirror import MirrorFlow, mirror_velocity
 from brenier.flows._oracles import AbstractOracle, FirstOrder, NaturalGradient
 from brenier.flows._parabolic_method import ParabolicMongeAmpere
@@ -55,6 +55,7 @@ __all__ = [
     "WassersteinNatural",
     "advance",
     "annealed_sinkhorn",
+    "check_method",
     "default_flow_epsilon",
     "distill",
     "divergence_flow",

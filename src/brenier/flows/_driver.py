@@ -14,7 +14,7 @@ from brenier._checks import check_at_least, check_instance, check_key
 from brenier._progress import Progress, ProgressCallback
 from brenier._solution import Result, Solution
 from brenier._types import Key
-from brenier.flows._method import AbstractMethod, Map, State, shared_work
+from brenier.flows._method import AbstractMethod, Map, State, check_method, shared_work
 from brenier.maps import AbstractMap, GradientMap
 from brenier.measures import AbstractMeasure
 from brenier.numerics import cast_floats, energy_distance_squared, over_devices
@@ -134,6 +134,8 @@ def solve(
     Returns:
         ``Solution(map, result, stats)``, stats with steps, seconds, best_metric, history (of the
         metric, the start's first) and ``initial``, the class of the map that it started from.
+        No tolerance is asked of what is learned: ``Result.successful`` says that all steps were
+        taken, ``best_metric`` beside the first of ``history`` what came of them.
 
     Raises:
         ValueError: dimensions that do not match, settings that are not what they should be, a
@@ -155,11 +157,7 @@ def solve(
         check_instance(
             name, measure, AbstractMeasure, "a measure (of points (n, d), measures.Empirical(x))"
         )
-    if isinstance(method, str):
-        raise ValueError(
-            f"method: got the name {method!r}; wants a method, as flows.ConstrainedDrift()."
-        )
-    check_instance("method", method, AbstractMethod, "a method, as flows.ConstrainedDrift()")
+    check_method(method, "flows.ConstrainedDrift()")
     if checkpoint is not None:
         check_instance("checkpoint", checkpoint, CheckpointStore, "a brenier.Checkpoint")
     if initial is None:

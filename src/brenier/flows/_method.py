@@ -1,12 +1,14 @@
 """The interface of a method: frozen configuration with ``init`` and ``step``."""
 
 import abc
+import difflib
 import functools
 from typing import Any, ClassVar, Generic, TypeVar
 
 import equinox as eqx
 import jax.numpy as jnp
 
+from brenier._checks import check_instance
 from brenier._types import Key, Points
 from brenier.maps import AbstractMap, GradientMap
 from brenier.measures import AbstractMeasure
@@ -73,3 +75,26 @@ def near_identity(key: Key, points: Points, widths: tuple[int, ...] = (64, 64)) 
         key, points.shape[1], widths, activation="squareplus", scale=size or 1.0
     )
     return GradientMap(network)
+
+
+def check_method(value: Any, usual: str) -> None:
+    """A ``ValueError`` where the value is no method: of a name, with the method called most so.
+
+    >>> from brenier.flows import check_method
+    >>> check_method("semi-dual", "flows.ConstrainedDrift()")
+    Traceback (most recent call last):
+        ...
+    ValueError: method: got the name 'semi-dual'; wants a method, as flows.SemiDual().
+    """
+    if not isinstance(value, str):
+        check_instance("method", value, AbstractMethod, f"a method, as {usual}")
+        return
+    known = {
+        method.__name__.casefold(): f"{method.__module__.split('.')[1]}.{method.__name__}()"
+        for method in AbstractMethod.__subclasses__()
+        if method.__module__.startswith("brenier.")
+    }
+    said = "".join(filter(str.isalnum, value)).casefold()
+    near = difflib.get_close_matches(said, known, n=1)
+    wish = known[near[0]] if near else usual
+    raise ValueError(f"method: got the name {value!r}; wants a method, as {wish}.")

@@ -1,8 +1,8 @@
 """Files in and out: maps, checkpoints, and the points people bring."""
 
 from brenier._arithmetic import guard
-from brenier.io._atomic import atomic_path, atomic_write, discard_parts
-from brenier.io._outputs import (
+from brenier._atomic import atomic_path, atomic_write, discard_parts
+from brenier._outputs import (
     FIGURE_ENDINGS,
     MAP_ENDINGS,
     PAGE_ENDINGS,
@@ -89,4 +89,17 @@ __all__ = [
     "write_record",
 ]
 
-guard(globals())
+# Tables, pictures and cells are read without JAX.
+guard(
+    globals(),
+    [
+        "Checkpoint",
+        "load",
+        "load_diffusers",
+        "load_model",
+        "read_record",
+        "save",
+        "save_model",
+        "write_record",
+    ],
+)

@@ -6,6 +6,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
+from brenier._checks import check_key
 from brenier._types import Array, Float, Key, Point
 from brenier.maps._base import AbstractMap
 
@@ -43,7 +44,7 @@ class ResidualNetwork(AbstractMap):
     ) -> "ResidualNetwork":
         """Random hidden layers and a last layer of zeros: the identity map, ready to learn."""
         sizes = (dimension, *widths, dimension)
-        keys = jax.random.split(key, len(widths))
+        keys = jax.random.split(check_key("key", key), len(widths))
         weights = [
             jax.random.normal(k, (out, into)) / jnp.sqrt(into)
             for k, into, out in zip(keys, sizes[:-2], sizes[1:-1], strict=True)

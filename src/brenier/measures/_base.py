@@ -30,7 +30,11 @@ class AbstractMeasure(eqx.Module):
 
     @abc.abstractmethod
     def sample(self, key: Key, n: int) -> Points:
-        """n independent points (n, d)."""
+        """n independent points (n, d).
+
+        Raises:
+            ValueError: a key that is none.
+        """
 
     @abc.abstractmethod
     def point_log_density(self, x: Point) -> Scalar:

@@ -5,7 +5,7 @@ from typing import Any, ClassVar
 import jax
 import jax.numpy as jnp
 
-from brenier._checks import check_points, check_weights
+from brenier._checks import check_key, check_points, check_weights
 from brenier._types import Key, Point, Points, Scalar, Weights
 from brenier.measures._base import AbstractMeasure
 
@@ -59,6 +59,7 @@ class Empirical(AbstractMeasure):
 
     def sample(self, key: Key, n: int) -> Points:
         """n independent draws, with replacement."""
+        check_key("key", key)
         return self.points[jax.random.choice(key, self.size, (n,), p=self.weights)]
 
     def point_log_density(self, x: Point) -> Scalar:

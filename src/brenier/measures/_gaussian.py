@@ -9,7 +9,7 @@ import numpy as np
 from jax.scipy.linalg import solve_triangular
 from jax.typing import ArrayLike
 
-from brenier._checks import as_array
+from brenier._checks import as_array, check_key
 from brenier._types import Array, Float, Key, Matrix, Point, Points, Scalar, Weights
 from brenier.measures._base import AbstractMeasure
 
@@ -59,6 +59,7 @@ class Gaussian(AbstractMeasure):
         return self.factor @ self.factor.T
 
     def sample(self, key: Key, n: int) -> Points:
+        check_key("key", key)
         noise = jax.random.normal(key, (n, self.dimension), self.mean.dtype)
         return self.mean + noise @ self.factor.T
 
@@ -130,6 +131,7 @@ class GaussianMixture(AbstractMeasure):
         return within + jnp.einsum("k,ki,kj->ij", self.weights, centred, centred)
 
     def sample(self, key: Key, n: int) -> Points:
+        check_key("key", key)
         which, noise = jax.random.split(key)
         component = jax.random.categorical(which, self.log_weights, shape=(n,))
         z = jax.random.normal(noise, (n, self.dimension), self.means.dtype)

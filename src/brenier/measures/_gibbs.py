@@ -6,7 +6,7 @@ from typing import ClassVar
 import equinox as eqx
 import jax
 
-from brenier._checks import check_at_least
+from brenier._checks import check_at_least, check_key
 from brenier._types import Key, Point, Points, Scalar
 from brenier.measures._base import AbstractMeasure
 from brenier.measures._gaussian import Gaussian
@@ -73,6 +73,7 @@ class Gibbs(AbstractMeasure):
 
     def sample(self, key: Key, n: int) -> Points:
         """The ends of n independent chains."""
+        check_key("key", key)
         return _sample(self, key, n)
 
     def point_log_density(self, x: Point) -> Scalar:

@@ -4,7 +4,7 @@ import jax.numpy as jnp
 import numpy as np
 from scipy.stats import norm, qmc
 
-from brenier._checks import check_at_least
+from brenier._checks import check_at_least, check_key
 from brenier._types import Key, Points
 from brenier.measures._gaussian import Gaussian, GaussianMixture
 from brenier.measures._uniform import Uniform
@@ -32,6 +32,7 @@ def quasi_sample(measure: Gaussian | GaussianMixture | Uniform, n: int, *, key: 
     >>> bool(abs(points.mean(axis=0) - rho.mean).max() < 0.01)
     True
     """
+    check_key("key", key)
     check_at_least("n", n, 1)
     if isinstance(measure, Uniform):
         cube = _cube_points(n, measure.dimension, np.random.SeedSequence(host_seed(key)))

@@ -6,7 +6,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
-from brenier._checks import check_at_least
+from brenier._checks import check_at_least, check_key
 from brenier._types import Key, Point, Points, Scalar
 from brenier.measures._base import AbstractMeasure
 
@@ -42,6 +42,7 @@ class StandardNormal(AbstractMeasure):
         return self.size
 
     def sample(self, key: Key, n: int) -> Points:
+        check_key("key", key)
         return jax.random.normal(key, (n, self.size), float)
 
     def point_log_density(self, x: Point) -> Scalar:

@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from brenier._checks import check_at_least, check_positive
+from brenier._checks import check_at_least, check_key, check_positive
 from brenier._types import Array, Float, Key, Matrix, Point, Points, Scalar
 from brenier.measures._base import AbstractMeasure
 from brenier.measures._tensor_train_lattices import fitted_lattices
@@ -230,6 +230,7 @@ class TensorTrain(AbstractMeasure):
 
     def sample(self, key: Key, n: int) -> Points:
         """n points, axis by axis by inverting the conditional distribution functions."""
+        check_key("key", key)
         levels = jax.random.uniform(key, (n, self.dimension), self.widths.dtype)
         return sample_tensor_train(self.cores, self.centres, self.widths, levels)
 

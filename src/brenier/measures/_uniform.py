@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.typing import ArrayLike
 
-from brenier._checks import as_array
+from brenier._checks import as_array, check_key
 from brenier._types import Key, Matrix, Point, Points, Scalar
 from brenier.measures._base import AbstractMeasure
 
@@ -69,6 +69,7 @@ class Uniform(AbstractMeasure):
         return jnp.diag(jnp.square(self.upper - self.lower) / 12.0)
 
     def sample(self, key: Key, n: int) -> Points:
+        check_key("key", key)
         uniform = jax.random.uniform(key, (n, self.dimension), self.lower.dtype)
         return self.lower + (self.upper - self.lower) * uniform
 

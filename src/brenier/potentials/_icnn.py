@@ -8,6 +8,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
+from brenier._checks import check_key
 from brenier._types import Array, Float, Key, Point, Scalar
 from brenier.potentials._base import AbstractPotential
 from brenier.potentials._max_affine import SoftMaximum
@@ -84,7 +85,7 @@ class ICNN(AbstractPotential):
             raise ValueError(f"widths: got {tuple(widths)}; wants at least one positive width.")
         if pieces < 0:
             raise ValueError(f"pieces: got {pieces}; wants 0 or more.")
-        keys = jax.random.split(key, 2 * len(widths))
+        keys = jax.random.split(check_key("key", key), 2 * len(widths))
         inputs = tuple(
             sharpness * jax.random.normal(k, (h, dimension)) / (scale * jnp.sqrt(dimension))
             for k, h in zip(keys[: len(widths)], widths, strict=True)

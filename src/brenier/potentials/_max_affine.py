@@ -3,6 +3,7 @@
 import jax
 import jax.numpy as jnp
 
+from brenier._checks import check_key
 from brenier._types import Array, Float, Key, Point, Scalar
 from brenier.potentials._base import AbstractPotential
 
@@ -11,6 +12,7 @@ def _identity_pieces(
     key: Key, dimension: int, pieces: int, scale: float, strong_convexity: float
 ) -> tuple[Float[Array, "k d"], Float[Array, " k"], Scalar]:
     """Tangents of ((1 − m)/2)‖x‖² at Gaussian anchors, and log m: a potential of about ½‖x‖²."""
+    check_key("key", key)
     if not 0 < strong_convexity < 1:
         raise ValueError(f"strong_convexity: got {strong_convexity}; wants a number in (0, 1).")
     anchors = scale * jax.random.normal(key, (pieces, dimension))
@@ -157,7 +159,7 @@ class SoftMaximum(AbstractPotential):
 
         The gradient changes from piece to piece over a range of about ``scale``/``sharpness``.
         """
-        slope_key, offset_key = jax.random.split(key)
+        slope_key, offset_key = jax.random.split(check_key("key", key))
         width = sharpness / (scale * dimension**0.5)
         slopes = width * jax.random.normal(slope_key, (pieces, dimension))
         offsets = 0.5 * sharpness * jax.random.normal(offset_key, (pieces,))

@@ -4,6 +4,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
+from brenier._checks import check_key
 from brenier._types import Key, Point, Scalar
 from brenier.velocities._base import AbstractVelocity, Frame
 
@@ -39,6 +40,7 @@ class NetworkVelocity(AbstractVelocity):
             scale: w.
             width, depth: of the hidden layers.
         """
+        check_key("key", key)
         d = centre.shape[-1]
         network = eqx.nn.MLP(d + 3, d, width, depth, jax.nn.silu, key=key, dtype=centre.dtype)
         return cls(network, centre, scale)

@@ -144,6 +144,9 @@ def test_what_cannot_be_done_is_said():
     small = Box([-3.0], [3.0], [161])
     with pytest.raises(ValueError, match="target_grid: got the box"):
         sinkhorn_flow(NORMAL, NARROW, BOX, 1.0, epsilon=0.1, target_grid=small)
+    shifted = Torus([1.0], [1.0 + TURN], [32])
+    with pytest.raises(ValueError, match="target_grid: got another torus than the source's"):
+        sinkhorn_flow(_other, _other, CIRCLE, 1.0, epsilon=0.1, target_grid=shifted)
     with pytest.raises(ValueError, match="times: got"):
         sinkhorn_flow(NORMAL, NARROW, BOX, [1.0, 0.5], epsilon=0.1)
     with pytest.raises(ValueError, match="times: got dtype <U4; wants real numbers"):

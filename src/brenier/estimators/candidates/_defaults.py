@@ -70,9 +70,10 @@ def host_kinds(
 
 
 def wants_network(effort: Effort, names: tuple[str, ...] | None, points: int) -> bool:
-    """Whether a network is trained: always for the best, by default where points are many.
+    """Whether a network is trained: by name, for the best, or by default where points are many.
 
-    Where seconds are counted it comes last, and is trained where any are left.
+    Not of a few points, of which none are held out. Where seconds are counted it comes last, and is
+    trained where any are left.
     """
     if names is not None:
         return "network" in names

@@ -98,10 +98,7 @@ def fit_pair(
         own, request, pair.size, keys=keys[2:], callback=callback, standard=standard, record=record
     )
     chooser = Chooser(folds, own.encode_source(x), own.encode_target(y), random, callback, record)
-    choice = chooser.choose(kinds, request.effort)
-    if record is not None and choice.result is not Result.interrupted:
-        record.remove()
-    return choice
+    return chooser.choose(kinds, request.effort)
 
 
 def kinds_to_try(

@@ -94,7 +94,8 @@ def solve_monge_ampere(
     Raises:
         ValueError: a density that vanishes or is not finite at a node, is too rough for the grid,
             or has not decayed at the border of a box; dimensions or shapes that do not match.
-        SolveError: the residual did not reach ``tolerance``; its ``solution`` holds the last map.
+        SolveError: the residual did not reach ``tolerance``, or ``kl`` is infinite; its
+            ``solution`` holds the last map.
 
     Loeper & Rapetti (2005) for Newton's method on the torus.
 
@@ -138,7 +139,9 @@ def solve_monge_ampere(
         "levels": [(level.grid.shape, level.cost, level.run.end.error) for level in levels],
         "seconds": time.perf_counter() - started,
     }
-    result = Result.successful if levels[-1].run.converged else Result.not_converged
+    result = Result.successful if math.isfinite(kl) else Result.unresolved
+    if not levels[-1].run.converged:
+        result = Result.not_converged
     return Solution(GradientMap(potential), result, stats).checked(throw)
 
 

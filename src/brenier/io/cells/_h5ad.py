@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from brenier.io._atomic import atomic_path
-from brenier.io._outputs import check_folder
+from brenier._atomic import atomic_path
+from brenier._outputs import check_folder
 from brenier.io._refusals import check_unpacked, refusing
 
 # Groups inside groups, at most.

@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from brenier._checks import check_at_least
-from brenier.io._outputs import check_folder
+from brenier._outputs import check_folder
 from brenier.io._refusals import one_line
 from brenier.io.modules._container import DamagedFileError, read_container, write_container
 

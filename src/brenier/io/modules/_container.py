@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from brenier.io._atomic import atomic_write
+from brenier._atomic import atomic_write
 from brenier.io._refusals import check_unpacked, one_line
 
 FORMAT_VERSION = 1

@@ -13,9 +13,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from brenier._annotations import check_fields
+from brenier._atomic import atomic_write
 from brenier._json import parsed_json
-from brenier.io._atomic import atomic_write
-from brenier.io._outputs import check_output_folder
+from brenier._outputs import check_output_folder
 from brenier.io._refusals import one_line, refusing
 from brenier.io.modules._container import digest, plain_json
 from brenier.io.modules._tree import decode, encode

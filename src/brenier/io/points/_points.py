@@ -11,9 +11,9 @@ from typing import BinaryIO
 
 import numpy as np
 
+from brenier._atomic import atomic_write
 from brenier._checks import as_float_array, check_points
-from brenier.io._atomic import atomic_write
-from brenier.io._outputs import check_folder
+from brenier._outputs import check_folder
 from brenier.io.points._arrays import read_npy, read_npz
 from brenier.io.points._csv import read_csv, write_csv
 from brenier.io.points._parquet import read_parquet, write_parquet

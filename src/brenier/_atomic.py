@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
-from brenier.io._outputs import check_folder, is_stream
+from brenier._outputs import check_folder, is_stream
 
 # A part is named by the machine and the process that write it: .NAME.MACHINE-PID-TOKEN.part
 _MACHINE = f"{zlib.crc32(platform.node().encode()):08x}"
