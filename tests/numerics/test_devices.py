@@ -6,19 +6,20 @@ import socket
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import jax
 import numpy as np
 import pytest
 
 from brenier.measures import Empirical
-from brenier.numerics import copy_to_all, split_rows
+from brenier.numerics import _devices, copy_to_all, split_rows
 
 HERE = Path(__file__).parent
 CASES = [
-    "streamed plan", "potential", "projection of three", "mean distance", "mean distance, far",
-    "energy distance", "self transport", "conjugates", "L-BFGS", "gradient", "entropic map",
-    "held-out dual", "steps",
+    "streamed plan", "error of a rough plan", "potential", "projection of three", "mean distance",
+    "mean distance, far", "energy distance", "self transport", "conjugates", "L-BFGS", "gradient",
+    "entropic map", "held-out dual", "steps",
 ]  # fmt: skip
 
 # Two processes of one device each; that they are two is settled when JAX starts.
@@ -92,6 +93,15 @@ def test_when_work_is_shared(report):
     assert found.pop("many") == 1
     assert found.pop("by_two_threads") in (1, 2)
     assert set(found.values()) == {0}, found
+
+
+@pytest.mark.parametrize("factorises", [True, False])
+def test_accelerators_share_what_takes_a_millisecond(monkeypatch, factorises):
+    two = 2 * [SimpleNamespace(platform="gpu")]
+    monkeypatch.setattr(_devices, "_siblings", lambda leaves: two)
+    monkeypatch.setattr(_devices, "_shared", lambda *given: "shared")
+    call = _devices.over_devices(lambda size: size, factorises=factorises)(lambda size: "alone")
+    assert [call(size) for size in (2**18, 2**24 - 1, 2**24)] == ["alone", "alone", "shared"]
 
 
 def test_any_number_of_rows_is_split(report):
