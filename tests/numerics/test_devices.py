@@ -98,7 +98,7 @@ def test_when_work_is_shared(report):
 @pytest.mark.parametrize("factorises", [True, False])
 def test_accelerators_share_what_takes_a_millisecond(monkeypatch, factorises):
     two = 2 * [SimpleNamespace(platform="gpu")]
-    monkeypatch.setattr(_devices, "_siblings", lambda leaves: two)
+    monkeypatch.setattr(_devices, "_siblings", lambda given: two)
     monkeypatch.setattr(_devices, "_shared", lambda *given: "shared")
     call = _devices.over_devices(lambda size: size, factorises=factorises)(lambda size: "alone")
     assert [call(size) for size in (2**18, 2**24 - 1, 2**24)] == ["alone", "alone", "shared"]

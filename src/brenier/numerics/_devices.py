@@ -54,8 +54,7 @@ def over_devices(
     def decorate(function: Function) -> Function:
         @functools.wraps(function)
         def call(*args: Any, **kwargs: Any) -> Any:
-            leaves = jax.tree.leaves((args, kwargs))
-            devices = _siblings(leaves) if _in_force() is None else []
+            devices = _siblings((args, kwargs))
             if len(devices) > 1:
                 platform = devices[0].platform
                 least = _WORTH.get(platform, _WORTH_ELSEWHERE)
@@ -170,14 +169,17 @@ def _in_force() -> AbstractMesh | None:
     return mesh if _AXIS in mesh.axis_names and not mesh.manual_axes else None
 
 
-def _siblings(leaves: Sequence[Any]) -> list[Any]:
+def _siblings(given: Any) -> list[Any]:
     """The local devices of the kind of the one on which the arrays lie; none if not on one."""
+    settings: Any = jax.config  # JAX's types do not know them
+    if jax.local_device_count() < 2 or settings.jax_default_device is not None:
+        return []
+    leaves = jax.tree.leaves(given)
     # What is computed inside of a user's ``jit`` is traced, whatever its arguments.
-    if jax.config.jax_default_device is not None or jax.local_device_count() < 2:  # type: ignore[attr-defined]
+    traced = any(isinstance(leaf, jax.core.Tracer) for leaf in (*leaves, jnp.zeros(())))
+    if traced or _in_force() is not None:
         return []
-    if any(isinstance(leaf, jax.core.Tracer) for leaf in (*leaves, jnp.zeros(()))):
-        return []
-    homes = _homes(leaves) or {jax.local_devices()[0]}
+    homes = _homes(given) or {jax.local_devices()[0]}
     if len(homes) > 1:
         return []
     (home,) = homes
@@ -185,9 +187,10 @@ def _siblings(leaves: Sequence[Any]) -> list[Any]:
     return [device for device in local if device.device_kind == home.device_kind]
 
 
-def _homes(leaves: Sequence[Any]) -> set[Any]:
+def _homes(given: Any) -> set[Any]:
     """The devices to which the user has bound the arrays."""
-    bound = (leaf for leaf in leaves if isinstance(leaf, jax.Array) and leaf.committed)
+    leaves = (leaf for leaf in jax.tree.leaves(given) if isinstance(leaf, jax.Array))
+    bound = (leaf for leaf in leaves if leaf.committed)
     return set().union(*(leaf.devices() for leaf in bound))
 
 
@@ -195,7 +198,7 @@ def _shared(
     function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], devices: list[Any]
 ) -> Any:
     """The function's results, found by all the devices and handed back."""
-    homes = _homes(jax.tree.leaves((args, kwargs)))
+    homes = _homes((args, kwargs))
     mesh = Mesh(np.asarray(devices), (_AXIS,))
     whole = NamedSharding(mesh, PartitionSpec())
     with jax.set_mesh(mesh):
