@@ -1,7 +1,6 @@
 """The Monge map behind scikit-learn's interface."""
 
 import os
-import warnings
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +12,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from brenier._progress import ProgressCallback
 from brenier._solution import Result, Solution
+from brenier._warnings import warn_user
 from brenier.estimators._learned_map import LearnedMap, learned_map
 from brenier.estimators._progress_bar import watched
 from brenier.estimators.candidates import CandidateTable, Effort, Request, checked_names, fit_pair
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 
 class MongeMap(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
-    """The optimal transport map between two clouds, or from a cloud to a measure, as an estimator.
+    """The optimal transport map between two clouds or measures, as an estimator.
 
     T = ∇φ with φ = argmin over convex φ of J(φ) = E φ(X) + E φ*(Y): among all maps that carry the
     law of X onto that of Y, the one of least mean squared displacement E‖T(X) − X‖² (Brenier).
@@ -66,6 +66,8 @@ class MongeMap(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
     (``ConstrainedDrift``). With a ``method`` of your own exactly that is done, and nothing is
     compared.
 
+    Where X or Y is a measure to be sampled, every step of the network draws fresh points.
+
     Clouds of more than 262,144 points, memory maps among them, are read block after block: the
     moments are those of all points, and a random sample of that many is fitted.
 
@@ -84,7 +86,8 @@ class MongeMap(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         candidates: the kinds to choose from, as ["gaussian", "entropic"]; None for all. A network
             among them is trained whatever the effort.
         outliers: of rows that lie grossly outside of all others, as codes of missing values do:
-            "warn" names them, "drop" leaves them out, "keep" is silent.
+            "warn" names them (and leaves out those beside which the others have no digits, 1e7
+            times their range away), "drop" leaves them out, "keep" is silent.
         method: what evolves a network, a method of ``flows``, in the place of any choice:
             ``SemiDual(steps=...)``.
         widths: of the network's layers.
@@ -172,7 +175,10 @@ class MongeMap(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         return f"{parameters}  # {self.candidates_.sentence}"
 
     def fit(self, X: Any, Y: Any) -> "MongeMap":
-        """Learn the map from X (n, d) to Y: an array (m, d), a data frame, AnnData or a measure.
+        """Learn the map from X (n, d) to Y (m, d): arrays, data frames, AnnData or measures.
+
+        Of a measure 16,384 points are drawn, to choose by and to hold out; a network's training
+        draws fresh ones in every step.
 
         Raises:
             ValueError: entries that are no finite numbers, dimensions or columns that differ, fewer
@@ -203,7 +209,7 @@ class MongeMap(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         if self.solution_.result is Result.interrupted:
             raise KeyboardInterrupt
         if self.solution_.result.failed:
-            warnings.warn(self.solution_.result.value, ConvergenceWarning, stacklevel=2)
+            warn_user(self.solution_.result.value, ConvergenceWarning)
         return self
 
     def transform(self, X: Any) -> np.ndarray:

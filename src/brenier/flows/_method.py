@@ -30,7 +30,7 @@ class AbstractMethod(eqx.Module, Generic[State, Map]):
     steps: eqx.AbstractVar[int]
     # Whether a block of steps is one compiled loop; else one compiled step is called in turn.
     compiled_loop: ClassVar[bool] = True
-    # Whether it follows the density of a target that has one; else it wants the target's points.
+    # Whether it follows a target's density; else it wants its points, or draws them.
     uses_density: ClassVar[bool] = True
     # Whether float32 is precise enough for it, and faster.
     single_precision: ClassVar[bool] = False
