@@ -2,6 +2,7 @@
 
 import abc
 import difflib
+import functools
 from typing import Any, ClassVar, Generic, TypeVar
 
 import equinox as eqx
@@ -55,6 +56,15 @@ class AbstractMethod(eqx.Module, Generic[State, Map]):
     @abc.abstractmethod
     def current_map(self, state: State) -> Map:
         """The map that a state stands for."""
+
+
+@functools.singledispatch
+def shared_work(doer: object, on: Any, *args: Any) -> int:
+    """The work of a method's step on a state, or of a metric on a map, that devices can share.
+
+    In the units of ``over_devices``; 0 where it splits nothing.
+    """
+    return 0
 
 
 def near_identity(key: Key, points: Points, widths: tuple[int, ...] = (64, 64)) -> GradientMap:

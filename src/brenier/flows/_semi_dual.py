@@ -1,6 +1,6 @@
 """The semi-dual of optimal transport, minimised over convex potentials: maps from samples alone."""
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import equinox as eqx
 import jax
@@ -11,10 +11,16 @@ from jax.typing import ArrayLike
 from brenier._checks import check_at_least, check_points, check_positive
 from brenier._types import Array, Float, Int, Key, Points, Scalar
 from brenier.flows._kronecker_adam import kronecker_adam
-from brenier.flows._method import AbstractMethod, near_identity
+from brenier.flows._method import AbstractMethod, near_identity, shared_work
 from brenier.maps import AbstractMap, GradientMap
 from brenier.measures import AbstractMeasure, Empirical
-from brenier.numerics import conjugate_upper_bound, spd_solve
+from brenier.numerics import (
+    conjugate_upper_bound,
+    conjugate_work,
+    over_devices,
+    spd_solve,
+    split_batch,
+)
 from brenier.potentials import AbstractPotential, conjugate_points, expansion
 
 # Up to here a Hessian per point costs less than the conjugate gradients that replace it.
@@ -27,6 +33,9 @@ _ARMIJO = 1e-2
 _WORST = 4
 # The rate rises over this share of the steps, stands until that one, then falls to zero.
 _WARM, _FLAT = 0.05, 0.3
+# A step passes some 50 times over its batch, and its devices wait for each other as often: to share
+# it pays where the passes take longer than to launch them, about a millisecond on an H200.
+_WAITS = 32
 # Source points among which conjugates look for a start: bounded memory.
 _STARTS = 2048
 # A target point that was drawn is visited so often before another takes its place; a fresh one is
@@ -155,8 +164,8 @@ class SemiDual(AbstractMethod[SemiDualState, GradientMap]):
                 turn == 0, lambda: jax.random.permutation(order_key, len(cloud)), lambda: order
             )
         rows = jax.lax.dynamic_slice_in_dim(order, turn * size, size)
-        y = cloud[rows]
-        points = self._conjugates(state.potential, y, known[rows], refinements)
+        x, y, start = split_batch((x, cloud[rows], known[rows]))
+        points = self._conjugates(state.potential, y, start, refinements)
         weights = getattr(target, "weights", None) if state.drawn is None else None
         weights = None if weights is None else weights[rows]
 
@@ -263,10 +272,30 @@ class HeldOutDual(eqx.Module):
 
     def terms(self, potential: AbstractPotential) -> tuple[Float[Array, " n"], Float[Array, " m"]]:
         """φ(x_i) and bounds on φ*(y_j) from above, whose means add up to J."""
-        y, heights = self.y, potential(self.x)
-        start = _starts(potential, y, self.x[:_STARTS], heights[:_STARTS])
-        result = conjugate_points(potential, y, start, tolerance=1e-5, max_iterations=50)
-        return heights, conjugate_upper_bound(result, potential.strong_convexity())
+        return _terms(self, potential)
+
+
+@shared_work.register
+def _(method: SemiDual, state: SemiDualState, *args: Any) -> int:
+    """From the products of one pass over the batch."""
+    parameters = jax.tree.leaves(_parameters(state.potential))
+    return method.batch * sum(leaf.size for leaf in parameters) // _WAITS
+
+
+@shared_work.register
+def _(metric: HeldOutDual, on: Any, *args: Any) -> int:
+    return conjugate_work(on, metric.y)
+
+
+@over_devices(shared_work, factorises=True)
+@eqx.filter_jit
+def _terms(
+    held: HeldOutDual, potential: AbstractPotential
+) -> tuple[Float[Array, " n"], Float[Array, " m"]]:
+    y, heights = held.y, potential(held.x)
+    start = _starts(potential, y, held.x[:_STARTS], heights[:_STARTS])
+    result = conjugate_points(potential, y, start, tolerance=1e-5, max_iterations=50)
+    return heights, conjugate_upper_bound(result, potential.strong_convexity())
 
 
 def _starts(
