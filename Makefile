@@ -25,7 +25,7 @@ test: setup
 	$(BIN)/python -m pytest -n 2
 
 doctest: setup
-	$(BIN)/python -m pytest -n 2 --doctest-modules src/brenier
+	JAX_ENABLE_X64=1 $(BIN)/python -m pytest -n 2 --doctest-modules src/brenier
 
 lint: setup
 	$(BIN)/ruff format --check .

@@ -11,6 +11,7 @@ float64: there a call does so too, of parameters in float32, and its result says
 
 import functools
 import inspect
+import warnings
 from collections.abc import Callable, Iterator, MutableMapping, Sequence
 from contextlib import contextmanager
 from typing import Any, TypeVar
@@ -53,7 +54,7 @@ def keep_own_arithmetic() -> None:
 
 def in_own_arithmetic(function: Function) -> Function:
     """The function, each call of which (each step, of a generator) is in ``own_arithmetic``."""
-    if hasattr(function, GUARDED):  # one that is public in two rooms
+    if getattr(function, GUARDED, False):  # one that is public in two rooms
         return function
     if inspect.isgeneratorfunction(function):
 
@@ -104,7 +105,9 @@ def _called(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[st
         given = (args[len(own) :], kwargs)
         if any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(given)):
             rest, named = jax.tree.map(_single, given)
-            with jax.default_matmul_precision("highest"):
+            with jax.default_matmul_precision("highest"), warnings.catch_warnings():
+                # What asks for float64 inside gets float32, as the result says.
+                warnings.filterwarnings("ignore", "Explicitly requested dtype float64")
                 return function(*own, *rest, **named)
     with own_arithmetic():
         result = function(*args, **kwargs)
@@ -135,7 +138,7 @@ def guard(room: MutableMapping[str, Any], names: Sequence[str] | None = None) ->
         if inspect.isclass(member):
             if not issubclass(member, BaseException):
                 _guard_class(member)
-        elif inspect.isfunction(member) or hasattr(member, "__wrapped__"):
+        elif inspect.unwrap(member) is not member or inspect.isfunction(member):
             room[name] = in_own_arithmetic(member)
             # Where it is public, and can be pickled by name.
             room[name].__module__ = room["__name__"]

@@ -105,6 +105,7 @@ def conjugate(
     if method not in (None, "newton", "lbfgs"):
         raise ValueError(f"method: got {method!r}; wants 'newton', 'lbfgs' or None.")
     d = y.shape[1]
+    y = y.astype(jnp.result_type(y, jax.eval_shape(value, y[0])))
     newton = method == "newton" or (method is None and d <= _NEWTON_DIMENSION)
     tolerance = max(tolerance, 32 * float(jnp.finfo(y.dtype).eps))
     floats = 1024 + 16 * d + (4 * d * d if newton else 2 * _MEMORY * d)
