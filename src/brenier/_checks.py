@@ -135,9 +135,12 @@ def check_points(
     limit = np.sqrt(np.finfo(array.dtype).max / (4.0 * d))
     largest = max(-low, high)
     if largest > limit:
+        row, column = (int(i) for i in np.argwhere(np.abs(array) > limit)[0])
+        remedy = "take them out" if array.dtype == np.float64 else "rescale, or pass float64"
         raise ValueError(
-            f"{name}: got entries up to {largest:.3g}, whose squared distances "
-            f"overflow {array.dtype}; wants values below {limit:.3g} (rescale, or pass float64)."
+            f"{name}: got entries up to {largest:.3g}, the first at row {row}, column {column}, "
+            f"whose squared distances overflow {array.dtype}; wants values below {limit:.3g} "
+            f"({remedy})."
         )
     if not allow_constant:
         constant = np.flatnonzero(array.max(axis=0) == array.min(axis=0))

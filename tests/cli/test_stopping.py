@@ -1,23 +1,25 @@
 """Ctrl-C and SIGTERM: the end comes soon, in one line, and what was done is kept."""
 
+import errno
 import os
 import signal
 import subprocess
 import sys
 import time
 from contextlib import contextmanager
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from brenier.cli import main
+from brenier.cli import _fit, main
 
 # A shell that starts a job behind itself has it ignore Ctrl-C, and so its children.
 _HEARING = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
 # Commands that hear nothing for a minute, or lose what they hear.
 _PROGRAM = """
 import sys
-from brenier.cli import main
+from brenier.cli import _fit, main
 from brenier.cli._app import app
 
 def started():
@@ -150,6 +152,23 @@ def test_an_interrupted_fit_goes_on_to_the_same_bytes(tmp_path):
         assert not record.parent.exists()
         written.append((tmp_path / "map.brenier").read_bytes())
     assert written[0] == written[1]
+
+
+def test_a_map_that_cannot_be_written_leaves_what_was_tried(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    _clouds(tmp_path, 60)
+
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(_fit, "save", full)
+        assert main([*_FIT, "--effort", "quick"]) == 1
+    assert not Path("map.brenier").exists()
+    capsys.readouterr()
+    assert main([*_FIT, "--effort", "quick", "--resume"]) == 0
+    assert Path("map.brenier").exists()
+    assert not Path("map.brenier.checkpoint").exists()
 
 
 def test_what_cannot_be_resumed_is_said(tmp_path, monkeypatch, capsys):

@@ -65,12 +65,12 @@ class Frame:
         return f"{np.dtype(self.dtype).name}-unit{self.unit}-far{self.far}"
 
 
-# Units of 1e-25 to 1e25 and 1e-14 to 1e14; offsets up to 1e-2/eps: 2^45 and 2^16.
-_FEW = [Frame(np.float64, -83, None), Frame(np.float64, 83, 23), Frame(np.float32, -46, 10)]
+# Units of 1e-30 to 1e30 and 1e-14 to 1e14; offsets up to 1e-2/eps: 2^45 and 2^16.
+_FEW = [Frame(np.float64, -99, None), Frame(np.float64, 99, 23), Frame(np.float32, -46, 10)]
 _MANY = [
     Frame(dtype, unit, far)
     for dtype, units, offsets in (
-        (np.float64, (-83, -30, 0, 27, 83), (None, 3, 23, 45)),
+        (np.float64, (-99, -30, 0, 27, 99), (None, 3, 23, 45)),
         (np.float32, (-46, -20, 0, 17, 46), (None, 3, 10, 16)),
     )
     for unit in units

@@ -1,11 +1,13 @@
 """Clouds read block after block give what they give in memory."""
 
+import re
 import warnings
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from brenier import Generator, MongeMap
 from brenier.estimators.data import _cloud
 from brenier.estimators.data._covariance import shrunk_covariance
 
@@ -82,3 +84,50 @@ def test_faults_are_named(spoil, message, small_blocks):
         _read("X", bad, 3)
     with pytest.raises(ValueError, match="got dimension 3; wants dimension 4"):
         _read("X", POINTS, 4)
+
+
+_FAR = [1e9, 1e12, 1e30, 1e100, 1e300]
+
+
+@pytest.mark.parametrize("value", _FAR)
+@pytest.mark.parametrize("row", [0, 17])
+@pytest.mark.parametrize("sides", ["X", "Y", "XY"])
+def test_rows_that_leave_the_others_no_digits_are_left_out_and_named(value, row, sides):
+    r = np.random.default_rng(0)
+    clouds = {"X": r.normal(size=(60, 2)), "Y": 1.0 + 2.0 * r.normal(size=(65, 2))}
+    rest = {name: np.delete(z, row, axis=0) if name in sides else z for name, z in clouds.items()}
+    settings = {"random_state": 0, "candidates": ["gaussian"]}
+    alone = MongeMap(outliers="keep", **settings).fit(rest["X"], rest["Y"]).transform(rest["X"])
+    for name in sides:
+        clouds[name][row, 1] = value
+    with pytest.warns(UserWarning, match="it is left out, since beside it") as caught:
+        beside = MongeMap(**settings).fit(clouds["X"], clouds["Y"])
+    assert [str(one.message)[:1] for one in caught] == list(sides)
+    assert all(one.filename == __file__ for one in caught)
+    assert f"row {row}, column 1" in str(caught[0].message)
+    np.testing.assert_allclose(beside.transform(rest["X"]), alone, rtol=1e-10)
+    dropped = MongeMap(outliers="drop", **settings).fit(clouds["X"], clouds["Y"])
+    np.testing.assert_allclose(dropped.transform(rest["X"]), alone, rtol=1e-10)
+
+
+@pytest.mark.parametrize("value", _FAR)
+def test_a_generator_leaves_them_out_too(value):
+    x = np.random.default_rng(0).normal(size=(120, 2))
+    x[0, 0] = value
+    with pytest.warns(UserWarning, match="it is left out, since beside it"):
+        made = Generator(random_state=0, source="isotropic").fit(x).sample(300, random_state=0)
+    assert 0.5 < made.std() < 1.5
+
+
+@pytest.mark.parametrize("value", _FAR)
+@pytest.mark.parametrize("effort", [0, "quick"])
+def test_kept_rows_give_a_map_or_one_clear_refusal(value, effort):
+    r = np.random.default_rng(0)
+    x, y = r.normal(size=(40, 2)), r.normal(size=(45, 2))
+    x[0, 0] = value
+    est = MongeMap(random_state=0, outliers="keep", effort=effort)
+    try:
+        said = "" if np.isfinite(est.fit(x, y).transform(x)).all() else "not finite"
+    except ValueError as error:
+        said = str(error)
+    assert re.fullmatch("(X: got .* out.*)?", said)

@@ -47,7 +47,9 @@ def test_an_interrupted_fit_goes_on_to_the_same_map(kind, tmp_path):
     np.testing.assert_array_equal(resumed.transform(_X), whole.transform(_X))
     tables = [[(row.name, row.dual) for row in own.candidates_] for own in (resumed, whole)]
     assert tables[0] == tables[1]
-    assert not folder.exists()
+    # A map that was not saved is there again at once, whatever happened since.
+    again = _fit(y, checkpoint=folder, callback=_Stop(10**9))
+    np.testing.assert_array_equal(again.transform(_X), whole.transform(_X))
 
 
 def test_what_was_tried_is_not_tried_again(tmp_path, monkeypatch):
@@ -114,4 +116,3 @@ def test_another_effort_may_end_it_sooner(tmp_path):
     assert [(row.name, row.dual) for row in table][:4] == [(r.name, r.dual) for r in whole][:4]
     assert [row.name for row in table][:4] == kept
     assert table.untried[:1] == ("ridges",)
-    assert not folder.exists()

@@ -1,7 +1,6 @@
 """Anyone's map as a function of NumPy arrays: its values are checked, and differentiated."""
 
 import time
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -9,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from brenier._progress import Progress, ProgressCallback
+from brenier._warnings import warn_user
 from brenier.certify._other_frameworks import evaluator, failure, one_point_hint, real_array
 from brenier.maps import AbstractMap
 
@@ -278,10 +278,9 @@ class BlackBox:
             count += 4 * min(count, _DERIVATIVE_POINTS) * min(d, _DERIVATIVE_DIRECTIONS)
         minutes = seconds * count / 60.0
         if minutes > _SLOW:
-            warnings.warn(
+            warn_user(
                 f"{self._name}: takes {1e3 * seconds:.3g} ms a point, so that {count:,} of them "
-                f"take about {minutes:.0f} minutes (fewer samples, or a jacobian, take less).",
-                stacklevel=4,
+                f"take about {minutes:.0f} minutes (fewer samples, or a jacobian, take less)."
             )
 
 

@@ -1,6 +1,5 @@
 """The rows of an audit: points of what was given, one of each group, and what they are known to."""
 
-import warnings
 from typing import Any
 
 import jax
@@ -8,6 +7,7 @@ import numpy as np
 
 from brenier._checks import check_points
 from brenier._types import Key
+from brenier._warnings import warn_user
 from brenier.measures import AbstractMeasure, Empirical
 from brenier.numerics import describe_outliers, gross_outliers
 
@@ -50,7 +50,7 @@ def _labels(groups: Any) -> np.ndarray:
     return np.asarray(groups)
 
 
-def warn_of_outliers(name: str, value: Any, *, stacklevel: int = 3) -> None:
+def warn_of_outliers(name: str, value: Any) -> None:
     """Name rows of points that lie grossly outside of all others: they are audited all the same."""
     if isinstance(value, AbstractMeasure):
         return
@@ -58,7 +58,7 @@ def warn_of_outliers(name: str, value: Any, *, stacklevel: int = 3) -> None:
     rows = gross_outliers(points)
     if len(rows):
         text = describe_outliers(name, rows, points, optional=False)
-        warnings.warn(text, UserWarning, stacklevel=stacklevel)
+        warn_user(text)
 
 
 def points_of(

@@ -23,7 +23,6 @@ from brenier.io import (
     read_cells,
     read_manifest,
     rows_of_condition,
-    save,
     write_cells,
 )
 from brenier.maps import AbstractMap, SubspaceMap
@@ -97,7 +96,7 @@ def run_fit_cells(
         "seed": settings.seed,
         **fit.about(),
     }
-    save(out, map, names=x.names, about=about)
+    fit.save(out, names=x.names, about=about)
     solution.checked(throw=True)  # after saving: the best map seen is worth keeping
     inner, (u, v) = _seen(map, x, y)
     progress(Progress(0, 0, "measuring"))

@@ -86,6 +86,14 @@ class Fit:
         """What a map file says of the choice."""
         return described(self.candidates, timed=False)
 
+    def save(self, out: str, names: Sequence[str] | None, about: dict[str, Any]) -> None:
+        """Write the map; what was kept to come back to is then needed no more."""
+        from brenier.estimators.candidates import discard_record
+
+        save(out, self.estimator.map_, names=names, about=about)
+        if self.estimator.checkpoint is not None:
+            discard_record(self.estimator.checkpoint)
+
     def draw(self, path: str) -> None:
         """A bar for each candidate, written as PNG."""
         from brenier.report import Bar, bars_figure, png_bytes
@@ -202,7 +210,7 @@ def run_fit(
     fit = fitted(named(first), named(second), settings, progress, files=(source, target), out=out)
     solution = fit.estimator.solution_
     map = solution.map
-    save(out, map, names=first.names or second.names, about=fit.about())
+    fit.save(out, names=first.names or second.names, about=fit.about())
     solution.checked(throw=True)  # after saving: the best map seen is worth keeping
     kept_x, kept_y = fit.kept(first.values, second.values)
     moved = transport_table(map, kept_x, first.picture, progress)

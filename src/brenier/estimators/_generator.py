@@ -1,7 +1,6 @@
 """The generator behind scikit-learn's interface."""
 
 import dataclasses
-import warnings
 from typing import TYPE_CHECKING, Any
 
 import jax
@@ -15,6 +14,7 @@ from brenier._checks import check_at_least
 from brenier._progress import Progress, ProgressCallback
 from brenier._solution import Result, Solution
 from brenier._types import Key
+from brenier._warnings import warn_user
 from brenier.estimators._progress_bar import watched
 from brenier.estimators.candidates import CandidateTable, Effort
 from brenier.estimators.data import (
@@ -23,7 +23,7 @@ from brenier.estimators.data import (
     keep_columns,
     kept_columns,
     known_points,
-    training_points,
+    sound_points,
 )
 from brenier.estimators.generation import (
     GeneratorSettings,
@@ -35,7 +35,7 @@ from brenier.estimators.generation import (
 )
 from brenier.maps import AbstractMap
 from brenier.measures import Gaussian, GaussianMixture
-from brenier.numerics import cast_floats, in_blocks, sound_rows
+from brenier.numerics import cast_floats, in_blocks
 
 # Imported where they are at work: seconds that who only fits a map need not wait.
 if TYPE_CHECKING:
@@ -179,12 +179,7 @@ class Generator(BaseEstimator):
         """
         settings = self._settings()
         names = column_names("X", X)
-        x = training_points("X", X)
-        sound = sound_rows("X", x, self.outliers, names)
-        self.outliers_ = np.flatnonzero(~sound)
-        if len(self.outliers_):
-            bulk = training_points("X without outliers", x[sound])
-            x, sound = (bulk, sound[sound]) if self.outliers == "drop" else (x, sound)
+        x, sound, self.outliers_ = sound_points("X", X, self.outliers, names)
         settings.check_components(len(x))
         coordinates = scaled_coordinates(x[sound], settings.scaling)
         z = np.asarray(coordinates.encode_source(jnp.asarray(x)), x.dtype)
@@ -207,14 +202,13 @@ class Generator(BaseEstimator):
                 tell(Progress(0, 0, "distilling"))
                 self._distill(jax.random.key(settings.random_state), tell)
         if self.solution_.result is Result.not_converged:
-            warnings.warn(
+            warn_user(
                 f"Sinkhorn stopped at a marginal error of {self.solution_.stats['error']:.2g} "
                 f"after {self.solution_.stats['iterations']} iterations; take a larger epsilon.",
                 ConvergenceWarning,
-                stacklevel=2,
             )
         if self.distill and self.distillation_.result.failed:
-            warnings.warn(self.distillation_.result.value, ConvergenceWarning, stacklevel=2)
+            warn_user(self.distillation_.result.value, ConvergenceWarning)
         return self
 
     def sample(

@@ -1,7 +1,6 @@
 """The Monge map behind scikit-learn's interface."""
 
 import os
-import warnings
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +13,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from brenier._progress import ProgressCallback
 from brenier._solution import Result, Solution
+from brenier._warnings import warn_user
 from brenier.estimators._learned_map import LearnedMap, learned_map
 from brenier.estimators._progress_bar import watched
 from brenier.estimators.candidates import CandidateTable, Effort, Request, checked_names, fit_pair
@@ -85,7 +85,8 @@ class MongeMap(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         candidates: the kinds to choose from, as ["gaussian", "entropic"]; None for all. A network
             among them is trained whatever the effort.
         outliers: of rows that lie grossly outside of all others, as codes of missing values do:
-            "warn" names them, "drop" leaves them out, "keep" is silent.
+            "warn" names them (and leaves out those beside which the others have no digits, 1e7
+            times their range away), "drop" leaves them out, "keep" is silent.
         method: what evolves a network, a method of ``flows``, in the place of any choice:
             ``SemiDual(steps=...)``.
         widths: of the network's layers.
@@ -100,8 +101,9 @@ class MongeMap(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         layer: of AnnData, the layer to take; ``X`` when None.
         obsm: of AnnData, the embedding to take instead of expression.
         checkpoint: a folder where what was tried is kept, after each kind and each block of a
-            network's steps, until the fit is done: the same fit goes on from there, to the same
-            map. None for nowhere; a ``method`` of your own is not kept.
+            network's steps: the same fit goes on from there, to the same map, at once where it was
+            done. Delete it when the map is saved. None for nowhere; a ``method`` of your own is not
+            kept.
 
     Attributes:
         map_: the ``GradientMap`` of one convex potential, or the ``ConjugateMap`` of one of the way
@@ -203,7 +205,7 @@ class MongeMap(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         if self.solution_.result is Result.interrupted:
             raise KeyboardInterrupt
         if self.solution_.result.failed:
-            warnings.warn(self.solution_.result.value, ConvergenceWarning, stacklevel=2)
+            warn_user(self.solution_.result.value, ConvergenceWarning)
         return self
 
     def transform(self, X: Any) -> np.ndarray:

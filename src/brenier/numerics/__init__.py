@@ -42,6 +42,7 @@ from brenier.numerics._marquardt import (
     solve_regularised,
 )
 from brenier.numerics._outliers import (
+    beyond_digits,
     check_outliers,
     describe_outliers,
     gross_outliers,
@@ -94,6 +95,7 @@ __all__ = [
     "TensorTrainCores",
     "adapt_damping",
     "barycentric_projection",
+    "beyond_digits",
     "bures_squared",
     "cast_floats",
     "chebyshev_nodes",

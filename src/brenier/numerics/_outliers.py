@@ -1,10 +1,11 @@
 """Rows that lie grossly outside of all others: codes of missing values, slips of units."""
 
-import warnings
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+
+from brenier._warnings import warn_user
 
 # What becomes of rows far outside of all others.
 OUTLIERS = ("warn", "drop", "keep")
@@ -27,6 +28,8 @@ _REPEATS_PER_ROW = 10.0
 _REPEATS_ENOUGH = 8.0
 # Values that others need before a repeated one is odd: fewer are codes or doses themselves.
 _VALUES = 10
+# Ranges of the others past which a row leaves them no digits: the root of 1/eps, about.
+_DIGITS = 1e7
 # Data sets with power-law tails in which a row is taken for an outlier.
 _FALSE_ALARMS = 1e-3
 # The least tail index: that of bounded tails, and what few or rounded values cannot hide.
@@ -74,6 +77,22 @@ def gross_outliers(points: np.ndarray) -> np.ndarray:
     return np.flatnonzero(outside)
 
 
+def beyond_digits(points: np.ndarray, sound: np.ndarray) -> np.ndarray:
+    """Which of points (n, d) lie so far out that the sound ones have no digits beside them, (n,).
+
+    Squares of distances beyond 1e7 ranges of the sound points (n,) hide those between the latter.
+
+    >>> beyond_digits(np.array([[0.0], [1.0], [1e6], [1e9]]), np.array([True, True, False, False]))
+    array([False, False, False,  True])
+    """
+    # A quarter, so that the difference of any two is finite.
+    quarter = 0.25 * points.astype(np.float64)
+    low, high = quarter[sound].min(axis=0), quarter[sound].max(axis=0)
+    with np.errstate(over="ignore"):
+        reach = _DIGITS * (high - low)
+    return np.any((quarter < low - reach) | (quarter > high + reach), axis=1)
+
+
 def check_outliers(value: str) -> str:
     """A ``ValueError`` where it is not "warn", "drop" or "keep"."""
     if value not in OUTLIERS:
@@ -88,7 +107,7 @@ def sound_rows(
     names: Sequence[Any] | None = None,
     *,
     weights: np.ndarray | None = None,
-    stacklevel: int = 2,
+    leaves_out: bool = False,
 ) -> np.ndarray:
     """Which of points (n, d) are no gross outliers, (n,) bool; all of them under "keep".
 
@@ -98,7 +117,7 @@ def sound_rows(
         outliers: "warn" of the others, "drop" them (the caller does), or "keep" them silently.
         names: of the columns.
         weights: (n,), of the points; those without any are not looked at.
-        stacklevel: of the warning, counted from the caller.
+        leaves_out: whether the caller leaves out what is ``beyond_digits`` under "warn" too.
 
     >>> sound_rows("X", np.array([[0.0], [1.0]]), "warn").tolist()
     [True, True]
@@ -110,8 +129,8 @@ def sound_rows(
     rows = seen[gross_outliers(points[seen])]
     sound[rows] = False
     if len(rows) and outliers == "warn":
-        text = describe_outliers(name, rows, points, names)
-        warnings.warn(text, UserWarning, stacklevel=stacklevel + 1)
+        gone = np.flatnonzero(beyond_digits(points, sound)) if leaves_out else rows[:0]
+        warn_user(describe_outliers(name, rows, points, names, left_out=gone))
     return sound
 
 
@@ -121,7 +140,7 @@ def without_outliers(
     """The weights of clouds, with 0 for gross outliers where ``outliers`` is "drop"."""
     found = []
     for name, points, given in zip(names, clouds, weights, strict=True):
-        sound = sound_rows(name, points, outliers, weights=given, stacklevel=3)
+        sound = sound_rows(name, points, outliers, weights=given)
         drop = outliers == "drop" and not sound.all()
         found.append(given * sound / given[sound].sum() if drop else given)
     return found
@@ -134,6 +153,7 @@ def describe_outliers(
     names: Sequence[Any] | None = None,
     *,
     optional: bool = True,
+    left_out: np.ndarray | None = None,
 ) -> str:
     """The sentence that warns of these rows.
 
@@ -143,6 +163,7 @@ def describe_outliers(
         points: (n, d).
         names: of the columns, where they have any.
         optional: whether who reads it has an option to leave them out.
+        left_out: those of them that are left out anyway.
 
     >>> x = np.array([[0.0], [1.0], [-9999.0]])
     >>> print(describe_outliers("X", np.array([2]), x))
@@ -163,11 +184,18 @@ within [0, 1]); it pulls the whole map. Take it out, or pass outliers="drop".
     if not optional:
         does, remedy = "widen", f"Take {them} out before the audit, if {they} should not count."
     what = "the whole map" if optional else "all bounds"
+    gone = 0 if left_out is None else len(left_out)
+    end = f"{they} {does}{'s' if one else ''} {what}. {remedy}"
+    if gone:
+        which = they if gone == len(rows) else f"{gone} of them"
+        end = f"{which} {'is' if one or gone == 1 else 'are'} left out"
+        end += f", since beside {them} the others would have no digits."
+        if gone < len(rows):
+            end += f" The rest pulls {what}. {remedy}"
     return (
         f"{name}: {len(rows)} of {len(points)} rows {lies} far outside of the others ({start}row "
         f"{rows[0]}, column {label} is {first[column]:.6g}, where the others are within "
-        f"[{low[column]:.3g}, {high[column]:.3g}]); {they} {does}{'s' if one else ''} {what}. "
-        f"{remedy}"
+        f"[{low[column]:.3g}, {high[column]:.3g}]); {end}"
     )
 
 

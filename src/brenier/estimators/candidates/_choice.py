@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+from scipy.cluster.vq import ClusterError
 from threadpoolctl import threadpool_limits
 
 from brenier._progress import Progress, ProgressCallback
@@ -141,7 +142,7 @@ class Chooser:
                     break
             if kept.best is None:
                 kept.error = kind.nothing
-        except (np.linalg.LinAlgError, FloatingPointError, ValueError) as error:
+        except (np.linalg.LinAlgError, ClusterError, FloatingPointError, ValueError) as error:
             kept.error = str(error)
         finally:
             kept.seconds = time.perf_counter() - began

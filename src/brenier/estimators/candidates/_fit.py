@@ -78,6 +78,12 @@ def fit_pair(
     if not count:
         return _affine(pair)
     own, random = coordinates.on_host(), np.random.default_rng(seed)
+    if not np.linalg.cond(own.matrix) < 1.0 / np.finfo(np.float64).eps:
+        raise ValueError(
+            "X: got spreads that differ from those of Y by more than float64 can hold beside each "
+            "other; wants columns of similar units in both, and rows far outside of all others "
+            'taken out (outliers="drop").'
+        )
     x, y = (side.points.astype(np.float64) for side in (pair.source, pair.target))
     sound = pair.source.sound, pair.target.sound
     standard = None
@@ -98,10 +104,7 @@ def fit_pair(
         own, request, pair.size, keys=keys[2:], callback=callback, standard=standard, record=record
     )
     chooser = Chooser(folds, own.encode_source(x), own.encode_target(y), random, callback, record)
-    choice = chooser.choose(kinds, request.effort)
-    if record is not None and choice.result is not Result.interrupted:
-        record.remove()
-    return choice
+    return chooser.choose(kinds, request.effort)
 
 
 def kinds_to_try(

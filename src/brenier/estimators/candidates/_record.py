@@ -83,10 +83,6 @@ class Record:
         self.folder.mkdir(exist_ok=True)
         return Checkpoint(self.folder / _TRAINING.format(fold), every=1)
 
-    def remove(self) -> None:
-        """Delete it: the fit is done."""
-        discard_record(self.folder)
-
 
 def discard_record(folder: str | os.PathLike[str]) -> None:
     """Delete what a fit left in a folder, where it is; anything else in there stays."""

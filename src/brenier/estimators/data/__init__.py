@@ -1,6 +1,6 @@
 """What users hand in: columns, clouds, components of them, and both in standard coordinates."""
 
-from brenier.estimators.data._cloud import MOST_POINTS
+from brenier.estimators.data._cloud import MOST_POINTS, sound_points
 from brenier.estimators.data._columns import (
     column_names,
     drawn_seed,
@@ -31,5 +31,6 @@ __all__ = [
     "principal_components",
     "read_pair",
     "shrunk_covariance",
+    "sound_points",
     "training_points",
 ]

@@ -9,7 +9,7 @@ import pandas as pd
 from brenier._checks import as_float_array, check_points
 from brenier.estimators.data._columns import training_points
 from brenier.estimators.data._covariance import lifted_covariance, shrunk_covariance
-from brenier.numerics import sound_rows
+from brenier.numerics import beyond_digits, sound_rows
 
 # Points a side that a fit works on, at most: some five visits each in the default's steps, and
 # 50 MB in fifty dimensions in single precision.
@@ -24,7 +24,7 @@ class Cloud(NamedTuple):
     Args:
         points: (n, d), all of them or ``MOST_POINTS`` drawn at random without replacement, less the
             origin.
-        origin: (d,), one of the points: far from 0 a mean of all would be known to fewer digits.
+        origin: (d,), values of the points: far from 0 a mean would be known to fewer digits.
         mean: (d,), of all sound points, less the origin.
         covariance: (d, d), of all sound points, shrunk where they are few.
         sound: (n,), which points do not lie far outside of all others; all where nobody asked.
@@ -61,11 +61,11 @@ def read_cloud(
     if isinstance(value, pd.DataFrame) and len(value) > MOST_POINTS:
         value = value.to_numpy()
     if not isinstance(value, np.ndarray) or value.ndim != 2 or len(value) <= MOST_POINTS:
-        points = training_points(name, value, dimension)
-        return _of_points(name, points, outliers, columns, np.arange(len(points)))
+        sides = sound_points(name, value, outliers, columns, dimension=dimension)
+        return _of_points(*sides, np.arange(len(value)))
     n, d = value.shape
     chosen = np.sort(np.random.default_rng(random_state).choice(n, MOST_POINTS, replace=False))
-    origin = as_float_array(name, value[0])
+    origin = _middle(as_float_array(name, value[:_ROWS]))
     kept = np.empty((MOST_POINTS, d), origin.dtype)
     mean, square = np.zeros(d), np.zeros((d, d))
     low, high = np.full(d, np.inf), np.full(d, -np.inf)
@@ -90,7 +90,7 @@ def read_cloud(
             f"{name}: got constant columns {np.flatnonzero(low == high).tolist()[:10]}; wants "
             "columns that vary (drop them: no Monge map leaves or reaches a hyperplane)."
         )
-    cloud = _of_points(name, kept, outliers, columns, chosen)
+    cloud = _of_points(*sound_points(name, kept, outliers, columns), chosen)
     if len(cloud.outliers):  # their moments are not those of all points
         return cloud
     return Cloud(
@@ -98,16 +98,43 @@ def read_cloud(
     )
 
 
-def _of_points(
-    name: str, points: np.ndarray, outliers: str, columns: Sequence[Any] | None, rows: np.ndarray
-) -> Cloud:
-    """The cloud of points (n, d), which are these rows of what was given."""
-    sound = sound_rows(name, points, outliers, columns, stacklevel=5)
-    found = rows[~sound]
+def sound_points(
+    name: str,
+    value: Any,
+    outliers: str,
+    columns: Sequence[Any] | None,
+    *,
+    dimension: int | None = None,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Points (n, d) to learn from, which of them count for moments, and the rows of the outliers.
+
+    Outliers that stay do not spoil the moments; those beside which the others have no digits do not
+    stay, nor does any under "drop".
+
+    Raises:
+        ValueError: as ``check_points``.
+    """
+    points = as_float_array(name, value)
+    if points.ndim != 2 or not len(points) or not np.isfinite(points).all():
+        points = training_points(name, points, dimension)  # says what is wrong
+    sound = sound_rows(name, points, outliers, columns, leaves_out=True)
+    found = np.flatnonzero(~sound)
     if len(found):
-        # Outliers that stay do not spoil the moments.
-        bulk = training_points(f"{name} without outliers", points[sound])
-        points, sound = (bulk, sound[sound]) if outliers == "drop" else (points, sound)
-    near = points - points[0]
+        training_points(f"{name} without outliers", points[sound], dimension)
+        kept = sound if outliers == "drop" else ~beyond_digits(points, sound)
+        points, sound = points[kept], sound[kept]
+    return training_points(name, points, dimension), sound, found
+
+
+def _of_points(points: np.ndarray, sound: np.ndarray, found: np.ndarray, rows: np.ndarray) -> Cloud:
+    """The cloud of ``sound_points``, where these rows of what was given were looked at."""
+    origin = _middle(points[sound])
+    near = points - origin
     wide = near[sound].astype(np.float64)
-    return Cloud(near, points[0], wide.mean(axis=0), shrunk_covariance(wide), sound, found)
+    return Cloud(near, origin, wide.mean(axis=0), shrunk_covariance(wide), sound, rows[found])
+
+
+def _middle(points: np.ndarray) -> np.ndarray:
+    """A value of each column (d,) that is far from none but outliers."""
+    half = len(points) // 2
+    return np.partition(points, half, axis=0)[half]

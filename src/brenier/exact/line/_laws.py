@@ -54,7 +54,11 @@ def log_tails(law: Law, x: Scalar) -> tuple[Scalar, Scalar]:
         )
     if isinstance(law, Empirical):
         mass = atom_weights(law)
-        level = jnp.interp(x, law.points[:, 0], jnp.cumsum(mass) - 0.5 * mass)
+        atoms = law.points[:, 0]
+        # In units of their own: jnp.interp takes steps below 5e-32 for none.
+        unit = jnp.maximum(atoms[-1] - atoms[0], jnp.finfo(atoms.dtype).tiny)
+        places, place = (atoms - atoms[0]) / unit, (x - atoms[0]) / unit
+        level = jnp.interp(place, places, jnp.cumsum(mass) - 0.5 * mass)
         return jnp.log(level), jnp.log1p(-level)
     if isinstance(law, Uniform):
         below = jnp.clip((x - law.lower[0]) / (law.upper[0] - law.lower[0]), 0.0, 1.0)

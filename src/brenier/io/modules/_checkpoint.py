@@ -4,7 +4,6 @@ import hashlib
 import os
 import re
 import shutil
-import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -15,6 +14,7 @@ import numpy as np
 
 from brenier._checks import check_at_least
 from brenier._outputs import check_folder
+from brenier._warnings import warn_user
 from brenier.io._refusals import one_line
 from brenier.io.modules._container import DamagedFileError, read_container, write_container
 
@@ -93,11 +93,10 @@ class Checkpoint:
             _keep(path, aside)
             _keep(previous, self._beside("new"))
             os.replace(self._beside("new"), path)
-            warnings.warn(
+            warn_user(
                 f"{error} The checkpoint before it, {previous}, is taken up; the damaged file is "
                 f"now {aside}.",
                 RuntimeWarning,
-                stacklevel=2,
             )
         return self._restored(template, *stored)
 

@@ -62,6 +62,8 @@ def stacking_weights(
     weights, starts = np.full(k, 1.0 / k), [y for _, y in held]
     dual, slope, curvature, starts = _model(potentials, held, weights, starts)
     for _ in range(_STEPS):
+        if not (np.isfinite(slope).all() and np.isfinite(curvature).all()):
+            break  # what overflows has no best weights
         target = _least_on_simplex(slope - curvature @ weights, curvature, weights)
         length, foreseen = 1.0, -float(slope @ (target - weights))
         if foreseen < 1e-7:
