@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from brenier._checks import OF_RECORDS
 from brenier.io._refusals import check_unpacked, refusing
 from brenier.io.points._table import listed
 
@@ -98,8 +99,10 @@ def _array(name: str, data: np.ndarray, kind: str) -> np.ndarray:
             "may run code); wants an array of numbers (x.astype(float))."
         )
     if not _NUMBERS.fullmatch(descr):
-        got = "records" if descr == "[" else f"entries of type {descr!r}"
-        raise ValueError(f"{name}: got an array of {got}; wants real numbers (x.astype(float)).")
+        got, remedy = f"entries of type {descr!r}", "x.astype(float)"
+        if descr == "[":
+            got, remedy = "records", OF_RECORDS
+        raise ValueError(f"{name}: got an array of {got}; wants real numbers ({remedy}).")
     dtype = np.dtype(descr)
     promised = math.prod(shape) * dtype.itemsize
     if promised != len(body):

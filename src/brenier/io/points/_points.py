@@ -65,7 +65,7 @@ def read_points(spec: str | os.PathLike[str], columns: Sequence[str] | None = No
             if columns is not None:
                 raise ValueError(f"{name}: got columns to choose of a picture; wants a table.")
             return read_picture(name, path)
-    return Table(check_points(name, table.values), name, table.names)
+    return Table(check_points(name, table.values, names=table.names), name, table.names)
 
 
 def read_array(spec: str | os.PathLike[str]) -> np.ndarray:
