@@ -135,11 +135,15 @@ def run_transport_cells(
     map_file: str, new: str, out: str, inverse: bool, choice: Choice, progress: ProgressCallback
 ) -> tuple[dict[str, Any], dict[str, str]]:
     """Move cells by a saved map into a new layer or embedding of a copy of their file."""
+    import pandas as pd
+
     started = time.perf_counter()
     check_cells_output(out)
     map, names = load_map(map_file)
     choice = _as_fitted(map_file, choice)
-    into = choice.into or (_INTO if choice.obsm is None else f"{choice.obsm}_{_INTO}")
+    into = choice.into
+    if into is None:
+        into = _INTO if choice.obsm is None else f"{choice.obsm}_{_INTO}"
     check_name("--into", into)
     cells = read_cells(new)
     earlier = cells.uns.get("brenier", {})
@@ -168,7 +172,10 @@ def run_transport_cells(
         if choice.obsm is not None or points.names == tuple(cells.var_names)
         else kept[:, list(points.names)]
     ).copy()
-    getattr(kept, kind)[into] = moved
+    is_named = choice.obsm is not None and not points.is_unnamed
+    getattr(kept, kind)[into] = (
+        pd.DataFrame(moved, kept.obs_names, list(points.names)) if is_named else moved
+    )
     provenance = {
         "map": map_file,
         "map_sha256": hashlib.sha256(Path(map_file).read_bytes()).hexdigest(),
