@@ -233,6 +233,18 @@ REFUSED = {
         ["transport", "m.brenier", "c.h5ad", "-o", "n.h5ad", "--into", "a/b"],
         "--into: got 'a/b'; wants a name without '/'",
     ),
+    "a column without a value": (
+        ["transport", "m.brenier", "c.h5ad", "-o", "n.h5ad", "--condition", "condition"],
+        "--condition: got 'condition' without a value of it; wants --source VALUE",
+    ),
+    "a column without a value, two files": (
+        ["fit", "c.h5ad", "c.h5ad", "-o", "n.brenier", "--condition", "condition"],
+        "--condition: got 'condition' without a value",
+    ),
+    "an empty column": (
+        ["transport", "m.brenier", "c.h5ad", "-o", "n.h5ad", "--condition", ""],
+        "--condition: got '' without a value",
+    ),
     "no name": (
         ["transport", "m.brenier", "c.h5ad", "-o", "n.h5ad", "--into", ""],
         "--into: got ''; wants a name",

@@ -240,6 +240,7 @@ LOST_HASHES = {
     "a row taken out": ("a,b\n1,2\n# 7,7\n3,4\n", r"got the entry '# 7' .*\(line 3.*remark"),
     "no header": ("1,2\n#N/A,2\n3,4\n", r"column 0: got the entry '#N/A' in row 1 \(line 2"),
     "above, no header": ("#N/A,2\n3,4\n", r"got the line '#N/A,2' above the first row"),
+    "one of several above": ("#12,1,2\n# so\n13,3,4\n", r"got the line '#12,1,2' above the first"),
     "ids above, no header": ("#12,1,2\n13,3,4\n", r"got the line '#12,1,2' above the first row"),
 }
 
@@ -351,6 +352,8 @@ HEADERS = {
     "words by place": ("id,a,b,0\nu,1,2,9\n", ["1"], ("a",), [[1]]),
     "all of them": ("a,b,7\n1,2,9\n", None, ("a", "b", "7"), [[1, 2, 9]]),
     "quoted years": ('"id","2019"\n"x",5\n', ["1"], ("2019",), [[5]]),
+    "all quoted": ('"id","2019"\n"x","5"\n', ["2019"], ("2019",), [[5]]),
+    "labels in quotes": ('"x","1"\n"x","3"\n', ["1"], None, [[1], [3]]),
     "counted beside words": ("0,1,2\nx,0.5,2\ny,4.5,4\n", ["1"], ("1",), [[0.5], [4.5]]),
     "a label that comes again": (
         "x,1,2\nx,3,4\ny,5,6\n",
@@ -377,6 +380,7 @@ UNTOLD = {
     "one year beside a word": (YEARS, ["2"]),
     "labels without a header": ("x,1,2\ny,3,4\n", ["1", "2"]),
     "a word that is chosen": ("1,oops,2\n3,5,4\n", ["1"]),
+    "all quoted": ('"x","1"\n"y","3"\n', ["1"]),
     "years above words": ("2018,2019,2020\nx,5,20\ny,4,40\n", ["1", "2"]),
 }
 

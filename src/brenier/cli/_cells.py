@@ -57,6 +57,13 @@ class Choice:
         options = dataclasses.asdict(self).items()
         return [f"--{name}" for name, value in options if value is not None]
 
+    def check_condition(self) -> None:
+        """A ``ValueError`` where a column is given, and no value of it: it would say nothing."""
+        if self.condition is not None and self.source is None and self.target is None:
+            raise ValueError(
+                f"--condition: got {self.condition!r} without a value of it; wants --source VALUE."
+            )
+
     def refused(self, path: str) -> None:
         """A ``ValueError`` where options of cells were used on a file of something else."""
         if self.given():
@@ -145,6 +152,7 @@ def run_transport_cells(
     if into is None:
         into = _INTO if choice.obsm is None else f"{choice.obsm}_{_INTO}"
     check_name("--into", into)
+    choice.check_condition()
     cells = read_cells(new)
     earlier = cells.uns.get("brenier", {})
     if not isinstance(earlier, dict):
@@ -258,6 +266,7 @@ def _audited(source: str, target: str | None, choice: Choice) -> tuple[Cells, ..
 
 def _groups(source: str, target: str | None, choice: Choice) -> tuple[Cells, Cells]:
     """Source and target cells: two values of a column of one file, or of two files."""
+    choice.check_condition()
     if target is None and (
         choice.condition is None or choice.source is None or choice.target is None
     ):

@@ -65,8 +65,8 @@ def read_csv(name: str, path: Path, columns: Sequence[str] | None = None) -> Tab
     """
     try:
         with _opened(path) as lines:
-            remark, rows = _above(lines)
-            sheet, looked, below = _begun(name, path, remark, rows, columns)
+            remarks, rows = _above(lines)
+            sheet, looked, below = _begun(name, path, remarks, rows, columns)
             body = chain(below, rows)
             values = _values(sheet, body if columns is None else _cut_out(sheet, body), looked)
     except UnicodeDecodeError as error:
@@ -150,26 +150,26 @@ def _cells(lines: list[str]) -> list[str]:
         return []
 
 
-def _above(lines: Iterator[str]) -> tuple[str, Iterator[str]]:
-    """The last remark above the rows, and the lines of these."""
-    remark = ""
+def _above(lines: Iterator[str]) -> tuple[list[str], Iterator[str]]:
+    """The remarks above the rows, and the lines of these."""
+    remarks = []
     for line in lines:
         if line[0] == "#":
-            remark = line
+            remarks.append(line)
         elif not line.isspace():
-            return remark, _rows(chain([line], lines))
-    return remark, iter(())
+            return remarks, _rows(chain([line], lines))
+    return remarks, iter(())
 
 
 def _begun(
-    name: str, path: Path, remark: str, rows: Iterator[str], columns: Sequence[str] | None
+    name: str, path: Path, remarks: list[str], rows: Iterator[str], columns: Sequence[str] | None
 ) -> tuple[_Sheet, list[str], list[str]]:
     """The sheet, the first lines of its rows, and those of them below the header."""
     looked = list(islice(rows, LOOKED + 1))
     head = csv.reader(looked, strict=True)
     try:
         first = next(head, [])
-        names = names_above(name, remark, len(first))
+        names = names_above(name, remarks, len(first))
     except csv.Error as error:
         raise ValueError(f"{name}: got {error} in line 1; wants a table of numbers.") from None
     width, below = len(first), looked[head.line_num :]

@@ -23,16 +23,22 @@ def is_number(cell: str) -> bool:
     return cell.isascii() and "_" not in cell
 
 
-def names_above(name: str, remark: str, width: int) -> tuple[str, ...] | None:
-    """The names of so many columns that a remark holds, as ``savetxt`` writes them; or None."""
-    names = tuple(cell.strip() for cell in next(csv.reader([remark[1:]]), []))
+def names_above(name: str, remarks: Sequence[str], width: int) -> tuple[str, ...] | None:
+    """The names of so many columns that the last remark holds, as ``savetxt`` writes them; or None.
+
+    Raises:
+        ValueError: a remark may be a row.
+    """
+    names: tuple[str, ...] = ()
+    for remark in remarks:
+        names = tuple(cell.strip() for cell in next(csv.reader([remark[1:]]), []))
+        if len(names) == width and remark[1:2].strip() and any(map(is_number, names[1:])):
+            raise ValueError(
+                f"{name}: got the line {shortened(remark.strip())} above the first row, which may "
+                "be a row too; wants a header above it, or a blank behind the # of a remark."
+            )
     if len(names) != width:
         return None
-    if remark[1:2].strip() and any(map(is_number, names[1:])):
-        raise ValueError(
-            f"{name}: got the line {shortened(remark.strip())} above the first row, which may be a "
-            "row too; wants a header above it, or a blank behind the # of a remark."
-        )
     is_whole = len(set(names)) == width and all(names)
     return names if is_whole and not any(map(is_number, names)) else None
 
@@ -47,7 +53,10 @@ def is_header(
     numeric = [is_number(cell) for cell in row]
     if not any(numeric):
         return bool(row)
-    if _is_quoted(rows) and (not all(numeric) or (below and not _is_quoted(below))):
+    may_be_read = all(numeric[place] for place in places)
+    # Where all of a file is in quotes, they say nothing of a row that may be read.
+    told = not (may_be_read and _is_quoted(below)) if below else not all(numeric)
+    if told and _is_quoted(rows):
         return True
     others = [cells for cells in csv.reader(below[:LOOKED]) if len(cells) == len(row)]
     columns = list(zip(*others, strict=True)) or [()] * len(row)
@@ -69,7 +78,7 @@ def is_header(
         _is_odd(cell, columns[place], may_name and place not in places)
         for place, cell in enumerate(row)
     )
-    if is_odd and not all(numeric[place] for place in places):
+    if is_odd and not may_be_read:
         check_separator(name, rows)
         raise ValueError(
             f"{name}: got a first row {listed(row)} that mixes numbers and words; wants a header "
