@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator, MutableMapping, Sequence
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
+from brenier._memory import in_words, is_out_of_memory
 from brenier._process import check_process
 
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -66,6 +67,10 @@ def in_own_arithmetic(function: Function) -> Function:
                         item = next(made)
                     except StopIteration as end:
                         return end.value
+                    except RuntimeError as error:
+                        if is_out_of_memory(error):
+                            raise in_words(error) from None
+                        raise
                 yield item
 
         setattr(steps, GUARDED, True)
@@ -73,27 +78,41 @@ def in_own_arithmetic(function: Function) -> Function:
 
     @functools.wraps(function)
     def call(*args: Any, **kwargs: Any) -> Any:
-        check_process()
-        import jax
-
-        # JAX's types do not know its settings.
-        now: Any = jax.config
-        if now.jax_enable_x64:
-            if now.jax_default_matmul_precision == "highest":
-                return function(*args, **kwargs)
-        else:
-            # An object that is being made has no leaves yet.
-            own = args[:1] if function.__name__ == "__init__" else ()
-            given = (args[len(own) :], kwargs)
-            if any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(given)):
-                rest, named = jax.tree.map(_single, given)
-                with jax.default_matmul_precision("highest"):
-                    return function(*own, *rest, **named)
-        with own_arithmetic():
-            return function(*args, **kwargs)
+        try:
+            return _called(function, args, kwargs)
+        except RuntimeError as error:
+            if is_out_of_memory(error):
+                raise in_words(error) from None
+            raise
 
     setattr(call, GUARDED, True)
     return call  # type: ignore[return-value]
+
+
+def _called(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    check_process()
+    import jax
+
+    # JAX's types do not know its settings.
+    now: Any = jax.config
+    if now.jax_enable_x64:
+        if now.jax_default_matmul_precision == "highest":
+            return function(*args, **kwargs)
+    else:
+        # An object that is being made has no leaves yet.
+        own = args[:1] if function.__name__ == "__init__" else ()
+        given = (args[len(own) :], kwargs)
+        if any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(given)):
+            rest, named = jax.tree.map(_single, given)
+            with jax.default_matmul_precision("highest"):
+                return function(*own, *rest, **named)
+    with own_arithmetic():
+        result = function(*args, **kwargs)
+        leaves = [leaf for leaf in jax.tree.leaves(result) if isinstance(leaf, jax.Array)]
+        if leaves and jax.default_backend() == "cpu":
+            # A CPU tells of memory that it lacks when a result is waited for.
+            jax.block_until_ready([x for x in leaves if not isinstance(x, jax.core.Tracer)])
+        return result
 
 
 def _single(leaf: Any) -> Any:

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.typing import ArrayLike
 
+from brenier._memory import is_out_of_memory
 from brenier._types import Array, Batch
 
 # What makes an array of records one of numbers.
@@ -39,7 +40,7 @@ def as_float_array(name: str, value: Any) -> np.ndarray:
             f"{name}: got rows that make no array ({error}); wants rows of one length."
         ) from None
     except (TypeError, RuntimeError) as error:  # tensors of others that are elsewhere, or traced
-        if isinstance(error, jax.errors.JAXTypeError):
+        if isinstance(error, jax.errors.JAXTypeError) or is_out_of_memory(error):
             raise
         raise ValueError(
             f"{name}: got a {type(value).__name__} that NumPy cannot read ({error}); wants an "

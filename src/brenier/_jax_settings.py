@@ -1,4 +1,4 @@
-"""What brenier sets in JAX, as soon as JAX is there: float64, and programs kept on the disk."""
+"""What brenier sets up as soon as JAX is there: programs kept on the disk, a watch for forks."""
 
 import sys
 from collections.abc import Sequence

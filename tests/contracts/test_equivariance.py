@@ -26,7 +26,15 @@ from brenier.numerics import (
     self_transport,
     sinkhorn,
 )
-from brenier.velocities import DacorognaMoserVelocity, FlowMap, MatchingVelocity, McCannVelocity
+from brenier.velocities import (
+    DacorognaMoserVelocity,
+    FlowMap,
+    MatchingVelocity,
+    McCannVelocity,
+    MixtureVelocity,
+    ProbabilityFlow,
+    RescaledDiffusionVelocity,
+)
 
 _ROWS, _FRESH = 90, 40
 
@@ -155,6 +163,34 @@ def of_matching_derivative(x, y, fresh):
     return flow.jacobian(fresh[:5])
 
 
+def _two_parts(z):
+    wide = z.astype(np.float64)
+    halves = [_moments(half) for half in (wide[::2], wide[1::2])]
+    means, covariances = (np.concatenate([own[k] for own in halves]) for k in (1, 2))
+    return GaussianMixture(np.array([0.3, 0.7]), means.astype(z.dtype), covariances.astype(z.dtype))
+
+
+def _latents(x):
+    return jax.random.normal(jax.random.key(3), (20, 2), x.dtype)
+
+
+def of_encoder(x, y, fresh):
+    return ProbabilityFlow(_two_parts(y)).encoder(tolerance=1e-6)(y[:20])
+
+
+def of_decoder(x, y, fresh):
+    return ProbabilityFlow(_two_parts(y)).decoder(tolerance=1e-6)(_latents(y))
+
+
+def of_atoms(x, y, fresh):
+    return ProbabilityFlow(Empirical(y[:9])).decoder(tolerance=1e-6)(_latents(y))
+
+
+def of_flow_matching(x, y, fresh):
+    velocity = RescaledDiffusionVelocity(MixtureVelocity(_two_parts(y)))
+    return FlowMap(velocity, 0.0, 1.0, tolerance=1e-6)(_latents(y))
+
+
 def of_mccann(x, y, fresh):
     phi = fitted(x, y, "log-sum-exp").map_
     return FlowMap(McCannVelocity(phi), 0.0, 1.0, tolerance=1e-4)(fresh)
@@ -265,6 +301,10 @@ CASES = {
     "velocities.MatchingVelocity": Case(of_matching, 1e-3, 1e-2),
     "velocities.FlowMap": Case(of_matching_derivative, 1e-3, 1e-2, 0),
     "velocities.McCannVelocity": Case(of_mccann, 1e-3, 2e-2),
+    "velocities.MixtureVelocity": Case(of_encoder, 1e-4, 1e-2, 0),
+    "velocities.ProbabilityFlow": Case(of_decoder, 1e-4, 1e-2),
+    "velocities.AtomsDecoder": Case(of_atoms, 1e-4, 1e-2),
+    "velocities.RescaledDiffusionVelocity": Case(of_flow_matching, 1e-4, 1e-2),
     "velocities.DacorognaMoserVelocity": Case(of_dacorogna_moser, 1e-3, 1e-2),
     "functionals.SinkhornDivergence": Case(of_divergence, 1e-4, 1e-2, 1),
     "numerics.sinkhorn": Case(of_sinkhorn, 1e-4, 1e-2),
@@ -274,16 +314,15 @@ CASES = {
 }
 
 _UNITS_GIVEN = "made of parts that have units, which are to be moved with the data"
-_NOISE = "in the unit of the diffusion's noise, N(0, I)"
+_NOISE = "takes a network, a score or a grid in the unit of the diffusion's noise, N(0, I)"
 _OWN_UNITS = "works in the units of a potential, a kernel, a grid or a step that the user gives"
 _OF_OTHERS = "what a solver above returns, or a part of it"
 _NO_POINTS = "takes no points"
 OTHERS = {
     _UNITS_GIVEN: "maps: AffineMap Composition Pushforward ResidualNetwork SubspaceMap; "
     "velocities: NetworkVelocity FokkerPlanckVelocity log_likelihood; flows: distill",
-    _NOISE: "velocities: DDIM AtomsDecoder AtomsVelocity ExactNoise HyperbolicClock "
-    "MixtureVelocity NoiseVelocity ProbabilityFlow RatioVelocity RescaledDiffusionVelocity "
-    "ScoreVelocity TensorTrainVelocity noise posterior_mean score tensor_train_encoder",
+    _NOISE: "velocities: DDIM ExactNoise NoiseVelocity RatioVelocity ScoreVelocity "
+    "TensorTrainVelocity noise posterior_mean score tensor_train_encoder",
     _OWN_UNITS: "exact: laguerre_cells solve_monge_ampere; functionals: KL MMD Energy ExactScore "
     "GaussianKernel InteractionEnergy LaplaceKernel PotentialEnergy PowerDivergence "
     "SelfEntropicScore linearised_distance; flows: ConstrainedDrift Distillation EuclideanDescent "
@@ -292,8 +331,8 @@ OTHERS = {
     "euclidean_mirror_flow flow_measure gaussian_parabolic_flow gaussian_sinkhorn_flow "
     "mckean_vlasov mirror_velocity parabolic_flow potential_path sinkhorn_flow solve "
     "default_flow_epsilon exponential_rate",
-    _OF_OTHERS: "exact: MonotoneMap Plan; velocities: Endpoints; functionals: Moving; "
-    "flows: GridCoupling; estimators: Components",
+    _OF_OTHERS: "exact: MonotoneMap Plan; velocities: AtomsVelocity Endpoints HyperbolicClock; "
+    "functionals: Moving; flows: GridCoupling; estimators: Components",
     _NO_POINTS: "maps: evaluation_floats; velocities: integration_floats ConstantSchedule "
     "CosineSchedule LinearSchedule RateSchedule; flows: CheckpointStore Progress check_method",
 }

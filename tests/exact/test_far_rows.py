@@ -1,5 +1,7 @@
 """Rows far outside of all others are named, can be left out, and do not spoil the rest (K4)."""
 
+import warnings
+
 import jax
 import numpy as np
 import pytest
@@ -111,3 +113,15 @@ def test_heavy_tails_raise_no_alarm(law):
         "lognormal": lambda n: np.exp(1.5 * r.normal(size=n)),
     }[law]
     assert sum(len(gross_outliers(draw((300, 2)))) > 0 for _ in range(300)) <= 2
+
+
+@pytest.mark.parametrize("value", [1e20, 1e100, 1e150])
+def test_an_audit_says_nothing_but_that(value):
+    rows = R.normal(size=(200, 2))
+    rows[3, 0] = value
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        found = audit(lambda z: 2.0 * z, rows, rows + 1.0, key=jax.random.key(0), budget=0.2)
+    # The target has one as well.
+    assert [str(one.message)[:6] for one in caught] == ["source", "target"]
+    assert found.defect.lower <= 1e-9 * value**2

@@ -7,11 +7,13 @@ import sys
 import time
 from pathlib import Path
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from brenier import Checkpoint
+from brenier.io._refusals import refusing
 
 _STATES = [{"step": jnp.asarray(float(i)), "values": jnp.arange(50.0)} for i in range(4)]
 
@@ -159,3 +161,17 @@ def test_ten_times_killed_at_random_moments_ends_in_the_same_map(tmp_path):
 def _environment():
     source = str(Path(__file__).parents[2] / "src")
     return {**os.environ, "PYTHONPATH": source}
+
+
+@pytest.mark.parametrize(
+    "full",
+    [
+        MemoryError(),
+        jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 8 bytes."),
+        RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB."),
+    ],
+)
+def test_a_full_memory_is_not_the_files_fault(full):
+    with pytest.raises(type(full)) as caught, refusing("a.bin", "a damaged file", "another"):
+        raise full
+    assert caught.value is full

@@ -8,8 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from brenier.numerics import _conjugate as module
-from brenier.numerics import conjugate, conjugate_upper_bound
+from brenier.numerics import _blocks, conjugate, conjugate_upper_bound
 from brenier.potentials import LogSumExp
 
 RNG = np.random.default_rng(0)
@@ -68,7 +67,8 @@ def test_sharp_log_sum_exp():
 
 
 def test_blocks_and_their_remainder(monkeypatch):
-    monkeypatch.setattr(module, "_BLOCK_FLOATS", 10_000)  # read when compiled, at a new shape
+    # Read when compiled, at a new shape.
+    monkeypatch.setitem(_blocks._BLOCK_FLOATS, "cpu", 10_000)
     y = RNG.standard_normal((101, 2))
     result = conjugate(_cosh, y)
     np.testing.assert_allclose(result.point, np.arcsinh(y), atol=1e-9)

@@ -6,38 +6,44 @@ import socket
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from brenier.measures import Empirical
-from brenier.numerics import copy_to_all, split_rows
+from brenier.numerics import _devices, copy_to_all, split_rows
 
-# Run in processes of their own: the number of devices is settled when JAX starts.
+HERE = Path(__file__).parent
+CASES = [
+    "streamed plan", "error of a rough plan", "potential", "projection of three", "mean distance",
+    "mean distance, far", "energy distance", "self transport", "conjugates", "L-BFGS", "gradient",
+    "entropic map", "held-out dual", "steps",
+]  # fmt: skip
+
+# Two processes of one device each; that they are two is settled when JAX starts.
 _WORK = """
 import json, sys
 import jax, jax.numpy as jnp, numpy as np
-if len(sys.argv) > 1:
-    jax.distributed.initialize(f"127.0.0.1:{sys.argv[1]}", 2, int(sys.argv[2]))
+jax.distributed.initialize(f"127.0.0.1:{sys.argv[1]}", 2, int(sys.argv[2]))
 import brenier
 from brenier.flows import HeldOutDual, SemiDual
 from brenier.numerics import copy_to_all, sinkhorn, split_rows
 
 rng = np.random.default_rng(0)
-x, y = rng.normal(size=(400, 2)), rng.normal(size=(200, 2)) * [2.0, 0.5] + 1.0
+x, y = rng.normal(size=(401, 2)), rng.normal(size=(200, 2)) * [2.0, 0.5] + 1.0
 
 def both(split, whole):
-    key, start = jax.random.key(0), brenier.maps.GradientMap(
-        brenier.potentials.ICNN.identity(jax.random.key(1), 2, (8,)))
+    key = jax.random.key(0)
+    start = brenier.maps.GradientMap(brenier.potentials.Quadratic.identity(2))
     solution = brenier.solve(
         split(brenier.measures.Empirical(x)), split(brenier.measures.Empirical(y)),
-        initial=whole(start), key=whole(key), method=SemiDual(steps=40, batch=64, rate=0.01),
+        initial=whole(start), key=whole(key), method=SemiDual(steps=20, batch=64),
         metric=whole(HeldOutDual(x[:50], y[:50])), blocks=2,
     )
-    plan = sinkhorn(split(jnp.asarray(x)), whole(jnp.asarray(y)), epsilon=0.1)
-    moved = solution.map(whole(jnp.asarray(x[:9])))
+    plan = sinkhorn(split(x), whole(y), epsilon=0.1)
+    moved = solution.map(whole(x[:9]))
     return {"history": solution.stats["history"], "moved": np.asarray(moved).ravel().tolist(),
             "iterations": int(plan.iterations), "dual": float(plan.f.mean() + plan.g.mean())}
 
@@ -48,32 +54,63 @@ print(json.dumps({"devices": jax.device_count(), "one": one, "many": many}))
 
 
 def _environment(devices):
-    source = str(Path(__file__).parents[2] / "src")
-    flags = f"--xla_force_host_platform_device_count={devices}"
+    source = str(HERE.parents[1] / "src")
+    # Small programs, compiled for four devices: it is their compilation that takes time.
+    flags = f"--xla_force_host_platform_device_count={devices} --xla_backend_optimization_level=0"
     return {**os.environ, "PYTHONPATH": source, "XLA_FLAGS": flags, "JAX_PLATFORMS": "cpu"}
 
 
-def _compared(text, devices):
-    report = json.loads(text.strip().splitlines()[-1])
-    one, many = report["one"], report["many"]
-    assert report["devices"] == devices
-    # 40 steps in float64: rounding in the sums of a batch, and what the steps make of it.
-    np.testing.assert_allclose(many["history"], one["history"], rtol=1e-9)
-    np.testing.assert_allclose(many["moved"], one["moved"], rtol=1e-7, atol=1e-9)
-    assert many["iterations"] == one["iterations"]
-    np.testing.assert_allclose(many["dual"], one["dual"], rtol=1e-10)
-
-
-@pytest.mark.slow
-def test_four_devices():
+@pytest.fixture(scope="module")
+def report():
+    """What ``four_devices.py`` found, in a process of its own: JAX starts with four devices."""
     run = subprocess.run(
-        [sys.executable, "-c", _WORK],
+        [sys.executable, str(HERE / "four_devices.py")],
         env=_environment(4),
-        check=True,
         capture_output=True,
         text=True,
     )
-    _compared(run.stdout, 4)
+    assert run.returncode == 0, run.stderr
+    return json.loads(run.stdout.strip().splitlines()[-1])
+
+
+def test_four_devices_have_all_cases(report):
+    assert report["devices"] == 4
+    assert list(report["cases"]) == CASES
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_four_devices_by_themselves(report, case):
+    found = report["cases"][case]
+    assert found["shared"] > 0
+    # On the device, bound or not, in the shape and of the dtype that one device gives.
+    assert found["back"]
+    # Sums in another order, and what steps and iterations make of their last digits.
+    assert found["apart"] < 1e-12
+
+
+def test_when_work_is_shared(report):
+    found = report["decisions"]
+    assert found.pop("many") == 1
+    assert found.pop("by_two_threads") in (1, 2)
+    assert set(found.values()) == {0}, found
+
+
+@pytest.mark.parametrize("factorises", [True, False])
+def test_accelerators_share_what_takes_a_millisecond(monkeypatch, factorises):
+    two = 2 * [SimpleNamespace(platform="gpu")]
+    monkeypatch.setattr(_devices, "_siblings", lambda given: two)
+    monkeypatch.setattr(_devices, "_shared", lambda *given: "shared")
+    call = _devices.over_devices(lambda size: size, factorises=factorises)(lambda size: "alone")
+    assert [call(size) for size in (2**18, 2**24 - 1, 2**24)] == ["alone", "alone", "shared"]
+
+
+def test_any_number_of_rows_is_split(report):
+    assert report["rows"]["parts"] == {
+        "1": [1, 1, 1, 1], "3": [3, 3, 3, 3], "4": [1, 1, 1, 1], "6": [3, 3, 3, 3],
+        "7": [7, 7, 7, 7], "8": [2, 2, 2, 2],
+    }  # fmt: skip
+    assert report["rows"]["apart"] < 1e-12
+    assert report["rows"]["shared"] == 0
 
 
 @pytest.mark.slow
@@ -97,7 +134,14 @@ def test_two_processes():
             run.kill()
     assert [run.returncode for run in runs] == [0, 0]
     for output in outputs:
-        _compared(output, 2)
+        report = json.loads(output.strip().splitlines()[-1])
+        one, many = report["one"], report["many"]
+        assert report["devices"] == 2
+        # 20 steps in float64: rounding in the sums of a batch, and what the steps make of it.
+        np.testing.assert_allclose(many["history"], one["history"], rtol=1e-9)
+        np.testing.assert_allclose(many["moved"], one["moved"], rtol=1e-7, atol=1e-9)
+        assert many["iterations"] == one["iterations"]
+        np.testing.assert_allclose(many["dual"], one["dual"], rtol=1e-10)
 
 
 def test_on_one_device_nothing_changes():
@@ -107,9 +151,3 @@ def test_on_one_device_nothing_changes():
     np.testing.assert_array_equal(placed.weights, cloud.weights)
     key = copy_to_all(jax.random.key(3))
     np.testing.assert_array_equal(jax.random.normal(key), jax.random.normal(jax.random.key(3)))
-
-
-def test_rows_that_do_not_divide_are_refused():
-    # One real device stands for two: the check comes before any placing.
-    with pytest.raises(ValueError, match="got an array of 3 rows for 2 devices; wants a multiple"):
-        split_rows(jnp.ones(3), [jax.devices()[0]] * 2)

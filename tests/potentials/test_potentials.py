@@ -77,6 +77,37 @@ def test_icnn_is_its_formula_with_unequal_widths():
     np.testing.assert_allclose(phi(jnp.asarray(x)), exact, rtol=1e-13)
 
 
+def test_icnn_with_quadratic_layers_is_its_formula_and_convex():
+    r = np.random.default_rng(0)
+    inputs, bends = r.normal(size=(2, 5, 3)), r.normal(size=(2, 5, 3))
+    biases, hidden, output = r.normal(size=(2, 5)), r.normal(size=(5, 5)), r.normal(size=5)
+    phi = ICNN(
+        tuple(map(jnp.asarray, inputs)), tuple(map(jnp.asarray, biases)), (jnp.asarray(hidden),),
+        jnp.asarray(output), jnp.zeros(3), jnp.zeros((1, 3)), jnp.asarray(0.0),
+        activation="celu", quadratic=tuple(map(jnp.asarray, bends)),
+    )  # fmt: skip
+
+    def positive(z):
+        return np.log1p(np.exp(z))
+
+    def celu(z):
+        return np.where(z > 0, z, np.expm1(np.minimum(z, 0)))
+
+    def value(x):
+        first, second = (
+            w @ x + b + 0.5 * (a @ x) ** 2 for w, b, a in zip(inputs, biases, bends, strict=True)
+        )
+        z = celu(positive(hidden) @ celu(first) + second)
+        return positive(output) @ z + 0.5 * 1.001 * x @ x
+
+    x = r.normal(size=(20, 3))
+    np.testing.assert_allclose(phi(x), [value(point) for point in x], rtol=1e-12)
+    for point in x:
+        assert np.linalg.eigvalsh(jax.hessian(phi.value)(jnp.asarray(point)))[0] > 1.0
+    with pytest.raises(ValueError, match="quadratic: got 1 layers; wants none or 2"):
+        eqx.tree_at(lambda p: p.quadratic, phi, phi.quadratic[:1]).__check_init__()
+
+
 def test_preconditioned_gradient_in_its_coordinates():
     M = jnp.array([[2.0, 1.0], [0.0, 0.5]])
     psi = LogSumExp.identity(KEY, 2, 8)

@@ -41,6 +41,8 @@ from brenier.numerics import cosine_similarity, l2_uvp, numpy_generator
 _PICTURED = 2000
 
 
+# What overflows is infinite, and says so itself.
+@np.errstate(over="ignore")
 def audit(
     map: Callable[[np.ndarray], Any],
     source: Any,
@@ -174,6 +176,8 @@ def audit(
     return _certificate(x, tx, true, target, [*keys[1:]], settings, seen, declared)
 
 
+# What overflows is infinite, and says so itself.
+@np.errstate(over="ignore")
 def audit_pairs(
     x: Any,
     tx: Any,

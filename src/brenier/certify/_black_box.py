@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from brenier._memory import is_out_of_memory
 from brenier._progress import Progress, ProgressCallback
 from brenier._warnings import warn_user
 from brenier.certify._other_frameworks import evaluator, failure, one_point_hint, real_array
@@ -177,7 +178,7 @@ class BlackBox:
             # A copy: a map that writes into its argument must not change the sample.
             returned = self._evaluate(x.copy())
         except Exception as error:
-            if self._ours or isinstance(error, MemoryError):
+            if self._ours or is_out_of_memory(error):
                 raise
             raise failure(self._name, self._map, x, error) from error
         value, precision = real_array(self._name, returned)

@@ -9,6 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 from scipy import sparse
 
+from brenier._memory import is_out_of_memory
+
 
 def evaluator(name: str, map: Any) -> Callable[[np.ndarray], Any]:
     """The map as a function of NumPy arrays: itself, or what hands a module of torch tensors.
@@ -54,6 +56,8 @@ def real_array(name: str, returned: Any) -> tuple[np.ndarray, float]:
         if value.dtype == object:
             value = value.astype(np.float64)
     except (TypeError, ValueError, RuntimeError) as error:
+        if is_out_of_memory(error):
+            raise
         raise ValueError(
             f"{name}: returned a {type(returned).__name__} that makes no array of numbers "
             f"({_first_line(error)}); wants an array (n, d)."

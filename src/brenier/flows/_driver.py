@@ -3,6 +3,7 @@
 import math
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Generic, Protocol, runtime_checkable
 
 import equinox as eqx
@@ -13,10 +14,10 @@ from brenier._checks import check_at_least, check_instance, check_key
 from brenier._progress import Progress, ProgressCallback
 from brenier._solution import Result, Solution
 from brenier._types import Key
-from brenier.flows._method import AbstractMethod, Map, State, check_method
+from brenier.flows._method import AbstractMethod, Map, State, check_method, shared_work
 from brenier.maps import AbstractMap, GradientMap
 from brenier.measures import AbstractMeasure
-from brenier.numerics import cast_floats, energy_distance_squared
+from brenier.numerics import cast_floats, energy_distance_squared, over_devices
 
 # Held-out points of the default metric: its standard error is then about 1e-3 of a unit scale.
 _HELD_OUT = 2000
@@ -68,7 +69,7 @@ def advance(
     return eqx.combine(arrays, static)
 
 
-_advance = eqx.filter_jit(advance)
+_advance = over_devices(shared_work, factorises=True)(eqx.filter_jit(advance))
 
 
 @eqx.filter_jit
@@ -171,7 +172,8 @@ def solve(
     run_key, metric_key = jax.random.split(key)
     if metric is None:
         metric = _energy_distance(source, target, metric_key)
-    measure_map = eqx.filter_jit(metric)
+    shared = over_devices(partial(shared_work, metric), factorises=True)
+    measure_map = shared(eqx.filter_jit(metric))
     block_steps = math.ceil(method.steps / blocks)
     lengths = [
         min(block_steps, method.steps - done) for done in range(0, method.steps, block_steps)

@@ -2,6 +2,7 @@
 
 import abc
 import difflib
+import functools
 from typing import Any, ClassVar, Generic, TypeVar
 
 import equinox as eqx
@@ -29,7 +30,7 @@ class AbstractMethod(eqx.Module, Generic[State, Map]):
     steps: eqx.AbstractVar[int]
     # Whether a block of steps is one compiled loop; else one compiled step is called in turn.
     compiled_loop: ClassVar[bool] = True
-    # Whether it follows the density of a target that has one; else it wants the target's points.
+    # Whether it follows a target's density; else it wants its points, or draws them.
     uses_density: ClassVar[bool] = True
     # Whether float32 is precise enough for it, and faster.
     single_precision: ClassVar[bool] = False
@@ -55,6 +56,15 @@ class AbstractMethod(eqx.Module, Generic[State, Map]):
     @abc.abstractmethod
     def current_map(self, state: State) -> Map:
         """The map that a state stands for."""
+
+
+@functools.singledispatch
+def shared_work(doer: object, on: Any, *args: Any) -> int:
+    """The work of a method's step on a state, or of a metric on a map, that devices can share.
+
+    In the units of ``over_devices``; 0 where it splits nothing.
+    """
+    return 0
 
 
 def near_identity(key: Key, points: Points, widths: tuple[int, ...] = (64, 64)) -> GradientMap:

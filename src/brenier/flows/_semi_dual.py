@@ -1,6 +1,6 @@
 """The semi-dual of optimal transport, minimised over convex potentials: maps from samples alone."""
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import equinox as eqx
 import jax
@@ -11,10 +11,16 @@ from jax.typing import ArrayLike
 from brenier._checks import check_at_least, check_points, check_positive
 from brenier._types import Array, Float, Int, Key, Points, Scalar
 from brenier.flows._kronecker_adam import kronecker_adam
-from brenier.flows._method import AbstractMethod, near_identity
+from brenier.flows._method import AbstractMethod, near_identity, shared_work
 from brenier.maps import AbstractMap, GradientMap
 from brenier.measures import AbstractMeasure, Empirical
-from brenier.numerics import conjugate_upper_bound, spd_solve
+from brenier.numerics import (
+    conjugate_upper_bound,
+    conjugate_work,
+    over_devices,
+    spd_solve,
+    split_batch,
+)
 from brenier.potentials import AbstractPotential, conjugate_points, expansion
 
 # Up to here a Hessian per point costs less than the conjugate gradients that replace it.
@@ -27,12 +33,21 @@ _ARMIJO = 1e-2
 _WORST = 4
 # The rate rises over this share of the steps, stands until that one, then falls to zero.
 _WARM, _FLAT = 0.05, 0.3
-# Source points among which the held-out conjugates look for a start: bounded memory.
+# A step passes some 50 times over its batch, and its devices wait for each other as often: to share
+# it pays where the passes take longer than to launch them, about a millisecond on an H200.
+_WAITS = 32
+# Source points among which conjugates look for a start: bounded memory.
 _STARTS = 2048
+# A target point that was drawn is visited so often before another takes its place; a fresh one is
+# improved so often, since its conjugate is not known from the visit before.
+_VISITS, _FRESH = 8, 6
 
 
 class SemiDualState(eqx.Module):
-    """The potential, its running average, its optimiser; x̂(y) for every target point y."""
+    """The potential, its running average, its optimiser; x̂(y) for every target point y.
+
+    ``drawn`` are these points where the target is a measure to be sampled.
+    """
 
     potential: AbstractPotential
     average: AbstractPotential
@@ -41,6 +56,7 @@ class SemiDualState(eqx.Module):
     conjugates: Points
     order: Int[Array, " m"]
     key: Key
+    drawn: Points | None = None
 
 
 class SemiDual(AbstractMethod[SemiDualState, GradientMap]):
@@ -53,9 +69,12 @@ class SemiDual(AbstractMethod[SemiDualState, GradientMap]):
     Adam in the eigenbases of Kronecker factors (``kronecker_adam``), at a rate that rises, stands
     and falls to zero: a natural gradient for the price of a few small matrix products.
 
-    Wants points of unit scale whose Gaussian map is about the identity (``MongeMap`` sees to it),
-    an ``Empirical`` target, and a gradient of a smooth, strongly convex potential to start from.
-    Not for a target known by its density: ``ConstrainedDrift`` needs no samples of it.
+    Each step draws source points, and of a target that is not ``Empirical`` fresh points too: an
+    eighth of its batch, the others come back from earlier steps with their x̂.
+
+    Wants points of unit scale whose Gaussian map is about the identity (``MongeMap`` sees to it)
+    and a gradient of a smooth, strongly convex potential to start from. Not for a target known by
+    its density alone: ``ConstrainedDrift`` needs no samples of it.
 
     Args:
         steps: gradient steps.
@@ -104,40 +123,51 @@ class SemiDual(AbstractMethod[SemiDualState, GradientMap]):
     def init(
         self, source: AbstractMeasure, target: AbstractMeasure, initial: AbstractMap, *, key: Key
     ) -> SemiDualState:
-        if not isinstance(target, Empirical):
-            raise ValueError(
-                f"target: got {type(target).__name__}; wants an Empirical measure "
-                "(draw one: Empirical(target.sample(key, n)))."
-            )
         if not isinstance(initial, GradientMap):
             raise ValueError(f"initial: got {type(initial).__name__}; wants a GradientMap.")
         potential = initial.potential
+        key, draw_key = jax.random.split(key)
+        points, drawn = None, None
+        if isinstance(target, Empirical):
+            points = target.points
+        else:
+            points = drawn = _sample(target, draw_key, _VISITS * self.batch, potential)
         return SemiDualState(
             potential,
             potential,
             jnp.asarray(0),
             self._optimiser().init(_parameters(potential)),
             # As a start, the potential is about ½‖x‖², its own conjugate.
-            target.points,
-            jnp.arange(target.size),
+            points,
+            jnp.arange(len(points)),
             key,
+            drawn,
         )
 
     def step(
         self, state: SemiDualState, source: AbstractMeasure, target: AbstractMeasure
     ) -> SemiDualState:
-        assert isinstance(target, Empirical)
-        key, order_key, draw_key = jax.random.split(state.key, 3)
-        size = min(self.batch, target.size)
-        turn = state.step % (target.size // size)
+        key, order_key, draw_key, fresh_key = jax.random.split(state.key, 4)
+        x = _sample(source, draw_key, self.batch, state.potential)
+        if state.drawn is None:
+            assert isinstance(target, Empirical)
+            cloud, known, refinements = target.points, state.conjugates, self.refinements
+        else:
+            cloud, known = self._renewed(state, x, target, fresh_key)
+            refinements = max(self.refinements, _FRESH)
+        size = min(self.batch, len(cloud))
+        turn = state.step % (len(cloud) // size)
         # Without replacement: no point waits for its turn longer than two rounds.
-        order = jax.lax.cond(
-            turn == 0, lambda: jax.random.permutation(order_key, target.size), lambda: state.order
-        )
+        order = state.order
+        if state.drawn is None:
+            order = jax.lax.cond(
+                turn == 0, lambda: jax.random.permutation(order_key, len(cloud)), lambda: order
+            )
         rows = jax.lax.dynamic_slice_in_dim(order, turn * size, size)
-        x, y = source.sample(draw_key, self.batch), target.points[rows]
-        points = self._conjugates(state.potential, y, state.conjugates[rows])
-        weights = None if target.weights is None else target.weights[rows]
+        x, y, start = split_batch((x, cloud[rows], known[rows]))
+        points = self._conjugates(state.potential, y, start, refinements)
+        weights = getattr(target, "weights", None) if state.drawn is None else None
+        weights = None if weights is None else weights[rows]
 
         def objective(potential):
             return jnp.mean(potential(x)) - jnp.average(potential(points), weights=weights)
@@ -152,10 +182,24 @@ class SemiDual(AbstractMethod[SemiDualState, GradientMap]):
             average,
             state.step + 1,
             optimiser,
-            state.conjugates.at[rows].set(points),
+            known.at[rows].set(points),
             order,
             key,
+            None if state.drawn is None else cloud,
         )
+
+    def _renewed(
+        self, state: SemiDualState, x: Float[Array, "k d"], target: AbstractMeasure, key: Key
+    ) -> tuple[Points, Points]:
+        """The drawn points and their x̂, with fresh ones in the part whose turn it is."""
+        assert state.drawn is not None
+        size = max(1, self.batch // _VISITS)
+        visit = (state.step // _VISITS) % _VISITS
+        first = state.step % _VISITS * self.batch + visit * size
+        y = _sample(target, key, size, state.potential)
+        start = _starts(state.potential, y, x, state.potential(x))
+        put = jax.lax.dynamic_update_slice_in_dim
+        return put(state.drawn, y, first, 0), put(state.conjugates, start, first, 0)
 
     def current_map(self, state: SemiDualState) -> GradientMap:
         return GradientMap(state.average)
@@ -173,14 +217,16 @@ class SemiDual(AbstractMethod[SemiDualState, GradientMap]):
         )
         return kronecker_adam(schedule)
 
-    def _conjugates(self, potential: AbstractPotential, y: Points, start: Points) -> Points:
+    def _conjugates(
+        self, potential: AbstractPotential, y: Points, start: Points, refinements: int
+    ) -> Points:
         """x̂(y) improved from ``start``: all once, the worst again until the tolerance."""
         worst = max(1, y.shape[0] // _WORST)
         limit = self.tolerance * (1.0 + jnp.linalg.norm(y, axis=1))
 
         def unfinished(state):
             count, _, excess = state
-            return (count < self.refinements) & jnp.any(excess > 1.0)
+            return (count < refinements) & jnp.any(excess > 1.0)
 
         def refine(state):
             count, points, excess = state
@@ -226,15 +272,46 @@ class HeldOutDual(eqx.Module):
 
     def terms(self, potential: AbstractPotential) -> tuple[Float[Array, " n"], Float[Array, " m"]]:
         """φ(x_i) and bounds on φ*(y_j) from above, whose means add up to J."""
-        y, heights = self.y, potential(self.x)
-        # The best of some x is a good start in few dimensions, y itself in many.
-        some = slice(None, _STARTS)
-        nearest = self.x[some][jnp.argmax(y @ self.x[some].T - heights[some], axis=1)]
-        own = jnp.sum(y * y, axis=1) - potential(y)
-        other = jnp.sum(y * nearest, axis=1) - potential(nearest)
-        start = jnp.where((own > other)[:, None], y, nearest)
-        result = conjugate_points(potential, y, start, tolerance=1e-5, max_iterations=50)
-        return heights, conjugate_upper_bound(result, potential.strong_convexity())
+        return _terms(self, potential)
+
+
+@shared_work.register
+def _(method: SemiDual, state: SemiDualState, *args: Any) -> int:
+    """From the products of one pass over the batch."""
+    parameters = jax.tree.leaves(_parameters(state.potential))
+    return method.batch * sum(leaf.size for leaf in parameters) // _WAITS
+
+
+@shared_work.register
+def _(metric: HeldOutDual, on: Any, *args: Any) -> int:
+    return conjugate_work(on, metric.y)
+
+
+@over_devices(shared_work, factorises=True)
+@eqx.filter_jit
+def _terms(
+    held: HeldOutDual, potential: AbstractPotential
+) -> tuple[Float[Array, " n"], Float[Array, " m"]]:
+    y, heights = held.y, potential(held.x)
+    start = _starts(potential, y, held.x[:_STARTS], heights[:_STARTS])
+    result = conjugate_points(potential, y, start, tolerance=1e-5, max_iterations=50)
+    return heights, conjugate_upper_bound(result, potential.strong_convexity())
+
+
+def _starts(
+    potential: AbstractPotential, y: Points, x: Float[Array, "k d"], heights: Float[Array, " k"]
+) -> Points:
+    """Where x̂(y) is looked for: at the best of some x in few dimensions, at y itself in many."""
+    nearest = x[jnp.argmax(y @ x.T - heights, axis=1)]
+    own = jnp.sum(y * y, axis=1) - potential(y)
+    other = jnp.sum(y * nearest, axis=1) - potential(nearest)
+    return jnp.where((own > other)[:, None], y, nearest)
+
+
+def _sample(law: AbstractMeasure, key: Key, n: int, potential: AbstractPotential) -> Points:
+    """Points (n, d) in the precision of the potential; they are drawn in that of the law."""
+    dtype = jnp.result_type(*jax.tree.leaves(_parameters(potential)))
+    return law.sample(key, n).astype(dtype)
 
 
 def _parameters(potential: AbstractPotential) -> AbstractPotential:

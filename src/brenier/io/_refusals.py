@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from brenier._memory import is_out_of_memory
+
 # Bytes that any file may unpack to; beyond them, this many for each byte that it has.
 _UNPACKED = 2**28
 _RATIO = 100
@@ -40,10 +42,9 @@ def refusing(
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield
-    except MemoryError:
-        raise
     except faults as error:
-        if isinstance(error, OSError) and error.errno not in _OF_THE_BYTES:
+        of_the_disk = isinstance(error, OSError) and error.errno not in _OF_THE_BYTES
+        if of_the_disk or is_out_of_memory(error):
             raise
         raise ValueError(f"{path}: got {got} ({one_line(error)}); wants {wants}.") from error
 

@@ -11,10 +11,10 @@ from brenier.numerics._chebyshev import (
     fejer_rule,
     heat_matrix,
 )
-from brenier.numerics._conjugate import Conjugate, conjugate, conjugate_upper_bound
+from brenier.numerics._conjugate import Conjugate, conjugate, conjugate_upper_bound, conjugate_work
 from brenier.numerics._coordinates import Coordinates
 from brenier.numerics._determinants import spd_log_det, spd_solve
-from brenier.numerics._devices import copy_to_all, split_rows
+from brenier.numerics._devices import copy_to_all, over_devices, split_batch, split_rows
 from brenier.numerics._gaussian_lattice import (
     Lattice,
     fit_lattice,
@@ -104,6 +104,7 @@ __all__ = [
     "check_outliers",
     "conjugate",
     "conjugate_upper_bound",
+    "conjugate_work",
     "copy_to_all",
     "cosine_similarity",
     "cpu_cores",
@@ -132,6 +133,7 @@ __all__ = [
     "median_squared_distance",
     "numpy_generator",
     "on_all_cores",
+    "over_devices",
     "over_points",
     "plan_error",
     "probed_squares",
@@ -147,6 +149,7 @@ __all__ = [
     "sound_rows",
     "spd_log_det",
     "spd_solve",
+    "split_batch",
     "split_rows",
     "sqrtm_spd",
     "squared_distances",

@@ -1,11 +1,11 @@
 """A function over many points, block by block, so that memory is bounded and one shape compiles."""
 
-import functools
 import math
 import os
 import re
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
 from typing import Any
 
 import equinox as eqx
@@ -17,6 +17,7 @@ from brenier._arithmetic import in_own_arithmetic
 from brenier._checks import check_at_least
 from brenier._progress import Progress, ProgressCallback
 from brenier._types import Array, Batch, Point
+from brenier.numerics._devices import on_each_device, over_devices, sharing
 
 # Two programs that factorise matrices or transform at the same time can wait for each other's
 # threads for ever (jaxlib 0.10, CPU).
@@ -51,17 +52,28 @@ def over_points(function: Callable[[Point], Any], x: Batch, *, floats: int) -> A
         return function(x)
     lead, n = x.shape[:-1], math.prod(x.shape[:-1])
     flat = x.reshape(n, x.shape[-1])
-    block = block_size(floats)
-    if n <= 4 * block:
+    block, devices = block_size(floats), sharing()
+    if n <= (4 * block if devices == 1 else 0):
         out = jax.vmap(function)(flat)
     else:
-        mapped = jax.lax.map(jax.vmap(function), _cut(jnp, flat, block))
+        turns = -(-n // (block * devices))
+        tiles = _cut(jnp, flat, -(-n // (turns * devices)), devices)
+        mapped = block_by_block(function, (tiles,))
         out = jax.tree.map(lambda a: a.reshape(-1, *a.shape[2:])[:n], mapped)
     return jax.tree.map(lambda a: a.reshape(lead + a.shape[1:]), out)
 
 
+def block_by_block(function: Callable[..., Any], blocks: tuple[Array, ...]) -> Any:
+    """function of each row of (blocks, rows, ...), each device its own blocks in turn."""
+    return on_each_device(eqx.Partial(_in_turn, function), blocks)
+
+
+def _in_turn(function: Callable[..., Any], blocks: tuple[Array, ...]) -> Any:
+    return jax.lax.map(lambda block: jax.vmap(function)(*block), blocks)
+
+
 def on_all_cores(function: Callable[[Point], Any], x: Batch, *, floats: int) -> Any:
-    """``over_points``, compiled; on a CPU, x is divided between the cores.
+    """``over_points``, compiled; x is divided between the cores of a CPU, or several accelerators.
 
     One program takes its blocks one after the other, and each is too small to keep more than one
     core at work. So each core runs the program on a part of x; working memory is that of one
@@ -156,12 +168,17 @@ def in_blocks(
     return out
 
 
-def _cut(library: Any, x: Any, rows: int) -> Any:
-    """(n, ...) to (blocks, rows, ...), the last block filled up with the last row: one shape."""
-    fill = [(0, -x.shape[0] % rows)] + [(0, 0)] * (x.ndim - 1)
+def _cut(library: Any, x: Any, rows: int, multiple: int = 1) -> Any:
+    """(n, ...) to (blocks, rows, ...), so many blocks, filled up with the last row: one shape."""
+    fill = [(0, -x.shape[0] % (rows * multiple))] + [(0, 0)] * (x.ndim - 1)
     return library.pad(x, fill, mode="edge").reshape(-1, rows, *x.shape[1:])
 
 
+def _numbers(function: Any, x: Any, floats: int) -> int:
+    return x.size // x.shape[-1] * floats if x.ndim > 1 else 0
+
+
+@over_devices(_numbers, factorises=True)
 @eqx.filter_jit
 def _compiled(function: Callable[[Point], Any], x: Batch, floats: int) -> Any:
     return over_points(function, x, floats=floats)
@@ -179,7 +196,7 @@ def _is_blocking(function: Callable[[Point], Any], point: jax.ShapeDtypeStruct) 
     return _blocking_program(structure, tuple(kinds), point)
 
 
-@functools.lru_cache(maxsize=256)
+@lru_cache(maxsize=256)
 def _blocking_program(
     structure: jax.tree_util.PyTreeDef, kinds: tuple[Any, ...], point: jax.ShapeDtypeStruct
 ) -> bool:

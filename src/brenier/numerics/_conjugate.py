@@ -1,16 +1,17 @@
 """Convex conjugates φ*(y) = max_x ⟨x, y⟩ − φ(x), for many y at once."""
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 
 from brenier._types import Array, Float, Int, Matrix, Point, Points, Scalar
-from brenier.numerics._blocks import block_size
+from brenier.numerics._blocks import block_by_block, block_size
 from brenier.numerics._determinants import spd_solve
-from brenier.numerics._streaming import cut_tiles
+from brenier.numerics._devices import over_devices
+from brenier.numerics._streaming import shared_tiles
 
 # Past this dimension a Hessian per point costs more than the iterations that it saves.
 _NEWTON_DIMENSION = 32
@@ -57,6 +58,16 @@ class _Best(NamedTuple):
     idle: Array
 
 
+def conjugate_work(value: Any, y: Any, *args: Any, **kwargs: Any) -> int:
+    """What ``over_devices`` asks for: some thousand numbers a point, in some 16 iterations.
+
+    >>> conjugate_work(None, jnp.ones((2, 3)))
+    32768
+    """
+    return 2**14 * y.shape[0]
+
+
+@over_devices(conjugate_work, factorises=True)
 @eqx.filter_jit
 def conjugate(
     value: Callable[[Point], Scalar],
@@ -99,13 +110,11 @@ def conjugate(
     floats = 1024 + 16 * d + (4 * d * d if newton else 2 * _MEMORY * d)
     # On a CPU it stays in the cache, and no block waits long for its slowest point.
     block = block_size(floats)
-
-    def one(point: Point, start: Point) -> Conjugate:
-        second = (jax.hessian(value) if hessian is None else hessian) if newton else None
-        return _maximise(value, second, point, start, tolerance, max_iterations)
-
-    tiles = cut_tiles(y, block), cut_tiles(y if init is None else init, block)
-    blocks = jax.lax.map(lambda tile: jax.vmap(one)(*tile), tiles)
+    tiles = shared_tiles(y, block), shared_tiles(y if init is None else init, block)
+    if newton and hessian is None:
+        hessian = eqx.Partial(_hessian, value)
+    one = eqx.Partial(_maximise, value, hessian if newton else None, tolerance, max_iterations)
+    blocks = block_by_block(one, tiles)
     padded = tiles[0].shape[0] * tiles[0].shape[1]
     return jax.tree.map(lambda z: z.reshape(padded, *z.shape[2:])[: y.shape[0]], blocks)
 
@@ -127,13 +136,17 @@ def conjugate_upper_bound(
     return result.value + jnp.where(result.residual > 0, gap, 0.0)
 
 
+def _hessian(value: Callable[[Point], Scalar], x: Point) -> Matrix:
+    return jax.hessian(value)(x)
+
+
 def _maximise(
     value: Callable[[Point], Scalar],
     hessian: Callable[[Point], Matrix] | None,
-    y: Point,
-    init: Point,
     tolerance: float,
     max_iterations: int,
+    y: Point,
+    init: Point,
 ) -> Conjugate:
     """One point: minimise ψ(x) = φ(x) − ⟨x, y⟩, by Newton's method where D²φ is given."""
 

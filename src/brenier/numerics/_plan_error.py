@@ -4,7 +4,8 @@ import jax
 import jax.numpy as jnp
 
 from brenier._types import Array, Float, Scalar
-from brenier.numerics._streaming import TILE, cut_tiles, squared_distances
+from brenier.numerics._devices import on_each_device
+from brenier.numerics._streaming import TILE, cut_tiles, shared_tiles, squared_distances
 
 
 def plan_error(
@@ -30,7 +31,7 @@ def plan_error(
     # In units of ε: no division is left to each pair.
     x, y = ((z.astype(wide) - centre) / jnp.sqrt(2.0 * unit) for z in (x, y))
     f, g = f.astype(wide) / unit, g.astype(wide) / unit
-    rows = tuple(cut_tiles(part.astype(wide), TILE) for part in (x, a, f))
+    rows = tuple(shared_tiles(part.astype(wide), TILE) for part in (x, a, f))
     columns = tuple(cut_tiles(part.astype(wide), TILE) for part in (y, b, g))
 
     def add_row(below, row):
@@ -45,5 +46,9 @@ def plan_error(
         beside, part = jax.lax.scan(add, jnp.zeros_like(a_tile), columns)
         return below + part, a_tile @ jnp.abs(beside - 1.0)
 
-    below, apart = jax.lax.scan(add_row, jnp.zeros_like(columns[1]), rows)
-    return jnp.sum(apart) + jnp.sum(columns[1] * jnp.abs(below - 1.0))
+    def add_rows(rows):
+        below, apart = jax.lax.scan(add_row, jnp.zeros(columns[1].shape, wide), rows)
+        return below[None], apart
+
+    below, apart = on_each_device(add_rows, rows)
+    return jnp.sum(apart) + jnp.sum(columns[1] * jnp.abs(jnp.sum(below, axis=0) - 1.0))

@@ -2,15 +2,16 @@
 
 from collections.abc import Callable
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 
 from brenier._types import Array, Float, Int, Points, Scalar, Weights
+from brenier.numerics._devices import over_devices
 from brenier.numerics._pairwise import median_squared_distance
 from brenier.numerics._plan_error import plan_error
-from brenier.numerics._streaming import TILE, log_sum_exp, soft_reduce, squared_distances
+from brenier.numerics._streaming import TILE, log_sum_exp, pairs, soft_reduce, squared_distances
 
 # Up to this many entries the kernel matrix is kept (32 MiB of float64: it fits the caches, and a
 # hundred of them under ``vmap`` fit the memory); larger clouds are streamed.
@@ -31,6 +32,11 @@ class SelfTransport(NamedTuple):
     iterations: Int[Array, ""]
 
 
+def _streamed_pairs(x: Any, *args: Any, block: int | None = None, **kwargs: Any) -> int:
+    return pairs(x) if block is not None or pairs(x) > _KERNEL_ENTRIES else 0
+
+
+@over_devices(_streamed_pairs)
 @partial(jax.jit, static_argnames=("max_iterations", "block"))
 def self_transport(
     x: Points,
@@ -68,7 +74,7 @@ def self_transport(
     given, centre = x, w @ x
     x = x - centre
     eps = jnp.asarray(epsilon, x.dtype)
-    if block is None and n * n <= _KERNEL_ENTRIES:
+    if _streamed_pairs(x, block=block) == 0:
         kernel = jnp.exp(squared_distances(x, x) / (-2.0 * eps))
         tiny = jnp.finfo(x.dtype).tiny
         u, count = _solve(
@@ -98,6 +104,7 @@ def self_transport(
     return SelfTransport(f, means + centre, residual, count)
 
 
+@over_devices(_streamed_pairs)
 @partial(jax.jit, static_argnames=("max_iterations", "block"))
 def self_entropic_score(
     x: Points,

@@ -2,16 +2,18 @@
 
 from collections.abc import Callable
 from functools import partial
-from typing import NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import jax
 import jax.numpy as jnp
 
 from brenier._types import Array, Bool, Float, Int, Scalar
+from brenier.numerics._devices import over_devices
 from brenier.numerics._plan_error import plan_error
 from brenier.numerics._streaming import (
     TILE,
     log_sum_exp,
+    pairs,
     shifted_log_sum_exp,
     soft_reduce,
     squared_distances,
@@ -69,6 +71,11 @@ class _Descent(NamedTuple):
     factor: float
 
 
+def _streamed_pairs(x: Any, y: Any, *_: Any, block: int | None = None, **kwargs: Any) -> int:
+    return pairs(x, y) if block is not None or pairs(x, y) > _KERNEL_ENTRIES else 0
+
+
+@over_devices(_streamed_pairs)
 @partial(jax.jit, static_argnames=("epsilon_scaling", "block"))
 def sinkhorn(
     x: Float[Array, "n d"],
@@ -129,7 +136,7 @@ def sinkhorn(
     limit = jnp.maximum(jnp.asarray(tolerance, dtype), least)
     highest = jnp.maximum(eps, spread) if epsilon_scaling < 1.0 else eps
     descent = _Descent(eps, limit, max_iterations, epsilon_scaling)
-    streamed = block is not None or x.shape[0] * y.shape[0] > _KERNEL_ENTRIES
+    streamed = _streamed_pairs(x, y, block=block) > 0
     if f is not None or g is not None:
         if f is None:
             assert g is not None
@@ -160,6 +167,7 @@ def sinkhorn(
     )
 
 
+@over_devices(pairs)
 @jax.jit
 def entropic_potential(
     z: Float[Array, "k d"],
@@ -182,6 +190,7 @@ def entropic_potential(
     return 0.5 * jnp.sum(z * z, axis=1) - epsilon * logs
 
 
+@over_devices(pairs)
 @jax.jit
 def barycentric_projection(
     z: Float[Array, "k d"],

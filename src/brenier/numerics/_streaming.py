@@ -1,15 +1,24 @@
 """Soft reductions over all pairs of two clouds, tile by tile: memory O(n + m) plus one tile."""
 
+from functools import partial
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 
 from brenier._checks import check_at_least
 from brenier._types import Array, Float, Scalar
+from brenier.numerics._devices import on_each_device, sharing
 
 # Coordinates up to here are differenced one by one: exact for near points, and fused by XLA.
 _DIRECT_DIMENSION = 8
 # The side of a tile whose scores stay in a core's cache between product, maximum and sum.
 TILE = 512
+
+
+def pairs(x: Any, y: Any = None, *args: Any, **kwargs: Any) -> int:
+    """The work, as ``over_devices`` counts it, of all pairs of one or two clouds."""
+    return x.shape[0] * (x if y is None else y).shape[0]
 
 
 def squared_distances(x: Float[Array, "n d"], y: Float[Array, "m d"]) -> Float[Array, "n m"]:
@@ -70,7 +79,8 @@ def shifted_log_sum_exp(
 
         return jax.lax.scan(add, jnp.zeros(x_tile.shape[0], dtype), columns)[0]
 
-    totals = jax.lax.map(sum_row, (cut_tiles(x / epsilon, tile), cut_tiles(shifts, tile)))
+    rows = shared_tiles(x / epsilon, tile), shared_tiles(shifts, tile)
+    totals = on_each_device(partial(jax.lax.map, sum_row), rows)
     return jnp.log(jnp.maximum(totals.reshape(totals.size)[: x.shape[0]], tiny))
 
 
@@ -95,7 +105,7 @@ def soft_reduce(
     """
     n, k = x.shape[0], values.shape[1]
     least = jnp.finfo(x.dtype).min
-    rows = cut_tiles(x / epsilon, tile)
+    rows = shared_tiles(x / epsilon, tile)
     columns = cut_tiles(y, tile), cut_tiles(offsets, tile, fill=-jnp.inf), cut_tiles(values, tile)
 
     def reduce_row(x_tile):
@@ -114,20 +124,31 @@ def soft_reduce(
         (top, total, mean), _ = jax.lax.scan(add, start, columns)
         return top + jnp.log(total), mean / total[:, None]
 
-    logs, means = jax.lax.map(reduce_row, rows)
+    logs, means = on_each_device(partial(jax.lax.map, reduce_row), rows)
     padded = rows.shape[0] * rows.shape[1]
     return logs.reshape(padded)[:n], means.reshape(padded, k)[:n]
 
 
-def cut_tiles(array: Array, tile: int, fill: float = 0.0) -> Array:
+def shared_tiles(array: Array, tile: int) -> Array:
+    """``cut_tiles``, as many for each of the devices that share the program."""
+    return cut_tiles(array, tile, multiple=sharing())
+
+
+def cut_tiles(array: Array, tile: int, fill: float = 0.0, *, multiple: int = 1) -> Array:
     """(n, ...) padded with ``fill`` and cut to (tiles, side, ...), side at most ``tile``.
+
+    Args:
+        array: (n, ...).
+        tile: the largest side.
+        fill: what the last tiles are filled up with.
+        multiple: of which the number of tiles is one.
 
     >>> import jax.numpy as jnp
     >>> cut_tiles(jnp.arange(3.0), 2).tolist()
     [[0.0, 1.0], [2.0, 0.0]]
     """
     n = array.shape[0]
-    count = -(-n // check_at_least("block", tile, 1))
+    count = multiple * -(-n // (multiple * check_at_least("block", tile, 1)))
     side = -(-n // count)
     padding = [(0, count * side - n)] + [(0, 0)] * (array.ndim - 1)
     padded = jnp.pad(array, padding, constant_values=fill)

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from brenier._types import Array, Float, Matrix, Point, Points, Scalar
-from brenier.numerics import Conjugate, conjugate, spd_solve
+from brenier.numerics import Conjugate, conjugate, conjugate_work, over_devices, spd_solve
 from brenier.potentials._base import AbstractPotential
 from brenier.potentials._icnn import ACTIVATIONS, ICNN
 from brenier.potentials._max_affine import LogSumExp, MaxAffine, SoftMaximum
@@ -64,6 +64,7 @@ def _(phi: MaxAffine, x: Point) -> Point:
     return largest @ phi.slopes / jnp.sum(largest) + jnp.exp(phi.log_modulus) * x
 
 
+@over_devices(conjugate_work, factorises=True)
 @eqx.filter_jit
 def conjugate_points(
     potential: AbstractPotential,

@@ -17,15 +17,17 @@ ACTIVATIONS = {
     "softplus": jax.nn.softplus,
     # (t + √(t² + 1))/2: convex, increasing, all derivatives algebraic, no exp.
     "squareplus": lambda t: 0.5 * (t + jnp.sqrt(t * t + 1.0)),
+    "celu": jax.nn.celu,
 }
 
 
 class ICNN(AbstractPotential):
-    """φ(x) = ⟨p(w), z_K⟩ + ½‖Fx‖² + (m/2)‖x‖² + ⟨c, x⟩ + s(x), z_{k+1} = σ(p(U_k)z_k + W_k x + b_k)
+    """φ(x) = ⟨p(w), z_K⟩ + ½‖Fx‖² + (m/2)‖x‖² + ⟨c, x⟩ + s(x), z_{k+1} = σ(p(U_k)z_k + q_k(x))
 
-    p is softplus (non-negative weights by reparametrisation: convex for every parameter value), σ
-    convex and increasing, F a quadratic skip, m = floor + e^{log_modulus} > 0, so that the gradient
-    is a bijection of R^d. s is a ``SoftMaximum`` or absent: potentials of maps onto many modes are
+    q_k(x) = W_k x + b_k, plus ½(A_k x)² by rows where the layers are quadratic; p is softplus
+    (non-negative weights by reparametrisation: convex for every parameter value), σ convex and
+    increasing, F a quadratic skip, m = floor + e^{log_modulus} > 0, so that the gradient is a
+    bijection of R^d. s is a ``SoftMaximum`` or absent: potentials of maps onto many modes are
     close to a maximum of many affine pieces, which sums of units approximate poorly. Not for few
     points in low dimension, where ``LogSumExp`` needs fewer parameters. Amos, Xu, Kolter (2017);
     DLV26 section 3.4.
@@ -43,15 +45,20 @@ class ICNN(AbstractPotential):
     linear: Point
     factor: Float[Array, "r d"]
     log_modulus: Scalar
-    activation: Literal["softplus", "squareplus"] = eqx.field(
+    activation: Literal["softplus", "squareplus", "celu"] = eqx.field(
         static=True, default="softplus", kw_only=True
     )
     floor: float = eqx.field(static=True, default=1e-3, kw_only=True)
     maximum: SoftMaximum | None = eqx.field(default=None, kw_only=True)
+    quadratic: tuple[Float[Array, "_ d"], ...] = eqx.field(default=(), kw_only=True)
 
     def __check_init__(self):
         if self.activation not in ACTIVATIONS:
             raise ValueError(f"activation: got {self.activation!r}; wants {list(ACTIVATIONS)}.")
+        if len(self.quadratic) not in (0, len(self.inputs)):
+            raise ValueError(
+                f"quadratic: got {len(self.quadratic)} layers; wants none or {len(self.inputs)}."
+            )
 
     @classmethod
     def identity(
@@ -130,9 +137,14 @@ class ICNN(AbstractPotential):
     def value(self, x: Point) -> Scalar:
         sigma = ACTIVATIONS[self.activation]
         # x @ Wᵀ, not W @ x: over many points XLA would transpose the latter, at twice the time.
-        z = sigma(x @ self.inputs[0].T + self.biases[0])
-        for weight, raw, bias in zip(self.inputs[1:], self.hidden, self.biases[1:], strict=True):
-            z = sigma(z @ jax.nn.softplus(raw).T + x @ weight.T + bias)
+        layers = [
+            x @ weight.T + bias for weight, bias in zip(self.inputs, self.biases, strict=True)
+        ]
+        for k, weight in enumerate(self.quadratic):
+            layers[k] += 0.5 * jnp.square(x @ weight.T)
+        z = sigma(layers[0])
+        for raw, layer in zip(self.hidden, layers[1:], strict=True):
+            z = sigma(z @ jax.nn.softplus(raw).T + layer)
         skip = x @ self.factor.T
         quadratic = 0.5 * (skip @ skip) + 0.5 * self.strong_convexity() * (x @ x)
         smooth = jax.nn.softplus(self.output) @ z + quadratic + self.linear @ x

@@ -15,6 +15,7 @@ from brenier.problems._convex import (
 )
 from brenier.problems._figure2 import figure2
 from brenier.problems._gaussian import AFFINE_DRIFT, affine, gaussian
+from brenier.problems._networks import convex_networks
 from brenier.problems._problem import Problem
 from brenier.problems._random_densities import QuarticMixture, quartic_mixture, random_tensor_train
 
@@ -26,6 +27,7 @@ __all__ = [
     "RadialPotential",
     "SeparablePotential",
     "affine",
+    "convex_networks",
     "cosine_similarity",
     "figure2",
     "gaussian",

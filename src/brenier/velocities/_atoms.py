@@ -2,6 +2,7 @@
 
 from typing import ClassVar
 
+import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
 from scipy.spatial import KDTree
@@ -11,7 +12,7 @@ from brenier._types import BatchLike, Int, Point, Points, Scalar, Weights
 from brenier.maps import AbstractMap
 from brenier.measures import Empirical
 from brenier.numerics import soft_reduce
-from brenier.velocities._diffusion import AbstractDiffusionVelocity, posterior_mean
+from brenier.velocities._diffusion import AbstractDiffusionVelocity, Unit, posterior_mean
 from brenier.velocities._flow_map import FlowMap
 from brenier.velocities._hyperbolic import HyperbolicClock
 
@@ -51,6 +52,15 @@ class AtomsVelocity(AbstractDiffusionVelocity):
     def dimension(self) -> int:
         return self.atoms.shape[-1]
 
+    @property
+    def unit(self) -> Unit:
+        near = self.atoms - self.atoms[0]
+        middle = jnp.mean(near, axis=0)
+        size = jnp.sqrt(jnp.mean((near - middle) ** 2))
+        width = jnp.where(size > 0.0, size, 1.0)
+        own = eqx.tree_at(lambda v: v.atoms, self, (near - middle) / width)
+        return Unit(self.atoms[0] + middle, width, own)
+
     def at(self, time: Scalar, x: Point) -> Point:
         variance = 1.0 - time**2
         # Centred: no digits are lost where the atoms are far from 0.
@@ -83,18 +93,28 @@ class AtomsDecoder(AbstractMap):
 
     flow: FlowMap
     velocity: AtomsVelocity
+    centre: Point | None = None
+    width: Scalar | None = None
 
     def __init__(self, source: Empirical, *, tolerance: float = 1e-9):
         self.velocity = AtomsVelocity(source)
-        end = np.log(2.0 / (_DECIDED * _least_distance(np.asarray(self.velocity.atoms))))
-        self.flow = FlowMap(HyperbolicClock(self.velocity), 0.0, max(1.0, end), tolerance=tolerance)
+        # The flow of the atoms in their own unit, which begins at the same points.
+        self.centre, self.width, own = self.velocity.unit
+        assert isinstance(own, AtomsVelocity)
+        end = np.log(2.0 / (_DECIDED * _least_distance(np.asarray(own.atoms))))
+        self.flow = FlowMap(HyperbolicClock(own), 0.0, max(1.0, end), tolerance=tolerance)
 
     @property
     def dimension(self) -> int:
         return self.velocity.dimension
 
     def apply(self, x: Point) -> Point:
-        return posterior_mean(self.velocity, jnp.tanh(self.flow.stop), self.flow.apply(x))
+        clock = self.flow.velocity
+        assert isinstance(clock, HyperbolicClock)
+        mean = posterior_mean(clock.velocity, jnp.tanh(self.flow.stop), self.flow.apply(x))
+        if self.centre is None or self.width is None:  # a file of an older brenier
+            return mean
+        return self.centre + self.width * mean
 
     def inverse(self) -> "AbstractMap":
         raise ValueError(

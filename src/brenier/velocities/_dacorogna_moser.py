@@ -91,7 +91,7 @@ class DacorognaMoserVelocity(AbstractVelocity):
             log.moved(centre, width, jnp.ones(())) for log in (self.log_source, self.log_target)
         )
         flux = self.flux.moved(centre, width, 1.0 / width / width)
-        return Frame(centre, width, DacorognaMoserVelocity(flux, *logs))
+        return Frame.fixed(centre, width, DacorognaMoserVelocity(flux, *logs))
 
     def at(self, time: Scalar, x: Point) -> Point:
         slope = jax.grad(self.flux.displacement_potential)(x)

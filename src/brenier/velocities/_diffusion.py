@@ -1,11 +1,12 @@
 """The interface of a probability flow of a diffusion, in the clock of its signal level."""
 
 import abc
+from typing import NamedTuple
 
 import jax.numpy as jnp
 
 from brenier._types import Point, Scalar
-from brenier.velocities._base import AbstractVelocity
+from brenier.velocities._base import AbstractVelocity, Frame, Place
 
 
 class AbstractDiffusionVelocity(AbstractVelocity):
@@ -16,12 +17,41 @@ class AbstractDiffusionVelocity(AbstractVelocity):
     truncation (MATH_3 (3.3); KRCO22 (6), (9)). Every VP schedule is this flow in another clock
     (3.2). A subclass evaluates it in a form without cancellation and without division by 0 at
     a = 0, and also at a = 1 where μ_0 is smooth.
+
+    Of X_0 = c + w U the flow is that of U in coordinates and a clock of its own,
+    (x − a c)/n = u at the signal a w/n, n² = a² w² + 1 − a²: shift and scale of the data leave the
+    encoder and the decoder as they are. A subclass that knows its c and w says so by ``unit``.
     """
 
     @property
     @abc.abstractmethod
     def smooth(self) -> bool:
         """Whether the velocity is bounded up to a = 1 (not so where μ_0 has atoms)."""
+
+    @property
+    def unit(self) -> "Unit":
+        """Where the data lie, and how wide, with the velocity of (X_0 − c)/w."""
+        return Unit(jnp.zeros(()), jnp.ones(()), self)
+
+    @property
+    def standard(self) -> Frame:
+        unit = self.unit
+        if unit.velocity is self:
+            return Frame.fixed(unit.centre, unit.width, self)
+
+        def place(signal: Scalar) -> Place:
+            spread = jnp.sqrt((signal * unit.width) ** 2 + (1.0 - signal) * (1.0 + signal))
+            return Place(signal * unit.centre, spread, signal * unit.width / spread)
+
+        return Frame(unit.velocity, place)
+
+
+class Unit(NamedTuple):
+    """X_0 = c + w U: ``centre`` c, ``width`` w, and the velocity of the diffusion of U."""
+
+    centre: Point | Scalar
+    width: Scalar
+    velocity: AbstractDiffusionVelocity
 
 
 def posterior_mean(velocity: AbstractDiffusionVelocity, signal: Scalar, x: Point) -> Point:

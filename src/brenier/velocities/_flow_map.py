@@ -15,10 +15,12 @@ from brenier._solution import Result, SolveError
 from brenier._types import Array, BatchLike, Bool, Float, Int, Point, Scalar
 from brenier.maps import AbstractMap
 from brenier.numerics import on_all_cores
-from brenier.velocities._base import AbstractVelocity
+from brenier.velocities._base import AbstractVelocity, Place
 
 # Vectors of d floats held for one point while it is integrated: the stages of a step.
 _STAGES = 32
+# Roundings that a step may err by: no tolerance is below.
+_ROUNDINGS = 16
 # Up to this dimension a derivative integrates the whole Jacobian; beyond, one direction.
 _WHOLE_JACOBIAN = 32
 
@@ -59,7 +61,8 @@ class FlowMap(AbstractMap):
     Args:
         velocity: v(t, x).
         start, stop: the times between which it is integrated, in either order.
-        tolerance: on the local error of a step, relative and absolute.
+        tolerance: on the local error of a step, relative and absolute, in the velocity's standard
+            coordinates; no lower than 16 units of rounding.
         max_steps: steps allowed, rejected ones included.
 
     Raises:
@@ -107,10 +110,19 @@ class FlowMap(AbstractMap):
             self.velocity, self.stop, self.start, tolerance=self.tolerance, max_steps=self.max_steps
         )
 
-    def along(self, velocity: AbstractVelocity) -> "FlowMap":
-        """The map of another velocity, between the same times and to the same tolerance."""
+    def along(
+        self,
+        velocity: AbstractVelocity,
+        start: ArrayLike | None = None,
+        stop: ArrayLike | None = None,
+    ) -> "FlowMap":
+        """The map of another velocity to the same tolerance, between the same times or others."""
         return FlowMap(
-            velocity, self.start, self.stop, tolerance=self.tolerance, max_steps=self.max_steps
+            velocity,
+            self.start if start is None else start,
+            self.stop if stop is None else stop,
+            tolerance=self.tolerance,
+            max_steps=self.max_steps,
         )
 
     def path(self, x: BatchLike, times: ArrayLike) -> Float[Array, "*batch k d"]:
@@ -183,25 +195,46 @@ def integrate(flow: FlowMap, x: Point, times: Float[Array, " k"] | None = None) 
 
     In the velocity's standard coordinates, to which the absolute tolerance refers.
     """
-    centre, width, velocity = flow.velocity.standard
-    centre, width = centre.astype(x.dtype), width.astype(x.dtype)
-    save = diffrax.SaveAt(t1=True) if times is None else diffrax.SaveAt(ts=times)
+    velocity, first, last = framed(flow, x)
+    save, tolerance = diffrax.SaveAt(t1=True), _reachable(flow.tolerance, x)
+    if times is not None:
+        places = jax.tree.map(
+            lambda part: part.astype(x.dtype), jax.vmap(flow.velocity.standard.place)(times)
+        )
+        save = diffrax.SaveAt(ts=places.time)
     solution = diffrax.diffeqsolve(
         diffrax.ODETerm(lambda time, y, _: velocity.at(jnp.asarray(time), y).astype(y.dtype)),
         diffrax.Dopri8(),
-        flow.start.astype(x.dtype),
-        flow.stop.astype(x.dtype),
+        first.time,
+        last.time,
         None,
-        (x - centre) / width,
+        first.enter(x),
         saveat=save,
         max_steps=flow.max_steps,
         throw=False,
         adjoint=diffrax.ForwardMode(),
-        stepsize_controller=diffrax.PIDController(rtol=flow.tolerance, atol=flow.tolerance),
+        stepsize_controller=diffrax.PIDController(rtol=tolerance, atol=tolerance),
     )
-    points = centre + width * (solution.ys[0] if times is None else solution.ys)
+    points = (
+        last.leave(solution.ys[0]) if times is None else jax.vmap(Place.leave)(places, solution.ys)
+    )
     reached = (solution.result == diffrax.RESULTS.successful) & jnp.isfinite(points).all()
     return End(points, reached, solution.stats["num_steps"])
+
+
+def framed(flow: FlowMap, x: Point) -> tuple[AbstractVelocity, Place, Place]:
+    """The velocity in standard coordinates, and these at both ends, in the dtype of x."""
+    velocity, place = flow.velocity.standard
+    first, last = (
+        Place(*(jnp.asarray(part).astype(x.dtype) for part in place(time.astype(x.dtype))))
+        for time in (flow.start, flow.stop)
+    )
+    return velocity, first, last
+
+
+def _reachable(tolerance: float, x: Point) -> float:
+    """What is asked, or what the dtype can tell."""
+    return max(tolerance, _ROUNDINGS * float(jnp.finfo(x.dtype).eps))
 
 
 def integration_floats(dimension: int) -> int:
@@ -257,15 +290,15 @@ def _with_tangents(
 ) -> tuple[Point, Float[Array, "d m"]]:
     """T(x), and DT(x) times the columns, by one integration of both in standard coordinates."""
     d, m = columns.shape
-    centre, width, velocity = flow.velocity.standard
-    units = jnp.broadcast_to(width, d).astype(x.dtype)[:, None]
-    inner = columns / units
+    velocity, first, last = framed(flow, x)
+    before, after = (jnp.broadcast_to(place.width, d)[:, None] for place in (first, last))
+    inner = columns / before
     # Tangents of size 1, to which the tolerance refers, whatever theirs is.
     sizes = jnp.max(jnp.abs(inner), axis=0)
     sizes = jnp.where(sizes > 0.0, sizes, 1.0)
-    start = jnp.concatenate([(x - centre.astype(x.dtype)) / units[:, 0], (inner / sizes).ravel()])
-    end = _end(flow.along(_WithTangents(velocity, m)), start)
-    return centre.astype(x.dtype) + units[:, 0] * end[:d], units * sizes * end[d:].reshape(d, m)
+    start = jnp.concatenate([first.enter(x), (inner / sizes).ravel()])
+    end = _end(flow.along(_WithTangents(velocity, m), first.time, last.time), start)
+    return last.leave(end[:d]), after * sizes * end[d:].reshape(d, m)
 
 
 class _WithTangents(AbstractVelocity):

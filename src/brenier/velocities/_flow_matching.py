@@ -11,7 +11,7 @@ from brenier._types import Array, Float, Point, Scalar
 from brenier.maps import ConjugateMap, GradientMap
 from brenier.measures import AbstractMeasure, Empirical, Gaussian, GaussianMixture
 from brenier.potentials import AbstractPotential, Preconditioned
-from brenier.velocities._base import AbstractVelocity, Frame
+from brenier.velocities._base import AbstractVelocity, Frame, Place
 from brenier.velocities._diffusion import AbstractDiffusionVelocity
 
 
@@ -99,14 +99,14 @@ class MatchingVelocity(AbstractVelocity):
     @property
     def standard(self) -> Frame:
         if self.centre is None or self.width is None:  # a file of an older brenier
-            return Frame(jnp.zeros(()), jnp.ones(()), self)
+            return Frame.fixed(jnp.zeros(()), jnp.ones(()), self)
         at_home = jnp.zeros_like(self.centre), jnp.ones_like(self.width)
         own = eqx.tree_at(lambda v: (v.centre, v.width), self, at_home)
-        return Frame(self.centre, self.width, own)
+        return Frame.fixed(self.centre, self.width, own)
 
     def at(self, time: Scalar, x: Point) -> Point:
-        centre, width, _ = self.standard
-        return width * self._in_frame(time, (x - centre) / width)
+        place = self.standard.place(time)
+        return place.width * self._in_frame(time, place.enter(x))
 
     def _in_frame(self, time: Scalar, x: Point) -> Point:
         early, late = (1.0 - time) * self.start_shares, time * self.stop_shares
@@ -152,6 +152,21 @@ class RescaledDiffusionVelocity(AbstractVelocity):
     def dimension(self) -> int:
         return self.diffusion.dimension
 
+    @property
+    def standard(self) -> Frame:
+        own, place = self.diffusion.standard
+        assert isinstance(own, AbstractDiffusionVelocity)
+
+        def scaled(time: Scalar) -> Place:
+            scale = jnp.sqrt(time**2 + (1.0 - time) ** 2)
+            centre, width, signal = place(time / scale)
+            # Time s of the signal a: s = a/(a + √(1−a²)).
+            noise = jnp.sqrt((1.0 - signal) * (1.0 + signal))
+            inner = jnp.sqrt(signal**2 + noise**2) / (signal + noise)
+            return Place(scale * centre, scale * width / inner, signal / (signal + noise))
+
+        return Frame(RescaledDiffusionVelocity(own), scaled)
+
     def at(self, time: Scalar, x: Point) -> Point:
         square = time**2 + (1.0 - time) ** 2
         scale = jnp.sqrt(square)
@@ -191,19 +206,19 @@ class McCannVelocity(AbstractVelocity):
     def standard(self) -> Frame:
         phi = self.map.potential
         if not isinstance(phi, Preconditioned):
-            return Frame(jnp.zeros(()), jnp.ones(()), self)
+            return Frame.fixed(jnp.zeros(()), jnp.ones(()), self)
         # M takes displacements of the size of w to such of the size of the scale.
         width = phi.scale * jnp.sqrt(phi.dimension / jnp.sum(jnp.square(phi.matrix)))
         centre = phi.source_shift + 0.5 * (phi.target_shift - phi.source_shift)
         source, target = ((z - centre) / width for z in (phi.source_shift, phi.target_shift))
         own = Preconditioned(phi.potential, phi.matrix, source, target, phi.scale / width)
-        return Frame(centre, width, McCannVelocity(GradientMap(own)))
+        return Frame.fixed(centre, width, McCannVelocity(GradientMap(own)))
 
     def at(self, time: Scalar, x: Point) -> Point:
-        centre, width, own = self.standard
+        own, place = self.standard
         assert isinstance(own, McCannVelocity)
-        y = (x - centre) / width
-        start = ConjugateMap(_Interpolated(own.map.potential, time)).apply(y)
+        _, width, _ = now = place(time)
+        start = ConjugateMap(_Interpolated(own.map.potential, time)).apply(now.enter(x))
         return width * (own.map.apply(start) - start)
 
 

@@ -108,7 +108,7 @@ class FokkerPlanckVelocity(AbstractVelocity):
         # The first axis is time.
         shift, scale = jnp.append(0.0, centre), jnp.append(1.0, jnp.full_like(centre, width))
         log_ratio = self.log_ratio.moved(shift, scale, 1.0 / width / width)
-        return Frame(centre, width, FokkerPlanckVelocity(log_ratio, self.duration))
+        return Frame.fixed(centre, width, FokkerPlanckVelocity(log_ratio, self.duration))
 
     def at(self, time: Scalar, x: Point) -> Point:
         return -jax.grad(self.log_relative_density, argnums=1)(time, x)

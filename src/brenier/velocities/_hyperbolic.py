@@ -3,7 +3,7 @@
 import jax.numpy as jnp
 
 from brenier._types import Point, Scalar
-from brenier.velocities._base import AbstractVelocity
+from brenier.velocities._base import AbstractVelocity, Frame, Place
 from brenier.velocities._diffusion import AbstractDiffusionVelocity
 
 
@@ -29,6 +29,19 @@ class HyperbolicClock(AbstractVelocity):
     @property
     def dimension(self) -> int:
         return self.velocity.dimension
+
+    @property
+    def standard(self) -> Frame:
+        unit = self.velocity.unit
+        if unit.velocity is self.velocity:
+            return Frame.fixed(unit.centre, unit.width, self)
+
+        def place(time: Scalar) -> Place:
+            # The signal over the noise, sinh s, is w times as large.
+            own = jnp.arcsinh(unit.width * jnp.sinh(time))
+            return Place(jnp.tanh(time) * unit.centre, jnp.cosh(own) / jnp.cosh(time), own)
+
+        return Frame(HyperbolicClock(unit.velocity), place)
 
     def at(self, time: Scalar, x: Point) -> Point:
         return self.velocity.at(jnp.tanh(time), x) / jnp.cosh(time) ** 2

@@ -10,7 +10,7 @@ from brenier._types import Array, BatchLike, Float, Key, Point, Scalar, Weights
 from brenier.measures import AbstractMeasure, require_density
 from brenier.numerics import on_all_cores
 from brenier.velocities._base import AbstractVelocity
-from brenier.velocities._flow_map import End, FlowMap, integrate, integration_floats
+from brenier.velocities._flow_map import End, FlowMap, framed, integrate, integration_floats
 
 
 def log_likelihood(
@@ -102,7 +102,10 @@ def _end_with_divergence(flow: FlowMap, packed: Point) -> End:
     """The endpoint of (x, ∫ div v) for one point x, followed by its probes where it has any."""
     d = flow.dimension
     signs = packed[d:].reshape(-1, d) if packed.size > d else None
-    centre, width, velocity = flow.velocity.standard
-    both = flow.along(_WithDivergence(velocity, signs))
-    end = integrate(both, jnp.append((packed[:d] - centre) / width, 0.0))
-    return end._replace(point=end.point.at[:-1].set(centre + width * end.point[:-1]))
+    velocity, first, last = framed(flow, packed[:d])
+    both = flow.along(_WithDivergence(velocity, signs), first.time, last.time)
+    end = integrate(both, jnp.append(first.enter(packed[:d]), 0.0))
+    # Coordinates that widen on the way make volumes larger too.
+    growth = jnp.sum(jnp.broadcast_to(jnp.log(last.width / first.width), d))
+    whole = jnp.append(last.leave(end.point[:-1]), end.point[-1] + growth)
+    return end._replace(point=whole)

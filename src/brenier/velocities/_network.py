@@ -52,7 +52,7 @@ class NetworkVelocity(AbstractVelocity):
     @property
     def standard(self) -> Frame:
         own = NetworkVelocity(self.network, jnp.zeros_like(self.centre), jnp.ones_like(self.width))
-        return Frame(self.centre, self.width, own)
+        return Frame.fixed(self.centre, self.width, own)
 
     def at(self, time: Scalar, x: Point) -> Point:
         angle = jnp.pi * time

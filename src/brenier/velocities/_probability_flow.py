@@ -135,7 +135,8 @@ def _diffused(source: Any) -> AbstractDiffusionVelocity:
 def _gaussian_flow(source: Gaussian, start: float, stop: float) -> AffineMap:
     """Σ(b)^{1/2} Σ(a)^{-1/2} (x − a m) + b m, Σ(a) = I + a²(Σ − I) (MATH_3 (3.4); Theorem 3.1)."""
     identity = jnp.eye(source.dimension, dtype=source.mean.dtype)
-    before, after = (identity + a**2 * (source.covariance - identity) for a in (start, stop))
+    # Not I + a²(Σ − I), which has no digits of a small Σ.
+    before, after = (a**2 * source.covariance + (1.0 - a**2) * identity for a in (start, stop))
     # Functions of one matrix: they commute, and the product is symmetric.
     matrix = sqrtm_spd(after) @ inverse_sqrtm_spd(before)
     return AffineMap(0.5 * (matrix + matrix.T), stop * source.mean - start * matrix @ source.mean)

@@ -71,7 +71,7 @@ def fit_pair(
         seed: of the folds and of the starts of what is fitted on the host.
         callback: of progress.
     """
-    flowing = pair.density is not None and request.names is None
+    flowing = pair.has_density and request.names is None
     if request.method is not None or (flowing and request.effort.name in ("auto", "best")):
         return _trained(pair, coordinates, request, keys=keys, callback=callback)
     count, parts = fold_counts(pair.size)
@@ -151,8 +151,7 @@ def _trained(
     callback: ProgressCallback,
 ) -> Choice:
     """A network by one method, compared with nothing."""
-    known = pair.density is not None
-    method = request.method or default_method(known, pair.size, pair.dimension)
+    method = request.method or default_method(pair.has_density, pair.size, pair.dimension)
     network = _network(method, pair.dimension, request, keys[2])
     data = StandardData.of(pair, coordinates, network.precision, keys=(keys[0], keys[1]))
     fit = network.fit(data, key=keys[3], callback=callback)

@@ -21,7 +21,7 @@ from brenier.estimators.data import StandardData
 from brenier.flows import AbstractMethod, HeldOutDual, solve
 from brenier.io import Checkpoint
 from brenier.maps import GradientMap
-from brenier.measures import AbstractMeasure, Empirical
+from brenier.measures import Empirical
 from brenier.numerics import Coordinates, cast_floats
 from brenier.potentials import ICNN, AbstractPotential
 from brenier.potentials.host import CompiledPotential, HostMixture, HostPotential, between
@@ -97,9 +97,9 @@ class Network(eqx.Module):
         callback: ProgressCallback,
         checkpoint: Checkpoint | None = None,
     ) -> NetworkFit:
-        target: AbstractMeasure = Empirical(data.v)
-        if data.density is not None and self.method.uses_density:
-            target = data.density
+        source, target = data.laws
+        if target is None or (self.method.uses_density and not target.has_density):
+            target = Empirical(data.v)
         looks: list[Look] = []
 
         def look(progress: Progress) -> None:
@@ -109,7 +109,7 @@ class Network(eqx.Module):
 
         initial = cast_floats(self.initial, data.u.dtype)
         solution = solve(
-            Empirical(data.u),
+            Empirical(data.u) if source is None else source,
             target,
             method=self.method,
             initial=GradientMap(initial),
@@ -256,4 +256,4 @@ def _cut(fold: Fold, random: np.random.Generator, precision: np.dtype) -> Standa
         held = max(len(points) // _STOPPING, 1)
         sides.append((shuffled[held:], shuffled[:held]))
     (u, u_held), (v, v_held) = sides
-    return StandardData(u, v, u_held, v_held, None)
+    return StandardData(u, v, u_held, v_held)

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
+import jax
 import numpy as np
 
 from brenier._types import Key
@@ -12,7 +13,7 @@ from brenier.estimators.data._components import Components, dense, opened, princ
 from brenier.measures import AbstractMeasure, Empirical
 from brenier.numerics import Coordinates, check_outliers
 
-# Points drawn from a target that is not a cloud.
+# Points drawn from a measure that is not a cloud.
 _DRAWN = 16_384
 
 
@@ -31,16 +32,21 @@ class Pair:
 
     Args:
         source, target: the clouds, each less its origin.
-        density: the target itself, where it is a measure whose density is known.
+        laws: source and target themselves, where they are measures: fresh points come from them.
         names: of the columns, where they have any.
         space: the principal components that both clouds are in; None for the data's own columns.
     """
 
     source: Cloud
     target: Cloud
-    density: AbstractMeasure | None
+    laws: tuple[AbstractMeasure | None, AbstractMeasure | None]
     names: list[Any] | None
     space: Components | None
+
+    @property
+    def has_density(self) -> bool:
+        """Whether the target is a measure whose density is known."""
+        return self.laws[1] is not None and self.laws[1].has_density
 
     @property
     def dimension(self) -> int:
@@ -79,12 +85,12 @@ def read_pair(
     """Source and target out of what a user hands in.
 
     Args:
-        x: an array (n, d), a data frame or AnnData.
-        y: the same with m rows, or a measure, from which points are drawn.
+        x: an array (n, d), a data frame, AnnData, or a measure, from which points are drawn.
+        y: the same with m rows.
         layout: what is taken of them.
         outliers: "warn" of rows far outside, "keep" them silently, or "drop" them.
         random_state: of samples of large clouds and of components.
-        key: of points drawn from a measure.
+        key: of points drawn from measures.
 
     Raises:
         ValueError: as ``MongeMap.fit``.
@@ -93,13 +99,14 @@ def read_pair(
     space = principal_components(
         x, y, layout.components, embedded=layout.obsm is not None, random_state=random_state
     )
+    laws: list[AbstractMeasure | None] = [None, None]
     if space is None:
-        x = dense(x)
-        names = column_names("X", x)
-        density = y if isinstance(y, AbstractMeasure) and y.has_density else None
-        y = _drawn(y, key) if isinstance(y, AbstractMeasure) else aligned("Y", dense(y), names)
+        x, laws[0] = _points_and_law(x, key)
+        names = None if laws[0] is not None else column_names("X", x)
+        y, laws[1] = _points_and_law(y, jax.random.fold_in(key, 1))
+        y = y if laws[1] is not None else aligned("Y", y, names)
     else:
-        x, y, density = space.x, space.y, None
+        x, y = space.x, space.y
         names = None if space.names is None else list(space.names)
     check_outliers(outliers)
     columns = names if space is None else None
@@ -112,11 +119,13 @@ def read_pair(
         outliers=outliers,
         columns=columns,
     )
-    return Pair(source, target, density, names, space)
+    return Pair(source, target, (laws[0], laws[1]), names, space)
 
 
-def _drawn(measure: AbstractMeasure, key: Key) -> np.ndarray:
-    """The atoms of a cloud without weights, or points drawn from the measure."""
-    if isinstance(measure, Empirical) and measure.weights is None:
-        return np.asarray(measure.points)
-    return np.asarray(measure.sample(key, _DRAWN))
+def _points_and_law(value: Any, key: Key) -> tuple[Any, AbstractMeasure | None]:
+    """Points drawn from a measure, and the measure; of a cloud of equal atoms these alone."""
+    if not isinstance(value, AbstractMeasure):
+        return dense(value), None
+    if isinstance(value, Empirical) and value.weights is None:
+        return np.asarray(value.points), None
+    return np.asarray(value.sample(key, _DRAWN)), value

@@ -28,14 +28,14 @@ class StandardData:
         u: source points (n, d) to learn from.
         v: target points (m, d) to learn from.
         u_held, v_held: points held out; all of them once more where they are few.
-        density: the law of v, where its density is known.
+        laws: those of u and of v, where they are measures: fresh points come from them.
     """
 
     u: Float[Array, "n d"]
     v: Float[Array, "m d"]
     u_held: Float[Array, "k d"]
     v_held: Float[Array, "l d"]
-    density: AbstractMeasure | None
+    laws: tuple[AbstractMeasure | None, AbstractMeasure | None] = (None, None)
 
     @classmethod
     def of(
@@ -45,13 +45,19 @@ class StandardData:
         x, y = jnp.asarray(pair.source.points), jnp.asarray(pair.target.points)
         u, u_held = _split(keys[0], coordinates.encode_source(x).astype(precision))
         v, v_held = _split(keys[1], coordinates.encode_target(y).astype(precision))
-        if pair.density is None:
-            return cls(u, v, u_held, v_held, None)
+        own = pair.in_units(coordinates)
         # The target is the source of the way back.
-        back = pair.in_units(coordinates).reversed()
-        matrix = back.matrix / back.scale
-        encoder = AffineMap(matrix, -matrix @ back.source_shift)
-        return cls(u, v, u_held, v_held, Pushforward(pair.density, encoder))
+        source, target = (
+            None if law is None else _encoded(law, way)
+            for law, way in zip(pair.laws, (own, own.reversed()), strict=True)
+        )
+        return cls(u, v, u_held, v_held, (source, target))
+
+
+def _encoded(law: AbstractMeasure, own: Coordinates) -> Pushforward:
+    """The law of source points in these coordinates."""
+    matrix = own.matrix / own.scale
+    return Pushforward(law, AffineMap(matrix, -matrix @ own.source_shift))
 
 
 def _split(

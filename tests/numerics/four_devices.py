@@ -1,0 +1,178 @@
+"""Run by ``test_devices.py`` where JAX has four devices: each case, on one of them and shared.
+
+Prints what each case found as JSON.
+"""
+
+import json
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+import brenier
+from brenier._arithmetic import in_own_arithmetic
+from brenier.flows import HeldOutDual, SemiDual
+from brenier.maps import EntropicMap, GradientMap
+from brenier.measures import Empirical
+from brenier.numerics import (
+    _blocks,
+    _devices,
+    barycentric_projection,
+    conjugate,
+    copy_to_all,
+    energy_distance_squared,
+    entropic_potential,
+    mean_distance,
+    self_transport,
+    sinkhorn,
+    split_rows,
+)
+from brenier.potentials import LogSumExp, Quadratic
+
+RANDOM = np.random.default_rng(0)
+# Rows that four does not divide.
+X, Y = RANDOM.normal(size=(601, 2)), RANDOM.normal(size=(443, 2)) * [2.0, 0.5] + 1.0
+B, G = RANDOM.random(443), 0.1 * RANDOM.normal(size=443)
+B /= B.sum()
+BENT = LogSumExp.identity(jax.random.key(0), 2, 5)
+# A user's arrays, on devices of their own choice.
+with jax.enable_x64(True):
+    FAR = jax.device_put(X, jax.devices()[2])
+SLOPE = jax.device_put(jnp.ones(2), jax.devices()[0])
+
+# What ``on_all_cores`` gives to the threads of a CPU.
+over_many = in_own_arithmetic(_blocks._compiled)
+
+WORTH, SHARED_CORES = dict(_devices._WORTH), set(_devices._ON_SHARED_CORES)
+share = _devices._shared
+shared = 0
+
+
+def counted(*args: Any) -> Any:
+    global shared
+    shared += 1
+    return share(*args)
+
+
+_devices._shared = counted
+
+
+def times_shared(call: Callable[[], Any]) -> int:
+    before = shared
+    call()
+    return shared - before
+
+
+def compared(call: Callable[[], Any]) -> dict[str, Any]:
+    """How far one device and four are apart, in units of the largest number of an array."""
+    _devices._WORTH["cpu"] = 2**60
+    one = jax.tree.leaves(call())
+    _devices._WORTH["cpu"] = 0
+    # The factorisations here are too small to wait for each other.
+    _devices._ON_SHARED_CORES.clear()
+    many: list[Any] = []
+    times = times_shared(lambda: many.extend(jax.tree.leaves(call())))
+    _devices._WORTH.update(WORTH)
+    _devices._ON_SHARED_CORES.update(SHARED_CORES)
+    apart, back = 0.0, True
+    for a, b in zip(one, many, strict=True):
+        if isinstance(a, jax.Array):
+            back &= a.devices() == b.devices() and a.committed == b.committed
+            back &= a.dtype == b.dtype and a.shape == b.shape
+        a, b = np.asarray(a, float), np.asarray(b, float)
+        apart = max(apart, float(np.abs(a - b).max() / max(np.abs(a).max(), 1e-300)))
+    return {"apart": apart, "shared": times, "back": bool(back)}
+
+
+def fit() -> Any:
+    looks = []
+    solution = brenier.solve(
+        Empirical(X), Empirical(Y), method=SemiDual(steps=6, batch=37, refinements=0),
+        initial=GradientMap(Quadratic.identity(2)), key=jax.random.key(0),
+        metric=HeldOutDual(X[:51], Y[:49]), blocks=2, callback=lambda p: looks.append(p.map),
+    )  # fmt: skip
+    return solution.map, looks, solution.stats["history"]
+
+
+def plan(max_iterations: int) -> Any:
+    return sinkhorn(X, Y, None, B, epsilon=0.3, block=100, max_iterations=max_iterations)
+
+
+CASES: dict[str, Callable[[], Any]] = {
+    "streamed plan": lambda: plan(max_iterations=1000)[:2],
+    "error of a rough plan": lambda: plan(max_iterations=1).error,
+    "potential": lambda: entropic_potential(X, Y, G, B, epsilon=0.3),
+    "projection of three": lambda: barycentric_projection(X[:3], Y, G, epsilon=0.3),
+    "mean distance": lambda: (mean_distance(X, Y), mean_distance(X)),
+    "mean distance, far": lambda: mean_distance(FAR),
+    "energy distance": lambda: energy_distance_squared(X, Y, None, B),
+    "self transport": lambda: self_transport(X, epsilon=0.3, block=100)[:2],
+    "conjugates": lambda: conjugate(BENT.value, Y, tolerance=1e-9)[:2],
+    "L-BFGS": lambda: conjugate(lambda x: x @ x + SLOPE @ x, Y, method="lbfgs")[:2],
+    "gradient": lambda: over_many(GradientMap(BENT).apply, X, 1024),
+    "entropic map": lambda: over_many(EntropicMap(Y, G, 0.3).apply, X, 1024),
+    "held-out dual": lambda: HeldOutDual(X, Y).terms(BENT),
+    "steps": fit,
+}
+
+
+def decisions() -> dict[str, int]:
+    """How often work is shared, by the thresholds as they are."""
+
+    def many() -> None:
+        mean_distance(X, Y)
+
+    def few() -> None:
+        mean_distance(X[:99], Y[:99])
+
+    def factorisations() -> None:
+        CASES["conjugates"]()
+
+    def traced() -> None:
+        jax.jit(lambda z: z + mean_distance(X, Y))(0.0)
+
+    def split() -> None:
+        mean_distance(split_rows(X), copy_to_all(Y))
+
+    def on_the_device_named() -> None:
+        with jax.default_device(jax.devices()[1]):
+            assert mean_distance(X, Y).devices() == {jax.devices()[1]}
+
+    def while_another_thread_has_them() -> None:
+        with _devices._FREE:
+            mean_distance(X, Y)
+
+    def by_two_threads() -> None:
+        threads = [threading.Thread(target=many) for _ in range(2)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+
+    calls = (
+        many, few, factorisations, traced, split, on_the_device_named,
+        while_another_thread_has_them, by_two_threads,
+    )  # fmt: skip
+    return {call.__name__: times_shared(call) for call in calls}
+
+
+def rows() -> dict[str, Any]:
+    """How many rows each of four devices has, of so many; and a plan, in memory, of some."""
+    parts = {
+        str(n): [shard.data.shape[0] for shard in split_rows(np.ones((n, 2))).addressable_shards]
+        for n in (1, 3, 4, 6, 7, 8)
+    }
+    before = shared
+    whole, split = (
+        np.asarray(sinkhorn(place(X[:402]), place(Y[:201]), epsilon=0.3).f)
+        for place in (np.asarray, split_rows)
+    )
+    return {"parts": parts, "apart": float(np.abs(whole - split).max()), "shared": shared - before}
+
+
+if __name__ == "__main__":
+    report = {"devices": jax.device_count(), "cases": {n: compared(c) for n, c in CASES.items()}}
+    print(json.dumps(report | {"decisions": decisions(), "rows": rows()}))
