@@ -37,10 +37,24 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
         ValueError: the folder does not exist or cannot be written to, or ``path`` is a folder.
     """
     check_folder(path)
-    if is_stream(path):
-        with _stream_path(path) as part:
-            yield part
-        return
+    with _named(path), (_stream_path if is_stream(path) else _path_beside)(path) as part:
+        yield part
+
+
+@contextmanager
+def _named(path: str | os.PathLike[str]) -> Iterator[None]:
+    """An error of the system that names no file, or a part, names what was to be written."""
+    try:
+        yield
+    except OSError as error:
+        shown = "" if error.filename is None else Path(os.fsdecode(error.filename)).name
+        if error.errno is None or (shown and not _PART.fullmatch(shown)):
+            raise
+        raise OSError(error.errno, error.strerror, os.fspath(path)) from error
+
+
+@contextmanager
+def _path_beside(path: str | os.PathLike[str]) -> Iterator[Path]:
     target = Path(os.path.realpath(path))  # a link stays a link: what it points at is replaced
     _sweep(target)
     mode = _mode(target)

@@ -1,6 +1,9 @@
 """Checks of what users hand in: a clear ``ValueError`` at the entry, or a clean array."""
 
+import contextlib
 import numbers
+from collections.abc import Sequence
+from decimal import Decimal
 from typing import Any
 
 import jax
@@ -11,6 +14,8 @@ from jax.typing import ArrayLike
 from brenier._memory import is_out_of_memory
 from brenier._types import Array, Batch
 
+# What makes an array of records one of numbers.
+OF_RECORDS = "np.array(x.tolist())"
 # Beyond this float64 does not represent every integer.
 _EXACT_INTEGER = 2**53
 # Units of rounding that a spread has, at least: two digits.
@@ -48,21 +53,44 @@ def as_float_array(name: str, value: Any) -> np.ndarray:
             raise NotNumbersError(
                 f"{name}: got entries that are not numbers ({error}); wants a numeric array."
             ) from None
-    if array.dtype.kind in "iub":
-        if (
-            array.size
-            and array.dtype.kind != "b"
-            and (int(array.max()) > _EXACT_INTEGER or int(array.min()) < -_EXACT_INTEGER)
-        ):
+        except OverflowError:
+            raise ValueError(
+                f"{name}: got an integer beyond float64; wants smaller integers or floats."
+            ) from None
+    if jnp.issubdtype(array.dtype, np.integer) or array.dtype == np.bool_:
+        if array.size and max(int(array.max()), -int(array.min())) > _EXACT_INTEGER:
             raise ValueError(
                 f"{name}: got {array.dtype} integers beyond 2**53, which float64 cannot hold "
                 "exactly; wants smaller integers or floats."
             )
         return array.astype(np.float64)
     if not jnp.issubdtype(array.dtype, np.floating):  # which knows bfloat16 too
+        if array.dtype.names is not None:
+            raise ValueError(
+                f"{name}: got records of type {array.dtype}; wants real numbers ({OF_RECORDS})."
+            )
         hint = " Complex data not supported." if array.dtype.kind == "c" else ""
         raise ValueError(f"{name}: got dtype {array.dtype}; wants real numbers.{hint}")
+    if array.size and not (isinstance(value, np.ndarray | jax.Array) and value.dtype != object):
+        _check_exact(name, value, array)
     return array.astype(np.float32) if array.dtype.itemsize < 4 else array
+
+
+def _check_exact(name: str, value: Any, array: np.ndarray) -> None:
+    """Raise where integers among other numbers were rounded when all became floats."""
+    if max(array.max(), -array.min()) < _EXACT_INTEGER:  # not so where one is NaN
+        return
+    is_frame = type(value).__module__.startswith("pandas.")  # without importing pandas
+    entries = value.to_numpy(dtype=object) if is_frame else np.asarray(value, dtype=object)
+    if entries.shape != array.shape:
+        return
+    for entry in entries[np.isfinite(array) & (np.abs(array) >= _EXACT_INTEGER)]:
+        is_exact = isinstance(entry, numbers.Rational | Decimal)
+        if is_exact and int(entry) == entry and int(entry) != float(entry):
+            raise ValueError(
+                f"{name}: got the integer {int(entry)}, which float64 cannot hold exactly; wants "
+                "smaller integers or floats."
+            )
 
 
 def _native(array: np.ndarray) -> np.ndarray:
@@ -98,6 +126,7 @@ def check_points(
     dimension: int | None = None,
     min_points: int = 1,
     allow_constant: bool = True,
+    names: Sequence[Any] | None = None,
 ) -> np.ndarray:
     """A finite ``(n, d)`` array, or a ``ValueError``: the argument, what it got, what it wants.
 
@@ -109,7 +138,10 @@ def check_points(
         dimension: d, where it is known.
         min_points: the least n.
         allow_constant: whether a column may be constant.
+        names: of the columns, for the message; those of a data frame are known.
     """
+    if names is None and hasattr(value, "columns"):
+        names = list(value.columns)
     array = as_float_array(name, value)
     if array.ndim != 2:
         hint = " Reshape your data: x[:, None] is one column." if array.ndim == 1 else ""
@@ -131,7 +163,7 @@ def check_points(
         row, column = (int(i) for i in np.argwhere(bad)[0])
         raise ValueError(
             f"{name}: got {int(bad.sum())} NaN or infinite entries, the first at row {row}, "
-            f"column {column}; wants finite numbers."
+            f"column {_called(names, column)}; wants finite numbers."
         )
     limit = np.sqrt(np.finfo(array.dtype).max / (4.0 * d))
     largest = max(-low, high)
@@ -139,22 +171,35 @@ def check_points(
         row, column = (int(i) for i in np.argwhere(np.abs(array) > limit)[0])
         remedy = "take them out" if array.dtype == np.float64 else "rescale, or pass float64"
         raise ValueError(
-            f"{name}: got entries up to {largest:.3g}, the first at row {row}, column {column}, "
-            f"whose squared distances overflow {array.dtype}; wants values below {limit:.3g} "
-            f"({remedy})."
+            f"{name}: got entries up to {largest:.3g}, the first at row {row}, column "
+            f"{_called(names, column)}, whose squared distances overflow {array.dtype}; wants "
+            f"values below {limit:.3g} ({remedy})."
         )
     if not allow_constant:
-        constant = np.flatnonzero(array.max(axis=0) == array.min(axis=0))
-        if constant.size:
-            raise ValueError(
-                f"{name}: got constant columns {constant.tolist()[:10]}; wants columns that vary "
-                "(drop them: no Monge map leaves or reaches a hyperplane)."
-            )
-        check_digits(name, array)
+        check_varying(name, array.min(axis=0), array.max(axis=0), names)
+        check_digits(name, array, names)
     return array
 
 
-def check_digits(name: str, array: np.ndarray) -> None:
+def check_varying(
+    name: str, low: np.ndarray, high: np.ndarray, names: Sequence[Any] | None = None
+) -> None:
+    """A ``ValueError`` where the least and the largest entry of a column are the same."""
+    constant = np.flatnonzero(low == high)
+    if constant.size:
+        called = [_called(names, int(column)) for column in constant[:10]]
+        raise ValueError(
+            f"{name}: got constant columns [{', '.join(called)}]; wants columns that vary (drop "
+            "them: no Monge map leaves or reaches a hyperplane)."
+        )
+
+
+def _called(names: Sequence[Any] | None, column: int) -> str:
+    """A column for a message: its name, or its place."""
+    return str(column) if names is None else repr(names[column])
+
+
+def check_digits(name: str, array: np.ndarray, names: Sequence[Any] | None = None) -> None:
     """A ``ValueError`` where a column lies so far from 0 that its dtype hardly tells rows apart.
 
     Columns that do not vary are left alone.
@@ -169,8 +214,8 @@ def check_digits(name: str, array: np.ndarray) -> None:
         column = int(drowned[0])
         digits = max(0.0, float(np.log10(spread[column] / (eps * place[column]))))
         raise ValueError(
-            f"{name}: got column {column} around {place[column]:.3g} with a spread of "
-            f"{spread[column]:.3g}, of which {array.dtype} leaves {digits:.1f} digits; wants at "
+            f"{name}: got column {_called(names, column)} around {place[column]:.3g} with a spread "
+            f"of {spread[column]:.3g}, of which {array.dtype} leaves {digits:.1f} digits; wants at "
             "least 2 (subtract a constant before rounding, or pass float64)."
         )
 
@@ -189,17 +234,18 @@ def as_array(name: str, value: ArrayLike, axes: int) -> Array:
 def as_points(name: str, x: Any, dimension: int) -> Batch:
     """A floating JAX array (..., dimension), or a ``ValueError`` naming the argument."""
     _refuse_hiding(name, x)
-    if isinstance(x, np.ndarray):
-        known = x.dtype.kind in "iub" or jnp.issubdtype(x.dtype, np.floating)
-        x = _native(np.asarray(x)) if known else as_float_array(name, x)
-    try:
-        array = jnp.asarray(x)
-    except (TypeError, ValueError):  # which names no argument
-        array = jnp.asarray(as_float_array(name, x))
-    if not jnp.issubdtype(array.dtype, jnp.floating):
-        if not jnp.issubdtype(array.dtype, jnp.integer):
-            raise ValueError(f"{name}: got dtype {array.dtype}; wants real numbers.")
+    if isinstance(x, np.ndarray) and jnp.issubdtype(x.dtype, np.floating):
+        x = _native(np.asarray(x))
+    elif not (isinstance(x, jax.Array) and jnp.issubdtype(x.dtype, np.inexact)):
+        with contextlib.suppress(jax.errors.JAXTypeError):  # tracers, or a list of them
+            x = as_float_array(name, x)
+    array = jnp.asarray(x)
+    if jnp.issubdtype(array.dtype, np.complexfloating):
+        raise ValueError(f"{name}: got dtype {array.dtype}; wants real numbers.")
+    if not jnp.issubdtype(array.dtype, np.floating):
         array = array.astype(np.float64)
+    if array.dtype.itemsize < 2:  # JAX computes with no floats of 8 bits
+        array = array.astype(np.float32)
     if array.ndim < 1 or array.shape[-1] != dimension:
         raise ValueError(f"{name}: got shape {array.shape}; wants (..., {dimension}).")
     return array

@@ -27,6 +27,8 @@ def check_folder(path: PathLike, endings: Sequence[str] = ()) -> None:
             raise ValueError(f"{path}: got a device that cannot be written to; wants another.")
         return
     target = Path(os.path.realpath(path))
+    if target.is_symlink():
+        raise ValueError(f"{path}: got a link that leads to itself; wants the path of a file.")
     if not target.parent.is_dir():
         raise ValueError(f"{path}: got a folder that does not exist; wants an existing folder.")
     if target.is_dir():

@@ -94,6 +94,11 @@ def test_the_same_seed_gives_the_same_bytes(files, capsys):
         (["--pairs", "{}/pairs.npz:x,absent"], "no array named 'absent'"),
         (["--pairs", "{}/uneven.npz"], "wants equal shapes, row by row"),
         (["{}/map.brenier", "{}/x.csv", "--level", "2"], "level: got 2.0"),
+        (["{}/map.brenier", "{}/x.csv", ""], ": got a name without an ending; wants one of"),
+        (
+            ["{}/map.brenier", "{}/x.csv", "--groups", "{}"],
+            ": got a folder; wants a file of labels",
+        ),
         (["{}/map.brenier", "{}/x.csv", "{}/y.csv", "--target", "{}/y.csv"], "wants one of them"),
     ],
 )
@@ -278,7 +283,7 @@ def test_groups_are_labels_a_row_with_or_without_a_header(files, capsys):
     ("options", "message"),
     [
         (["--law", "student"], "--law: got student; wants normal"),
-        (["--law", "none.npz"], "--law: got none.npz, which does not exist"),
+        (["--law", "none.npz"], "--law none.npz: got no such file; wants file.npz"),
         (["--law", "pairs.npz"], "pairs.npz:mean: got no array named 'mean'; wants one of"),
         (["--law", "damaged.npz"], "damaged.npz:mean: got a damaged .npz file"),
         (["--groups", "latin.txt"], "latin.txt, which is not UTF-8"),
@@ -286,7 +291,7 @@ def test_groups_are_labels_a_row_with_or_without_a_header(files, capsys):
         (["--box", "1"], "--box: got 1; wants LOW,HIGH"),
         (["--box", "1,0"], "box: got a high end that is not above"),
         (["--kurtosis", "0.5"], "kurtosis: got 0.5; wants a number above 1"),
-        (["--groups", "none.txt"], "--groups: got none.txt, which does not exist"),
+        (["--groups", "none.txt"], "--groups none.txt: got no such file; wants"),
         (["--groups", "x.csv"], "with lines of several columns; wants one label a line"),
     ],
 )

@@ -5,13 +5,17 @@ import io
 import json
 
 import anndata
+import jax.numpy as jnp
 import numpy as np
+import pandas as pd
 import pytest
 from scipy import sparse
 
+import brenier
 from brenier.cli import _cells as cells_module
 from brenier.cli import main
 from brenier.io import read_manifest
+from brenier.maps import AffineMap
 
 RANDOM = np.random.default_rng(0)
 BOTH = ["--condition", "condition", "--source", "control", "--target", "ifnb"]
@@ -129,6 +133,76 @@ def test_audit_takes_a_function_on_cells(home, capsys, monkeypatch):
     assert result["how"]["target_points"] == 80
 
 
+def _embedded(file, columns, kind=None):
+    """Cells whose embedding E has the columns p and q, or no names, in that order."""
+    random = np.random.default_rng(3)
+    names = [f"c{i}" for i in range(60)]
+    values = random.normal(size=(60, 2)) * [1.0, 100.0]
+    cells = anndata.AnnData(np.ones((60, 3)), obs=pd.DataFrame({"c": ["a", "b"] * 30}, names))
+    frame = pd.DataFrame(values, names, ["p", "q"])[list(columns)]
+    cells.obsm["E"] = frame if kind is None else kind(frame)
+    cells.write_h5ad(file)
+
+
+EMBEDDINGS = {
+    "in the same order": ("pq", None),
+    "in another order": ("qp", None),
+    "an array": ("pq", np.asarray),
+    "sparse": ("pq", lambda frame: sparse.csr_matrix(frame)),
+    "counted by pandas": ("pq", lambda frame: frame.set_axis(["0", "1"], axis=1)),
+}
+
+
+@pytest.mark.parametrize("case", EMBEDDINGS)
+@pytest.mark.parametrize("fitted", EMBEDDINGS)
+def test_columns_of_embeddings_are_matched_by_name(fitted, case, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (columns, kind), (first, first_kind) = EMBEDDINGS[case], EMBEDDINGS[fitted]
+    _embedded("1.h5ad", first, first_kind)
+    _embedded("2.h5ad", columns, kind)
+    if fitted == "in another order" and kind is not None:
+        pytest.skip("an array stands as the map's columns do")
+    names = list(first) if first_kind is None else ["E[0]", "E[1]"]
+    factors = {"p": 2.0, "q": 3.0}
+    matrix = jnp.diag(jnp.asarray([factors[name] for name in first]))
+    about = {"layer": None, "obsm": "E"}
+    brenier.save("m.brenier", AffineMap(matrix, jnp.zeros(2)), names=names, about=about)
+    assert main(["transport", "m.brenier", "2.h5ad", "-o", "o.h5ad"]) == 0
+    out = anndata.read_h5ad("o.h5ad")
+    values = np.random.default_rng(3).normal(size=(60, 2)) * [1.0, 100.0]
+    moved = out.obsm["E_transported"]
+    if first_kind is None:
+        assert list(moved.columns) == list(first)
+        moved = moved[["p", "q"]]
+    elif kind is None and columns == "qp":
+        values = values[:, ::-1]
+    np.testing.assert_allclose(np.asarray(moved), values * [2.0, 3.0], rtol=1e-12)
+    back = ["transport", "m.brenier", "o.h5ad", "-o", "b.h5ad", "--obsm", "E_transported"]
+    assert main([*back, "--inverse", "--into", "back"]) == 0
+    found = anndata.read_h5ad("b.h5ad").obsm["back"]
+    found = found[["p", "q"]] if first_kind is None else found
+    np.testing.assert_allclose(np.asarray(found), values, rtol=1e-9)
+
+
+def test_an_estimator_matches_embeddings_by_name_too(tmp_path):
+    random = np.random.default_rng(0)
+    values = pd.DataFrame(random.normal(size=(60, 2)) * [1.0, 100.0], columns=["p", "q"])
+    values.index = [f"c{i}" for i in range(60)]
+
+    def cells(frame):
+        made = anndata.AnnData(np.ones((60, 3)), obs=pd.DataFrame(index=values.index))
+        made.obsm["E"] = frame
+        return made
+
+    fitted = brenier.MongeMap(obsm="E", effort=0, random_state=0)
+    fitted.fit(cells(values), cells(values * 2.0 + 5.0))
+    np.testing.assert_array_equal(
+        fitted.transform(cells(values)), fitted.transform(cells(values[["q", "p"]]))
+    )
+    with pytest.raises(ValueError, match=r"no column for \['q'\]"):
+        fitted.transform(cells(values.rename(columns={"q": "r"})))
+
+
 REFUSED = {
     "no condition": (["fit", "c.h5ad", "-o", "n.brenier"], "wants --condition COLUMN"),
     "column": (
@@ -158,6 +232,22 @@ REFUSED = {
     "a path for a name": (
         ["transport", "m.brenier", "c.h5ad", "-o", "n.h5ad", "--into", "a/b"],
         "--into: got 'a/b'; wants a name without '/'",
+    ),
+    "a column without a value": (
+        ["transport", "m.brenier", "c.h5ad", "-o", "n.h5ad", "--condition", "condition"],
+        "--condition: got 'condition' without a value of it; wants --source VALUE",
+    ),
+    "a column without a value, two files": (
+        ["fit", "c.h5ad", "c.h5ad", "-o", "n.brenier", "--condition", "condition"],
+        "--condition: got 'condition' without a value",
+    ),
+    "an empty column": (
+        ["transport", "m.brenier", "c.h5ad", "-o", "n.h5ad", "--condition", ""],
+        "--condition: got '' without a value",
+    ),
+    "no name": (
+        ["transport", "m.brenier", "c.h5ad", "-o", "n.h5ad", "--into", ""],
+        "--into: got ''; wants a name",
     ),
     "a name that is taken": (
         ["transport", "m.brenier", "c.h5ad", "-o", "n.h5ad", "--into", "logged"],

@@ -1,14 +1,20 @@
 """What looks like an array of numbers: read as it is meant, or refused by name."""
 
+import re
+from decimal import Decimal
+from fractions import Fraction
+
+import jax
 import jax.numpy as jnp
 import numpy as np
+import pandas as pd
 import pytest
 from jax.experimental import sparse as jax_sparse
 from scipy import sparse
 
 import brenier
 from brenier import Generator, MongeMap
-from brenier._checks import as_points
+from brenier._checks import as_float_array, as_points, check_points
 from brenier.exact import solve_assignment
 from brenier.io import read_points
 from brenier.maps import AffineMap
@@ -110,3 +116,113 @@ def test_a_map_of_cells_refuses_a_sparse_matrix_by_name():
     fitted = brenier.MongeMap(effort=0, random_state=0, components=2).fit(x, y)
     with pytest.raises(ValueError, match="X: got a sparse csr_matrix of shape"):
         fitted.transform(sparse.csr_matrix(x.X))
+
+
+_BIG = 2**53 + 1
+ROUNDED = {
+    "integers": np.array([[_BIG, 1], [2, 3]]),
+    "unsigned": np.array([[2**64 - 1, 1], [2, 3]], np.uint64),
+    "lists of integers": [[_BIG, 1], [2, 3]],
+    "lists that mix": [[_BIG, 0.5], [2, 3.0]],
+    "tuples that mix": ((-_BIG, 0.5), (2, 3.0)),
+    "NumPy's in a list": [[np.int64(_BIG), 0.5], [2, 3.0]],
+    "arrays in a list": [np.array([_BIG, 1]), np.array([0.5, 3.0])],
+    "series in a list": [pd.Series([_BIG, 1]), pd.Series([0.5, 3.0])],
+    "both signs": [[2**63 + 1, -1], [2, 3]],
+    "objects": np.array([[_BIG, 0.5], [2, 3.0]], object),
+    "objects, the last": np.array([[1e300, 0.5], [2, -_BIG]], object),
+    "decimals": np.array([[Decimal(_BIG), 0.5], [2, 3.0]], object),
+    "fractions": np.array([[Fraction(_BIG), 0.5], [2, 3.0]], object),
+    "beyond 64 bits": [[10**30 + 1, 0.5], [2, 3.0]],
+    "beyond float64": [[10**400, 0.5], [2, 3.0]],
+    "a frame": pd.DataFrame({"a": [_BIG, 2], "b": [0.5, 3.0]}),
+    "a frame of integers": pd.DataFrame({"a": [_BIG, 2], "b": [1, 3]}),
+    "a frame, single": pd.DataFrame({"a": [2, _BIG], "b": np.array([0.5, 3.0], np.float32)}),
+    "a frame of nullables": pd.DataFrame({"a": pd.array([_BIG, 2], "Int64"), "b": [0.5, 3.0]}),
+    "a frame, unsigned": pd.DataFrame({"a": np.array([2**63 + 1, 2], np.uint64), "b": [-1, 3]}),
+    "a frame of objects": pd.DataFrame({"a": [_BIG, 0.5], "b": [1, 2.0]}, dtype=object),
+}
+
+
+@pytest.mark.parametrize("kind", ROUNDED)
+def test_no_integer_is_rounded_whatever_holds_it(kind):
+    for name, door in DOORS.items():
+        if name not in _JAX and name != "solve_assignment":
+            with pytest.raises(ValueError, match="float64"):
+                door(ROUNDED[kind])
+
+
+def test_large_frames_round_no_integer_either(monkeypatch):
+    monkeypatch.setattr("brenier.estimators.data._cloud.MOST_POINTS", 5)
+    frame = pd.DataFrame({"a": [_BIG, *range(9)], "b": np.linspace(0.0, 1.0, 10)})
+    with pytest.raises(ValueError, match=f"X: got the integer {_BIG}"):
+        MongeMap(effort=0).fit(frame, X)
+
+
+HELD = {
+    "a power": [[2**60, 0.5], [2, 3.0]],
+    "the edge": np.array([[2**53, 0.5], [-(2**53), 3.0]], object),
+    "floats": [[1e300, 9007199254740993.0], [2.0, 3.0]],
+    "a large frame": pd.DataFrame({"a": [2**60, 2], "b": [0.5, 3e200]}),
+    "half a decimal": np.array([[Decimal("9007199254740993.5"), 0.5], [2, 3.0]], object),
+}
+
+
+@pytest.mark.parametrize("kind", HELD)
+def test_numbers_that_float64_holds_are_read(kind):
+    np.testing.assert_array_equal(
+        as_float_array("X", HELD[kind]), np.asarray(HELD[kind], dtype=object).astype(float)
+    )
+
+
+NARROW = ["float8_e4m3fn", "float8_e5m2", "bfloat16", "float16", "int4", "uint4", "int8", "bool"]
+
+
+@pytest.mark.parametrize("kind", NARROW)
+@pytest.mark.parametrize("as_numpy", [False, True])
+def test_narrow_numbers_are_mapped(kind, as_numpy):
+    given = np.ones((3, 2), jnp.dtype(kind))
+    given = given if as_numpy else jnp.asarray(given)
+    np.testing.assert_array_equal(as_points("X", given, 2) * jnp.ones(2), 1.0)
+    np.testing.assert_array_equal(as_float_array("X", given), 1.0)
+    if jnp.issubdtype(kind, np.floating):
+        np.testing.assert_array_equal(MAP(given), 3.0)
+
+
+def test_a_map_takes_tracers_in_a_list():
+    mapped = jax.jit(lambda a, b: as_points("x", [a, b], 2))(1.0, 2.0)
+    np.testing.assert_array_equal(mapped, [1.0, 2.0])
+
+
+def test_the_advice_about_records_can_be_followed(tmp_path):
+    records = np.array([(1.0, 2), (3.0, 4)], [("a", "f8"), ("b", "i4")])
+    np.save(tmp_path / "a.npy", records)
+    doors = (
+        lambda: check_points("X", records),
+        lambda: check_points("X", records.view(np.recarray)),
+        lambda: as_points("X", records, 2),
+        lambda: read_points(tmp_path / "a.npy"),
+    )
+    for door in doors:
+        with pytest.raises(ValueError, match=r"records.*wants real numbers \(.*\)") as raised:
+            door()
+        advice = re.search(r"\((np.*)\)\.$", str(raised.value)).group(1)
+        assert eval(advice, {"np": np, "x": records}).tolist() == [[1.0, 2.0], [3.0, 4.0]]
+
+
+@pytest.mark.parametrize(
+    ("fault", "phrase"),
+    [
+        ({"b mm": [1.0, np.nan]}, "row 1, column 'b mm'"),
+        ({"b mm": [1.0, 1e200]}, "row 1, column 'b mm'"),
+        ({"b mm": [7.0, 7.0]}, r"got constant columns \['b mm'\]"),
+        ({"b mm": [7.0, 7.0], "a": [1.0, 1.0]}, r"got constant columns \['a', 'b mm'\]"),
+        ({"b mm": [1e9, 1e9 + 1e-6]}, "got column 'b mm' around 1e"),
+    ],
+)
+def test_columns_are_called_by_their_names(fault, phrase):
+    frame = pd.DataFrame({"a": [1.0, 2.0], "b mm": [3.0, 4.0]} | fault)
+    with pytest.raises(ValueError, match=f"X: .*{phrase}"):
+        check_points("X", frame, allow_constant=False)
+    with pytest.raises(ValueError, match=f"X: .*{phrase}"):
+        MongeMap(effort=0).fit(frame, X)

@@ -199,7 +199,7 @@ def test_a_full_disk_is_one_line_and_loses_nothing(tmp_path):
         check=False,
     )
     assert (run.returncode, run.stderr) == (0, "")
-    assert run.stdout == "[Errno 27] File too large\n"
+    assert run.stdout == "[Errno 27] File too large: 'o.h5ad'\n"
     assert (tmp_path / "o.h5ad").read_bytes() == before
     assert {f.name for f in tmp_path.iterdir()} == {"c.h5ad", "o.h5ad"}
 

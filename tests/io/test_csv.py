@@ -57,6 +57,12 @@ def test_a_first_point_stays_a_point(case, tmp_path):
     assert (table.names, len(table.values)) == (None, rows)
 
 
+def test_a_whole_number_among_the_fractions_hides_no_warning(tmp_path):
+    (tmp_path / "a.csv").write_text("1,2,3\n.5,.7,.1\n1.5,2.5,1\n")
+    with pytest.warns(UserWarning, match=r"a\.csv: got a first row \['1', '2', '3'\] of whole"):
+        assert len(read_points(tmp_path / "a.csv").values) == 3
+
+
 @pytest.mark.parametrize("first", ["1,2", "1,0", "2019,2020"])
 def test_whole_numbers_above_fractions_are_a_point_with_a_word(first, tmp_path):
     (tmp_path / "a.csv").write_text(f"{first}\n0.5,0.2\n")
@@ -122,6 +128,11 @@ FAULTS = {
     "many digits, small": ("a\n1.5\n" + "9" * 300 + "\n", r"integer 9+… \(300 digits\) in row 1"),
     "a long cell": ("a\n1\n" + "x" * 1000 + "\n", r"'x+'… \(1,000 letters\) in row 1 \(line 3"),
     "a longer cell": ("a\n1\n" + "x" * 200_000 + "\n", r"field larger .* in line 3"),
+    "an integer at the edge": (f"a,b\n{2**53 + 1},2\n", rf"the integer {2**53 + 1} in row 0"),
+    "a negative one": (f"a,b\n1,-{2**53 + 1}\n", rf"column 'b': got the integer -{2**53 + 1}"),
+    "HTML": ("<html><body>404</body></html>\n", r"no rows below the first, \['<html>"),
+    "JSON": ("[[1,2],[3,4]]", r"no rows below the first, \['\[\[1', '2\]', "),
+    "JSON of records": ('[{"a":1,"b":2}]', "got .* in line 1; wants a table of numbers"),
     "a longer header": ("x" * 200_000 + "\n1\n", r"field larger .* in line 1"),
 }
 
@@ -162,6 +173,12 @@ def test_an_index_that_is_not_there_is_none(notes, tmp_path):
     assert read_points(tmp_path / "a.parquet").names == ("a",)
 
 
+@pytest.mark.parametrize("whole", [2**53, -(2**53), 2**53 + 2, 2**60])
+def test_integers_that_float64_holds_are_read(whole, tmp_path):
+    (tmp_path / "a.csv").write_text(f"a,b\n{whole},2\n{2**53 + 1}.0,1\n")
+    assert int(read_points(tmp_path / "a.csv").values[0, 0]) == whole
+
+
 _TEXT = "a,b\n1.5,2\n-3,4e2\n"
 SOUND = {
     "no line break at the end": _TEXT[:-1].encode(),
@@ -175,7 +192,7 @@ SOUND = {
     "all quoted": b'"a","b"\n"1.5","2"\n"-3","4e2"\n',
     "signs": b"a,b\n+1.5,2.\n-3,+.4E+03\n",
     "a remark above": b"# made by a machine\n#\n" + _TEXT.encode(),
-    "remarks among and below": _TEXT.replace("-3", "# 7,7\n-3").encode() + b"#end",
+    "remarks among and below": _TEXT.replace("-3", "# 7,7,7\n#\n-3").encode() + b"#end",
     "names as savetxt writes them": b"# 2020\n# a,b\n" + _TEXT[4:].encode(),
     "names behind a mark": b"#a,b\n" + _TEXT[4:].encode(),
 }
@@ -193,6 +210,61 @@ def test_names_that_begin_as_remarks_come_back(tmp_path):
     values = np.array([[1.0, 2.0]])
     write_points(tmp_path / "a.csv", values, Table(values, names=("# a", "#")))
     assert read_points(tmp_path / "a.csv").names == ("# a", "#")
+
+
+HASHES = {
+    "ids": ("id,a,b\n#12,1,2\n13,3,4\n", ["a", "b"], [[1, 2], [3, 4]]),
+    "ids, by place": ("id,a,b\n12,1,2\n#13,3,4\n", ["1", "2"], [[1, 2], [3, 4]]),
+    "colours": ("hex,r\n#ff0000,1\n#00ff00,2\nred,3\n", ["r"], [[1], [2], [3]]),
+    "quoted": ('hex,r\n"#ff0000",1\nred,3\n', ["r"], [[1], [3]]),
+    "a comma in quotes": ('id,n,r\n#1,"x, y",1\n#2,z,2\n', ["r"], [[1], [2]]),
+    "a line break in quotes": ('id,n,r\n#1,"x\n#y",1\n#2,z,2\n', ["r"], [[1], [2]]),
+    "a remark of three cells": ("a,b\n1,2\n#x,y,z\n3,4\n", None, [[1, 2], [3, 4]]),
+    "a remark with a quote": ('a,b\n1,2\n# 5" pipes\n3,4\n', None, [[1, 2], [3, 4]]),
+    "remarks in one column": ("a\n1\n# half\n#\n3\n# the end", None, [[1], [3]]),
+    "a footer of savetxt": ("# a,b\n1,2\n3,4\n# 2 rows\n", None, [[1, 2], [3, 4]]),
+}
+
+
+@pytest.mark.parametrize("case", HASHES)
+def test_rows_that_begin_with_a_hash_are_rows(case, tmp_path):
+    text, columns, values = HASHES[case]
+    (tmp_path / "a.csv").write_text(text)
+    np.testing.assert_array_equal(read_points(tmp_path / "a.csv", columns).values, values)
+
+
+LOST_HASHES = {
+    "N/A": ("a,b\n#N/A,2\n3,4\n", r"column 'a': got the entry '#N/A' in row 0 \(line 2"),
+    "DIV/0": ("a,b\n1,2\n#DIV/0!,1\n", r"column 'a': got the entry '#DIV/0!' in row 1 \(line 3"),
+    "one column": ("a\n1\n#REF!\n3\n", r"column 'a': got the entry '#REF!' in row 1 \(line 3"),
+    "a row taken out": ("a,b\n1,2\n# 7,7\n3,4\n", r"got the entry '# 7' .*\(line 3.*remark"),
+    "no header": ("1,2\n#N/A,2\n3,4\n", r"column 0: got the entry '#N/A' in row 1 \(line 2"),
+    "above, no header": ("#N/A,2\n3,4\n", r"got the line '#N/A,2' above the first row"),
+    "one of several above": ("#12,1,2\n# so\n13,3,4\n", r"got the line '#12,1,2' above the first"),
+    "ids above, no header": ("#12,1,2\n13,3,4\n", r"got the line '#12,1,2' above the first row"),
+}
+
+
+@pytest.mark.parametrize("case", LOST_HASHES)
+def test_no_row_is_lost_to_a_hash(case, tmp_path):
+    text, phrase = LOST_HASHES[case]
+    (tmp_path / "a.csv").write_text(text)
+    with pytest.raises(ValueError, match=rf"a\.csv.*{phrase}"):
+        read_points(tmp_path / "a.csv")
+
+
+def test_any_cells_in_the_first_column_lose_no_row(tmp_path):
+    random = np.random.default_rng(0)
+    words = ["#", "#1", "# 1", "#N/A", "#ff0000", "##", '#"', "x#", '"#q"', '#,"a', "1", "-", "#é"]
+    for _ in range(200):
+        first = random.choice(words, 6)
+        cells = [
+            f'"{word.replace(chr(34), chr(34) * 2)}"' if "," in word else word for word in first
+        ]
+        text = "id,a,b\n" + "".join(f"{cell},{i},{i}.5\n" for i, cell in enumerate(cells))
+        (tmp_path / "a.csv").write_text(text)
+        read = read_points(tmp_path / "a.csv", ["a", "b"]).values
+        np.testing.assert_array_equal(read, [[i, i + 0.5] for i in range(6)])
 
 
 REMARKS = {
@@ -217,8 +289,17 @@ CHOSEN = {
     "missing elsewhere": "a,word,b\n1.5,,2\n-3,nan,4e2\n",
     "dates": "a,day,b\n1.5,2020-01-01,2\n-3,2020-01-02,4e2\n",
     "counted names": "0,1,2\n1.5,x,2.5\n-3.5,y,4e2\n",
-    "no names": "1.5,x,2\n-3,y,4e2\n",
+    "no names": "1.5,x,2\n-3,x,4e2\n",
 }
+
+
+@pytest.mark.parametrize("columns", [["0"], ["2", "0"]])
+def test_fractions_beside_a_word_are_a_point_with_a_word(columns, tmp_path):
+    (tmp_path / "a.csv").write_text("1.5,x,2\n-3,y,4e2\n")
+    with pytest.warns(UserWarning, match=r"a\.csv: got a first row \['1.5', 'x', '2'\] .* a point"):
+        table = read_points(tmp_path / "a.csv", columns)
+    assert table.names is None
+    assert table.values[0].tolist() == ([1.5] if len(columns) == 1 else [2.0, 1.5])
 
 
 @pytest.mark.parametrize("case", CHOSEN)
@@ -230,10 +311,86 @@ def test_columns_are_chosen_beside_anything(case, tmp_path):
     )
     np.testing.assert_allclose(last.values[:, 1:], first.values)
     assert last.values[1].tolist() == [400.0, -3.5 if case == "counted names" else -3.0]
-    if case == "no names":
-        assert first.names is None
     if CHOSEN[case].startswith("a,"):
         assert read_points(tmp_path / "a.csv", ["b", "a"]).names == ("b", "a")
+
+
+NAMED = {
+    "an unknown name": (
+        "id,a,2020\nx,1,2\n",
+        ["zz"],
+        r"got no columns \['zz'\]; wants some of \['id', 'a",
+    ),
+    "unknown beside known": ("id,a,2020\nx,1,2\n", ["a", "zz"], r"no columns \['zz'\]; wants some"),
+    "no names": (
+        "1,2\n3,4\n",
+        ["zz"],
+        r"got no columns \['zz'\]; wants some of places from 0 to 1",
+    ),
+    "an unknown year": (
+        "id,2019\nx,1\n",
+        ["2021"],
+        r"got no columns \['2021'\]; wants some of \['id'",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", NAMED)
+def test_a_column_that_is_not_there_is_named_whatever_the_header(case, tmp_path):
+    text, columns, phrase = NAMED[case]
+    (tmp_path / "a.csv").write_text(text)
+    with pytest.raises(ValueError, match=rf"a\.csv: .*{phrase}"):
+        read_points(tmp_path / "a.csv", columns)
+
+
+YEARS = "id,2019,2020\nx,5,20\ny,4,40\n"
+HEADERS = {
+    "years by name": (YEARS, ["2019", "2020"], ("2019", "2020"), [[5, 20], [4, 40]]),
+    "one year by name": (YEARS, ["2020"], ("2020",), [[20], [40]]),
+    "a number among names": ("id,a,b,0\nu,1,2,9\n", ["a", "b"], ("a", "b"), [[1, 2]]),
+    "a number among names, by place": ("id,a,b,0\nu,1,2,9\n", ["3"], ("0",), [[9]]),
+    "words by place": ("id,a,b,0\nu,1,2,9\n", ["1"], ("a",), [[1]]),
+    "all of them": ("a,b,7\n1,2,9\n", None, ("a", "b", "7"), [[1, 2, 9]]),
+    "quoted years": ('"id","2019"\n"x",5\n', ["1"], ("2019",), [[5]]),
+    "all quoted": ('"id","2019"\n"x","5"\n', ["2019"], ("2019",), [[5]]),
+    "labels in quotes": ('"x","1"\n"x","3"\n', ["1"], None, [[1], [3]]),
+    "counted beside words": ("0,1,2\nx,0.5,2\ny,4.5,4\n", ["1"], ("1",), [[0.5], [4.5]]),
+    "a label that comes again": (
+        "x,1,2\nx,3,4\ny,5,6\n",
+        ["1", "2"],
+        None,
+        [[1, 2], [3, 4], [5, 6]],
+    ),
+    "nothing in the first row": ("1,,2\n3,x,4\n", ["0", "2"], None, [[1, 2], [3, 4]]),
+    "NA in the first row": ("1,NA,2\n3,5,4\n", ["0", "2"], None, [[1, 2], [3, 4]]),
+}
+
+
+@pytest.mark.parametrize("case", HEADERS)
+def test_the_whole_first_row_says_whether_it_is_a_header(case, tmp_path):
+    text, columns, names, values = HEADERS[case]
+    (tmp_path / "a.csv").write_text(text)
+    table = read_points(tmp_path / "a.csv", columns)
+    assert table.names == names
+    np.testing.assert_array_equal(table.values, values)
+
+
+UNTOLD = {
+    "years beside a word": (YEARS, ["1", "2"]),
+    "one year beside a word": (YEARS, ["2"]),
+    "labels without a header": ("x,1,2\ny,3,4\n", ["1", "2"]),
+    "a word that is chosen": ("1,oops,2\n3,5,4\n", ["1"]),
+    "all quoted": ('"x","1"\n"y","3"\n', ["1"]),
+    "years above words": ("2018,2019,2020\nx,5,20\ny,4,40\n", ["1", "2"]),
+}
+
+
+@pytest.mark.parametrize("case", UNTOLD)
+def test_a_first_row_that_may_be_either_is_refused(case, tmp_path):
+    text, columns = UNTOLD[case]
+    (tmp_path / "a.csv").write_text(text)
+    with pytest.raises(ValueError, match=r"a\.csv: got a first row .* wants .*in quotes"):
+        read_points(tmp_path / "a.csv", columns)
 
 
 CHOSEN_FAULTS = {

@@ -196,7 +196,7 @@ def test_labels_that_cannot_be(labels, phrase, folder, tmp_path):
 def test_nothing_there(tmp_path):
     with pytest.raises(ValueError, match="got a folder without pictures"):
         read_images(tmp_path)
-    with pytest.raises(ValueError, match="got no such file or folder"):
+    with pytest.raises(ValueError, match="got no such file; wants images, in a file or a folder"):
         read_images(tmp_path / "absent")
 
 

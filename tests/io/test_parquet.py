@@ -89,6 +89,32 @@ def test_columns_that_cannot_be_are_named(columns, phrase, tmp_path):
         read_points(tmp_path / "a.parquet", columns)
 
 
+BAD_ENTRIES = {
+    "NaN": (pa.array([1.0, float("nan")]), "at row 1, column 'b'"),
+    "missing": (pa.array([None, 1]), "at row 0, column 'b'"),
+    "infinite": (pa.array([1.0, float("inf")], pa.float32()), "at row 1, column 'b'"),
+    "too large": (pa.array([1.0, 1e200]), "at row 1, column 'b'"),
+    "an integer": (pa.array([2**53 + 1, 1]), "column 'b': got int64 integers beyond"),
+    "one of a dictionary": (
+        pa.array([2**53 + 1, 1]).dictionary_encode(),
+        "column 'b': got int64 integers beyond",
+    ),
+    "one among missing": (pa.array([2**53 + 1, None]), "column 'b'"),
+    "a decimal": (
+        pa.array([Decimal(2**53 + 1), Decimal(1)], pa.decimal128(30, 0)),
+        "column 'b': got the integer 9007199254740993",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", BAD_ENTRIES)
+def test_a_bad_entry_is_told_by_the_column(case, tmp_path):
+    column, phrase = BAD_ENTRIES[case]
+    pq.write_table(pa.table({"a": X, "b": column}), tmp_path / "a.parquet")
+    with pytest.raises(ValueError, match=rf"a\.parquet.*{phrase}"):
+        read_points(tmp_path / "a.parquet")
+
+
 REFUSED = {
     "the same name twice": pa.Table.from_arrays([pa.array(X)] * 2, names=["a", "a"]),
     "names alike but for spaces": pa.table({"a": X, "a ": X}),

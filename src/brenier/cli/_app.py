@@ -344,7 +344,14 @@ def audit(
     settings = Settings(level, tolerance, samples, budget, seed, said, chosen)
     with progress_bar() as progress:
         result, rows = run_audit(
-            map, source, target or pairs_target, pairs, report, settings, choice, progress
+            map,
+            source,
+            pairs_target if target is None else target,
+            pairs,
+            report,
+            settings,
+            choice,
+            progress,
         )
     announce(result, "Audit", rows, json)
 

@@ -57,6 +57,13 @@ class Choice:
         options = dataclasses.asdict(self).items()
         return [f"--{name}" for name, value in options if value is not None]
 
+    def check_condition(self) -> None:
+        """A ``ValueError`` where a column is given, and no value of it: it would say nothing."""
+        if self.condition is not None and self.source is None and self.target is None:
+            raise ValueError(
+                f"--condition: got {self.condition!r} without a value of it; wants --source VALUE."
+            )
+
     def refused(self, path: str) -> None:
         """A ``ValueError`` where options of cells were used on a file of something else."""
         if self.given():
@@ -135,12 +142,17 @@ def run_transport_cells(
     map_file: str, new: str, out: str, inverse: bool, choice: Choice, progress: ProgressCallback
 ) -> tuple[dict[str, Any], dict[str, str]]:
     """Move cells by a saved map into a new layer or embedding of a copy of their file."""
+    import pandas as pd
+
     started = time.perf_counter()
     check_cells_output(out)
     map, names = load_map(map_file)
     choice = _as_fitted(map_file, choice)
-    into = choice.into or (_INTO if choice.obsm is None else f"{choice.obsm}_{_INTO}")
+    into = choice.into
+    if into is None:
+        into = _INTO if choice.obsm is None else f"{choice.obsm}_{_INTO}"
     check_name("--into", into)
+    choice.check_condition()
     cells = read_cells(new)
     earlier = cells.uns.get("brenier", {})
     if not isinstance(earlier, dict):
@@ -168,7 +180,10 @@ def run_transport_cells(
         if choice.obsm is not None or points.names == tuple(cells.var_names)
         else kept[:, list(points.names)]
     ).copy()
-    getattr(kept, kind)[into] = moved
+    is_named = choice.obsm is not None and not points.is_unnamed
+    getattr(kept, kind)[into] = (
+        pd.DataFrame(moved, kept.obs_names, list(points.names)) if is_named else moved
+    )
     provenance = {
         "map": map_file,
         "map_sha256": hashlib.sha256(Path(map_file).read_bytes()).hexdigest(),
@@ -251,6 +266,7 @@ def _audited(source: str, target: str | None, choice: Choice) -> tuple[Cells, ..
 
 def _groups(source: str, target: str | None, choice: Choice) -> tuple[Cells, Cells]:
     """Source and target cells: two values of a column of one file, or of two files."""
+    choice.check_condition()
     if target is None and (
         choice.condition is None or choice.source is None or choice.target is None
     ):

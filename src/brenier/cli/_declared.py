@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from brenier.io import read_array
+from brenier.io import check_file, read_array
 from brenier.measures import AbstractMeasure, Gaussian, StandardNormal
 
 
@@ -38,8 +38,7 @@ class Declarations:
                 f"--law: got {self.law}; wants normal, for N(0, I), or file.npz with arrays mean "
                 "and covariance."
             )
-        if not Path(self.law).is_file():
-            raise ValueError(f"--law: got {self.law}, which does not exist; wants file.npz.")
+        check_file(self.law, "file.npz", f"--law {self.law}")
         return Gaussian(read_array(f"{self.law}:mean"), read_array(f"{self.law}:covariance"))
 
     def ends(self) -> tuple[float, float] | None:
@@ -57,8 +56,7 @@ class Declarations:
         if self.groups is None:
             return None
         path = Path(self.groups)
-        if not path.is_file():
-            raise ValueError(f"--groups: got {path}, which does not exist; wants a file of labels.")
+        check_file(path, "a file of labels", f"--groups {path}")
         if path.suffix in (".npy", ".npz"):
             found = read_array(self.groups)
             labels = found[:, 0] if found.shape[1:] == (1,) else found

@@ -203,9 +203,9 @@ def run_fit(
     check_folder(out, MAP_ENDINGS)
     first = read_points(source, columns)
     second = read_points(target, columns).aligned(first.names, source)
-    check_points(source, first.values, min_points=2, allow_constant=False)
+    check_points(source, named(first), min_points=2, allow_constant=False)
     check_points(
-        target, second.values, dimension=first.values.shape[1], min_points=2, allow_constant=False
+        target, named(second), dimension=first.values.shape[1], min_points=2, allow_constant=False
     )
     fit = fitted(named(first), named(second), settings, progress, files=(source, target), out=out)
     solution = fit.estimator.solution_

@@ -54,7 +54,7 @@ def run_generate(
     if map_file is not None:
         check_folder(map_file, MAP_ENDINGS)
     table = read_points(data, columns)
-    check_points(data, table.values, min_points=2, allow_constant=False)
+    check_points(data, named(table), min_points=2, allow_constant=False)
     like = Table(table.values, table.file, table.names)
     check_output(out, like)
     estimator = Generator(**settings, callback=progress)

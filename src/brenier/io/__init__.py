@@ -12,6 +12,7 @@ from brenier._outputs import (
     check_outside,
     is_stream,
 )
+from brenier.io._refusals import check_file
 from brenier.io.cells import (
     BackedRows,
     Cells,
@@ -62,6 +63,7 @@ __all__ = [
     "cells_of",
     "check_apart",
     "check_cells_output",
+    "check_file",
     "check_folder",
     "check_model_folder",
     "check_name",

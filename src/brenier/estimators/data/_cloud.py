@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from brenier._checks import as_float_array, check_points
+from brenier._checks import as_float_array, check_points, check_varying
 from brenier.estimators.data._columns import training_points
 from brenier.estimators.data._covariance import lifted_covariance, shrunk_covariance
 from brenier.numerics import beyond_digits, sound_rows
@@ -59,7 +59,7 @@ def read_cloud(
         ValueError: as ``check_points``, for constant columns, and for less than two points.
     """
     if isinstance(value, pd.DataFrame) and len(value) > MOST_POINTS:
-        value = value.to_numpy()
+        value = as_float_array(name, value)
     if not isinstance(value, np.ndarray) or value.ndim != 2 or len(value) <= MOST_POINTS:
         sides = sound_points(name, value, outliers, columns, dimension=dimension)
         return _of_points(*sides, np.arange(len(value)))
@@ -72,7 +72,10 @@ def read_cloud(
     filled = 0
     for start in range(0, n, _ROWS):
         block = check_points(
-            f"{name}, rows from {start}", value[start : start + _ROWS], dimension=dimension
+            f"{name}, rows from {start}",
+            value[start : start + _ROWS],
+            dimension=dimension,
+            names=columns,
         )
         own = chosen[np.searchsorted(chosen, start) : np.searchsorted(chosen, start + len(block))]
         kept[filled : filled + len(own)] = block[own - start]
@@ -85,11 +88,7 @@ def read_cloud(
         weight = start * len(block) / (start + len(block))
         square += centred.T @ centred + weight * np.outer(apart, apart)
         mean += apart * (len(block) / (start + len(block)))
-    if (low == high).any():
-        raise ValueError(
-            f"{name}: got constant columns {np.flatnonzero(low == high).tolist()[:10]}; wants "
-            "columns that vary (drop them: no Monge map leaves or reaches a hyperplane)."
-        )
+    check_varying(name, low, high, columns)
     cloud = _of_points(*sound_points(name, kept, outliers, columns), chosen)
     if len(cloud.outliers):  # their moments are not those of all points
         return cloud
@@ -116,14 +115,14 @@ def sound_points(
     """
     points = as_float_array(name, value)
     if points.ndim != 2 or not len(points) or not np.isfinite(points).all():
-        points = training_points(name, points, dimension)  # says what is wrong
+        points = training_points(name, points, dimension, columns)  # says what is wrong
     sound = sound_rows(name, points, outliers, columns, leaves_out=True)
     found = np.flatnonzero(~sound)
     if len(found):
-        training_points(f"{name} without outliers", points[sound], dimension)
+        training_points(f"{name} without outliers", points[sound], dimension, columns)
         kept = sound if outliers == "drop" else ~beyond_digits(points, sound)
         points, sound = points[kept], sound[kept]
-    return training_points(name, points, dimension), sound, found
+    return training_points(name, points, dimension, columns), sound, found
 
 
 def _of_points(points: np.ndarray, sound: np.ndarray, found: np.ndarray, rows: np.ndarray) -> Cloud:

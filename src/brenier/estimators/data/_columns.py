@@ -1,6 +1,7 @@
 """Named columns and the checks of points that every estimator shares."""
 
 from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -66,12 +67,16 @@ def _is_counted(labels: list[Any]) -> bool:
     return labels == list(range(len(labels)))
 
 
-def training_points(name: str, value: Any, dimension: int | None = None) -> np.ndarray:
+def training_points(
+    name: str, value: Any, dimension: int | None = None, names: Sequence[Any] | None = None
+) -> np.ndarray:
     """Points that can be learned from: two at least, no constant column.
 
     They are laid out row after row, so that equal numbers give equal sums to the last bit.
     """
-    points = check_points(name, value, dimension=dimension, min_points=2, allow_constant=False)
+    points = check_points(
+        name, value, dimension=dimension, min_points=2, allow_constant=False, names=names
+    )
     return np.ascontiguousarray(points)
 
 

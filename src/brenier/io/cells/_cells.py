@@ -23,7 +23,8 @@ class Cells:
     Args:
         values: (n, d), an array, a SciPy sparse matrix by rows or ``BackedRows``; finite, floating.
         label: where they come from; errors name it.
-        names: the genes (``var_names``), or ``key[i]`` for the columns of an embedding ``key``.
+        names: the genes (``var_names``) or the columns of an embedding; ``key[i]`` where those of
+            an embedding ``key`` have no names.
     """
 
     values: Any
@@ -33,11 +34,15 @@ class Cells:
     def aligned(self, names: Sequence[str] | None, wanted_by: str) -> "Cells":
         """The cells with exactly these genes, in this order; other genes are left out.
 
+        Where either side has no names, as many columns stand as they are.
+
         Raises:
             ValueError: a gene is missing; it is named.
         """
         if names is None or tuple(names) == self.names:
             return self
+        if len(names) == len(self.names) and (self.is_unnamed or _are_places(names)):
+            return replace(self, names=tuple(names))
         where = {name: column for column, name in enumerate(self.names)}
         missing = [name for name in names if name not in where]
         if missing:
@@ -52,6 +57,11 @@ class Cells:
             else self.values[:, columns]
         )
         return replace(self, values=values, names=tuple(names))
+
+    @property
+    def is_unnamed(self) -> bool:
+        """Whether these are the columns of an embedding that have no names."""
+        return _are_places(self.names)
 
     def blocks(self) -> Iterator[Any]:
         """The points in memory, block after block where they are on the disk."""
@@ -129,7 +139,7 @@ def cells_of(
     on_disk = cells.isbacked and layer is None and obsm is None
     if obsm is not None:
         values: Any = cells.obsm[obsm]
-        names = tuple(f"{obsm}[{i}]" for i in range(np.shape(values)[-1]))
+        names = _embedding_names(obsm, values)
     else:
         values = None if on_disk else cells.X if layer is None else cells.layers[layer]
         names = tuple(str(name) for name in cells.var_names)
@@ -141,8 +151,8 @@ def cells_of(
     if len(set(names)) < len(names):
         double = sorted(name for name, count in Counter(names).items() if count > 1)
         raise ValueError(
-            f"{label}: got genes {_listed(double)} more than once; wants distinct "
-            "names (cells.var_names_make_unique())."
+            f"{label}: got {'genes' if obsm is None else 'columns'} {_listed(double)} more than "
+            "once; wants distinct names (of genes, cells.var_names_make_unique())."
         )
     if on_disk:
         return Cells(_backed_rows(cells, label, rows), label, names)
@@ -151,9 +161,20 @@ def cells_of(
         values = _by_lines(values)
         check_sparse(label, values)
     elif rows is not None:
-        values = np.asarray(values)  # a table of pandas chooses columns
+        values = as_float_array(label, values)  # a table of pandas chooses columns
     chosen = values if rows is None else values[rows]
     return Cells(_checked(label, chosen, cells.obs_names[every], names), label, names)
+
+
+def _embedding_names(key: str, values: Any) -> tuple[str, ...]:
+    """Names of the columns of an embedding, or their places where they are but counted."""
+    places = [str(i) for i in range(np.shape(values)[-1])]
+    names = [str(name) for name in getattr(values, "columns", places)]
+    return tuple(f"{key}[{i}]" for i in places) if names == places else tuple(names)
+
+
+def _are_places(names: Sequence[str]) -> bool:
+    return all(name.endswith(f"[{i}]") for i, name in enumerate(names))
 
 
 def _backed_rows(cells: Any, label: str, rows: np.ndarray | None) -> BackedRows:

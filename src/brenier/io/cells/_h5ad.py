@@ -14,7 +14,7 @@ import numpy as np
 
 from brenier._atomic import atomic_path
 from brenier._outputs import check_folder
-from brenier.io._refusals import check_unpacked, refusing
+from brenier.io._refusals import check_file, check_unpacked, refusing
 
 # Groups inside groups, at most.
 _DEPTH = 30
@@ -38,8 +38,7 @@ def read_cells(path: str | os.PathLike[str], *, backed: bool = False) -> Any:
             f"{path}: got an .h5ad file, which needs anndata; wants it installed: "
             "pip install brenier[anndata]."
         ) from None
-    if not Path(path).is_file():
-        raise ValueError(f"{path}: got no such file; wants an .h5ad file.")
+    check_file(path, "an .h5ad file")
     _check_alone(path)
     # anndata and h5py promise no list of what they raise; what they warn of (an old format, names
     # given twice) either does no harm or is looked at here.

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from brenier._atomic import atomic_write
-from brenier.io._refusals import check_unpacked, one_line
+from brenier.io._refusals import check_file, check_unpacked, one_line
 
 FORMAT_VERSION = 1
 _MANIFEST = "manifest.json"
@@ -151,8 +151,7 @@ def _read_bytes(path: str | os.PathLike[str]) -> bytes:
             f"{path}: got a folder; wants a brenier file (brenier.io.load_model reads the "
             "folder of an image model)."
         )
-    if not file.is_file():
-        raise ValueError(f"{path}: got no such file; wants a brenier file.")
+    check_file(path, "a brenier file")
     data = file.read_bytes()
     if not data:
         raise DamagedFileError(f"{path}: got an empty file; wants a brenier file.")

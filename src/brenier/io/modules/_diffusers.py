@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 import numpy as np
 
 from brenier._json import parsed_json
-from brenier.io._refusals import one_line, refusing
+from brenier.io._refusals import check_file, one_line, refusing
 
 # Imported where a model is read: most who open files have none.
 if TYPE_CHECKING:
@@ -149,8 +149,7 @@ def _schedule(home: Path, plan: dict[str, Any]) -> "tuple[AbstractSchedule, np.n
 
 
 def _config(file: Path) -> dict[str, Any]:
-    if not file.is_file():
-        raise ValueError(f"{file}: got no such file; wants a model folder of diffusers.")
+    check_file(file, "a model folder of diffusers")
     config = parsed_json(str(file), file.read_bytes())
     if not isinstance(config, dict):
         raise ValueError(f"{file}: got no configuration; wants diffusers' own.")

@@ -2,15 +2,18 @@
 
 import math
 import re
+import shutil
 import zipfile
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 
+from brenier._checks import OF_RECORDS
 from brenier.io._refusals import check_unpacked, refusing
 from brenier.io.points._table import listed
 
+_DAMAGED = ("a damaged .npz file, or none", "arrays (np.savez)")
 _MAGIC = b"\x93NUMPY"
 # By the version of the format: bytes of the header's length, and the header's encoding.
 _VERSIONS = {1: (2, "latin-1"), 2: (4, "latin-1"), 3: (4, "utf-8")}
@@ -43,15 +46,8 @@ def read_npz(name: str, path: Path, key: str | None) -> np.ndarray:
     Raises:
         ValueError: as ``read_npy``; or no such array, or it is not said which.
     """
-    damaged = (name, "a damaged .npz file, or none", "arrays (np.savez)")
     with path.open("rb") as handle:
-        with refusing(*damaged):
-            archive = zipfile.ZipFile(handle)
-        members = {
-            member.filename.removesuffix(".npy"): member
-            for member in archive.infolist()
-            if not member.filename.endswith("/")
-        }
+        archive, members = _archive(name, handle)
         if key is None and len(members) != 1:
             raise ValueError(
                 f"{name}: got {len(members)} arrays {listed(list(members))}; wants the name of "
@@ -64,9 +60,56 @@ def read_npz(name: str, path: Path, key: str | None) -> np.ndarray:
             )
         size = members[chosen].file_size
         check_unpacked(name, path.stat().st_size, size)
-        with refusing(*damaged), archive.open(members[chosen]) as packed:
+        with refusing(name, *_DAMAGED), archive.open(members[chosen]) as packed:
             data = read_bytes(packed, size)
     return _array(name, data, ".npz")
+
+
+def npz_members(name: str, path: Path) -> list[str]:
+    """The names of the arrays in an ``.npz`` file, or a ``ValueError``: it is none."""
+    with path.open("rb") as handle:
+        return list(_archive(name, handle)[1])
+
+
+def _archive(name: str, handle: BinaryIO) -> tuple[zipfile.ZipFile, dict[str, zipfile.ZipInfo]]:
+    """The archive of an ``.npz`` file, and its members by the names of the arrays."""
+    with refusing(name, *_DAMAGED):
+        archive = zipfile.ZipFile(handle)
+    files = [member for member in archive.infolist() if not member.filename.endswith("/")]
+    return archive, {member.filename.removesuffix(".npy"): member for member in files}
+
+
+def write_npy(handle: Any, values: np.ndarray) -> None:
+    """As ``np.save``, which on a full disk raises an error that does not say so."""
+    rows = np.ascontiguousarray(values)
+    header = np.lib.format.header_data_from_array_1_0(rows)
+    np.lib.format.write_array_header_1_0(handle, header)
+    handle.write(rows.data)
+
+
+def write_npz(handle: BinaryIO, values: np.ndarray, key: str, before: Path | None) -> None:
+    """An ``.npz`` file of one array, below the others of the file that stood there before."""
+    with zipfile.ZipFile(handle, "w") as archive:
+        if before is not None and before.is_file():
+            with before.open("rb") as stored:
+                old, members = _archive(str(before), stored)
+                for name, member in members.items():
+                    if name != key:
+                        _copy(old, member, archive)
+        with archive.open(f"{key}.npy", "w", force_zip64=True) as stream:
+            write_npy(stream, values)
+
+
+def _copy(old: zipfile.ZipFile, member: zipfile.ZipInfo, new: zipfile.ZipFile) -> None:
+    """A member as it is, in blocks; what is in it is not looked at."""
+    kept = zipfile.ZipInfo(member.filename, member.date_time)
+    kept.compress_type, kept.external_attr = member.compress_type, member.external_attr
+    with (
+        refusing(old.filename or member.filename, *_DAMAGED),
+        old.open(member) as stored,
+        new.open(kept, "w", force_zip64=True) as stream,
+    ):
+        shutil.copyfileobj(stored, stream, _BLOCK)
 
 
 def read_bytes(stream: Any, count: int) -> np.ndarray:
@@ -98,8 +141,10 @@ def _array(name: str, data: np.ndarray, kind: str) -> np.ndarray:
             "may run code); wants an array of numbers (x.astype(float))."
         )
     if not _NUMBERS.fullmatch(descr):
-        got = "records" if descr == "[" else f"entries of type {descr!r}"
-        raise ValueError(f"{name}: got an array of {got}; wants real numbers (x.astype(float)).")
+        got, remedy = f"entries of type {descr!r}", "x.astype(float)"
+        if descr == "[":
+            got, remedy = "records", OF_RECORDS
+        raise ValueError(f"{name}: got an array of {got}; wants real numbers ({remedy}).")
     dtype = np.dtype(descr)
     promised = math.prod(shape) * dtype.itemsize
     if promised != len(body):

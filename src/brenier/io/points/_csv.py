@@ -1,9 +1,8 @@
-"""Points in CSV: which row is the header, and where a fault is, as a spreadsheet counts."""
+"""Points in CSV: which lines are rows, and where a fault is, as a spreadsheet counts."""
 
 import codecs
 import csv
 import io
-import warnings
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -14,15 +13,20 @@ from typing import BinaryIO, NoReturn, TextIO
 
 import numpy as np
 
+from brenier.io.points._header import (
+    LOOKED,
+    check_separator,
+    is_header,
+    is_number,
+    is_whole,
+    names_above,
+)
 from brenier.io.points._table import Table, listed, places_of, shortened
 
 _EXACT_INTEGER = 2.0**53  # from here on float64 skips integers
-# Separators that tables come with where commas are decimal marks, or by habit.
-_SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "bars", " ": "spaces"}
-# Rows that are looked at to tell a separator, or a header of numbers from a point.
-_LOOKED = 100
 # Digits of an integer that a message repeats.
 _SHOWN = 60
+_NO_REMARK = "; a remark begins with # and has more cells than a row, or fewer"
 # Numbers that are turned to text at a time.
 _WRITTEN = 2**17
 
@@ -55,13 +59,14 @@ class _Sheet:
 def read_csv(name: str, path: Path, columns: Sequence[str] | None = None) -> Table:
     """The points in a CSV file; a first row without numbers, or of quoted ones, is a header.
 
-    Empty lines, and lines that begin with #, are no rows. NumPy's ``savetxt`` writes names behind a
-    #: there they are read. Of ``columns``, each is a name or a place; all are read without.
+    Empty lines are no rows, nor are remarks: lines that begin with #, above the rows, or among them
+    with another number of cells. NumPy's ``savetxt`` writes names behind a #: there they are read.
+    Of ``columns``, each is a name or a place; all are read without.
     """
     try:
         with _opened(path) as lines:
-            remark, rows = _above(lines)
-            sheet, looked, below = _begun(name, path, remark, rows, columns)
+            remarks, rows = _above(lines)
+            sheet, looked, below = _begun(name, path, remarks, rows, columns)
             body = chain(below, rows)
             values = _values(sheet, body if columns is None else _cut_out(sheet, body), looked)
     except UnicodeDecodeError as error:
@@ -105,15 +110,6 @@ def check_names(name: str, names: Sequence[str]) -> tuple[str, ...]:
     return stripped
 
 
-def is_number(cell: str) -> bool:
-    """Whether a cell is read as a number: Python takes other digits and 1_000 too, files do not."""
-    try:
-        float(cell)
-    except ValueError:
-        return False
-    return cell.isascii() and "_" not in cell
-
-
 def _opened(path: Path) -> TextIO:
     """The text of a file; a spreadsheet's "Unicode text" begins with a mark that says so."""
     with path.open("rb") as handle:
@@ -124,63 +120,76 @@ def _opened(path: Path) -> TextIO:
     return path.open(encoding=encoding)
 
 
-def _is_row(line: str) -> bool:
-    return line[0] != "#" and not line.isspace()
-
-
 def _rows(lines: Iterable[str]) -> Iterator[str]:
     """The lines of rows; inside of quotes that is any line."""
-    is_quoted = False
+    first: list[str] = []
+    width, is_open = 0, False
     for line in lines:
-        if is_quoted or _is_row(line):
-            yield line
-            is_quoted ^= '"' in line and line.count('"') % 2 == 1
+        if not is_open and (line.isspace() or (line[0] == "#" and _is_remark(line, width))):
+            continue
+        yield line
+        if '"' in line and line.count('"') % 2 == 1:
+            is_open = not is_open and not _cells([line])
+        if not width:
+            first.append(line)
+            width = 0 if is_open else len(_cells(first)) or -1
 
 
-def _above(lines: Iterator[str]) -> tuple[str, Iterator[str]]:
-    """The last remark above the rows, and the lines of these."""
-    remark = ""
+def _is_remark(line: str, width: int) -> bool:
+    """Whether a line that begins with # is no row below a first one of so many cells."""
+    if width == 1:  # no comma tells: errors of spreadsheets, colours and numbers have no blank
+        return not line[1:2].strip()
+    return len(_cells([line])) not in (0, width) if width else True
+
+
+def _cells(lines: list[str]) -> list[str]:
+    """The cells of a row; none where quotes are open at its end, or it is no row."""
+    try:
+        return next(csv.reader(lines, strict=True), [])
+    except csv.Error:
+        return []
+
+
+def _above(lines: Iterator[str]) -> tuple[list[str], Iterator[str]]:
+    """The remarks above the rows, and the lines of these."""
+    remarks = []
     for line in lines:
-        if _is_row(line):
-            return remark, _rows(chain([line], lines))
-        remark = line if line[0] == "#" else remark
-    return remark, iter(())
+        if line[0] == "#":
+            remarks.append(line)
+        elif not line.isspace():
+            return remarks, _rows(chain([line], lines))
+    return remarks, iter(())
 
 
 def _begun(
-    name: str, path: Path, remark: str, rows: Iterator[str], columns: Sequence[str] | None
+    name: str, path: Path, remarks: list[str], rows: Iterator[str], columns: Sequence[str] | None
 ) -> tuple[_Sheet, list[str], list[str]]:
     """The sheet, the first lines of its rows, and those of them below the header."""
-    looked = list(islice(rows, _LOOKED + 1))
+    looked = list(islice(rows, LOOKED + 1))
     head = csv.reader(looked, strict=True)
     try:
         first = next(head, [])
-        names = _names_above(remark, len(first))
+        names = names_above(name, remarks, len(first))
     except csv.Error as error:
         raise ValueError(f"{name}: got {error} in line 1; wants a table of numbers.") from None
-    width, words = len(first), {cell.strip() for cell in first}
-    called = [column for column in columns or () if not column.isdecimal()]
-    below = looked[head.line_num :]
-    if called and words.issuperset(called):
-        has_header = True
+    width, below = len(first), looked[head.line_num :]
+    places = {str(place): place for place in range(width)}
+    called = [column for column in columns or () if column not in places]
+    count = sum(map(is_number, first))
+    if called or (names is not None and 0 < count < width):
+        cells = {cell.strip() for cell in first}
+        has_header = names is None and (count < width or cells.issuperset(called))
     else:
-        counted = [int(column) for column in columns or () if column.isdecimal()]
-        seen = [place for place in counted if place < width] or range(width)
-        has_header = _is_header(name, first, looked, below, seen)
+        chosen = [places[column] for column in columns or places]
+        has_header = is_header(name, first, looked, below, chosen)
     body = below if has_header else looked
     if not body:
-        raise ValueError(f"{name}: got no rows; wants at least one point.")
+        above = f" below the first, {listed(first)}" if first else ""
+        raise ValueError(f"{name}: got no rows{above}; wants at least one point.")
     if has_header:
         names = check_names(name, first)
-    places = range(width) if columns is None else places_of(name, names, width, columns)
-    return _Sheet(name, path, names, has_header, width, places), looked, body
-
-
-def _names_above(remark: str, width: int) -> tuple[str, ...] | None:
-    """The names of so many columns that a remark holds, as ``savetxt`` writes them; or None."""
-    names = tuple(cell.strip() for cell in next(csv.reader([remark[1:]]), []))
-    whole = len(set(names)) == width == len(names) and all(names)
-    return names if whole and not any(map(is_number, names)) else None
+    chosen = list(range(width)) if columns is None else places_of(name, names, width, columns)
+    return _Sheet(name, path, names, has_header, width, chosen), looked, body
 
 
 def _values(sheet: _Sheet, body: Iterable[str], looked: Sequence[str]) -> np.ndarray:
@@ -189,86 +198,15 @@ def _values(sheet: _Sheet, body: Iterable[str], looked: Sequence[str]) -> np.nda
     except UnicodeDecodeError:
         raise
     except (ValueError, csv.Error) as error:
-        _check_separator(sheet.name, looked)
+        check_separator(sheet.name, looked)
         _raise_fault(sheet)
         raise ValueError(f"{sheet.name}: got {error}; wants a table of numbers.") from None
     largest = max(values.max(), -values.min())  # NaN, where there is one
-    if values.shape[1] != len(sheet.places) or not largest <= _EXACT_INTEGER:
+    if values.shape[1] != len(sheet.places) or not largest < _EXACT_INTEGER:
         _raise_fault(sheet)
     if not np.isfinite(largest):
         _raise_not_finite(sheet, values)
     return values
-
-
-def _is_header(
-    name: str, row: Sequence[str], rows: list[str], below: list[str], places: Sequence[int]
-) -> bool:
-    """Whether the first row, of whose cells those count, names the columns.
-
-    Numbers may, where they are quoted or counted.
-    """
-    first = [row[place] for place in places] if row else []
-    numeric = [is_number(cell) for cell in first]
-    if not any(numeric):
-        return bool(first)
-    quoted = _is_quoted(rows)
-    if not all(numeric):
-        if quoted:
-            return True
-        _check_separator(name, rows)
-        raise ValueError(
-            f"{name}: got a first row {listed(first)} that mixes numbers and words; wants a header "
-            "without numbers (or in quotes), or numbers only (--columns chooses columns)."
-        )
-    if quoted and below and not _is_quoted(below):
-        return True
-    if not below or not all(map(_is_whole, first)) or len(set(first)) < len(first):
-        return False
-    # A writer writes all of a column alike: a whole number above fractions is no point.
-    cells = [cells for cells in csv.reader(below[:_LOOKED]) if len(cells) == len(row)]
-    fractional = [not any(_is_whole(other[place]) for other in cells) for place in places]
-    if [cell.strip() for cell in first] != [str(place) for place in places]:
-        if cells and all(fractional):
-            warnings.warn(
-                f"{name}: got a first row {listed(first)} of whole numbers above fractions, and "
-                "took it for a point; where it names the columns, put the names in quotes.",
-                stacklevel=2,
-            )
-        return False
-    # pandas' own names of columns; but one column may well begin at 0.
-    if len(row) > 1 and any(fractional):
-        return True
-    raise ValueError(
-        f"{name}: got a first row {listed(first)} that may be a point, or names of columns as "
-        "pandas counts them; wants names in quotes or of words, or 0.0 for a number."
-    )
-
-
-def _is_quoted(rows: list[str]) -> bool:
-    """Whether all cells of the first of the rows are in quotes."""
-    try:
-        row: Sequence[object] = next(csv.reader(rows, quoting=csv.QUOTE_NONNUMERIC), [])
-    except (ValueError, csv.Error):  # a word without quotes
-        return False
-    return all(isinstance(cell, str) for cell in row)
-
-
-def _is_whole(cell: str) -> bool:
-    return cell.strip().lstrip("+-").isdecimal()
-
-
-def _check_separator(name: str, rows: Sequence[str]) -> None:
-    """Raise where the cells of a table that is no CSV are separated by something else."""
-    some = [row.strip() for row in rows[:_LOOKED]]
-    for separator, word in _SEPARATORS.items():
-        widths = {row.count(separator) for row in some}
-        cells = [cell for cell in some[-1].split(separator) if not cell.endswith(",")]
-        count = sum(is_number(cell.replace(",", ".")) for cell in cells)
-        if widths != {0} and len(widths) == 1 and count >= sum(map(is_number, some[-1].split(","))):
-            raise ValueError(
-                f"{name}: got cells separated by {word}; wants commas between them, and points as "
-                "decimal marks."
-            )
 
 
 def _cut_out(sheet: _Sheet, body: Iterable[str]) -> Iterator[str]:
@@ -328,9 +266,9 @@ def _check_cell(label: str, cell: str, where: str) -> None:
     if not is_number(cell):
         raise ValueError(
             f"{label}: got the entry {shortened(cell)} {where}; wants numbers (--columns chooses "
-            "columns)."
+            f"columns{_NO_REMARK * cell.startswith('#')})."
         )
-    if not _is_whole(cell):
+    if not is_whole(cell):
         return
     digits = cell.strip()
     if np.isinf(float(cell)):

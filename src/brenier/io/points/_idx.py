@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from brenier.io._refusals import check_unpacked, refusing
+from brenier.io._refusals import check_file, check_unpacked, refusing
 from brenier.io.points._arrays import read_bytes
 
 # The only type code in use for images and labels: unsigned bytes.
@@ -23,8 +23,7 @@ def read_idx(path: Path) -> np.ndarray:
     Raises:
         ValueError: names the file: no such file, damaged, truncated, or of another type than bytes.
     """
-    if not path.is_file():
-        raise ValueError(f"{path}: got no such file; wants an IDX file.")
+    check_file(path, "an IDX file")
     name, size = str(path), path.stat().st_size
     with path.open("rb") as handle:
         if path.suffix.lower() != ".gz":

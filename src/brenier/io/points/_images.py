@@ -1,5 +1,6 @@
 """Sets of images, from folders of pictures, arrays or IDX files."""
 
+import mimetypes
 import os
 from collections import Counter
 from collections.abc import Sequence
@@ -10,6 +11,7 @@ from typing import Any, Literal
 import numpy as np
 
 from brenier._checks import as_float_array, check_at_least
+from brenier.io._refusals import check_file
 from brenier.io.points._arrays import read_npy
 from brenier.io.points._idx import read_idx
 from brenier.io.points._pictures import PICTURE_FORMATS
@@ -18,6 +20,8 @@ from brenier.io.points._points import read_points
 _IDX = "-idx"
 # Folders that systems leave among a user's, with small copies of pictures in them.
 _LEFT_BEHIND = ("__MACOSX", "@eaDir", "$RECYCLE.BIN", "System Volume Information")
+# Channels of a picture with opacity.
+_MOST_CHANNELS = 4
 _COLOURS = {"grey": 1, "rgb": 3}
 
 
@@ -118,8 +122,8 @@ def read_images(
                 f"{name}: got {len(idx)} IDX files of images; wants the name of one, as {idx[0]}."
             )
         found = _from_idx(idx[0]) if idx else _from_folder(path, size, colours, strict)
-    elif not path.exists():
-        raise ValueError(f"{name}: got no such file or folder; wants images.")
+    elif not path.is_file():
+        check_file(path, "images, in a file or a folder", name)
     elif _IDX in path.name:
         found = _from_idx(path)
     elif path.suffix == ".npy":
@@ -139,8 +143,7 @@ def read_images(
 
 
 def _array(path: Path) -> np.ndarray:
-    if not path.is_file():
-        raise ValueError(f"{path}: got no such file; wants an .npy file.")
+    check_file(path, "an .npy file")
     return read_npy(str(path), path)
 
 
@@ -171,6 +174,12 @@ def _from_array(name: str, values: np.ndarray, levels: int) -> ImageSet:
         raise ValueError(
             f"{name}: got shape {values.shape}; wants (n, height, width) or (n, "
             "height, width, channels)."
+        )
+    rows, channels = values.shape[1], values.shape[3]
+    if channels not in (1, 3) and (rows in (1, 3) or rows <= _MOST_CHANNELS < channels):
+        raise ValueError(
+            f"{name}: got shape {values.shape}, whose channels seem to come first; wants (n, "
+            "height, width, channels): x.transpose(0, 2, 3, 1)."
         )
     top = float(levels - 1) if values.dtype.kind in "iu" else 1.0
     pixels = as_float_array(name, values) / top
@@ -268,11 +277,13 @@ def _seen(folder: Path) -> list[Path]:
 
 def _pictures(folder: Path) -> list[Path]:
     """The files of pictures in a folder."""
-    return [
-        path
-        for path in _seen(folder)
-        if path.suffix.lower() in PICTURE_FORMATS and not path.is_dir()
-    ]
+    return [path for path in _seen(folder) if _is_picture(path.name) and not path.is_dir()]
+
+
+def _is_picture(name: str) -> bool:
+    """Whether the ending says a picture, of whatever format: what is not read is named."""
+    kind, _ = mimetypes.guess_type(name, strict=False)
+    return Path(name).suffix.lower() in PICTURE_FORMATS or (kind or "").startswith("image/")
 
 
 def _with_pictures(folder: Path) -> list[Path]:

@@ -89,7 +89,11 @@ def _numbers(column: Any) -> np.ndarray:
     """A column as NumPy has it; a missing entry is NaN."""
     import pyarrow as pa
 
+    if pa.types.is_dictionary(column.type):
+        return _numbers(column.dictionary_decode())
     plain = pa.types.is_floating(column.type) or pa.types.is_integer(column.type)
+    if pa.types.is_decimal(column.type) and column.type.scale <= 0 and not column.null_count:
+        plain = True  # whole numbers, which are not to be rounded
     return (column if plain else column.cast(pa.float64())).to_numpy(zero_copy_only=False)
 
 

@@ -23,12 +23,13 @@ PICTURE_FORMATS = {
     ".tif": "TIFF",
     ".tiff": "TIFF",
 }
+_FORMATS = sorted(set(PICTURE_FORMATS.values()))
 _WITH_ALPHA = ("PNG", "WEBP", "TIFF")
 _WITH_16_BITS = ("PNG", "TIFF")
 # Lossless where the format can be; a JPEG keeps all of its colour.
 _QUALITY: dict[str, dict[str, Any]] = {
     "JPEG": {"quality": 95, "subsampling": 0},
-    "WEBP": {"lossless": True},
+    "WEBP": {"lossless": True, "exact": True},  # exact below what is clear, too
 }
 # Tags of TIFF: bits of a sample, whether 0 is white, whether channels lie apart.
 _BITS, _PHOTOMETRIC, _PLANES = 258, 262, 284
@@ -42,11 +43,11 @@ def read_picture(name: str, path: Path) -> Table:
     """The pixels of a picture, row by row and upright, in [0, 1]."""
     from PIL import Image
 
-    damaged = (name, "no readable picture", "a picture")
+    damaged = (name, "no readable picture", f"a picture ({', '.join(_FORMATS)})")
     # In memory: of a file Pillow reads as many bytes as any part of it says that it has.
     data = path.read_bytes()
     with refusing(*damaged):
-        opened = Image.open(io.BytesIO(data), formats=sorted(set(PICTURE_FORMATS.values())))
+        opened = Image.open(io.BytesIO(data), formats=_FORMATS)
     with opened:
         with refusing(*damaged):
             # A phone keeps small copies or depths beside its picture: of these the first is meant.

@@ -7,14 +7,14 @@ import os
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import BinaryIO
 
 import numpy as np
 
 from brenier._atomic import atomic_write
 from brenier._checks import as_float_array, check_points
 from brenier._outputs import check_folder
-from brenier.io.points._arrays import read_npy, read_npz
+from brenier.io._refusals import check_file
+from brenier.io.points._arrays import npz_members, read_npy, read_npz, write_npy, write_npz
 from brenier.io.points._csv import read_csv, write_csv
 from brenier.io.points._parquet import read_parquet, write_parquet
 from brenier.io.points._pictures import PICTURE_FORMATS, check_picture, read_picture, write_picture
@@ -65,7 +65,7 @@ def read_points(spec: str | os.PathLike[str], columns: Sequence[str] | None = No
             if columns is not None:
                 raise ValueError(f"{name}: got columns to choose of a picture; wants a table.")
             return read_picture(name, path)
-    return Table(check_points(name, table.values), name, table.names)
+    return Table(check_points(name, table.values, names=table.names), name, table.names)
 
 
 def read_array(spec: str | os.PathLike[str]) -> np.ndarray:
@@ -92,7 +92,8 @@ def write_points(
     """Write points (n, d) to a file of the kind that its ending says, whole or not at all.
 
     Names of columns, the shape of a picture and its opacity are those of ``like``. Colours are
-    clipped to [0, 1] and rounded. In ``.npz`` the array is called ``points``, or ``file.npz:key``.
+    clipped to [0, 1] and rounded. In ``.npz`` the array is called ``points``; ``file.npz:key``
+    names it, and keeps the other arrays that the file holds.
 
     Raises:
         ValueError: as ``check_output``; or values that are not finite or of another shape.
@@ -105,9 +106,9 @@ def write_points(
     with atomic_write(path) as handle:
         match path.suffix.lower():
             case ".npy":
-                _write_npy(handle, values)
+                write_npy(handle, values)
             case ".npz":
-                np.savez(handle, allow_pickle=False, **{key or "points": values})
+                write_npz(handle, values, key or "points", None if key is None else path)
             case ".csv":
                 write_csv(handle, values, like.names)
             case ".parquet":
@@ -127,9 +128,11 @@ def check_output(spec: str | os.PathLike[str], like: Table | None = None) -> Non
             are not those of one.
     """
     name = os.fspath(spec)
-    path, _ = _split(name)
+    path, key = _split(name)
     suffix = _check_suffix(name, path)
     check_folder(path)
+    if key is not None and path.is_file():
+        npz_members(name, path)
     if like is not None and suffix in PICTURE_FORMATS:
         check_picture(name, suffix, like)
 
@@ -139,8 +142,7 @@ def _ending(path: Path) -> str:
 
 
 def _check_there(name: str, path: Path) -> None:
-    if not path.is_file():
-        raise ValueError(f"{name}: got no such file; wants a file of points.")
+    check_file(path, "a file of points", name)
     if path.stat().st_size == 0:
         raise ValueError(f"{name}: got an empty file; wants at least one point.")
 
@@ -171,11 +173,3 @@ def _check_suffix(name: str, path: Path) -> str:
             "or .h5ad where all are single cells."
         )
     return suffix
-
-
-def _write_npy(handle: BinaryIO, values: np.ndarray) -> None:
-    """As ``np.save``, which on a full disk raises an error that does not say so."""
-    rows = np.ascontiguousarray(values)
-    header = np.lib.format.header_data_from_array_1_0(rows)
-    np.lib.format.write_array_header_1_0(handle, header)
-    handle.write(rows.data)
