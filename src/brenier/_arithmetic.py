@@ -11,6 +11,7 @@ float64: there a call does so too, of parameters in float32, and its result says
 
 import functools
 import inspect
+import pickle
 import warnings
 from collections.abc import Callable, Iterator, MutableMapping, Sequence
 from contextlib import contextmanager
@@ -145,6 +146,8 @@ def guard(room: MutableMapping[str, Any], names: Sequence[str] | None = None) ->
 
 
 def _guard_class(owner: type) -> None:
+    if not issubclass(owner, tuple) and owner.__reduce_ex__ is object.__reduce_ex__:
+        owner.__reduce_ex__ = _reduced  # type: ignore[method-assign]
     for name, member in list(vars(owner).items()):
         if name.startswith("_") and name not in _MAGIC:
             continue
@@ -158,3 +161,22 @@ def _guard_class(owner: type) -> None:
             guarded = in_own_arithmetic(member)
         if guarded is not None:
             setattr(owner, name, guarded)
+
+
+def _reduced(self: Any, protocol: Any) -> Any:
+    """How an object is pickled: whole, so that its arrays are made again in own arithmetic."""
+    parts: Any = object.__reduce_ex__(self, max(int(protocol), 2))
+    made, arguments, state, *_ = parts
+    return _restored, (pickle.dumps((made, arguments, state), protocol),)
+
+
+def _restored(data: bytes) -> Any:
+    """The object again."""
+    check_process()
+    with own_arithmetic():
+        made, arguments, state = pickle.loads(data)
+        found = made(*arguments)
+        if state is not None:
+            restore = getattr(found, "__setstate__", None) or vars(found).update
+            restore(state)
+    return found

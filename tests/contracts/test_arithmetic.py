@@ -168,6 +168,7 @@ def test_a_callers_settings_come_back_after_an_error():
 
 
 _USER = """
+import copy, pickle
 import jax, jax.numpy as jnp, numpy as np
 before = {name: getattr(jax.config, name) for name in dir(jax.config) if name.startswith("jax_")}
 import brenier
@@ -206,6 +207,12 @@ assert est.transform(x).dtype == np.float64
 np.testing.assert_allclose(est.inverse_transform(est.transform(x)), x, atol=1e-6)
 draws = brenier.measures.Gaussian(np.zeros(2), np.eye(2)).sample(jax.random.key(0), 3)
 assert draws.dtype == np.float64
+for kept in (est, m, est.map_):
+    again = pickle.loads(pickle.dumps(kept))
+    copied = copy.deepcopy(kept)
+    answer = kept.transform if kept is est else kept
+    for other in (again, copied):
+        np.testing.assert_array_equal((other.transform if kept is est else other)(x), answer(x))
 brenier.save("map.brenier", m)
 np.testing.assert_array_equal(brenier.load("map.brenier")(x), whole)
 assert jnp.ones(1).dtype == jnp.float32

@@ -211,7 +211,8 @@ def test_the_same_map_gives_the_same_bytes_in_another_process(tmp_path):
         "import jax.numpy as jnp, brenier; brenier.save('b.brenier', brenier.potentials.Quadratic("
         "jnp.array([[2.0, 0.0], [0.5, 1.0]]), jnp.array([1.0, -1.0]), 0.25))"
     )
-    subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=True)
+    env = {**os.environ, "JAX_ENABLE_X64": "1"}
+    subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=True, env=env)
     assert (tmp_path / "a.brenier").read_bytes() == (tmp_path / "b.brenier").read_bytes()
 
 

@@ -61,8 +61,7 @@ def read_cloud(
     if isinstance(value, pd.DataFrame) and len(value) > MOST_POINTS:
         value = as_float_array(name, value)
     if not isinstance(value, np.ndarray) or value.ndim != 2 or len(value) <= MOST_POINTS:
-        sides = sound_points(name, value, outliers, columns, dimension=dimension)
-        return _of_points(*sides, np.arange(len(value)))
+        return _of_points(*sound_points(name, value, outliers, columns, dimension=dimension))
     n, d = value.shape
     chosen = np.sort(np.random.default_rng(random_state).choice(n, MOST_POINTS, replace=False))
     origin = _middle(as_float_array(name, value[:_ROWS]))
@@ -89,7 +88,8 @@ def read_cloud(
         square += centred.T @ centred + weight * np.outer(apart, apart)
         mean += apart * (len(block) / (start + len(block)))
     check_varying(name, low, high, columns)
-    cloud = _of_points(*sound_points(name, kept, outliers, columns), chosen)
+    points, sound, found = sound_points(name, kept, outliers, columns)
+    cloud = _of_points(points, sound, chosen[found])
     if len(cloud.outliers):  # their moments are not those of all points
         return cloud
     return Cloud(
@@ -125,12 +125,12 @@ def sound_points(
     return training_points(name, points, dimension, columns), sound, found
 
 
-def _of_points(points: np.ndarray, sound: np.ndarray, found: np.ndarray, rows: np.ndarray) -> Cloud:
-    """The cloud of ``sound_points``, where these rows of what was given were looked at."""
+def _of_points(points: np.ndarray, sound: np.ndarray, outliers: np.ndarray) -> Cloud:
+    """The cloud of ``sound_points``."""
     origin = _middle(points[sound])
     near = points - origin
     wide = near[sound].astype(np.float64)
-    return Cloud(near, origin, wide.mean(axis=0), shrunk_covariance(wide), sound, rows[found])
+    return Cloud(near, origin, wide.mean(axis=0), shrunk_covariance(wide), sound, outliers)
 
 
 def _middle(points: np.ndarray) -> np.ndarray:
