@@ -4,9 +4,6 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-# Most of the tests' time is compilation, a quarter of which is optimisation.
-os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")
-
 import jax
 import pytest
 from jaxtyping import install_import_hook

@@ -140,8 +140,9 @@ def check_points(
         allow_constant: whether a column may be constant.
         names: of the columns, for the message; those of a data frame are known.
     """
-    if names is None and hasattr(value, "columns"):
-        names = list(value.columns)
+    columns = getattr(value, "columns", None)
+    if names is None and columns is not None:
+        names = list(columns)
     array = as_float_array(name, value)
     if array.ndim != 2:
         hint = " Reshape your data: x[:, None] is one column." if array.ndim == 1 else ""

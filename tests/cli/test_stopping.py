@@ -34,7 +34,7 @@ def compiled():
 @app.command()
 def xla():
     import jax
-    turn = jax.jit(lambda x: jax.lax.fori_loop(0, 10**10, lambda _, x: x + 1.0, x))
+    turn = jax.jit(lambda x: jax.lax.while_loop(lambda x: x > -1.0, lambda x: x + 1.0, x))
     started()
     turn(0.0).block_until_ready()
 

@@ -8,7 +8,13 @@ import brenier
 
 ROOMS = [name for name in brenier.__all__ if inspect.ismodule(getattr(brenier, name))]
 # Named instances of the problem bank are numbered.
-_NUMBERED = {"gaussian", "quartic_mixture", "random_convex", "random_tensor_train"}
+_NUMBERED = {
+    "convex_networks",
+    "gaussian",
+    "quartic_mixture",
+    "random_convex",
+    "random_tensor_train",
+}
 
 
 def _calls(room):

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from brenier import Checkpoint, MongeMap
+from brenier.estimators.candidates import discard_record
 from brenier.estimators.candidates._network import Network
 from brenier.estimators.data import StandardData
 from brenier.flows import SemiDual
@@ -83,12 +84,13 @@ def test_what_another_fit_left_is_refused_and_what_is_no_fit_stays(tmp_path):
         with pytest.raises(ValueError, match="fit: got what a fit of other data, another seed"):
             MongeMap(checkpoint=folder, **settings).fit(_X, y)
     _fit(_ODD["bent"], checkpoint=folder)
+    discard_record(folder)
     assert [file.name for file in folder.iterdir()] == ["notes.txt"]
 
 
 def test_a_network_goes_on_from_its_last_block(tmp_path):
     u, v = (jnp.asarray(points, np.float32) for points in (_X, np.tanh(_X)))
-    data = StandardData(u[10:], v[10:], u[:10], v[:10], None)
+    data = StandardData(u[10:], v[10:], u[:10], v[:10])
     method = SemiDual(steps=40, batch=16)
     key = jax.random.key(0)
     network = Network.near_identity(method, 2, widths=(8,), pieces=4, key=key)
