@@ -61,18 +61,12 @@ def in_own_arithmetic(function: Function) -> Function:
 
         @functools.wraps(function)
         def steps(*args: Any, **kwargs: Any) -> Iterator[Any]:
-            check_process()
-            made = function(*args, **kwargs)
+            advance = in_own_arithmetic(function(*args, **kwargs).__next__)
             while True:
-                with own_arithmetic():
-                    try:
-                        item = next(made)
-                    except StopIteration as end:
-                        return end.value
-                    except RuntimeError as error:
-                        if is_out_of_memory(error):
-                            raise in_words(error) from None
-                        raise
+                try:
+                    item = advance()
+                except StopIteration as end:
+                    return end.value
                 yield item
 
         setattr(steps, GUARDED, True)

@@ -1,9 +1,9 @@
 """The first row of a CSV file: names of the columns, or a point; refused where neither is told."""
 
 import csv
-import warnings
 from collections.abc import Sequence
 
+from brenier._warnings import warn_user
 from brenier.io.points._table import listed, shortened
 
 # Separators that tables come with where commas are decimal marks, or by habit.
@@ -98,10 +98,9 @@ def is_header(
     ]
     if is_odd or (may_name and 2 * sum(entries) < len(entries)):
         kind = "words and numbers" if is_odd else "whole numbers above fractions"
-        warnings.warn(
+        warn_user(
             f"{name}: got a first row {listed(row)} of {kind}, and took it for a point; where it "
-            "names the columns, put the names in quotes.",
-            stacklevel=2,
+            "names the columns, put the names in quotes."
         )
     return False
 
