@@ -32,6 +32,12 @@ def _network(dimension: int, widths: tuple[int, ...], activation: str, pieces: i
     )
 
 
+def _with_quadratic_layers(network: ICNN) -> ICNN:
+    random = np.random.default_rng(0)
+    quadratic = tuple(jnp.asarray(random.normal(size=own.shape)) for own in network.inputs)
+    return dataclasses.replace(network, quadratic=quadratic)
+
+
 def _in_coordinates(potential: AbstractPotential) -> Preconditioned:
     random = np.random.default_rng(0)
     mixed = random.normal(size=(3, 3))
@@ -45,10 +51,11 @@ def _in_coordinates(potential: AbstractPotential) -> Preconditioned:
     [
         _network(1, (3,), "softplus", 0),
         _network(3, (5, 4, 2), "squareplus", 6),
+        _with_quadratic_layers(_network(3, (5, 4, 2), "squareplus", 0)),
         LogSumExp.identity(jax.random.key(0), 2, 4),
         _in_coordinates(_network(3, (5, 4), "softplus", 6)),
     ],
-    ids=["one layer", "layers and pieces", "differentiated", "in coordinates"],
+    ids=["one layer", "layers and pieces", "quadratic layers", "differentiated", "in coordinates"],
 )
 def test_expansion_is_what_jax_gives(potential):
     x = jax.random.normal(jax.random.key(1), (20, potential.dimension))

@@ -1,5 +1,6 @@
 """The semi-dual of optimal transport, minimised over convex potentials: maps from samples alone."""
 
+import dataclasses
 from typing import Any, ClassVar
 
 import equinox as eqx
@@ -9,7 +10,7 @@ import optax
 from jax.typing import ArrayLike
 
 from brenier._checks import check_at_least, check_points, check_positive
-from brenier._types import Array, Float, Int, Key, Points, Scalar
+from brenier._types import Array, Bool, Float, Int, Key, Points, Scalar
 from brenier.flows._kronecker_adam import kronecker_adam
 from brenier.flows._method import AbstractMethod, near_identity, shared_work
 from brenier.maps import AbstractMap, GradientMap
@@ -38,39 +39,47 @@ _WARM, _FLAT = 0.05, 0.3
 _WAITS = 32
 # Source points among which conjugates look for a start: bounded memory.
 _STARTS = 2048
-# A target point that was drawn is visited so often before another takes its place; a fresh one is
-# improved so often, since its conjugate is not known from the visit before.
-_VISITS, _FRESH = 8, 6
+# Training begins with target points for so many steps: were there more, x̂ would lag behind φ where
+# that still moves fast. This part of each further batch is new, improved so often since no visit
+# before has done it.
+_FIRST, _NEW, _FRESH = 16, 8, 6
+# Of a target that is sampled, so many batches are kept with their x̂, and numbers at most.
+_KEPT, _KEPT_FLOATS = 128, 2**24
 
 
 class SemiDualState(eqx.Module):
-    """The potential, its running average, its optimiser; x̂(y) for every target point y.
+    """The potential, its running average, its optimiser; x̂(y) for target points y.
 
-    ``drawn`` are these points where the target is a measure to be sampled.
+    The first ``seen`` of them are visited so far, the first ``round`` in turn: in ``order``, of
+    which a batch begins at ``turn``.
     """
 
     potential: AbstractPotential
     average: AbstractPotential
     step: Int[Array, ""]
     optimiser: optax.OptState
+    cloud: Points
     conjugates: Points
+    seen: Int[Array, ""]
+    round: Int[Array, ""]
+    turn: Int[Array, ""]
     order: Int[Array, " m"]
     key: Key
-    drawn: Points | None = None
 
 
 class SemiDual(AbstractMethod[SemiDualState, GradientMap]):
     """min over convex φ of J(φ) = E φ(X) + E φ*(Y), whose minimiser has ∇φ = the Monge map.
 
     The gradient of J is E ∂_θφ(X) − E ∂_θφ(x̂(Y)), x̂(y) = argmax_x ⟨x, y⟩ − φ(x) (the envelope
-    theorem). Every target point keeps its x̂ from one visit to the next, improved at each visit by a
+    theorem). A target point keeps its x̂ from one visit to the next, improved at each visit by a
     Newton step with backtracking, and by more where it is still off; all conjugates count, also
     inexact ones, since leaving the worst out biases the gradient and makes φ run away from them.
     Adam in the eigenbases of Kronecker factors (``kronecker_adam``), at a rate that rises, stands
     and falls to zero: a natural gradient for the price of a few small matrix products.
 
-    Each step draws source points, and of a target that is not ``Empirical`` fresh points too: an
-    eighth of its batch, the others come back from earlier steps with their x̂.
+    Each step draws source points. Training begins with 16 batches of target points, and an eighth
+    of each further batch is new, until all are seen; of a target that is not ``Empirical``, to the
+    end.
 
     Wants points of unit scale whose Gaussian map is about the identity (``MongeMap`` sees to it)
     and a gradient of a smooth, strongly convex potential to start from. Not for a target known by
@@ -127,21 +136,24 @@ class SemiDual(AbstractMethod[SemiDualState, GradientMap]):
             raise ValueError(f"initial: got {type(initial).__name__}; wants a GradientMap.")
         potential = initial.potential
         key, draw_key = jax.random.split(key)
-        points, drawn = None, None
         if isinstance(target, Empirical):
-            points = target.points
+            cloud = target.points
         else:
-            points = drawn = _sample(target, draw_key, _VISITS * self.batch, potential)
+            kept = max(self.batch, min(_KEPT * self.batch, _KEPT_FLOATS // target.dimension))
+            cloud = _sample(target, draw_key, kept, potential)
+        first = jnp.asarray(min(len(cloud), _FIRST * self.batch))
         return SemiDualState(
             potential,
             potential,
             jnp.asarray(0),
             self._optimiser().init(_parameters(potential)),
-            # As a start, the potential is about ½‖x‖², its own conjugate.
-            points,
-            jnp.arange(len(points)),
+            cloud,
+            cloud,  # as a start, the potential is about ½‖x‖², its own conjugate
+            first,
+            first,
+            first,
+            jnp.arange(len(cloud)),
             key,
-            drawn,
         )
 
     def step(
@@ -149,25 +161,14 @@ class SemiDual(AbstractMethod[SemiDualState, GradientMap]):
     ) -> SemiDualState:
         key, order_key, draw_key, fresh_key = jax.random.split(state.key, 4)
         x = _sample(source, draw_key, self.batch, state.potential)
-        if state.drawn is None:
-            assert isinstance(target, Empirical)
-            cloud, known, refinements = target.points, state.conjugates, self.refinements
-        else:
-            cloud, known = self._renewed(state, x, target, fresh_key)
-            refinements = max(self.refinements, _FRESH)
-        size = min(self.batch, len(cloud))
-        turn = state.step % (len(cloud) // size)
-        # Without replacement: no point waits for its turn longer than two rounds.
-        order = state.order
-        if state.drawn is None:
-            order = jax.lax.cond(
-                turn == 0, lambda: jax.random.permutation(order_key, len(cloud)), lambda: order
-            )
-        rows = jax.lax.dynamic_slice_in_dim(order, turn * size, size)
-        x, y, start = split_batch((x, cloud[rows], known[rows]))
-        points = self._conjugates(state.potential, y, start, refinements)
-        weights = getattr(target, "weights", None) if state.drawn is None else None
+        state = self._next_round(state, order_key)
+        rows = jax.lax.dynamic_slice_in_dim(state.order, state.turn, self._size(state))
+        state, rows, fresh = self._with_new(state, rows, x, target, fresh_key)
+        weights = target.weights if isinstance(target, Empirical) else None
         weights = None if weights is None else weights[rows]
+        x, y, start = split_batch((x, state.cloud[rows], state.conjugates[rows]))
+        refinements = jnp.where(fresh, max(self.refinements, _FRESH), self.refinements)
+        points = self._conjugates(state.potential, y, start, refinements)
 
         def objective(potential):
             return jnp.mean(potential(x)) - jnp.average(potential(points), weights=weights)
@@ -182,24 +183,61 @@ class SemiDual(AbstractMethod[SemiDualState, GradientMap]):
             average,
             state.step + 1,
             optimiser,
-            known.at[rows].set(points),
-            order,
+            state.cloud,
+            state.conjugates.at[rows].set(points),
+            state.seen,
+            state.round,
+            state.turn + len(rows),
+            state.order,
             key,
-            None if state.drawn is None else cloud,
         )
 
-    def _renewed(
-        self, state: SemiDualState, x: Float[Array, "k d"], target: AbstractMeasure, key: Key
-    ) -> tuple[Points, Points]:
-        """The drawn points and their x̂, with fresh ones in the part whose turn it is."""
-        assert state.drawn is not None
-        size = max(1, self.batch // _VISITS)
-        visit = (state.step // _VISITS) % _VISITS
-        first = state.step % _VISITS * self.batch + visit * size
-        y = _sample(target, key, size, state.potential)
-        start = _starts(state.potential, y, x, state.potential(x))
-        put = jax.lax.dynamic_update_slice_in_dim
-        return put(state.drawn, y, first, 0), put(state.conjugates, start, first, 0)
+    def _size(self, state: SemiDualState) -> int:
+        """Target points a step."""
+        return min(self.batch, len(state.cloud))
+
+    def _next_round(self, state: SemiDualState, key: Key) -> SemiDualState:
+        """Another round over the points seen, where this one has no batch left.
+
+        Without replacement: no point waits for its turn longer than two rounds.
+        """
+
+        def shuffled() -> tuple[Array, Array, Array]:
+            unseen = jnp.arange(len(state.cloud)) >= state.seen
+            order = jnp.argsort(jax.random.uniform(key, unseen.shape) + unseen)
+            return order, state.seen, jnp.zeros_like(state.turn)
+
+        over = state.turn + self._size(state) > state.round
+        order, round, turn = jax.lax.cond(
+            over, shuffled, lambda: (state.order, state.round, state.turn)
+        )
+        return dataclasses.replace(state, order=order, round=round, turn=turn)
+
+    def _with_new(
+        self,
+        state: SemiDualState,
+        rows: Int[Array, " k"],
+        x: Float[Array, "l d"],
+        target: AbstractMeasure,
+        key: Key,
+    ) -> tuple[SemiDualState, Int[Array, " k"], Bool[Array, ""]]:
+        """The rows of a batch with new ones in front, where there are any, with a start each."""
+        count, all = max(1, len(rows) // _NEW), len(state.cloud)
+        growing = state.seen < all
+        first = jnp.minimum(state.seen, all - count)
+        rows = rows.at[:count].set(
+            jnp.where(growing, first + jnp.arange(count), rows[:count]).astype(rows.dtype)
+        )
+        cloud, fresh = state.cloud, growing
+        if not isinstance(target, Empirical):
+            y = _sample(target, key, count, state.potential)
+            cloud, fresh = cloud.at[rows[:count]].set(y), jnp.asarray(True)
+        y, known = cloud[rows[:count]], state.conjugates[rows[:count]]
+        start = jnp.where(fresh, _starts(state.potential, y, x, state.potential(x)), known)
+        seen = jnp.where(growing, first + count, state.seen)
+        conjugates = state.conjugates.at[rows[:count]].set(start)
+        grown = dataclasses.replace(state, cloud=cloud, conjugates=conjugates, seen=seen)
+        return grown, rows, fresh
 
     def current_map(self, state: SemiDualState) -> GradientMap:
         return GradientMap(state.average)
@@ -218,7 +256,7 @@ class SemiDual(AbstractMethod[SemiDualState, GradientMap]):
         return kronecker_adam(schedule)
 
     def _conjugates(
-        self, potential: AbstractPotential, y: Points, start: Points, refinements: int
+        self, potential: AbstractPotential, y: Points, start: Points, refinements: Int[Array, ""]
     ) -> Points:
         """x̂(y) improved from ``start``: all once, the worst again until the tolerance."""
         worst = max(1, y.shape[0] // _WORST)

@@ -224,16 +224,17 @@ def _(phi: ICNN, x: Point) -> Expansion:
     """By the chain rule through the layers: the Hessian in less than half the time of JAX.
 
     That of the layers is Σ_k J_kᵀ diag(λ_k σ''(t_k)) J_k with J_k = ∂t_k/∂x carried forwards
-    and λ_k = ∂φ/∂z_k backwards.
+    and λ_k = ∂φ/∂z_k backwards; and A_kᵀ diag(λ_k σ'(t_k)) A_k where they are quadratic.
     """
     weights = [jax.nn.softplus(raw) for raw in phi.hidden]
-    z, slope, bend = _bent(phi, x @ phi.inputs[0].T + phi.biases[0])
+    heights, skips = phi.layers(x), phi.slopes(x)
     # J_kᵀ, whose products over many points are products of matrices.
-    columns = phi.inputs[0].T
+    columns = skips[0].T
+    z, slope, bend = _bent(phi, heights[0])
     layers = [(columns, slope, bend)]
-    for weight, skip, bias in zip(weights, phi.inputs[1:], phi.biases[1:], strict=True):
+    for weight, height, skip in zip(weights, heights[1:], skips[1:], strict=True):
         columns = (columns * slope) @ weight.T + skip.T
-        z, slope, bend = _bent(phi, z @ weight.T + x @ skip.T + bias)
+        z, slope, bend = _bent(phi, z @ weight.T + height)
         layers.append((columns, slope, bend))
     output, skip = jax.nn.softplus(phi.output), x @ phi.factor.T
     modulus = phi.strong_convexity()
@@ -242,14 +243,17 @@ def _(phi: ICNN, x: Point) -> Expansion:
     hessian = phi.factor.T @ phi.factor + modulus * jnp.eye(len(x), dtype=x.dtype)
     adjoint = output
     for k, (columns, slope, bend) in reversed(list(enumerate(layers))):
-        curvature = adjoint * bend
-        gradient = gradient + (adjoint * slope) @ phi.inputs[k]
-        if k > 0:
-            hessian = hessian + (columns * curvature) @ columns.T
-            adjoint = (adjoint * slope) @ weights[k - 1]
-        else:  # the Jacobian of the first layer is constant, so its squares are formed once
+        curvature, weight = adjoint * bend, adjoint * slope
+        gradient = gradient + weight @ skips[k]
+        if phi.quadratic:
+            hessian = hessian + phi.quadratic[k].T @ (weight[:, None] * phi.quadratic[k])
+        if k == 0 and not phi.quadratic:  # a constant Jacobian: its squares are formed once
             squares = jnp.einsum("ih,jh->hij", columns, columns)
             hessian = hessian + jnp.tensordot(curvature, squares, axes=1)
+        else:
+            hessian = hessian + (columns * curvature) @ columns.T
+        if k > 0:
+            adjoint = weight @ weights[k - 1]
     if phi.maximum is None:
         return Expansion(value, gradient, hessian)
     layers_and_maximum = zip((value, gradient, hessian), expansion(phi.maximum, x), strict=True)

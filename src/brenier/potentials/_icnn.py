@@ -73,6 +73,7 @@ class ICNN(AbstractPotential):
         sharpness: float = 1.0,
         floor: float = 1e-3,
         pieces: int = 0,
+        quadratic: float = 0.0,
     ) -> "ICNN":
         """A random network whose gradient is about the identity on points of size ``scale``.
 
@@ -87,6 +88,7 @@ class ICNN(AbstractPotential):
             sharpness: each unit bends over a range of about ``scale``/``sharpness``.
             floor: the least modulus of strong convexity.
             pieces: of the maximum s; none where 0.
+            quadratic: the size of A_k x at such points; affine layers where 0.
         """
         if len(widths) < 1 or min(widths) < 1:
             raise ValueError(f"widths: got {tuple(widths)}; wants at least one positive width.")
@@ -100,6 +102,12 @@ class ICNN(AbstractPotential):
         biases = tuple(
             sharpness * jax.random.normal(k, (h,))
             for k, h in zip(keys[len(widths) :], widths, strict=True)
+        )
+        # Not split off with the others, which stay as they are without it.
+        curved = jax.random.split(jax.random.fold_in(key, 1), len(widths))
+        rows = tuple(
+            quadratic * jax.random.normal(k, (h, dimension)) / (scale * jnp.sqrt(dimension))
+            for k, h in zip(curved, widths, strict=True)
         )
         hidden = tuple(
             jnp.full((h1, h0), _inverse_softplus(1.0 / h0)) for h0, h1 in itertools.pairwise(widths)
@@ -128,6 +136,7 @@ class ICNN(AbstractPotential):
             activation=activation,
             floor=floor,
             maximum=maximum,
+            quadratic=rows if quadratic else (),
         )
 
     @property
@@ -136,12 +145,7 @@ class ICNN(AbstractPotential):
 
     def value(self, x: Point) -> Scalar:
         sigma = ACTIVATIONS[self.activation]
-        # x @ Wᵀ, not W @ x: over many points XLA would transpose the latter, at twice the time.
-        layers = [
-            x @ weight.T + bias for weight, bias in zip(self.inputs, self.biases, strict=True)
-        ]
-        for k, weight in enumerate(self.quadratic):
-            layers[k] += 0.5 * jnp.square(x @ weight.T)
+        layers = self.layers(x)
         z = sigma(layers[0])
         for raw, layer in zip(self.hidden, layers[1:], strict=True):
             z = sigma(z @ jax.nn.softplus(raw).T + layer)
@@ -149,6 +153,23 @@ class ICNN(AbstractPotential):
         quadratic = 0.5 * (skip @ skip) + 0.5 * self.strong_convexity() * (x @ x)
         smooth = jax.nn.softplus(self.output) @ z + quadratic + self.linear @ x
         return smooth if self.maximum is None else smooth + self.maximum.value(x)
+
+    def layers(self, x: Point) -> list[Float[Array, " _"]]:
+        """q_k(x) of every layer."""
+        # x @ Wᵀ, not W @ x: over many points XLA would transpose the latter, at twice the time.
+        layers = [
+            x @ weight.T + bias for weight, bias in zip(self.inputs, self.biases, strict=True)
+        ]
+        for k, weight in enumerate(self.quadratic):
+            layers[k] += 0.5 * jnp.square(x @ weight.T)
+        return layers
+
+    def slopes(self, x: Point) -> list[Float[Array, "_ d"]]:
+        """∂q_k/∂x of every layer."""
+        slopes = list(self.inputs)
+        for k, weight in enumerate(self.quadratic):
+            slopes[k] += (x @ weight.T)[:, None] * weight
+        return slopes
 
     def strong_convexity(self) -> Scalar:
         return self.floor + jnp.exp(self.log_modulus)

@@ -53,6 +53,10 @@ class StandardData:
         )
         return cls(u, v, u_held, v_held, (source, target))
 
+    def reversed(self) -> "StandardData":
+        """The same for the way back, from the target to the source."""
+        return StandardData(self.v, self.u, self.v_held, self.u_held, self.laws[::-1])
+
 
 def _encoded(law: AbstractMeasure, own: Coordinates) -> Pushforward:
     """The law of source points in these coordinates."""
