@@ -58,15 +58,14 @@ def follow_python(
     After ``limit`` seconds it is killed, with all that it began.
     """
     late = threading.Event()
-    with tempfile.TemporaryFile("w+", errors="replace") as errors:
-        run = subprocess.Popen(
-            [sys.executable, *arguments],
-            stdout=subprocess.PIPE,
-            stderr=errors,
-            text=True,
-            # A group of its own, so that what it begins is killed with it.
-            start_new_session=True,
-        )
+    command = [sys.executable, *arguments]
+    with (
+        tempfile.TemporaryFile("w+", errors="replace") as errors,
+        # A group of its own, so that what it begins is killed with it.
+        subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=errors, text=True, start_new_session=True
+        ) as run,
+    ):
 
         def end() -> None:
             late.set()
@@ -83,7 +82,6 @@ def follow_python(
             run.wait()
         except BaseException:
             end()
-            run.wait()
             raise
         finally:
             timer.cancel()

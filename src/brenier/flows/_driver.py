@@ -251,7 +251,7 @@ def solve(
         "seconds": time.perf_counter() - started,
         "initial": _described(initial),
         "best_metric": float(run.best_metric),
-        "history": [float(v) for v in run.history[: int(run.blocks) + 1]],
+        "history": np.asarray(run.history)[: int(run.blocks) + 1].tolist(),
     }
     return Solution(run.best_map, result, stats).checked(throw)
 

@@ -179,7 +179,7 @@ def _tests(task: Task) -> Iterator[dict[str, Any]]:
             yield {"room": room, "absent": f"{home / 'tests' / room}"}
             continue
         started = time.perf_counter()
-        asked = [sys.executable, "-m", "pytest", "-q", "-rfE", f"tests/{room}"]
+        asked = [sys.executable, "-m", "pytest", "-rfE", f"tests/{room}"]
         run = subprocess.run(asked, cwd=home, capture_output=True, text=True)
         lines = run.stdout.strip().splitlines() or [""]
         counts = {kind: int(count) for count, kind in _SUMMARY.findall(lines[-1])}
