@@ -25,9 +25,9 @@ _COMPILING = ("jaxpr_to_mlir_module_duration", "backend_compile_duration")
 _spent: list[float] = []
 
 
-def _hear(event: str, seconds: float, **_: Any) -> None:
+def _hear(event: str, duration_secs: float, **_: Any) -> None:
     if event.endswith(_COMPILING):
-        _spent.append(seconds)
+        _spent.append(duration_secs)
 
 
 jax.monitoring.register_event_duration_secs_listener(_hear)

@@ -51,16 +51,15 @@ def run_parts(
     """The rows of every part, each told when it is there; seconds; why a part failed, if it did."""
     began, found = time.perf_counter(), {}
     for name, part in parts.items():
-        started, rows = time.perf_counter(), []
+        started = time.perf_counter()
+        rows: list[dict[str, Any]] = []
 
-        def hear(line: str, rows: list[Any] = rows) -> None:
+        def hear(line: str, rows: list[dict[str, Any]] = rows) -> None:
             rows.append(json.loads(line))
             tell(line.rstrip())
 
         limit = min(part.limit, within - (started - began))
-        failed = "no seconds left"
-        if limit > 0:
-            failed = follow_python(part.arguments, hear, limit)
+        failed = follow_python(part.arguments, hear, limit) if limit > 0 else "no seconds left"
         end: dict[str, Any] = {"seconds": time.perf_counter() - started}
         if failed:
             end["failed"] = failed
