@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax._src.array import ArrayImpl
 
 from brenier import Checkpoint, Result, SolveError, solve
 from brenier.flows import (
@@ -21,6 +22,7 @@ from brenier.flows import (
     ParabolicMongeAmpere,
     SemiDual,
     WassersteinNatural,
+    _driver,
     check_method,
 )
 from brenier.images import DDPM
@@ -218,6 +220,79 @@ def test_success_says_that_all_steps_were_taken_and_the_metric_what_came_of_them
     assert worse.result is Result.successful
     assert worse.stats["best_metric"] == worse.stats["history"][0] == 1.0
     assert _same(worse.map, _START)
+
+
+def test_a_metric_of_nan_loses_to_any_number():
+    solution = _solve(metric=_told([np.nan, np.nan, 3.0, 2.0, 2.5]), throw=False)
+    assert solution.result is Result.diverged  # NaN after a block ends it
+    first = _solve(metric=_told([np.nan, 3.0, 2.0, 2.5, 2.0]))
+    assert first.stats["best_metric"] == 2.0
+    assert np.array_equal(first.stats["history"], [np.nan, 3.0, 2.0, 2.5, 2.0], equal_nan=True)
+    assert not _same(first.map, _START)
+
+
+class _Steepness(eqx.Module):
+    """A metric that tells when it is compiled."""
+
+    traced: list = eqx.field(static=True)
+    point: jax.Array
+
+    def __call__(self, map):
+        self.traced.append(1)
+        return jnp.sum(map(self.point) ** 2)
+
+
+def test_a_metric_with_fields_is_compiled_once_for_all_its_points():
+    traced = _Traced()
+    for k in range(3):
+        _solve(metric=_Steepness(traced, jnp.ones((2, 2)) * k), blocks=2)
+    assert len(traced) == 1
+
+
+class _Traced(list):
+    """A list that is what it is: equal to itself alone, as a static field must be."""
+
+    def __hash__(self):
+        return id(self)
+
+    def __eq__(self, other):
+        return self is other
+
+
+@pytest.fixture
+def reads(monkeypatch):
+    """How often the host has waited for a number of an array, ``np.asarray`` apart."""
+    seen = []
+    value = ArrayImpl._value
+
+    def read(self):
+        seen.append(1)
+        return value.fget(self)
+
+    monkeypatch.setattr(ArrayImpl, "_value", property(read))
+    return seen
+
+
+def test_the_host_reads_no_number_of_a_block_by_itself(reads, monkeypatch):
+    counts, together = [], []
+    whole = np.asarray
+
+    def told(array, *args, **kwargs):
+        if isinstance(array, jax.Array):
+            together.append(1)
+        return whole(array, *args, **kwargs)
+
+    monkeypatch.setattr(_driver.np, "asarray", told)
+    for blocks in (4, 8):
+        _solve(blocks=blocks, patience=8)  # compiling reads constants
+        reads.clear()
+        together.clear()
+        _solve(blocks=blocks, patience=8)
+        counts.append((len(reads), len(together)))
+    (alone, at_once), (alone_of_more, at_once_of_more) = counts
+    # The same few before and after, whatever the number of blocks; one look at each block.
+    assert alone_of_more == alone
+    assert at_once_of_more - at_once == 4
 
 
 def test_divergence_is_named_and_the_best_map_kept():

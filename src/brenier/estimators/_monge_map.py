@@ -231,7 +231,7 @@ class MongeMap(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         # J is the same both ways; of a map that is a conjugate's the potential is of the way back.
         way, map = ((y, x), map.inverse()) if isinstance(map, ConjugateMap) else ((x, y), map)
         dual = HeldOutDual(*way)(map)
-        halves = 0.5 * (np.sum(x**2, axis=1).mean() + np.sum(y**2, axis=1).mean())
+        halves = 0.5 * sum(np.sum(z**2, axis=1).mean(dtype=np.float64) for z in (x, y))
         return float(halves - dual)
 
     def audit(

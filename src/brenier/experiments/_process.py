@@ -7,8 +7,10 @@ import resource
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +48,48 @@ def run_python(
         return {"failed": last[0] if last else f"exit code {run.returncode}"}
     found: dict[str, Any] = json.loads(run.stdout)
     return found
+
+
+def follow_python(
+    arguments: Sequence[str], hear: Callable[[str], None], limit: float
+) -> str | None:
+    """Each line that Python prints with these arguments, heard at once; why it failed, or None.
+
+    After ``limit`` seconds it is killed, with all that it began.
+    """
+    late = threading.Event()
+    command = [sys.executable, *arguments]
+    with (
+        tempfile.TemporaryFile("w+", errors="replace") as errors,
+        # A group of its own, so that what it begins is killed with it.
+        subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=errors, text=True, start_new_session=True
+        ) as run,
+    ):
+
+        def end() -> None:
+            late.set()
+            with suppress(ProcessLookupError):
+                os.killpg(run.pid, signal.SIGKILL)
+
+        timer = threading.Timer(limit, end)
+        timer.daemon = True
+        timer.start()
+        try:
+            assert run.stdout is not None
+            for line in run.stdout:
+                hear(line)
+            run.wait()
+        except BaseException:
+            end()
+            raise
+        finally:
+            timer.cancel()
+        if late.is_set():
+            return f"not done after {limit:.0f} s, killed"
+        errors.seek(0)
+        last = errors.read().strip().splitlines()[-1:] or [f"exit code {run.returncode}"]
+        return last[0] if run.returncode else None
 
 
 def begin_worker() -> None:

@@ -16,7 +16,7 @@ from brenier.flows._driver import CheckpointStore, solve
 from brenier.flows._method import AbstractMethod, near_identity
 from brenier.maps import AbstractMap, GradientMap
 from brenier.measures import AbstractMeasure, Empirical
-from brenier.numerics import cast_floats
+from brenier.numerics import cast_floats, float64_mean, total_variance
 from brenier.potentials import ICNN, Preconditioned
 
 # Fresh points that choose the best network, and as many others that measure its error.
@@ -119,7 +119,7 @@ class _HeldOutError(eqx.Module):
     y: Points
 
     def __call__(self, map: AbstractMap) -> Scalar:
-        return _mean_squared(map(self.x) - self.y) / jnp.sum(jnp.var(self.y, axis=0))
+        return _mean_squared(map(self.x) - self.y) / total_variance(self.y)
 
 
 def distill(
@@ -215,7 +215,7 @@ def distill(
 
 
 def _mean_squared(off: Points) -> Scalar:
-    return jnp.mean(jnp.sum(off**2, axis=1))
+    return float64_mean(jnp.sum(off**2, axis=1))
 
 
 def _covariance(x: Points) -> Float[Array, "d d"]:

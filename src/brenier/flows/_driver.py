@@ -3,17 +3,17 @@
 import math
 import time
 from collections.abc import Callable
-from functools import partial
 from typing import Any, Generic, Protocol, runtime_checkable
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from brenier._checks import check_at_least, check_instance, check_key
 from brenier._progress import Progress, ProgressCallback
 from brenier._solution import Result, Solution
-from brenier._types import Key
+from brenier._types import Array, Key, Points, Scalar
 from brenier.flows._method import AbstractMethod, Map, State, check_method, shared_work
 from brenier.maps import AbstractMap, GradientMap
 from brenier.measures import AbstractMeasure
@@ -82,13 +82,51 @@ def _step(
     return method.step(state, source, target)
 
 
-def _energy_distance(
-    source: AbstractMeasure, target: AbstractMeasure, key: Key
-) -> Callable[[AbstractMap], jax.Array]:
+@eqx.filter_jit
+def _value(metric: Callable[[Any], Any], map: AbstractMap) -> Scalar:
+    return jnp.asarray(metric(map))
+
+
+_measure = over_devices(shared_work, factorises=True)(_value)
+
+
+@eqx.filter_jit
+def _judged(
+    value: Scalar,
+    map: Map,
+    best_map: Map,
+    best_metric: Scalar,
+    since_best: Array,
+    history: Array,
+    blocks: Array,
+) -> tuple[Map, Scalar, Array, Array, Array, Array]:
+    """The fields of the next ``_Run`` but its state, and the three numbers that the host reads."""
+    # A first value of NaN loses to any number.
+    better = (value < best_metric) | (jnp.isnan(best_metric) & ~jnp.isnan(value))
+    arrays, rest = eqx.partition(map, eqx.is_array)
+    kept = jax.tree.map(
+        lambda now, best: jnp.where(better, now, best), arrays, eqx.filter(best_map, eqx.is_array)
+    )
+    best, since = jnp.where(better, value, best_metric), jnp.where(better, 0, since_best + 1)
+    told = jnp.stack([value.astype(float), best.astype(float), since.astype(float)])
+    history = history.at[blocks + 1].set(value)
+    return eqx.combine(kept, rest), best, since, history, blocks + 1, told
+
+
+class _EnergyDistance(eqx.Module):
     """Squared energy distance between T(x) and y on held-out points drawn once."""
+
+    # Fields, not constants of a closure: the next run's points meet the same program.
+    x: Points
+    y: Points
+
+    def __call__(self, map: AbstractMap) -> Scalar:
+        return energy_distance_squared(map(self.x), self.y)
+
+
+def _energy_distance(source: AbstractMeasure, target: AbstractMeasure, key: Key) -> _EnergyDistance:
     x_key, y_key = jax.random.split(key)
-    x, y = source.sample(x_key, _HELD_OUT), target.sample(y_key, _HELD_OUT)
-    return lambda map: energy_distance_squared(map(x), y)
+    return _EnergyDistance(source.sample(x_key, _HELD_OUT), target.sample(y_key, _HELD_OUT))
 
 
 def solve(
@@ -172,34 +210,34 @@ def solve(
     run_key, metric_key = jax.random.split(key)
     if metric is None:
         metric = _energy_distance(source, target, metric_key)
-    shared = over_devices(partial(shared_work, metric), factorises=True)
-    measure_map = shared(eqx.filter_jit(metric))
     block_steps = math.ceil(method.steps / blocks)
     lengths = [
         min(block_steps, method.steps - done) for done in range(0, method.steps, block_steps)
     ]
-    run = _start(source, target, method, initial, run_key, measure_map, len(lengths))
+    run = _start(source, target, method, initial, run_key, metric, len(lengths))
     if checkpoint is not None:
         run = checkpoint.load(run) or run
-    started = time.perf_counter()
+    done, started = int(run.blocks), time.perf_counter()
     result = Result.successful
     try:
-        while (done := int(run.blocks)) < len(lengths):
-            run = _block(run, method, source, target, lengths[done], measure_map)
-            value, best = float(run.history[done + 1]), float(run.best_metric)
+        while done < len(lengths):
+            run, value, best, since_best = _block(
+                run, method, source, target, lengths[done], metric
+            )
+            done += 1
             if callback is not None:
                 elapsed = time.perf_counter() - started
-                steps_done = min((done + 1) * block_steps, method.steps)
+                steps_done = min(done * block_steps, method.steps)
                 current = method.current_map(run.state)
                 callback(
                     Progress(steps_done, method.steps, "learning", value, best, elapsed, current)
                 )
-            if checkpoint is not None and (done + 1) % checkpoint.every == 0:
+            if checkpoint is not None and done % checkpoint.every == 0:
                 checkpoint.save(run)
             if not math.isfinite(value):
                 result = Result.diverged
                 break
-            if patience is not None and int(run.since_best) >= patience:
+            if patience is not None and since_best >= patience:
                 result = Result.stopped_early
                 break
     except KeyboardInterrupt:
@@ -213,7 +251,7 @@ def solve(
         "seconds": time.perf_counter() - started,
         "initial": _described(initial),
         "best_metric": float(run.best_metric),
-        "history": [float(v) for v in run.history[: int(run.blocks) + 1]],
+        "history": np.asarray(run.history)[: int(run.blocks) + 1].tolist(),
     }
     return Solution(run.best_map, result, stats).checked(throw)
 
@@ -230,16 +268,20 @@ def _described(map: AbstractMap) -> str:
     return f"{name} of {type(map.potential).__name__}" if isinstance(map, GradientMap) else name
 
 
-def _start(source, target, method, initial, key, measure_map, blocks) -> _Run:
+def _start(source, target, method, initial, key, metric, blocks) -> _Run:
     state = method.init(source, target, initial, key=key)
     # The state's own map: a method may start elsewhere than at the initial map.
     first = method.current_map(state)
-    value = jnp.asarray(measure_map(first))
+    value = _measure(metric, first)
     history = jnp.full(blocks + 1, jnp.nan, dtype=value.dtype).at[0].set(value)
     return _Run(state, first, value, jnp.asarray(0), history, jnp.asarray(0))
 
 
-def _block(run: _Run, method, source, target, steps, measure_map) -> _Run:
+def _block(run: _Run, method, source, target, steps, metric) -> tuple[_Run, float, float, int]:
+    """A block of steps and the look at it: the run, the metric now and at its best, blocks since.
+
+    The device is handed all of it before the host waits, once, for the three numbers.
+    """
     state = run.state
     if method.compiled_loop:
         state = _advance(method, state, source, target, steps)
@@ -247,15 +289,9 @@ def _block(run: _Run, method, source, target, steps, measure_map) -> _Run:
         for _ in range(steps):
             state = _step(method, state, source, target)
     map = method.current_map(state)
-    value = jnp.asarray(measure_map(map))
-    # A first value of NaN loses to any number.
-    better = bool(value < run.best_metric) or bool(jnp.isnan(run.best_metric) & ~jnp.isnan(value))
-    done = int(run.blocks) + 1
-    return _Run(
-        state,
-        map if better else run.best_map,
-        value if better else run.best_metric,
-        jnp.asarray(0) if better else run.since_best + 1,
-        run.history.at[done].set(value),
-        jnp.asarray(done),
+    value = _measure(metric, map)
+    *seen, told = _judged(
+        value, map, run.best_map, run.best_metric, run.since_best, run.history, run.blocks
     )
+    now, best, since_best = np.asarray(told).tolist()
+    return _Run(state, *seen), now, best, int(since_best)

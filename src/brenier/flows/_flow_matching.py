@@ -28,7 +28,7 @@ from brenier.flows._driver import CheckpointStore, solve
 from brenier.flows._method import AbstractMethod
 from brenier.maps import AbstractMap
 from brenier.measures import AbstractMeasure, Empirical
-from brenier.numerics import numpy_generator
+from brenier.numerics import float64_mean, numpy_generator
 from brenier.velocities import AbstractVelocity, FlowMap, NetworkVelocity
 
 _COUPLINGS = ("independent", "minibatch", "exact")
@@ -282,7 +282,7 @@ def _draw_pairs(
 def _matching_loss(
     velocity: AbstractVelocity, z: Points, x: Points, times: Float[Array, " n"]
 ) -> Scalar:
-    return jnp.mean(jnp.sum(_misses(velocity, z, x, times) ** 2, axis=1))
+    return float64_mean(jnp.sum(_misses(velocity, z, x, times) ** 2, axis=1))
 
 
 def _misses(velocity: AbstractVelocity, z: Points, x: Points, times: Float[Array, " n"]) -> Points:

@@ -5,6 +5,7 @@ import jax.numpy as jnp
 from brenier._checks import as_points
 from brenier._types import Points, Scalar
 from brenier.maps import AbstractMap
+from brenier.numerics import float64_mean
 
 
 def linearised_distance(first: AbstractMap, second: AbstractMap, points: Points) -> Scalar:
@@ -33,4 +34,4 @@ def linearised_distance(first: AbstractMap, second: AbstractMap, points: Points)
             f"second: got dimension {second.dimension}; wants {first.dimension}, that of the first."
         )
     x = as_points("points", points, first.dimension)
-    return jnp.sqrt(jnp.mean(jnp.sum((first(x) - second(x)) ** 2, axis=-1)))
+    return jnp.sqrt(float64_mean(jnp.sum((first(x) - second(x)) ** 2, axis=-1)))

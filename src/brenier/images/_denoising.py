@@ -15,6 +15,7 @@ from brenier.images._model import ImageModel, image_model
 from brenier.images._unet import UNet
 from brenier.maps import AbstractMap
 from brenier.measures import AbstractMeasure, Empirical
+from brenier.numerics import float64_mean
 from brenier.velocities import FlowMap
 
 # The share of a labelled batch that is trained on without its labels.
@@ -194,7 +195,7 @@ def denoising_loss(
 
     axes = (0, 0, None if labels is None else 0, 0)
     found = jax.vmap(one, in_axes=axes)(signals[:, 0], noisy, labels, keys)
-    return jnp.mean(jnp.square(found - wanted))
+    return float64_mean(jnp.mean(jnp.square(found - wanted), axis=1))
 
 
 class HeldOutDenoising(eqx.Module):

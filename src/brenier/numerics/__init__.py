@@ -41,6 +41,7 @@ from brenier.numerics._marquardt import (
     scaled_solve,
     solve_regularised,
 )
+from brenier.numerics._means import float64_mean, total_variance
 from brenier.numerics._outliers import (
     beyond_digits,
     check_outliers,
@@ -117,6 +118,7 @@ __all__ = [
     "fejer_rule",
     "fit_lattice",
     "flatten_parameters",
+    "float64_mean",
     "gaussian_map_matrix",
     "gaussian_rows",
     "grid_sinkhorn",
@@ -163,6 +165,7 @@ __all__ = [
     "tensor_train_map_axes",
     "tensor_train_ranks",
     "tensor_train_round",
+    "total_variance",
     "unresolved",
     "upsample",
     "without_outliers",

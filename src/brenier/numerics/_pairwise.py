@@ -46,8 +46,8 @@ def mean_distance(
     wide = jnp.promote_types(x.dtype, jnp.float64)
     centre = jnp.mean(x, axis=0)
     x = x - centre
-    a = _weights(x, x_weights)
-    other, b = (x, a) if y is None else (y - centre, _weights(y, y_weights))
+    a, total = _weights(x, x_weights)
+    other, b, other_total = (x, a, total) if y is None else (y - centre, *_weights(y, y_weights))
     x_tiles, a_tiles = shared_tiles(x, _TILE), shared_tiles(a.astype(wide), _TILE)
     cut = shared_tiles if symmetric else cut_tiles
     y_tiles, b_tiles = cut(other, _TILE), cut(b, _TILE)
@@ -74,7 +74,7 @@ def mean_distance(
 
     # One after the other to each device: of two equal clouds the first rows take most.
     rows = jnp.arange(x_tiles.shape[0]).reshape(-1, sharing()).T.ravel()
-    return jnp.sum(on_each_device(add_rows, rows))
+    return jnp.sum(on_each_device(add_rows, rows)) / (total * other_total)
 
 
 @over_devices(pairs)
@@ -159,6 +159,8 @@ def default_flow_epsilon(data: Any) -> float:
     return 0.5 * median / len(y) ** 0.5
 
 
-def _weights(points: Points, weights: Weights | None) -> Weights:
-    n = points.shape[0]
-    return jnp.full(n, 1.0 / n, points.dtype) if weights is None else weights
+def _weights(points: Points, weights: Weights | None) -> tuple[Weights, float]:
+    """The weights, and by what to divide the sum: 1/n itself would be rounded to the dtype."""
+    if weights is None:
+        return jnp.ones(points.shape[0], points.dtype), float(points.shape[0])
+    return weights, 1.0

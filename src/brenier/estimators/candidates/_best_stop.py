@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from brenier._types import Array, Float
+from brenier.numerics import float64_mean, total_variance
 from brenier.potentials import AbstractPotential
 
 # Images whose size is off by so many standard errors more than another look's are too large.
@@ -56,4 +57,7 @@ def _excess(
 ) -> tuple[Float[Array, ""], Float[Array, ""]]:
     """E‖∇φ(U)‖² − E‖V‖², and its standard error."""
     a, b = (jnp.sum(points * points, axis=1) for points in (potential.gradient(u), v))
-    return a.mean() - b.mean(), jnp.sqrt(a.var() / a.size + b.var() / b.size)
+    return (
+        float64_mean(a) - float64_mean(b),
+        jnp.sqrt(total_variance(a[:, None]) / a.size + total_variance(b[:, None]) / b.size),
+    )

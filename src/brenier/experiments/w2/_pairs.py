@@ -11,7 +11,7 @@ import numpy as np
 
 from brenier.maps import AffineMap
 from brenier.numerics import gaussian_map_matrix
-from brenier.problems import cosine_similarity, l2_uvp, random_convex
+from brenier.problems import Problem, cosine_similarity, l2_uvp, random_convex
 
 TRAIN, TEST = 16_384, 4_096
 _ARRAYS = ("x_train", "y_train", "x_test", "t_test")
@@ -30,7 +30,7 @@ class Pair:
 
 def pair(what: Path | int, seed: int) -> Pair:
     """The pair of a file, or the bank's random convex map in so many dimensions, sampled anew."""
-    return _of_file(what) if isinstance(what, Path) else _of_bank(what, seed)
+    return _of_file(what) if isinstance(what, Path) else sampled(random_convex(what), seed)
 
 
 def name_of(what: Path | int) -> str:
@@ -58,14 +58,14 @@ def gaussian_map(own: Pair) -> AffineMap:
     return AffineMap(matrix, y.mean(axis=0) - matrix @ x.mean(axis=0))
 
 
-def _of_bank(dimension: int, seed: int) -> Pair:
-    problem = random_convex(dimension)
+def sampled(problem: Problem, seed: int, train: int = TRAIN, test: int = TEST) -> Pair:
+    """Points of a problem whose map is known, so many to learn from and to test on."""
     keys = jax.random.split(jax.random.key(seed), 3)
     assert problem.map is not None
-    x_test = problem.source.sample(keys[2], TEST)
+    x_test = problem.source.sample(keys[2], test)
     clouds = (
-        problem.source.sample(keys[0], TRAIN),
-        problem.target.sample(keys[1], TRAIN),
+        problem.source.sample(keys[0], train),
+        problem.target.sample(keys[1], train),
         x_test,
         problem.map(x_test),
     )
