@@ -17,7 +17,8 @@ from brenier.images import ImageModel
 from brenier.io import atomic_write, check_folder, load_model, read_points
 from brenier.report import image_grid_figure, png_bytes
 
-# Images encoded at a time: enough for all cores, few enough for the progress bar to move.
+# Images encoded at a time, on each accelerator: enough for all cores, few enough for the progress
+# bar to move.
 _BLOCK = 64
 # The least tolerance that float32 can keep.
 _SINGLE = 1e-4
@@ -184,9 +185,9 @@ def encoded(
 ) -> np.ndarray:
     """Codes of points, in the precision that the choice of the map needs."""
     if maps.steps:
-        return transport_points(model.ddim_encoder(maps.steps), x, progress, stage, most=_BLOCK)
+        return transport_points(model.ddim_encoder(maps.steps), x, progress, stage, most=_block())
     flow = model.encoder(tolerance=maps.tolerance)
-    return transport_points(flow, _precise(x, maps), progress, stage, most=_BLOCK)
+    return transport_points(flow, _precise(x, maps), progress, stage, most=_block())
 
 
 def decoded(
@@ -199,9 +200,13 @@ def decoded(
     """Points of codes, as ``encoded``."""
     if maps.steps:
         z = codes.astype(np.float32)
-        return transport_points(model.ddim_decoder(maps.steps), z, progress, stage, most=_BLOCK)
+        return transport_points(model.ddim_decoder(maps.steps), z, progress, stage, most=_block())
     flow = model.encoder(tolerance=maps.tolerance).inverse()
-    return transport_points(flow, _precise(codes, maps), progress, stage, most=_BLOCK)
+    return transport_points(flow, _precise(codes, maps), progress, stage, most=_block())
+
+
+def _block() -> int:
+    return _BLOCK * (1 if jax.default_backend() == "cpu" else jax.local_device_count())
 
 
 def round_trip(x: np.ndarray, back: np.ndarray) -> float:

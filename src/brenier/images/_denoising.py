@@ -1,6 +1,6 @@
 """Denoising score matching: the training of an image model, as a method of the driver."""
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import equinox as eqx
 import jax
@@ -9,12 +9,13 @@ import optax
 
 from brenier._checks import check_at_least, check_positive
 from brenier._types import Array, Int, Key, Points, Scalar
-from brenier.flows import AbstractMethod
+from brenier.flows import AbstractMethod, batch_work, shared_work
 from brenier.images._likelihood import dequantisation
 from brenier.images._model import ImageModel, image_model
 from brenier.images._unet import UNet
 from brenier.maps import AbstractMap
 from brenier.measures import AbstractMeasure, Empirical
+from brenier.numerics import split_batch
 from brenier.velocities import FlowMap
 
 # The share of a labelled batch that is trained on without its labels.
@@ -177,6 +178,7 @@ def denoising_loss(
     """Mean squared error of the network's prediction, per dimension; one noise level an image."""
     level_key, noise_key, drop_key = jax.random.split(key, 3)
     n = x.shape[0]
+    x, labels = split_batch((x, labels))
     # Stratified: each batch covers all noise levels, so that its loss varies less.
     shares = (jax.random.uniform(level_key, ()) + jnp.arange(n) / n) % 1.0
     signals = jax.vmap(model.signal)(shares).astype(x.dtype)[:, None]
@@ -214,3 +216,22 @@ class HeldOutDenoising(eqx.Module):
         x = jnp.tile(self.x, (_HELD_OUT_LEVELS, 1))
         labels = None if self.labels is None else jnp.tile(self.labels, _HELD_OUT_LEVELS)
         return denoising_loss(image_model(map), x, labels, key=self.key)
+
+
+@shared_work.register
+def _(method: DDPM, state: DDPMState, *args: Any) -> int:
+    return _work(state.network, method.batch)
+
+
+@shared_work.register
+def _(metric: HeldOutDenoising, on: AbstractMap, *args: Any) -> int:
+    return _work(image_model(on).network, _HELD_OUT_LEVELS * len(metric.x))
+
+
+def _work(network: Any, images: int) -> int:
+    """Each weight meets the pixels of its resolution; most are of the coarsest."""
+    if not isinstance(network, UNet):
+        return 0
+    height, width, _ = network.settings.shape
+    coarsest = height * width // 4 ** (len(network.settings.multipliers) - 1)
+    return batch_work(network, images * coarsest)

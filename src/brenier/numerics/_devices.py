@@ -111,8 +111,26 @@ def split_batch(batch: Tree) -> Tree:
     return jax.lax.with_sharding_constraint(batch, PartitionSpec(_AXIS))
 
 
+def whole(tree: Tree) -> Tree:
+    """What ``split_batch`` split, or XLA did, whole on each device again.
+
+    As it is where ``over_devices`` shares nothing.
+
+    >>> whole(split_batch(jnp.ones(3))).tolist()
+    [1.0, 1.0, 1.0]
+    """
+    if _in_force() is None:
+        return tree
+    arrays, static = eqx.partition(tree, eqx.is_array)
+    return eqx.combine(jax.lax.with_sharding_constraint(arrays, PartitionSpec()), static)
+
+
 def sharing() -> int:
-    """How many devices share the program that is being traced."""
+    """How many devices share the program that is being traced.
+
+    >>> sharing()
+    1
+    """
     mesh = _in_force()
     return 1 if mesh is None else mesh.size
 
