@@ -84,18 +84,44 @@ def on_each_device(function: Callable[[Tree], Any], tiles: Tree) -> Any:
     >>> on_each_device(lambda tiles: 2.0 * tiles, jnp.ones(2)).tolist()
     [2.0, 2.0]
     """
-    if _in_force() is None:
+    mesh = _in_force()
+    if mesh is None:
         return function(tiles)
-    whole, own = PartitionSpec(), PartitionSpec(_AXIS)
+    copied, own = PartitionSpec(), PartitionSpec(_AXIS)
     arrays, static = eqx.partition(function, eqx.is_array)
+    program = _traced_alone(lambda given, part: eqx.combine(given, static)(part), arrays, tiles)
     found = jax.shard_map(
-        lambda arrays, tiles: eqx.combine(arrays, static)(tiles),
-        in_specs=(whole, own),
+        program,
+        in_specs=(copied, own),
         out_specs=own,
         # Loops begin with constants: JAX would have each marked as varying.
         check_vma=False,
     )(arrays, tiles)
-    return jax.lax.with_sharding_constraint(found, whole)
+    return whole(found)
+
+
+def _traced_alone(function: Callable[..., Any], arrays: Any, tiles: Any) -> Callable[..., Any]:
+    """The program of one device's part, traced where no devices share it.
+
+    What a function computes from constants while it is traced, as diffrax does, JAX 0.10 cannot do
+    inside of ``shard_map``.
+    """
+    count = sharing()
+
+    def part(leaf: Any) -> jax.ShapeDtypeStruct:
+        return jax.ShapeDtypeStruct((leaf.shape[0] // count, *leaf.shape[1:]), leaf.dtype)
+
+    given = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype), arrays)
+    with jax.sharding.use_abstract_mesh(AbstractMesh((), ())):
+        traced, shapes = jax.make_jaxpr(function, return_shape=True)(
+            given, jax.tree.map(part, tiles)
+        )
+
+    def program(*args: Any) -> Any:
+        found = jax.core.eval_jaxpr(traced.jaxpr, traced.consts, *jax.tree.leaves(args))
+        return jax.tree.unflatten(jax.tree.structure(shapes), found)
+
+    return program
 
 
 def split_batch(batch: Tree) -> Tree:
