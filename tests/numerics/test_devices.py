@@ -19,7 +19,8 @@ HERE = Path(__file__).parent
 CASES = [
     "streamed plan", "error of a rough plan", "potential", "projection of three", "mean distance",
     "mean distance, far", "energy distance", "self transport", "conjugates", "L-BFGS", "gradient",
-    "entropic map", "held-out dual", "steps", "maximum mean discrepancy", "of a kernel",
+    "entropic map", "held-out dual", "steps", "steps in single precision",
+    "maximum mean discrepancy", "of a kernel",
     "interaction", "flow matching", "training of images", "codes", "images", "codes by the host",
 ]  # fmt: skip
 
