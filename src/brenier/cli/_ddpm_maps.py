@@ -51,7 +51,8 @@ def run_encode(
         "file": str(out),
         "images": len(x),
         "dimension": model.dimension,
-        "method": maps.name,
+        "method": maps.name(model),
+        "precision": maps.precision,
         "round_trip_error": error,
         "cost": mean_cost(x.astype(np.float64), codes),
         "code_mean": float(codes.mean()),
@@ -64,7 +65,7 @@ def run_encode(
     rows = {
         "images": f"{len(x):,} from {choice.images}",
         **image_rows(found),
-        "method": maps.name,
+        "method": maps.name(model),
         "round trip, relative error": f"{error:.3g}",
         "codes, mean and deviation": f"{codes.mean():.3g}, {codes.std():.4g}",
         "mean ‖E(x) − x‖²": f"{result['cost']:.6g}",
@@ -108,13 +109,14 @@ def run_decode(
     result = {
         "file": str(out),
         "images": len(images),
-        "method": maps.name,
+        "method": maps.name(model),
+        "precision": maps.precision,
         "seed": seed,
         "seconds": seconds,
     }
     rows = {
         "images": f"{len(images):,}",
-        "method": maps.name,
+        "method": maps.name(model),
         "seconds": f"{seconds:.1f}",
         "file": str(out),
     }
@@ -147,7 +149,7 @@ def run_pair(
         (folder.name, model.images(decoded(model, codes, maps, progress, folder.name)))
         for folder, model in zip(folders, models, strict=True)
     ]
-    return _drawn(out, rows_of, maps.name, seed, started)
+    return _drawn(out, rows_of, maps.name(models[0]), seed, started)
 
 
 def run_labels(
@@ -173,7 +175,7 @@ def run_labels(
         name = f"label {int(np.asarray(own.label))}"
         images = own.images(decoded(own, codes, maps, progress, name))
         rows_of.append((name, images))
-    return _drawn(out, rows_of, maps.name, seed, started)
+    return _drawn(out, rows_of, maps.name(model), seed, started)
 
 
 def encoded(
@@ -184,6 +186,7 @@ def encoded(
     stage: str = "encoding",
 ) -> np.ndarray:
     """Codes of points, in the precision that the choice of the map needs."""
+    model = maps.model(model)
     if maps.steps:
         return transport_points(model.ddim_encoder(maps.steps), x, progress, stage, most=_block())
     flow = model.encoder(tolerance=maps.tolerance)
@@ -198,6 +201,7 @@ def decoded(
     stage: str = "decoding",
 ) -> np.ndarray:
     """Points of codes, as ``encoded``."""
+    model = maps.model(model)
     if maps.steps:
         z = codes.astype(np.float32)
         return transport_points(model.ddim_decoder(maps.steps), z, progress, stage, most=_block())

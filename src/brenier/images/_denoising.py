@@ -12,6 +12,7 @@ from brenier._types import Array, Int, Key, Points, Scalar
 from brenier.flows import AbstractMethod, batch_work, shared_work
 from brenier.images._likelihood import dequantisation
 from brenier.images._model import ImageModel, image_model
+from brenier.images._precision import Precision, check_precision, network_products
 from brenier.images._unet import UNet
 from brenier.maps import AbstractMap
 from brenier.measures import AbstractMeasure, Empirical
@@ -58,6 +59,8 @@ class DDPM(AbstractMethod[DDPMState, FlowMap]):
         clip: maximal norm of a gradient; larger ones are scaled down to it.
         averaging: decay of the running average of the weights in each step, shorter in the first
             steps.
+        precision: of the network's products while it is trained, as in ``ImageModel``; weights,
+            sums and the held-out loss keep all digits.
 
     Raises:
         ValueError: numbers out of range; in ``init``, a source without enough images, labels that
@@ -72,6 +75,7 @@ class DDPM(AbstractMethod[DDPMState, FlowMap]):
     weight_decay: float = eqx.field(static=True, default=0.0)
     clip: float = eqx.field(static=True, default=1.0)
     averaging: float = eqx.field(static=True, default=0.998)
+    precision: Precision = eqx.field(static=True, default="highest")
     # One compiled step, called again and again (see the docstring).
     compiled_loop: ClassVar[bool] = False
 
@@ -83,6 +87,7 @@ class DDPM(AbstractMethod[DDPMState, FlowMap]):
         for name, value in (("averaging", self.averaging), ("warmup", self.warmup)):
             if not 0.0 <= value < 1.0:
                 raise ValueError(f"{name}: got {value}; wants a number in [0, 1).")
+        check_precision(self.precision)
         if not self.weight_decay >= 0.0:
             raise ValueError(f"weight_decay: got {self.weight_decay}; wants a number >= 0.")
 
@@ -132,6 +137,7 @@ class DDPM(AbstractMethod[DDPMState, FlowMap]):
 
         def loss(network: UNet) -> Scalar:
             trained = eqx.tree_at(lambda m: m.network, model, network)
+            trained = trained.with_precision(self.precision)
             return denoising_loss(trained, x, labels, key=loss_key, dropout=True)
 
         gradient = eqx.filter_grad(loss)(state.network)
@@ -195,7 +201,8 @@ def denoising_loss(
         return model.network(signal, image, label, key=key).reshape(-1)
 
     axes = (0, 0, None if labels is None else 0, 0)
-    found = jax.vmap(one, in_axes=axes)(signals[:, 0], noisy, labels, keys)
+    with network_products(model.precision):
+        found = jax.vmap(one, in_axes=axes)(signals[:, 0], noisy, labels, keys)
     return jnp.mean(jnp.square(found - wanted))
 
 
