@@ -15,6 +15,7 @@ import pickle
 import warnings
 from collections.abc import Callable, Iterator, MutableMapping, Sequence
 from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any, TypeVar
 
 from brenier._memory import in_words, is_out_of_memory
@@ -26,6 +27,38 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 GUARDED = "__in_own_arithmetic__"
 # Methods of Python's own that compute.
 _MAGIC = ("__init__", "__check_init__", "__call__")
+
+
+# Whether products are in another precision than own arithmetic's, as somebody asked.
+_ASKED: ContextVar[bool] = ContextVar("asked", default=False)
+
+
+@contextmanager
+def products_in(precision: str) -> Iterator[None]:
+    """A block whose products of matrices are of this precision of JAX's, brenier's own included.
+
+    For the one place where a user chooses so; sums and all else stay as they are.
+
+    >>> import jax
+    >>> with own_arithmetic(), products_in("tensorfloat32"), own_arithmetic():
+    ...     jax.config.jax_default_matmul_precision
+    'tensorfloat32'
+    """
+    import jax
+
+    token = _ASKED.set(True)
+    try:
+        with jax.default_matmul_precision(precision):
+            yield
+    finally:
+        _ASKED.reset(token)
+
+
+def _precision() -> str:
+    import jax
+
+    now: Any = jax.config  # JAX's types do not know its settings
+    return now.jax_default_matmul_precision if _ASKED.get() else "highest"
 
 
 @contextmanager
@@ -41,7 +74,7 @@ def own_arithmetic() -> Iterator[None]:
     """
     import jax  # here: ``import brenier`` alone does not wait for it
 
-    with jax.enable_x64(True), jax.default_matmul_precision("highest"):
+    with jax.enable_x64(True), jax.default_matmul_precision(_precision()):
         yield
 
 
@@ -92,7 +125,7 @@ def _called(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[st
     # JAX's types do not know its settings.
     now: Any = jax.config
     if now.jax_enable_x64:
-        if now.jax_default_matmul_precision == "highest":
+        if now.jax_default_matmul_precision == _precision():
             return function(*args, **kwargs)
     else:
         # An object that is being made has no leaves yet.
@@ -100,7 +133,7 @@ def _called(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[st
         given = (args[len(own) :], kwargs)
         if any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(given)):
             rest, named = jax.tree.map(_single, given)
-            with jax.default_matmul_precision("highest"), warnings.catch_warnings():
+            with jax.default_matmul_precision(_precision()), warnings.catch_warnings():
                 # What asks for float64 inside gets float32, as the result says.
                 warnings.filterwarnings("ignore", "Explicitly requested dtype float64")
                 return function(*own, *rest, **named)

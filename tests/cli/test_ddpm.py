@@ -12,7 +12,7 @@ from brenier.cli import main
 from brenier.cli._ddpm_choices import ImageChoice
 from brenier.cli._ddpm_train import image_rows
 from brenier.images import ImageModel, UNet, UNetSettings
-from brenier.io import load_model, save_model
+from brenier.io import load_model, read_model_config, save_model
 from brenier.velocities import CosineSchedule
 
 RANDOM = np.random.default_rng(0)
@@ -66,6 +66,21 @@ def test_encode_decode_pair_and_labels(home, capsys):
     assert _result(capsys)["rows"] == ["label 1", "label 0"]
     with Image.open("two.png") as grid:
         assert grid.size[0] > grid.size[1]
+
+
+def test_the_precision_of_the_products_is_asked_for_and_told(home, capsys):
+    command = ["ddpm", "encode", "model", "images.npy", "-o", "codes.npy", "--json"]
+    for steps, said in (("4", "4 DDIM steps"), ("0", "flow at tolerance 0.01")):
+        assert main([*command, "--steps", steps, "--precision", "bfloat16"]) == 0
+        result = _result(capsys)
+        assert result["method"] == f"{said}, products in bfloat16"
+        assert result["precision"] == "bfloat16"
+    assert main([*command, "--precision", "half"]) == 2
+    assert "--precision: got 'half'; wants highest or tf32 or bfloat16." in capsys.readouterr().err
+    train = ["ddpm", "train", "images.npy", "-o", "coarse", *TINY, "--precision", "bfloat16"]
+    assert main([*train, "--json"]) == 0
+    capsys.readouterr()
+    assert read_model_config("coarse")["about"]["precision"] == "bfloat16"
 
 
 def test_a_grid_shows_every_image(home, capsys, monkeypatch):

@@ -1,5 +1,7 @@
 """Training of image models: it learns, it resumes in the same bits, it refuses what cannot be."""
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -37,7 +39,7 @@ def _net(classes=2):
 
 
 def _fit(**changes):
-    return fit_images(GREY, LABELS, key=KEY, settings=SETTINGS, **changes)
+    return fit_images(GREY, LABELS, key=KEY, **{"settings": SETTINGS, **changes})
 
 
 def _leaves(map):
@@ -72,6 +74,20 @@ def test_a_run_stopped_by_ctrl_c_resumes_in_the_same_bits(whole, tmp_path):
     assert resumed.stats["history"] == whole.stats["history"]
     for got, wanted in zip(_leaves(resumed.map), _leaves(whole.map), strict=True):
         np.testing.assert_array_equal(got, wanted)
+
+
+def test_a_training_in_bfloat16_learns_as_much(whole):
+    method = dataclasses.replace(SETTINGS.method, precision="bfloat16")
+    coarse = _fit(settings=dataclasses.replace(SETTINGS, method=method))
+    assert (whole.stats["precision"], coarse.stats["precision"]) == ("highest", "bfloat16")
+    # Another training, of rounded gradients: its loss falls alike.
+    assert coarse.stats["history"][-1] == pytest.approx(whole.stats["history"][-1], rel=0.05)
+    assert coarse.stats["history"][-1] != whole.stats["history"][-1]
+    assert {leaf.dtype for leaf in jax.tree.leaves(image_model(coarse.map).network)} == {
+        np.dtype(np.float32)
+    }
+    # What is trained is evaluated with all digits.
+    assert image_model(coarse.map).precision == "highest"
 
 
 def test_the_held_out_loss_of_the_true_predictor():

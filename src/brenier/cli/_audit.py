@@ -199,7 +199,7 @@ def _of_model(
         callback=progress,
         **settings.options(model.dimension, settings.declared.labels(len(x))),
     )
-    how = {**certificate.how, "kind": f"the encoder of an image model, {maps.name}"}
+    how = {**certificate.how, "kind": f"the encoder of an image model, {maps.name(model)}"}
     files = {"map": folder, "source": source}
     return (
         dataclasses.replace(certificate, how=how),

@@ -9,7 +9,7 @@ from brenier.cli._app import ddpm
 from brenier.cli._console import announce, progress_bar
 from brenier.cli._ddpm_choices import AuditChoice, ImageChoice, MapChoice, integers, one_of
 from brenier.cli._options import Json, OutFolder, Seed
-from brenier.images import DDPM, TrainingSettings, UNetSettings
+from brenier.images import DDPM, Precision, TrainingSettings, UNetSettings
 
 # The defaults of the options; ``pair`` and ``labels``, which only draw pictures, have quicker ones.
 _TRAINING = TrainingSettings()
@@ -27,6 +27,9 @@ Steps = Annotated[
     int, typer.Option(help="Number of DDIM steps; 0 for the flow in adaptive steps.", min=0)
 ]
 Tolerance = Annotated[float, typer.Option(help="Error tolerance of the adaptive steps.")]
+PrecisionName = Annotated[
+    str, typer.Option("--precision", help="Products of the network: highest, tf32 or bfloat16.")
+]
 Label = Annotated[int | None, typer.Option(help="The class to condition on.", min=0)]
 Labels = Annotated[
     Path | None,
@@ -51,6 +54,14 @@ def _of_network(help: str) -> Any:
 def _of_training(help: str, least: int | None = None) -> Any:
     """An option of ``train``, in the panel of the training on its help page."""
     return typer.Option(help=help, min=least, rich_help_panel="Training")
+
+
+def _precision(text: str) -> Precision:
+    return one_of("--precision", text, "highest", "tf32", "bfloat16")
+
+
+def _maps(steps: int, tolerance: float, precision: str) -> MapChoice:
+    return MapChoice(steps, tolerance, _precision(precision))
 
 
 @ddpm.command()
@@ -96,6 +107,9 @@ def train(
     schedule: Annotated[
         str, _of_training("The noise schedule, cosine or linear.")
     ] = _TRAINING.schedule,
+    precision: Annotated[
+        str, _of_training("Products of the network: highest, tf32 or bfloat16.")
+    ] = _METHOD.precision,
     checks: Annotated[
         int,
         _of_training(
@@ -117,7 +131,11 @@ def train(
     choice = ImageChoice(images, label_file, classes, size, colours, levels, strict)
     settings = TrainingSettings(
         method=DDPM(
-            steps=steps, batch=batch, learning_rate=learning_rate, weight_decay=weight_decay
+            steps=steps,
+            batch=batch,
+            learning_rate=learning_rate,
+            weight_decay=weight_decay,
+            precision=_precision(precision),
         ),
         network=UNetSettings(
             width=width,
@@ -145,6 +163,7 @@ def encode(
     out: Annotated[Path, typer.Option("--out", "-o", help="The codes to write (.npy).")],
     steps: Steps = _MAPS.steps,
     tolerance: Tolerance = _MAPS.tolerance,
+    precision: PrecisionName = _MAPS.precision,
     label: Label = None,
     strict: Strict = False,
     limit: Limit = None,
@@ -156,7 +175,7 @@ def encode(
 
     check_apart([out], [images])
     with progress_bar() as progress:
-        choice, maps = ImageChoice(images, strict=strict), MapChoice(steps, tolerance)
+        choice, maps = ImageChoice(images, strict=strict), _maps(steps, tolerance, precision)
         result, rows = run_encode(model, choice, out, maps, label, limit, progress)
     announce(result, "Encode", rows, json)
 
@@ -174,6 +193,7 @@ def decode(
     n: Count = 16,
     steps: Steps = _MAPS.steps,
     tolerance: Tolerance = _MAPS.tolerance,
+    precision: PrecisionName = _MAPS.precision,
     label: Label = None,
     seed: Seed = 0,
     json: Json = False,
@@ -184,7 +204,7 @@ def decode(
 
     check_apart([out], [codes])
     with progress_bar() as progress:
-        maps = MapChoice(steps, tolerance)
+        maps = _maps(steps, tolerance, precision)
         result, rows = run_decode(model, codes, out, n, maps, label, seed, progress)
     announce(result, "Decode", rows, json)
 
@@ -196,6 +216,7 @@ def pair(
     n: Count = 16,
     steps: Steps = _DRAWN_MAPS.steps,
     tolerance: Tolerance = _DRAWN_MAPS.tolerance,
+    precision: PrecisionName = _DRAWN_MAPS.precision,
     seed: Seed = 0,
     json: Json = False,
 ) -> None:
@@ -203,7 +224,7 @@ def pair(
     from brenier.cli._ddpm_maps import run_pair
 
     with progress_bar() as progress:
-        result, rows = run_pair(models, out, n, MapChoice(steps, tolerance), seed, progress)
+        result, rows = run_pair(models, out, n, _maps(steps, tolerance, precision), seed, progress)
     announce(result, "Pair", rows, json)
 
 
@@ -215,6 +236,7 @@ def labels(
     n: Count = 16,
     steps: Steps = _DRAWN_MAPS.steps,
     tolerance: Tolerance = _DRAWN_MAPS.tolerance,
+    precision: PrecisionName = _DRAWN_MAPS.precision,
     seed: Seed = 0,
     json: Json = False,
 ) -> None:
@@ -222,7 +244,7 @@ def labels(
     from brenier.cli._ddpm_maps import run_labels
 
     with progress_bar() as progress:
-        maps = MapChoice(steps, tolerance)
+        maps = _maps(steps, tolerance, precision)
         result, rows = run_labels(model, out, labels, n, maps, seed, progress)
     announce(result, "Labels", rows, json)
 
@@ -235,6 +257,7 @@ def audit(
     classes: Classes = None,
     steps: Steps = _AUDIT.maps.steps,
     tolerance: Tolerance = _AUDIT.maps.tolerance,
+    precision: PrecisionName = _AUDIT.maps.precision,
     strict: Strict = False,
     limit: Limit = _AUDIT.limit,
     level: Annotated[
@@ -263,7 +286,7 @@ def audit(
 
     check_apart([report], [images, label_file])
     choice = ImageChoice(images, label_file, classes, strict=strict)
-    maps = MapChoice(steps, tolerance)
+    maps = _maps(steps, tolerance, precision)
     settings = AuditChoice(maps, limit, level, budget, bits, jacobians, seed)
     with progress_bar() as progress:
         result, rows = run_encoder_audit(model, choice, report, settings, progress)

@@ -68,7 +68,8 @@ def audit_model(
     result: dict[str, Any] = {
         "images": len(x),
         "dimension": model.dimension,
-        "method": settings.maps.name,
+        "method": settings.maps.name(model),
+        "precision": settings.maps.precision,
         "round_trip_error": round_trip(x[few], back),
         "assignment": dataclasses.asdict(test),
         "certificate": certificate.to_dict(),

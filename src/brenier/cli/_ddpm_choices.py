@@ -6,7 +6,7 @@ from typing import Literal, TypeVar, cast
 
 import numpy as np
 
-from brenier.images import ImageModel
+from brenier.images import ImageModel, Precision
 from brenier.io import ImageSet, read_images
 
 Known = TypeVar("Known", bound=str)
@@ -58,15 +58,27 @@ class ImageChoice:
 
 @dataclasses.dataclass(frozen=True)
 class MapChoice:
-    """How codes and images are computed: in ``steps`` DDIM steps, or for 0 by the adaptive flow."""
+    """How codes and images are computed: in ``steps`` DDIM steps, or for 0 by the adaptive flow.
+
+    ``precision`` is that of the network's products.
+    """
 
     steps: int = 0
     tolerance: float = 1e-6
+    precision: Precision = "highest"
 
-    @property
-    def name(self) -> str:
+    def model(self, model: ImageModel) -> ImageModel:
+        """The model, in the precision that is asked for."""
+        return model.with_precision(self.precision)
+
+    def name(self, model: ImageModel) -> str:
         """The method and its accuracy, for people."""
-        return f"{self.steps} DDIM steps" if self.steps else f"flow at tolerance {self.tolerance:g}"
+        said = f"{self.steps} DDIM steps"
+        if not self.steps:
+            # A coarse network has its least.
+            reached = self.model(model).encoder(tolerance=self.tolerance).tolerance
+            said = f"flow at tolerance {reached:g}"
+        return said if self.precision == "highest" else f"{said}, products in {self.precision}"
 
 
 @dataclasses.dataclass(frozen=True)

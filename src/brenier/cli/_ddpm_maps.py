@@ -17,7 +17,8 @@ from brenier.images import ImageModel
 from brenier.io import atomic_write, check_folder, load_model, read_points
 from brenier.report import image_grid_figure, png_bytes
 
-# Images encoded at a time: enough for all cores, few enough for the progress bar to move.
+# Images encoded at a time, on each accelerator: enough for all cores, few enough for the progress
+# bar to move.
 _BLOCK = 64
 # The least tolerance that float32 can keep.
 _SINGLE = 1e-4
@@ -50,7 +51,8 @@ def run_encode(
         "file": str(out),
         "images": len(x),
         "dimension": model.dimension,
-        "method": maps.name,
+        "method": maps.name(model),
+        "precision": maps.precision,
         "round_trip_error": error,
         "cost": mean_cost(x.astype(np.float64), codes),
         "code_mean": float(codes.mean()),
@@ -63,7 +65,7 @@ def run_encode(
     rows = {
         "images": f"{len(x):,} from {choice.images}",
         **image_rows(found),
-        "method": maps.name,
+        "method": maps.name(model),
         "round trip, relative error": f"{error:.3g}",
         "codes, mean and deviation": f"{codes.mean():.3g}, {codes.std():.4g}",
         "mean ‖E(x) − x‖²": f"{result['cost']:.6g}",
@@ -107,13 +109,14 @@ def run_decode(
     result = {
         "file": str(out),
         "images": len(images),
-        "method": maps.name,
+        "method": maps.name(model),
+        "precision": maps.precision,
         "seed": seed,
         "seconds": seconds,
     }
     rows = {
         "images": f"{len(images):,}",
-        "method": maps.name,
+        "method": maps.name(model),
         "seconds": f"{seconds:.1f}",
         "file": str(out),
     }
@@ -146,7 +149,7 @@ def run_pair(
         (folder.name, model.images(decoded(model, codes, maps, progress, folder.name)))
         for folder, model in zip(folders, models, strict=True)
     ]
-    return _drawn(out, rows_of, maps.name, seed, started)
+    return _drawn(out, rows_of, maps.name(models[0]), seed, started)
 
 
 def run_labels(
@@ -172,7 +175,7 @@ def run_labels(
         name = f"label {int(np.asarray(own.label))}"
         images = own.images(decoded(own, codes, maps, progress, name))
         rows_of.append((name, images))
-    return _drawn(out, rows_of, maps.name, seed, started)
+    return _drawn(out, rows_of, maps.name(model), seed, started)
 
 
 def encoded(
@@ -183,10 +186,11 @@ def encoded(
     stage: str = "encoding",
 ) -> np.ndarray:
     """Codes of points, in the precision that the choice of the map needs."""
+    model = maps.model(model)
     if maps.steps:
-        return transport_points(model.ddim_encoder(maps.steps), x, progress, stage, most=_BLOCK)
+        return transport_points(model.ddim_encoder(maps.steps), x, progress, stage, most=_block())
     flow = model.encoder(tolerance=maps.tolerance)
-    return transport_points(flow, _precise(x, maps), progress, stage, most=_BLOCK)
+    return transport_points(flow, _precise(x, maps), progress, stage, most=_block())
 
 
 def decoded(
@@ -197,11 +201,16 @@ def decoded(
     stage: str = "decoding",
 ) -> np.ndarray:
     """Points of codes, as ``encoded``."""
+    model = maps.model(model)
     if maps.steps:
         z = codes.astype(np.float32)
-        return transport_points(model.ddim_decoder(maps.steps), z, progress, stage, most=_BLOCK)
+        return transport_points(model.ddim_decoder(maps.steps), z, progress, stage, most=_block())
     flow = model.encoder(tolerance=maps.tolerance).inverse()
-    return transport_points(flow, _precise(codes, maps), progress, stage, most=_BLOCK)
+    return transport_points(flow, _precise(codes, maps), progress, stage, most=_block())
+
+
+def _block() -> int:
+    return _BLOCK * (1 if jax.default_backend() == "cpu" else jax.local_device_count())
 
 
 def round_trip(x: np.ndarray, back: np.ndarray) -> float:

@@ -99,6 +99,7 @@ def train_on(
         "seed": seed,
         "steps": stats["steps"],
         "batch": settings.method.batch,
+        "precision": settings.method.precision,
         "held_out_loss": stats["best_metric"],
         "result": solution.result.name,
         "notes": list(images.notes),

@@ -17,7 +17,7 @@ from brenier.flows._gaussian_flow import (
 )
 from brenier.flows._kl_newton import KLNewton
 from brenier.flows._mckean_vlasov import mckean_vlasov, potential_path
-from brenier.flows._method import AbstractMethod, check_method
+from brenier.flows._method import AbstractMethod, batch_work, check_method, shared_work
 from brenier.flows._mirror import MirrorFlow, mirror_velocity
 from brenier.flows._oracles import AbstractOracle, FirstOrder, NaturalGradient
 from brenier.flows._parabolic_method import ParabolicMongeAmpere
@@ -55,6 +55,7 @@ __all__ = [
     "WassersteinNatural",
     "advance",
     "annealed_sinkhorn",
+    "batch_work",
     "check_method",
     "default_flow_epsilon",
     "distill",
@@ -70,6 +71,7 @@ __all__ = [
     "parabolic_flow",
     "potential_path",
     "sample_sinkhorn_flow",
+    "shared_work",
     "sinkhorn_flow",
     "solve",
 ]

@@ -17,7 +17,7 @@ from brenier._types import Array, Key, Points, Scalar
 from brenier.flows._method import AbstractMethod, Map, State, check_method, shared_work
 from brenier.maps import AbstractMap, GradientMap
 from brenier.measures import AbstractMeasure
-from brenier.numerics import cast_floats, energy_distance_squared, over_devices
+from brenier.numerics import cast_floats, energy_distance_squared, over_devices, whole
 
 # Held-out points of the default metric: its standard error is then about 1e-3 of a unit scale.
 _HELD_OUT = 2000
@@ -79,7 +79,21 @@ def _step(
     source: AbstractMeasure,
     target: AbstractMeasure,
 ) -> State:
-    return method.step(state, source, target)
+    return whole(method.step(state, source, target))
+
+
+@over_devices(shared_work, factorises=True)
+def _step_by_step(
+    method: AbstractMethod[State, Any],
+    state: State,
+    source: AbstractMeasure,
+    target: AbstractMeasure,
+    count: int,
+) -> State:
+    """``advance`` by one compiled step, called in turn: copied to the devices once for all."""
+    for _ in range(count):
+        state = _step(method, state, source, target)
+    return state
 
 
 @eqx.filter_jit
@@ -282,12 +296,8 @@ def _block(run: _Run, method, source, target, steps, metric) -> tuple[_Run, floa
 
     The device is handed all of it before the host waits, once, for the three numbers.
     """
-    state = run.state
-    if method.compiled_loop:
-        state = _advance(method, state, source, target, steps)
-    else:
-        for _ in range(steps):
-            state = _step(method, state, source, target)
+    go = _advance if method.compiled_loop else _step_by_step
+    state = go(method, run.state, source, target, steps)
     map = method.current_map(state)
     value = _measure(metric, map)
     *seen, told = _judged(

@@ -1,7 +1,7 @@
 """Flow matching learned from samples: a network regressed on X − Z, as a method of the driver."""
 
 import dataclasses
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import equinox as eqx
 import jax
@@ -25,10 +25,10 @@ from brenier._solution import Solution
 from brenier._types import Array, Float, Int, Key, Points, Scalar
 from brenier.exact import solve_assignment
 from brenier.flows._driver import CheckpointStore, solve
-from brenier.flows._method import AbstractMethod
+from brenier.flows._method import AbstractMethod, batch_work, running_average, shared_work
 from brenier.maps import AbstractMap
 from brenier.measures import AbstractMeasure, Empirical
-from brenier.numerics import float64_mean, numpy_generator
+from brenier.numerics import float64_mean, numpy_generator, split_batch
 from brenier.velocities import AbstractVelocity, FlowMap, NetworkVelocity
 
 _COUPLINGS = ("independent", "minibatch", "exact")
@@ -113,6 +113,7 @@ class FlowMatching(AbstractMethod[FlowMatchingState, FlowMap]):
         key, pair_key, time_key = jax.random.split(state.key, 3)
         begin, end = _draw_pairs(source, target, self.pairs, self.batch, pair_key)
         times = jax.random.uniform(time_key, (self.batch,), begin.dtype)
+        begin, end, times = split_batch((begin, end, times))
 
         def loss(network: eqx.nn.MLP) -> Scalar:
             off = _misses(_with_network(average, network), begin, end, times)
@@ -122,14 +123,7 @@ class FlowMatching(AbstractMethod[FlowMatchingState, FlowMap]):
         gradient = eqx.filter_grad(loss)(state.network)
         updates, optimiser = self._optimiser().update(gradient, state.optimiser)
         network = eqx.apply_updates(state.network, updates)
-        # Over a growing window at first: the start is soon forgotten.
-        decay = jnp.minimum(self.averaging, (state.step + 1) / (state.step + 10))
-        decay = decay.astype(begin.dtype)
-        averaged = jax.tree.map(
-            lambda old, new: decay * old + (1.0 - decay) * new if eqx.is_array(old) else old,
-            average.network,
-            network,
-        )
+        averaged = running_average(average.network, network, self.averaging, state.step)
         flow = eqx.tree_at(lambda map: map.velocity.network, state.flow, averaged)
         return FlowMatchingState(network, flow, optimiser, state.step + 1, key)
 
@@ -154,7 +148,18 @@ class MatchingLoss(eqx.Module):
     times: Float[Array, " n"]
 
     def __call__(self, map: AbstractMap) -> Scalar:
-        return _matching_loss(_network_velocity(map), self.source, self.target, self.times)
+        held = split_batch((self.source, self.target, self.times))
+        return _matching_loss(_network_velocity(map), *held)
+
+
+@shared_work.register
+def _(method: FlowMatching, state: FlowMatchingState, *args: Any) -> int:
+    return batch_work(state.network, method.batch)
+
+
+@shared_work.register
+def _(metric: MatchingLoss, on: AbstractMap, *args: Any) -> int:
+    return batch_work(on, len(metric.times))
 
 
 def fit_velocity(

@@ -71,7 +71,8 @@ def kronecker_adam(
         steps, moments = [], []
         for leaf, before in zip(leaves, state.moments, strict=True):
             step, after = _advanced(leaf, before, state.taken, decay, every)
-            steps.append(-learning_rate(state.taken) * step)
+            # The number of steps may be of a strong type, whose quotients are float64.
+            steps.append(-jnp.asarray(learning_rate(state.taken), step.dtype) * step)
             moments.append(after)
         return jax.tree.unflatten(structure, steps), KroneckerAdamState(taken, tuple(moments))
 

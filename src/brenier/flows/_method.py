@@ -6,13 +6,18 @@ import functools
 from typing import Any, ClassVar, Generic, TypeVar
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 
 from brenier._checks import check_instance
-from brenier._types import Key, Points
+from brenier._types import Key, Points, Scalar
 from brenier.maps import AbstractMap, GradientMap
 from brenier.measures import AbstractMeasure
 from brenier.potentials import ICNN
+
+# Devices that share a batch wait for each other in every pass over it: that pays where a pass takes
+# longer than to launch it, which for SemiDual's some 50 passes a step is a millisecond on an H200.
+_WAITS = 32
 
 State = TypeVar("State", bound=eqx.Module)
 Map = TypeVar("Map", bound=AbstractMap)
@@ -65,6 +70,30 @@ def shared_work(doer: object, on: Any, *args: Any) -> int:
     In the units of ``over_devices``; 0 where it splits nothing.
     """
     return 0
+
+
+def batch_work(network: Any, rows: int) -> int:
+    """The work of passes of a network over rows of a batch, in the units of ``over_devices``.
+
+    >>> batch_work(jnp.ones((64, 64)), 1024)
+    131072
+    """
+    leaves = jax.tree.leaves(eqx.filter(network, eqx.is_inexact_array))
+    return rows * sum(leaf.size for leaf in leaves) // _WAITS
+
+
+def running_average(average: Any, now: Any, longest: float, step: Scalar) -> Any:
+    """a ← λ a + (1 − λ) x with λ at most ``longest``, less in the first steps; dtypes are kept."""
+    # Over a growing window at first: the start is soon forgotten.
+    decay = jnp.minimum(longest, (step + 1) / (step + 10))
+
+    def mixed(old: Any, new: Any) -> Any:
+        if not eqx.is_inexact_array(old):
+            return old
+        share = decay.astype(old.dtype)
+        return share * old + (1 - share) * new
+
+    return jax.tree.map(mixed, average, now)
 
 
 def near_identity(key: Key, points: Points, widths: tuple[int, ...] = (64, 64)) -> GradientMap:

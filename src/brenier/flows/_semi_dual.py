@@ -12,7 +12,13 @@ from jax.typing import ArrayLike
 from brenier._checks import check_at_least, check_points, check_positive
 from brenier._types import Array, Bool, Float, Int, Key, Points, Scalar
 from brenier.flows._kronecker_adam import kronecker_adam
-from brenier.flows._method import AbstractMethod, near_identity, shared_work
+from brenier.flows._method import (
+    AbstractMethod,
+    batch_work,
+    near_identity,
+    running_average,
+    shared_work,
+)
 from brenier.maps import AbstractMap, GradientMap
 from brenier.measures import AbstractMeasure, Empirical
 from brenier.numerics import (
@@ -35,9 +41,6 @@ _ARMIJO = 1e-2
 _WORST = 4
 # The rate rises over this share of the steps, stands until that one, then falls to zero.
 _WARM, _FLAT = 0.05, 0.3
-# A step passes some 50 times over its batch, and its devices wait for each other as often: to share
-# it pays where the passes take longer than to launch them, about a millisecond on an H200.
-_WAITS = 32
 # Source points among which conjugates look for a start: bounded memory.
 _STARTS = 2048
 # Training begins with target points for so many steps: were there more, x̂ would lag behind φ where
@@ -177,8 +180,7 @@ class SemiDual(AbstractMethod[SemiDualState, GradientMap]):
         gradient = eqx.filter_grad(objective)(state.potential)
         updates, optimiser = self._optimiser().update(gradient, state.optimiser)
         potential = eqx.apply_updates(state.potential, updates)
-        decay = jnp.minimum(self.averaging, (state.step + 1) / (state.step + 10)).astype(x.dtype)
-        average = jax.tree.map(lambda a, b: decay * a + (1 - decay) * b, state.average, potential)
+        average = running_average(state.average, potential, self.averaging, state.step)
         return SemiDualState(
             potential,
             average,
@@ -316,9 +318,7 @@ class HeldOutDual(eqx.Module):
 
 @shared_work.register
 def _(method: SemiDual, state: SemiDualState, *args: Any) -> int:
-    """From the products of one pass over the batch."""
-    parameters = jax.tree.leaves(_parameters(state.potential))
-    return method.batch * sum(leaf.size for leaf in parameters) // _WAITS
+    return batch_work(state.potential, method.batch)
 
 
 @shared_work.register

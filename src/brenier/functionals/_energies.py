@@ -1,17 +1,16 @@
 """Potential and interaction energies."""
 
 from collections.abc import Callable
+from typing import Any
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 
-from brenier._types import Array, Key, Point, Points, Scalar
+from brenier._types import Array, Float, Key, Point, Points, Scalar
 from brenier.functionals._base import AbstractFunctional, Moving
 from brenier.measures import AbstractMeasure
-from brenier.numerics import over_points
-
-# Floats of the displacements that the interaction energy holds at once.
-_PAIR_FLOATS = 2**20
+from brenier.numerics import over_devices, over_points
 
 
 class PotentialEnergy(AbstractFunctional):
@@ -66,21 +65,33 @@ class InteractionEnergy(AbstractFunctional):
         return 0.5 * jnp.mean(_mean_over_others(self.interaction, moving.points))
 
     def gradient(self, moving: Moving, target: AbstractMeasure, *, key: Key) -> Points:
-        return _mean_over_others(jax.grad(self.interaction), moving.points)
+        return _mean_over_others(eqx.Partial(_gradient, self.interaction), moving.points)
 
 
+def _pair_floats(function: Callable[..., Any], y: Points) -> int:
+    return y.size * len(y)
+
+
+@over_devices(_pair_floats)
+@eqx.filter_jit
 def _mean_over_others(function: Callable[[Point], Array], y: Points) -> Array:
     """1/(n − 1) Σ_{j ≠ i} function(y_i − y_j) for each i, some rows at a time."""
     n, d = y.shape
-    index = jnp.arange(n)
+    packed = jnp.concatenate([y, jnp.arange(n, dtype=y.dtype)[:, None]], axis=1)
+    return over_points(eqx.Partial(_mean_over_others_of, function, y), packed, floats=n * d)
 
-    def row(item):
-        point, i = item
-        others = index != i
-        # The pair (i, i) gets a displacement that keeps the function, and its derivative, finite.
-        displacement = jnp.where(others[:, None], point - y, 1.0)
-        values = jax.vmap(function)(displacement)
-        mask = others.reshape(-1, *[1] * (values.ndim - 1))
-        return jnp.sum(jnp.where(mask, values, 0.0), axis=0) / max(n - 1, 1)
 
-    return jax.lax.map(row, (y, index), batch_size=max(1, _PAIR_FLOATS // (n * d)))
+def _mean_over_others_of(
+    function: Callable[[Point], Array], y: Points, packed: Float[Array, " _"]
+) -> Array:
+    """For one particle, followed by its number."""
+    others = jnp.arange(len(y)) != packed[-1]
+    # The pair (i, i) gets a displacement that keeps the function, and its derivative, finite.
+    displacement = jnp.where(others[:, None], packed[:-1] - y, 1.0)
+    values = jax.vmap(function)(displacement)
+    mask = others.reshape(-1, *[1] * (values.ndim - 1))
+    return jnp.sum(jnp.where(mask, values, 0.0), axis=0) / max(len(y) - 1, 1)
+
+
+def _gradient(function: Callable[[Point], Scalar], z: Point) -> Point:
+    return jax.grad(function)(z)

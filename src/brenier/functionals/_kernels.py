@@ -9,7 +9,7 @@ import jax.numpy as jnp
 
 from brenier._checks import check_positive
 from brenier._types import Array, Float, Points, Weights
-from brenier.numerics import cut_tiles, squared_distances
+from brenier.numerics import cut_tiles, over_devices, over_tiles, pairs, sharing, squared_distances
 
 # Up to this many pairs (32 MiB) are held at once; more are taken tile by tile.
 _PAIRS = 2**22
@@ -31,23 +31,17 @@ class AbstractKernel(eqx.Module):
     def slope(self, squared: Float[Array, "n m"]) -> Float[Array, "n m"]:
         """κ'(r²), 0 at r = 0 where it is infinite (∇₁k(x, x) = 0 by symmetry)."""
 
-    @eqx.filter_jit
     def mean(
         self, x: Float[Array, "n d"], y: Float[Array, "m d"], weights: Float[Array, " m"]
     ) -> Float[Array, " n"]:
         """Σ_j w_j k(x_i, y_j)."""
-        return _sum_over_pairs(self.profile, x, y, weights[:, None])[:, 0]
+        return _mean(self, x, y, weights)
 
-    @eqx.filter_jit
     def mean_gradient(
         self, x: Float[Array, "n d"], y: Float[Array, "m d"], weights: Float[Array, " m"]
     ) -> Float[Array, "n d"]:
         """Σ_j w_j ∇₁k(x_i, y_j) = 2 Σ_j w_j κ'(‖x_i − y_j‖²)(x_i − y_j)."""
-        centre = jnp.mean(x, axis=0)
-        x, y = x - centre, y - centre
-        values = jnp.concatenate([weights[:, None], weights[:, None] * y], axis=1)
-        sums = _sum_over_pairs(self.slope, x, y, values)
-        return 2.0 * (x * sums[:, :1] - sums[:, 1:])
+        return _mean_gradient(self, x, y, weights)
 
 
 class Energy(AbstractKernel):
@@ -110,6 +104,36 @@ def uniform_weights(points: Points) -> Weights:
     return jnp.full(points.shape[0], 1.0 / points.shape[0], points.dtype)
 
 
+def _pairs_of_kernel(kernel: AbstractKernel, x: Points, y: Points, weights: Weights) -> int:
+    return pairs(x, y)
+
+
+@over_devices(_pairs_of_kernel)
+@eqx.filter_jit
+def _mean(
+    kernel: AbstractKernel,
+    x: Float[Array, "n d"],
+    y: Float[Array, "m d"],
+    weights: Float[Array, " m"],
+) -> Float[Array, " n"]:
+    return _sum_over_pairs(kernel.profile, x, y, weights[:, None])[:, 0]
+
+
+@over_devices(_pairs_of_kernel)
+@eqx.filter_jit
+def _mean_gradient(
+    kernel: AbstractKernel,
+    x: Float[Array, "n d"],
+    y: Float[Array, "m d"],
+    weights: Float[Array, " m"],
+) -> Float[Array, "n d"]:
+    centre = jnp.mean(x, axis=0)
+    x, y = x - centre, y - centre
+    values = jnp.concatenate([weights[:, None], weights[:, None] * y], axis=1)
+    sums = _sum_over_pairs(kernel.slope, x, y, values)
+    return 2.0 * (x * sums[:, :1] - sums[:, 1:])
+
+
 def _where_apart(squared: Array, function: Callable[[Array], Array]) -> Array:
     """function(r²), and 0 where r² is 0."""
     apart = squared > 0
@@ -125,7 +149,6 @@ def _sum_over_pairs(
     """Σ_j entry(‖x_i − y_j‖²) v_j, in memory O(n + m) plus a tile."""
     centre = jnp.mean(x, axis=0)
     x, y = x - centre, y - centre
-    n, k = x.shape[0], values.shape[1]
     # Past d = 8 the square of a zero distance is a rounding error, whose root is not small: 0.
     largest = jnp.max(jnp.sum(x * x, axis=1)) + jnp.max(jnp.sum(y * y, axis=1))
     rounding = 8.0 * jnp.finfo(x.dtype).eps * largest
@@ -134,8 +157,9 @@ def _sum_over_pairs(
         squared = squared_distances(x, y)
         return entry(jnp.where(squared > rounding, squared, 0.0))
 
-    if n * y.shape[0] <= _PAIRS:
+    if sharing() == 1 and pairs(x, y) <= _PAIRS:
         return entries(x, y) @ values
+    dtype = jnp.result_type(x, y, values)
     columns = cut_tiles(y, _TILE), cut_tiles(values, _TILE)
 
     def row(x_tile):
@@ -143,6 +167,6 @@ def _sum_over_pairs(
             y_tile, v_tile = column
             return total + entries(x_tile, y_tile) @ v_tile, None
 
-        return jax.lax.scan(add, jnp.zeros((x_tile.shape[0], k), x.dtype), columns)[0]
+        return jax.lax.scan(add, jnp.zeros((x_tile.shape[0], values.shape[1]), dtype), columns)[0]
 
-    return jax.lax.map(row, cut_tiles(x, _TILE)).reshape(-1, k)[:n]
+    return over_tiles(row, x, _TILE)

@@ -6,6 +6,7 @@ from brenier.images._fit import TrainingSettings, fit_images
 from brenier.images._host_network import HostNetwork
 from brenier.images._likelihood import bits_per_dimension
 from brenier.images._model import ImageModel, ImageVelocity, image_model
+from brenier.images._precision import Precision
 from brenier.images._unet import NETWORK_PARTS, UNet, UNetSettings
 
 __all__ = [
@@ -15,6 +16,7 @@ __all__ = [
     "HostNetwork",
     "ImageModel",
     "ImageVelocity",
+    "Precision",
     "TrainingSettings",
     "UNet",
     "UNetSettings",

@@ -1,6 +1,6 @@
 """Denoising score matching: the training of an image model, as a method of the driver."""
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import equinox as eqx
 import jax
@@ -9,13 +9,14 @@ import optax
 
 from brenier._checks import check_at_least, check_positive
 from brenier._types import Array, Int, Key, Points, Scalar
-from brenier.flows import AbstractMethod
+from brenier.flows import AbstractMethod, batch_work, shared_work
 from brenier.images._likelihood import dequantisation
 from brenier.images._model import ImageModel, image_model
+from brenier.images._precision import Precision, check_precision, network_products
 from brenier.images._unet import UNet
 from brenier.maps import AbstractMap
 from brenier.measures import AbstractMeasure, Empirical
-from brenier.numerics import float64_mean
+from brenier.numerics import float64_mean, split_batch
 from brenier.velocities import FlowMap
 
 # The share of a labelled batch that is trained on without its labels.
@@ -58,6 +59,8 @@ class DDPM(AbstractMethod[DDPMState, FlowMap]):
         clip: maximal norm of a gradient; larger ones are scaled down to it.
         averaging: decay of the running average of the weights in each step, shorter in the first
             steps.
+        precision: of the network's products while it is trained, as in ``ImageModel``; weights,
+            sums and the held-out loss keep all digits.
 
     Raises:
         ValueError: numbers out of range; in ``init``, a source without enough images, labels that
@@ -72,6 +75,7 @@ class DDPM(AbstractMethod[DDPMState, FlowMap]):
     weight_decay: float = eqx.field(static=True, default=0.0)
     clip: float = eqx.field(static=True, default=1.0)
     averaging: float = eqx.field(static=True, default=0.998)
+    precision: Precision = eqx.field(static=True, default="highest")
     # One compiled step, called again and again (see the docstring).
     compiled_loop: ClassVar[bool] = False
 
@@ -83,6 +87,7 @@ class DDPM(AbstractMethod[DDPMState, FlowMap]):
         for name, value in (("averaging", self.averaging), ("warmup", self.warmup)):
             if not 0.0 <= value < 1.0:
                 raise ValueError(f"{name}: got {value}; wants a number in [0, 1).")
+        check_precision(self.precision)
         if not self.weight_decay >= 0.0:
             raise ValueError(f"weight_decay: got {self.weight_decay}; wants a number >= 0.")
 
@@ -132,6 +137,7 @@ class DDPM(AbstractMethod[DDPMState, FlowMap]):
 
         def loss(network: UNet) -> Scalar:
             trained = eqx.tree_at(lambda m: m.network, model, network)
+            trained = trained.with_precision(self.precision)
             return denoising_loss(trained, x, labels, key=loss_key, dropout=True)
 
         gradient = eqx.filter_grad(loss)(state.network)
@@ -178,6 +184,7 @@ def denoising_loss(
     """Mean squared error of the network's prediction, per dimension; one noise level an image."""
     level_key, noise_key, drop_key = jax.random.split(key, 3)
     n = x.shape[0]
+    x, labels = split_batch((x, labels))
     # Stratified: each batch covers all noise levels, so that its loss varies less.
     shares = (jax.random.uniform(level_key, ()) + jnp.arange(n) / n) % 1.0
     signals = jax.vmap(model.signal)(shares).astype(x.dtype)[:, None]
@@ -194,7 +201,8 @@ def denoising_loss(
         return model.network(signal, image, label, key=key).reshape(-1)
 
     axes = (0, 0, None if labels is None else 0, 0)
-    found = jax.vmap(one, in_axes=axes)(signals[:, 0], noisy, labels, keys)
+    with network_products(model.precision):
+        found = jax.vmap(one, in_axes=axes)(signals[:, 0], noisy, labels, keys)
     return float64_mean(jnp.mean(jnp.square(found - wanted), axis=1))
 
 
@@ -215,3 +223,22 @@ class HeldOutDenoising(eqx.Module):
         x = jnp.tile(self.x, (_HELD_OUT_LEVELS, 1))
         labels = None if self.labels is None else jnp.tile(self.labels, _HELD_OUT_LEVELS)
         return denoising_loss(image_model(map), x, labels, key=self.key)
+
+
+@shared_work.register
+def _(method: DDPM, state: DDPMState, *args: Any) -> int:
+    return _work(state.network, method.batch)
+
+
+@shared_work.register
+def _(metric: HeldOutDenoising, on: AbstractMap, *args: Any) -> int:
+    return _work(image_model(on).network, _HELD_OUT_LEVELS * len(metric.x))
+
+
+def _work(network: Any, images: int) -> int:
+    """Each weight meets the pixels of its resolution; most are of the coarsest."""
+    if not isinstance(network, UNet):
+        return 0
+    height, width, _ = network.settings.shape
+    coarsest = height * width // 4 ** (len(network.settings.multipliers) - 1)
+    return batch_work(network, images * coarsest)

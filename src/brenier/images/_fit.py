@@ -99,7 +99,8 @@ def fit_images(
 
     Returns:
         A ``Solution`` whose map is ``ImageModel.encoder()``; ``image_model(solution.map)`` is the
-        model. The stats are those of ``solve``, with the loss on held-out images as the metric.
+        model. The stats are those of ``solve``, with the loss on held-out images as the metric, and
+        ``precision``, that of the products in training.
 
     Raises:
         ValueError: images that are not (n, h, w, c) in [0, 1], labels out of range, fewer images
@@ -148,7 +149,7 @@ def fit_images(
     test_labels, train_labels = (
         None if known is None else jnp.asarray(known[rows]) for rows in (test, train)
     )
-    return solve(
+    solution = solve(
         Empirical(points[train]),
         StandardNormal(model.dimension),
         method=eqx.tree_at(
@@ -164,6 +165,8 @@ def fit_images(
         checkpoint=checkpoint,
         throw=throw,
     )
+    stats = {**solution.stats, "precision": settings.method.precision}
+    return Solution(solution.map, solution.result, stats)
 
 
 def _checked_labels(labels: Any, n: int, classes: int) -> np.ndarray:

@@ -1,5 +1,6 @@
 """Networks of other frameworks (PyTorch, NumPy) inside image models."""
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -42,9 +43,10 @@ class HostNetwork(eqx.Module):
         """The network at one image; under ``vmap``, at all images in one call."""
         out = jax.ShapeDtypeStruct(image.shape, image.dtype)
         given = (jnp.asarray(signal, image.dtype), image, *(() if label is None else (label,)))
-        return jax.pure_callback(self._batched, out, *given, vmap_method="expand_dims")
+        batched = functools.partial(self._batched, np.dtype(image.dtype))
+        return jax.pure_callback(batched, out, *given, vmap_method="expand_dims")
 
-    def _batched(self, signal: Any, image: Any, label: Any = None) -> np.ndarray:
+    def _batched(self, dtype: np.dtype, signal: Any, image: Any, label: Any = None) -> np.ndarray:
         images = np.asarray(image)
         lead = np.broadcast_shapes(
             *(np.shape(part) for part in (signal, label) if part is not None), images.shape[:-3]
@@ -59,4 +61,5 @@ class HostNetwork(eqx.Module):
                 f"function: got values of shape {found.shape} for images of shape "
                 f"{flat.shape}; wants the same shape."
             )
-        return found.reshape(images.shape).astype(images.dtype)
+        # Threads of other devices have JAX's own settings, by which images came in float32.
+        return found.reshape(images.shape).astype(dtype)

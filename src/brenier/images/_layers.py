@@ -3,6 +3,8 @@
 Channels come last: the layout in which XLA's convolutions are fast on a CPU, and work on a GPU.
 """
 
+from functools import partial
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -10,6 +12,7 @@ import numpy as np
 from numpy.random import Generator
 
 from brenier._types import Array, Float, Key
+from brenier.images._precision import multiplied
 from brenier.images._winograd import convolve
 
 # At least so many channels are normalised together.
@@ -41,7 +44,8 @@ class Convolution(eqx.Module):
         return cls(_normal(random, shape, deviation), _full(channels[1], 0.0), stride)
 
     def __call__(self, x: Float[Array, "_ _ _"]) -> Float[Array, "_ _ _"]:
-        convolved = convolve(x, self.kernel.astype(x.dtype), self.stride)
+        product = partial(convolve, stride=self.stride)
+        convolved = multiplied(product, x, self.kernel.astype(x.dtype))
         return convolved + self.bias.astype(x.dtype)
 
 
@@ -58,7 +62,7 @@ class Dense(eqx.Module):
         return cls(weight, _full(channels[1], 0.0))
 
     def __call__(self, x: Float[Array, "*batch i"]) -> Float[Array, "*batch o"]:
-        return x @ self.weight.astype(x.dtype) + self.bias.astype(x.dtype)
+        return multiplied(jnp.matmul, x, self.weight.astype(x.dtype)) + self.bias.astype(x.dtype)
 
 
 class GroupNorm(eqx.Module):
@@ -167,8 +171,12 @@ class Attention(eqx.Module):
         height, width, channels = x.shape
         projected = self.queries(self.norm(x)).reshape(height * width, 3, self.heads, -1)
         query, key, value = (projected[:, i] for i in range(3))
-        scores = jnp.einsum("ihc,jhc->hij", query, key) * (channels // self.heads) ** -0.5
-        mixed = jnp.einsum("hij,jhc->ihc", jax.nn.softmax(scores, axis=-1), value)
+        scores = (
+            multiplied(partial(jnp.einsum, "ihc,jhc->hij"), query, key)
+            * (channels // self.heads) ** -0.5
+        )
+        shares = jax.nn.softmax(scores, axis=-1)
+        mixed = multiplied(partial(jnp.einsum, "hij,jhc->ihc"), shares, value)
         return x + self.output(mixed.reshape(height, width, channels))
 
 

@@ -1,5 +1,6 @@
 """An image diffusion model: a network, and the encoders and decoders that it makes."""
 
+import dataclasses
 from collections.abc import Callable
 from typing import Any, ClassVar, Literal
 
@@ -10,6 +11,14 @@ import numpy as np
 
 from brenier._checks import check_at_least
 from brenier._types import Array, Float, Int, Point, Scalar
+from brenier.images._host_network import HostNetwork
+from brenier.images._precision import (
+    Precision,
+    as_asked,
+    check_precision,
+    network_products,
+    reachable,
+)
 from brenier.images._unet import UNet
 from brenier.maps import AbstractMap
 from brenier.velocities import (
@@ -44,10 +53,13 @@ class ImageModel(eqx.Module):
             ``bits_per_dimension`` counts.
         classes: number of labels; 0 for a model without labels.
         label: the label that predictions are conditioned on, or None; see ``with_label``.
+        precision: of the network's products, of float32 numbers: "highest" for all digits, "tf32"
+            for 3 (GPUs; others keep all), "bfloat16" for 2. Sums, group norms and the steps of maps
+            keep theirs.
 
     Raises:
-        ValueError: a network that is not callable, an impossible shape, prediction or count, or a
-            schedule without a last time.
+        ValueError: a network that is not callable, an impossible shape, prediction or count, a
+            schedule without a last time, or a precision of a network that is not in JAX.
 
     >>> import jax.numpy as jnp
     >>> from brenier.velocities import LinearSchedule
@@ -64,6 +76,7 @@ class ImageModel(eqx.Module):
     levels: int = eqx.field(static=True, default=256)
     classes: int = eqx.field(static=True, default=0)
     label: Int[Array, ""] | None = None
+    precision: Precision = eqx.field(static=True, default="highest")
 
     def __check_init__(self):
         if not callable(self.network):
@@ -72,6 +85,12 @@ class ImageModel(eqx.Module):
             raise ValueError(f"shape: got {self.shape}; wants (height, width, channels).")
         if self.prediction not in ("epsilon", "v"):
             raise ValueError(f"prediction: got {self.prediction!r}; wants 'epsilon' or 'v'.")
+        check_precision(self.precision)
+        if self.precision != "highest" and isinstance(self.network, HostNetwork):
+            raise ValueError(
+                f"precision: got {self.precision!r} for a HostNetwork, which multiplies outside of "
+                "JAX; wants 'highest'."
+            )
         check_at_least("levels", self.levels, 2)
         check_at_least("classes", self.classes, 0)
         if isinstance(self.network, UNet):
@@ -103,15 +122,15 @@ class ImageModel(eqx.Module):
                 wants = f"0 to {self.classes - 1}" if self.classes else "none: it has no classes"
                 raise ValueError(f"label: got {label}; wants {wants}.")
             label = jnp.asarray(label)
-        return ImageModel(
-            self.network,
-            self.shape,
-            self.prediction,
-            self.schedule,
-            self.levels,
-            self.classes,
-            label,
-        )
+        return dataclasses.replace(self, label=label)
+
+    def with_precision(self, precision: Precision) -> "ImageModel":
+        """The same model, whose network multiplies in another precision.
+
+        Raises:
+            ValueError: an unknown precision, or one of a network that is not in JAX.
+        """
+        return dataclasses.replace(self, precision=precision)
 
     def __call__(self, signal: Scalar, x: Point) -> Point:
         """ε(a, x) at one point (d,)."""
@@ -122,8 +141,9 @@ class ImageModel(eqx.Module):
 
     def predicted(self, signal: Scalar, x: Point) -> Point:
         """The network's own prediction, ε or v, at one point (d,)."""
-        image = x.reshape(self.shape)
-        return self.network(signal, image, self.label).reshape(-1).astype(x.dtype)
+        image = as_asked(x.reshape(self.shape), self.precision)
+        with network_products(self.precision):
+            return self.network(signal, image, self.label).reshape(-1).astype(x.dtype)
 
     def signal(self, share: Scalar) -> Scalar:
         """The signal level at a share of the way from images (0) to codes (1)."""
@@ -142,10 +162,12 @@ class ImageModel(eqx.Module):
     def encoder(self, *, tolerance: float = 1e-6) -> FlowMap:
         """Images to codes along the probability flow, in adaptive steps; ``inverse()`` decodes.
 
-        Tolerances below about 1e-5 need float64 images.
+        Tolerances below about 1e-5 need float64 images; 1e-3 is the least in "tf32", 1e-2 in
+        "bfloat16".
         """
         clock = HyperbolicClock(ImageVelocity(self))
-        return FlowMap(clock, jnp.arctanh(self.start), jnp.arctanh(self.stop), tolerance=tolerance)
+        least = reachable(tolerance, self.precision)
+        return FlowMap(clock, jnp.arctanh(self.start), jnp.arctanh(self.stop), tolerance=least)
 
     def ddim_encoder(self, steps: int = 50) -> DDIM:
         """Images to codes in ``steps`` DDIM steps, equally long in the schedule's time."""

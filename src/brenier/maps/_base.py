@@ -25,11 +25,13 @@ class AbstractMap(eqx.Module):
 
     ``symmetric`` says that DT is symmetric positive semidefinite by construction (the gradient of
     a convex function): determinants are then cheaper. ``floats_per_dimension`` says about how many
-    numbers per dimension one point takes in working memory while T is evaluated.
+    numbers per dimension one point takes in working memory while T is evaluated, ``passes`` about
+    how often it passes over them.
     """
 
     symmetric: ClassVar[bool] = False
     floats_per_dimension: ClassVar[int] = _FLOATS_PER_DIMENSION
+    passes: ClassVar[int] = 1
 
     @property
     @abc.abstractmethod
@@ -56,7 +58,8 @@ class AbstractMap(eqx.Module):
     def __call__(self, x: BatchLike) -> Batch:
         """T over leading axes: (..., d) to (..., d)."""
         floats = evaluation_floats(self.dimension, self.floats_per_dimension)
-        return on_all_cores(self.apply, as_points("x", x, self.dimension), floats=floats)
+        points = as_points("x", x, self.dimension)
+        return on_all_cores(self.apply, points, floats=floats, passes=self.passes)
 
     def jacobian(self, x: BatchLike) -> Float[Array, "*batch d d"]:
         """DT over leading axes: (..., d) to (..., d, d), entry (i, j) = ∂T_i/∂x_j."""

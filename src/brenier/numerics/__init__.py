@@ -14,7 +14,14 @@ from brenier.numerics._chebyshev import (
 from brenier.numerics._conjugate import Conjugate, conjugate, conjugate_upper_bound, conjugate_work
 from brenier.numerics._coordinates import Coordinates
 from brenier.numerics._determinants import spd_log_det, spd_solve
-from brenier.numerics._devices import copy_to_all, over_devices, split_batch, split_rows
+from brenier.numerics._devices import (
+    copy_to_all,
+    over_devices,
+    sharing,
+    split_batch,
+    split_rows,
+    whole,
+)
 from brenier.numerics._gaussian_lattice import (
     Lattice,
     fit_lattice,
@@ -73,7 +80,7 @@ from brenier.numerics._sinkhorn import (
 )
 from brenier.numerics._spd import bures_squared, gaussian_map_matrix, inverse_sqrtm_spd, sqrtm_spd
 from brenier.numerics._stochastic_log_det import stochastic_log_det
-from brenier.numerics._streaming import cut_tiles, soft_reduce, squared_distances
+from brenier.numerics._streaming import cut_tiles, over_tiles, pairs, soft_reduce, squared_distances
 from brenier.numerics._tensor_train import (
     TensorTrainCores,
     tensor_train_change_axes,
@@ -137,12 +144,15 @@ __all__ = [
     "on_all_cores",
     "over_devices",
     "over_points",
+    "over_tiles",
+    "pairs",
     "plan_error",
     "probed_squares",
     "scaled_conjugate_gradients",
     "scaled_solve",
     "self_entropic_score",
     "self_transport",
+    "sharing",
     "shrunk_moments",
     "sinkhorn",
     "soft_convolution",
@@ -168,6 +178,7 @@ __all__ = [
     "total_variance",
     "unresolved",
     "upsample",
+    "whole",
     "without_outliers",
 ]
 

@@ -29,6 +29,8 @@ _BLOCKING = re.compile(
 # five times faster than all points at once; an accelerator wants as many as its memory takes.
 _BLOCK_FLOATS = {"cpu": 2**18}
 _BLOCK_FLOATS_ELSEWHERE = 2**26
+# Numbers a coordinate that another pass of the same evaluation goes over.
+_PER_COORDINATE = 16
 # Fewer points take no less time.
 _LEAST_SIZE = 16
 
@@ -72,7 +74,9 @@ def _in_turn(function: Callable[..., Any], blocks: tuple[Array, ...]) -> Any:
     return jax.lax.map(lambda block: jax.vmap(function)(*block), blocks)
 
 
-def on_all_cores(function: Callable[[Point], Any], x: Batch, *, floats: int) -> Any:
+def on_all_cores(
+    function: Callable[[Point], Any], x: Batch, *, floats: int, passes: int = 1
+) -> Any:
     """``over_points``, compiled; x is divided between the cores of a CPU, or several accelerators.
 
     One program takes its blocks one after the other, and each is too small to keep more than one
@@ -89,6 +93,8 @@ def on_all_cores(function: Callable[[Point], Any], x: Batch, *, floats: int) -> 
             once for all its parameters.
         x: (..., d).
         floats: as for ``over_points``.
+        passes: how often an evaluation passes over as many numbers, about: whether several
+            accelerators are worth it.
 
     >>> on_all_cores(jnp.sum, jnp.ones((2, 3)), floats=3).tolist()
     [3.0, 3.0]
@@ -96,7 +102,7 @@ def on_all_cores(function: Callable[[Point], Any], x: Batch, *, floats: int) -> 
     n, d = math.prod(x.shape[:-1]), x.shape[-1]
     on_cpu = all(map(_is_of_one_cpu, jax.tree.leaves((function, x))))
     if x.ndim == 1 or n == 0 or not on_cpu or jax.default_backend() != "cpu":
-        return _compiled(function, x, floats)
+        return _shared(function, x, floats, passes)
     block = block_size(floats)
     parts = max(1, min(cpu_cores(), n // block))
     if parts > 1 and _is_blocking(function, jax.ShapeDtypeStruct((d,), x.dtype)):
@@ -174,11 +180,16 @@ def _cut(library: Any, x: Any, rows: int, multiple: int = 1) -> Any:
     return library.pad(x, fill, mode="edge").reshape(-1, rows, *x.shape[1:])
 
 
-def _numbers(function: Any, x: Any, floats: int) -> int:
-    return x.size // x.shape[-1] * floats if x.ndim > 1 else 0
+def _numbers(function: Any, x: Any, floats: int, passes: int) -> int:
+    again = (passes - 1) * _PER_COORDINATE * x.shape[-1]
+    return x.size // x.shape[-1] * (floats + again) if x.ndim > 1 else 0
 
 
 @over_devices(_numbers, factorises=True)
+def _shared(function: Callable[[Point], Any], x: Batch, floats: int, passes: int) -> Any:
+    return _compiled(function, x, floats)
+
+
 @eqx.filter_jit
 def _compiled(function: Callable[[Point], Any], x: Batch, floats: int) -> Any:
     return over_points(function, x, floats=floats)

@@ -84,18 +84,44 @@ def on_each_device(function: Callable[[Tree], Any], tiles: Tree) -> Any:
     >>> on_each_device(lambda tiles: 2.0 * tiles, jnp.ones(2)).tolist()
     [2.0, 2.0]
     """
-    if _in_force() is None:
+    mesh = _in_force()
+    if mesh is None:
         return function(tiles)
-    whole, own = PartitionSpec(), PartitionSpec(_AXIS)
+    copied, own = PartitionSpec(), PartitionSpec(_AXIS)
     arrays, static = eqx.partition(function, eqx.is_array)
+    program = _traced_alone(lambda given, part: eqx.combine(given, static)(part), arrays, tiles)
     found = jax.shard_map(
-        lambda arrays, tiles: eqx.combine(arrays, static)(tiles),
-        in_specs=(whole, own),
+        program,
+        in_specs=(copied, own),
         out_specs=own,
         # Loops begin with constants: JAX would have each marked as varying.
         check_vma=False,
     )(arrays, tiles)
-    return jax.lax.with_sharding_constraint(found, whole)
+    return whole(found)
+
+
+def _traced_alone(function: Callable[..., Any], arrays: Any, tiles: Any) -> Callable[..., Any]:
+    """The program of one device's part, traced where no devices share it.
+
+    What a function computes from constants while it is traced, as diffrax does, JAX 0.10 cannot do
+    inside of ``shard_map``.
+    """
+    count = sharing()
+
+    def part(leaf: Any) -> jax.ShapeDtypeStruct:
+        return jax.ShapeDtypeStruct((leaf.shape[0] // count, *leaf.shape[1:]), leaf.dtype)
+
+    given = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype), arrays)
+    with jax.sharding.use_abstract_mesh(AbstractMesh((), ())):
+        traced, shapes = jax.make_jaxpr(function, return_shape=True)(
+            given, jax.tree.map(part, tiles)
+        )
+
+    def program(*args: Any) -> Any:
+        found = jax.core.eval_jaxpr(traced.jaxpr, traced.consts, *jax.tree.leaves(args))
+        return jax.tree.unflatten(jax.tree.structure(shapes), found)
+
+    return program
 
 
 def split_batch(batch: Tree) -> Tree:
@@ -111,8 +137,26 @@ def split_batch(batch: Tree) -> Tree:
     return jax.lax.with_sharding_constraint(batch, PartitionSpec(_AXIS))
 
 
+def whole(tree: Tree) -> Tree:
+    """What ``split_batch`` split, or XLA did, whole on each device again.
+
+    As it is where ``over_devices`` shares nothing.
+
+    >>> whole(split_batch(jnp.ones(3))).tolist()
+    [1.0, 1.0, 1.0]
+    """
+    if _in_force() is None:
+        return tree
+    arrays, static = eqx.partition(tree, eqx.is_array)
+    return eqx.combine(jax.lax.with_sharding_constraint(arrays, PartitionSpec()), static)
+
+
 def sharing() -> int:
-    """How many devices share the program that is being traced."""
+    """How many devices share the program that is being traced.
+
+    >>> sharing()
+    1
+    """
     mesh = _in_force()
     return 1 if mesh is None else mesh.size
 

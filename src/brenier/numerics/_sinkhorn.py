@@ -2,22 +2,16 @@
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 
 from brenier._types import Array, Bool, Float, Int, Scalar
 from brenier.numerics._devices import over_devices
+from brenier.numerics._half_steps import DRIFT, Transform, by_kernel, by_tiles
 from brenier.numerics._plan_error import plan_error
-from brenier.numerics._streaming import (
-    TILE,
-    log_sum_exp,
-    pairs,
-    shifted_log_sum_exp,
-    soft_reduce,
-    squared_distances,
-)
+from brenier.numerics._streaming import TILE, log_sum_exp, pairs, soft_reduce
 
 # The kernel matrix is kept up to this many entries (128 MiB of float64).
 _KERNEL_ENTRIES = 2**24
@@ -25,17 +19,12 @@ _KERNEL_ENTRIES = 2**24
 _COARSE_POINTS = 4096
 # At each ε above the last the iteration ends at this error, or after this many iterations.
 _LEVEL_ERROR, _LEVEL_ITERATIONS = 0.1, 10
-# The kernel is formed anew once a scaling leaves exp(±this): until then no entry that matters has
-# underflowed.
-_DRIFT = 20.0
 # What the error in the dtype is brought down to, where the true one is still above the tolerance:
 # by such a factor again and again, no lower than so many units of rounding.
 _CLOSER, _LEAST_ERROR = 0.25, 4.0
 # After every _PERIOD iterations the over-relaxation is fitted to the rate observed, or eased (on 40
 # problems: without easing, an overestimate costs up to 5 times the iterations).
 _PERIOD, _MOST_RELAXED, _EASING = 6, 1.98, 0.95
-
-_Transform: TypeAlias = Callable[[Array, Array], Array]
 
 
 class SinkhornResult(NamedTuple):
@@ -72,6 +61,8 @@ class _Descent(NamedTuple):
 
 
 def _streamed_pairs(x: Any, y: Any, *_: Any, block: int | None = None, **kwargs: Any) -> int:
+    # A kernel in memory is read in less time than devices wait for each other: alone it stays on
+    # one, and is split where a larger problem starts from it.
     return pairs(x, y) if block is not None or pairs(x, y) > _KERNEL_ENTRIES else 0
 
 
@@ -148,7 +139,7 @@ def sinkhorn(
         start = _coarse_start(x, y, a, b, descent._replace(limit=jnp.maximum(limit, 1e-3)), highest)
     else:
         start = _start(jnp.zeros_like(a), jnp.zeros_like(b), highest)
-    make = partial(_streamed, tile=block or TILE) if streamed else _kernel
+    make = partial(by_tiles, tile=block or TILE) if streamed else by_kernel
 
     def unfinished(reached):
         now, goal, error = reached
@@ -233,7 +224,7 @@ def _coarse_start(
     i, j = _systematic_sample(a), _systematic_sample(b)
     few_a, few_b = (jnp.full(k.shape, 1.0 / k.shape[0], x.dtype) for k in (i, j))
     start = _start(jnp.zeros_like(few_a), jnp.zeros_like(few_b), highest)
-    few = _descend(start, partial(_kernel, x[i], y[j], few_a, few_b), few_a, few_b, descent)
+    few = _descend(start, partial(by_kernel, x[i], y[j], few_a, few_b), few_a, few_b, descent)
     f = entropic_potential(x, y[j], few.g, epsilon=descent.epsilon)
     g = entropic_potential(y, x[i], few.f, epsilon=descent.epsilon)
     return _start(f, g, descent.epsilon)._replace(relaxation=few.relaxation)
@@ -247,49 +238,9 @@ def _systematic_sample(weights: Array) -> Array:
     return jnp.minimum(found, weights.shape[0] - 1)
 
 
-def _kernel(
-    x: Array, y: Array, a: Array, b: Array, f: Array, g: Array, epsilon: Array
-) -> tuple[_Transform, _Transform]:
-    """The two transforms by the kernel matrix scaled at (f, g), exact within exp(±_DRIFT) of it."""
-    dtype = x.dtype
-    ceiling, tiny = 0.5 * jnp.log(jnp.finfo(dtype).max), jnp.finfo(dtype).tiny
-    scores = (f[:, None] + g[None, :] - 0.5 * squared_distances(x, y)) / epsilon
-    # Cut off only where a potential is far from its fixed point: the half-step then corrects it.
-    matrix = jnp.exp(jnp.minimum(scores, ceiling))
-
-    def scaling(weights, now, then):
-        return weights * jnp.exp(jnp.minimum((now - then) / epsilon, 2.0 * _DRIFT))
-
-    def rows(_, g_now):
-        return f - epsilon * jnp.log(jnp.maximum(matrix @ scaling(b, g_now, g), tiny))
-
-    def columns(f_now, _):
-        return g - epsilon * jnp.log(jnp.maximum(scaling(a, f_now, f) @ matrix, tiny))
-
-    return rows, columns
-
-
-def _streamed(
-    x: Array, y: Array, a: Array, b: Array, f: Array, g: Array, epsilon: Array, *, tile: int
-) -> tuple[_Transform, _Transform]:
-    """The two transforms over tiles; the present potential shifts the scores to about 0."""
-    x_half, y_half = (0.5 * jnp.sum(z * z, axis=1) for z in (x, y))
-    log_a, log_b = jnp.log(a), jnp.log(b)
-
-    def rows(f_now, g_now):
-        shifts, offsets = (f_now - x_half) / epsilon, log_b + (g_now - y_half) / epsilon
-        return f_now - epsilon * shifted_log_sum_exp(x, y, shifts, offsets, epsilon, tile=tile)
-
-    def columns(f_now, g_now):
-        shifts, offsets = (g_now - y_half) / epsilon, log_a + (f_now - x_half) / epsilon
-        return g_now - epsilon * shifted_log_sum_exp(y, x, shifts, offsets, epsilon, tile=tile)
-
-    return rows, columns
-
-
 def _descend(
     start: _State,
-    make: Callable[[Array, Array, Array], tuple[_Transform, _Transform]],
+    make: Callable[[Array, Array, Array], tuple[Transform, Transform]],
     a: Array,
     b: Array,
     descent: _Descent,
@@ -323,7 +274,7 @@ def _descend(
 
 def _relax(
     state: _State,
-    transforms: tuple[_Transform, _Transform],
+    transforms: tuple[Transform, Transform],
     a: Array,
     b: Array,
     goal: Array,
@@ -336,7 +287,7 @@ def _relax(
     def going(carry):
         now, _, _ = carry
         drift = jnp.maximum(jnp.max(jnp.abs(now.f - state.f)), jnp.max(jnp.abs(now.g - state.g)))
-        return (now.error > goal) & (now.iterations < budget) & (drift <= _DRIFT * epsilon)
+        return (now.error > goal) & (now.iterations < budget) & (drift <= DRIFT * epsilon)
 
     def iterate(carry):
         now, g_target, mark = carry
@@ -367,7 +318,7 @@ def _over_relaxed(
     With u = (target − now)/ε the dual rises by ε Σ w (h(−u) − h((ω − 1)u)), h(t) = eᵗ − 1 − t,
     which is ω(2 − ω) of the full step's near the solution; half of that is asked for.
     """
-    u = jnp.clip((target - now) / epsilon, -2.0 * _DRIFT, 2.0 * _DRIFT)
+    u = jnp.clip((target - now) / epsilon, -2.0 * DRIFT, 2.0 * DRIFT)
 
     def loss(t):
         return jnp.sum(weights * (jnp.expm1(t) - t))
@@ -393,5 +344,5 @@ def _fitted_relaxation(relaxation: Array, ratio: Array) -> Array:
 
 
 def _marginal_error(now: Array, target: Array, weights: Array, epsilon: Array) -> Array:
-    gap = jnp.minimum((now - target) / epsilon, 2.0 * _DRIFT)
+    gap = jnp.minimum((now - target) / epsilon, 2.0 * DRIFT)
     return jnp.sum(weights * jnp.abs(jnp.expm1(gap)))

@@ -1,5 +1,7 @@
 """Soft reductions over all pairs of two clouds, tile by tile: memory O(n + m) plus one tile."""
 
+import math
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -17,7 +19,11 @@ TILE = 512
 
 
 def pairs(x: Any, y: Any = None, *args: Any, **kwargs: Any) -> int:
-    """The work, as ``over_devices`` counts it, of all pairs of one or two clouds."""
+    """The work, as ``over_devices`` counts it, of all pairs of one or two clouds.
+
+    >>> pairs(jnp.ones((3, 2)), jnp.ones((5, 2)))
+    15
+    """
     return x.shape[0] * (x if y is None else y).shape[0]
 
 
@@ -79,9 +85,7 @@ def shifted_log_sum_exp(
 
         return jax.lax.scan(add, jnp.zeros(x_tile.shape[0], dtype), columns)[0]
 
-    rows = shared_tiles(x / epsilon, tile), shared_tiles(shifts, tile)
-    totals = on_each_device(partial(jax.lax.map, sum_row), rows)
-    return jnp.log(jnp.maximum(totals.reshape(totals.size)[: x.shape[0]], tiny))
+    return jnp.log(jnp.maximum(over_tiles(sum_row, (x / epsilon, shifts), tile), tiny))
 
 
 def soft_reduce(
@@ -103,9 +107,7 @@ def soft_reduce(
     >>> logs.tolist(), means.tolist()
     ([1.0], [[5.0]])
     """
-    n, k = x.shape[0], values.shape[1]
-    least = jnp.finfo(x.dtype).min
-    rows = shared_tiles(x / epsilon, tile)
+    k, least = values.shape[1], jnp.finfo(x.dtype).min
     columns = cut_tiles(y, tile), cut_tiles(offsets, tile, fill=-jnp.inf), cut_tiles(values, tile)
 
     def reduce_row(x_tile):
@@ -124,9 +126,24 @@ def soft_reduce(
         (top, total, mean), _ = jax.lax.scan(add, start, columns)
         return top + jnp.log(total), mean / total[:, None]
 
-    logs, means = on_each_device(partial(jax.lax.map, reduce_row), rows)
-    padded = rows.shape[0] * rows.shape[1]
-    return logs.reshape(padded)[:n], means.reshape(padded, k)[:n]
+    return over_tiles(reduce_row, x / epsilon, tile)
+
+
+def over_tiles(function: Callable[[Any], Any], rows: Any, tile: int) -> Any:
+    """function of the rows, tile after tile; each device that shares the program takes its own.
+
+    Args:
+        function: of a tile, (side, ...) to (side, ...), each row by itself.
+        rows: (n, ...), or a tree of such arrays.
+        tile: the largest side.
+
+    >>> over_tiles(lambda x: 2.0 * x, jnp.arange(3.0), 2).tolist()
+    [0.0, 2.0, 4.0]
+    """
+    n = jax.tree.leaves(rows)[0].shape[0]
+    tiles = jax.tree.map(lambda leaf: shared_tiles(leaf, tile), rows)
+    found = on_each_device(partial(jax.lax.map, function), tiles)
+    return jax.tree.map(lambda a: a.reshape(math.prod(a.shape[:2]), *a.shape[2:])[:n], found)
 
 
 def shared_tiles(array: Array, tile: int) -> Array:

@@ -42,6 +42,8 @@ class DDIM(AbstractMap):
 
     # For a network's activations: blocks of 8 images of 28 x 28 stay in a CPU's cache.
     floats_per_dimension: ClassVar[int] = 40
+    # The usual number of steps.
+    passes: ClassVar[int] = 50
     predictor: Callable[[Scalar, Point], Point]
     levels: Float[Array, " k"]
     size: int = eqx.field(static=True)

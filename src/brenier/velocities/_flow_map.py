@@ -1,7 +1,7 @@
 """The map that the flow of a velocity makes."""
 
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import diffrax
 import equinox as eqx
@@ -77,6 +77,8 @@ class FlowMap(AbstractMap):
     [1.0]
     """
 
+    # Thirteen evaluations in each of some steps.
+    passes: ClassVar[int] = 50
     velocity: AbstractVelocity
     start: Scalar
     stop: Scalar
@@ -145,7 +147,7 @@ class FlowMap(AbstractMap):
             )
         along = eqx.Partial(_along, self, jnp.asarray(moments, points.dtype))
         floats = integration_floats(self.dimension) + self.dimension * moments.size
-        return on_all_cores(along, points, floats=floats)
+        return on_all_cores(along, points, floats=floats, passes=self.passes)
 
     def solve(self, x: BatchLike, *, throw: bool = True) -> Endpoints:
         """T(x) for points (n, d), with a record of how each integration ended.
@@ -172,7 +174,8 @@ class FlowMap(AbstractMap):
         """
         points = jnp.asarray(check_points("x", x, dimension=self.dimension))
         floats = integration_floats(self.dimension)
-        end: End = on_all_cores(eqx.Partial(integrate, self), points, floats=floats)
+        way = eqx.Partial(integrate, self)
+        end: End = on_all_cores(way, points, floats=floats, passes=self.passes)
         failed = np.asarray(~end.reached)
         if failed.any():
             _check_velocity(self, np.asarray(x)[failed])

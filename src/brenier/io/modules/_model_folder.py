@@ -84,6 +84,7 @@ def save_model(
             "prediction": model.prediction,
             "levels": model.levels,
             "classes": model.classes,
+            "precision": model.precision,
             "schedule": encode(model.schedule, "schedule", []),
             "network": dataclasses.asdict(model.network.settings),
             "about": dict(about or {}),
@@ -122,6 +123,8 @@ def load_model(folder: str | os.PathLike[str]) -> "ImageModel":
         shape, network = config["network"]["shape"], config["network"]
         given = {"shape": shape, **{name: network[name] for name in _network_settings()}}
         model = {name: config[name] for name in ("shape", "prediction", "levels", "classes")}
+        # Folders of earlier versions have none.
+        model["precision"] = config.get("precision", "highest")
         schedule = config["schedule"]
     except (KeyError, TypeError) as error:
         raise ValueError(
