@@ -17,6 +17,7 @@ from brenier.flows import (
     Distillation,
     EuclideanDescent,
     FlowMatching,
+    HeldOutDual,
     KLNewton,
     MirrorFlow,
     ParabolicMongeAmpere,
@@ -28,7 +29,7 @@ from brenier.flows import (
 from brenier.images import DDPM
 from brenier.maps import GradientMap
 from brenier.measures import Empirical, Gaussian
-from brenier.potentials import ICNN, LogSumExp
+from brenier.potentials import ICNN, LogSumExp, Quadratic
 from brenier.problems import affine
 
 _PROBLEM = affine()
@@ -326,3 +327,39 @@ def test_a_target_without_density_is_refused_by_the_kl():
     cloud = Empirical(jnp.eye(2))
     with pytest.raises(ValueError, match="target: got Empirical, which has no density"):
         solve(Gaussian.standard(2), cloud, method=_METHOD, initial=_START, key=jax.random.key(0))
+
+
+def test_seconds_take_as_many_steps_as_they_leave_time_for():
+    x = Empirical(np.linspace(-1.0, 1.0, 64)[:, None])
+    y = Empirical(2.0 * x.points)
+    told = []
+    solution = solve(
+        x,
+        y,
+        method=SemiDual(steps=3, batch=16, learning_rate=0.1),
+        initial=GradientMap(Quadratic.identity(1)),
+        key=jax.random.key(0),
+        metric=HeldOutDual(x.points, y.points),
+        blocks=5,
+        seconds=8.0,
+        callback=told.append,
+    )
+    steps = [now.step for now in told]
+    assert steps == sorted(set(steps))
+    assert steps[-1] == told[-1].steps == solution.stats["steps"] > 100
+    np.testing.assert_allclose(solution.map(np.ones((1, 1))), [[2.0]], atol=0.01)
+    # The looks are compiled within the seconds too, but a slow machine may be late.
+    assert solution.stats["seconds"] < 40.0
+
+
+def test_the_schedule_ends_with_the_steps_that_time_leaves():
+    method = SemiDual(steps=3)
+    x = Empirical(np.linspace(-1.0, 1.0, 20)[:, None])
+    state = method.init(x, x, GradientMap(Quadratic.identity(1)), key=jax.random.key(0))
+    assert int(state.steps) == 3
+    assert int(method.lasting(state, 500).steps) == 500
+
+
+def test_seconds_must_be_positive():
+    with pytest.raises(ValueError, match=r"seconds: got -1\.0"):
+        _solve(seconds=-1.0)

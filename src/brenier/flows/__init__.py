@@ -15,6 +15,7 @@ from brenier.flows._gaussian_flow import (
     gaussian_parabolic_flow,
     gaussian_sinkhorn_flow,
 )
+from brenier.flows._held_out_dual import HeldOutDual
 from brenier.flows._kl_newton import KLNewton
 from brenier.flows._mckean_vlasov import mckean_vlasov, potential_path
 from brenier.flows._method import AbstractMethod, batch_work, check_method, shared_work
@@ -22,7 +23,7 @@ from brenier.flows._mirror import MirrorFlow, mirror_velocity
 from brenier.flows._oracles import AbstractOracle, FirstOrder, NaturalGradient
 from brenier.flows._parabolic_method import ParabolicMongeAmpere
 from brenier.flows._sample_sinkhorn_flow import sample_sinkhorn_flow
-from brenier.flows._semi_dual import HeldOutDual, SemiDual
+from brenier.flows._semi_dual import SemiDual
 from brenier.flows._wasserstein_natural import WassersteinNatural
 from brenier.flows.on_grids import (
     GridCoupling,

@@ -3,6 +3,7 @@
 import math
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, Generic, Protocol, runtime_checkable
 
 import equinox as eqx
@@ -10,10 +11,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from brenier._checks import check_at_least, check_instance, check_key
+from brenier._checks import check_at_least, check_instance, check_key, check_positive
 from brenier._progress import Progress, ProgressCallback
 from brenier._solution import Result, Solution
-from brenier._types import Array, Key, Points, Scalar
+from brenier._types import Array, Int, Key, Points, Scalar
 from brenier.flows._method import AbstractMethod, Map, State, check_method, shared_work
 from brenier.maps import AbstractMap, GradientMap
 from brenier.measures import AbstractMeasure
@@ -21,6 +22,8 @@ from brenier.numerics import cast_floats, energy_distance_squared, over_devices,
 
 # Held-out points of the default metric: its standard error is then about 1e-3 of a unit scale.
 _HELD_OUT = 2000
+# Steps that tell how long one takes.
+_FEW_STEPS = 16
 # Source points that tell a default start how large the source is.
 _SEEN = 1000
 
@@ -49,6 +52,7 @@ class _Run(eqx.Module, Generic[State, Map]):
     since_best: jax.Array
     history: jax.Array
     blocks: jax.Array
+    steps: jax.Array
 
 
 def advance(
@@ -56,17 +60,16 @@ def advance(
     state: State,
     source: AbstractMeasure,
     target: AbstractMeasure,
-    count: int,
+    count: int | Int[Array, ""],
 ) -> State:
     """``count`` steps as one pure function: jit it, vmap it over seeds."""
     arrays, static = eqx.partition(state, eqx.is_array)
 
-    def body(arrays, _):
+    def body(_, arrays):
         stepped = method.step(eqx.combine(arrays, static), source, target)
-        return eqx.filter(stepped, eqx.is_array), None
+        return eqx.filter(stepped, eqx.is_array)
 
-    arrays, _ = jax.lax.scan(body, arrays, length=count)
-    return eqx.combine(arrays, static)
+    return eqx.combine(jax.lax.fori_loop(0, count, body, arrays), static)
 
 
 _advance = over_devices(shared_work, factorises=True)(eqx.filter_jit(advance))
@@ -88,10 +91,10 @@ def _step_by_step(
     state: State,
     source: AbstractMeasure,
     target: AbstractMeasure,
-    count: int,
+    count: int | Int[Array, ""],
 ) -> State:
     """``advance`` by one compiled step, called in turn: copied to the devices once for all."""
-    for _ in range(count):
+    for _ in range(int(count)):
         state = _step(method, state, source, target)
     return state
 
@@ -152,6 +155,7 @@ def solve(
     key: Key,
     metric: Callable[[Any], Any] | None = None,
     blocks: int = 20,
+    seconds: float | None = None,
     patience: int | None = None,
     callback: ProgressCallback | None = None,
     checkpoint: CheckpointStore | None = None,
@@ -176,6 +180,8 @@ def solve(
         metric: of a map (of the class that the method gives), a number to be small; by default the
             squared energy distance between 2,000 held-out T(x) and 2,000 target samples.
         blocks: how often the metric is taken, the callback called, the clock read.
+        seconds: as many steps as these leave time for, in the place of the method's own number; its
+            schedule, where it has one, ends with them. Another day may take more or fewer.
         patience: stop after so many blocks without a better metric.
         callback: told a ``Progress`` after each block.
         checkpoint: where to keep the run every ``checkpoint.every`` blocks and on Ctrl-C; a run
@@ -203,6 +209,8 @@ def solve(
     """
     check_key("key", key)
     check_at_least("blocks", blocks, 1)
+    if seconds is not None:
+        check_positive("seconds", seconds)
     if patience is not None:
         check_at_least("patience", patience, 1)
     for name, measure in (("source", source), ("target", target)):
@@ -224,28 +232,26 @@ def solve(
     run_key, metric_key = jax.random.split(key)
     if metric is None:
         metric = _energy_distance(source, target, metric_key)
-    block_steps = math.ceil(method.steps / blocks)
-    lengths = [
-        min(block_steps, method.steps - done) for done in range(0, method.steps, block_steps)
-    ]
-    run = _start(source, target, method, initial, run_key, metric, len(lengths))
+    started = time.perf_counter()
+    pace: _Counted | _Timed = _Counted(method.steps, blocks)
+    if seconds is not None:
+        pace = _Timed(blocks, started + seconds)
+    run = _start(source, target, method, initial, run_key, metric, pace.blocks)
     if checkpoint is not None:
         run = checkpoint.load(run) or run
-    done, started = int(run.blocks), time.perf_counter()
+    done, steps = int(run.blocks), int(run.steps)
     result = Result.successful
     try:
-        while done < len(lengths):
-            run, value, best, since_best = _block(
-                run, method, source, target, lengths[done], metric
-            )
-            done += 1
+        if seconds is not None and done < pace.blocks:  # compilation is not the pace of a step
+            _steps(method, run.state, source, target, pace.count(0))
+        while done < pace.blocks:
+            count, total = pace.next(done, steps)
+            run, value, best, since_best = _block(run, method, source, target, count, total, metric)
+            done, steps = done + 1, steps + int(count)
             if callback is not None:
                 elapsed = time.perf_counter() - started
-                steps_done = min(done * block_steps, method.steps)
                 current = method.current_map(run.state)
-                callback(
-                    Progress(steps_done, method.steps, "learning", value, best, elapsed, current)
-                )
+                callback(Progress(steps, total, "learning", value, best, elapsed, current))
             if checkpoint is not None and done % checkpoint.every == 0:
                 checkpoint.save(run)
             if not math.isfinite(value):
@@ -261,7 +267,7 @@ def solve(
             raise
         result = Result.interrupted
     stats = {
-        "steps": min(int(run.blocks) * block_steps, method.steps),
+        "steps": int(run.steps),
         "seconds": time.perf_counter() - started,
         "initial": _described(initial),
         "best_metric": float(run.best_metric),
@@ -282,26 +288,80 @@ def _described(map: AbstractMap) -> str:
     return f"{name} of {type(map.potential).__name__}" if isinstance(map, GradientMap) else name
 
 
+@dataclass
+class _Counted:
+    """Blocks of equal numbers of steps, up to a total."""
+
+    total: int
+    wanted: int
+
+    @property
+    def blocks(self) -> int:
+        return math.ceil(self.total / self._length)
+
+    def next(self, blocks: int, steps: int) -> tuple[int, int]:
+        """Steps of the next block, and in all, after so many of both."""
+        return min(self._length, self.total - steps), self.total
+
+    @property
+    def _length(self) -> int:
+        return math.ceil(self.total / self.wanted)
+
+
+@dataclass
+class _Timed:
+    """Blocks that take equal shares of the time that is left, by the pace of those before.
+
+    The first takes a few steps, to tell the pace.
+    """
+
+    blocks: int
+    until: float
+    began: float | None = None
+    first: int = 0
+
+    def next(self, blocks: int, steps: int) -> tuple[Array, int]:
+        """Steps of the next block, and in all, after so many of both."""
+        now = time.perf_counter()
+        if self.began is None:
+            self.began, self.first = now, steps
+            count = _FEW_STEPS
+            return self.count(count), steps + count * (self.blocks - blocks)
+        pace = (now - self.began) / (steps - self.first)
+        left = max(int((self.until - now) / pace), self.blocks - blocks)
+        return self.count(left // (self.blocks - blocks)), steps + left
+
+    def count(self, steps: int) -> Array:
+        """A traced number: of any length, blocks are one program."""
+        return jnp.asarray(steps)
+
+
 def _start(source, target, method, initial, key, metric, blocks) -> _Run:
     state = method.init(source, target, initial, key=key)
     # The state's own map: a method may start elsewhere than at the initial map.
     first = method.current_map(state)
     value = _measure(metric, first)
     history = jnp.full(blocks + 1, jnp.nan, dtype=value.dtype).at[0].set(value)
-    return _Run(state, first, value, jnp.asarray(0), history, jnp.asarray(0))
+    return _Run(state, first, value, jnp.asarray(0), history, jnp.asarray(0), jnp.asarray(0))
 
 
-def _block(run: _Run, method, source, target, steps, metric) -> tuple[_Run, float, float, int]:
+def _steps(method, state, source, target, count):
+    go = _advance if method.compiled_loop else _step_by_step
+    return go(method, state, source, target, count)
+
+
+def _block(
+    run: _Run, method, source, target, count, total, metric
+) -> tuple[_Run, float, float, int]:
     """A block of steps and the look at it: the run, the metric now and at its best, blocks since.
 
     The device is handed all of it before the host waits, once, for the three numbers.
     """
-    go = _advance if method.compiled_loop else _step_by_step
-    state = go(method, run.state, source, target, steps)
+    state = _steps(method, method.lasting(run.state, total), source, target, count)
     map = method.current_map(state)
     value = _measure(metric, map)
     *seen, told = _judged(
         value, map, run.best_map, run.best_metric, run.since_best, run.history, run.blocks
     )
     now, best, since_best = np.asarray(told).tolist()
-    return _Run(state, *seen), now, best, int(since_best)
+    return _Run(state, *seen, run.steps + count), now, best, int(since_best)

@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 
 from brenier._checks import check_instance
-from brenier._types import Key, Points, Scalar
+from brenier._types import Array, Int, Key, Points
 from brenier.maps import AbstractMap, GradientMap
 from brenier.measures import AbstractMeasure
 from brenier.potentials import ICNN
@@ -58,6 +58,10 @@ class AbstractMethod(eqx.Module, Generic[State, Map]):
     def step(self, state: State, source: AbstractMeasure, target: AbstractMeasure) -> State:
         """One (outer) step."""
 
+    def lasting(self, state: State, steps: int) -> State:
+        """The state on its way to so many steps in all, where a schedule ends with the last one."""
+        return state
+
     @abc.abstractmethod
     def current_map(self, state: State) -> Map:
         """The map that a state stands for."""
@@ -82,7 +86,7 @@ def batch_work(network: Any, rows: int) -> int:
     return rows * sum(leaf.size for leaf in leaves) // _WAITS
 
 
-def running_average(average: Any, now: Any, longest: float, step: Scalar) -> Any:
+def running_average(average: Any, now: Any, longest: float, step: Int[Array, ""]) -> Any:
     """a ← λ a + (1 − λ) x with λ at most ``longest``, less in the first steps; dtypes are kept."""
     # Over a growing window at first: the start is soon forgotten.
     decay = jnp.minimum(longest, (step + 1) / (step + 10))

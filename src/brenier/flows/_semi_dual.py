@@ -7,10 +7,10 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import optax
-from jax.typing import ArrayLike
 
-from brenier._checks import check_at_least, check_points, check_positive
-from brenier._types import Array, Bool, Float, Int, Key, Points, Scalar
+from brenier._checks import check_at_least, check_positive
+from brenier._types import Array, Bool, Float, Int, Key, Points
+from brenier.flows._held_out_dual import starts
 from brenier.flows._kronecker_adam import kronecker_adam
 from brenier.flows._method import (
     AbstractMethod,
@@ -21,15 +21,8 @@ from brenier.flows._method import (
 )
 from brenier.maps import AbstractMap, GradientMap
 from brenier.measures import AbstractMeasure, Empirical
-from brenier.numerics import (
-    conjugate_upper_bound,
-    conjugate_work,
-    float64_mean,
-    over_devices,
-    spd_solve,
-    split_batch,
-)
-from brenier.potentials import AbstractPotential, conjugate_points, expansion
+from brenier.numerics import spd_solve, split_batch
+from brenier.potentials import AbstractPotential, expansion
 
 # Up to here a Hessian per point costs less than the conjugate gradients that replace it.
 _HESSIAN_DIMENSION = 16
@@ -41,8 +34,6 @@ _ARMIJO = 1e-2
 _WORST = 4
 # The rate rises over this share of the steps, stands until that one, then falls to zero.
 _WARM, _FLAT = 0.05, 0.3
-# Source points among which conjugates look for a start: bounded memory.
-_STARTS = 2048
 # Training begins with target points for so many steps: were there more, x̂ would lag behind φ where
 # that still moves fast. This part of each further batch is new, improved so often since no visit
 # before has done it.
@@ -52,15 +43,16 @@ _KEPT, _KEPT_FLOATS = 128, 2**24
 
 
 class SemiDualState(eqx.Module):
-    """The potential, its running average, its optimiser; x̂(y) for target points y.
+    """The potential, its average, its optimiser; steps taken and to take; target points and x̂(y).
 
-    The first ``seen`` of them are visited so far, the first ``round`` in turn: in ``order``, of
+    The first ``seen`` points are visited so far, the first ``round`` in turn: in ``order``, of
     which a batch begins at ``turn``.
     """
 
     potential: AbstractPotential
     average: AbstractPotential
     step: Int[Array, ""]
+    steps: Int[Array, ""]
     optimiser: optax.OptState
     cloud: Points
     conjugates: Points
@@ -150,7 +142,8 @@ class SemiDual(AbstractMethod[SemiDualState, GradientMap]):
             potential,
             potential,
             jnp.asarray(0),
-            self._optimiser().init(_parameters(potential)),
+            jnp.asarray(self.steps),
+            self._optimiser(jnp.asarray(self.steps)).init(_parameters(potential)),
             cloud,
             cloud,  # as a start, the potential is about ½‖x‖², its own conjugate
             first,
@@ -178,13 +171,14 @@ class SemiDual(AbstractMethod[SemiDualState, GradientMap]):
             return jnp.mean(potential(x)) - jnp.average(potential(points), weights=weights)
 
         gradient = eqx.filter_grad(objective)(state.potential)
-        updates, optimiser = self._optimiser().update(gradient, state.optimiser)
+        updates, optimiser = self._optimiser(state.steps).update(gradient, state.optimiser)
         potential = eqx.apply_updates(state.potential, updates)
         average = running_average(state.average, potential, self.averaging, state.step)
         return SemiDualState(
             potential,
             average,
             state.step + 1,
+            state.steps,
             optimiser,
             state.cloud,
             state.conjugates.at[rows].set(points),
@@ -236,7 +230,7 @@ class SemiDual(AbstractMethod[SemiDualState, GradientMap]):
             y = _sample(target, key, count, state.potential)
             cloud, fresh = cloud.at[rows[:count]].set(y), jnp.asarray(True)
         y, known = cloud[rows[:count]], state.conjugates[rows[:count]]
-        start = jnp.where(fresh, _starts(state.potential, y, x, state.potential(x)), known)
+        start = jnp.where(fresh, starts(state.potential, y, x, state.potential(x)), known)
         seen = jnp.where(growing, first + count, state.seen)
         conjugates = state.conjugates.at[rows[:count]].set(start)
         grown = dataclasses.replace(state, cloud=cloud, conjugates=conjugates, seen=seen)
@@ -245,18 +239,19 @@ class SemiDual(AbstractMethod[SemiDualState, GradientMap]):
     def current_map(self, state: SemiDualState) -> GradientMap:
         return GradientMap(state.average)
 
-    def _optimiser(self) -> optax.GradientTransformation:
-        warm = max(1, int(_WARM * self.steps))
-        flat = max(int(_FLAT * self.steps), warm)
-        schedule = optax.join_schedules(
-            [
-                optax.linear_schedule(self.learning_rate / warm, self.learning_rate, warm),
-                optax.constant_schedule(self.learning_rate),
-                optax.cosine_decay_schedule(self.learning_rate, max(self.steps - flat, 1)),
-            ],
-            [warm, flat],
-        )
-        return kronecker_adam(schedule)
+    def lasting(self, state: SemiDualState, steps: int) -> SemiDualState:
+        return dataclasses.replace(state, steps=jnp.asarray(steps))
+
+    def _optimiser(self, steps: Int[Array, ""]) -> optax.GradientTransformation:
+        """Of a rate that rises, stands, and falls to zero with the last of so many steps."""
+
+        def rate(taken):
+            done = (taken + 1) / steps
+            rising = jnp.minimum(1.0, done / _WARM)
+            falling = 0.5 + 0.5 * jnp.cos(jnp.pi * jnp.clip((done - _FLAT) / (1 - _FLAT), 0.0, 1.0))
+            return self.learning_rate * rising * falling
+
+        return kronecker_adam(rate)
 
     def _conjugates(
         self, potential: AbstractPotential, y: Points, start: Points, refinements: Int[Array, ""]
@@ -280,71 +275,9 @@ class SemiDual(AbstractMethod[SemiDualState, GradientMap]):
         return jax.lax.while_loop(unfinished, refine, (0, points, residual / limit))[1]
 
 
-class HeldOutDual(eqx.Module):
-    """J(φ) on held-out points as a metric for ``solve``: never below its value, by (5.4).
-
-    J ≥ ½E‖X‖² + ½E‖Y‖² − ½W₂², with equality at the Monge map: lower is closer. The conjugates
-    are solved to a relative residual of 1e-5; the means are float64's.
-
-    Args:
-        x: source points (n, d).
-        y: target points (m, d).
-
-    >>> import brenier
-    >>> x = jax.random.normal(jax.random.key(0), (100, 2))
-    >>> identity = brenier.maps.GradientMap(brenier.potentials.Quadratic.identity(2))
-    >>> bool(jnp.isclose(HeldOutDual(x, x)(identity), jnp.mean(jnp.sum(x**2, axis=1))))
-    True
-    """
-
-    # Fields, not constants of a closure: XLA folds constants, for minutes where they are large.
-    x: Points
-    y: Points
-
-    def __init__(self, x: ArrayLike, y: ArrayLike):
-        self.x = jnp.asarray(check_points("x", x))
-        self.y = jnp.asarray(check_points("y", y, dimension=self.x.shape[1]))
-
-    def __call__(self, map: AbstractMap) -> Scalar:
-        if not isinstance(map, GradientMap):
-            raise ValueError(f"map: got {type(map).__name__}; wants a GradientMap.")
-        heights, conjugates = self.terms(map.potential)
-        return float64_mean(heights) + float64_mean(conjugates)
-
-    def terms(self, potential: AbstractPotential) -> tuple[Float[Array, " n"], Float[Array, " m"]]:
-        """φ(x_i) and bounds on φ*(y_j) from above, whose means add up to J."""
-        return _terms(self, potential)
-
-
 @shared_work.register
 def _(method: SemiDual, state: SemiDualState, *args: Any) -> int:
     return batch_work(state.potential, method.batch)
-
-
-@shared_work.register
-def _(metric: HeldOutDual, on: Any, *args: Any) -> int:
-    return conjugate_work(on, metric.y)
-
-
-@over_devices(shared_work, factorises=True)
-@eqx.filter_jit
-def _terms(
-    held: HeldOutDual, potential: AbstractPotential
-) -> tuple[Float[Array, " n"], Float[Array, " m"]]:
-    y, heights = held.y, potential(held.x)
-    start = _starts(potential, y, held.x[:_STARTS], heights[:_STARTS])
-    result = conjugate_points(potential, y, start, tolerance=1e-5, max_iterations=50)
-    return heights, conjugate_upper_bound(result, potential.strong_convexity())
-
-
-def _starts(
-    potential: AbstractPotential, y: Points, x: Float[Array, "k d"], heights: Float[Array, " k"]
-) -> Points:
-    """Where x̂(y) is looked for: at the best of some x in few dimensions, at y itself in many."""
-    nearest = x[jnp.argmax(y @ x.T - heights, axis=1)]
-    own = jnp.sum(y * y, axis=1) - potential(y)
-    other = jnp.sum(y * nearest, axis=1) - potential(nearest)
-    return jnp.where((own > other)[:, None], y, nearest)
 
 
 def _sample(law: AbstractMeasure, key: Key, n: int, potential: AbstractPotential) -> Points:
