@@ -12,6 +12,7 @@ from threadpoolctl import threadpool_limits
 from brenier._progress import Progress, ProgressCallback
 from brenier._solution import Result
 from brenier.estimators.candidates._combination import CombinationKind
+from brenier.estimators.candidates._direction import error_difference
 from brenier.estimators.candidates._effort import Effort
 from brenier.estimators.candidates._kinds import AbstractKind, GaussianKind
 from brenier.estimators.candidates._record import Record, Tried
@@ -24,6 +25,8 @@ from brenier.potentials.host import compiled
 _TIE = 1e-9
 # Families that double are given up where so many times the last gain would not make them the best.
 _HOPE = 3.0
+# Standard errors by which a map of the other direction must be nearer to be taken.
+_SURE = 2.0
 # Shares of a map below this are left out.
 _NO_SHARE = 0.02
 
@@ -165,12 +168,24 @@ class Chooser:
                 raise KeyboardInterrupt
             raise ValueError(f"X: no kind of map could be fitted ({errors}).")
         kept, winner = combination or min(self._found, key=lambda pair: pair[1].dual)
-        kept, winner = self._held_back(kept, winner)
+        kept, winner = self._held_back(*self._nearer(kept, winner))
         if kept not in self._kept:
             self._kept.append(kept)
         fit = kept.kind.refitted(winner, self.folds, self.u, self.v)
         table, stats = self._table(winner), self._stats(winner)
         return Choice(compiled(fit), table, result, stats, winner.reverse)
+
+    def _nearer(self, kept: _Kept, winner: Trial) -> tuple[_Kept, Trial]:
+        """The winner, or the best of the other direction where that is nearer to the Monge map."""
+        others = [pair for pair in self._found if pair[1].reverse is not winner.reverse]
+        if not others:
+            return kept, winner
+        rival = min(others, key=lambda pair: pair[1].dual)
+        there, back = sorted((winner, rival[1]), key=lambda trial: trial.reverse)
+        with np.errstate(all="ignore"):  # of a rival that overflows the error is no number
+            difference, stderr = error_difference(there, back, self.folds)
+        worse = -difference if winner.reverse else difference
+        return rival if worse > _SURE * stderr else (kept, winner)
 
     def _held_back(self, kept: _Kept, winner: Trial) -> tuple[_Kept, Trial]:
         """The winner, held towards the affine map by as much as its gain over that is in doubt.

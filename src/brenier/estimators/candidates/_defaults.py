@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from brenier.flows import AbstractMethod
 
 KINDS = ("gaussian", "separable", "entropic", "log-sum-exp", "ridges", "network")
+# Efforts that look at maps of the way back too.
+PATIENT = ("best", "seconds")
 # Points a side from which on a network is better than what is fitted on the host, by default.
 MANY = 4000
 # Below this many points a side none can be spared for a comparison.
@@ -30,7 +32,8 @@ _FEWEST = 12
 # Folds for so many points a side; beyond, one split with a quarter held out.
 _FOLDS, _SPLIT = ((100, 5), (1500, 3)), 4
 # Steps for each point of the smaller cloud: few points are learned by heart in many steps.
-_STEPS_A_POINT, _FEWEST_STEPS, _MOST_STEPS = 0.25, 1000, 5000
+# For the best of them so many times the most.
+_STEPS_A_POINT, _FEWEST_STEPS, _MOST_STEPS, _PATIENCE = 0.25, 1000, 5000, 3
 # Points a step: half of them where there are few, so that a step is not the same each time.
 _BATCH, _LEAST_BATCH = 1024, 64
 # Coordinates a step, at most: past 128 dimensions a step costs no more than there.
@@ -63,7 +66,7 @@ def host_kinds(
     columns = np.linalg.inv(np.asarray(coordinates.matrix))
     kinds = [GaussianKind(), SeparableKind(columns), EntropicKind(), LogSumExpKind(), RidgesKind()]
     kinds = [kind for kind in kinds if names is None or kind.name in names]
-    if effort.name in ("quick", "auto"):
+    if effort.name not in PATIENT:
         return kinds
     back = [kind for kind in kinds if isinstance(kind, EntropicKind | LogSumExpKind | RidgesKind)]
     return kinds + [ReversedKind(kind, kind.name + REVERSED) for kind in back]
@@ -79,7 +82,7 @@ def wants_network(effort: Effort, names: tuple[str, ...] | None, points: int) ->
         return "network" in names
     if effort.name == "auto":
         return points > MANY
-    return effort.name in ("best", "seconds") and points >= FEW
+    return effort.name in PATIENT and points >= FEW
 
 
 def fold_counts(points: int) -> tuple[int, int]:
@@ -96,12 +99,15 @@ def fold_counts(points: int) -> tuple[int, int]:
     return 1, _SPLIT
 
 
-def default_method(has_density: bool, points: int, dimension: int) -> "AbstractMethod":
+def default_method(
+    has_density: bool, points: int, dimension: int, effort: Effort
+) -> "AbstractMethod":
     """The method for a target with a density, or for so many points a side."""
     from brenier.flows import ConstrainedDrift, SemiDual
 
     if has_density:
         return ConstrainedDrift(step_size=0.4, final_step_size=0.05, steps=40, particles=512)
-    steps = int(np.clip(_STEPS_A_POINT * points, _FEWEST_STEPS, _MOST_STEPS))
+    most = _MOST_STEPS * (_PATIENCE if effort.name == "best" else 1)
+    steps = int(np.clip(_STEPS_A_POINT * points, _FEWEST_STEPS, most))
     most = max(_LEAST_BATCH, min(_BATCH, _BATCH_FLOATS // dimension))
     return SemiDual(steps=steps, batch=int(np.clip(points // 2, _LEAST_BATCH, most)))

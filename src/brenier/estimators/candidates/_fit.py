@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import jax
 import numpy as np
 
 from brenier._progress import ProgressCallback
@@ -13,15 +14,16 @@ from brenier._types import Key
 from brenier.estimators.candidates._choice import Choice, Chooser
 from brenier.estimators.candidates._defaults import (
     MANY,
+    PATIENT,
     default_method,
     fold_counts,
     host_kinds,
     wants_network,
 )
 from brenier.estimators.candidates._effort import Effort
-from brenier.estimators.candidates._kinds import AbstractKind
+from brenier.estimators.candidates._kinds import AbstractKind, ReversedKind
 from brenier.estimators.candidates._record import Record
-from brenier.estimators.candidates._table import CandidateRow, CandidateTable
+from brenier.estimators.candidates._table import REVERSED, CandidateRow, CandidateTable
 from brenier.estimators.candidates._trial import Fold, cut_folds
 from brenier.estimators.data import Pair, StandardData
 from brenier.numerics import Coordinates
@@ -134,11 +136,23 @@ def kinds_to_try(
     if wants_network(request.effort, request.names, points):
         from brenier.estimators.candidates._network import NetworkKind
 
-        method = default_method(False, points, coordinates.dimension)
-        network = _network(method, coordinates.dimension, request, keys[0])
-        kinds.append(
-            NetworkKind(network, coordinates, keys[1], callback, request.effort, standard, record)
-        )
+        method = default_method(False, points, coordinates.dimension, request.effort)
+        patient = request.effort.name in PATIENT
+
+        def kind(
+            own: Coordinates, data: StandardData | None, way: str, share: float
+        ) -> NetworkKind:
+            start, training = keys if way == "there" else (jax.random.fold_in(k, 1) for k in keys)
+            network = _network(method, own.dimension, request, start)
+            return NetworkKind(
+                network, own, training, callback, request.effort, data, record, share, way
+            )
+
+        kinds.append(kind(coordinates, standard, "there", 0.5 if patient else 1.0))
+        if patient:
+            data = None if standard is None else standard.reversed()
+            back = kind(coordinates.reversed().on_host(), data, "back", 1.0)
+            kinds.append(ReversedKind(back, back.name + REVERSED))
     return kinds
 
 
@@ -151,7 +165,9 @@ def _trained(
     callback: ProgressCallback,
 ) -> Choice:
     """A network by one method, compared with nothing."""
-    method = request.method or default_method(pair.has_density, pair.size, pair.dimension)
+    method = request.method or default_method(
+        pair.has_density, pair.size, pair.dimension, request.effort
+    )
     network = _network(method, pair.dimension, request, keys[2])
     data = StandardData.of(pair, coordinates, network.precision, keys=(keys[0], keys[1]))
     fit = network.fit(data, key=keys[3], callback=callback)

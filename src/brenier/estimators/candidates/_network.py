@@ -32,6 +32,8 @@ _SHARPNESS, _LEAST_SHARPNESS, _MOST_SHARPNESS = 20.0, 2.0, 10.0
 _PIECES_A_DIMENSION, _FEWEST_PIECES, _MOST_PIECES = 16, 32, 128
 # Seconds that are worth beginning with, most of which go into compilation.
 _LEAST_SECONDS = 60.0
+# Of the seconds; the rest judges what came of them.
+_TRAINING = 0.9
 # Points of a fold that tell where to stop.
 _STOPPING = 8
 
@@ -96,6 +98,7 @@ class Network(eqx.Module):
         key: Key,
         callback: ProgressCallback,
         checkpoint: Checkpoint | None = None,
+        seconds: float | None = None,
     ) -> NetworkFit:
         source, target = data.laws
         if target is None or (self.method.uses_density and not target.has_density):
@@ -115,6 +118,7 @@ class Network(eqx.Module):
             initial=GradientMap(initial),
             key=key,
             metric=HeldOutDual(data.u_held, data.v_held),
+            seconds=seconds,
             callback=look,
             checkpoint=None if checkpoint is None else _WithLooks(checkpoint, looks, initial),
             throw=False,
@@ -186,6 +190,8 @@ class NetworkKind(AbstractKind):
         key: of the training.
         callback: told of each block of steps.
         effort: the seconds that are left are shared among the folds.
+        share: of these seconds, what may be spent.
+        way: in the names of the files of its record.
         standard: the data, where they are many and the one fold is of them: it is then stopped by
             what is held out.
         record: where the training is kept.
@@ -198,6 +204,8 @@ class NetworkKind(AbstractKind):
     effort: Effort
     standard: StandardData | None = None
     record: Record | None = None
+    share: float = 1.0
+    way: str = "there"
     name = "network"
     nothing = "less than a minute was left"
 
@@ -205,19 +213,26 @@ class NetworkKind(AbstractKind):
         if self.effort.left < _LEAST_SECONDS:
             return
         fits = []
+        until = self.effort.left * (1.0 - self.share * _TRAINING)
         for k, (fold, key) in enumerate(
             zip(folds, jax.random.split(self.key, len(folds)), strict=True)
         ):
             data = self.standard or _cut(fold, random, self.network.precision)
             own = self.key if self.standard is not None else key
-            left = self.effort.left
-            watch = _Watch(self.callback, self.effort, left - left / (len(folds) - k))
-            training = None if self.record is None else self.record.training(k)
-            fit = self.network.fit(data, key=own, callback=watch, checkpoint=training)
-            if fit.result is Result.interrupted and not watch.late:
+            seconds = (self.effort.left - until) / (len(folds) - k)
+            training = None if self.record is None else self.record.training(f"{self.way}-{k}")
+            fit = self.network.fit(
+                data,
+                key=own,
+                callback=self.callback,
+                checkpoint=training,
+                seconds=max(seconds, 1.0) if np.isfinite(seconds) else None,
+            )
+            if fit.result is Result.interrupted:
                 raise KeyboardInterrupt
             fits.append(CompiledPotential(fit.potential, self.network.precision))
-        yield judged(self.name, {"steps": self.network.method.steps}, fits, folds)
+            steps = fit.stats["steps"]
+        yield judged(self.name, {"steps": steps}, fits, folds)
 
     def refitted(
         self, trial: Trial, folds: Sequence[Fold], u: np.ndarray, v: np.ndarray
@@ -230,22 +245,6 @@ class NetworkKind(AbstractKind):
             moved = between(fit.potential, fold.coordinates, self.coordinates)
             parts.append(CompiledPotential(moved, fit.dtype))
         return HostMixture(tuple(parts), np.full(len(parts), 1.0 / len(parts)))
-
-
-@dataclass(eq=False)
-class _Watch:
-    """Passes progress on, and ends the training when fewer seconds are left than ``until``."""
-
-    callback: ProgressCallback
-    effort: Effort
-    until: float
-    late: bool = False
-
-    def __call__(self, progress: Progress) -> None:
-        self.callback(progress)
-        if self.effort.left < self.until:
-            self.late = True
-            raise KeyboardInterrupt
 
 
 def _cut(fold: Fold, random: np.random.Generator, precision: np.dtype) -> StandardData:

@@ -78,10 +78,10 @@ class Record:
         told = {own: _fields(kept) for own, kept in self.tried.items()}
         write_record(self.folder / _FILE, _KIND, {"fit": self.fit, "tried": told})
 
-    def training(self, fold: int) -> Checkpoint:
-        """Where the training of a network on a fold is kept after each block of steps."""
+    def training(self, name: str) -> Checkpoint:
+        """Where a training of a network is kept after each block of steps."""
         self.folder.mkdir(exist_ok=True)
-        return Checkpoint(self.folder / _TRAINING.format(fold), every=1)
+        return Checkpoint(self.folder / _TRAINING.format(name), every=1)
 
 
 def discard_record(folder: str | os.PathLike[str]) -> None:
