@@ -36,5 +36,10 @@ def test_a_file_without_the_arrays(tmp_path):
 
 def test_a_missing_peer_is_told(monkeypatch):
     monkeypatch.setattr(_methods, "ott_version", lambda: None)
-    assert "not installed" in _methods.absent("ott_enot")
-    assert _methods.absent("brenier") is None
+    assert "not installed" in _methods.absent("ott_enot", 2)
+    assert _methods.absent("brenier", 2) is None
+
+
+def test_a_file_is_no_law(file):
+    assert "no more points" in _methods.absent("brenier_unlimited", file)
+    assert _methods.absent("brenier_unlimited", 2) is None

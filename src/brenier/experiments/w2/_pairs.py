@@ -1,4 +1,4 @@
-"""Pairs of clouds whose Monge map is known: of a file, or of a random convex map."""
+"""Pairs of clouds whose Monge map is known: of a file, or of random convex networks."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,32 +10,38 @@ import jax.numpy as jnp
 import numpy as np
 
 from brenier.maps import AffineMap
+from brenier.measures import AbstractMeasure
 from brenier.numerics import gaussian_map_matrix
-from brenier.problems import Problem, cosine_similarity, l2_uvp, random_convex
+from brenier.problems import Problem, convex_networks, cosine_similarity, l2_uvp
 
-TRAIN, TEST = 16_384, 4_096
+# As many as the files of the benchmark have.
+TRAIN, TEST = 131_072, 4_096
 _ARRAYS = ("x_train", "y_train", "x_test", "t_test")
 
 
 @dataclass(frozen=True)
 class Pair:
-    """Unpaired training points, and test points with their images under the true map."""
+    """Unpaired training points, and test points with their images under the true map.
+
+    ``laws`` are what the training points are samples of, where more can be drawn.
+    """
 
     name: str
     x: np.ndarray
     y: np.ndarray
     x_test: np.ndarray
     t_test: np.ndarray
+    laws: tuple[AbstractMeasure, AbstractMeasure] | None = None
 
 
 def pair(what: Path | int, seed: int) -> Pair:
-    """The pair of a file, or the bank's random convex map in so many dimensions, sampled anew."""
-    return _of_file(what) if isinstance(what, Path) else sampled(random_convex(what), seed)
+    """The pair of a file, or of the bank's random networks in so many dimensions, of that seed."""
+    return _of_file(what) if isinstance(what, Path) else sampled(convex_networks(what), seed)
 
 
 def name_of(what: Path | int) -> str:
     """What the pair is called in the results."""
-    return what.stem if isinstance(what, Path) else f"convex-{what}"
+    return what.stem if isinstance(what, Path) else f"networks-{what}"
 
 
 def errors(
@@ -69,7 +75,9 @@ def sampled(problem: Problem, seed: int, train: int = TRAIN, test: int = TEST) -
         x_test,
         problem.map(x_test),
     )
-    return Pair(problem.name, *(np.asarray(cloud) for cloud in clouds))
+    # In single precision, as the files are.
+    x, y, x_test, t_test = (np.asarray(cloud, np.float32) for cloud in clouds)
+    return Pair(problem.name, x, y, x_test, t_test, (problem.source, problem.target))
 
 
 def _of_file(path: Path) -> Pair:
