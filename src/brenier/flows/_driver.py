@@ -243,7 +243,7 @@ def solve(
     result = Result.successful
     try:
         if seconds is not None and done < pace.blocks:  # compilation is not the pace of a step
-            _steps(method, run.state, source, target, pace.count(0))
+            _steps(method, run.state, source, target, jnp.asarray(0))
         while done < pace.blocks:
             count, total = pace.next(done, steps)
             run, value, best, since_best = _block(run, method, source, target, count, total, metric)
@@ -310,30 +310,25 @@ class _Counted:
 
 @dataclass
 class _Timed:
-    """Blocks that take equal shares of the time that is left, by the pace of those before.
+    """Blocks that take equal shares of the time that is left, by the pace of the one before.
 
     The first takes a few steps, to tell the pace.
     """
 
     blocks: int
     until: float
-    began: float | None = None
-    first: int = 0
+    last: tuple[float, int] | None = None
 
     def next(self, blocks: int, steps: int) -> tuple[Array, int]:
         """Steps of the next block, and in all, after so many of both."""
-        now = time.perf_counter()
-        if self.began is None:
-            self.began, self.first = now, steps
-            count = _FEW_STEPS
-            return self.count(count), steps + count * (self.blocks - blocks)
-        pace = (now - self.began) / (steps - self.first)
+        last, now = self.last, time.perf_counter()
+        self.last = now, steps
+        if last is None:
+            return jnp.asarray(_FEW_STEPS), steps + _FEW_STEPS * (self.blocks - blocks)
+        pace = (now - last[0]) / (steps - last[1])
         left = max(int((self.until - now) / pace), self.blocks - blocks)
-        return self.count(left // (self.blocks - blocks)), steps + left
-
-    def count(self, steps: int) -> Array:
-        """A traced number: of any length, blocks are one program."""
-        return jnp.asarray(steps)
+        # A traced number: of any length, blocks are one program.
+        return jnp.asarray(left // (self.blocks - blocks)), steps + left
 
 
 def _start(source, target, method, initial, key, metric, blocks) -> _Run:
@@ -360,8 +355,10 @@ def _block(
     state = _steps(method, method.lasting(run.state, total), source, target, count)
     map = method.current_map(state)
     value = _measure(metric, map)
-    *seen, told = _judged(
+    best_map, best_metric, since, history, blocks, told = _judged(
         value, map, run.best_map, run.best_metric, run.since_best, run.history, run.blocks
     )
     now, best, since_best = np.asarray(told).tolist()
-    return _Run(state, *seen, run.steps + count), now, best, int(since_best)
+    steps = run.steps + count
+    seen = _Run(state, best_map, best_metric, since, history, blocks, steps)
+    return seen, now, best, int(since_best)

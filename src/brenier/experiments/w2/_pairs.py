@@ -69,15 +69,15 @@ def sampled(problem: Problem, seed: int, train: int = TRAIN, test: int = TEST) -
     keys = jax.random.split(jax.random.key(seed), 3)
     assert problem.map is not None
     x_test = problem.source.sample(keys[2], test)
-    clouds = (
-        problem.source.sample(keys[0], train),
-        problem.target.sample(keys[1], train),
-        x_test,
-        problem.map(x_test),
-    )
+    clouds = {
+        "x": problem.source.sample(keys[0], train),
+        "y": problem.target.sample(keys[1], train),
+        "x_test": x_test,
+        "t_test": problem.map(x_test),
+    }
     # In single precision, as the files are.
-    x, y, x_test, t_test = (np.asarray(cloud, np.float32) for cloud in clouds)
-    return Pair(problem.name, x, y, x_test, t_test, (problem.source, problem.target))
+    single = {name: np.asarray(cloud, np.float32) for name, cloud in clouds.items()}
+    return Pair(problem.name, **single, laws=(problem.source, problem.target))
 
 
 def _of_file(path: Path) -> Pair:
