@@ -93,7 +93,7 @@ def test_a_network_goes_on_from_its_last_block(tmp_path):
     data = StandardData(u[10:], v[10:], u[:10], v[:10])
     method = SemiDual(steps=40, batch=16)
     key = jax.random.key(0)
-    network = Network.near_identity(method, 2, widths=(8,), pieces=4, key=key)
+    network = Network.near_identity(method, 2, 100, widths=(8,), pieces=4, key=key)
     whole = network.fit(data, key=key, callback=_Stop(0))
     checkpoint = Checkpoint(tmp_path / "network", every=1)
     for after in (3, 9):

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from brenier.flows import AbstractMethod
 
 KINDS = ("gaussian", "separable", "entropic", "log-sum-exp", "ridges", "network")
+# Kinds that are tried in seconds, however many the points.
+QUICK = (GaussianKind, SeparableKind, EntropicKind)
 # Efforts that look at maps of the way back too.
 PATIENT = ("best", "seconds")
 # Points a side from which on a network is better than what is fitted on the host, by default.
@@ -57,16 +59,16 @@ def checked_names(names: Sequence[str] | None) -> tuple[str, ...] | None:
 
 
 def host_kinds(
-    coordinates: Coordinates, names: tuple[str, ...] | None, effort: Effort
+    coordinates: Coordinates, names: tuple[str, ...] | None, both_ways: bool
 ) -> list[AbstractKind]:
     """The kinds that are fitted on the host, simplest first; of these names, where given.
 
-    With more than the usual effort also in the other direction, where that is another family.
+    Both ways, also in the other direction, where that is another family.
     """
     columns = np.linalg.inv(np.asarray(coordinates.matrix))
     kinds = [GaussianKind(), SeparableKind(columns), EntropicKind(), LogSumExpKind(), RidgesKind()]
     kinds = [kind for kind in kinds if names is None or kind.name in names]
-    if effort.name not in PATIENT:
+    if not both_ways:
         return kinds
     back = [kind for kind in kinds if isinstance(kind, EntropicKind | LogSumExpKind | RidgesKind)]
     return kinds + [ReversedKind(kind, kind.name + REVERSED) for kind in back]

@@ -15,6 +15,7 @@ from brenier.estimators.candidates._choice import Choice, Chooser
 from brenier.estimators.candidates._defaults import (
     MANY,
     PATIENT,
+    QUICK,
     default_method,
     fold_counts,
     host_kinds,
@@ -49,7 +50,7 @@ class Request:
     method: "AbstractMethod | None"
     effort: Effort
     names: tuple[str, ...] | None
-    widths: tuple[int, ...]
+    widths: tuple[int, ...] | None
     pieces: int | None
     checkpoint: str | os.PathLike[str] | None = None
 
@@ -117,6 +118,7 @@ def kinds_to_try(
     keys: Sequence[Key],
     callback: ProgressCallback,
     also: Sequence[AbstractKind] = (),
+    both_ways: bool = True,
     standard: StandardData | None = None,
     record: Record | None = None,
 ) -> list[AbstractKind]:
@@ -129,27 +131,31 @@ def kinds_to_try(
         keys: of a network's start and of its training.
         callback: of a network's progress.
         also: kinds that are tried before a network.
+        both_ways: whether maps of the way back may be tried too.
         standard: the data, where they are many and the one fold is of them.
         record: where a network's training is kept.
     """
-    kinds = [*host_kinds(coordinates, request.names, request.effort), *also]
+    both_ways = both_ways and request.effort.name in PATIENT
+    kinds = [*host_kinds(coordinates, request.names, both_ways), *also]
     if wants_network(request.effort, request.names, points):
+        if request.names is None and request.effort.name == "seconds" and points > MANY:
+            # What takes minutes for so many points, and is no better than a network that has them.
+            kinds = [kind for kind in kinds if isinstance(kind, QUICK)]
         from brenier.estimators.candidates._network import NetworkKind
 
         method = default_method(False, points, coordinates.dimension, request.effort)
-        patient = request.effort.name in PATIENT
 
         def kind(
             own: Coordinates, data: StandardData | None, way: str, share: float
         ) -> NetworkKind:
             start, training = keys if way == "there" else (jax.random.fold_in(k, 1) for k in keys)
-            network = _network(method, own.dimension, request, start)
+            network = _network(method, own.dimension, points, request, start)
             return NetworkKind(
                 network, own, training, callback, request.effort, data, record, share, way
             )
 
-        kinds.append(kind(coordinates, standard, "there", 0.5 if patient else 1.0))
-        if patient:
+        kinds.append(kind(coordinates, standard, "there", 0.5 if both_ways else 1.0))
+        if both_ways:
             data = None if standard is None else standard.reversed()
             back = kind(coordinates.reversed().on_host(), data, "back", 1.0)
             kinds.append(ReversedKind(back, back.name + REVERSED))
@@ -168,7 +174,7 @@ def _trained(
     method = request.method or default_method(
         pair.has_density, pair.size, pair.dimension, request.effort
     )
-    network = _network(method, pair.dimension, request, keys[2])
+    network = _network(method, pair.dimension, pair.size, request, keys[2])
     data = StandardData.of(pair, coordinates, network.precision, keys=(keys[0], keys[1]))
     fit = network.fit(data, key=keys[3], callback=callback)
     dual, seconds = (float(fit.stats.get(name, np.nan)) for name in ("best_metric", "seconds"))
@@ -176,11 +182,13 @@ def _trained(
     return Choice(fit.potential, CandidateTable((row,)), fit.result, fit.stats)
 
 
-def _network(method: "AbstractMethod", dimension: int, request: Request, key: Key) -> "Network":
+def _network(
+    method: "AbstractMethod", dimension: int, points: int, request: Request, key: Key
+) -> "Network":
     from brenier.estimators.candidates._network import Network
 
     return Network.near_identity(
-        method, dimension, widths=request.widths, pieces=request.pieces, key=key
+        method, dimension, points, widths=request.widths, pieces=request.pieces, key=key
     )
 
 

@@ -28,8 +28,12 @@ from brenier.potentials.host import CompiledPotential, HostMixture, HostPotentia
 
 # How sharply the units bend at the start, over d: in few dimensions they can tell fine details.
 _SHARPNESS, _LEAST_SHARPNESS, _MOST_SHARPNESS = 20.0, 2.0, 10.0
+# From so many points on details are finer by the root of their number, and half as many units do,
+# in half of the time, if they are quadratic in x; of fewer points such units learn too much.
+_MANY, _QUADRATIC = 2**15, 0.5
+_WIDTHS, _WIDTHS_OF_MANY = (128, 128), (64, 64)
 # In the plane more of them than the map has bends cost accuracy.
-_PIECES_A_DIMENSION, _FEWEST_PIECES, _MOST_PIECES = 16, 32, 128
+_PIECES_A_DIMENSION, _FEWEST_PIECES, _MOST_PIECES = 16, 32, 64
 # Seconds that are worth beginning with, most of which go into compilation.
 _LEAST_SECONDS = 60.0
 # Of the seconds; the rest judges what came of them.
@@ -73,17 +77,33 @@ class Network(eqx.Module):
         cls,
         method: AbstractMethod,
         dimension: int,
+        points: int,
         *,
-        widths: tuple[int, ...],
+        widths: tuple[int, ...] | None,
         pieces: int | None,
         key: Key,
     ) -> "Network":
-        """A random network whose gradient is about the identity; ``pieces`` None for a default."""
+        """A random network whose gradient is about the identity, for so many points a side.
+
+        ``widths`` and ``pieces`` None for a default.
+        """
         if pieces is None:
             pieces = int(np.clip(_PIECES_A_DIMENSION * dimension, _FEWEST_PIECES, _MOST_PIECES))
-        sharpness = float(np.clip(_SHARPNESS / dimension, _LEAST_SHARPNESS, _MOST_SHARPNESS))
+        many = points > _MANY
+        if widths is None:
+            widths = _WIDTHS_OF_MANY if many else _WIDTHS
+        finer = np.sqrt(points / _MANY) if many else 1.0
+        sharpness = float(
+            finer * np.clip(_SHARPNESS / dimension, _LEAST_SHARPNESS, _MOST_SHARPNESS)
+        )
         initial = ICNN.identity(
-            key, dimension, widths, activation="squareplus", pieces=pieces, sharpness=sharpness
+            key,
+            dimension,
+            widths,
+            activation="squareplus",
+            pieces=pieces,
+            sharpness=sharpness,
+            quadratic=_QUADRATIC if many else 0.0,
         )
         return cls(method, initial)
 

@@ -14,7 +14,6 @@ from brenier.estimators.candidates import (
     Chooser,
     Fold,
     Request,
-    ReversedKind,
     fold_counts,
     kinds_to_try,
 )
@@ -68,10 +67,12 @@ def compare(
     own = coordinates.on_host()
     folds = _latent_folds(law, z, sound, learnt, own, random, key=keys[1])
     one_shot = OneShotKind(law, _latent(law, _PARTICLES, keys[2]), own, rule * n**0.5, flow)
-    kinds = kinds_to_try(own, request, n, keys=keys[3:], callback=callback, also=[one_shot])
     # A map of the way back is no single evaluation.
-    left_out = (ReversedKind,) if z.shape[1] <= _PIECES_UP_TO else (ReversedKind, AbstractPieces)
-    kinds = [kind for kind in kinds if not isinstance(kind, left_out)]
+    kinds = kinds_to_try(
+        own, request, n, keys=keys[3:], callback=callback, also=[one_shot], both_ways=False
+    )
+    if z.shape[1] > _PIECES_UP_TO:
+        kinds = [kind for kind in kinds if not isinstance(kind, AbstractPieces)]
     chooser = Chooser(folds, own.encode_source(learnt), own.encode_target(z), random, callback)
     return chooser.choose(kinds, request.effort), coordinates
 
