@@ -45,8 +45,8 @@ _KEPT, _KEPT_FLOATS = 128, 2**24
 class SemiDualState(eqx.Module):
     """The potential, its average, its optimiser; steps taken and to take; target points and x̂(y).
 
-    The first ``seen`` points are visited so far, the first ``round`` in turn: in ``order``, of
-    which a batch begins at ``turn``.
+    Points are seen in the order of ``arrival``; the first ``seen`` are so far, and the first
+    ``round`` visited in turn: in ``order``, of which a batch begins at ``turn``.
     """
 
     potential: AbstractPotential
@@ -56,6 +56,7 @@ class SemiDualState(eqx.Module):
     optimiser: optax.OptState
     cloud: Points
     conjugates: Points
+    arrival: Int[Array, " m"]
     seen: Int[Array, ""]
     round: Int[Array, ""]
     turn: Int[Array, ""]
@@ -131,7 +132,7 @@ class SemiDual(AbstractMethod[SemiDualState, GradientMap]):
         if not isinstance(initial, GradientMap):
             raise ValueError(f"initial: got {type(initial).__name__}; wants a GradientMap.")
         potential = initial.potential
-        key, draw_key = jax.random.split(key)
+        key, draw_key, arrival_key = jax.random.split(key, 3)
         if isinstance(target, Empirical):
             cloud = target.points
         else:
@@ -146,6 +147,7 @@ class SemiDual(AbstractMethod[SemiDualState, GradientMap]):
             self._optimiser(jnp.asarray(self.steps)).init(_parameters(potential)),
             cloud,
             cloud,  # as a start, the potential is about ½‖x‖², its own conjugate
+            jax.random.permutation(arrival_key, len(cloud)),  # clouds may be sorted
             first,
             first,
             first,
@@ -159,8 +161,7 @@ class SemiDual(AbstractMethod[SemiDualState, GradientMap]):
         key, order_key, draw_key, fresh_key = jax.random.split(state.key, 4)
         x = _sample(source, draw_key, self.batch, state.potential)
         state = self._next_round(state, order_key)
-        rows = jax.lax.dynamic_slice_in_dim(state.order, state.turn, self._size(state))
-        state, rows, fresh = self._with_new(state, rows, x, target, fresh_key)
+        state, rows, fresh = self._batch(state, x, target, fresh_key)
         weights = target.weights if isinstance(target, Empirical) else None
         weights = None if weights is None else weights[rows]
         x, y, start = split_batch((x, state.cloud[rows], state.conjugates[rows]))
@@ -182,6 +183,7 @@ class SemiDual(AbstractMethod[SemiDualState, GradientMap]):
             optimiser,
             state.cloud,
             state.conjugates.at[rows].set(points),
+            state.arrival,
             state.seen,
             state.round,
             state.turn + len(rows),
@@ -210,30 +212,31 @@ class SemiDual(AbstractMethod[SemiDualState, GradientMap]):
         )
         return dataclasses.replace(state, order=order, round=round, turn=turn)
 
-    def _with_new(
-        self,
-        state: SemiDualState,
-        rows: Int[Array, " k"],
-        x: Float[Array, "l d"],
-        target: AbstractMeasure,
-        key: Key,
-    ) -> tuple[SemiDualState, Int[Array, " k"], Bool[Array, ""]]:
-        """The rows of a batch with new ones in front, where there are any, with a start each."""
-        count, all = max(1, len(rows) // _NEW), len(state.cloud)
+    def _batch(
+        self, state: SemiDualState, x: Float[Array, "k d"], target: AbstractMeasure, key: Key
+    ) -> tuple[SemiDualState, Int[Array, " l"], Bool[Array, ""]]:
+        """The rows of the next batch, new ones in front while there are any, with a start each."""
+        all, size = len(state.cloud), self._size(state)
+        count = max(1, size // _NEW)
         growing = state.seen < all
+        places = jax.lax.dynamic_slice_in_dim(state.order, state.turn, size)
         first = jnp.minimum(state.seen, all - count)
-        rows = rows.at[:count].set(
-            jnp.where(growing, first + jnp.arange(count), rows[:count]).astype(rows.dtype)
-        )
+        new = (first + jnp.arange(count)).astype(places.dtype)
+        rows = state.arrival[places.at[:count].set(jnp.where(growing, new, places[:count]))]
         cloud, fresh = state.cloud, growing
         if not isinstance(target, Empirical):
             y = _sample(target, key, count, state.potential)
             cloud, fresh = cloud.at[rows[:count]].set(y), jnp.asarray(True)
         y, known = cloud[rows[:count]], state.conjugates[rows[:count]]
-        start = jnp.where(fresh, starts(state.potential, y, x, state.potential(x)), known)
-        seen = jnp.where(growing, first + count, state.seen)
-        conjugates = state.conjugates.at[rows[:count]].set(start)
-        grown = dataclasses.replace(state, cloud=cloud, conjugates=conjugates, seen=seen)
+        start = jax.lax.cond(
+            fresh, lambda: starts(state.potential, y, x, state.potential(x)), lambda: known
+        )
+        grown = dataclasses.replace(
+            state,
+            cloud=cloud,
+            conjugates=state.conjugates.at[rows[:count]].set(start),
+            seen=jnp.where(growing, first + count, state.seen),
+        )
         return grown, rows, fresh
 
     def current_map(self, state: SemiDualState) -> GradientMap:

@@ -36,6 +36,8 @@ _WIDTHS, _WIDTHS_OF_MANY = (128, 128), (64, 64)
 _PIECES_A_DIMENSION, _FEWEST_PIECES, _MOST_PIECES = 16, 32, 64
 # Seconds that are worth beginning with, most of which go into compilation.
 _LEAST_SECONDS = 60.0
+# Looks on the way; each takes up to seconds itself.
+_LOOKS, _LOOKS_OF_SECONDS = 20, 12
 # Of the seconds; the rest judges what came of them.
 _TRAINING = 0.9
 # Points of a fold that tell where to stop.
@@ -138,6 +140,7 @@ class Network(eqx.Module):
             initial=GradientMap(initial),
             key=key,
             metric=HeldOutDual(data.u_held, data.v_held),
+            blocks=_LOOKS if seconds is None else _LOOKS_OF_SECONDS,
             seconds=seconds,
             callback=look,
             checkpoint=None if checkpoint is None else _WithLooks(checkpoint, looks, initial),
