@@ -104,7 +104,13 @@ def fit_pair(
         settings = (seed, pair.size, request.names, request.widths, request.pieces)
         record = Record.opened(request.checkpoint, x, y, *sound, settings)
     kinds = kinds_to_try(
-        own, request, pair.size, keys=keys[2:], callback=callback, standard=standard, record=record
+        own,
+        request,
+        pair.learnable,
+        keys=keys[2:],
+        callback=callback,
+        standard=standard,
+        record=record,
     )
     chooser = Chooser(folds, own.encode_source(x), own.encode_target(y), random, callback, record)
     return chooser.choose(kinds, request.effort)
@@ -127,7 +133,7 @@ def kinds_to_try(
     Args:
         coordinates: of all points.
         request: what is asked for.
-        points: of the smaller side.
+        points: to learn from, of the smaller side.
         keys: of a network's start and of its training.
         callback: of a network's progress.
         also: kinds that are tried before a network.
@@ -172,9 +178,9 @@ def _trained(
 ) -> Choice:
     """A network by one method, compared with nothing."""
     method = request.method or default_method(
-        pair.has_density, pair.size, pair.dimension, request.effort
+        pair.has_density, pair.learnable, pair.dimension, request.effort
     )
-    network = _network(method, pair.dimension, pair.size, request, keys[2])
+    network = _network(method, pair.dimension, pair.learnable, request, keys[2])
     data = StandardData.of(pair, coordinates, network.precision, keys=(keys[0], keys[1]))
     fit = network.fit(data, key=keys[3], callback=callback)
     dual, seconds = (float(fit.stats.get(name, np.nan)) for name in ("best_metric", "seconds"))

@@ -15,6 +15,8 @@ from brenier.numerics import Coordinates, check_outliers
 
 # Points drawn from a measure that is not a cloud.
 _DRAWN = 16_384
+# What counts as points without end.
+_ENDLESS = 2**17
 
 
 @dataclass(frozen=True)
@@ -61,6 +63,15 @@ class Pair:
     def size(self) -> int:
         """Points of the smaller cloud."""
         return min(len(self.source.points), len(self.target.points))
+
+    @property
+    def learnable(self) -> int:
+        """Points of the smaller side that there are to learn from; of a law, without end."""
+        clouds = zip((self.source, self.target), self.laws, strict=True)
+        return min(
+            len(cloud.points) if law is None or isinstance(law, Empirical) else _ENDLESS
+            for cloud, law in clouds
+        )
 
     @property
     def coordinates(self) -> Coordinates:
