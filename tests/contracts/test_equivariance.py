@@ -334,7 +334,8 @@ OTHERS = {
     _OF_OTHERS: "exact: MonotoneMap Plan; velocities: AtomsVelocity Endpoints HyperbolicClock; "
     "functionals: Moving; flows: GridCoupling; estimators: Components",
     _NO_POINTS: "maps: evaluation_floats; velocities: integration_floats ConstantSchedule "
-    "CosineSchedule LinearSchedule RateSchedule; flows: CheckpointStore Progress check_method",
+    "CosineSchedule LinearSchedule RateSchedule; flows: CheckpointStore Progress "
+    "batch_work check_method shared_work",
 }
 
 

@@ -14,6 +14,7 @@ import brenier
 from brenier import MongeMap
 from brenier._solution import Result
 from brenier.estimators.candidates._defaults import default_method
+from brenier.estimators.candidates._effort import Effort
 from brenier.estimators.data._covariance import shrunk_covariance
 from brenier.estimators.data._standard_data import _split
 from brenier.exact import solve_gaussian
@@ -186,7 +187,7 @@ def test_a_cloud_as_a_measure_and_a_density():
     moved = MongeMap(method=drift, widths=(4,), random_state=0).fit(_X, target).transform(_X)
     # Started at the Gaussian map, which is the answer for moments.
     np.testing.assert_allclose(moved.mean(axis=0), target.mean, atol=0.3)
-    assert isinstance(default_method(True, 100, 2), ConstrainedDrift)
+    assert isinstance(default_method(True, 100, 2, Effort.of("auto")), ConstrainedDrift)
 
 
 @pytest.mark.parametrize(
@@ -194,7 +195,7 @@ def test_a_cloud_as_a_measure_and_a_density():
     [(100, 2, 64), (1000, 2, 500), (10**5, 128, 1024), (10**5, 512, 256), (10**5, 10**5, 64)],
 )
 def test_a_batch_has_few_coordinates(points, dimension, batch):
-    method = default_method(False, points, dimension)
+    method = default_method(False, points, dimension, Effort.of("auto"))
     assert isinstance(method, SemiDual)
     assert method.batch == batch
 

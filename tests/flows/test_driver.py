@@ -26,6 +26,7 @@ from brenier.flows import (
     _driver,
     check_method,
 )
+from brenier.flows._method import lasting
 from brenier.images import DDPM
 from brenier.maps import GradientMap
 from brenier.measures import Empirical, Gaussian
@@ -357,7 +358,7 @@ def test_the_schedule_ends_with_the_steps_that_time_leaves():
     x = Empirical(np.linspace(-1.0, 1.0, 20)[:, None])
     state = method.init(x, x, GradientMap(Quadratic.identity(1)), key=jax.random.key(0))
     assert int(state.steps) == 3
-    assert int(method.lasting(state, 500).steps) == 500
+    assert int(lasting(method, state, 500).steps) == 500
 
 
 def test_seconds_must_be_positive():

@@ -15,7 +15,7 @@ from brenier._checks import check_at_least, check_instance, check_key, check_pos
 from brenier._progress import Progress, ProgressCallback
 from brenier._solution import Result, Solution
 from brenier._types import Array, Int, Key, Points, Scalar
-from brenier.flows._method import AbstractMethod, Map, State, check_method, shared_work
+from brenier.flows._method import AbstractMethod, Map, State, check_method, lasting, shared_work
 from brenier.maps import AbstractMap, GradientMap
 from brenier.measures import AbstractMeasure
 from brenier.numerics import cast_floats, energy_distance_squared, over_devices, whole
@@ -352,7 +352,7 @@ def _block(
 
     The device is handed all of it before the host waits, once, for the three numbers.
     """
-    state = _steps(method, method.lasting(run.state, total), source, target, count)
+    state = _steps(method, lasting(method, run.state, total), source, target, count)
     map = method.current_map(state)
     value = _measure(metric, map)
     best_map, best_metric, since, history, blocks, told = _judged(

@@ -58,10 +58,6 @@ class AbstractMethod(eqx.Module, Generic[State, Map]):
     def step(self, state: State, source: AbstractMeasure, target: AbstractMeasure) -> State:
         """One (outer) step."""
 
-    def lasting(self, state: State, steps: int) -> State:
-        """The state on its way to so many steps in all, where a schedule ends with the last one."""
-        return state
-
     @abc.abstractmethod
     def current_map(self, state: State) -> Map:
         """The map that a state stands for."""
@@ -98,6 +94,12 @@ def running_average(average: Any, now: Any, longest: float, step: Int[Array, ""]
         return share * old + (1 - share) * new
 
     return jax.tree.map(mixed, average, now)
+
+
+@functools.singledispatch
+def lasting(method: object, state: Any, steps: int) -> Any:
+    """A method's state on the way to so many steps in all, where a schedule ends with the last."""
+    return state
 
 
 def near_identity(key: Key, points: Points, widths: tuple[int, ...] = (64, 64)) -> GradientMap:

@@ -15,6 +15,7 @@ from brenier.flows._kronecker_adam import kronecker_adam
 from brenier.flows._method import (
     AbstractMethod,
     batch_work,
+    lasting,
     near_identity,
     running_average,
     shared_work,
@@ -242,9 +243,6 @@ class SemiDual(AbstractMethod[SemiDualState, GradientMap]):
     def current_map(self, state: SemiDualState) -> GradientMap:
         return GradientMap(state.average)
 
-    def lasting(self, state: SemiDualState, steps: int) -> SemiDualState:
-        return dataclasses.replace(state, steps=jnp.asarray(steps))
-
     def _optimiser(self, steps: Int[Array, ""]) -> optax.GradientTransformation:
         """Of a rate that rises, stands, and falls to zero with the last of so many steps."""
 
@@ -276,6 +274,11 @@ class SemiDual(AbstractMethod[SemiDualState, GradientMap]):
 
         points, residual = _newton_step(potential, y, start)
         return jax.lax.while_loop(unfinished, refine, (0, points, residual / limit))[1]
+
+
+@lasting.register
+def _(method: SemiDual, state: SemiDualState, steps: int) -> SemiDualState:
+    return dataclasses.replace(state, steps=jnp.asarray(steps))
 
 
 @shared_work.register
