@@ -27,7 +27,7 @@ class HeldOutDual(eqx.Module):
         x: source points (n, d).
         y: target points (m, d).
 
-    >>> import brenier
+    >>> import brenier, jax
     >>> x = jax.random.normal(jax.random.key(0), (100, 2))
     >>> identity = brenier.maps.GradientMap(brenier.potentials.Quadratic.identity(2))
     >>> bool(jnp.isclose(HeldOutDual(x, x)(identity), jnp.mean(jnp.sum(x**2, axis=1))))

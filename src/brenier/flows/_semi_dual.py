@@ -95,6 +95,7 @@ class SemiDual(AbstractMethod[SemiDualState, GradientMap]):
     Vyas et al. (2024), algorithm 3.
 
     >>> import brenier, jax
+    >>> from brenier.flows import HeldOutDual
     >>> problem = brenier.problems.affine()
     >>> keys = jax.random.split(jax.random.key(0), 3)
     >>> x, y = (brenier.measures.Empirical(m.sample(k, 500))
