@@ -51,10 +51,8 @@ def _ours(own: Pair, seed: int, seconds: float | None) -> dict[str, Any]:
         if isinstance(now.map, GradientMap):  # of the network; other candidates tell no map
             seen.append((now.metric, now.map.potential))
 
-    started = time.perf_counter()
-    estimator = brenier.MongeMap(random_state=seed, callback=keep).fit(own.x, own.y)
-    spent = time.perf_counter() - started
-    found = errors(estimator.transform, estimator.inverse_transform, own)
+    estimator = brenier.MongeMap(random_state=seed, callback=keep)
+    found = _fitted(estimator, (own.x, own.y), own)
     assert isinstance(estimator.map_, GradientMap)  # of points, not of cells
     coordinates = estimator.map_.potential
     assert isinstance(coordinates, Preconditioned)
@@ -66,8 +64,6 @@ def _ours(own: Pair, seed: int, seconds: float | None) -> dict[str, Any]:
     best = min(error for _, error in path)
     return {
         **found,
-        "seconds": spent,
-        "failed": estimator.solution_.result.failed,
         # The stop by held-out points, against the best stop of all, which needs the truth.
         "l2_uvp_best_stop": best,
         "over_best_stop": found["l2_uvp"] / best,
@@ -77,26 +73,28 @@ def _ours(own: Pair, seed: int, seconds: float | None) -> dict[str, Any]:
 
 def _patient(own: Pair, seed: int, seconds: float | None) -> dict[str, Any]:
     """``MongeMap`` with ten minutes."""
-    return _timed(own, (own.x, own.y), seed)
+    return _with_candidates((own.x, own.y), own, seed)
 
 
 def _unlimited(own: Pair, seed: int, seconds: float | None) -> dict[str, Any]:
     """The same with fresh points from both laws in every step."""
     assert own.laws is not None
-    return _timed(own, own.laws, seed)
+    return _with_candidates(own.laws, own, seed)
 
 
-def _timed(own: Pair, sides: tuple[Any, Any], seed: int) -> dict[str, Any]:
+def _with_candidates(sides: tuple[Any, Any], own: Pair, seed: int) -> dict[str, Any]:
     estimator = brenier.MongeMap(effort=_SECONDS, random_state=seed)
+    found = _fitted(estimator, sides, own)
+    return {**found, "candidates": estimator.candidates_.to_list()}
+
+
+def _fitted(estimator: "brenier.MongeMap", sides: tuple[Any, Any], own: Pair) -> dict[str, Any]:
+    """Fit to these sides; the errors, the seconds of the fit, and whether it failed."""
     started = time.perf_counter()
     estimator.fit(*sides)
     spent = time.perf_counter() - started
-    return {
-        **errors(estimator.transform, estimator.inverse_transform, own),
-        "seconds": spent,
-        "failed": estimator.solution_.result.failed,
-        "candidates": estimator.candidates_.to_list(),
-    }
+    found = errors(estimator.transform, estimator.inverse_transform, own)
+    return {**found, "seconds": spent, "failed": estimator.solution_.result.failed}
 
 
 def _ott_enot(own: Pair, seed: int, seconds: float | None) -> dict[str, Any]:
