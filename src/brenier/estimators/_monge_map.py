@@ -97,7 +97,7 @@ class MongeMap(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         widths: of the network's layers; None: two of 128, or beyond 32,768 points two of 64 that
             are quadratic in x.
         pieces: affine pieces of the soft maximum beside the layers, 0 for none; None: 16 a
-            dimension, between 32 and 64.
+            dimension, between 32 and 128, or 64 beyond 32,768 points.
         random_state: int, ``RandomState`` or None; the same int gives the same map, on
             the same machine with as many cores.
         verbose: show a progress bar on stderr.

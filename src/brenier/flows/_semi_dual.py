@@ -218,11 +218,11 @@ class SemiDual(AbstractMethod[SemiDualState, GradientMap]):
         self, state: SemiDualState, x: Float[Array, "k d"], target: AbstractMeasure, key: Key
     ) -> tuple[SemiDualState, Int[Array, " l"], Bool[Array, ""]]:
         """The rows of the next batch, new ones in front while there are any, with a start each."""
-        all, size = len(state.cloud), self._size(state)
+        most, size = len(state.cloud), self._size(state)
         count = max(1, size // _NEW)
-        growing = state.seen < all
+        growing = state.seen < most
         places = jax.lax.dynamic_slice_in_dim(state.order, state.turn, size)
-        first = jnp.minimum(state.seen, all - count)
+        first = jnp.minimum(state.seen, most - count)
         new = (first + jnp.arange(count)).astype(places.dtype)
         rows = state.arrival[places.at[:count].set(jnp.where(growing, new, places[:count]))]
         cloud, fresh = state.cloud, growing

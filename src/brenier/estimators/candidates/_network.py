@@ -28,12 +28,13 @@ from brenier.potentials.host import CompiledPotential, HostMixture, HostPotentia
 
 # How sharply the units bend at the start, over d: in few dimensions they can tell fine details.
 _SHARPNESS, _LEAST_SHARPNESS, _MOST_SHARPNESS = 20.0, 2.0, 10.0
-# From so many points on details are finer by the root of their number, and half as many units do,
-# in half of the time, if they are quadratic in x; of fewer points such units learn too much.
-_MANY, _QUADRATIC = 2**15, 0.5
-_WIDTHS, _WIDTHS_OF_MANY = (128, 128), (64, 64)
+# From so many points on details are finer by the root of their number, and half as many units and
+# pieces do, in half of the time, if the units are quadratic in x; of fewer points these learn too
+# much.
+_PLENTY, _QUADRATIC = 2**15, 0.5
+_WIDTHS, _WIDTHS_OF_PLENTY = (128, 128), (64, 64)
 # In the plane more of them than the map has bends cost accuracy.
-_PIECES_A_DIMENSION, _FEWEST_PIECES, _MOST_PIECES = 16, 32, 64
+_PIECES_A_DIMENSION, _FEWEST_PIECES, _MOST_PIECES, _MOST_OF_PLENTY = 16, 32, 128, 64
 # Seconds that are worth beginning with, most of which go into compilation.
 _LEAST_SECONDS = 60.0
 # Looks on the way; each takes up to seconds itself.
@@ -89,12 +90,13 @@ class Network(eqx.Module):
 
         ``widths`` and ``pieces`` None for a default.
         """
+        plenty = points > _PLENTY
         if pieces is None:
-            pieces = int(np.clip(_PIECES_A_DIMENSION * dimension, _FEWEST_PIECES, _MOST_PIECES))
-        many = points > _MANY
+            most = _MOST_OF_PLENTY if plenty else _MOST_PIECES
+            pieces = int(np.clip(_PIECES_A_DIMENSION * dimension, _FEWEST_PIECES, most))
         if widths is None:
-            widths = _WIDTHS_OF_MANY if many else _WIDTHS
-        finer = np.sqrt(points / _MANY) if many else 1.0
+            widths = _WIDTHS_OF_PLENTY if plenty else _WIDTHS
+        finer = np.sqrt(points / _PLENTY) if plenty else 1.0
         sharpness = float(
             finer * np.clip(_SHARPNESS / dimension, _LEAST_SHARPNESS, _MOST_SHARPNESS)
         )
@@ -105,7 +107,7 @@ class Network(eqx.Module):
             activation="squareplus",
             pieces=pieces,
             sharpness=sharpness,
-            quadratic=_QUADRATIC if many else 0.0,
+            quadratic=_QUADRATIC if plenty else 0.0,
         )
         return cls(method, initial)
 
