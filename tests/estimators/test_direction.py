@@ -10,6 +10,7 @@ from brenier.estimators.candidates._choice import Chooser
 from brenier.estimators.candidates._direction import error_difference
 from brenier.estimators.candidates._effort import Effort
 from brenier.estimators.candidates._kinds import AbstractKind, ReversedKind
+from brenier.estimators.candidates._nearer import NearerKind
 from brenier.estimators.candidates._trial import Fold, judged
 from brenier.numerics import Coordinates
 from brenier.potentials.host import HostQuadratic
@@ -96,15 +97,32 @@ def test_the_nearer_of_both_ways_is_taken(there, back):
     np.testing.assert_allclose(matrix, exact, atol=1e-6)
 
 
+@pytest.mark.parametrize(("there", "back"), [(0.3, 0.0), (0.0, 0.3)])
+def test_the_way_that_begins_nearer_is_gone_on_with(there, back):
+    fold, wrong = _fold(), np.array([[0.6, -0.8], [-0.8, -0.6]])
+    begun = (
+        _Given(_STRETCH + there * wrong),
+        ReversedKind(_Given(np.linalg.inv(_STRETCH + back * wrong)), "given, reversed"),
+    )
+    ways = (_Given(_STRETCH), ReversedKind(_Given(np.linalg.inv(_STRETCH)), "given, reversed"))
+    kind = NearerKind("given", begun, ways)
+    (trial,) = kind.trials([fold], np.random.default_rng(0))
+    assert trial.reverse is (there > back)
+    exact = np.linalg.inv(_STRETCH) if trial.reverse else _STRETCH
+    np.testing.assert_allclose(trial.potentials[0].matrix, exact)
+    assert kind.refitted(trial, [fold], fold.u, fold.v) is trial.potentials[0]
+
+
 @pytest.mark.parametrize(
-    ("effort", "names"), [("auto", ["network"]), ("best", ["network", "network, reversed"])]
+    ("effort", "both"), [("auto", False), ("best", True), (600.0, True), (100.0, False)]
 )
-def test_with_patience_networks_of_both_ways_are_tried(effort, names):
+def test_with_patience_networks_of_both_ways_are_begun(effort, both):
     request = Request(None, Effort.of(effort), ("network",), None, None)
     keys = tuple(jax.random.split(jax.random.key(0), 2))
     own = Coordinates.identity(2).on_host()
-    kinds = kinds_to_try(own, request, 5000, keys=keys, callback=lambda now: None)
-    assert [kind.name for kind in kinds] == names
+    (kind,) = kinds_to_try(own, request, 5000, keys=keys, callback=lambda now: None)
+    assert kind.name == "network"
+    assert isinstance(kind, NearerKind) is both
 
 
 def test_seconds_for_many_points_are_the_networks():
@@ -117,5 +135,5 @@ def test_seconds_for_many_points_are_the_networks():
         return [kind.name for kind in kinds]
 
     quick = ["gaussian", "separable", "entropic"]
-    assert names(5000) == [*quick, "network", "network, reversed"]
+    assert names(5000) == [*quick, "network"]
     assert set(names(500)) > {"log-sum-exp", "ridges, reversed", *names(5000)}

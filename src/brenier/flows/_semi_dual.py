@@ -26,8 +26,8 @@ from brenier.numerics import spd_solve, split_batch
 from brenier.potentials import AbstractPotential, expansion
 
 # Up to here a Hessian per point costs less than the conjugate gradients that replace it.
-_HESSIAN_DIMENSION = 16
-_CG_ITERATIONS = 8
+_HESSIAN_DIMENSION = 8
+_CG_ITERATIONS = 4
 # Newton steps are cut by this factor, at most so often, until they improve a point.
 _CUT, _CUTS = 0.25, 6
 _ARMIJO = 1e-2
@@ -113,7 +113,7 @@ class SemiDual(AbstractMethod[SemiDualState, GradientMap]):
 
     steps: int = eqx.field(static=True, default=4000)
     batch: int = eqx.field(static=True, default=1024)
-    learning_rate: float = eqx.field(static=True, default=0.02)
+    learning_rate: float = eqx.field(static=True, default=0.06)
     tolerance: float = eqx.field(static=True, default=1e-2)
     averaging: float = eqx.field(static=True, default=0.99)
     refinements: int = eqx.field(static=True, default=1)

@@ -12,7 +12,7 @@ from threadpoolctl import threadpool_limits
 from brenier._progress import Progress, ProgressCallback
 from brenier._solution import Result
 from brenier.estimators.candidates._combination import CombinationKind
-from brenier.estimators.candidates._direction import error_difference
+from brenier.estimators.candidates._direction import nearer
 from brenier.estimators.candidates._effort import Effort
 from brenier.estimators.candidates._kinds import AbstractKind, GaussianKind
 from brenier.estimators.candidates._record import Record, Tried
@@ -25,8 +25,6 @@ from brenier.potentials.host import compiled
 _TIE = 1e-9
 # Families that double are given up where so many times the last gain would not make them the best.
 _HOPE = 3.0
-# Standard errors by which a map of the other direction must be nearer to be taken.
-_SURE = 2.0
 # Shares of a map below this are left out.
 _NO_SHARE = 0.02
 
@@ -181,11 +179,7 @@ class Chooser:
         if not others:
             return kept, winner
         rival = min(others, key=lambda pair: pair[1].dual)
-        there, back = sorted((winner, rival[1]), key=lambda trial: trial.reverse)
-        with np.errstate(all="ignore"):  # of a rival that overflows the error is no number
-            difference, stderr = error_difference(there, back, self.folds)
-        worse = -difference if winner.reverse else difference
-        return rival if worse > _SURE * stderr else (kept, winner)
+        return rival if nearer(winner, rival[1], self.folds) is rival[1] else (kept, winner)
 
     def _held_back(self, kept: _Kept, winner: Trial) -> tuple[_Kept, Trial]:
         """The winner, held towards the affine map by as much as its gain over that is in doubt.
@@ -217,7 +211,7 @@ class Chooser:
     def _table(self, winner: Trial) -> CandidateTable:
         rows = [
             CandidateRow(
-                kept.kind.name,
+                kept.kind.name if kept.best is None else kept.best.kind,
                 {} if kept.best is None else dict(kept.best.settings),
                 np.nan if kept.best is None else kept.best.dual,
                 np.nan if kept.best is None else kept.best.stderr_beside(winner),

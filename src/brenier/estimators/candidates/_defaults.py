@@ -27,6 +27,9 @@ KINDS = ("gaussian", "separable", "entropic", "log-sum-exp", "ridges", "network"
 QUICK = (GaussianKind, SeparableKind, EntropicKind)
 # Efforts that look at maps of the way back too.
 PATIENT = ("best", "seconds")
+# The share of a network's work that tells which way is learned better, where there are so many
+# seconds for it: of fewer too large a part goes into compilation.
+BEGUN, WORTH_BOTH = 0.1, 200.0
 # Points a side from which on a network is better than what is fitted on the host, by default.
 MANY = 4000
 # Below this many points a side none can be spared for a comparison.
@@ -102,14 +105,17 @@ def fold_counts(points: int) -> tuple[int, int]:
 
 
 def default_method(
-    has_density: bool, points: int, dimension: int, effort: Effort
+    has_density: bool, points: int, dimension: int, effort: Effort, share: float = 1.0
 ) -> "AbstractMethod":
-    """The method for a target with a density, or for so many points a side."""
+    """The method for a target with a density, or for so many points a side.
+
+    Of its steps for the points, this share.
+    """
     from brenier.flows import ConstrainedDrift, SemiDual
 
     if has_density:
         return ConstrainedDrift(step_size=0.4, final_step_size=0.05, steps=40, particles=512)
     most = _MOST_STEPS * (_PATIENCE if effort.name == "best" else 1)
-    steps = int(np.clip(_STEPS_A_POINT * points, _FEWEST_STEPS, most))
+    steps = int(share * np.clip(_STEPS_A_POINT * points, _FEWEST_STEPS, most))
     most = max(_LEAST_BATCH, min(_BATCH, _BATCH_FLOATS // dimension))
     return SemiDual(steps=steps, batch=int(np.clip(points // 2, _LEAST_BATCH, most)))

@@ -9,6 +9,21 @@ from brenier.potentials.host import host_conjugates
 
 # Held-out points of a fold, at most.
 _POINTS = 8192
+# Standard errors by which a map of the other direction must be nearer to be taken.
+_SURE = 2.0
+
+
+def nearer(one: Trial, other: Trial, folds: Sequence[Fold]) -> Trial:
+    """Which of two trials of opposite directions is nearer to the Monge map.
+
+    The one of the lower dual, unless the other is nearer by two standard errors.
+    """
+    winner, rival = sorted((one, other), key=lambda trial: trial.dual)
+    there, back = sorted((winner, rival), key=lambda trial: trial.reverse)
+    with np.errstate(all="ignore"):  # of a rival that overflows the error is no number
+        difference, stderr = error_difference(there, back, folds)
+    worse = -difference if winner.reverse else difference
+    return rival if worse > _SURE * stderr else winner
 
 
 def error_difference(there: Trial, back: Trial, folds: Sequence[Fold]) -> tuple[float, float]:

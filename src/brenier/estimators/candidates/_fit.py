@@ -13,9 +13,11 @@ from brenier._solution import Result
 from brenier._types import Key
 from brenier.estimators.candidates._choice import Choice, Chooser
 from brenier.estimators.candidates._defaults import (
+    BEGUN,
     MANY,
     PATIENT,
     QUICK,
+    WORTH_BOTH,
     default_method,
     fold_counts,
     host_kinds,
@@ -147,25 +149,45 @@ def kinds_to_try(
         if request.names is None and request.effort.name == "seconds" and points > MANY:
             # What takes minutes for so many points, and is no better than a network that has them.
             kinds = [kind for kind in kinds if isinstance(kind, QUICK)]
-        from brenier.estimators.candidates._network import NetworkKind
-
-        method = default_method(False, points, coordinates.dimension, request.effort)
-
-        def kind(
-            own: Coordinates, data: StandardData | None, way: str, share: float
-        ) -> NetworkKind:
-            start, training = keys if way == "there" else (jax.random.fold_in(k, 1) for k in keys)
-            network = _network(method, own.dimension, points, request, start)
-            return NetworkKind(
-                network, own, training, callback, request.effort, data, record, share, way
-            )
-
-        kinds.append(kind(coordinates, standard, "there", 0.5 if both_ways else 1.0))
-        if both_ways:
-            data = None if standard is None else standard.reversed()
-            back = kind(coordinates.reversed().on_host(), data, "back", 1.0)
-            kinds.append(ReversedKind(back, back.name + REVERSED))
+        both = both_ways and request.effort.left > WORTH_BOTH
+        own = (coordinates, request, points, keys, callback, standard, record)
+        kinds.append(_network_kind(*own, both_ways=both))
     return kinds
+
+
+def _network_kind(
+    coordinates: Coordinates,
+    request: Request,
+    points: int,
+    keys: Sequence[Key],
+    callback: ProgressCallback,
+    standard: StandardData | None,
+    record: Record | None,
+    *,
+    both_ways: bool,
+) -> AbstractKind:
+    """A network of the map; or, both ways, of the map or its inverse."""
+    from brenier.estimators.candidates._nearer import NearerKind
+    from brenier.estimators.candidates._network import NetworkKind
+
+    def kind(reverse: bool = False, share: float = 1.0) -> AbstractKind:
+        own, data, (start, training) = coordinates, standard, keys
+        if reverse:
+            own = coordinates.reversed().on_host()
+            data = None if standard is None else standard.reversed()
+            start, training = (jax.random.fold_in(key, 1) for key in keys)
+        method = default_method(False, points, own.dimension, request.effort, share)
+        network = _network(method, own.dimension, points, request, start)
+        way = ("back" if reverse else "there") + ("" if share == 1.0 else "-begun")
+        fit = NetworkKind(
+            network, own, training, callback, request.effort, data, record, way, share
+        )
+        return ReversedKind(fit, fit.name + REVERSED) if reverse else fit
+
+    if not both_ways:
+        return kind()
+    begun = kind(share=BEGUN), kind(reverse=True, share=BEGUN)
+    return NearerKind(NetworkKind.name, begun, (kind(), kind(reverse=True)))
 
 
 def _trained(

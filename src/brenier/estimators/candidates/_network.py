@@ -215,11 +215,11 @@ class NetworkKind(AbstractKind):
         key: of the training.
         callback: told of each block of steps.
         effort: the seconds that are left are shared among the folds.
-        share: of these seconds, what may be spent.
-        way: in the names of the files of its record.
         standard: the data, where they are many and the one fold is of them: it is then stopped by
             what is held out.
         record: where the training is kept.
+        way: in the names of its files there.
+        share: of the seconds that are left, what may be spent.
     """
 
     network: Network
@@ -229,8 +229,8 @@ class NetworkKind(AbstractKind):
     effort: Effort
     standard: StandardData | None = None
     record: Record | None = None
-    share: float = 1.0
     way: str = "there"
+    share: float = 1.0
     name = "network"
     nothing = "less than a minute was left"
 
