@@ -35,6 +35,8 @@ _ARMIJO = 1e-2
 _WORST = 4
 # The rate rises over this share of the steps, stands until that one, then falls to zero.
 _WARM, _FLAT = 0.05, 0.3
+# Source points a step for each target point: they cost no conjugate, and halve the noise.
+_SOURCE = 4
 # Training begins with target points for so many steps: were there more, x̂ would lag behind φ where
 # that still moves fast. This part of each further batch is new, improved so often since no visit
 # before has done it.
@@ -75,9 +77,9 @@ class SemiDual(AbstractMethod[SemiDualState, GradientMap]):
     Adam in the eigenbases of Kronecker factors (``kronecker_adam``), at a rate that rises, stands
     and falls to zero: a natural gradient for the price of a few small matrix products.
 
-    Each step draws source points. Training begins with 16 batches of target points, and an eighth
-    of each further batch is new, until all are seen; of a target that is not ``Empirical``, to the
-    end.
+    Each step draws four source points for each target point. Training begins with 16 batches of
+    target points, and an eighth of each further batch is new, until all are seen; of a target that
+    is not ``Empirical``, to the end.
 
     Wants points of unit scale whose Gaussian map is about the identity (``MongeMap`` sees to it)
     and a gradient of a smooth, strongly convex potential to start from. Not for a target known by
@@ -85,7 +87,7 @@ class SemiDual(AbstractMethod[SemiDualState, GradientMap]):
 
     Args:
         steps: gradient steps.
-        batch: source and target points a step.
+        batch: target points a step.
         learning_rate: of the steps, at its highest.
         tolerance: on ‖y − ∇φ(x̂)‖ / (1 + ‖y‖).
         refinements: Newton steps after the first, on the worst quarter of the batch, at most.
@@ -113,7 +115,7 @@ class SemiDual(AbstractMethod[SemiDualState, GradientMap]):
 
     steps: int = eqx.field(static=True, default=4000)
     batch: int = eqx.field(static=True, default=1024)
-    learning_rate: float = eqx.field(static=True, default=0.06)
+    learning_rate: float = eqx.field(static=True, default=0.05)
     tolerance: float = eqx.field(static=True, default=1e-2)
     averaging: float = eqx.field(static=True, default=0.99)
     refinements: int = eqx.field(static=True, default=1)
@@ -161,9 +163,9 @@ class SemiDual(AbstractMethod[SemiDualState, GradientMap]):
         self, state: SemiDualState, source: AbstractMeasure, target: AbstractMeasure
     ) -> SemiDualState:
         key, order_key, draw_key, fresh_key = jax.random.split(state.key, 4)
-        x = _sample(source, draw_key, self.batch, state.potential)
+        x = _sample(source, draw_key, _SOURCE * self.batch, state.potential)
         state = self._next_round(state, order_key)
-        state, rows, fresh = self._batch(state, x, target, fresh_key)
+        state, rows, fresh = self._batch(state, x[: self.batch], target, fresh_key)
         weights = target.weights if isinstance(target, Empirical) else None
         weights = None if weights is None else weights[rows]
         x, y, start = split_batch((x, state.cloud[rows], state.conjugates[rows]))

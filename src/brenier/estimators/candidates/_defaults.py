@@ -41,6 +41,8 @@ _FOLDS, _SPLIT = ((100, 5), (1500, 3)), 4
 _STEPS_A_POINT, _FEWEST_STEPS, _MOST_STEPS, _PATIENCE = 0.25, 1000, 5000, 3
 # Points a step: half of them where there are few, so that a step is not the same each time.
 _BATCH, _LEAST_BATCH = 1024, 64
+# The rate over 1/d: more is unstable in many dimensions, and no faster in few.
+_RATE, _LEAST_RATE, _MOST_RATE = 2.5, 0.02, 0.07
 # Coordinates a step, at most: past 128 dimensions a step costs no more than there.
 _BATCH_FLOATS = 2**17
 
@@ -118,4 +120,6 @@ def default_method(
     most = _MOST_STEPS * (_PATIENCE if effort.name == "best" else 1)
     steps = int(share * np.clip(_STEPS_A_POINT * points, _FEWEST_STEPS, most))
     most = max(_LEAST_BATCH, min(_BATCH, _BATCH_FLOATS // dimension))
-    return SemiDual(steps=steps, batch=int(np.clip(points // 2, _LEAST_BATCH, most)))
+    batch = int(np.clip(points // 2, _LEAST_BATCH, most))
+    rate = float(np.clip(_RATE / dimension, _LEAST_RATE, _MOST_RATE))
+    return SemiDual(steps=steps, batch=batch, learning_rate=rate)
