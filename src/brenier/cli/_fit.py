@@ -96,13 +96,11 @@ class Fit:
 
     def draw(self, path: str) -> None:
         """A bar for each candidate, written as PNG."""
-        from brenier.report import Bar, bars_figure, png_bytes
+        from brenier.report import plot_candidates, png_bytes
 
-        table = self.candidates
-        bars = [Bar(row.name, row.summary, table.above(row), row.stderr) for row in table]
-        best = table.rows.index(table.chosen)
-        title = f"Kind of map: {table.sentence}"
-        figure = bars_figure(title, "J on held-out points, above the chosen one", bars, best=best)
+        axes = plot_candidates(self.candidates)
+        axes.set_title(f"Kind of map: {self.candidates.sentence}", loc="left", fontsize=11)
+        figure = axes.get_figure()
         with atomic_write(path) as handle:
             handle.write(png_bytes(figure))
 
