@@ -11,6 +11,7 @@ from brenier.report._figure import (
     GREY,
     INK,
     RED,
+    figure_of,
     new_axes,
     new_figure,
     plain,
@@ -23,7 +24,7 @@ from brenier.report._marginals import plot_marginals
 from brenier.report._page import html_figure, html_fragment, html_page, html_table
 from brenier.report._pictures import palette_figure, picture_figure
 from brenier.report._plane import Plane, column_names
-from brenier.report._progress_bar import progress_bar
+from brenier.report._progress_bar import progress_bar, progress_log
 from brenier.report._tables import summary_table, words_table
 
 __all__ = [
@@ -36,6 +37,7 @@ __all__ = [
     "Candidate",
     "Plane",
     "column_names",
+    "figure_of",
     "html_figure",
     "html_fragment",
     "html_page",
@@ -53,6 +55,7 @@ __all__ = [
     "plot_marginals",
     "png_bytes",
     "progress_bar",
+    "progress_log",
     "summary_table",
     "svg_text",
     "words_table",

@@ -52,6 +52,17 @@ def new_axes(width: float, height: float) -> "Axes":
     return new_figure(width, height).add_subplot()
 
 
+def figure_of(axes: "Axes") -> "Figure":
+    """The figure that axes are in.
+
+    >>> figure_of(new_axes(4.0, 3.0)).get_size_inches().tolist()
+    [4.0, 3.0]
+    """
+    figure = axes.get_figure(root=True)
+    assert figure is not None
+    return figure
+
+
 def plain(axes: "Axes") -> "Axes":
     """The axes with two spines and quiet ticks.
 

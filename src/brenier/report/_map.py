@@ -69,9 +69,16 @@ def plot_map(
         headwidth=5.5,
         zorder=2,
     )
-    dots = {"markersize": 3.4, "markeredgewidth": 0, "linestyle": "none", "marker": "o"}
-    axes.plot(*start[rows].T, color=BLUE, label="x, source", zorder=3, **dots)
-    axes.plot(*end[rows].T, color=RED, label="T(x), image", zorder=4, **dots)
+    for points, ink, label in ((start, BLUE, "x, source"), (end, RED, "T(x), image")):
+        axes.plot(
+            *points[rows].T,
+            "o",
+            color=ink,
+            label=label,
+            markersize=3.4,
+            markeredgewidth=0,
+            zorder=3,
+        )
     axes.autoscale_view()
     return in_plane(axes, plane)
 

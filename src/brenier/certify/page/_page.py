@@ -15,7 +15,15 @@ from brenier.certify.page._sections import (
     map_section,
     ring_section,
 )
-from brenier.report import Plane, column_names, html_fragment, html_page, html_table, svg_text
+from brenier.report import (
+    Plane,
+    column_names,
+    figure_of,
+    html_fragment,
+    html_page,
+    html_table,
+    svg_text,
+)
 
 if TYPE_CHECKING:
     from brenier.certify import Certificate
@@ -87,7 +95,7 @@ def certificate_summary(certificate: "Certificate") -> str:
     >>> "<svg" in certificate_summary(audit_pairs(x, x + 1.0, budget=0.1))
     True
     """
-    figure = interval_axes(certificate.defect, certificate.how.get("tolerance")).get_figure()
+    figure = figure_of(interval_axes(certificate.defect, certificate.how.get("tolerance")))
     drawn = svg_text(figure, "the certified interval of what is wasted")
     table = f"<details><summary>All numbers</summary>{_numbers(certificate)}</details>"
     return html_fragment(_verdicts(certificate) + drawn + table)

@@ -9,7 +9,7 @@ import numpy as np
 from brenier.certify.page._interval import growth_axes, interval_axes, wasted_shares
 from brenier.certify.page._markup import escaped, prose, section, sentence
 from brenier.certify.page._points import asymmetry_axes, asymmetry_histogram, clouds_axes, ring_axes
-from brenier.report import Plane, html_figure, html_table, plot_map, plot_marginals
+from brenier.report import Plane, figure_of, html_figure, html_table, plot_map, plot_marginals
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -43,7 +43,7 @@ class Figures:
         """The figure with its number and its caption (HTML); ``label`` says it in words."""
         self.count += 1
         caption = f"<b>Figure {self.count}.</b> {caption}"
-        return html_figure(axes.get_figure(), f"Figure {self.count}: {label}", caption)
+        return html_figure(figure_of(axes), f"Figure {self.count}: {label}", caption)
 
 
 def interval_section(c: "Certificate", figure: Figures) -> str:

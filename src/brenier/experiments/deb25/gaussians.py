@@ -22,6 +22,7 @@ from brenier.flows import (
     sinkhorn_flow,
 )
 from brenier.grids import Box
+from brenier.io import write_whole
 from brenier.maps import GradientMap
 from brenier.measures import Gaussian
 from brenier.potentials import Quadratic
@@ -40,7 +41,7 @@ def main(run: Run) -> dict[str, Any]:
         found, more = part()
         rows += found
         measured |= more
-    (run.out / "gaussians.png").write_bytes(_figure())
+    write_whole(run.out / "gaussians.png", _figure())
     outside = [line["name"] for line in rows if not line["difference"] <= line["tolerance"]]
     return {"values": rows, "measured": measured, "outside": outside, "outside_count": len(outside)}
 

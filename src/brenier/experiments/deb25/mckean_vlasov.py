@@ -20,6 +20,7 @@ from brenier.flows import (
     potential_path,
 )
 from brenier.grids import Box
+from brenier.io import write_whole
 from brenier.measures import Gaussian, GaussianMixture
 from brenier.report import new_figure, png_bytes
 
@@ -59,9 +60,7 @@ def main(run: Run) -> dict[str, Any]:
     run.progress(Progress(3, 4, "weak order"))
     order, errors = _weak_order(noise_key)
     rates, curves = _rates(line)
-    (run.out / "diffusion.png").write_bytes(
-        _figure(line, np.asarray(end)[:, 0], potentials, curves)
-    )
+    write_whole(run.out / "diffusion.png", _figure(line, np.asarray(end)[:, 0], potentials, curves))
     return {
         "particles": _PARTICLES,
         "steps": _STEPS,

@@ -16,6 +16,7 @@ from brenier.experiments._command import command
 from brenier.experiments._run import Run
 from brenier.flows import ConstrainedDrift, NaturalGradient, advance
 from brenier.functionals import KL, ExactScore
+from brenier.io import write_whole
 from brenier.maps import GradientMap
 from brenier.measures import Gaussian
 from brenier.potentials import Quadratic
@@ -48,7 +49,7 @@ def main(run: Run) -> dict[str, Any]:
         run.progress(Progress(done, total, f"rate in d = {dimension}"))
     extrapolated = 2.0 * finals["explicit", 0.005] - finals["explicit", 0.01]
     midpoint = 0.5 * (finals["explicit", 0.01] + finals["implicit", 0.01])
-    (run.out / "affine.png").write_bytes(_figure(errors, curves))
+    write_whole(run.out / "affine.png", _figure(errors, curves))
     return {
         "errors": errors,
         "order": {scheme: _slope(values) for scheme, values in errors.items()},

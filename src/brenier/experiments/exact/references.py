@@ -18,6 +18,7 @@ from brenier.exact import (
 from brenier.experiments._command import command
 from brenier.experiments._run import Run
 from brenier.grids import Box, Torus
+from brenier.io import write_whole
 from brenier.measures import Gaussian, GaussianMixture
 from brenier.potentials import MaxAffine
 from brenier.report import new_figure, png_bytes
@@ -54,7 +55,7 @@ def main(run: Run) -> dict[str, Any]:
             }
             for key, (value, reference) in found.items()
         ]
-    (run.out / "three_diracs.png").write_bytes(_figure())
+    write_whole(run.out / "three_diracs.png", _figure())
     return {"values": rows, "differences": differences, "seconds_of": seconds}
 
 
