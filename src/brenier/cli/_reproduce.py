@@ -23,7 +23,8 @@ def listed() -> tuple[dict[str, dict[str, str]], dict[str, str]]:
     found = {
         name: {"summary": summary, "time": times[name]} for name, summary in summaries().items()
     }
-    return found, {name: f"{own['summary']} ({own['time']})" for name, own in found.items()}
+    rows = {name: f"{own['summary']} ({own['time']})" for name, own in found.items()}
+    return found, {name: row.replace("``", "") for name, row in rows.items()}
 
 
 def title_of(name: str) -> str:

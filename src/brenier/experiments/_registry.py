@@ -47,7 +47,7 @@ def experiment_times() -> dict[str, str]:
     """Every experiment's name, and how long it takes on two cores, as its ``TIME`` says.
 
     >>> experiment_times()["krco22-thm31"]
-    'seconds'
+    'half a minute'
     """
     found = {}
     for name, tree in _trees().items():

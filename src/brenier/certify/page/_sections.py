@@ -295,7 +295,7 @@ def _ring_points(r: "Ring") -> str:
     ]
     return (
         f"<details><summary>The {r.k:,} points and their images, all digits</summary>"
-        "<p>Saved as <code>ring.csv</code>, they give the saving by</p><pre>"
+        '<p>Saved as <code>ring.csv</code>, they give the saving by</p><pre tabindex="0">'
         'import numpy as np\nx, t = np.split(np.loadtxt("ring.csv", delimiter=",", skiprows=1), 2, '
         "axis=1)\nprint(2 * np.sum((x - x.mean(axis=0)) * (np.roll(t, -1, axis=0) - t)))</pre>"
         f'<pre class="data" tabindex="0">{chr(10).join(lines)}</pre></details>'

@@ -27,6 +27,8 @@ from brenier.experiments.audit._cases import CASES, Case
 from brenier.io import atomic_write, write_whole
 from brenier.report import new_figure, png_bytes
 
+TIME = "hours"
+
 _BLOCK = 20
 _BUDGET = 1.0
 # Defects that are known by quantiles of so many draws of a heavy tail are known to this part.

@@ -24,6 +24,8 @@ from brenier.io import write_whole
 from brenier.measures import Gaussian
 from brenier.report import new_figure, png_bytes
 
+TIME = "minutes"
+
 # Rows of an audit in each dimension.
 _ROWS = {
     2: (250, 1000, 4000, 16_000),

@@ -28,6 +28,8 @@ from brenier.measures import Gaussian
 from brenier.potentials import Quadratic
 from brenier.report import new_figure, png_bytes
 
+TIME = "minutes"
+
 _KEY = jax.random.key(0)
 
 

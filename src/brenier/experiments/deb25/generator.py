@@ -37,6 +37,8 @@ from brenier.measures import Gaussian, GaussianMixture
 from brenier.numerics import mean_distance
 from brenier.report import BLUE, GREEN, INK, RED, image_grid_figure, new_figure, png_bytes
 
+TIME = "tens of minutes"
+
 _MODES = 1.5 * np.array([[-1, -1], [-1, 1], [1, -1], [1, 1]])
 _DATA, _HELD_OUT, _MADE = 1000, 5000, 2000
 _SIZES, _RATIOS = (250, 1000, 4000), (0.125, 0.25, 0.5, 1.0, 2.0, 4.0)

@@ -24,6 +24,8 @@ from brenier.io import write_whole
 from brenier.measures import Gaussian, GaussianMixture
 from brenier.report import new_figure, png_bytes
 
+TIME = "minutes"
+
 _PARTICLES = 400_000
 _TIME = 1.0
 # Time steps of the run that is compared: its weak error is below the sampling noise.

@@ -29,6 +29,8 @@ from brenier.maps import AffineMap
 from brenier.measures import Empirical, Gaussian, Gibbs
 from brenier.report import new_figure, png_bytes
 
+TIME = "minutes"
+
 _KEY = jax.random.key(0)
 _Y = jnp.linspace(-1.5, 1.5, 8)[:, None]
 _TURN = 2.0 * np.pi

@@ -24,6 +24,8 @@ from brenier.maps import AffineMap
 from brenier.measures import Gaussian
 from brenier.report import new_figure, png_bytes
 
+TIME = "minutes"
+
 _TIME = 1.0
 _COLOURS = {"natural": "#c0392b", "half_shift": "#2471a3"}
 _LABELS = {"natural": "natural start", "half_shift": "half-shift"}

@@ -23,6 +23,8 @@ from brenier.potentials import Quadratic
 from brenier.problems import AFFINE_DRIFT, affine, gaussian
 from brenier.report import new_figure, png_bytes
 
+TIME = "minutes"
+
 _STEPS = (0.05, 0.025, 0.01, 0.005)
 _DIMENSIONS = (2, 10, 50)
 

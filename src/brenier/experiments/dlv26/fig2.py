@@ -39,6 +39,8 @@ from brenier.potentials import ICNN, LogSumExp, Preconditioned
 from brenier.problems import figure2, l2_uvp
 from brenier.velocities import ProbabilityFlow
 
+TIME = "tens of minutes"
+
 _EVALUATION = 10_000
 # Seeds vmapped together: enough to fill vector units, few enough to stay in cache.
 _BLOCK = 5

@@ -23,6 +23,8 @@ from brenier.measures import Gaussian, GaussianMixture
 from brenier.potentials import MaxAffine
 from brenier.report import new_figure, png_bytes
 
+TIME = "half a minute"
+
 _TURN = 2.0 * np.pi
 # MATH_3, D3.
 _DIRACS = np.array([[0.0, 0.0], [2.0, 0.0], [0.5, 1.5]])

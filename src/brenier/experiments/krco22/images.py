@@ -44,6 +44,8 @@ from brenier.numerics import in_blocks
 from brenier.report import image_grid_figure, png_bytes
 from brenier.velocities import AtomsVelocity, FlowMap, HyperbolicClock
 
+TIME = "half an hour a model"
+
 _DOMAINS = {"low": range(5), "high": range(5, 10)}
 # Encoded images of each domain, as in the paper; never trained on.
 _VALIDATION = 500

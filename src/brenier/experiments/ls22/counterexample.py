@@ -25,6 +25,8 @@ from brenier.io import write_whole
 from brenier.measures import Gaussian, GaussianMixture
 from brenier.velocities import FlowMap, MixtureVelocity
 
+TIME = "minutes"
+
 _EPSILON = 0.15
 _TIMES = (0.0, 0.05, 0.2)
 _PLACES = np.array([[0.0, 0.0], [2.4, -0.75]])

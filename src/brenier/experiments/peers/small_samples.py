@@ -41,6 +41,8 @@ from brenier.experiments.peers._small_summary import markdown, summary
 from brenier.io import atomic_write, write_whole
 from brenier.report import progress_bar
 
+TIME = "three hours"
+
 _SEEDS, _HOURS = 20, 3.0
 _CELLS = "cells.jsonl"
 

@@ -21,6 +21,8 @@ from brenier.potentials import MaxAffine
 from brenier.report import BLUE, INK, RED, new_figure, png_bytes
 from brenier.velocities import AtomsDecoder
 
+TIME = "half a minute"
+
 DIRACS = np.array([[0.0, 0.0], [2.0, 0.0], [0.5, 1.5]])
 # Borders that end beyond this have gone to infinity.
 _OUT = 6.5

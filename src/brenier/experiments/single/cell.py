@@ -26,6 +26,8 @@ from brenier.experiments.single import _figures as figures
 from brenier.experiments.single import _predictors as predictors
 from brenier.io import cells_of, write_whole
 
+TIME = "tens of minutes"
+
 _METRICS = ("energy", "mmd", "r2_mean", "r2_variance")
 
 

@@ -31,6 +31,8 @@ from brenier.experiments.w2._pairs import name_of
 from brenier.io import write_whole
 from brenier.report import new_figure, png_bytes
 
+TIME = "hours"
+
 _DIMENSIONS = (2, 4, 8, 16, 32, 64, 128)
 # Seeds where none are asked for: of a file, and of random networks up to this dimension.
 _FILE_SEEDS, _SEEDS, _CHEAP = 1, 3, 16
