@@ -53,7 +53,7 @@ def test_neighbours_of_like_colour_move_alike_and_edges_stay():
     picture[:, 60:] = [0.2, 0.5, 0.1]
     shift = np.where(picture[..., :1] > 0.5, [-0.5, 0.1, 0.0], [0.3, 0.2, 0.1])
     clean = picture + shift
-    # The filter's edge, 0.01, is a tenth of the variance across this one: slopes are off by so much.
+    # The filter's edge, 0.01, is some tenth of the variance across this one: slopes are off by it.
     np.testing.assert_allclose(_demo._painted(picture, clean.reshape(-1, 3)), clean, atol=0.05)
     noisy = clean + 0.1 * random.normal(size=clean.shape)
     painted = _demo._painted(picture, noisy.reshape(-1, 3))
