@@ -109,6 +109,18 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
         yield handle
 
 
+def write_whole(path: str | os.PathLike[str], data: bytes) -> None:
+    """The bytes as the file at ``path``, as ``atomic_write`` writes it.
+
+    >>> folder = Path(tempfile.mkdtemp())
+    >>> write_whole(folder / "a.txt", b"whole")
+    >>> (folder / "a.txt").read_bytes()
+    b'whole'
+    """
+    with atomic_write(path) as handle:
+        handle.write(data)
+
+
 @contextmanager
 def _stream_path(path: str | os.PathLike[str]) -> Iterator[Path]:
     """A file elsewhere, whose bytes go to the device or the pipe when the block ends well."""

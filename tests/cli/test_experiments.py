@@ -2,6 +2,7 @@
 
 import ast
 import json
+import re
 import sys
 from importlib.util import find_spec
 from pathlib import Path
@@ -10,12 +11,14 @@ import pytest
 
 import brenier.experiments
 from brenier.cli import main
-from brenier.experiments import experiments
+from brenier.experiments import experiment_times, experiments
 
 EXPERIMENT = """
 from brenier._progress import Progress
 
 from ._common import WORD
+
+TIME = "a moment"
 
 def main(run):
     print("chatter")
@@ -49,7 +52,9 @@ def test_an_experiment_runs_and_its_result_is_kept(planted, capsys):
     assert main([*command, "--out", "here", "--json"]) == 0
     captured = capsys.readouterr()
     result = json.loads(captured.out)
-    assert captured.err == "chatter\n"
+    # Where stderr is a file, it says what is done, how long it takes, and where it is.
+    said = [re.sub(r" +[0-9]+ s  ", " ", line) for line in captured.err.splitlines()]
+    assert said == ["brenier: paper26-fig1, a moment", "chatter", "brenier: half way, 1 of 2"]
     assert result.pop("seconds") >= 0
     assert result == {
         "name": "paper26-fig1",
@@ -79,6 +84,7 @@ def test_without_a_name_the_experiments_are_listed_with_what_they_are(planted, c
     assert main(["reproduce", "--json"]) == 0
     listed = json.loads(capsys.readouterr().out)["experiments"]
     assert list(listed) == ["paper26-fig1", "paper26-some-name", "paper26-table2"]
+    assert listed["paper26-fig1"] == {"summary": "", "time": "a moment"}
     assert main(["reproduce"]) == 0
     assert "paper26-table2" in capsys.readouterr().out
 
@@ -87,7 +93,7 @@ def test_a_failed_run_exits_1(planted, capsys):
     assert main(["reproduce", "paper26-table2", "--json"]) == 1
     captured = capsys.readouterr()
     assert captured.out == ""
-    assert captured.err == "brenier: division by zero\n"
+    assert captured.err.splitlines()[-1] == "brenier: division by zero"
 
 
 def test_names_may_be_written_with_hyphens(planted, capsys):
@@ -109,6 +115,10 @@ def test_bench_says_where_the_benchmarks_are(capsys):
     assert told <= set(experiments())
 
 
+def _name(file):
+    return f"{file.parent.name}-{file.stem}".replace("_", "-")
+
+
 def test_every_experiment_keeps_the_contract():
     """Read, not imported: the other libraries of a comparison need not be installed."""
     root = Path(brenier.experiments.__file__).parent
@@ -120,4 +130,5 @@ def test_every_experiment_keeps_the_contract():
         functions = {node.name: node for node in tree.body if isinstance(node, ast.FunctionDef)}
         arguments = [argument.arg for argument in functions["main"].args.args]
         assert arguments == ["run"], file
+        assert experiment_times()[_name(file)] != "no time known", file
         assert ast.unparse(tree.body[-1].test) == "__name__ == '__main__'", file

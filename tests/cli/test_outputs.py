@@ -43,6 +43,7 @@ INPUTS = {
     "fit link": "fit a.csv b.csv -o soft.csv",
     "fit cells": "fit a.h5ad -o a.h5ad",
     "fit figure": "fit a.png b.csv -o n.brenier --figure a.png",
+    "fit report": "fit a.html b.csv -o n.brenier --report a.html",
     "transport points": "transport m.brenier a.csv -o a.csv",
     "transport link": "transport m.brenier soft.csv -o a.csv",
     "transport map": "transport m a.csv -o m",
@@ -63,6 +64,7 @@ INPUTS = {
 }
 TWICE = {
     "fit": "fit a.csv b.csv -o n --figure n",
+    "fit report": "fit a.csv b.csv -o n --report ./n",
     "generate": "generate a.csv -n 5 -o n.csv --save-map ./n.csv",
 }
 # An ending of another kind than what would be written.
@@ -70,6 +72,7 @@ ENDINGS = {
     "fit": ("fit a.csv b.csv -o m.csv", "wants .brenier"),
     "fit npz": ("fit a.csv b.csv -o M.NPZ", "wants .brenier"),
     "fit figure": ("fit a.csv b.csv -o n.brenier --figure a.pdf", "wants .png"),
+    "fit report": ("fit a.csv b.csv -o n.brenier --report a.pdf", "wants .html or .htm"),
     "fit cells": ("fit a.h5ad b.h5ad -o m.h5ad", "wants .brenier"),
     "generate": ("generate a.csv -n 5 -o n.html", "wants one of .npy"),
     "generate map": ("generate a.csv -n 5 -o n.csv --save-map m.json", "wants .brenier"),
@@ -85,6 +88,7 @@ ENDINGS = {
 FOLDERS = [
     "fit a.csv b.csv -o no/m.brenier",
     "fit a.csv b.csv -o n.brenier --figure no/a.png",
+    "fit a.csv b.csv -o n.brenier --report no/a.html",
     "fit a.h5ad b.h5ad -o no/m.brenier",
     "transport m.brenier a.csv -o no/n.csv",
     "transport m.brenier a.h5ad -o no/n.h5ad",

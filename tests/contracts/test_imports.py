@@ -10,7 +10,7 @@ import pytest
 import brenier
 from brenier import _program_cache
 
-_HEAVY = {"jax", "matplotlib", "numpy", "pandas", "plotly", "scipy", "sklearn"}
+_HEAVY = {"jax", "matplotlib", "numpy", "pandas", "scipy", "sklearn"}
 _DTYPE = "print(jax.numpy.ones(1).dtype, jax.config.jax_enable_x64)"
 
 

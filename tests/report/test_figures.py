@@ -8,8 +8,6 @@ from PIL import Image
 from rich.console import Console
 
 from brenier.report import (
-    Bar,
-    bars_figure,
     image_grid_figure,
     palette_figure,
     picture_figure,
@@ -68,17 +66,6 @@ def test_a_table_of_words_shows_every_column():
     console.print(words_table("Maps", lines, numbers=[1], best=1))
     text = console.export_text()
     assert all(word in text for word in ("Maps", "map", "J", "affine", "2.0", "bent *", "1.5"))
-
-
-def test_bars_are_as_long_as_they_should_be_and_failures_have_none():
-    bars = [Bar("a", "x", 0.4, 0.1), Bar("b", "failed", np.nan, np.nan), Bar("c", "", 0.0, 0.0)]
-    figure = bars_figure("Title", "above", bars, best=2)
-    (axes,) = figure.axes
-    assert [bar.get_width() for bar in axes.patches] == [0.4, 0.0, 0.0]
-    assert [label.get_text() for label in axes.get_yticklabels()] == ["a", "b", "c"]
-    assert axes.yaxis_inverted()
-    png_bytes(figure)
-    png_bytes(bars_figure("One", "above", bars[2:], best=0))
 
 
 def test_rows_of_images_that_do_not_match_are_named():

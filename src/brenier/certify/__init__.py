@@ -13,6 +13,7 @@ from brenier.certify._pair_savings import Cycle
 from brenier.certify._symmetry import AbstractSymmetry, Elliptical, Exchangeable, SignChanges
 from brenier.certify._target_tests import TargetTests
 from brenier.certify._witnesses import Asymmetry, Monotonicity, Ring, jacobian_asymmetry
+from brenier.certify.page import plot_certificate
 
 __all__ = [
     "AbstractSymmetry",
@@ -39,6 +40,7 @@ __all__ = [
     "audit_pairs",
     "jacobian_asymmetry",
     "paired_closer",
+    "plot_certificate",
 ]
 
 guard(globals())

@@ -24,6 +24,7 @@ from brenier.certify._orbits import Orbits, density_rings, symmetric_orbits
 from brenier.certify._rows import (
     FEWEST,
     check_spread,
+    labels_of,
     one_of_each,
     points_of,
     precision_of,
@@ -134,6 +135,7 @@ def audit(
         raise ValueError("law: got one beside a measure, which is its own; wants one of the two.")
     keys = jax.random.split(key, 4)
     settings.tell("the map at points of the source")
+    names = labels_of(source)
     for name, given in (("source", source), ("target", target)):
         if given is not None:
             warn_of_outliers(name, given)
@@ -172,6 +174,7 @@ def audit(
         entropy,
         orbits,
         compiled.seconds,
+        names,
     )
     return _certificate(x, tx, true, target, [*keys[1:]], settings, seen, declared)
 
@@ -243,7 +246,7 @@ def audit_pairs(
     declared = Declared.checked(
         first.shape[1], law=law, symmetry=symmetry, box=box, kurtosis=kurtosis
     ).upheld(first, second, jax.random.fold_in(key, 3), drawn=False, precision=precision)
-    seen = Seen("pairs", precision=precision)
+    seen = Seen("pairs", precision=precision, names=labels_of(x))
     return _certificate(first, second, true, target, [*keys[1:]], settings, seen, declared)
 
 
@@ -369,9 +372,10 @@ def _how(
         "tolerance": settings.tolerance,
         "budget": settings.budget,
         "precision": seen.precision,
-        "lower_bound": "exact assignments of random batches, averaged bets (6.6), (6.10)",
+        "lower_bound": "exact assignments of random batches, averaged bets",
         "upper_bound": "Fenchel-Young gap of a convex potential on a core of the pairs that it was "
-        "not fitted on, averaged bets (6.7), (6.13)",
+        "not fitted on, averaged bets",
+        **({} if seen.names is None else {"names": seen.names}),
         "seconds": time.perf_counter() - settings.started,
         "versions": {
             "brenier": version("brenier"),

@@ -16,7 +16,7 @@ from brenier.certify._pair_savings import Cycle
 from brenier.certify._reading import read_dataclass
 from brenier.certify._target_tests import TargetTests
 from brenier.certify._witnesses import Asymmetry, Monotonicity, Ring
-from brenier.certify.page import certificate_page
+from brenier.certify.page import certificate_page, certificate_summary
 
 # Arrays that are kept for the figures and left out of ``to_dict``.
 _PICTURES = {("asymmetry", "points"), ("asymmetry", "values")}
@@ -153,6 +153,10 @@ class Certificate:
             with atomic_write(path) as handle:
                 handle.write(page.encode())
         return page
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: verdicts, interval and table."""
+        return certificate_summary(self)
 
     def _precision_row(self) -> list[tuple[str, str, str]]:
         """Said where the map's values are less precise than float64."""

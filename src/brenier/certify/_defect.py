@@ -188,7 +188,7 @@ def defect_bounds(
     bounds.append(Bound("D", "lower", own.lower * scale**2, "asymptotic", at_once))
     for symmetry in declared.symmetries:
         value = asymptotic_from_symmetry(x, tx, symmetry, float(-ndtri(alpha / 2.0)))
-        by = f"what moving the points by a symmetry gains: {symmetry.name} (6.12)"
+        by = f"what moving the points by a symmetry gains: {symmetry.name}"
         basis = _Basis.of(by, *declared.of_source)._replace(level="asymptotic")
         bounds.append(Bound("D", "lower", value, *basis))
     upper, of_whole, judged = float("inf"), False, None
@@ -280,7 +280,7 @@ class _Basis(NamedTuple):
 
 def _from_below(orbits: Sequence[Orbits], declared: Declared) -> _Basis:
     """Of savings of permutations, and of orbits where there are some."""
-    by = " and ".join(dict.fromkeys(["cheaper permutations (6.10)", *(own.by for own in orbits)]))
+    by = " and ".join(dict.fromkeys(["cheaper permutations", *(own.by for own in orbits)]))
     return _Basis.of(by, *(declared.of_source if orbits else ()))
 
 
@@ -288,14 +288,14 @@ def _from_above(
     parts: Parts, declared: Declared, below: _Basis, cost: float
 ) -> tuple[float, bool, list[Bound]]:
     """The least upper bound, whether it is of the whole map, and every bound of the parts."""
-    gaps = _Basis.of(f"gaps of a potential: {parts.core.potential} (6.13)")
+    gaps = _Basis.of(f"gaps of a potential: {parts.core.potential}")
     rows, ends = _part_bounds(parts.core, "on the core", below, gaps), []
     if parts.whole is not None:
         own = (below.under(declared.of_box), gaps.under(declared.of_box))
         rows += _part_bounds(parts.whole, "of the whole map", *own)
         ends.append(parts.whole.upper)
     if parts.under_kurtosis is not None:
-        basis = _Basis.of(f"gaps of a potential: {parts.core.potential} (6.9)", declared.of_gaps)
+        basis = _Basis.of(f"gaps of a potential: {parts.core.potential}", declared.of_gaps)
         rows.append(Bound("D of the whole map", "upper", parts.under_kurtosis, *basis))
         ends.append(parts.under_kurtosis)
     # One far above the cost of the rows says less than the core does.
@@ -313,7 +313,7 @@ def _part_bounds(part: Core, of: str, below: _Basis, above: _Basis) -> list[Boun
         ("beyond one common shift", part.wasted_beyond_shift),
     ):
         quantity = f"wasted share {name}, {of}"
-        by = "savings over costs (6.17)", "gaps and costs together (6.17)"
+        by = "savings over costs", "gaps and costs together"
         rows.append(Bound(quantity, "lower", share.lower, *below._replace(by=by[0])))
         rows.append(Bound(quantity, "upper", share.upper, *above._replace(by=by[1])))
     return rows

@@ -82,7 +82,7 @@ def symmetric_orbits(
     for i, kind in enumerate(kinds):
         own = jax.random.fold_in(key, i)
         points = kind.around(_drawn(starts, own, kind.points * pilot[0].shape[1]))
-        by = f"orbits, {kind.name} (6.11)"
+        by = f"orbits, {kind.name}"
         found.append(Orbits(points, _images(map, points), by))
     return found
 
@@ -116,7 +116,7 @@ def density_rings(
         logs = np.asarray(law.log_density(points), np.float64)
         weights = np.exp(logs - logs.max(axis=1, keepdims=True))
         shares = weights.min(axis=1) / weights.sum(axis=1)
-        by = "rings in a known density (6.11b)"
+        by = "rings in a known density"
         found.append(Orbits(points, _images(map, points, np.isfinite(logs)), by, shares))
     return found
 

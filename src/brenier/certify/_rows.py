@@ -50,6 +50,12 @@ def _labels(groups: Any) -> np.ndarray:
     return np.asarray(groups)
 
 
+def labels_of(value: Any) -> list[str] | None:
+    """The names of a data frame's columns, where they are words; None for anything else."""
+    labels = list(getattr(value, "columns", ()))
+    return labels if labels and all(isinstance(label, str) for label in labels) else None
+
+
 def warn_of_outliers(name: str, value: Any) -> None:
     """Name rows of points that lie grossly outside of all others: they are audited all the same."""
     if isinstance(value, AbstractMeasure):

@@ -57,3 +57,4 @@ class Seen:
     entropy: tuple[float, float] = (float("nan"), float("nan"))
     orbits: Sequence[Orbits] = ()
     compiled: float = 0.0
+    names: Sequence[str] | None = None

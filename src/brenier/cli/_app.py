@@ -5,12 +5,14 @@ from typing import Annotated
 
 import typer
 
-from brenier.cli._console import announce, progress_bar
+from brenier.cli._console import announce, progress_bar, progress_log
 from brenier.cli._options import (
+    CandidatesFigure,
     Columns,
     Condition,
     DataFiles,
     Effort,
+    FitReport,
     Json,
     Layer,
     Obsm,
@@ -69,10 +71,10 @@ def options(
 
 @app.command()
 def demo(out: OutFolder = Path("demo"), seed: Seed = 0, json: Json = False) -> None:
-    """Transfer the colours of one photo to another, both ways, and draw what came of it."""
+    """Transfer the colours of one photo to another, both ways, and draw: about a minute."""
     from brenier.cli._demo import run_demo
 
-    with progress_bar() as progress:
+    with progress_log("demo: colours of two photos, about a minute on two cores") as progress:
         result, rows = run_demo(out, seed, progress)
     announce(result, "Colour transfer", rows, json)
 
@@ -97,9 +99,8 @@ def fit(
     columns: Columns = None,
     effort: Effort = "auto",
     outliers: RowsFarOut = Outliers.warn,
-    figure: Annotated[
-        str | None, typer.Option(help="A PNG file to draw the candidates to.")
-    ] = None,
+    figure: CandidatesFigure = None,
+    report: FitReport = None,
     resume: Resume = False,
     seed: Seed = 0,
     json: Json = False,
@@ -112,23 +113,26 @@ def fit(
     """
     from brenier.cli._cells import Choice, is_cells_file, run_fit_cells
     from brenier.cli._fit import Settings, run_fit
-    from brenier.io import FIGURE_ENDINGS, check_apart, check_folder
+    from brenier.io import FIGURE_ENDINGS, PAGE_ENDINGS, check_apart, check_folder
 
     settings = Settings.of(effort, outliers, seed, resume)
-    check_apart([out, figure], [source, target])
-    if figure is not None:
-        check_folder(figure, FIGURE_ENDINGS)
+    check_apart([out, figure, report], [source, target])
+    for path, endings in ((figure, FIGURE_ENDINGS), (report, PAGE_ENDINGS)):
+        if path is not None:
+            check_folder(path, endings)
     choice = Choice(condition, source_value, target_value, layer, obsm, components)
     chosen = columns_in(columns)
     with progress_bar() as progress:
         if is_cells_file(source):
             _refuse_columns(source, chosen)
-            result, rows, done = run_fit_cells(source, target, out, settings, choice, progress)
+            result, rows, done = run_fit_cells(
+                source, target, out, settings, choice, progress, report
+            )
         else:
             choice.refused(source)
             if target is None:
                 raise ValueError("TARGET: got no file; wants a file of target points.")
-            result, rows, done = run_fit(source, target, out, settings, chosen, progress)
+            result, rows, done = run_fit(source, target, out, settings, chosen, progress, report)
         if figure is not None:
             done.draw(figure)
     announce(result, "Fit", rows, json, candidates=done.candidates, warnings=done.warnings)
@@ -366,14 +370,13 @@ def reproduce(
     json: Json = False,
 ) -> None:
     """Run an experiment of the papers, or beside other libraries; without NAME, list them."""
-    from brenier.cli._reproduce import run_reproduce
-    from brenier.experiments import summaries
+    from brenier.cli._reproduce import listed, run_reproduce, title_of
 
     if name is None:
-        listed = summaries()
-        announce({"experiments": listed}, "Experiments", listed, json)
+        found, lines = listed()
+        announce({"experiments": found}, "Experiments", lines, json)
         return
-    with progress_bar() as progress:
+    with progress_log(title_of(name)) as progress:
         result, rows = run_reproduce(name, out, seed, seeds, data, progress)
     announce(result, result["name"], rows, json)
 

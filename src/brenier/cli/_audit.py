@@ -23,14 +23,7 @@ from brenier.cli._cells import (
 )
 from brenier.cli._declared import Declarations
 from brenier.cli._transport import load_map
-from brenier.io import (
-    PAGE_ENDINGS,
-    atomic_write,
-    check_folder,
-    load_model,
-    read_manifest,
-    read_points,
-)
+from brenier.io import PAGE_ENDINGS, check_folder, load_model, read_manifest, read_points
 from brenier.measures import StandardNormal
 
 
@@ -103,8 +96,7 @@ def run_audit(
     result = certificate.to_dict()
     if report is not None:
         progress(Progress(0, 0, "writing the report"))
-        with atomic_write(report) as handle:
-            handle.write(certificate.to_html().encode())
+        certificate.to_html(report)
         result["report"] = str(report)
     rows = {
         question: f"{answer}; {remark}" if remark else answer

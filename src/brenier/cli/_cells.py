@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from brenier._progress import Progress, ProgressCallback
-from brenier.cli._fit import Fit, Settings, fitted, left_out_rows
+from brenier.cli._fit import Fit, Settings, fitted, left_out_rows, reported
 from brenier.cli._transport import load_map, mean_cost, measure, measure_rows, transport_points
 from brenier.io import (
     MAP_ENDINGS,
@@ -85,8 +85,12 @@ def run_fit_cells(
     settings: Settings,
     choice: Choice,
     progress: ProgressCallback,
+    report: str | None = None,
 ) -> tuple[dict[str, Any], dict[str, str], Fit]:
-    """Fit a map between two groups of cells; the result, its rows for people, and the fit."""
+    """Fit a map between two groups of cells; the result, its rows for people, and the fit.
+
+    A page is written to ``report`` where one is given, of components where it was learned there.
+    """
     started = time.perf_counter()
     check_folder(out, MAP_ENDINGS)
     x, y = _groups(source, target, choice)
@@ -135,6 +139,9 @@ def run_fit_cells(
         "seconds": f"{seconds:.1f}",
         "map": out,
     }
+    if report is not None:
+        names = x.names if inner is map else [f"component {i}" for i in range(inner.dimension)]
+        reported(report, fit, settings, (kept_u, kept_v), names, result, rows, progress)
     return result, rows, fit
 
 

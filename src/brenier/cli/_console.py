@@ -27,6 +27,13 @@ def progress_bar() -> AbstractContextManager[ProgressCallback]:
     return report.progress_bar()
 
 
+def progress_log(title: str) -> AbstractContextManager[ProgressCallback]:
+    """As ``progress_bar``; where stderr is a file, a line for each stage and one in ten seconds."""
+    from brenier import report
+
+    return report.progress_log(title)
+
+
 @contextmanager
 def warnings_at_once() -> Iterator[None]:
     """Warnings as one line each on stderr, when they are given: that work will take long."""

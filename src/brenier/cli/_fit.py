@@ -13,7 +13,7 @@ from brenier._checks import check_points
 from brenier._progress import Progress, ProgressCallback
 from brenier.cli._stopping import saying_when_stopped
 from brenier.cli._transport import measure, measure_rows, transport_table
-from brenier.io import MAP_ENDINGS, Table, atomic_write, check_folder, is_stream, read_points, save
+from brenier.io import MAP_ENDINGS, Table, check_folder, is_stream, read_points, save, write_whole
 
 if TYPE_CHECKING:
     from brenier.estimators import MongeMap
@@ -96,15 +96,12 @@ class Fit:
 
     def draw(self, path: str) -> None:
         """A bar for each candidate, written as PNG."""
-        from brenier.report import Bar, bars_figure, png_bytes
+        from brenier.report import figure_of, plot_candidates, png_bytes
 
-        table = self.candidates
-        bars = [Bar(row.name, row.summary, table.above(row), row.stderr) for row in table]
-        best = table.rows.index(table.chosen)
-        title = f"Kind of map: {table.sentence}"
-        figure = bars_figure(title, "J on held-out points, above the chosen one", bars, best=best)
-        with atomic_write(path) as handle:
-            handle.write(png_bytes(figure))
+        axes = plot_candidates(self.candidates)
+        axes.set_title(f"Kind of map: {self.candidates.sentence}", loc="left", fontsize=11)
+        figure = figure_of(axes)
+        write_whole(path, png_bytes(figure))
 
 
 def left_out_rows(
@@ -137,6 +134,7 @@ def fitted(
     files: tuple[str, str],
     components: int | None = None,
     method: "AbstractMethod | None" = None,
+    candidates: Sequence[str] | None = None,
     out: str | None = None,
 ) -> Fit:
     """A fit between points or cells; how it ended stands in the estimator's ``solution_``.
@@ -156,6 +154,7 @@ def fitted(
         callback=lambda now: progress(now._replace(stage="fitting")),
         components=components,
         method=method,
+        candidates=candidates,
         checkpoint=None if out is None else _checkpoint(out, settings.resume),
     )
     kept = saying_when_stopped(lambda: _left(estimator))
@@ -197,8 +196,12 @@ def run_fit(
     settings: Settings,
     columns: Sequence[str] | None,
     progress: ProgressCallback,
+    report: str | None = None,
 ) -> tuple[dict[str, Any], dict[str, str], Fit]:
-    """Fit a map between two files and save it; the result, its rows for people, and the fit."""
+    """Fit a map between two files and save it; the result, its rows for people, and the fit.
+
+    A page is written to ``report`` where one is given.
+    """
     started = time.perf_counter()
     check_folder(out, MAP_ENDINGS)
     first = read_points(source, columns)
@@ -239,7 +242,29 @@ def run_fit(
         "seconds": f"{seconds:.1f}",
         "map": out,
     }
+    if report is not None:
+        seen = (kept_x, kept_y)
+        reported(report, fit, settings, seen, first.names or second.names, result, rows, progress)
     return result, rows, fit
+
+
+def reported(
+    report: str,
+    fit: Fit,
+    settings: Settings,
+    clouds: tuple[np.ndarray, np.ndarray],
+    names: Sequence[str] | None,
+    result: dict[str, Any],
+    rows: dict[str, str],
+    progress: ProgressCallback,
+) -> None:
+    """Write the page of a fit between two clouds (n, d), and add it to the result and its rows."""
+    from brenier.cli._fit_report import held_out, write_report
+
+    found = held_out(fit, settings, *clouds, progress)
+    write_report(report, fit, found, rows, names, progress)
+    result["held_out"] = None if found is None else found.result()
+    result["report"] = rows["report"] = report
 
 
 def named(table: Table) -> Any:

@@ -50,6 +50,17 @@ Effort = Annotated[
         metavar="quick|auto|best|SECONDS",
     ),
 ]
+CandidatesFigure = Annotated[
+    str | None, typer.Option("--figure", help="A PNG file to draw the candidates to.")
+]
+FitReport = Annotated[
+    str | None,
+    typer.Option(
+        "--report",
+        help="An HTML page to write: what was chosen, pictures, and how a map of the same kinds "
+        "does on rows held out, for which it is fitted once more.",
+    ),
+]
 Resume = Annotated[
     bool,
     typer.Option(

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from brenier._progress import ProgressCallback
-from brenier.experiments import Run, experiment_name, reproduce
+from brenier.experiments import Run, experiment_name, experiment_times, reproduce, summaries
 
 # What "brenier bench NAME" ran, and the experiment that it is now.
 _BENCHMARKS = {
@@ -15,6 +15,26 @@ _BENCHMARKS = {
     "scale": "large-scale",
     "sinkhorn_memory": "peers-sinkhorn-memory",
 }
+
+
+def listed() -> tuple[dict[str, dict[str, str]], dict[str, str]]:
+    """What each experiment is and how long it takes: as data, and as rows for people."""
+    times = experiment_times()
+    found = {
+        name: {"summary": summary, "time": times[name]} for name, summary in summaries().items()
+    }
+    rows = {name: f"{own['summary']} ({own['time']})" for name, own in found.items()}
+    return found, {name: row.replace("``", "") for name, row in rows.items()}
+
+
+def title_of(name: str) -> str:
+    """What is said when an experiment begins.
+
+    Raises:
+        ValueError: an unknown name; the message lists those there are.
+    """
+    own = experiment_name(name)
+    return f"{own}, {experiment_times()[own]}"
 
 
 def run_reproduce(

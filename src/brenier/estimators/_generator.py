@@ -15,6 +15,7 @@ from brenier._progress import Progress, ProgressCallback
 from brenier._solution import Result, Solution
 from brenier._types import Key
 from brenier._warnings import warn_user
+from brenier.estimators._notebook import estimator_html, with_names
 from brenier.estimators._progress_bar import watched
 from brenier.estimators.candidates import CandidateTable, Effort
 from brenier.estimators.data import (
@@ -166,6 +167,10 @@ class Generator(BaseEstimator):
         self.verbose = verbose
         self.callback = callback
 
+    def _html_repr(self) -> str:
+        """What scikit-learn gives to a notebook; after a fit, with the candidates."""
+        return estimator_html(self, vars(self).get("candidates_"))
+
     def fit(self, X: Any, y: None = None) -> "Generator":
         """Learn the map onto X (n, d), an array or a data frame; y is ignored.
 
@@ -256,7 +261,7 @@ class Generator(BaseEstimator):
 
         x = known_points(self, "X", X, min_points=2)
         key = jax.random.key(drawn_seed(self.random_state))
-        return audit(
+        certificate = audit(
             self.map_,
             self.source_,
             x,
@@ -266,6 +271,7 @@ class Generator(BaseEstimator):
             box=box,
             kurtosis=kurtosis,
         )
+        return with_names(certificate, kept_columns(self))
 
     def _generated(self, n: int, seed: int) -> np.ndarray:
         dtype = self.source_.sample(jax.random.key(seed), 0).dtype

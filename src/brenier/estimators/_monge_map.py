@@ -14,6 +14,7 @@ from brenier._progress import ProgressCallback
 from brenier._solution import Result, Solution
 from brenier._warnings import warn_user
 from brenier.estimators._learned_map import LearnedMap, learned_map
+from brenier.estimators._notebook import estimator_html, with_names
 from brenier.estimators._progress_bar import watched
 from brenier.estimators.candidates import CandidateTable, Effort, Request, checked_names, fit_pair
 from brenier.estimators.data import (
@@ -179,6 +180,10 @@ class MongeMap(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
             return parameters
         return f"{parameters}  # {self.candidates_.sentence}"
 
+    def _html_repr(self) -> str:
+        """What scikit-learn gives to a notebook; after a fit, with the candidates."""
+        return estimator_html(self, vars(self).get("candidates_"))
+
     def fit(self, X: Any, Y: Any) -> "MongeMap":
         """Learn the map from X (n, d) to Y (m, d): arrays, data frames, AnnData or measures.
 
@@ -263,7 +268,7 @@ class MongeMap(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         map, x = self._seen("X", X)
         y = Y if Y is None or isinstance(Y, AbstractMeasure) else self._seen("Y", Y)[1]
         key = jax.random.key(drawn_seed(self.random_state))
-        return audit(
+        certificate = audit(
             map,
             x,
             y,
@@ -275,6 +280,9 @@ class MongeMap(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
             symmetry=symmetry,
             box=box,
             kurtosis=kurtosis,
+        )
+        return with_names(
+            certificate, None if isinstance(self.map_, SubspaceMap) else kept_columns(self)
         )
 
     def _request(self) -> Request:

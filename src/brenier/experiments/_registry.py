@@ -14,7 +14,7 @@ import brenier.experiments
 from brenier._arithmetic import own_arithmetic
 from brenier._json import json_text
 from brenier.experiments._run import Run
-from brenier.io import atomic_write, check_apart, check_output_folder
+from brenier.io import check_apart, check_output_folder, write_whole
 
 
 def experiments() -> dict[str, str]:
@@ -38,14 +38,38 @@ def summaries() -> dict[str, str]:
     >>> summaries()["krco22-thm31"]
     'KRCO22, Theorem 3.1: the encoder of a Gaussian, integrated, against its closed form.'
     """
+    return {
+        name: (ast.get_docstring(tree) or "").partition("\n")[0] for name, tree in _trees().items()
+    }
+
+
+def experiment_times() -> dict[str, str]:
+    """Every experiment's name, and how long it takes on two cores, as its ``TIME`` says.
+
+    >>> experiment_times()["krco22-thm31"]
+    'half a minute'
+    """
+    found = {}
+    for name, tree in _trees().items():
+        said = [
+            node.value.value
+            for node in tree.body
+            if isinstance(node, ast.Assign)
+            and isinstance(node.value, ast.Constant)
+            and ast.unparse(node.targets[0]) == "TIME"
+        ]
+        found[name] = str(said[0]) if said else "no time known"
+    return found
+
+
+def _trees() -> dict[str, ast.Module]:
+    """Every experiment's module, read and not imported: some want libraries that are not here."""
     found = {}
     for name, module in experiments().items():
         spec = importlib.util.find_spec(module)
         assert spec is not None
         assert spec.origin is not None
-        # Read, not imported: some want libraries that need not be here.
-        text = ast.get_docstring(ast.parse(Path(spec.origin).read_text(encoding="utf-8"))) or ""
-        found[name] = text.partition("\n")[0]
+        found[name] = ast.parse(Path(spec.origin).read_text(encoding="utf-8"))
     return found
 
 
@@ -83,8 +107,7 @@ def reproduce(name: str, run: Run) -> dict[str, Any]:
     with contextlib.redirect_stdout(sys.stderr), own_arithmetic():
         result = module.main(run)
     result = {"name": name, "seed": run.seed, "seconds": time.perf_counter() - started, **result}
-    with atomic_write(run.out / "result.json") as handle:
-        handle.write(json_text(result).encode() + b"\n")
+    write_whole(run.out / "result.json", json_text(result).encode() + b"\n")
     return result
 
 

@@ -1,7 +1,7 @@
 """Files in and out: maps, checkpoints, and the points people bring."""
 
 from brenier._arithmetic import guard
-from brenier._atomic import atomic_path, atomic_write, discard_parts
+from brenier._atomic import atomic_path, atomic_write, discard_parts, write_whole
 from brenier._outputs import (
     FIGURE_ENDINGS,
     MAP_ENDINGS,
@@ -89,6 +89,7 @@ __all__ = [
     "write_cells",
     "write_points",
     "write_record",
+    "write_whole",
 ]
 
 # Tables, pictures and cells are read without JAX.

@@ -1,15 +1,21 @@
-"""The bar that moves while long work is done."""
+"""What moves while long work is done: a bar, or lines where nobody can see one."""
 
 import math
+import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from brenier._progress import Progress, ProgressCallback
+
+# Seconds between two lines of one stage, and between any two.
+_LINE, _LEAST = 10.0, 0.3
 
 
 @contextmanager
 def progress_bar(show: bool | None = None) -> Iterator[ProgressCallback]:
-    """A callback that moves a bar on stderr; the bar is gone when the block ends.
+    """A callback that moves a bar on stderr, in a notebook under the cell; gone when it is done.
 
     Args:
         show: whether there is a bar; where None, if stderr is a terminal.
@@ -19,6 +25,10 @@ def progress_bar(show: bool | None = None) -> Iterator[ProgressCallback]:
     """
     if show is not None and not show:
         yield lambda now: None
+        return
+    if show and _in_notebook():
+        with _notebook_bar() as tell:
+            yield tell
         return
 
     from rich.console import Console
@@ -41,9 +51,74 @@ def progress_bar(show: bool | None = None) -> Iterator[ProgressCallback]:
     ) as bar:
         task = bar.add_task("starting", total=None)
 
-        def tell(now: Progress) -> None:
-            metric = "" if math.isnan(now.metric) else f", held-out metric {now.metric:.4g}"
+        def move(now: Progress) -> None:
             bar.tasks[task].total = now.steps or None  # update(total=None) would keep the old one
-            bar.update(task, completed=now.step, description=now.stage + metric)
+            bar.update(task, completed=now.step, description=_said(now))
 
-        yield tell
+        yield move
+
+
+@contextmanager
+def progress_log(title: str) -> Iterator[ProgressCallback]:
+    """As ``progress_bar``; where stderr is no terminal, as a file, a line a stage and one in 10 s.
+
+    Args:
+        title: what is done and how long it takes, said first.
+
+    >>> with progress_log("work, some seconds") as progress:
+    ...     progress(Progress(1, 2, "half way"))
+    """
+    if sys.stderr.isatty():
+        print(f"brenier: {title}", file=sys.stderr)
+        with progress_bar(show=True) as tell:
+            yield tell
+        return
+    started = time.monotonic()
+    last, stage = started, ""
+
+    def say(text: str) -> None:
+        # At once: who follows the file is to see where it is.
+        print(f"brenier: {time.monotonic() - started:4.0f} s  {text}", file=sys.stderr, flush=True)
+
+    def log(now: Progress) -> None:
+        nonlocal last, stage
+        quiet = time.monotonic() - last
+        if quiet < _LEAST if now.stage != stage else quiet < _LINE:
+            return
+        last, stage = time.monotonic(), now.stage
+        share = f", {now.step:,} of {now.steps:,}" if now.steps else ""
+        say(_said(now) + share)
+
+    say(title)
+    last -= _LEAST  # the first stage needs not wait
+    yield log
+
+
+def _said(now: Progress) -> str:
+    metric = "" if math.isnan(now.metric) else f", held-out metric {now.metric:.4g}"
+    return now.stage + metric
+
+
+def _in_notebook() -> bool:
+    """Whether the program runs in a kernel that shows HTML."""
+    shell: Any = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
+    return type(shell).__name__ == "ZMQInteractiveShell"
+
+
+@contextmanager
+def _notebook_bar() -> Iterator[ProgressCallback]:
+    """A bar of HTML's own: rich's wants ipywidgets."""
+    import html
+
+    from IPython.display import HTML, display
+
+    def drawn(now: Progress) -> Any:
+        share = f' value="{now.step}" max="{now.steps}"' if now.steps else ""
+        text = html.escape(_said(now))
+        return HTML(f'<progress aria-label="{text}"{share}></progress> {text}')
+
+    handle = display(drawn(Progress(0, 0, "starting")), display_id=True)
+    try:
+        yield lambda now: handle.update(drawn(now))
+    finally:
+        handle.update(HTML(""))

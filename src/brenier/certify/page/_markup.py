@@ -16,8 +16,8 @@ def sentence(text: str | None) -> str:
 
 
 def prose(text: str) -> str:
-    """Escaped, with no line break before a per cent sign."""
-    return escaped(text).replace(" %", "\u00a0%")
+    """Escaped, with no line break before a per cent sign nor about the bar of KL(μ | ν)."""
+    return escaped(text).replace(" %", "\u00a0%").replace(" | ", "\u00a0|\u00a0")
 
 
 def listed(value: Any) -> str:

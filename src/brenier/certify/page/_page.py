@@ -1,14 +1,13 @@
 """A certificate as one HTML page that needs nothing else."""
 
 import importlib.resources
-import json
 from collections.abc import Mapping
-from string import Template
 from typing import TYPE_CHECKING
 
-from brenier.certify.page._figures import NumberedFigures, certificate_figures
+from brenier.certify.page._interval import interval_axes
 from brenier.certify.page._markup import count, escaped, listed, prose, section, sentence
 from brenier.certify.page._sections import (
+    Figures,
     asymmetry_section,
     clouds_section,
     growth_section,
@@ -16,7 +15,15 @@ from brenier.certify.page._sections import (
     map_section,
     ring_section,
 )
-from brenier.certify.page._views import views_of
+from brenier.report import (
+    Plane,
+    column_names,
+    figure_of,
+    html_fragment,
+    html_page,
+    html_table,
+    svg_text,
+)
 
 if TYPE_CHECKING:
     from brenier.certify import Certificate
@@ -31,7 +38,6 @@ _MARKS = {
     "undecided": ("open", "?"),
     "not asked": ("none", "–"),
 }
-_SUBSCRIPTS = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
 # What the page calls the entries of ``Certificate.how``.
 _LABELS = {
     "map": "map",
@@ -54,7 +60,7 @@ _LABELS = {
 def certificate_page(certificate: "Certificate") -> str:
     """The certificate as one HTML page: no request leaves it, text from outside is escaped.
 
-    It opens from disk, offline, and prints. Plotly's script, 5 MB, stands in it once.
+    It opens from disk, offline, without scripts, and prints.
 
     >>> import numpy as np
     >>> from brenier.certify import audit_pairs
@@ -62,11 +68,8 @@ def certificate_page(certificate: "Certificate") -> str:
     >>> "not asked" in certificate_page(audit_pairs(x, x + 1.0, budget=0.1))
     True
     """
-    from plotly.offline import get_plotlyjs  # slow to import: only where a page is written
-
-    views = views_of(certificate.samples["x"], certificate.samples["tx"], _names(certificate))
-    drawn = certificate_figures(certificate, views)
-    figure = NumberedFigures(drawn, views)
+    x, tx, names = certificate.samples["x"], certificate.samples["tx"], _names(certificate)
+    figure = Figures(names, Plane.of(x, tx, names=names) if x.shape[1] > 1 else None)
     sections = [
         _head(certificate),
         _verdicts(certificate),
@@ -78,16 +81,24 @@ def certificate_page(certificate: "Certificate") -> str:
         _table(certificate),
         ring_section(certificate, figure),
         _how(certificate),
+        section("Definitions", _file("definitions.html")),
     ]
-    data = json.dumps(drawn, allow_nan=False, separators=(",", ":"))
-    return Template(_file("certificate.html")).substitute(
-        title=_title(certificate),
-        style=_file("certificate.css"),
-        body="\n".join(sections),
-        figures=data.replace("<", "\\u003c"),
-        plotly=get_plotlyjs(),
-        script=_file("certificate.js"),
-    )
+    return html_page(_title(certificate), "\n".join(sections))
+
+
+def certificate_summary(certificate: "Certificate") -> str:
+    """The verdicts, the interval and the table as HTML for a notebook, light or dark.
+
+    >>> import numpy as np
+    >>> from brenier.certify import audit_pairs
+    >>> x = np.random.default_rng(0).normal(size=(50, 2))
+    >>> "<svg" in certificate_summary(audit_pairs(x, x + 1.0, budget=0.1))
+    True
+    """
+    figure = figure_of(interval_axes(certificate.defect, certificate.how.get("tolerance")))
+    drawn = svg_text(figure, "the certified interval of what is wasted")
+    table = f"<details><summary>All numbers</summary>{_numbers(certificate)}</details>"
+    return html_fragment(_verdicts(certificate) + drawn + table)
 
 
 def _file(name: str) -> str:
@@ -98,13 +109,18 @@ def _names(c: "Certificate") -> list[str]:
     """The columns' own names where the certificate knows them, else x₁, x₂ and so on."""
     d = c.samples["x"].shape[1]
     names = c.how.get("names")
-    if isinstance(names, list | tuple) and len(names) == d:
-        return [str(name) for name in names]
-    return ["x"] if d == 1 else [f"x{str(i + 1).translate(_SUBSCRIPTS)}" for i in range(d)]
+    known = isinstance(names, list | tuple) and len(names) == d
+    return column_names(d, names if known else None)
 
 
 def _title(c: "Certificate") -> str:
-    return f"Audit of a transport map: {escaped(c.how.get('map', 'map'))}"
+    """What was audited, by the data's own names where they are known."""
+    files = c.how.get("files")
+    if not isinstance(files, Mapping) or not files:
+        return f"Audit of a transport map: {c.how.get('map', 'map')}"
+    own = files.get("map") or files.get("pairs") or c.how.get("map", "map")
+    pair = [str(files[role]) for role in ("source", "target") if files.get(role)]
+    return f"Audit of {own}" + (f": {' to '.join(pair)}" if pair else "")
 
 
 def _head(c: "Certificate") -> str:
@@ -120,7 +136,7 @@ def _head(c: "Certificate") -> str:
         pairs = (f"{escaped(role)}: <code>{escaped(name)}</code>" for role, name in files.items())
         names = f'<p class="facts">{"; ".join(pairs)}</p>'
     return (
-        f'<header><p class="kind">Audit certificate</p><h1>{_title(c)}</h1>'
+        f'<header><p class="kind">Audit certificate</p><h1>{escaped(_title(c))}</h1>'
         f'<p class="facts">{" · ".join(facts)}</p>{names}</header>'
     )
 
@@ -138,25 +154,26 @@ def _verdicts(c: "Certificate") -> str:
 
 
 def _table(c: "Certificate") -> str:
-    rows = "".join(
-        f'<tr><th scope="row"{" class=sub" * question.startswith(" ")}>{escaped(question.strip())}'
-        f"</th><td>{prose(answer)}</td><td>{prose(remark)}</td></tr>"
+    return section("The certificate in numbers", _numbers(c))
+
+
+def _numbers(c: "Certificate") -> str:
+    rows = [
+        (
+            f'<span class="sub">{prose(question.strip())}</span>'
+            if question.startswith(" ")
+            else prose(question),
+            prose(answer),
+            prose(remark),
+        )
         for question, answer, remark in c.rows()
-    )
-    return section(
-        "The certificate in numbers",
-        '<div class="wide"><table class="numbers">'
-        "<thead><tr><th>question</th><th>answer</th><th>remark</th></tr></thead>"
-        f"<tbody>{rows}</tbody></table></div>",
-    )
+    ]
+    return html_table([("question", "answer", "remark"), *rows])
 
 
 def _how(c: "Certificate") -> str:
-    rows = "".join(
-        f'<tr><th scope="row">{escaped(_LABELS.get(name, name))}</th><td>{listed(value)}</td></tr>'
+    rows = [
+        (escaped(_LABELS.get(name, name)), listed(value))
         for name, value in {**c.how, "compiling": c.compiling}.items()
-    )
-    return section(
-        "How it was computed",
-        f'<div class="wide"><table class="how"><tbody>{rows}</tbody></table></div>',
-    )
+    ]
+    return section("How it was computed", html_table(rows, head=False, kind="how"))

@@ -24,8 +24,10 @@ from brenier.experiments._command import command
 from brenier.experiments._run import Run
 from brenier.experiments._seeds import map_blocks
 from brenier.experiments.audit._cases import CASES, Case
-from brenier.io import atomic_write
+from brenier.io import atomic_write, write_whole
 from brenier.report import new_figure, png_bytes
+
+TIME = "hours"
 
 _BLOCK = 20
 _BUDGET = 1.0
@@ -74,7 +76,7 @@ def main(run: Run) -> dict[str, Any]:
         report[name], bounds[name] = _summary(rows, case), rows
         with atomic_write(run.out / "cases.json") as handle:
             handle.write(json.dumps(report, indent=2).encode())
-    (run.out / "bounds.png").write_bytes(_figure(report, bounds))
+    write_whole(run.out / "bounds.png", _figure(report, bounds))
     return {"cases": report}
 
 

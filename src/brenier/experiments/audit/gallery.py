@@ -44,6 +44,8 @@ from brenier.experiments.audit._gallery_table import gallery_figure, markdown
 from brenier.io import atomic_write
 from brenier.measures import StandardNormal
 
+TIME = "about ten minutes"
+
 # Rows of an audit, seconds that its potentials may take, and pairs of the assignment test.
 _ROWS, _BUDGET, _ASSIGNED = 8000, 5.0, 2000
 _TOLERANCE = 0.01

@@ -20,6 +20,8 @@ from brenier.experiments._command import command
 from brenier.experiments._run import Run
 from brenier.problems import figure2
 
+TIME = "minutes"
+
 _FITTED, _AUDITED = 16_384, 20_000
 
 

@@ -20,8 +20,11 @@ from brenier.experiments._command import command
 from brenier.experiments._run import Run
 from brenier.experiments._seeds import map_blocks
 from brenier.experiments.audit._cases import family
+from brenier.io import write_whole
 from brenier.measures import Gaussian
 from brenier.report import new_figure, png_bytes
+
+TIME = "minutes"
 
 # Rows of an audit in each dimension.
 _ROWS = {
@@ -55,7 +58,7 @@ def main(run: Run) -> dict[str, Any]:
         own = [row for block, row in zip(blocks, found, strict=True) if block[:3] == (d, n, share)]
         medians = dict(zip(_COLUMNS, np.median(own, axis=0).tolist(), strict=True))
         table.append({"d": d, "n": n, "share": share, "audits": len(own), **medians})
-    (run.out / "widths.png").write_bytes(_figure(table))
+    write_whole(run.out / "widths.png", _figure(table))
     return {"widths": table}
 
 

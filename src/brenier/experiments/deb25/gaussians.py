@@ -22,10 +22,13 @@ from brenier.flows import (
     sinkhorn_flow,
 )
 from brenier.grids import Box
+from brenier.io import write_whole
 from brenier.maps import GradientMap
 from brenier.measures import Gaussian
 from brenier.potentials import Quadratic
 from brenier.report import new_figure, png_bytes
+
+TIME = "minutes"
 
 _KEY = jax.random.key(0)
 
@@ -40,7 +43,7 @@ def main(run: Run) -> dict[str, Any]:
         found, more = part()
         rows += found
         measured |= more
-    (run.out / "gaussians.png").write_bytes(_figure())
+    write_whole(run.out / "gaussians.png", _figure())
     outside = [line["name"] for line in rows if not line["difference"] <= line["tolerance"]]
     return {"values": rows, "measured": measured, "outside": outside, "outside_count": len(outside)}
 

@@ -32,9 +32,12 @@ from brenier.experiments.deb25._rivals import (
     trained_velocity,
 )
 from brenier.flows import default_flow_epsilon, sample_sinkhorn_flow
+from brenier.io import write_whole
 from brenier.measures import Gaussian, GaussianMixture
 from brenier.numerics import mean_distance
 from brenier.report import BLUE, GREEN, INK, RED, image_grid_figure, new_figure, png_bytes
+
+TIME = "tens of minutes"
 
 _MODES = 1.5 * np.array([[-1, -1], [-1, 1], [1, -1], [1, 1]])
 _DATA, _HELD_OUT, _MADE = 1000, 5000, 2000
@@ -77,9 +80,9 @@ def main(run: Run) -> dict[str, Any]:
         tables[problem] = {name: _summary(found) for name, found in rows.items()}
     run.progress(Progress(done, total, "epsilon"))
     sizes = _epsilons(run.seed, count)
-    (run.out / "modes.png").write_bytes(_scatter(pictures["modes"], tables["modes"]))
-    (run.out / "digits.png").write_bytes(_images(pictures["digits"]))
-    (run.out / "epsilon.png").write_bytes(_curves(sizes))
+    write_whole(run.out / "modes.png", _scatter(pictures["modes"], tables["modes"]))
+    write_whole(run.out / "digits.png", _images(pictures["digits"]))
+    write_whole(run.out / "epsilon.png", _curves(sizes))
     return {**tables, "epsilon": sizes, "seeds": count}
 
 

@@ -20,8 +20,11 @@ from brenier.flows import (
     potential_path,
 )
 from brenier.grids import Box
+from brenier.io import write_whole
 from brenier.measures import Gaussian, GaussianMixture
 from brenier.report import new_figure, png_bytes
+
+TIME = "minutes"
 
 _PARTICLES = 400_000
 _TIME = 1.0
@@ -59,9 +62,7 @@ def main(run: Run) -> dict[str, Any]:
     run.progress(Progress(3, 4, "weak order"))
     order, errors = _weak_order(noise_key)
     rates, curves = _rates(line)
-    (run.out / "diffusion.png").write_bytes(
-        _figure(line, np.asarray(end)[:, 0], potentials, curves)
-    )
+    write_whole(run.out / "diffusion.png", _figure(line, np.asarray(end)[:, 0], potentials, curves))
     return {
         "particles": _PARTICLES,
         "steps": _STEPS,

@@ -24,9 +24,12 @@ from brenier.flows import (
 )
 from brenier.functionals import MMD, linearised_distance
 from brenier.grids import Torus
+from brenier.io import write_whole
 from brenier.maps import AffineMap
 from brenier.measures import Empirical, Gaussian, Gibbs
 from brenier.report import new_figure, png_bytes
+
+TIME = "minutes"
 
 _KEY = jax.random.key(0)
 _Y = jnp.linspace(-1.5, 1.5, 8)[:, None]
@@ -44,7 +47,7 @@ def main(run: Run) -> dict[str, Any]:
         rows += part()
     run.progress(Progress(len(parts), len(parts) + 1, "divergences"))
     curves, divergences = _divergences()
-    (run.out / "mirror_flows.png").write_bytes(_figure(curves))
+    write_whole(run.out / "mirror_flows.png", _figure(curves))
     outside = [line["name"] for line in rows if not line["difference"] <= line["tolerance"]]
     return {
         "values": rows,

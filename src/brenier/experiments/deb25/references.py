@@ -38,6 +38,8 @@ from brenier.flows import (
 from brenier.grids import Box
 from brenier.measures import Gaussian, GaussianMixture
 
+TIME = "minutes"
+
 _PLACES = np.array([-1.0, 0.0, 1.0])
 # Half a unit of the sixth decimal, the last that the tables show.
 _SHOWN = 5e-7

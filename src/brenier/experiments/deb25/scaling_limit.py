@@ -19,9 +19,12 @@ from brenier.flows import (
     parabolic_flow,
     sinkhorn_flow,
 )
+from brenier.io import write_whole
 from brenier.maps import AffineMap
 from brenier.measures import Gaussian
 from brenier.report import new_figure, png_bytes
+
+TIME = "minutes"
 
 _TIME = 1.0
 _COLOURS = {"natural": "#c0392b", "half_shift": "#2471a3"}
@@ -44,7 +47,7 @@ def main(run: Run) -> dict[str, Any]:
         name: {key: float(np.log2(errors[-2] / errors[-1])) for key, errors in table.items()}
         for name, table in tables.items()
     }
-    (run.out / "orders.png").write_bytes(_figure(tables))
+    write_whole(run.out / "orders.png", _figure(tables))
     return {"epsilons": list(EPSILONS), "errors": tables, "orders": orders, "last_orders": last}
 
 

@@ -16,11 +16,14 @@ from brenier.experiments._command import command
 from brenier.experiments._run import Run
 from brenier.flows import ConstrainedDrift, NaturalGradient, advance
 from brenier.functionals import KL, ExactScore
+from brenier.io import write_whole
 from brenier.maps import GradientMap
 from brenier.measures import Gaussian
 from brenier.potentials import Quadratic
 from brenier.problems import AFFINE_DRIFT, affine, gaussian
 from brenier.report import new_figure, png_bytes
+
+TIME = "minutes"
 
 _STEPS = (0.05, 0.025, 0.01, 0.005)
 _DIMENSIONS = (2, 10, 50)
@@ -48,7 +51,7 @@ def main(run: Run) -> dict[str, Any]:
         run.progress(Progress(done, total, f"rate in d = {dimension}"))
     extrapolated = 2.0 * finals["explicit", 0.005] - finals["explicit", 0.01]
     midpoint = 0.5 * (finals["explicit", 0.01] + finals["implicit", 0.01])
-    (run.out / "affine.png").write_bytes(_figure(errors, curves))
+    write_whole(run.out / "affine.png", _figure(errors, curves))
     return {
         "errors": errors,
         "order": {scheme: _slope(values) for scheme, values in errors.items()},

@@ -25,6 +25,8 @@ from brenier.numerics import energy_distance_squared
 from brenier.potentials import ICNN, AbstractPotential
 from brenier.problems import figure2
 
+TIME = "minutes"
+
 # p ≥ 0 and its inverse on p > 0.
 _POSITIVE: dict[str, tuple[Callable[[Array], Array], Callable[[Array], Array]]] = {
     "softplus": (jax.nn.softplus, lambda w: jnp.log(jnp.expm1(w))),

@@ -24,6 +24,8 @@ from brenier.numerics import inverse_sqrtm_spd
 from brenier.problems import figure2
 from brenier.velocities import FlowMap, MixtureVelocity, ProbabilityFlow
 
+TIME = "minutes"
+
 _TOLERANCE = 1e-11
 _NODES = 80
 # The squared spacing of the coarsest of the three lattices for M4.

@@ -18,9 +18,12 @@ from brenier.exact import (
 from brenier.experiments._command import command
 from brenier.experiments._run import Run
 from brenier.grids import Box, Torus
+from brenier.io import write_whole
 from brenier.measures import Gaussian, GaussianMixture
 from brenier.potentials import MaxAffine
 from brenier.report import new_figure, png_bytes
+
+TIME = "half a minute"
 
 _TURN = 2.0 * np.pi
 # MATH_3, D3.
@@ -54,7 +57,7 @@ def main(run: Run) -> dict[str, Any]:
             }
             for key, (value, reference) in found.items()
         ]
-    (run.out / "three_diracs.png").write_bytes(_figure())
+    write_whole(run.out / "three_diracs.png", _figure())
     return {"values": rows, "differences": differences, "seconds_of": seconds}
 
 

@@ -20,6 +20,8 @@ from brenier.measures import Gaussian, TensorTrain
 from brenier.numerics import inverse_sqrtm_spd
 from brenier.report import new_figure, png_bytes
 
+TIME = "half a minute"
+
 _MEAN = np.array([1.5, 1.0])
 _COVARIANCE = np.array([[1.2, 0.9], [0.9, 1.0]])
 _TIMES = (0.0, 0.25, 0.75, 2.0)

@@ -14,6 +14,8 @@ from brenier.experiments.krco22._pictures import draw_density, draw_images, draw
 from brenier.io import atomic_write
 from brenier.report import new_figure, png_bytes
 
+TIME = "half a minute"
+
 _POINTS, _DRAWN = 1000, 60
 _REACH = 4.0
 

@@ -38,11 +38,13 @@ from brenier.experiments._run import Run
 from brenier.experiments._seeds import map_blocks
 from brenier.experiments.krco22._image_measures import accuracies, bits, largest_error, likeness
 from brenier.images import DDPM, ImageModel, TrainingSettings, UNetSettings, fit_images, image_model
-from brenier.io import Checkpoint, ImageSet, read_images
+from brenier.io import Checkpoint, ImageSet, read_images, write_whole
 from brenier.measures import Empirical, StandardNormal
 from brenier.numerics import in_blocks
 from brenier.report import image_grid_figure, png_bytes
 from brenier.velocities import AtomsVelocity, FlowMap, HyperbolicClock
+
+TIME = "half an hour a model"
 
 _DOMAINS = {"low": range(5), "high": range(5, 10)}
 # Encoded images of each domain, as in the paper; never trained on.
@@ -115,7 +117,7 @@ def _trained(
         )
         runs.append({"seed": own, **found, "pairs": pairs})
         grid = [(name, np.clip(0.5 * x[:16] + 0.5, 0.0, 1.0)) for name, x in samples.items()]
-        (_folder(place, out, own) / "pairs.png").write_bytes(png_bytes(image_grid_figure(grid)))
+        write_whole(_folder(place, out, own) / "pairs.png", png_bytes(image_grid_figure(grid)))
     return runs
 
 
@@ -300,7 +302,7 @@ def _closed_form(place: Path, out: Path, seed: int, progress: ProgressCallback) 
         (name, np.clip(0.5 * decoded[name][:12].reshape(-1, *shape) + 0.5, 0.0, 1.0))
         for name in names
     ]
-    (out / f"{place.name}-pairs.png").write_bytes(png_bytes(image_grid_figure(grid)))
+    write_whole(out / f"{place.name}-pairs.png", png_bytes(image_grid_figure(grid)))
     found["pairs"] = {
         f"{first} and {second}": paired_closer(
             decoded[first], decoded[second], key=jax.random.key(seed)

@@ -28,6 +28,8 @@ from brenier.measures import Gaussian
 from brenier.problems import QuarticMixture
 from brenier.report import new_figure, png_bytes
 
+TIME = "minutes"
+
 _SAMPLES = 1000
 # Points that are drawn and audited, in whole blocks, and the seconds that the search for a cheaper
 # permutation may take.

@@ -16,6 +16,8 @@ from brenier.experiments._run import Run
 from brenier.measures import Gaussian
 from brenier.velocities import FlowMap, MixtureVelocity, ProbabilityFlow
 
+TIME = "half a minute"
+
 _DIMENSIONS = (2, 5, 50)
 _TIMES = (0.1, 1.0, 3.0, np.inf)
 _POINTS = 200

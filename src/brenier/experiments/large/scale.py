@@ -27,6 +27,8 @@ from brenier._progress import Progress
 from brenier.experiments._process import peak_mib, run_module
 from brenier.experiments._run import Run
 
+TIME = "tens of minutes"
+
 _ROWS = [(10**3, 2), (10**4, 2), (10**5, 2), (10**3, 50), (10**4, 50), (10**5, 50)]
 _BLOCK = 2**15
 # The number of dimensions of which the genes of ``--h5ad`` are linear combinations.

@@ -21,8 +21,11 @@ from brenier.experiments._command import command
 from brenier.experiments._run import Run
 from brenier.experiments.ls22 import _bent as bent
 from brenier.experiments.ls22._figures import asymmetry_figure, order_figure, ring_figure
+from brenier.io import write_whole
 from brenier.measures import Gaussian, GaussianMixture
 from brenier.velocities import FlowMap, MixtureVelocity
+
+TIME = "minutes"
 
 _EPSILON = 0.15
 _TIMES = (0.0, 0.05, 0.2)
@@ -74,9 +77,9 @@ def main(run: Run) -> dict[str, Any]:
         for part in ("commutator", "table", "cost", "rings", "small")
         for row in results[part].pop("values")
     ]
-    (run.out / "asymmetry.png").write_bytes(asymmetry_figure(flow, _TIMES))
-    (run.out / "rings.png").write_bytes(ring_figure(results["rings"]["savings"], _RINGS))
-    (run.out / "second_order.png").write_bytes(order_figure(results["formula"]))
+    write_whole(run.out / "asymmetry.png", asymmetry_figure(flow, _TIMES))
+    write_whole(run.out / "rings.png", ring_figure(results["rings"]["savings"], _RINGS))
+    write_whole(run.out / "second_order.png", order_figure(results["formula"]))
     return {
         "values": values,
         "differences": {row["name"]: row["difference"] for row in values},

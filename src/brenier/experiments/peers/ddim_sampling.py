@@ -23,6 +23,8 @@ from brenier.experiments._run import Run
 from brenier.images import ImageModel, UNet, UNetSettings
 from brenier.velocities import LinearSchedule
 
+TIME = "minutes"
+
 _STEPS, _BATCH, _SIDE = 50, 64, 28
 _WIDTH, _MULTIPLIERS = 32, (1, 2)
 

@@ -32,6 +32,8 @@ from brenier.experiments._process import follow_python
 from brenier.experiments._run import Run
 from brenier.experiments.peers._gpu_parts import PARTS, Task, device
 
+TIME = "ten minutes"
+
 # Seconds for all of them: a machine that is lent for 15 minutes starts in some of them, and runs no
 # command for more than 10.
 _WITHIN = 570.0

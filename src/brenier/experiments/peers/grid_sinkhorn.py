@@ -20,6 +20,8 @@ from brenier.experiments._ott import require_ott
 from brenier.experiments._run import Run
 from brenier.numerics import grid_sinkhorn, squared_gaps, steepest_allowed
 
+TIME = "minutes"
+
 _NODES, _EPSILON, _SWEEPS, _RUNS = 256, 0.0125, 20, 3
 
 

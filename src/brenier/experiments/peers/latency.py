@@ -20,6 +20,8 @@ from brenier.experiments._command import command
 from brenier.experiments._process import run_python
 from brenier.experiments._run import Run
 
+TIME = "minutes"
+
 # Points a side and dimension.
 _SIZES = ((300, 2), (2000, 10))
 _FRESH = 2000

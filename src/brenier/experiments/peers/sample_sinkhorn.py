@@ -36,6 +36,8 @@ from brenier.experiments._process import peak_mib, run_module
 from brenier.experiments._run import Run
 from brenier.numerics import SinkhornResult, entropic_potential, sinkhorn
 
+TIME = "tens of minutes"
+
 _TOLERANCE, _MOST = 1e-3, 5000
 _BATCHES = (128, 1024)
 _MOMENTUM_FROM = 20

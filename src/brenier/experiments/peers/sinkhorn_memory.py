@@ -24,6 +24,8 @@ from brenier.experiments._process import peak_mib
 from brenier.experiments._run import Run
 from brenier.numerics import SinkhornResult, sinkhorn
 
+TIME = "minutes"
+
 
 def clouds(n: int, dimension: int, dtype: str, seed: int) -> tuple[np.ndarray, np.ndarray, float]:
     """A Gaussian and a stretched, shifted one, and the mean of ½‖x − y‖² about the centres."""

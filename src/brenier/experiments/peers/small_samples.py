@@ -38,8 +38,10 @@ from brenier.experiments.peers._small_figure import errors_figure
 from brenier.experiments.peers._small_methods import METHODS
 from brenier.experiments.peers._small_problems import PROBLEMS
 from brenier.experiments.peers._small_summary import markdown, summary
-from brenier.io import atomic_write
+from brenier.io import atomic_write, write_whole
 from brenier.report import progress_bar
+
+TIME = "three hours"
 
 _SEEDS, _HOURS = 20, 3.0
 _CELLS = "cells.jsonl"
@@ -81,7 +83,7 @@ def study(
     found = {"left": total - finished, **summary(read_rows(file))}
     with atomic_write(run.out / "small_samples.md") as handle:
         handle.write(markdown(found).encode())
-    (run.out / "small_samples.png").write_bytes(errors_figure(found["cells"]))
+    write_whole(run.out / "small_samples.png", errors_figure(found["cells"]))
     return found
 
 

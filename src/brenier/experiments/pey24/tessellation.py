@@ -15,11 +15,13 @@ from brenier.experiments._command import command
 from brenier.experiments._run import Run
 from brenier.experiments.pey24._cells import Border, borders
 from brenier.experiments.pey24._lines import cut
-from brenier.io import read_points
+from brenier.io import read_points, write_whole
 from brenier.measures import Empirical, Gaussian
 from brenier.potentials import MaxAffine
 from brenier.report import BLUE, INK, RED, new_figure, png_bytes
 from brenier.velocities import AtomsDecoder
+
+TIME = "half a minute"
 
 DIRACS = np.array([[0.0, 0.0], [2.0, 0.0], [0.5, 1.5]])
 # Borders that end beyond this have gone to infinity.
@@ -35,7 +37,7 @@ def main(run: Run) -> dict[str, Any]:
     run.progress(Progress(0, 2, "cells"))
     report, curves, optimal = compare(points, weights)
     run.progress(Progress(1, 2, "picture"))
-    (run.out / "tessellation.png").write_bytes(_figure(points, curves, optimal))
+    write_whole(run.out / "tessellation.png", _figure(points, curves, optimal))
     return report
 
 

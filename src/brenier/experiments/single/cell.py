@@ -24,7 +24,9 @@ from brenier.experiments._run import Run
 from brenier.experiments.single import _cells as cells
 from brenier.experiments.single import _figures as figures
 from brenier.experiments.single import _predictors as predictors
-from brenier.io import cells_of
+from brenier.io import cells_of, write_whole
+
+TIME = "tens of minutes"
 
 _METRICS = ("energy", "mmd", "r2_mean", "r2_variance")
 
@@ -60,8 +62,8 @@ def main(run: Run) -> dict[str, Any]:
     tables = {name: _table(methods) for name, methods in found.items()}
     held_out = tables.pop("held out")
     assert pictured is not None
-    (run.out / "held_out.png").write_bytes(figures.clouds_figure(pictured))
-    (run.out / "left_out.png").write_bytes(figures.types_figure({"held out": held_out, **tables}))
+    write_whole(run.out / "held_out.png", figures.clouds_figure(pictured))
+    write_whole(run.out / "left_out.png", figures.types_figure({"held out": held_out, **tables}))
     return {
         "held_out": held_out,
         "left_out": tables,

@@ -28,7 +28,10 @@ from brenier.experiments._run import Run
 from brenier.experiments._seeds import code_digest, kept_result
 from brenier.experiments.w2._methods import METHODS, absent, measured
 from brenier.experiments.w2._pairs import name_of
+from brenier.io import write_whole
 from brenier.report import new_figure, png_bytes
+
+TIME = "hours"
 
 _DIMENSIONS = (2, 4, 8, 16, 32, 64, 128)
 # Seeds where none are asked for: of a file, and of random networks up to this dimension.
@@ -66,7 +69,7 @@ def main(run: Run) -> dict[str, Any]:
         }
         for what in wanted
     }
-    (run.out / "w2_benchmark.png").write_bytes(_figure(pairs))
+    write_whole(run.out / "w2_benchmark.png", _figure(pairs))
     return {"pairs": pairs}
 
 
