@@ -2,17 +2,18 @@
 
 import re
 import unicodedata
-import xml.etree.ElementTree as etree
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from xml.etree.ElementTree import Element
 
 import pybtex.errors
 from markdown import Extension, Markdown
 from markdown.inlinepatterns import InlineProcessor
 from pybtex.backends.html import Backend
 from pybtex.database import BibliographyData, Entry, parse_file
+from pybtex.richtext import Text
 from pybtex.style.formatting.unsrt import Style
 
 BIBLIOGRAPHY = Path(__file__).parents[1] / "references.bib"
@@ -49,15 +50,13 @@ class Bibliography:
     def find(self, authors: str, year: str) -> str | None:
         """The key of the entry whose first author, and all others named, are these."""
         names = [_plain(name) for name in re.findall(_NAME, authors.replace("et al", ""))]
-        for key, entry in self.data.entries.items():
-            if entry.fields["year"] != year:
-                continue
-            surnames = _surnames(entry)
-            # "SOAP, Vyas et al.": words before the first author are not names of authors.
-            known = names[names.index(surnames[0]) :] if surnames[0] in names else []
-            if known and set(known) <= set(surnames):
-                return str(key)
-        return None
+        found = {
+            str(key): len(_known(names, _surnames(entry)))
+            for key, entry in self.data.entries.items()
+            if entry.fields["year"] == year
+        }
+        best = max(found, key=found.__getitem__, default=None)
+        return best if best is not None and found[best] else None
 
     def html(self) -> Iterator[tuple[str, str]]:
         """Key and formatted entry, by the first author's surname."""
@@ -79,8 +78,7 @@ def citations(text: str) -> Iterator[tuple[str, str | None]]:
 def references_page() -> str:
     """The page "References", in HTML that Markdown leaves as it is."""
     items = "\n".join(
-        f'<li id="ref-{key}" class="reference"><span class="reference-key">{key}</span> '
-        f"<span>{_linked(text)}</span></li>"
+        f'<li id="ref-{key}" class="reference">{_shown(key)}{_linked(text)}</li>'
         for key, text in Bibliography.read().html()
     )
     return (
@@ -118,21 +116,35 @@ class _Key(InlineProcessor):
         return link(f"ref-{m['key']}", m[0]), m.start(0), m.end(0)
 
 
-def link(identifier: str, text: str) -> etree.Element:
+def link(identifier: str, text: str) -> Element:
     """A link that mkdocs-autorefs resolves from any page; strict builds fail where it cannot."""
-    element = etree.Element("autoref", {"identifier": identifier})
+    element = Element("autoref", {"identifier": identifier})
     element.text = text
     return element
 
 
+def _known(names: list[str], surnames: list[str]) -> list[str]:
+    """The names from the first author on, if they are authors all; "SOAP, Vyas" begins at Vyas."""
+    known = names[names.index(surnames[0]) :] if surnames[0] in names else []
+    return known if set(known) <= set(surnames) else []
+
+
 def _surnames(entry: Entry) -> list[str]:
-    return [_plain(" ".join(person.last_names)) for person in entry.persons["author"]]
+    return [
+        _plain(str(Text.from_latex(" ".join(person.last_names))))
+        for person in entry.persons["author"]
+    ]
 
 
 def _plain(name: str) -> str:
-    """Without braces, accents and case: as it may be written in a docstring."""
-    bare = unicodedata.normalize("NFKD", re.sub(r"[{}\\\"'’`]", "", name))
-    return "".join(c for c in bare if not unicodedata.combining(c)).replace("ł", "l").lower()
+    """Without accents and case: as it may be written in a docstring."""
+    bare = unicodedata.normalize("NFKD", name)
+    return "".join(c for c in bare if not unicodedata.combining(c)).lower()
+
+
+def _shown(key: str) -> str:
+    """Keys by which a docstring cites; the others are the file's own."""
+    return f'<span class="reference-key">{key}</span> ' if re.fullmatch(KEY, key) else ""
 
 
 def _linked(html: str) -> str:

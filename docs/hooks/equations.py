@@ -1,7 +1,8 @@
 """Numbered equations of the theory pages, and the citations that lead to them.
 
 On a theory page ``$$ ... \\tag{5.4} $$`` is an equation with the anchor ``eq-5-4``. "Theory (5.4)",
-"(5.4)" and "(5.4), (5.8)" in any page or docstring lead to it, and "Theory, P1" to the problem P1.
+"(5.4)" in any page or docstring leads to it. "Theory, P1", "Theory, chapter 5" and
+"Theory, section 6.6" lead to the problem, the chapter and the section.
 """
 
 import re
@@ -16,7 +17,11 @@ THEORY = Path(__file__).parents[1] / "theory"
 
 TAG = r"\\tag\{(\d\.\d+b?)\}"
 EQUATION = r"\((?P<number>[1-6]\.\d+b?)\)"
-PROBLEM = r"(?P<before>Theory, )(?P<problem>[A-Z][A-Z0-9]+)\b"
+# "Theory, D3", "Theory, chapter 6", "Theory, section 6.6".
+PLACE = (
+    r"Theory,\s+(?:(?P<problem>[A-Z][A-Z0-9]+)\b|chapters?\s+(?P<chapter>\d)"
+    r"|section\s+(?P<section>\d\.\d))"
+)
 _SHOWN = re.compile(r'<div class="arithmatex">(?P<body>.*?)</div>', re.DOTALL)
 
 
@@ -27,9 +32,9 @@ def numbers() -> frozenset[str]:
 
 
 @cache
-def problems() -> frozenset[str]:
-    """The reference problems: headings with an anchor ``problem-NAME``."""
-    return frozenset(re.findall(r"\{#problem-([A-Z0-9]+)\}", _text()))
+def places() -> frozenset[str]:
+    """Anchors of the headings that may be cited: chapters, sections, reference problems."""
+    return frozenset(re.findall(r"\{#((?:chapter|section|problem)-[\w-]+)\}", _text()))
 
 
 def _text() -> str:
@@ -43,6 +48,16 @@ def identifier(number: str) -> str:
     'eq-5-2b'
     """
     return f"eq-{number.replace('.', '-')}"
+
+
+def place(match: re.Match) -> str:
+    """The anchor of a place that is cited.
+
+    >>> place(re.search(PLACE, "compare Theory, section 6.6"))
+    'section-6-6'
+    """
+    kind, name = next((kind, name) for kind, name in match.groupdict().items() if name)
+    return f"{kind}-{name.replace('.', '-')}"
 
 
 def with_anchors(html: str) -> tuple[str, list[str]]:
@@ -70,7 +85,7 @@ class Equations(Extension):
     def extendMarkdown(self, md: Markdown) -> None:  # noqa: N802
         """After code (190) and links (160) were taken out of the text."""
         md.inlinePatterns.register(_Equation(EQUATION, md), "equation_number", 74)
-        md.inlinePatterns.register(_Problem(PROBLEM, md), "theory_problem", 73)
+        md.inlinePatterns.register(_Place(PLACE, md), "theory_place", 73)
 
 
 class _Equation(InlineProcessor):
@@ -82,10 +97,10 @@ class _Equation(InlineProcessor):
         return link(identifier(m["number"]), m[0]), m.start(0), m.end(0)
 
 
-class _Problem(InlineProcessor):
+class _Place(InlineProcessor):
     ANCESTOR_EXCLUDES = ("a", "autoref")
 
     def handleMatch(self, m, data):  # noqa: N802
-        if m["problem"] not in problems():
+        if place(m) not in places():
             return None, None, None
-        return link(f"problem-{m['problem']}", m[0]), m.start(0), m.end(0)
+        return link(place(m), m[0]), m.start(0), m.end(0)

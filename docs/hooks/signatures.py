@@ -62,7 +62,7 @@ def _annotation(found: type, cls: griffe.Class, name: str) -> Any:
     if name in cls.members and cls.members[name].is_attribute:
         return cls.members[name].annotation
     for base in found.__mro__:
-        written = base.__dict__.get("__annotations__", {}).get(name)
+        written = inspect.get_annotations(base).get(name)
         if written is not None:
             return written if isinstance(written, str) else _type_text(written)
     return None

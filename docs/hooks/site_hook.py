@@ -4,18 +4,20 @@ import re
 
 from citations import Citations, references_page
 from command_pages import commands_page
-from docstring_examples import DocstringExamples
+from docstrings import Docstrings
 from equations import Equations, with_anchors
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
 
+# What citations lead to: works, chapters and sections of the theory, reference problems.
+_CITED = re.compile(r'id="((?:ref|chapter|section|problem)-[\w-]+)"')
 _PAGES = {"references.md": references_page, "api/commands.md": commands_page}
 
 
 def on_config(config: MkDocsConfig) -> MkDocsConfig:
     """Extensions of Markdown are handed to pages and, by mkdocstrings, to docstrings."""
-    config.markdown_extensions += [DocstringExamples(), Citations(), Equations()]
+    config.markdown_extensions += [Docstrings(), Citations(), Equations()]
     return config
 
 
@@ -28,9 +30,10 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 
 def on_page_content(html: str, page: Page, config: MkDocsConfig, files: Files) -> str:
     """Equations and references are what links lead to: their anchors are made known."""
-    anchors = re.findall(r'id="(ref-\w+)"', html) if page.file.src_uri == "references.md" else []
+    anchors = _CITED.findall(html)
     if page.file.src_uri.startswith("theory/"):
-        html, anchors = with_anchors(html)
+        html, numbered = with_anchors(html)
+        anchors += numbered
     for anchor in anchors:
         config.plugins["autorefs"].register_anchor(page, anchor, primary=True)
     return html

@@ -118,7 +118,7 @@ class FirstOrder(AbstractOracle):
 
 
 class NaturalGradient(AbstractOracle):
-    """Damped Gauss-Newton steps on one batch (eq. 1.5), damping by the gain ratio.
+    """Damped Gauss-Newton steps on one batch (1.5), damping by the gain ratio.
 
     θ' = −(G + λI)⁻¹ E[(∂_θT)ᵀ field], G = E[(∂_θT)ᵀ∂_θT], solved exactly (in the smaller of n·d and
     p) or by conjugate gradients. Stops when the step falls below δ_k = tolerance/(k+1)² of the

@@ -13,7 +13,7 @@ class Moving(eqx.Module):
     """The moving measure μ = T#ρ, represented by its particles y_i = T(x_i).
 
     ``Moving(points)`` is a bare cloud. ``Moving.pushed(map, source, x)`` also keeps x, T and ρ,
-    which exact densities and scores need (eq. 1.9).
+    which exact densities and scores need (1.9).
 
     Args:
         points: y (n, d).

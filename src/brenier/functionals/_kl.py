@@ -25,7 +25,7 @@ class AbstractScore(eqx.Module):
 
 
 class ExactScore(AbstractScore):
-    """∇log(T#ρ)(T(x)) = (DT)⁻ᵀ∇ₓ[log ρ − log det DT](x), exact where log ρ is known (eq. 1.9).
+    """∇log(T#ρ)(T(x)) = (DT)⁻ᵀ∇ₓ[log ρ − log det DT](x), exact where log ρ is known (1.9).
 
     Not for bare particles, nor for a source without density: ``SelfEntropicScore``.
     """
@@ -38,7 +38,7 @@ class ExactScore(AbstractScore):
 
 
 class SelfEntropicScore(AbstractScore):
-    """−(2/ε)∇f, f the entropic potential of μ transported to itself (eq. 1.10; DLV26, Remark 3.11).
+    """−(2/ε)∇f, f the entropic potential of μ transported to itself (1.10).
 
     Needs particles only. Its bias grows with ε, its noise with 1/ε. Not where ρ has a density:
     take ``ExactScore``.
@@ -46,6 +46,8 @@ class SelfEntropicScore(AbstractScore):
     Args:
         epsilon: ε, in units of squared length; by default 0.05 times the median squared distance
             of the particles, computed anew at each call.
+
+    DLV26, Remark 3.11.
     """
 
     epsilon: float | None = eqx.field(static=True, default=None)
@@ -67,7 +69,7 @@ class SelfEntropicScore(AbstractScore):
 
 
 class KL(AbstractFunctional):
-    """F(μ) = KL(μ | ν) = ∫ log(μ/ν) dμ, with ∇_W F = ∇log μ − ∇log ν (MATH_1's table).
+    """F(μ) = KL(μ | ν) = ∫ log(μ/ν) dμ, with ∇_W F = ∇log μ − ∇log ν (Theory (1.11)).
 
     The target needs a log-density; where that is known up to a constant only, so is the value. Not
     for a target known by samples only: ``MMD`` or ``SinkhornDivergence``. DLV26, section 3.4.

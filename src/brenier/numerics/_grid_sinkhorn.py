@@ -123,7 +123,7 @@ def grid_sinkhorn(
     >>> float(jnp.round(1 + second, 6)), round(1 / (1 / 1.1 + 0.1), 6)
     (0.990991, 0.990991)
 
-    Deb25, "Sinkhorn algorithm"; MATH_4 (4.3), (4.4).
+    Deb25, "Sinkhorn algorithm"; Theory (4.3), (4.4).
     """
     eps = jnp.asarray(epsilon, u.dtype)
     there = _axis_kernels(gaps, eps, blocks)

@@ -1,20 +1,36 @@
-"""Fences bare ``>>>`` examples, which Markdown would take for quotations of quotations."""
+"""Plain docstrings as Markdown: ``>>>`` examples are fenced, and formulas keep their signs.
+
+Markdown would take ``>>>`` for a quotation within quotations, the indices of ``∇_W F(μ)(y) = E_x``
+for emphasis, and ``∇[log ρ − log det DT](x)`` for a link.
+"""
 
 import re
 from collections.abc import Iterator
 
 from markdown import Extension, Markdown
+from markdown.inlinepatterns import InlineProcessor
 from markdown.preprocessors import Preprocessor
 
+# "[...](x)": no file, no anchor and no site.
+_NO_ADDRESS = r"\[[^\[\]]+\]\([^)./#:]*\)"
 _FENCE = re.compile(r"\s*(```+|~~~+)")
 
 
-class DocstringExamples(Extension):
+class Docstrings(Extension):
     """A Markdown extension, so that it serves pages and docstrings alike."""
 
     def extendMarkdown(self, md: Markdown) -> None:  # noqa: N802
-        """Before the fences of SuperFences (25) are read, and blanks normalised (30) are."""
+        """Fences before SuperFences (25) and after blank lines (30), signs before links (160)."""
         md.preprocessors.register(_Fences(md), "docstring_examples", 27)
+        md.inlinePatterns.register(_Literal(_NO_ADDRESS, md), "brackets_in_formulas", 165)
+        md.inlinePatterns.register(_Literal("_", md), "indices_in_formulas", 61)
+
+
+class _Literal(InlineProcessor):
+    """What is matched stands as it is written."""
+
+    def handleMatch(self, m, data):  # noqa: N802
+        return m[0], m.start(0), m.end(0)
 
 
 class _Fences(Preprocessor):
