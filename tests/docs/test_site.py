@@ -95,7 +95,8 @@ def _assert_nothing_comes_from_elsewhere(name: str, page: str) -> None:
 def _assert_every_name_is_there(room: str, page: str) -> None:
     module = importlib.import_module(f"brenier.{room}")
     shown = {anchor.split(".")[-1] for anchor in re.findall(r'id="(brenier\.[\w.]+)"', page)}
-    missing = set(module.__all__) - shown
+    said = set(re.findall(r"<code>(\w+)</code>", page))  # constants without a heading
+    missing = {n for n in module.__all__ if n not in shown and not (n.isupper() and n in said)}
     assert not missing, f"rooms/{room}.html lacks {missing}"
 
 
