@@ -1,5 +1,6 @@
 """The site as a reader sees it: built strictly, whole, without a network, in a browser."""
 
+import doctest
 import functools
 import html
 import http.server
@@ -15,6 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import typer
 
 pytest.importorskip("mkdocs", reason="mkdocs is not installed: pip install 'brenier[docs]'")
 
@@ -23,6 +25,8 @@ import markdown
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "docs" / "hooks"))
 
+import docstrings  # noqa: E402
+import equations  # noqa: E402
 from docstrings import Docstrings, fenced  # noqa: E402
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
@@ -52,6 +56,13 @@ def test_examples_become_code():
     assert "<blockquote>" not in shown
     assert shown.count("<pre") == 1
     assert shown.endswith("<p>After.</p>")
+
+
+@pytest.mark.parametrize("hook", [docstrings, equations])
+def test_examples_of_the_hooks_hold(hook):
+    found = doctest.testmod(hook)
+    assert found.attempted > 0
+    assert found.failed == 0
 
 
 def test_examples_that_are_fenced_stay_as_they_are():
@@ -103,9 +114,10 @@ def _assert_every_name_is_there(room: str, page: str) -> None:
 def _assert_every_command_is_there(page: str) -> None:
     from brenier.cli._app import app
 
-    for command in app.registered_commands:
-        name = command.name or command.callback.__name__
-        assert f"brenier {name}" in page, name
+    for name, command in typer.main.get_command(app).commands.items():
+        for inner in getattr(command, "commands", {"": None}):
+            assert f"brenier {name} {inner}".strip() in page
+    assert "...</li>" not in page  # no line is cut
 
 
 def test_every_room_has_its_page():

@@ -173,6 +173,14 @@ class EuclideanDescent(AbstractMethod[EuclideanState, AbstractMap]):
         learning_rate: in units of the parameters.
         steps: gradient steps.
         particles: fresh source points a step.
+
+    >>> import brenier
+    >>> problem = brenier.problems.affine()
+    >>> start = brenier.maps.GradientMap(brenier.potentials.Quadratic.identity(2))
+    >>> solution = brenier.solve(problem.source, problem.target, initial=start,
+    ...                          method=EuclideanDescent(steps=3), key=jax.random.key(0))
+    >>> solution.map(jnp.zeros(2)).shape
+    (2,)
     """
 
     functional: AbstractFunctional = KL()

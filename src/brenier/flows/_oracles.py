@@ -80,6 +80,10 @@ class FirstOrder(AbstractOracle):
         steps: inner steps.
         learning_rate: in units of the parameters.
         name: "adam" or "sgd".
+
+    >>> import brenier
+    >>> brenier.flows.ConstrainedDrift(oracle=FirstOrder(learning_rate=0.01)).oracle.steps
+    100
     """
 
     steps: int = eqx.field(static=True, default=100)
@@ -129,6 +133,11 @@ class NaturalGradient(AbstractOracle):
         steps: at most so many Gauss-Newton steps an outer step.
         damping: λ of the first step, as a share of the mean squared Jacobian row.
         tolerance: δ_0; 0 takes all the steps.
+
+    >>> import brenier
+    >>> method = brenier.flows.ConstrainedDrift(scheme="implicit", oracle=NaturalGradient(steps=4))
+    >>> method.oracle.initial_damping()
+    0.01
     """
 
     steps: int = eqx.field(static=True, default=2)

@@ -20,6 +20,12 @@ class Moving(eqx.Module):
         source_points: x (n, d).
         map: T.
         source: ρ.
+
+    >>> import brenier, jax.numpy as jnp
+    >>> double = brenier.maps.AffineMap(2.0 * jnp.eye(1), jnp.zeros(1))
+    >>> moving = Moving.pushed(double, brenier.measures.Gaussian.standard(1), jnp.ones((1, 1)))
+    >>> moving.points.tolist(), moving.pushforward().score(jnp.ones((1, 1))).tolist()
+    ([[2.0]], [[-0.25]])
     """
 
     points: Points
