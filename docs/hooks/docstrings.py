@@ -41,16 +41,8 @@ class _Fences(Preprocessor):
 def fenced(lines: list[str]) -> Iterator[str]:
     """The lines, with each run of examples between fences. What is fenced already is left.
 
-    >>> print("\\n".join(fenced([">>> 1 + 1", "2", "", ">>> 3", "3", "", "Text."])))
-    ```pycon
-    >>> 1 + 1
-    2
-    <BLANKLINE>
-    >>> 3
-    3
-    ```
-    <BLANKLINE>
-    Text.
+    >>> list(fenced([">>> 1 + 1", "2", "", "Text."]))
+    ['', '```pycon', '>>> 1 + 1', '2', '```', '', '', 'Text.']
     """
     closing, i = "", 0
     while i < len(lines):

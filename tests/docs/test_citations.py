@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 pytest.importorskip("mkdocs", reason="mkdocs is not installed: pip install 'brenier[docs]'")
+pytest.importorskip("pybtex", reason="pybtex is not installed: pip install 'brenier[docs]'")
 
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "docs" / "hooks"))
