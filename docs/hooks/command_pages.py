@@ -9,6 +9,7 @@ from typer.core import TyperGroup
 
 def commands_page() -> str:
     """Markdown of all commands, as ``brenier COMMAND --help`` has them."""
+    import brenier.cli._ddpm  # noqa: F401  its commands join the app when it is imported
     from brenier.cli._app import app
 
     command = typer.main.get_command(app)
