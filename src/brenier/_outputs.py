@@ -7,8 +7,11 @@ from pathlib import Path
 from typing import TypeAlias
 
 MAP_ENDINGS = (".brenier",)
+"""How the file of a map ends."""
 PAGE_ENDINGS = (".html", ".htm")
+"""How the file of a certificate's page ends."""
 FIGURE_ENDINGS = (".png",)
+"""How the file of a figure ends."""
 
 PathLike: TypeAlias = str | os.PathLike[str]
 

@@ -231,7 +231,7 @@ def test_certificates_with_all_that_can_be_declared_are_read_again():
 
 
 def test_nothing_is_inferred_from_how_the_rows_look():
-    """(6.12) is wrong for data that only look normal (MATH_6)."""
+    """(6.12) is wrong for data that only look normal."""
     x = np.random.default_rng(0).normal(size=(600, 10))
     found = audit(lambda p: p @ np.diag([-1.0] + [1.0] * 9), x, budget=_BUDGET)
     assert {bound.level for bound in found.defect.bounds} == {"exact", "asymptotic"}

@@ -59,7 +59,7 @@ def _defect(name):
 
 @pytest.mark.parametrize("name", LAWS)
 def test_bounds_hold_at_laws_that_break_normal_ones(name):
-    """MATH_6's table: 51 of 200, 46 of 200, 28 of 200 and 170 of 200 missed before."""
+    """Theory, section 6.2: 51 of 200, 46 of 200, 28 of 200 and 170 of 200 missed before."""
     draw, map, _, n = LAWS[name]
     defect, low, crossed, core_low = _defect(name), 0, 0, 0
     for seed in range(10):
@@ -91,7 +91,7 @@ def test_the_lower_bound_is_that_of_math_6():
 
 
 def test_savings_rise_to_the_defect():
-    """E Δ_k = 1.98, 2.7126, 3.044 at k = 2, 6, 12, exactly (MATH_6)."""
+    """E Δ_k = 1.98, 2.7126, 3.044 at k = 2, 6, 12, exactly: Theory (6.3)."""
     x = _atoms(np.random.default_rng(0), 192)
     found = {2: [], 6: [], 12: []}
     for seed in range(30):

@@ -1,4 +1,4 @@
-"""Orbits under a declared symmetry: the reference values of MATH_6, and D where it is 0."""
+"""Orbits under a declared symmetry: values of Theory, section 6.3, and D where it is 0."""
 
 import jax
 import numpy as np

@@ -99,7 +99,7 @@ def test_rings_in_a_density_are_those_of_math_6():
 
 
 def test_pairs_of_a_declared_gaussian_show_a_defect_in_ten_dimensions():
-    """MATH_6 (6.12): .048 of .05 at n = 10⁴; and nothing at D = 0."""
+    """Theory (6.12): .048 of .05 at n = 10⁴; and nothing at D = 0."""
     z = np.random.default_rng(0).normal(size=1_000_000)
     moved = 0.25 * np.mean(np.tanh(2.0 * z) ** 2)
     both = 2.0 * np.mean(z * (z + 0.5 * np.tanh(2.0 * z)))

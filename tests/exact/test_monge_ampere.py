@@ -70,7 +70,7 @@ def test_on_the_line_it_is_the_monotone_rearrangement():
     x = np.linspace(-2.5, 2.5, 11)[:, None]
     exact = np.array([[rearranged(point)] for point in x[:, 0]])
     np.testing.assert_allclose(solution.map(x), exact, atol=1e-6)
-    # MATH_4, P1 at t = infinity, printed to six digits.
+    # Theory, P1 at t = infinity, printed to six digits.
     found = solution.map(np.array([[-1.0], [0.0], [1.0]]))[:, 0]
     np.testing.assert_allclose(found, [-1.270444, 0.434686, 1.146651], atol=6e-7)
 
@@ -310,7 +310,7 @@ def test_the_plane_reference_and_its_refinement():
     target = GaussianMixture(np.array([0.3, 0.3, 0.4]), means, np.stack([0.65**2 * np.eye(2)] * 3))
     x = np.array([[0.0, 0.0], [1.25, -1.25]])
     # From the other side, at 160 nodes: there the map is smoother, and 10 digits stand still.
-    # MATH_4 prints .10832, .32378, 1.65217, -1.04488, .12508.
+    # Theory, W2D prints .10832, .32378, 1.65217, -1.04488, .12508.
     exact = np.array([[0.1083204131, 0.3237761645], [1.6521705826, -1.0448811534]])
     errors = []
     for n in (96, 192):

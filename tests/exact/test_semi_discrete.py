@@ -30,7 +30,7 @@ MIXTURE = GaussianMixture(
 
 def test_three_points_from_a_gaussian():
     solution = solve_semi_discrete(Gaussian.standard(2), THREE)
-    # MATH_3, D3: computed there by polar integration.
+    # Theory, D3: computed there by polar integration.
     b = np.asarray(solution.map.potential.offsets)
     vertex = np.linalg.solve(THREE[1:] - THREE[0], b[0] - b[1:])
     np.testing.assert_allclose(vertex, [0.12334653, -0.00269788], atol=5e-9)

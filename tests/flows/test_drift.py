@@ -51,7 +51,7 @@ def _matrix(method):
 
 
 def _projected_velocity(a):
-    """−P of MATH_1's exact test case, by scipy's Sylvester solver."""
+    """−P of the case in closed form, Theory (1.12), by scipy's Sylvester solver."""
     g = a - np.linalg.inv(a) @ np.linalg.inv(_S)
     return -solve_sylvester(_S, _S, g @ _S + _S @ g.T)
 

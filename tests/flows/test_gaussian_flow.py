@@ -24,7 +24,7 @@ def test_gaussians_obey_the_matrix_equation():
     slope = (ends[2].offset - ends[0].offset) / (2 * step)
     wanted = -F @ PAIR[0].mean - a @ G @ (b - PAIR[1].mean)
     np.testing.assert_allclose(slope, wanted, atol=1e-6)
-    # Reference values of MATH_4, G2; and no digits are lost at large times.
+    # Reference values of Theory, G2; and no digits are lost at large times.
     np.testing.assert_allclose(
         gaussian_parabolic_flow(*PAIR, 1.0).matrix,
         [[0.673060909, 0.496118864], [0.496118864, 1.836602425]],

@@ -34,7 +34,7 @@ def test_the_bias_between_gaussians_is_taken_back(epsilon):
 
 
 def test_sweeps_are_those_of_the_recursion():
-    """G1 of MATH_4, natural start: a_1, a_3 at ε = 0.1."""
+    """Theory, G1, natural start: a_1, a_3 at ε = 0.1."""
     for k, wanted in ((1, 0.7638888889), (3, 0.5721963271)):
         solution = sample_sinkhorn_flow(STANDARD, NORMAL, epsilon=0.1, time=0.1 * k, debias=False)
         assert solution.stats["iterations"] == k
@@ -58,7 +58,7 @@ def test_second_order_on_a_mixture():
         )
         gap = np.asarray(solution.map(MIDDLE) - monge(MIDDLE))
         errors[debias, epsilon] = np.sqrt(np.mean(gap**2))
-    # MATH_4 has 2.6 here at t = 1: the order is still rising to 2.
+    # Other scripts had 2.6 here at t = 1: the order is still rising to 2.
     assert errors[True, 0.1] / errors[True, 0.05] > 2.1
     # Particles and levels leave some 3e-3 of either.
     assert errors[True, 0.05] < 0.4 * errors[False, 0.05]

@@ -36,7 +36,7 @@ MODELS = {
 
 
 def _true_encoder(model, x):
-    """√(variance at the end / variance at the start) x: MATH_3 (3.4)."""
+    """√(variance at the end / variance at the start) x: Theory (3.4)."""
     ends = [_spread(float(a)).ravel() for a in (model.start, model.stop)]
     return x * np.sqrt(ends[1] / ends[0])
 

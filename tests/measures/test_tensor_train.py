@@ -94,7 +94,7 @@ def test_diffused_law_is_exact(law, signal):
 
 
 def test_ranks_fall_as_the_reference_says():
-    # MATH_3, "TT ranks fall along the flow": our seed 0 in the plane.
+    # Theory, chapter 3, "Ranks of the tensor trains fall": our seed 0 in the plane.
     from brenier.problems import quartic_mixture
 
     law = TensorTrain.from_log_density(

@@ -17,7 +17,7 @@ _ROUNDING = 1e-14
 
 @dataclass(frozen=True)
 class AssignmentTest:
-    """Pairs (x_i, T(x_i)) against their cheapest assignment. MATH_5 (5.2); KRCO22 section 3.4.
+    """Pairs (x_i, T(x_i)) against their cheapest assignment. Theory (5.2); KRCO22 section 3.4.
 
     Attributes:
         n: the number of pairs.

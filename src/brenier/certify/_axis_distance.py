@@ -1,4 +1,4 @@
-"""How far is the law of any column from its target's? A simultaneous bound. MATH_6 (6.18)."""
+"""How far is the law of any column from its target's? A simultaneous bound. Theory (6.18)."""
 
 import math
 from collections.abc import Callable

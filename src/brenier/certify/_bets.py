@@ -37,7 +37,7 @@ def mean_from_below(
     >>> round(mean_from_below([np.ones(64)], 0.025), 2)
     0.92
 
-    MATH_6 (6.6).
+    Theory (6.6).
     """
     shares = np.repeat(np.ones(len(draws)) if weights is None else weights, len(_BELOW))
     most = max((float(own.mean()) for own in draws), default=0.0)
@@ -57,7 +57,7 @@ def mean_from_above(values: np.ndarray, most: float, alpha: float, pilot: np.nda
     U = sup{m : K(m) < 1/α}, K(m) the mean over λ of Π_i (1 + λ (m − Y_i)/(τ − m)). Half the weight
     is on the λ that serves the ``pilot``, other draws of Y, best.
 
-    MATH_6 (6.7).
+    Theory (6.7).
     """
     mean = float(values.mean())
     if most <= 0.0 or mean >= most:
@@ -75,7 +75,7 @@ def mean_under_kurtosis(values: np.ndarray, kurtosis: float, alpha: float) -> fl
     For R = θκ and q = 1 − 1/(4θ) every m ≤ E G has E min(G/m, R) ≥ q, as (g − t)₊ ≤ g²/(4t):
     U = sup{m : K(m) < 1/α}, K(m) the mean over θ and λ of Π_i (1 + λ(q − min(G_i/m, R))/(R − q)).
 
-    MATH_6 (6.9).
+    Theory (6.9).
     """
     if not np.isfinite(values).all():
         return float("inf")
@@ -109,7 +109,7 @@ def share_from_above(
     U = sup{q : K(q) < 1/α}, K(q) the mean over λ of Π_i (1 − λ (G_i − q C_i)/τ): no ratio of two
     means whose errors are forgotten.
 
-    MATH_6 (6.17).
+    Theory (6.17).
     """
     total = float(costs.mean())
     if total <= 0.0:

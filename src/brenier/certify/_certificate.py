@@ -38,7 +38,7 @@ class Cost:
 
 @dataclass(frozen=True)
 class Truth:
-    """The map beside a known Monge map T*. MATH_5 (5.9).
+    """The map beside a known Monge map T*. Theory (5.9).
 
     Attributes:
         l2_uvp: 100 E‖T − T*‖² / Var(T*#μ), per cent.

@@ -12,7 +12,7 @@ _ROUNDING = 1e-12
 
 
 class Companion(NamedTuple):
-    """Δ_n of n pairs, and Δ_n − z s/√n: a lower bound of D at an asymptotic level. MATH_6 (6.10).
+    """Δ_n of n pairs, and Δ_n − z s/√n: a lower bound of D at an asymptotic level. Theory (6.10).
 
     s is the deviation of the gaps c_ii − u_i − v_i of the assignment's dual solution (u, v), whose
     mean Δ_n is; the largest over random parts, since where the dual solution jumps one part may

@@ -34,7 +34,7 @@ Members: TypeAlias = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 @dataclass(frozen=True)
 class Share:
-    """A share of what is moved that is wasted, between two bounds; of the core. MATH_6 (6.16).
+    """A share of what is moved that is wasted, between two bounds; of the core. Theory (6.16).
 
     Attributes:
         lower, upper: of D/E‖T(X) − X − b‖², between 0 and 1; of D/W₂² it is q/(1 − q).
@@ -54,7 +54,7 @@ class Share:
 
 @dataclass(frozen=True, kw_only=True)
 class Core:
-    """Outside a set of mass at most ``outside``: lower ≤ D of the core ≤ upper. MATH_6 (6.13).
+    """Outside a set of mass at most ``outside``: lower ≤ D of the core ≤ upper. Theory (6.13).
 
     D of the core is E[‖X − T(X)‖²; A] − W₂²(μ|A, T#μ|A), at most D; A holds the rows of gap at most
     ``gap`` and of displacement beyond the mean one at most ``reach``.

@@ -132,7 +132,7 @@ def defect_bounds(
     orbits: Sequence[Orbits] = (),
     declared: Declared | None = None,
 ) -> Defect:
-    """MATH_6 (6.6) to (6.17) from pairs (x_i, T(x_i)), float64 of shape (n, d), in random order.
+    """Theory (6.6) to (6.17) from pairs (x_i, T(x_i)), float64 of shape (n, d), in random order.
 
     All is computed in clouds that are centred and divided by one common scale.
 

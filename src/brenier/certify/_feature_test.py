@@ -1,4 +1,4 @@
-"""Where do images and target differ? One permutation test of many features. MATH_6 (6.18)."""
+"""Where do images and target differ? One permutation test of many features. Theory (6.18)."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -47,7 +47,7 @@ def feature_test(
     permutations: int = 999,
     share: float = 1.0,
 ) -> FeatureTest:
-    """Do clouds (n, d) and (m, d), independent samples, have one law? MATH_6 (6.18).
+    """Do clouds (n, d) and (m, d), independent samples, have one law? Theory (6.18).
 
     The features are u, u² about the pooled mean and 1{u > q} for pooled quantiles q; u goes through
     all columns, the pooled sample's principal axes and random directions, in units of the columns'

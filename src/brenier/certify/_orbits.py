@@ -23,7 +23,7 @@ _ROUNDING = 1e-12
 
 @dataclass(frozen=True)
 class Orbits:
-    """X_j of independent orbits: given an orbit, X ∼ μ is X_j with probability w_j. MATH_6 (6.11).
+    """X_j of independent orbits: given an orbit, X ∼ μ is X_j with probability w_j. Theory (6.11).
 
     Attributes:
         points, images: X_j and T(X_j), (b, k, d).
@@ -68,7 +68,7 @@ def symmetric_orbits(
     starts: AbstractMeasure | np.ndarray,
     key: Key,
 ) -> list[Orbits]:
-    """Orbits under transformations that the source's law allows. MATH_6 (6.11).
+    """Orbits under transformations that the source's law allows. Theory (6.11).
 
     Args:
         map: T.
@@ -94,7 +94,7 @@ def density_rings(
     starts: AbstractMeasure | np.ndarray,
     key: Key,
 ) -> list[Orbits]:
-    """Rings through points of a law whose density is known, up to a constant. MATH_6 (6.11b).
+    """Rings through points of a law whose density is known, up to a constant. Theory (6.11b).
 
     In the plane where the derivative turns the most at pilot rows; arguments as of
     ``symmetric_orbits``.
@@ -127,7 +127,7 @@ def asymptotic_from_symmetry(
     """mean h − z se: a lower bound of D for many pairs, from what a transformation gains.
 
     h = 2⟨Φ(x) − x, T(x) − b⟩ has E h ≤ D for each Φ that preserves the source. Φ and b are fixed
-    by one half of the pairs, h is averaged over the other. MATH_6 (6.12).
+    by one half of the pairs, h is averaged over the other. Theory (6.12).
     """
     half, tuned = len(x) // 2, max(len(x) // 10, 1)
     shift = tx[:half].mean(axis=0)

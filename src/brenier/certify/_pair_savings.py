@@ -16,7 +16,7 @@ _ROUNDING = 16.0
 
 @dataclass(frozen=True)
 class Cycle:
-    """Sampled points that would rather pass their images on: T is not optimal. MATH_6 (6.4).
+    """Sampled points that would rather pass their images on: T is not optimal. Theory (6.4).
 
     Attributes:
         points, images: x_j and T(x_j), (k, d); sending x_j to T(x_{j+1}) costs less in all.
@@ -52,7 +52,7 @@ def two_costs(points: np.ndarray, images: np.ndarray, saving: float, noise: floa
 
 @dataclass(frozen=True)
 class PairSavings:
-    """Savings V_b ≥ 0 of the batches of several partitions, with E V_b ≤ D. MATH_6 (6.3), (6.10).
+    """Savings V_b ≥ 0 of the batches of several partitions, with E V_b ≤ D. Theory (6.3), (6.10).
 
     Attributes:
         sets: V (batches,) of each partition.

@@ -12,7 +12,7 @@ _PAIRS, _AGREE = 2000, 0.02
 
 @dataclass(frozen=True)
 class StepPotential:
-    """φ(x) = max_j(⟨x, y_j⟩ − ψ_j) + (s/2)‖x‖², of T(x) = y_j + s x. MATH_6 (6.15).
+    """φ(x) = max_j(⟨x, y_j⟩ − ψ_j) + (s/2)‖x‖², of T(x) = y_j + s x. Theory (6.15).
 
     Args:
         images: y_j, (k, d).

@@ -26,7 +26,7 @@ _KL_POINTS, _KL_DIMENSION = 2000, 20
 
 @dataclass(frozen=True, kw_only=True)
 class TargetTests:
-    """Tests of the image T#μ against the target ν. MATH_5 (5.8), MATH_6 (6.18).
+    """Tests of the image T#μ against the target ν. Theory (5.8), (6.18).
 
     Attributes:
         energy_distance: 2E‖T(X) − Y‖ − E‖T(X) − T(X')‖ − E‖Y − Y'‖ ≥ 0, 0 only where T#μ = ν.

@@ -36,7 +36,7 @@ _NOISE_MARGIN = 4.0
 
 @dataclass(frozen=True, kw_only=True)
 class Asymmetry:
-    """a(x) = ‖DT − DTᵀ‖_F / (2‖DT‖_F) over ``n`` points of the source. MATH_5 (5.6).
+    """a(x) = ‖DT − DTᵀ‖_F / (2‖DT‖_F) over ``n`` points of the source. Theory (5.6).
 
     Attributes:
         mean, max, argmax: of a, and where it is largest.
@@ -63,7 +63,7 @@ class Asymmetry:
 
 @dataclass(frozen=True)
 class Monotonicity:
-    """⟨x − x', T(x) − T(x')⟩ over ``pairs`` pairs. MATH_5 (5.7).
+    """⟨x − x', T(x) − T(x')⟩ over ``pairs`` pairs. Theory (5.7).
 
     Attributes:
         min: the smallest value divided by ‖x − x'‖²: 1 for the identity, −1 for x ↦ −x.
@@ -83,7 +83,7 @@ class Monotonicity:
 
 @dataclass(frozen=True, kw_only=True)
 class Ring:
-    """k neighbours whose images, shifted by one place, cost less: T is not optimal. MATH_5 (5.2b).
+    """k neighbours whose images, shifted by one place, cost less: T is not optimal. Theory (5.2b).
 
     Attributes:
         k: points on the ring; with 2, swapping the images of a pair costs less.
@@ -140,7 +140,7 @@ def jacobian_asymmetry(
     >>> round(jacobian_asymmetry(lambda x: x @ turn.T, np.eye(2)).mean, 6)
     1.0
 
-    MATH_5 (5.6).
+    Theory (5.6).
     """
     points = check_points("x", x).astype(np.float64)
     box = BlackBox(map, jacobian)

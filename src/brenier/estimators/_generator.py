@@ -67,7 +67,7 @@ class Generator(BaseEstimator):
     is one more:
 
     - "one-shot": Sinkhorn's flow, φ(x) = ε log Σ_j exp((⟨x, y_j⟩ + g_j − ½‖y_j‖²)/ε) with the
-      first-order bias of ε taken back (MATH_4 (4.6)), at multiples of the rule's ε.
+      first-order bias of ε taken back (Theory (4.6)), at multiples of the rule's ε.
 
     With a ``source``, ``epsilon``, ``time``, ``components`` or ``debias=False`` of your own, and
     below 12 points, it is that flow and nothing is compared. There ε is the width over which the
@@ -125,7 +125,7 @@ class Generator(BaseEstimator):
     >>> new.shape, bool(np.allclose(new.std(axis=0), X.std(axis=0), rtol=0.1))
     ((1000, 2), True)
 
-    Deb25; MATH_4 (4.3), (4.6).
+    Deb25; Theory (4.3), (4.6).
     """
 
     map_: AbstractMap

@@ -51,7 +51,7 @@ class MongeMap(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
     same means and covariances (shrunk after Chen et al., 2010) is the identity; the fitted map
     takes and gives points in the units of the data. Several kinds of convex potentials are fitted
     there, and the lowest J on points held out decides among them and their settings (J less its
-    minimum bounds the map's error from both sides; Huetter & Rigollet 2021):
+    minimum bounds the map's error from both sides; Hütter & Rigollet 2021):
 
     - "gaussian": affine, in closed form;
     - "separable": a monotone map for every column, for skewed columns and such with many zeros;
@@ -134,7 +134,7 @@ class MongeMap(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
     >>> bool(np.allclose(est.inverse_transform(est.transform(X)), X, atol=1e-6))
     True
 
-    Makkuva et al. (2020), eq. 6; DLV26, eq. 1.1.
+    Makkuva et al. (2020), eq. 6; DLV26; Theory (1.1).
     """
 
     map_: LearnedMap

@@ -70,11 +70,11 @@ class DriftState(eqx.Module):
 
 
 class ConstrainedDrift(AbstractMethod[DriftState, AbstractMap]):
-    """dT/dt = Proj(−∇_W F(T#ρ)∘T) on gradients of convex functions (eq. 1.1; DLV26).
+    """dT/dt = Proj(−∇_W F(T#ρ)∘T) on gradients of convex functions (Theory (1.1); DLV26).
 
-    The explicit scheme fits T_{k+1} to T_k − τ∇_W F∘T_k (eq. 1.3); the implicit one minimises
-    F(T#ρ) + ‖T − T_k‖²/(2τ) (eq. 1.4), stable for any τ where F is convex. With a map that is not a
-    gradient the same schemes train an unconstrained generator (eq. 1.8).
+    The explicit scheme fits T_{k+1} to T_k − τ∇_W F∘T_k (1.3); the implicit one minimises
+    F(T#ρ) + ‖T − T_k‖²/(2τ) (1.4), stable for any τ where F is convex. With a map that is not a
+    gradient the same schemes train an unconstrained generator (1.8).
 
     Args:
         functional: F, by default KL with the self-entropic score.
@@ -163,7 +163,7 @@ class EuclideanState(eqx.Module):
 
 
 class EuclideanDescent(AbstractMethod[EuclideanState, AbstractMap]):
-    """θ' = −∇_θ F(T_θ#ρ), by gradient descent or Adam: the baselines of DLV26 (eq. 1.7).
+    """θ' = −∇_θ F(T_θ#ρ), by gradient descent or Adam: the baselines of DLV26 (1.7).
 
     Its speed depends on the parametrisation; ``ConstrainedDrift`` does not and is what to use.
 
@@ -173,6 +173,14 @@ class EuclideanDescent(AbstractMethod[EuclideanState, AbstractMap]):
         learning_rate: in units of the parameters.
         steps: gradient steps.
         particles: fresh source points a step.
+
+    >>> import brenier
+    >>> problem = brenier.problems.affine()
+    >>> start = brenier.maps.GradientMap(brenier.potentials.Quadratic.identity(2))
+    >>> solution = brenier.solve(problem.source, problem.target, initial=start,
+    ...                          method=EuclideanDescent(steps=3), key=jax.random.key(0))
+    >>> solution.map(jnp.zeros(2)).shape
+    (2,)
     """
 
     functional: AbstractFunctional = KL()

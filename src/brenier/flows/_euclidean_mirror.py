@@ -45,7 +45,7 @@ def euclidean_mirror_flow(
     >>> round(float(z[0, 0]), 6)  # √(1 - 3/6)
     0.707107
 
-    Deb25, "Euclidean mirror gradient flows"; MATH_4 (4.8).
+    Deb25, "Euclidean mirror gradient flows"; Theory (4.8).
     """
     check_positive("tolerance", tolerance)
     z0 = as_array("start", np.asarray(start, np.float64), 1)

@@ -1,4 +1,4 @@
-"""Damped Gauss-Newton steps: the natural-gradient oracle of eq. (1.5)."""
+"""Damped Gauss-Newton steps: the natural-gradient oracle of (1.5)."""
 
 from collections.abc import Callable
 
@@ -58,7 +58,7 @@ def damped_step(
 def map_step(
     map: AbstractMap, x: Points, field: Points, damping: Scalar
 ) -> tuple[Float[Array, " p"], Scalar]:
-    """The step of eq. (1.5): min_δ E‖∂_θT δ + field‖² + ridge, and the predicted decrease.
+    """The step of (1.5): min_δ E‖∂_θT δ + field‖² + ridge, and the predicted decrease.
 
     Dense where n·d or p is small; else conjugate gradients through jvp and vjp, which never form
     the Jacobian.

@@ -41,7 +41,7 @@ def gaussian_parabolic_flow(
     >>> round(float(gaussian_parabolic_flow(f, g, 0.5).matrix[0, 0]), 10)
     0.5472429749
 
-    MATH_4 (4.7).
+    Theory (4.7).
     """
     _check_pair(source, target)
     if not time >= 0.0:
@@ -98,7 +98,7 @@ def gaussian_sinkhorn_flow(
     >>> round(float(gaussian_sinkhorn_flow(f, g, 3, epsilon=0.1).matrix[0, 0]), 10)
     0.5721963271
 
-    MATH_4 (4.7).
+    Theory (4.7).
     """
     _check_pair(source, target)
     check_at_least("sweeps", sweeps, 0)

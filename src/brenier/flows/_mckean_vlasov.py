@@ -66,7 +66,7 @@ def mckean_vlasov(
     >>> bool(abs(jnp.std(z) - 1.0) < 0.1)
     True
 
-    Deb25, eq. (0.1); MATH_4 (4.10).
+    Deb25, eq. (0.1); Theory (4.10).
     """
     check_key("key", key)
     require_density("target", target)

@@ -137,7 +137,7 @@ class MirrorFlow(AbstractMethod[MirrorState, AbstractMap]):
     >>> round(float(solution.map.matrix[0, 0]) * 0.5, 5)  # example 2: tanh(1/0.5 + artanh 0.5)
     0.98786
 
-    Deb25, "Wasserstein mirror gradient flows"; MATH_4 (4.8).
+    Deb25, "Wasserstein mirror gradient flows"; Theory (4.8).
     """
 
     # Any: what has no gradient is refused below with an error that says so.

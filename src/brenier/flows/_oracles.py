@@ -80,6 +80,10 @@ class FirstOrder(AbstractOracle):
         steps: inner steps.
         learning_rate: in units of the parameters.
         name: "adam" or "sgd".
+
+    >>> import brenier
+    >>> brenier.flows.ConstrainedDrift(oracle=FirstOrder(learning_rate=0.01)).oracle.steps
+    100
     """
 
     steps: int = eqx.field(static=True, default=100)
@@ -118,7 +122,7 @@ class FirstOrder(AbstractOracle):
 
 
 class NaturalGradient(AbstractOracle):
-    """Damped Gauss-Newton steps on one batch (eq. 1.5), damping by the gain ratio.
+    """Damped Gauss-Newton steps on one batch (1.5), damping by the gain ratio.
 
     θ' = −(G + λI)⁻¹ E[(∂_θT)ᵀ field], G = E[(∂_θT)ᵀ∂_θT], solved exactly (in the smaller of n·d and
     p) or by conjugate gradients. Stops when the step falls below δ_k = tolerance/(k+1)² of the
@@ -129,6 +133,11 @@ class NaturalGradient(AbstractOracle):
         steps: at most so many Gauss-Newton steps an outer step.
         damping: λ of the first step, as a share of the mean squared Jacobian row.
         tolerance: δ_0; 0 takes all the steps.
+
+    >>> import brenier
+    >>> method = brenier.flows.ConstrainedDrift(scheme="implicit", oracle=NaturalGradient(steps=4))
+    >>> method.oracle.initial_damping()
+    0.01
     """
 
     steps: int = eqx.field(static=True, default=2)

@@ -67,7 +67,7 @@ class ParabolicMongeAmpere(AbstractMethod[ParabolicState, GradientMap]):
     >>> bool(abs(solution.map.potential.matrix - exact).max() < 1e-3)
     True
 
-    Deb25, "Parabolic Monge-Ampère"; MATH_4 (4.1).
+    Deb25, "Parabolic Monge-Ampère"; Theory (4.1).
     """
 
     step_size: float = eqx.field(static=True, default=0.1)

@@ -54,7 +54,7 @@ def sample_sinkhorn_flow(
 
     With the potential g after k sweeps the entropic map is ∇φ, φ(x) = ε log Σ_j exp((⟨x, y_j⟩ +
     g_j − ½‖y_j‖²)/ε): the mean of where the plan sends x, hence shrunk by O(ε). The half-shift of
-    MATH_4 (4.6) takes that back: the sweeps start at φ_0 − (ε/2)f, φ_0 = ½‖x‖², and the map read
+    Theory (4.6) takes that back: the sweeps start at φ_0 − (ε/2)f, φ_0 = ½‖x‖², and the map read
     off is ∇φ + (ε/2)∇f, which errs by O(ε²) and reaches beyond the data's convex hull. For a
     Gaussian, f is quadratic and the map the gradient of one convex function, a log-sum-exp plus a
     quadratic. For a mixture f is not convex: a ``DebiasedMap``. Both times f is that of the source
@@ -101,7 +101,7 @@ def sample_sinkhorn_flow(
     >>> bool(abs(T(np.array([[1.0]])) - 1.0)[0, 0] < 0.2)
     True
 
-    Deb25; MATH_4 (4.3), (4.6).
+    Deb25; Theory (4.3), (4.6).
     """
     if not isinstance(source, Gaussian | GaussianMixture):
         raise ValueError(

@@ -29,7 +29,7 @@ class WassersteinNatural(AbstractMethod[WassersteinState, AbstractMap]):
     """θ' = −G_W⁻¹ E[(P∂_θT)ᵀ P∇_W F∘T], G_W = E[(P∂_θT)ᵀ P∂_θT], P onto gradients in L²(T#ρ).
 
     Follows the Wasserstein gradient flow of F, not the straight road to the Monge map: use it to
-    compare (DLV26, Remark 3.9, eq. 1.6), and ``ConstrainedDrift`` to find maps. P is a
+    compare (DLV26, Remark 3.9, Theory (1.6)), and ``ConstrainedDrift`` to find maps. P is a
     least-squares projection on the gradients of x_i, x_i x_j and Gaussian bumps at the first
     particles.
 

@@ -13,13 +13,19 @@ class Moving(eqx.Module):
     """The moving measure μ = T#ρ, represented by its particles y_i = T(x_i).
 
     ``Moving(points)`` is a bare cloud. ``Moving.pushed(map, source, x)`` also keeps x, T and ρ,
-    which exact densities and scores need (eq. 1.9).
+    which exact densities and scores need (1.9).
 
     Args:
         points: y (n, d).
         source_points: x (n, d).
         map: T.
         source: ρ.
+
+    >>> import brenier, jax.numpy as jnp
+    >>> double = brenier.maps.AffineMap(2.0 * jnp.eye(1), jnp.zeros(1))
+    >>> moving = Moving.pushed(double, brenier.measures.Gaussian.standard(1), jnp.ones((1, 1)))
+    >>> moving.points.tolist(), moving.pushforward().score(jnp.ones((1, 1))).tolist()
+    ([[2.0]], [[-0.25]])
     """
 
     points: Points

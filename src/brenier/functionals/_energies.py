@@ -14,7 +14,7 @@ from brenier.numerics import over_devices, over_points
 
 
 class PotentialEnergy(AbstractFunctional):
-    """F(μ) = ∫ V dμ, with ∇_W F(μ)(y) = ∇V(y) (MATH_1's table).
+    """F(μ) = ∫ V dμ, with ∇_W F(μ)(y) = ∇V(y) (Theory (1.11)).
 
     For a constraint or an obstacle in a functional of your own (DLV26, Remark 2.12). The target is
     not used: on its own it sends all mass to the minima of V.

@@ -48,6 +48,10 @@ class Energy(AbstractKernel):
     """k(x, y) = −‖x − y‖, whose MMD is the energy distance: no bandwidth, long range.
 
     Its gradient does not vanish, however far apart the clouds are. Székely and Rizzo (2013).
+
+    >>> x, y = jnp.zeros((1, 2)), jnp.array([[3.0, 4.0]])
+    >>> Energy().mean(x, y, jnp.ones(1)).tolist()
+    [-5.0]
     """
 
     def profile(self, squared: Float[Array, "n m"]) -> Float[Array, "n m"]:
@@ -62,6 +66,10 @@ class GaussianKernel(AbstractKernel):
 
     Args:
         bandwidth: h > 0, a length.
+
+    >>> x, y = jnp.zeros((1, 2)), jnp.array([[3.0, 4.0]])
+    >>> bool(jnp.isclose(GaussianKernel(5.0).mean(x, y, jnp.ones(1))[0], jnp.exp(-0.5)))
+    True
     """
 
     bandwidth: float = eqx.field(static=True)
@@ -81,6 +89,10 @@ class LaplaceKernel(AbstractKernel):
 
     Args:
         bandwidth: h > 0, a length.
+
+    >>> x, y = jnp.zeros((1, 2)), jnp.array([[3.0, 4.0]])
+    >>> bool(jnp.isclose(LaplaceKernel(5.0).mean(x, y, jnp.ones(1))[0], jnp.exp(-1.0)))
+    True
     """
 
     bandwidth: float = eqx.field(static=True)

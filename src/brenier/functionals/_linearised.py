@@ -27,7 +27,7 @@ def linearised_distance(first: AbstractMap, second: AbstractMap, points: Points)
     >>> linearised_distance(T1, T2, jnp.array([[-1.0], [1.0]])).tolist()
     2.0
 
-    Deb25, "Recall Linearized OT"; MATH_4 (4.9).
+    Deb25, "Recall Linearized OT"; Theory (4.9).
     """
     if first.dimension != second.dimension:
         raise ValueError(

@@ -12,7 +12,7 @@ from brenier.measures import AbstractMeasure
 
 
 class MMD(AbstractFunctional):
-    """F(μ) = ½ MMD²(μ, ν) = ½ ∬ k d(μ − ν)², from samples of the target alone (MATH_1's table).
+    """F(μ) = ½ MMD²(μ, ν) = ½ ∬ k d(μ − ν)², from samples of the target alone (Theory (1.11)).
 
     ∇_W F(μ)(y) = E_{y'∼μ} ∇₁k(y, y') − E_{z∼ν} ∇₁k(y, z). The value is the V-statistic of the
     particles: never negative, and above the truth by O(1/n). Not where the target's density is

@@ -33,7 +33,7 @@ class PowerDivergence(AbstractFunctional):
     >>> round(float(field[0, 0]), 6)  # r = √e and ∇log r = 1 at 1
     1.648721
 
-    Cressie and Read (1984); MATH_4 (4.11).
+    Cressie and Read (1984); Theory (4.11).
     """
 
     power: float = eqx.field(static=True, default=1.0)

@@ -19,7 +19,7 @@ from brenier.numerics import (
 
 
 class SinkhornDivergence(AbstractFunctional):
-    """F(μ) = S_ε(μ, ν) = OT_ε(μ, ν) − ½ OT_ε(μ, μ) − ½ OT_ε(ν, ν), cost ½‖x − y‖² (MATH_1's table).
+    """F(μ) = S_ε(μ, ν) = OT_ε(μ, ν) − ½ OT_ε(μ, μ) − ½ OT_ε(ν, ν), cost ½‖x − y‖² (Theory (1.11)).
 
     ∇_W F(μ)(y) = ∇f_μν(y) − ∇f_μμ(y), f the entropic potentials: the barycentre to which the
     transport of μ to itself sends y, minus that of the transport to ν. Between MMD (ε → ∞) and ½W₂²

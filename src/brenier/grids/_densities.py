@@ -25,8 +25,8 @@ _PERIODIC = 1e-8
 # Points whose log-density is taken at once.
 _BLOCK = 4096
 
-# What a solver on a grid takes as a density: a measure, a log-density, or values at the nodes.
 Density: TypeAlias = AbstractMeasure | Callable[[Point], Scalar] | np.ndarray | Array
+"""What says a density: a measure, a log-density of one point, or values at the nodes."""
 
 
 def log_integral(grid: AbstractGrid, values: Float[np.ndarray, "*shape"]) -> float:

@@ -28,7 +28,7 @@ def bits_per_dimension(
 
     (log(levels − 1) − log 2 − log ρ(x + u) / d) / log 2 with u uniform over one grey level. On
     average over u it is at least the bits of the discrete image (Theis et al. 2016). log ρ is the
-    log-density of the code plus ∫ tr Dv along the path (MATH_3 (3.6)), by Fejér's rule with 32
+    log-density of the code plus ∫ tr Dv along the path (Theory (3.6)), by Fejér's rule with 32
     nodes in the hyperbolic clock, in which the trace is smooth. That costs a small part of
     integrating the trace together with the point, as ``velocities.log_likelihood`` does. The trace
     is exact, or Hutchinson's estimate from ``probes`` random signs.

@@ -11,8 +11,8 @@ import jax.numpy as jnp
 from brenier._arithmetic import products_in
 from brenier._types import Array
 
-# Of float32 numbers: all their 24 bits, 11 (on a GPU; a CPU keeps all), or 8 (everywhere).
 Precision: TypeAlias = Literal["highest", "tf32", "bfloat16"]
+"""Of float32 numbers: all their 24 bits, 11 (on a GPU; a CPU keeps all), or 8 (everywhere)."""
 # In JAX's words.
 _NAMES = MappingProxyType({"highest": "highest", "tf32": "tensorfloat32", "bfloat16": "bfloat16"})
 # Steps of a flow see a network's rounding as roughness: finer tolerances are never met.

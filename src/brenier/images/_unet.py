@@ -227,7 +227,6 @@ class UNet(eqx.Module):
         return condition + self.labels.astype(condition.dtype)[chosen]
 
 
-# The classes that a network is made of, besides arrays: files may name these and no others.
 NETWORK_PARTS = (
     Attention,
     Convolution,
@@ -238,6 +237,7 @@ NETWORK_PARTS = (
     UNetSettings,
     UNetStep,
 )
+"""The classes that a network is made of, besides arrays: files may name these and no others."""
 
 
 def _keys(key: Key | None) -> Iterator[Key | None]:

@@ -11,7 +11,7 @@ from brenier.measures import AbstractMeasure, require_density
 
 
 class DebiasedMap(AbstractMap):
-    """T = ∇φ + (ε/2)∇f, e^{−f} the source: Sinkhorn's map to second order in ε (MATH_4 (4.6)).
+    """T = ∇φ + (ε/2)∇f, e^{−f} the source: Sinkhorn's map to second order in ε (Theory (4.6)).
 
     A gradient field, but of a convex function only where D²φ + (ε/2)D²f ≥ 0. Between the modes of
     a source f is concave, so that optimality has to be audited and there is no inverse. Not for a

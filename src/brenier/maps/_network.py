@@ -14,7 +14,7 @@ _ACTIVATIONS = {"gelu": jax.nn.gelu, "silu": jax.nn.silu, "tanh": jnp.tanh}
 
 
 class ResidualNetwork(AbstractMap):
-    """T(x) = x + W_K σ(… σ(W_1 x + b_1) …) + b_K: a drifting generative model (DLV26, eq. 1.8).
+    """T(x) = x + W_K σ(… σ(W_1 x + b_1) …) + b_K: a drifting generative model (1.8).
 
     Nothing makes it a gradient: it may reach the target by a map that is far from optimal, and it
     need not have an inverse. Take ``GradientMap`` for a Monge map.
@@ -23,6 +23,8 @@ class ResidualNetwork(AbstractMap):
     >>> T = ResidualNetwork.identity(jax.random.key(0), dimension=2)
     >>> T(jax.numpy.array([1.0, 2.0])).tolist()
     [1.0, 2.0]
+
+    DLV26, Remark 3.10.
     """
 
     weights: tuple[Float[Array, "_ _"], ...]

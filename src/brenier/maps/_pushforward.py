@@ -17,7 +17,7 @@ class Pushforward(AbstractMeasure):
     """T#ρ, the law of T(X) with X ∼ ρ.
 
     log T#ρ(T(x)) = log ρ(x) − log|det DT(x)| at a known x (``log_density_at``, ``score_at``,
-    eq. 1.9 of DLV26); ``log_density`` at y goes through the inverse map.
+    (1.9)); ``log_density`` at y goes through the inverse map.
 
     Raises:
         ValueError: dimensions that do not match; a density asked of a source without one, or at y

@@ -64,7 +64,7 @@ class TensorTrain(AbstractMeasure):
     >>> rho.score(jnp.array([1.0, 0.5])).round(3).tolist()
     [-1.05, -0.6]
 
-    MATH_3 (3.7); KRCO22 (13); Dolgov & Scheichl (2019) for the sampling.
+    Theory (3.7); KRCO22 (13); Dolgov et al. (2020) for the sampling.
     """
 
     cores: tuple[Float[Array, "_ _ _"], ...]
@@ -313,7 +313,7 @@ class TensorTrain(AbstractMeasure):
         Raises:
             ValueError: a signal level outside of [0, 1].
 
-        MATH_3 (3.7); KRCO22 (8).
+        Theory (3.7); KRCO22 (8).
         """
         if not 0.0 <= signal <= 1.0:
             raise ValueError(f"signal: got {signal}; wants a = e^-t in [0, 1] (t >= 0).")

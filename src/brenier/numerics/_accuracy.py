@@ -1,4 +1,4 @@
-"""How far a map is from the known one (MATH_5, eq. 5.9)."""
+"""How far a map is from the known one (Theory (5.9))."""
 
 import jax.numpy as jnp
 

@@ -126,7 +126,7 @@ def conjugate_upper_bound(
     """φ*(y) ≤ ⟨x̂, y⟩ − φ(x̂) + ‖y − ∇φ(x̂)‖²/(2m), rigorous for any x̂ if φ is m-strongly convex.
 
     An inexact conjugate makes it looser, never wrong. With m = 0 it is ∞ unless the residual is 0.
-    MATH_5 (5.4).
+    Theory (5.4).
 
     >>> import jax.numpy as jnp
     >>> rough = conjugate(lambda x: x @ x, jnp.array([[4.0]]), max_iterations=0)

@@ -63,7 +63,7 @@ def fit_lattice(
 
     f(y) ≈ Σ_j c_j N(y; y_j, s²), c linear in the values, s twice the step of the lattice. Such a
     sum is convolved with N(0, τ) by s² → s² + τ: in this form the Mehler kernel acts without
-    quadrature error on a density given on a grid (MATH_3 (3.7)). Where ``error`` of the result is
+    quadrature error on a density given on a grid (Theory (3.7)). Where ``error`` of the result is
     above ``tolerance``, the values are too rough for their nodes.
 
     Args:

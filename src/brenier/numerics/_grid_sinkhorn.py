@@ -14,9 +14,8 @@ from brenier._types import Array, Float, Int, Scalar
 # Copies of a periodic axis to each side: enough for ε up to a sixth of the squared period.
 _IMAGES = 3
 
-# (y − x)² along one axis: copies, nodes y, nodes x.
-# Squared gaps along one axis, (copies, m, n): what ``squared_gaps`` gives.
 Gaps: TypeAlias = Float[Array, "_ _ _"]
+"""(y − x)² along one axis, (copies, m, n): what ``squared_gaps`` gives."""
 # −c/ε along one axis, relative to the largest entry of each row and block, and that largest entry.
 _AxisKernel: TypeAlias = tuple[Float[Array, "_ _ _"], Float[Array, "_ _"]]
 
@@ -123,7 +122,7 @@ def grid_sinkhorn(
     >>> float(jnp.round(1 + second, 6)), round(1 / (1 / 1.1 + 0.1), 6)
     (0.990991, 0.990991)
 
-    Deb25, "Sinkhorn algorithm"; MATH_4 (4.3), (4.4).
+    Deb25, "Sinkhorn algorithm"; Theory (4.3), (4.4).
     """
     eps = jnp.asarray(epsilon, u.dtype)
     there = _axis_kernels(gaps, eps, blocks)

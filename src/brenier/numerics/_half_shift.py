@@ -20,7 +20,7 @@ def half_shift_covariance(
     >>> float(half_shift_covariance(np.eye(1), np.eye(1), 1e-6)[0, 0].round(5))
     1.0
 
-    MATH_4 (4.6), (4.7).
+    Theory (4.6), (4.7).
     """
     values, vectors = np.linalg.eigh(source.astype(np.float64))
     root = (vectors * np.sqrt(values)) @ vectors.T

@@ -91,7 +91,7 @@ def energy_distance_squared(
     clouds only, and biased up by about (E‖X − X'‖/n + E‖Y − Y'‖/m). It is a difference of large
     numbers: absolute error about 1e-15 (float64) or 1e-8 (float32) of the mean distance; past d = 8
     a point in both clouds adds 1e-8 (3e-4) of its norm over n.
-    Székely & Rizzo (2013); the quality measure of DLV26, MATH_1.
+    Székely & Rizzo (2013); the quality measure of DLV26.
 
     >>> import jax.numpy as jnp
     >>> float(energy_distance_squared(jnp.array([[0.0]]), jnp.array([[3.0]])))

@@ -53,7 +53,7 @@ def self_transport(
     lies in [0, 1], so that of the iteration lies in [−⅓, ⅓]: each step gains a factor 3 whatever
     ε is (the average ½f + ½T(f) gains 2). T is non-expansive, so this Krasnoselskii-Mann iteration
     never moves away from the solution, and the kernel form cannot overflow.
-    Not for reverse-mode differentiation: use the envelope theorem. DLV26, MATH_1 (1.10).
+    Not for reverse-mode differentiation: use the envelope theorem. DLV26; Theory (1.10).
 
     Args:
         x: the cloud (n, d).
@@ -120,7 +120,7 @@ def self_entropic_score(
     π is the entropic plan of the cloud to itself; arguments as for ``self_transport``. The default
     ε = 0.05 · median‖x_i − x_j‖² suits some hundred particles in low dimension. It is biased for
     many (let ε fall with n), and hopeless in d > 20, where neighbours are too few.
-    DLV26, MATH_1 (1.10).
+    DLV26; Theory (1.10).
 
     >>> import jax.numpy as jnp
     >>> x = jnp.linspace(-3.0, 3.0, 201)[:, None]
@@ -138,7 +138,7 @@ def self_entropic_score(
 
 @jax.jit
 def default_epsilon(x: Points, ratio: float | Scalar = 0.05) -> Scalar:
-    """ε = ratio · median‖x_i − x_j‖² over the pairs i ≠ j, MATH_1 (1.10).
+    """ε = ratio · median‖x_i − x_j‖² over the pairs i ≠ j, Theory (1.10).
 
     Where more than half of the pairs coincide, the mean takes the median's place (and 1 that of
     0), so that ε > 0 always.

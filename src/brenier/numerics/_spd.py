@@ -39,7 +39,7 @@ def bures_squared(source: Matrix, target: Matrix) -> Scalar:
     """tr S + tr C − 2 tr (S^{1/2} C S^{1/2})^{1/2} ≥ 0: W₂² between centred Gaussians.
 
     Computed as ‖S^{1/2} − C^{1/2}Q‖_F² with Q the polar factor of C^{1/2}S^{1/2}: a sum of squares,
-    so that close or singular covariances cost no digits. MATH_5; Bhatia, Jain & Lim (2019).
+    so that close or singular covariances cost no digits. Theory (5.10); Bhatia, Jain & Lim (2019).
 
     >>> import jax.numpy as jnp
     >>> float(bures_squared(jnp.diag(jnp.array([4.0, 0.0])), jnp.diag(jnp.array([1.0, 9.0]))))

@@ -17,6 +17,7 @@ from brenier.numerics._random import host_seed
 _Core: TypeAlias = Float[np.ndarray, "_ _ _"]
 _Columns: TypeAlias = Float[np.ndarray, "_ _"]
 TensorTrainCores: TypeAlias = tuple[_Core, ...]
+"""Cores (rank, nodes, next rank) of a tensor train, one an axis, the outer ranks 1."""
 _Indices: TypeAlias = Int[np.ndarray, "_ _"]
 _Entries: TypeAlias = Callable[[_Indices], Float[np.ndarray, " _"]]
 

@@ -27,6 +27,7 @@ BANK: Mapping[str, Callable[[], Problem]] = MappingProxyType(
         "convex-mixture-8": partial(random_convex, 8, source="mixture"),
     }
 )
+"""Every problem's maker by its name; ``problem`` makes one."""
 
 
 def problem(name: str) -> Problem:

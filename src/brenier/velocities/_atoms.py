@@ -24,7 +24,7 @@ _DECIDED = 0.02
 class AtomsVelocity(AbstractDiffusionVelocity):
     """dx/da of the diffusion of Σ_i w_i δ_{x_i}: (m − a x)/(1 − a²), m the posterior mean.
 
-    m = Σ_i p_i x_i with p_i ∝ w_i exp(−‖x − a x_i‖²/(2(1−a²))), streamed over the atoms (MATH_3
+    m = Σ_i p_i x_i with p_i ∝ w_i exp(−‖x − a x_i‖²/(2(1−a²))), streamed over the atoms (Theory
     (3.5)). Singular at a = 1, where the law is the atoms: integrate it in ``HyperbolicClock``.
 
     Args:

@@ -36,7 +36,7 @@ class DacorognaMoserVelocity(AbstractVelocity):
 
     Made by ``between``.
 
-    Dacorogna and Moser (1990); Peyré (2024); MATH_3 (3.9).
+    Dacorogna and Moser (1990); Peyré (2024); Theory (3.9).
     """
 
     flux: GridPotential

@@ -14,7 +14,7 @@ class AbstractDiffusionVelocity(AbstractVelocity):
 
     dx/da = (x + ∇log μ_t(x))/a = (m − a x)/(1 − a²) with m = E[X_0 | X_t = x], from a = 1 (the
     measure μ_0) to a = 0 (N(0, I), where t is infinite): t → ∞ is one finite integration, without
-    truncation (MATH_3 (3.3); KRCO22 (6), (9)). Every VP schedule is this flow in another clock
+    truncation (Theory (3.3); KRCO22 (6), (9)). Every VP schedule is this flow in another clock
     (3.2). A subclass evaluates it in a form without cancellation and without division by 0 at
     a = 0, and also at a = 1 where μ_0 is smooth.
 

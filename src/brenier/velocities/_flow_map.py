@@ -51,7 +51,7 @@ class FlowMap(AbstractMap):
 
     Each point is integrated by the eighth-order method of Dormand and Prince with its own step
     sizes (diffrax), so that every point keeps to the tolerance. Derivatives integrate
-    d(DS)/dt = Dv(t, S) DS beside the points and keep to it as well (MATH_3 (3.6)). The inverse runs
+    d(DS)/dt = Dv(t, S) DS beside the points and keep to it as well (Theory (3.6)). The inverse runs
     the same flow backward.
 
     Not differentiable in the parameters of the velocity; not for stiff velocities. Where a point's

@@ -52,7 +52,7 @@ class MatchingVelocity(AbstractVelocity):
     >>> v(0.0, jnp.array([2.0])).tolist(), v(1.0, jnp.array([3.0])).round(6).tolist()
     ([-1.0], [3.0])
 
-    Peyré (2024), (6)-(9); MATH_3 (3.8).
+    Peyré (2024), (6)-(9); Theory (3.8).
     """
 
     log_weights: Float[Array, "k l"]
@@ -143,7 +143,7 @@ class RescaledDiffusionVelocity(AbstractVelocity):
     >>> v(0.0, jnp.array([2.0])).tolist(), v(1.0, jnp.array([3.0])).tolist()
     ([-1.0], [3.0])
 
-    MATH_3 (3.8), which mends the change of variable of Peyré (2024).
+    Theory (3.8), which mends the change of variable of Peyré (2024).
     """
 
     diffusion: AbstractDiffusionVelocity

@@ -48,7 +48,7 @@ class FokkerPlanckVelocity(AbstractVelocity):
 
     Made by ``towards``.
 
-    Chang and Cooper (1970); Deb et al. (2025); MATH_3 (3.1) for g = |x|²/2.
+    Chang and Cooper (1970); Deb et al. (2025); Theory (3.1) for g = |x|²/2.
     """
 
     log_ratio: GridPotential

@@ -11,7 +11,7 @@ class HyperbolicClock(AbstractVelocity):
     """dx/ds = m − tanh(s) x, a diffusion's velocity in the clock s with signal a = tanh s.
 
     The singularity that atoms have at a = 1 moves to s = ∞, where particles approach the atoms as
-    e^{-s} (MATH_3, D3).
+    e^{-s} (Theory, D3).
 
     Args:
         velocity: dx/da.

@@ -25,7 +25,7 @@ def log_likelihood(
 
     The divergence is the exact trace of Dv, by d Jacobian-vector products. With ``probes`` it is
     Hutchinson's unbiased estimate by that many vectors of random signs, which stay the same along
-    the whole path (MATH_3 (3.6)).
+    the whole path (Theory (3.6)).
 
     Not for a map that is not a flow: ``maps.Pushforward`` takes its determinant.
 

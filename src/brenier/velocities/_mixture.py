@@ -15,7 +15,7 @@ class MixtureVelocity(AbstractDiffusionVelocity):
     """dx/da of the diffusion of Σ_i w_i N(m_i, Σ_i), smooth at both ends.
 
     dx/da = Σ_i r_i(x, a) C_i⁻¹ (a (Σ_i − I) x + m_i), C_i = I + a² (Σ_i − I), with r_i the
-    responsibilities at signal level a (MATH_3 (3.12)). The covariances are diagonalised once.
+    responsibilities at signal level a (Theory (3.12)). The covariances are diagonalised once.
 
     Args:
         source: the mixture, or one Gaussian.

@@ -20,7 +20,7 @@ _MOST_SIGNAL = 1.0 - 1e-8
 class ScoreVelocity(AbstractDiffusionVelocity):
     """dx/da of the diffusion whose score ∇log μ_t(x) is any function of (x, t).
 
-    dx/da = (x + score(x, −log a))/a (MATH_3 (3.3)). Not where a closed form is known
+    dx/da = (x + score(x, −log a))/a (Theory (3.3)). Not where a closed form is known
     (``MixtureVelocity``): near a = 0 the sum cancels, and digits are lost.
 
     Args:

@@ -24,7 +24,7 @@ class ProbabilityFlow(AbstractVelocity):
     """v(t, x) = −½β(t)(x + ∇log μ_t(x)), μ_t the law of X_t = a(t) X_0 + √(1−a²) Z.
 
     Its flow carries μ_0 to μ_t, and to N(0, I) as t → ∞: the DDPM's encoder (KRCO22 (6), (9);
-    MATH_3 (3.1)). It is a transport map, but in general not the optimal one (LS22). Maps are
+    Theory (3.1)). It is a transport map, but in general not the optimal one (LS22). Maps are
     integrated in the clock a, in which neither end is stiff (3.3).
 
     Args:
@@ -133,7 +133,7 @@ def _diffused(source: Any) -> AbstractDiffusionVelocity:
 
 
 def _gaussian_flow(source: Gaussian, start: float, stop: float) -> AffineMap:
-    """Σ(b)^{1/2} Σ(a)^{-1/2} (x − a m) + b m, Σ(a) = I + a²(Σ − I) (MATH_3 (3.4); Theorem 3.1)."""
+    """Σ(b)^{1/2} Σ(a)^{-1/2} (x − a m) + b m, Σ(a) = I + a²(Σ − I) (Theory (3.4); Theorem 3.1)."""
     identity = jnp.eye(source.dimension, dtype=source.mean.dtype)
     # Not I + a²(Σ − I), which has no digits of a small Σ.
     before, after = (a**2 * source.covariance + (1.0 - a**2) * identity for a in (start, stop))

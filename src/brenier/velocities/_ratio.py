@@ -40,7 +40,7 @@ class RatioVelocity(AbstractDiffusionVelocity):
 
     Made by ``from_ratio``.
 
-    MATH_3 (3.3), (3.7), (3.11); Lavenant and Santambrogio (2022), section 3.
+    Theory (3.3), (3.7), (3.11); Lavenant and Santambrogio (2022), section 3.
     """
 
     level: Scalar

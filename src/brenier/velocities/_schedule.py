@@ -18,7 +18,7 @@ _NODES = 32
 class AbstractSchedule(eqx.Module):
     """β(t) of dX = −½β X dt + √β dB, by its signal a(t) = exp(−½∫₀ᵗ β).
 
-    All schedules pass through the same laws, each in its own clock (MATH_3 (3.2)).
+    All schedules pass through the same laws, each in its own clock (Theory (3.2)).
     """
 
     # The last t; infinite for the Ornstein-Uhlenbeck diffusion.
@@ -52,7 +52,7 @@ class AbstractSchedule(eqx.Module):
 
 
 class ConstantSchedule(AbstractSchedule):
-    """β constant; 2 is the Ornstein-Uhlenbeck diffusion a = e^{-t} of MATH_3 (3.1).
+    """β constant; 2 is the Ornstein-Uhlenbeck diffusion a = e^{-t} of Theory (3.1).
 
     >>> round(float(ConstantSchedule().signal(jnp.log(2.0))), 9)
     0.5
@@ -94,10 +94,12 @@ class LinearSchedule(AbstractSchedule):
 
 
 class CosineSchedule(AbstractSchedule):
-    """a(t) = cos(½π(t + s)/(1 + s)) / cos(½π s/(1 + s)), cut where a² is ``floor`` (Nichol 2021).
+    """a(t) = cos(½π(t + s)/(1 + s)) / cos(½π s/(1 + s)), cut where a² is ``floor``.
 
     >>> float(CosineSchedule().signal(jnp.asarray(0.0)))
     1.0
+
+    Nichol & Dhariwal (2021).
     """
 
     offset: float = eqx.field(static=True)

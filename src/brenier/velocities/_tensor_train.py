@@ -41,7 +41,7 @@ class TensorTrainVelocity(AbstractDiffusionVelocity):
     >>> v(1.0, jnp.array([1.0, 1.0])).round(3).tolist()
     [-0.0, -3.0]
 
-    MATH_3 (3.3), (3.7).
+    Theory (3.3), (3.7).
     """
 
     cores: tuple[Float[Array, "_ _ _"], ...]
@@ -161,7 +161,7 @@ def tensor_train_encoder(
     >>> tensor_train_encoder(law)(jnp.array([1.0, 1.0])).round(3).tolist()
     [1.0, 2.0]
 
-    KRCO22 (9); MATH_3 (3.3), (3.7).
+    KRCO22 (9); Theory (3.3), (3.7).
     """
     levels = [1.0, *(float(level) for level in stages), 0.0]
     if not all(before > after for before, after in pairwise(levels)):

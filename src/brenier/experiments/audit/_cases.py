@@ -1,4 +1,4 @@
-"""Maps whose defect is known, at laws that a certificate may meet; MATH_6 and others."""
+"""Maps whose defect is known, at laws that a certificate may meet (Theory, chapter 6)."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -163,7 +163,7 @@ def _bent(turn: np.ndarray, x: np.ndarray) -> np.ndarray:
 def family(d: int, share: float) -> tuple[Map, float]:
     """x + ½tanh 2x after a turn in d/2 planes in general position, and D, so much of W₂².
 
-    Of N(0, I). MATH_6, 6.6.
+    Of N(0, I). Theory, section 6.6.
     """
     z = np.random.default_rng(1).normal(size=_MANY)
     moved = 0.25 * np.mean(np.tanh(2.0 * z) ** 2)

@@ -1,4 +1,6 @@
-"""Coverage and width of the audit's bounds at laws whose defect is known (MATH_6, and others).
+"""Coverage and width of the audit's bounds at laws whose defect is known.
+
+The laws are those of Theory, chapter 6, and others.
 
 Each case is audited on independent samples. Counted are misses of every bound at its level: of the
 lower bound, of the asymptotic ones, of D, mass and wasted share of the core where that is known

@@ -1,6 +1,6 @@
 """How wide the certificate is: bounds over the true defect, by dimension and number of rows.
 
-The family of MATH_6's 6.6: x + ½ tanh 2x after a turn in d/2 planes in general position, N(0, I),
+Theory, section 6.6: x + ½ tanh 2x after a turn in d/2 planes in general position, N(0, I),
 D = 5 % and 50 % of W₂². From pairs alone, and from the map of a declared source, whose orbits know
 no curse of dimension; the turn of every plane is the same and the gradient part is separable in the
 coordinates, which is kind to both sides. Beside it the same with the coordinates turned, so that no

@@ -1,4 +1,4 @@
-"""The problems P1 and T2 of MATH_4, and what is measured on them."""
+"""The problems P1 and T2 of Theory, chapter 4, and what is measured on them."""
 
 import jax
 import jax.numpy as jnp

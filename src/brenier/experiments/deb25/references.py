@@ -1,4 +1,4 @@
-"""The flows beside the reference values of MATH_4: G1, G2, P1, T2 and W2D."""
+"""The flows beside the reference values of Theory, chapter 4: G1, G2, P1, T2 and W2D."""
 
 import time
 from typing import Any

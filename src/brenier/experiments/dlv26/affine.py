@@ -30,7 +30,7 @@ _DIMENSIONS = (2, 10, 50)
 
 
 def main(run: Run) -> dict[str, Any]:
-    """Errors at the times of MATH_1's table, orders in τ, and the exponent of (1.2) in d."""
+    """Errors at the times of Theory (1.11), orders in τ, and the exponent of (1.2) in d."""
     total = 2 * len(_STEPS) + len(_DIMENSIONS)
     done = 0
     errors: dict[str, dict[str, float]] = {"explicit": {}, "implicit": {}}

@@ -2,7 +2,7 @@
 
 Each seed draws its own initial potential, its own particles and its own evaluation samples. Quality
 is the squared energy distance between 10,000 fresh T(x) and 10,000 fresh target points, and L2-UVP
-(5.9) against the probability-flow encoder M4 of MATH_3, which is itself 0.0965 % from optimal.
+(5.9) against the probability-flow encoder of Theory, M4, which is itself 0.0965 % from optimal.
 """
 
 import functools

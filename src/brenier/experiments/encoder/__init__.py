@@ -1,1 +1,1 @@
-"""Encoders of diffusions, and how far from optimal they are: reference values of MATH_3."""
+"""Encoders of diffusions, and how far from optimal they are: Theory, chapter 3."""

@@ -1,4 +1,4 @@
-"""Encoders beside the reference values of MATH_3: single Gaussians, Diracs D3, LS, mixture M4.
+"""Encoders beside reference values: Gaussians, Diracs, LS, a mixture (Theory, chapter 3).
 
 Nothing is sampled: M4 is integrated by Gauss-Hermite nodes about each component, D3 along the
 borders of its cells, the counterexample LS (``ls22-counterexample``) by the trapezoid rule. M4's
@@ -119,7 +119,7 @@ def _mixture(seed: int) -> dict[str, tuple[float, float, float]]:
 
 
 def _assignment_power(seed: int, count: int) -> list[dict[str, Any]]:
-    """The paper's statistic on M4, relative to the cost: what it sees at n pairs (MATH_5 (5.2))."""
+    """The paper's statistic on M4, relative to the cost: what it sees at n pairs (Theory (5.2))."""
     source = figure2().source
     encoder = ProbabilityFlow(source).encoder(tolerance=1e-10)
     table = []

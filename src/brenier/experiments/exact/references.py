@@ -1,4 +1,4 @@
-"""The exact solvers beside the reference values of MATH_3, MATH_4 and MATH_5."""
+"""The exact solvers beside the reference values of Theory, chapters 3 to 5."""
 
 import time
 from typing import Any
@@ -26,10 +26,10 @@ from brenier.report import new_figure, png_bytes
 TIME = "half a minute"
 
 _TURN = 2.0 * np.pi
-# MATH_3, D3.
+# Theory, D3.
 _DIRACS = np.array([[0.0, 0.0], [2.0, 0.0], [0.5, 1.5]])
 _CORNER = np.array([3.0, 3.0])
-# MATH_4, W2D.
+# Theory, W2D.
 _MODES = np.array([[-1.2, -0.6], [1.2, -0.4], [0.1, 1.1]])
 
 

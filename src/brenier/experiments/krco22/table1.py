@@ -2,7 +2,7 @@
 
 The paper compares the encoder's cost on 1000 samples with the cost of the best assignment of the
 same samples and images, and finds them equal to machine precision. So do we: no point moves, which
-says nothing (MATH_5 (5.2)). Beside it stand what the samples cannot show: the asymmetry of the
+says nothing (Theory (5.2)). Beside it stand what the samples cannot show: the asymmetry of the
 Jacobian, a ring of neighbours that would rather shift their images, the two-sided bounds on the
 defect, and in the plane the defect itself and the distance to the Monge map.
 """

@@ -1,7 +1,7 @@
 """KRCO22, Theorem 3.1: the encoder of a Gaussian, integrated, against its closed form.
 
 x(t) = m(t) + U diag(f(λ_i, t)) Uᵀ (x − m), f(λ, t) = √((e^{-2t}(λ−1)+1)/λ); as t → ∞ the Monge map
-Σ^{-1/2}(x − m) to N(0, I) (MATH_3 (3.4)).
+Σ^{-1/2}(x − m) to N(0, I) (Theory (3.4)).
 """
 
 from typing import Any

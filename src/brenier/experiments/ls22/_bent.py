@@ -21,7 +21,7 @@ Bump = Callable[[jax.Array], jax.Array]
 
 
 def paper_bump(x: jax.Array) -> jax.Array:
-    """φ = (x₁x₂ + x₁⁴) e^{−|x|²/2} (MATH_3, LS)."""
+    """φ = (x₁x₂ + x₁⁴) e^{−|x|²/2} (Theory, LS)."""
     return (x[0] * x[1] + x[0] ** 4) * jnp.exp(-0.5 * (x @ x))
 
 
@@ -58,7 +58,7 @@ def bent_measure(potential: BentPotential) -> Pushforward:
 
 
 def ratio(potential: BentPotential, x: jax.Array) -> jax.Array:
-    """μ_0/γ = exp(−ε x·∇φ − ε²|∇φ|²/2) det D²u, exact (MATH_3 (3.11))."""
+    """μ_0/γ = exp(−ε x·∇φ − ε²|∇φ|²/2) det D²u, exact (Theory (3.11))."""
     slope = potential.size * jax.grad(potential.bump)(x)
     bend = potential.size * jax.hessian(potential.bump)(x)
     return jnp.exp(-(x @ slope) - 0.5 * (slope @ slope)) * jnp.linalg.det(jnp.eye(2) + bend)
@@ -110,7 +110,7 @@ def asymmetry(map: FlowMap, x: np.ndarray) -> np.ndarray:
 def second_order(
     bump: Bump, x: np.ndarray, *, half_width: float = 12.0, nodes: int = 160, order: int = 32
 ) -> float:
-    """∬_{a<b} a b [H_a(ax), H_b(bx)]₁₂ da db at one point (2,): MATH_3 (3.13).
+    """∬_{a<b} a b [H_a(ax), H_b(bx)]₁₂ da db at one point (2,): Theory (3.13).
 
     H_a is the Hessian of g = Δφ − x·∇φ smoothed by variance 1 − a²: Fourier series on a wide box,
     and Gauss-Legendre nodes in b and, below it, in a.

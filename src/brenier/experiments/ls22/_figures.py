@@ -40,7 +40,7 @@ def ring_figure(savings: dict[str, float], references: dict[int, float]) -> byte
     axis.axhline(0.0, color="grey", linewidth=0.8)
     axis.plot(counts, np.array(list(savings.values())), "o-", markersize=4, label="found")
     known = {k: value for k, value in references.items() if value > 0}
-    axis.plot(list(known), list(known.values()), "rx", markersize=8, label="MATH_5 (5.2b)")
+    axis.plot(list(known), list(known.values()), "rx", markersize=8, label="Theory (5.2b)")
     axis.set_xscale("log")
     axis.set_xlabel("points on the ring")
     axis.set_ylabel("relative saving of the shift")

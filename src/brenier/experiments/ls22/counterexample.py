@@ -2,7 +2,7 @@
 
 u = |x|²/2 + ε (x₁x₂ + x₁⁴) e^{−|x|²/2} is convex, μ_0 = (∇u)⁻¹#N(0, I) has ∇u as its Monge map to
 N(0, I), and the encoder of its diffusion is another map. Shown by the commutator that LS22 (9)-(10)
-ask to vanish, by the asymmetry of the encoder's Jacobian against MATH_3's table, by its cost beside
+ask to vanish, by the asymmetry of the encoder's Jacobian against Theory, LS, by its cost beside
 W₂², by rings of points that would rather shift, and by the audit; beside three cases where the
 encoder is optimal. The second-order formula (3.13) is compared with encoders of three measures.
 """
@@ -30,14 +30,14 @@ TIME = "minutes"
 _EPSILON = 0.15
 _TIMES = (0.0, 0.05, 0.2)
 _PLACES = np.array([[0.0, 0.0], [2.4, -0.75]])
-# MATH_3, LS: asymmetry at the two places, time by time.
+# Theory, LS: asymmetry at the two places, time by time.
 _TABLE = {
     0.0: (2.391686316e-2, 3.54246046e-2),
     0.05: (9.25276955e-3, 1.36814391e-2),
     0.2: (1.0830525e-3, 1.3168137e-3),
 }
 _LIMIT = 1.25357143
-# Of each ring: what MATH_5 (5.2b) says that it saves.
+# Of each ring: what Theory (5.2b) says that it saves.
 _RINGS = {100: 0.0, 140: 0.0, 180: 2.8e-6, 400: 4.1e-6}
 _RADIUS = 0.02
 _BUMPS = {"paper": bent.paper_bump, "cubic": bent.cubic_bump, "oblique": bent.oblique_bump}
@@ -90,7 +90,7 @@ def main(run: Run) -> dict[str, Any]:
 
 
 def reference_rows() -> list[dict[str, Any]]:
-    """The values of MATH_3, LS, alone: asymmetries, costs, rings and the limit ε → 0."""
+    """The values of Theory, LS, alone: asymmetries, costs, rings and the limit ε → 0."""
     u = bent.BentPotential(bent.paper_bump, jnp.asarray(_EPSILON))
     flow = bent.velocity(u)
     encoder = bent.encoder(flow, 0.0)

@@ -1,4 +1,4 @@
-"""Sinkhorn on a grid of 256² nodes at the least ε of MATH_4, beside OTT-JAX's grid geometry.
+"""Sinkhorn on a grid of 256² nodes at the least ε of (4.12), beside OTT-JAX's grid geometry.
 
     brenier reproduce peers-grid-sinkhorn --json      (needs the extra ``bench``)
 

@@ -1,6 +1,6 @@
 """Pey24's picture: cells of a diffusion's decoder onto atoms, against the Laguerre cells of OT.
 
-Three Diracs (MATH_3, D3), or the atoms of a file: ``--data points.csv`` with columns x, y and
+Three Diracs (Theory, D3), or the atoms of a file: ``--data points.csv`` with columns x, y and
 perhaps a weight. Borders, masses and costs are computed, not sampled.
 """
 

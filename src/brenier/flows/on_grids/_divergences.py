@@ -81,7 +81,7 @@ def divergence_flow(
     >>> solution.stats["kl"][-1] < 0.01 * solution.stats["kl"][0]
     True
 
-    Deb25, open questions; MATH_4 (4.11).
+    Deb25, open questions; Theory (4.11).
     """
     started = time.perf_counter()
     if divergence not in PowerDivergence.powers:

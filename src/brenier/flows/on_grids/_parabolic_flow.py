@@ -113,7 +113,7 @@ def parabolic_flow(
     >>> round(float(solution.map(np.array([1.0]))[0]), 8)  # (4.7), G1: .5061427155
     0.50614272
 
-    Deb25, "Parabolic Monge-Ampère"; MATH_4 (4.1), (4.6).
+    Deb25, "Parabolic Monge-Ampère"; Theory (4.1), (4.6).
     """
     started = time.perf_counter()
     moments = check_times(times)

@@ -14,7 +14,7 @@ from brenier.numerics import Gaps, squared_gaps
 
 # What a box may miss of a normalised density.
 _CUT_OFF = 1e-6
-# The largest h²/ε: sums err by 2e-5 there, by ten times that at twice the ratio (MATH_4, pitfalls).
+# The largest h²/ε: sums err by 2e-5 there, by ten times that at twice the ratio (Theory (4.12)).
 _COARSEST = 1.0
 # Standard deviations of a target that its own grid covers where none is given.
 _DEVIATIONS = 6.0

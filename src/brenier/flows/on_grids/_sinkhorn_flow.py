@@ -113,7 +113,7 @@ def sinkhorn_flow(
     >>> round(float(solution.map(np.array([1.0]))[0]), 4)  # .5061 + O(ε²), see (4.7), G1
     0.5062
 
-    Deb25, scaling limit; MATH_4 (4.3)-(4.6).
+    Deb25, scaling limit; Theory (4.3)-(4.6).
     """
     started = time.perf_counter()
     moments = check_times(times)
