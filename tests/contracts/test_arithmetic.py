@@ -227,3 +227,20 @@ def test_importing_brenier_changes_nothing_in_the_users_own_code(first, tmp_path
         capture_output=True, text=True, env=env, cwd=tmp_path,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
+
+
+def test_no_module_makes_single_precision_when_it_is_imported():
+    """Modules are read outside of brenier's arithmetic: what jnp makes there has seven digits."""
+    program = """
+import jax, pkgutil, importlib, sys, brenier
+for module in pkgutil.walk_packages(brenier.__path__, "brenier."):
+    if not module.name.endswith("__main__"):
+        importlib.import_module(module.name)
+made = [f"{name}.{own}" for name, module in sorted(sys.modules.items()) if name.startswith("brenier")
+        for own, value in vars(module).items()
+        for leaf in jax.tree.leaves(value)
+        if isinstance(leaf, jax.Array) and leaf.dtype == "float32"]
+sys.exit(" ".join(made))
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr

@@ -32,7 +32,7 @@ from brenier.report import new_figure, png_bytes
 TIME = "minutes"
 
 _KEY = jax.random.key(0)
-_Y = jnp.linspace(-1.5, 1.5, 8)[:, None]
+_Y = np.linspace(-1.5, 1.5, 8)[:, None]
 _TURN = 2.0 * np.pi
 _DIVERGENCES = ("kl", "chi2", "reverse_kl", "hellinger")
 _COLOURS = ("#222222", "#c0392b", "#1e8449", "#2471a3")
