@@ -9,12 +9,12 @@ from brenier.numerics._random import host_seed
 from brenier.numerics._tensor_train import (
     tensor_train_change_axes,
     tensor_train_contract,
-    tensor_train_cross,
     tensor_train_entries,
     tensor_train_from_array,
     tensor_train_ranks,
     tensor_train_round,
 )
+from brenier.numerics._tensor_train_cross import tensor_train_cross
 
 RANDOM = np.random.default_rng(0)
 

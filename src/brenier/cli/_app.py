@@ -111,15 +111,20 @@ def fit(
     .h5ad (single cells), where one file may hold both: --condition COLUMN --source VALUE --target
     VALUE.
     """
+    from brenier._extras import check_installed
     from brenier.cli._cells import Choice, is_cells_file, run_fit_cells
     from brenier.cli._fit import Settings, run_fit
     from brenier.io import FIGURE_ENDINGS, PAGE_ENDINGS, check_apart, check_folder
 
     settings = Settings.of(effort, outliers, seed, resume)
     check_apart([out, figure, report], [source, target])
-    for path, endings in ((figure, FIGURE_ENDINGS), (report, PAGE_ENDINGS)):
+    for option, path, endings in (
+        ("--figure", figure, FIGURE_ENDINGS),
+        ("--report", report, PAGE_ENDINGS),
+    ):
         if path is not None:
             check_folder(path, endings)
+            check_installed(option, "matplotlib")
     choice = Choice(condition, source_value, target_value, layer, obsm, components)
     chosen = columns_in(columns)
     with progress_bar() as progress:

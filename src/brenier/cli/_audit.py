@@ -11,6 +11,7 @@ import jax
 import numpy as np
 
 from brenier._checks import check_points
+from brenier._extras import check_installed
 from brenier._progress import Progress, ProgressCallback
 from brenier.certify import Certificate, audit, audit_pairs
 from brenier.cli._callables import load_callable, names_callable
@@ -72,6 +73,7 @@ def run_audit(
     """
     if report is not None:
         check_folder(report, PAGE_ENDINGS)
+        check_installed("--report", "matplotlib")
     progress(Progress(0, 0, "auditing"))
     if pairs is not None:
         certificate, names, files = _of_pairs(pairs, target, map_file, settings, progress)

@@ -9,6 +9,7 @@ import jax
 import numpy as np
 
 from brenier._checks import check_points
+from brenier._extras import check_installed
 from brenier._progress import Progress, ProgressCallback
 from brenier.certify import assignment_test, audit_pairs, jacobian_asymmetry
 from brenier.cli._ddpm_choices import AuditChoice, ImageChoice, MapChoice
@@ -36,6 +37,7 @@ def run_encoder_audit(
     """Encode held-out images and audit the pairs; the result, and its rows for people."""
     if report is not None:
         check_folder(report, PAGE_ENDINGS)
+        check_installed("--report", "matplotlib")
     model = load_model(folder)
     return audit_model(model, choice.read(model, settings.limit), report, settings, progress)
 

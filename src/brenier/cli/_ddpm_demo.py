@@ -7,6 +7,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from brenier._extras import check_installed
 from brenier._json import json_text
 from brenier._progress import Progress, ProgressCallback
 from brenier.certify import paired_closer
@@ -33,6 +34,7 @@ def run_ddpm_demo(
 ) -> tuple[dict[str, Any], dict[str, str]]:
     """Train both models, pair, draw and audit; the result, and its rows for people."""
     started = time.perf_counter()
+    check_installed("demo", "matplotlib")
     check_output_folder(out)
     out.mkdir(parents=True, exist_ok=True)
     settings = TrainingSettings(

@@ -9,6 +9,7 @@ import jax
 import numpy as np
 
 from brenier._checks import check_points
+from brenier._extras import check_installed
 from brenier._progress import ProgressCallback
 from brenier.cli._ddpm_choices import ImageChoice, MapChoice, integers
 from brenier.cli._ddpm_train import image_rows
@@ -235,6 +236,8 @@ def check_array_file(path: Path, *others: str, only: bool = False) -> None:
     endings = others if only else (".npy", *others)
     if path.suffix not in endings:
         raise ValueError(f"{path}: got the ending {path.suffix!r}; wants {' or '.join(endings)}.")
+    if path.suffix == ".png":
+        check_installed(str(path), "matplotlib")
     check_folder(path)
 
 

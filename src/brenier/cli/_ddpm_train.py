@@ -8,6 +8,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from brenier._extras import is_installed
 from brenier._progress import Progress, ProgressCallback
 from brenier.cli._ddpm_choices import ImageChoice
 from brenier.cli._stopping import StoppedError
@@ -72,7 +73,7 @@ def train_on(
     _check_batch(count, settings)
     out.mkdir(parents=True, exist_ok=True)
     checkpoint = Checkpoint(out / "training.checkpoint", every=1)
-    drawable = channels in (1, 3)
+    drawable = channels in (1, 3) and is_installed("matplotlib")
 
     def told(now: Progress) -> None:
         progress(now._replace(stage="training"))

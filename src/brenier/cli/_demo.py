@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from brenier._extras import check_installed
 from brenier._json import json_text
 from brenier._progress import Progress, ProgressCallback
 from brenier.cli._fit import Settings, fitted
@@ -32,6 +33,7 @@ def run_demo(
     from brenier.flows import SemiDual
 
     started = time.perf_counter()
+    check_installed("demo", "matplotlib")
     check_output_folder(out)
     out.mkdir(parents=True, exist_ok=True)
     source, target = (load_sample_image(f"{name}.jpg") / 255.0 for name in ("china", "flower"))

@@ -13,7 +13,7 @@ from brenier._checks import check_points
 from brenier._progress import Progress, ProgressCallback
 from brenier.cli._stopping import saying_when_stopped
 from brenier.cli._transport import measure, measure_rows, transport_table
-from brenier.io import MAP_ENDINGS, Table, check_folder, is_stream, read_points, save, write_whole
+from brenier.io import MAP_ENDINGS, check_folder, is_stream, read_points, save, write_whole
 
 if TYPE_CHECKING:
     from brenier.estimators import MongeMap
@@ -206,11 +206,11 @@ def run_fit(
     check_folder(out, MAP_ENDINGS)
     first = read_points(source, columns)
     second = read_points(target, columns).aligned(first.names, source)
-    check_points(source, named(first), min_points=2, allow_constant=False)
+    check_points(source, first, min_points=2, allow_constant=False)
     check_points(
-        target, named(second), dimension=first.values.shape[1], min_points=2, allow_constant=False
+        target, second, dimension=first.values.shape[1], min_points=2, allow_constant=False
     )
-    fit = fitted(named(first), named(second), settings, progress, files=(source, target), out=out)
+    fit = fitted(first, second, settings, progress, files=(source, target), out=out)
     solution = fit.estimator.solution_
     map = solution.map
     fit.save(out, names=first.names or second.names, about=fit.about())
@@ -265,15 +265,6 @@ def reported(
     write_report(report, fit, found, rows, names, progress)
     result["held_out"] = None if found is None else found.result()
     result["report"] = rows["report"] = report
-
-
-def named(table: Table) -> Any:
-    """The points; a data frame where columns have names, so that warnings use them."""
-    if table.names is None:
-        return table.values
-    import pandas as pd
-
-    return pd.DataFrame(table.values, columns=list(table.names))
 
 
 def effort_of(text: str) -> str | float:

@@ -9,7 +9,7 @@ import numpy as np
 
 from brenier._checks import check_at_least, check_points
 from brenier._progress import Progress, ProgressCallback
-from brenier.cli._fit import described, for_files, left_out_rows, named
+from brenier.cli._fit import described, for_files, left_out_rows
 from brenier.io import (
     MAP_ENDINGS,
     Table,
@@ -54,14 +54,14 @@ def run_generate(
     if map_file is not None:
         check_folder(map_file, MAP_ENDINGS)
     table = read_points(data, columns)
-    check_points(data, named(table), min_points=2, allow_constant=False)
+    check_points(data, table, min_points=2, allow_constant=False)
     like = Table(table.values, table.file, table.names)
     check_output(out, like)
     estimator = Generator(**settings, callback=progress)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", UserWarning)
         warnings.simplefilter("ignore", ConvergenceWarning)  # raised below, after the map is saved
-        estimator.fit(named(table))
+        estimator.fit(table)
     dropped = settings["outliers"] == "drop"
     left_out = estimator.outliers_.tolist() if dropped else []
     seed = settings["random_state"]

@@ -66,6 +66,8 @@ def _ending(error: BaseException, stop: Stop) -> tuple[str, int]:
     """The line on stderr, and the exit code."""
     import typer
 
+    from brenier._extras import missing_extra, of_an_extra
+
     # Where typer keeps click's usage errors differs between its versions; their parent does not.
     usage_error: Any = typer.BadParameter.__mro__[1]
     # What was interrupted while it was imported may raise anything.
@@ -77,6 +79,8 @@ def _ending(error: BaseException, stop: Stop) -> tuple[str, int]:
         said, code = str(error), 2
     elif isinstance(error, OSError):
         said, code = str(error), 1 if error.errno in _SYSTEM_FAULTS else 2
+    elif isinstance(error, ImportError) and (package := of_an_extra(error)) is not None:
+        said, code = str(missing_extra("the command", package)), 2
     elif (platforms := _absent_platforms()) is not None:
         wish = "for which JAX finds no device; wants those of this machine, as cpu."
         said, code = f"JAX_PLATFORMS: got {platforms!r}, {wish}", 2

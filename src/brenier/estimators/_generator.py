@@ -21,6 +21,7 @@ from brenier.estimators.candidates import CandidateTable, Effort
 from brenier.estimators.data import (
     column_names,
     drawn_seed,
+    is_frame,
     keep_columns,
     kept_columns,
     known_points,
@@ -172,7 +173,7 @@ class Generator(BaseEstimator):
         return estimator_html(self, vars(self).get("candidates_"))
 
     def fit(self, X: Any, y: None = None) -> "Generator":
-        """Learn the map onto X (n, d), an array or a data frame; y is ignored.
+        """Learn the map onto X (n, d), an array, data frame or ``io.Table``; y is ignored.
 
         Raises:
             ValueError: entries that are no finite numbers, fewer than two points, constant columns,
@@ -183,7 +184,7 @@ class Generator(BaseEstimator):
                 given; or the network of ``distill`` failed.
         """
         settings = self._settings()
-        names = column_names("X", X)
+        names, of_frame = column_names("X", X), is_frame(X)
         x, sound, self.outliers_ = sound_points("X", X, self.outliers, names)
         settings.check_components(len(x))
         coordinates = scaled_coordinates(x[sound], settings.scaling)
@@ -197,6 +198,7 @@ class Generator(BaseEstimator):
             self.source_name_, self.epsilon_, self.time_ = fit.source, fit.epsilon, fit.time
             self.solution_ = dataclasses.replace(fit.solution, map=self.map_)
             keep_columns(self, x.shape[1], names)
+            self._of_frame = of_frame
             self.candidates_ = fit.candidates
             if fit.cv_results is not None:
                 self.cv_results_ = fit.cv_results
@@ -228,7 +230,7 @@ class Generator(BaseEstimator):
         check_at_least("n_samples", n_samples, 0)
         values = self._generated(n_samples, drawn_seed(random_state))
         names = kept_columns(self)
-        if names is None:
+        if names is None or not self._of_frame:
             return values
         import pandas as pd
 

@@ -185,7 +185,9 @@ class MongeMap(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         return estimator_html(self, vars(self).get("candidates_"))
 
     def fit(self, X: Any, Y: Any) -> "MongeMap":
-        """Learn the map from X (n, d) to Y (m, d): arrays, data frames, AnnData or measures.
+        """Learn the map from X (n, d) to Y (m, d).
+
+        Arrays, data frames, tables of files (``io.read_points``), AnnData or measures.
 
         Of a measure 16,384 points are drawn, to choose by and to hold out; a network's training
         draws fresh ones in every step.

@@ -9,6 +9,7 @@ from scipy.optimize import linear_sum_assignment
 from scipy.spatial.distance import cdist
 
 from brenier._checks import check_digits, check_points, check_weights
+from brenier._extras import check_installed, is_installed
 from brenier._solution import Result, Solution
 from brenier.exact._assignment_duals import dual_potentials, transformed_potentials
 from brenier.exact._plan import Plan
@@ -37,9 +38,12 @@ def solve_assignment(
     """The optimal plan between two clouds for the cost |x − y|², its duals, and the map they give.
 
     By shortest augmenting paths (SciPy) between small uniform clouds of one size, else by the
-    network simplex (POT). Optimal duals, f_i + g_j ≤ |x_i − y_j|² with equality on the plan, are
-    not unique. Those taken here lie in the middle of the optimal set, strict off the plan wherever
-    possible, unlike the vertices that solvers return. They give the potential and the map
+    network simplex of POT, the extra ``exact``. Where that is not installed, SciPy matches uniform
+    clouds of one size whatever their number, and others are refused.
+
+    Optimal duals, f_i + g_j ≤ |x_i − y_j|² with equality on the plan, are not unique. Those taken
+    here lie in the middle of the optimal set, strict off the plan wherever possible, unlike the
+    vertices that solvers return. They give the potential and the map
 
         φ(x) = max_j ⟨x, y_j⟩ + ½(g_j − |y_j|²),     T = ∇φ,
 
@@ -64,6 +68,7 @@ def solve_assignment(
         the potentials that the map gives them.
 
     Raises:
+        MissingExtraError: clouds of two sizes, or weights, and POT is not installed.
         ValueError: bad points or weights, dimensions that do not match, too many pairs for memory.
         SolveError: the simplex did not end, or a few points lie so far out that the duals do not
             prove the plan to nine digits of its cost.
@@ -151,9 +156,11 @@ def _weights(name: str, weights: Any, n: int) -> np.ndarray:
 def _solve(a: np.ndarray, b: np.ndarray, cost: np.ndarray) -> tuple[Plan, np.ndarray, bool]:
     """A plan, a start for its duals, and whether the solver ended."""
     n, m = cost.shape
-    if n == m <= _AUGMENTING and np.ptp(a) == 0.0 and np.ptp(b) == 0.0:
+    is_matching = n == m and np.ptp(a) == 0.0 and np.ptp(b) == 0.0
+    if is_matching and (n <= _AUGMENTING or not is_installed("ot")):
         rows, columns = linear_sum_assignment(cost)
         return Plan(rows, columns, np.full(n, 1.0 / n)), np.zeros(m), True
+    check_installed("weights or sizes that differ", "ot")
     # Here, because importing POT takes a second that only this solver should cost.
     from ot.lp import emd
 

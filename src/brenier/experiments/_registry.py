@@ -12,6 +12,7 @@ from typing import Any
 
 import brenier.experiments
 from brenier._arithmetic import own_arithmetic
+from brenier._extras import check_installed
 from brenier._json import json_text
 from brenier.experiments._run import Run
 from brenier.io import check_apart, check_output_folder, write_whole
@@ -98,6 +99,7 @@ def reproduce(name: str, run: Run) -> dict[str, Any]:
     for path in run.data:
         if not path.exists():
             raise ValueError(f"--data: got {path}, which does not exist; wants a file.")
+    check_installed(name, "matplotlib")
     check_output_folder(run.out)
     check_apart([run.out / "result.json"], run.data)
     module = importlib.import_module(experiments()[name])

@@ -86,7 +86,7 @@ def _conjugate_gradients(
         transposed(residual)[0],
         scale,
         ridge,
-        tolerance=1e-4,
+        tolerance=1e-5,
         max_steps=_CG_STEPS,
     )
     after = push(delta) + residual

@@ -85,12 +85,12 @@ from brenier.numerics._tensor_train import (
     TensorTrainCores,
     tensor_train_change_axes,
     tensor_train_contract,
-    tensor_train_cross,
     tensor_train_from_array,
     tensor_train_map_axes,
     tensor_train_ranks,
     tensor_train_round,
 )
+from brenier.numerics._tensor_train_cross import tensor_train_cross
 
 __all__ = [
     "Conjugate",

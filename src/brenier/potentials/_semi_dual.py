@@ -169,6 +169,6 @@ def _newton_step(
     transposed = jax.linear_transpose(push, flat)
     scale = marquardt_scale(probed_squares(lambda r: transposed(r)[0], images))
     delta = -scaled_conjugate_gradients(
-        lambda v: transposed(push(v))[0], slope, scale, damping, tolerance=1e-3, max_steps=_CG_STEPS
+        lambda v: transposed(push(v))[0], slope, scale, damping, tolerance=1e-4, max_steps=_CG_STEPS
     )
     return delta, jnp.sum(push(delta) ** 2)

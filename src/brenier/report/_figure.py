@@ -5,6 +5,8 @@ import io
 import re
 from typing import TYPE_CHECKING
 
+from brenier._extras import check_installed
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
@@ -38,6 +40,7 @@ def new_figure(width: float, height: float) -> "Figure":
     >>> new_figure(4.0, 3.0).get_size_inches().tolist()
     [4.0, 3.0]
     """
+    check_installed("figure", "matplotlib")
     from matplotlib.figure import Figure
 
     return Figure(figsize=(width, height), layout="constrained", facecolor="white")

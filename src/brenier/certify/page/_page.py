@@ -4,6 +4,7 @@ import importlib.resources
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from brenier._extras import check_installed
 from brenier.certify.page._interval import interval_axes
 from brenier.certify.page._markup import count, escaped, listed, prose, section, sentence
 from brenier.certify.page._sections import (
@@ -68,6 +69,7 @@ def certificate_page(certificate: "Certificate") -> str:
     >>> "not asked" in certificate_page(audit_pairs(x, x + 1.0, budget=0.1))
     True
     """
+    check_installed("report", "matplotlib")
     x, tx, names = certificate.samples["x"], certificate.samples["tx"], _names(certificate)
     figure = Figures(names, Plane.of(x, tx, names=names) if x.shape[1] > 1 else None)
     sections = [

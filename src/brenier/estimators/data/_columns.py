@@ -1,19 +1,22 @@
 """Named columns and the checks of points that every estimator shares."""
 
+import sys
 from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from brenier._checks import check_points
+from brenier.io import Table
 
 
 def column_names(name: str, value: Any) -> list[Any] | None:
-    """The labels of a data frame's columns; None for anything else, and where pandas counted them.
+    """The labels of the columns of a data frame or a ``Table``; None where there are none.
+
+    Those by which pandas counts columns are none.
 
     Raises:
         ValueError: two columns have one label.
@@ -23,7 +26,7 @@ def column_names(name: str, value: Any) -> list[Any] | None:
 
 
 def aligned(name: str, value: Any, names: list[Any] | None) -> Any:
-    """A data frame with its columns in the order of ``names``; anything else as it is.
+    """A data frame or a ``Table`` with its columns in the order of ``names``; others as they are.
 
     Labels of any kind are matched: strings, tuples, numbers. Where pandas counted the columns of
     one side, and the other has names, they stand as they are.
@@ -40,7 +43,8 @@ def aligned(name: str, value: Any, names: list[Any] | None) -> Any:
         return value
     places = {label: i for i, label in enumerate(given)}
     if places.keys() == set(wanted):
-        return value.iloc[:, [places[label] for label in wanted]]
+        order = [places[label] for label in wanted]
+        return value.iloc[:, order] if is_frame(value) else value.aligned(wanted, "the first")
     if names is None or _is_counted(given) or _is_counted(names):
         return value
     known = set(names)
@@ -51,9 +55,20 @@ def aligned(name: str, value: Any, names: list[Any] | None) -> Any:
     )
 
 
+def is_frame(value: Any) -> bool:
+    """Whether it is a data frame of pandas, which is not imported: who has one has done so."""
+    pandas = sys.modules.get("pandas")
+    return pandas is not None and isinstance(value, pandas.DataFrame)
+
+
+def is_table(value: Any) -> bool:
+    """Whether its columns may have labels: a data frame, or a ``Table`` out of a file."""
+    return isinstance(value, Table) or is_frame(value)
+
+
 def _labels(name: str, value: Any) -> list[Any] | None:
-    """The labels of a data frame's columns, each once; None for anything else."""
-    if not isinstance(value, pd.DataFrame):
+    """The labels of named columns, each once; None for anything else."""
+    if not is_table(value) or value.columns is None:
         return None
     labels = list(value.columns)
     double = [label for label, count in Counter(labels).items() if count > 1]

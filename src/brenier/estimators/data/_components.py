@@ -4,11 +4,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from brenier._checks import check_at_least, check_points
 from brenier.estimators.data._columns import aligned, column_names
-from brenier.io import BackedRows, Cells, cells_of, is_cells
+from brenier.io import BackedRows, Cells, Table, cells_of, is_cells
 from brenier.maps import AbstractMap, SubspaceMap
 from brenier.measures import AbstractMeasure
 
@@ -117,12 +116,12 @@ def principal_components(
 
 
 def dense(value: Any) -> Any:
-    """``Cells`` as a data frame of their genes; anything else as it is."""
+    """``Cells`` as a ``Table`` of their genes; anything else as it is."""
     if not isinstance(value, Cells):
         return value
     matrix = value.in_memory().values
     matrix = matrix if isinstance(matrix, np.ndarray) else matrix.toarray()
-    return pd.DataFrame(matrix, columns=list(value.names))
+    return Table(matrix, names=value.names)
 
 
 def _fitted(

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from brenier._atomic import atomic_path
+from brenier._extras import check_installed
 from brenier._outputs import check_folder
 from brenier.io._refusals import check_file, check_unpacked, refusing
 
@@ -29,15 +30,12 @@ def read_cells(path: str | os.PathLike[str], *, backed: bool = False) -> Any:
     refused, and so is one that unpacks to far more than it has bytes.
 
     Raises:
-        ValueError: no such file, a damaged one, one that is not alone, or anndata is not installed.
+        ValueError: no such file, a damaged one, or one that is not alone.
+        MissingExtraError: anndata is not installed.
     """
-    try:
-        import anndata
-    except ImportError:
-        raise ValueError(
-            f"{path}: got an .h5ad file, which needs anndata; wants it installed: "
-            "pip install brenier[anndata]."
-        ) from None
+    check_installed(str(path), "anndata")
+    import anndata
+
     check_file(path, "an .h5ad file")
     _check_alone(path)
     # anndata and h5py promise no list of what they raise; what they warn of (an old format, names

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 
 import numpy as np
 
+from brenier._extras import check_installed
 from brenier._json import parsed_json
 from brenier.io._refusals import check_file, one_line, refusing
 
@@ -53,14 +54,8 @@ def load_diffusers(folder: str | os.PathLike[str]) -> "ImageModel":
         )
     shape, classes = _shape(network_home, config)
     schedule, signals = _schedule(scheduler_home, plan)
-    try:
-        torch = importlib.import_module("torch")
-        diffusers = importlib.import_module("diffusers")
-    except ImportError as error:
-        raise ValueError(
-            f"{folder}: got a diffusers model, and no {error.name} to run it; wants "
-            "pip install 'brenier[diffusers]'."
-        ) from None
+    check_installed(str(folder), "torch", "diffusers")
+    torch, diffusers = importlib.import_module("torch"), importlib.import_module("diffusers")
     # diffusers promises no list of what it raises.
     with refusing(network_home, "a model that diffusers cannot open", "one it wrote"):
         network = diffusers.UNet2DModel.from_pretrained(network_home, use_safetensors=True).eval()

@@ -11,6 +11,7 @@ from typing import Any, Literal
 import numpy as np
 
 from brenier._checks import as_float_array, check_at_least
+from brenier._extras import check_installed
 from brenier.io._refusals import check_file
 from brenier.io.points._arrays import read_npy
 from brenier.io.points._idx import read_idx
@@ -214,6 +215,7 @@ def _from_folder(
             f"{folder}: got a folder without pictures; wants some of "
             f"{', '.join(sorted(PICTURE_FORMATS))}, or an IDX file."
         )
+    check_installed(str(folder), "PIL")
     pictures, skipped, kept, clear = [], [], [], 0
     for file, label in listed:
         try:
@@ -323,10 +325,11 @@ def _recoloured(picture: np.ndarray, channels: int) -> np.ndarray:
 
 def _fitted(picture: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """Cropped about the centre to the shape of ``size``, resized with antialiasing."""
-    from PIL import Image, ImageOps
-
     if picture.shape[:2] == size:
         return picture
+    check_installed("size", "PIL")
+    from PIL import Image, ImageOps
+
     channels: list[Any] = [
         ImageOps.fit(Image.fromarray(picture[..., i]), (size[1], size[0]), Image.Resampling.LANCZOS)
         for i in range(picture.shape[2])

@@ -12,6 +12,7 @@ import numpy as np
 
 from brenier._atomic import atomic_write
 from brenier._checks import as_float_array, check_points
+from brenier._extras import check_installed
 from brenier._outputs import check_folder
 from brenier.io._refusals import check_file
 from brenier.io.points._arrays import npz_members, read_npy, read_npz, write_npy, write_npz
@@ -21,6 +22,8 @@ from brenier.io.points._pictures import PICTURE_FORMATS, check_picture, read_pic
 from brenier.io.points._table import Table, places_of
 
 _SUFFIXES = (".npy", ".npz", ".csv", ".parquet", *PICTURE_FORMATS)
+# What reads and writes a kind of file, where that is no part of the core.
+_PACKAGES = {".parquet": "pyarrow", **dict.fromkeys(PICTURE_FORMATS, "PIL")}
 
 
 def read_points(spec: str | os.PathLike[str], columns: Sequence[str] | None = None) -> Table:
@@ -172,4 +175,6 @@ def _check_suffix(name: str, path: Path) -> str:
             f"{name}: got {_ending(path)}; wants one of {', '.join(_SUFFIXES)}, "
             "or .h5ad where all are single cells."
         )
+    if suffix in _PACKAGES:
+        check_installed(name, _PACKAGES[suffix])
     return suffix

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 # Names, and letters of a name, that a message repeats.
 _MOST_LISTED, _MOST_LETTERS = 10, 60
@@ -41,6 +42,15 @@ class Table:
     file: str = "values"
     names: tuple[str, ...] | None = None
     picture: Picture | None = None
+
+    @property
+    def columns(self) -> tuple[str, ...] | None:
+        """The names, by the name that a data frame has for them."""
+        return self.names
+
+    def __array__(self, dtype: DTypeLike = None, copy: bool | None = None) -> np.ndarray:
+        """The values, where NumPy asks for an array."""
+        return np.array(self.values, dtype, copy=copy)
 
     def aligned(self, names: Sequence[str] | None, wanted_by: str) -> "Table":
         """The table with its columns in the order of ``names``, matched by name.
