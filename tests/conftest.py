@@ -1,8 +1,15 @@
-"""Every call in the tests is checked against its shape annotations; old programs are let go."""
+"""Every call in the tests is checked against its shape annotations; old programs are let go.
 
+What needs an extra of brenier that is not installed is skipped, by the name of the extra: a test
+module that imports one of its packages, and a test that does or that was told to install it.
+"""
+
+import ast
 import os
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import jax
 import pytest
@@ -27,3 +34,65 @@ def few_programs() -> Iterator[None]:
     maps = Path("/proc/self/maps")
     if maps.exists() and len(maps.read_bytes().splitlines()) > _MANY_MAPS:
         jax.clear_caches()
+
+
+# Here, behind the hook above.
+from brenier import _extras  # noqa: E402
+
+_ABSENT = {package for package in _extras.EXTRAS if not _extras.is_installed(package)}
+_ASKED_FOR: list[str] = []
+
+
+@pytest.fixture(autouse=True)
+def asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Notes what the test is told to install, by whatever path the words reach it."""
+    _ASKED_FOR.clear()
+    if not _ABSENT:
+        return
+    missing = _extras.missing_extra
+
+    def noted(name: str, package: str) -> Exception:
+        _ASKED_FOR.append(package)
+        return missing(name, package)
+
+    monkeypatch.setattr(_extras, "missing_extra", noted)
+
+
+def pytest_make_collect_report(collector: pytest.Collector) -> pytest.CollectReport | None:
+    """A module that imports what is absent has no tests."""
+    if not _ABSENT or not isinstance(collector, pytest.Module):
+        return None
+    for node in ast.parse(collector.path.read_text()).body:
+        names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+        names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+        for package in {name.split(".")[0] for name in names} & _ABSENT:
+            said = (str(collector.path), node.lineno, _skipped(package))
+            return pytest.CollectReport(collector.nodeid, "skipped", said, [])
+    return None
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Any:
+    """A test that failed for want of what is absent is skipped."""
+    report = yield
+    if report.failed and call.excinfo is not None:
+        error: BaseException | None = call.excinfo.value
+        asked = list(_ASKED_FOR)
+        while error is not None:
+            asked += [(error.name or "").split(".")[0]] if isinstance(error, ImportError) else []
+            error = error.__cause__ or error.__context__
+        for package in set(asked) & _ABSENT:
+            report.outcome = "skipped"
+            report.longrepr = (str(item.path), item.location[1] or 0, _skipped(package))
+    return report
+
+
+def _skipped(package: str) -> str:
+    return f"Skipped: needs {package}: pip install 'brenier[{_extras.EXTRAS[package]}]'"
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """Why tests were skipped, and how many."""
+    skipped = terminalreporter.stats.get("skipped", [])
+    for reason, count in Counter(report.longrepr[2] for report in skipped).most_common():
+        terminalreporter.write_line(f"{count} {reason[:1].lower()}{reason[1:]}")

@@ -54,7 +54,8 @@ def missing_extra(name: str, package: str) -> MissingExtraError:
     """
     return MissingExtraError(
         f"{name}: got no {package} installed, which it needs; wants "
-        f'pip install "brenier[{EXTRAS[package]}]".'
+        f'pip install "brenier[{EXTRAS[package]}]".',
+        name=package,
     )
 
 

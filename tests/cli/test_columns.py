@@ -5,9 +5,7 @@ import warnings
 
 import jax.numpy as jnp
 import numpy as np
-import pandas as pd
 import pytest
-from PIL import Image
 
 import brenier
 from brenier.cli import main
@@ -23,6 +21,8 @@ DOUBLE = GradientMap(Quadratic.from_matrix(2.0 * jnp.eye(2), jnp.zeros(2)))
 @pytest.fixture
 def home(tmp_path, monkeypatch):
     """A folder with two tables that have a column of words, and a map of the others."""
+    import pandas as pd
+
     monkeypatch.chdir(tmp_path)
     for name, points in (("x", X), ("y", Y)):
         words = [f"cell {i}, kept" for i in range(len(points))]
@@ -87,6 +87,8 @@ def test_fit_audit_and_generate_read_the_chosen_columns(home, capsys):
     ],
 )
 def test_columns_that_cannot_be_read_are_named(file, columns, phrase, home, capsys):
+    from PIL import Image
+
     np.save("x.npy", RANDOM.normal(size=(4, 3)))
     Image.new("RGB", (4, 4)).save("x.png")
     assert main(["transport", "map.brenier", file, "-o", "out.csv", "--columns", columns]) == 2

@@ -6,7 +6,6 @@ import re
 import jax
 import numpy as np
 import pytest
-from PIL import Image
 
 from brenier.cli import main
 from brenier.cli._ddpm_choices import ImageChoice
@@ -45,6 +44,8 @@ def _result(capsys):
 
 
 def test_encode_decode_pair_and_labels(home, capsys):
+    from PIL import Image
+
     steps = ["--steps", "8", "--json"]
     assert main(["ddpm", "encode", "model", "images.npy", "-o", "codes.npy", *steps]) == 0
     result = _result(capsys)
@@ -198,6 +199,8 @@ def test_ctrl_c_in_training_leaves_a_checkpoint_that_resumes(home, capsys, monke
 
 
 def _of_classes(home):
+    from PIL import Image
+
     for name in ("cats", "dogs", ".ipynb_checkpoints"):
         (home / "photos" / name).mkdir(parents=True)
         for i, pixels in enumerate(IMAGES):

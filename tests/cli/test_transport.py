@@ -6,7 +6,6 @@ import re
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from PIL import Image
 
 import brenier
 from brenier.cli import _transport as transport_module
@@ -108,6 +107,8 @@ def test_many_points_take_one_compilation_and_lose_none(home):
 
 
 def test_a_picture_comes_back_as_a_picture(home, capsys):
+    from PIL import Image
+
     pixels = RANDOM.integers(0, 256, (5, 4, 4), dtype=np.uint8)
     Image.fromarray(pixels).save("new.png")
     brighter = Quadratic.from_matrix(jnp.eye(3), jnp.full(3, 0.5))

@@ -4,7 +4,6 @@ import re
 import warnings
 
 import numpy as np
-import pandas as pd
 import pytest
 
 from brenier import Generator, MongeMap
@@ -30,6 +29,8 @@ def small_blocks(monkeypatch):
 
 
 def test_moments_and_a_sample_of_a_memory_map(small_blocks, tmp_path):
+    import pandas as pd
+
     np.save(tmp_path / "x.npy", POINTS)
     file = np.load(tmp_path / "x.npy", mmap_mode="r")
     sample = _read("X", file, 3)

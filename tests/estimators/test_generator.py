@@ -2,7 +2,6 @@
 
 import jax
 import numpy as np
-import pandas as pd
 import pytest
 from scipy.spatial import KDTree
 from sklearn.base import clone
@@ -135,6 +134,8 @@ def test_interrupted_the_best_so_far_is_kept():
 
 
 def test_clone_parameters_and_refit(fitted):
+    import pandas as pd
+
     copy = clone(fitted)
     assert copy.get_params() == fitted.get_params()
     with pytest.raises(NotFittedError):
@@ -214,6 +215,8 @@ def test_mixtures_and_whitening(tmp_path):
 
 @pytest.mark.slow
 def test_cross_validation_chooses_among_sources():
+    import pandas as pd
+
     chosen = Generator(source="cv", epsilon="cv", time="cv", random_state=0).fit(_X[:150])
     table = pd.DataFrame(chosen.cv_results_)
     assert len(table) == 3 * 5 * 6

@@ -3,7 +3,6 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
-import pandas as pd
 import pytest
 from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning, NotFittedError
@@ -103,6 +102,8 @@ def test_same_seed_same_map_and_callback(fitted):
 
 
 def test_columns_are_matched_by_name(fitted):
+    import pandas as pd
+
     x, y = pd.DataFrame(_X, columns=["a", "b"]), pd.DataFrame(_Y, columns=["a", "b"])
     by_name = _small().fit(x, y[["b", "a"]])
     assert by_name.feature_names_in_.tolist() == ["a", "b"]

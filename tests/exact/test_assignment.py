@@ -1,5 +1,4 @@
 import numpy as np
-import ot
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -37,6 +36,8 @@ def _check(solution, x, y, a, b):
     uniform=st.booleans(),
 )
 def test_optimality_is_proved_by_the_duals(seed, n, m, ties, uniform):
+    import ot
+
     rng = np.random.default_rng(seed)
     x, y = rng.normal(size=(n, 2)), rng.normal(size=(m, 2))
     if ties:

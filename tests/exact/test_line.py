@@ -1,6 +1,5 @@
 import jax.numpy as jnp
 import numpy as np
-import ot
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -23,6 +22,8 @@ def _normal(mean, scale):
 @settings(max_examples=25, deadline=None)
 @given(seed=st.integers(0, 2**31), n=st.integers(1, 12), m=st.integers(1, 12))
 def test_weighted_samples_agree_with_pot(seed, n, m):
+    import ot
+
     rng = np.random.default_rng(seed)
     # Few values, so that ties are common.
     x, y = rng.integers(0, 6, n).astype(float), rng.integers(0, 6, m).astype(float)

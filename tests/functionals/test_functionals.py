@@ -4,7 +4,6 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-import ot
 import pytest
 from scipy.stats import energy_distance
 
@@ -140,6 +139,8 @@ def test_sinkhorn_divergence_of_a_translate_is_half_its_square(rng):
 
 
 def test_sinkhorn_divergence_agrees_with_pot(rng):
+    import ot
+
     x, y, b = rng.normal(size=(12, 2)), rng.normal(size=(15, 2)) + 1.0, rng.uniform(size=15)
     a, b, epsilon = np.full(12, 1 / 12), b / b.sum(), 0.7
 

@@ -153,7 +153,7 @@ def test_files(tmp_path, monkeypatch):
     with pytest.raises(ValueError, match=r"got the ending '\.csv'; wants \.h5ad"):
         check_cells_output(tmp_path / "o.csv")
     monkeypatch.setitem(sys.modules, "anndata", None)
-    with pytest.raises(ValueError, match=r"needs anndata.*pip install brenier\[anndata\]"):
+    with pytest.raises(ValueError, match=r'no anndata.*pip install "brenier\[cells\]"'):
         read_cells(tmp_path / "a.h5ad")
     assert not is_cells(cells)
 

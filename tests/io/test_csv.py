@@ -5,9 +5,6 @@ import sys
 import time
 
 import numpy as np
-import pandas as pd
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -19,6 +16,8 @@ POINTS = np.random.default_rng(0).normal(size=(5, 3))
 
 @pytest.mark.parametrize("width", [2, 3, 12])
 def test_names_that_pandas_counts_are_names(width, tmp_path):
+    import pandas as pd
+
     values = np.random.default_rng(0).normal(size=(4, width))
     values[0, 1:] = 7.0  # whole numbers are written "7.0"
     pd.DataFrame(values).to_csv(tmp_path / "a.csv", index=False)
@@ -158,6 +157,9 @@ NOTES = [b"no json", b"[1]", b'"a"', b"5", b'{"index_columns": 5}', b"\xff"]
 
 @pytest.mark.parametrize("notes", NOTES)
 def test_notes_of_pandas_that_are_none_are_named(notes, tmp_path):
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
     table = pa.table({"a": [1.0]}).replace_schema_metadata({b"pandas": notes})
     pq.write_table(table, tmp_path / "a.parquet")
     with pytest.raises(ValueError, match=r"a\.parquet: got pandas' notes"):
@@ -168,6 +170,9 @@ def test_notes_of_pandas_that_are_none_are_named(notes, tmp_path):
     "notes", [b'{"index_columns": null}', b'{"index_columns": ["gone"]}', b"{}"]
 )
 def test_an_index_that_is_not_there_is_none(notes, tmp_path):
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
     table = pa.table({"a": [1.0]}).replace_schema_metadata({b"pandas": notes})
     pq.write_table(table, tmp_path / "a.parquet")
     assert read_points(tmp_path / "a.parquet").names == ("a",)

@@ -40,7 +40,7 @@ def test_no_folder_and_no_extra(tmp_path):
     try:
         import diffusers  # noqa: F401
     except ImportError:
-        with pytest.raises(ValueError, match=r"pip install 'brenier\[diffusers\]'"):
+        with pytest.raises(ValueError, match=r'pip install "brenier\[diffusers\]"'):
             load_diffusers(_folder(tmp_path))
 
 

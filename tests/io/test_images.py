@@ -5,7 +5,6 @@ import struct
 
 import numpy as np
 import pytest
-from PIL import Image
 
 from brenier.io import read_images
 
@@ -18,6 +17,8 @@ def _idx(values):
 
 
 def _picture(path, pixels):
+    from PIL import Image
+
     path.parent.mkdir(exist_ok=True)
     Image.fromarray(pixels).save(path)
 

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
 
 import brenier
 from brenier.io import (
@@ -180,6 +179,8 @@ def test_what_is_no_archive_is_not_written_over(whole, tmp_path):
 
 @pytest.mark.parametrize("ending", ["png", "webp", "tif"])
 def test_colours_below_what_is_clear_are_kept(ending, tmp_path):
+    from PIL import Image
+
     random = np.random.default_rng(0)
     pixels = random.integers(0, 256, (6, 7, 4), dtype=np.uint8)
     pixels[..., 3] = random.choice([0, 1, 255], (6, 7))
@@ -193,6 +194,8 @@ def test_colours_below_what_is_clear_are_kept(ending, tmp_path):
 
 @pytest.mark.parametrize("ending", ["gif", "svg", "ico", "ppm", "GIF"])
 def test_pictures_of_other_formats_are_named(ending, tmp_path):
+    from PIL import Image
+
     Image.new("RGB", (4, 4)).save(tmp_path / "a.png")
     (tmp_path / f"b.{ending}").write_bytes(b"GIF89a")
     (tmp_path / "labels.csv").write_text("1\n")

@@ -3,7 +3,6 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
-import ot
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -17,11 +16,15 @@ W /= W.sum()
 
 
 def _plan(x, w, f, epsilon):
+    import ot
+
     cost = 0.5 * ot.dist(x, x)
     return w[:, None] * w * np.exp((f[:, None] + f - cost) / epsilon)
 
 
 def test_potential_gives_the_plan_of_pot():
+    import ot
+
     transport = self_transport(X, W, epsilon=2.0, tolerance=1e-13)
     plan = _plan(X, W, np.asarray(transport.potential), 2.0)
     np.testing.assert_allclose(plan.sum(1), W, rtol=1e-11)  # what the tolerance asks for
@@ -73,6 +76,8 @@ def test_vmap_is_a_loop():
 
 
 def test_default_epsilon_and_degenerate_clouds():
+    import ot
+
     distances = ot.dist(X, X)[np.triu_indices(40, 1)]
     np.testing.assert_allclose(default_epsilon(X), 0.05 * np.median(distances), rtol=2e-3)
     same = np.ones_like(X)

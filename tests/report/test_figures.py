@@ -4,7 +4,6 @@ import io
 
 import numpy as np
 import pytest
-from PIL import Image
 from rich.console import Console
 
 from brenier.report import (
@@ -21,6 +20,8 @@ PICTURE = RANDOM.uniform(-0.2, 1.2, (8, 12, 3))
 
 
 def test_pictures_stand_side_by_side_with_their_titles():
+    from PIL import Image
+
     figure = picture_figure([("one", PICTURE), ("two", 1 - PICTURE)])
     left, right = figure.axes
     assert [left.get_title(), right.get_title()] == ["one", "two"]

@@ -149,8 +149,6 @@ def run_transport_cells(
     map_file: str, new: str, out: str, inverse: bool, choice: Choice, progress: ProgressCallback
 ) -> tuple[dict[str, Any], dict[str, str]]:
     """Move cells by a saved map into a new layer or embedding of a copy of their file."""
-    import pandas as pd
-
     started = time.perf_counter()
     check_cells_output(out)
     map, names = load_map(map_file)
@@ -161,6 +159,8 @@ def run_transport_cells(
     check_name("--into", into)
     choice.check_condition()
     cells = read_cells(new)
+    import pandas as pd  # which anndata has brought
+
     earlier = cells.uns.get("brenier", {})
     if not isinstance(earlier, dict):
         raise ValueError(

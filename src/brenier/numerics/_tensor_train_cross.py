@@ -188,7 +188,7 @@ def _dominant_rows(
     rows = scipy.linalg.qr(basis.T, mode="r", pivoting=True)[1][:r].astype(int)
     coefficients = np.linalg.solve(basis[rows].T, basis.T).T
     for _ in range(_EXCHANGES):
-        row, place = np.unravel_index(np.abs(coefficients).argmax(), coefficients.shape)
+        row, place = divmod(int(np.abs(coefficients).argmax()), r)
         if abs(coefficients[row, place]) <= _GAIN:
             break
         rows[place] = row

@@ -3,7 +3,6 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
-import ot
 import pytest
 
 import brenier
@@ -85,6 +84,8 @@ def test_densities_are_second_order_and_times_may_be_any():
 
 
 def test_sweeps_and_plan_are_those_of_pot():
+    import ot
+
     log_f = np.asarray(jax.vmap(_wave)(CIRCLE.points()))
     a = np.exp(log_f) / np.exp(log_f).sum()
     b = np.exp(np.asarray(jax.vmap(_other)(CIRCLE.points())))

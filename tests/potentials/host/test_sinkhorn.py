@@ -2,7 +2,6 @@
 
 import jax.numpy as jnp
 import numpy as np
-import ot
 import pytest
 
 from brenier.numerics import sinkhorn
@@ -37,6 +36,8 @@ def test_marginals_at_every_rung(weights):
 
 @pytest.mark.parametrize("weights", [np.full(120, 1.0 / 120), WEIGHTS], ids=["equal", "weights"])
 def test_potentials_are_those_of_pot_and_of_jax(weights, monkeypatch):
+    import ot
+
     _tight(monkeypatch)
     cost = 0.5 * np.sum((X[:, None] - Y) ** 2, axis=2)
     for g, epsilon in zip(sinkhorn_ladder(X, Y, weights, EPSILONS), EPSILONS, strict=True):

@@ -48,7 +48,7 @@ class Table:
         """The names, by the name that a data frame has for them."""
         return self.names
 
-    def __array__(self, dtype: DTypeLike = None, copy: bool | None = None) -> np.ndarray:
+    def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> np.ndarray:
         """The values, where NumPy asks for an array."""
         return np.array(self.values, dtype, copy=copy)
 
