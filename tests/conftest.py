@@ -4,7 +4,6 @@ What needs an extra of brenier that is not installed is skipped, by the name of 
 module that imports one of its packages, and a test that does or that was told to install it.
 """
 
-import ast
 import os
 from collections import Counter
 from collections.abc import Iterator
@@ -58,17 +57,16 @@ def asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_extras, "missing_extra", noted)
 
 
-def pytest_make_collect_report(collector: pytest.Collector) -> pytest.CollectReport | None:
-    """A module that imports what is absent has no tests."""
-    if not _ABSENT or not isinstance(collector, pytest.Module):
-        return None
-    for node in ast.parse(collector.path.read_text()).body:
-        names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
-        names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
-        for package in {name.split(".")[0] for name in names} & _ABSENT:
-            said = (str(collector.path), node.lineno, _skipped(package))
-            return pytest.CollectReport(collector.nodeid, "skipped", said, [])
-    return None
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report(collector: pytest.Collector) -> Any:
+    """A module whose import fails for want of what is absent has no tests."""
+    report = yield
+    if report.failed:
+        for package in _ABSENT:
+            if f"No module named '{package}'" in str(report.longrepr):
+                report.outcome = "skipped"
+                report.longrepr = (str(collector.path), 0, _skipped(package))
+    return report
 
 
 @pytest.hookimpl(wrapper=True)

@@ -55,7 +55,7 @@ else:
         if name in _FACE:
             return getattr(importlib.import_module(f"brenier.{_FACE[name]}"), name)
         if name == "__version__":
-            return importlib.import_module("importlib.metadata").version("brenier")
+            return importlib.import_module("brenier._version").__version__
         if name in __all__:
             return importlib.import_module(f"brenier.{name}")
         raise AttributeError(f"module 'brenier' has no attribute {name!r}")

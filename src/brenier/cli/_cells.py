@@ -2,7 +2,6 @@
 
 import dataclasses
 import hashlib
-import importlib.metadata
 import os
 import time
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from brenier._progress import Progress, ProgressCallback
+from brenier._version import __version__
 from brenier.cli._fit import Fit, Settings, fitted, left_out_rows, reported
 from brenier.cli._transport import load_map, mean_cost, measure, measure_rows, transport_points
 from brenier.io import (
@@ -194,7 +194,7 @@ def run_transport_cells(
     provenance = {
         "map": map_file,
         "map_sha256": hashlib.sha256(Path(map_file).read_bytes()).hexdigest(),
-        "brenier_version": importlib.metadata.version("brenier"),
+        "brenier_version": __version__,
         "inverse": inverse,
         "from": choice.obsm or choice.layer or "X",
         "file": new,

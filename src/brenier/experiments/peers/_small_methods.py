@@ -8,7 +8,6 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-import ot
 
 import brenier
 from brenier.estimators import energy_score
@@ -45,10 +44,12 @@ def _mean_shift(x: np.ndarray, y: np.ndarray, seed: int) -> Fitted:
     return Fitted(lambda points: points + shift)
 
 
-def _pot(x: np.ndarray, y: np.ndarray, seed: int, *, transport: Callable[[], Any]) -> Fitted:
-    """One of POT's maps, with its settings."""
+def _pot(x: np.ndarray, y: np.ndarray, seed: int, *, transport: str, **settings: Any) -> Fitted:
+    """One of POT's maps, by the name of its class in ``ot.da``, with its settings."""
+    import ot
+
     with _quiet():
-        fitted = transport().fit(Xs=x, Xt=y)
+        fitted = getattr(ot.da, transport)(**settings).fit(Xs=x, Xt=y)
 
     def move(points: np.ndarray) -> np.ndarray:
         with _quiet():
@@ -68,13 +69,15 @@ def _quiet() -> Iterator[None]:
 
 def _validated_sinkhorn(x: np.ndarray, y: np.ndarray, seed: int) -> Fitted:
     """Sinkhorn at the ε whose map of held-out points is nearest to held-out points."""
+    import ot
+
     random = np.random.default_rng(seed)
     (x_fit, x_held), (y_fit, y_held) = (_split(random, cloud) for cloud in (x, y))
     unit = float(np.median(ot.dist(x, y)))
 
     def fit(source: np.ndarray, target: np.ndarray, ratio: float) -> Fitted:
         settings = {"reg_e": ratio * unit, "tol": _TOLERANCE}
-        return _pot(source, target, seed, transport=partial(ot.da.SinkhornTransport, **settings))
+        return _pot(source, target, seed, transport="SinkhornTransport", **settings)
 
     scores = [energy_score(fit(x_fit, y_fit, ratio).move(x_held), y_held) for ratio in _RATIOS]
     best = _RATIOS[int(np.nanargmax(scores))]
@@ -93,14 +96,12 @@ def alone(candidate: str) -> str:
 
 
 POT: dict[str, Method] = {
-    "POT EMD": partial(_pot, transport=ot.da.EMDTransport),
-    "POT Sinkhorn": partial(_pot, transport=ot.da.SinkhornTransport),
+    "POT EMD": partial(_pot, transport="EMDTransport"),
+    "POT Sinkhorn": partial(_pot, transport="SinkhornTransport"),
     "POT Sinkhorn, validated": _validated_sinkhorn,
-    "POT linear": partial(_pot, transport=ot.da.LinearTransport),
-    "POT mapping, linear": partial(_pot, transport=ot.da.MappingTransport),
-    "POT mapping, gaussian": partial(
-        _pot, transport=partial(ot.da.MappingTransport, kernel="gaussian")
-    ),
+    "POT linear": partial(_pot, transport="LinearTransport"),
+    "POT mapping, linear": partial(_pot, transport="MappingTransport"),
+    "POT mapping, gaussian": partial(_pot, transport="MappingTransport", kernel="gaussian"),
 }
 METHODS: dict[str, Method] = {
     **{name: partial(_ours, **settings) for name, settings in OURS.items()},

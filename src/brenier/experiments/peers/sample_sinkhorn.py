@@ -27,7 +27,6 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-import ot
 
 from brenier._arithmetic import keep_own_arithmetic
 from brenier._progress import Progress, ProgressCallback
@@ -203,6 +202,8 @@ def _ott(
 
 def _pot(x: jax.Array, y: jax.Array, epsilon: float) -> float:
     """Seconds of one lazy iteration, the check of the error left out."""
+    import ot
+
     a, b = np.asarray(x), np.asarray(y)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

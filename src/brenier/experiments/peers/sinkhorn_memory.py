@@ -16,7 +16,6 @@ from typing import Any
 
 import jax
 import numpy as np
-import ot
 
 from brenier._arithmetic import keep_own_arithmetic
 from brenier._progress import Progress, ProgressCallback
@@ -70,6 +69,8 @@ def against_pot(
     n: int, dimension: int, ratio: float, tolerance: float, seed: int
 ) -> dict[str, Any]:
     """Both solvers in float64 at n points; ours compiled, and to POT's error where that is less."""
+    import ot
+
     x, y, spread = clouds(n, dimension, "float64", seed)
     epsilon, weights = ratio * spread, np.full(n, 1.0 / n)
 

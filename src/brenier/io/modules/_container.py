@@ -4,7 +4,6 @@ Members are stored uncompressed with fixed timestamps, so the same content gives
 """
 
 import hashlib
-import importlib.metadata
 import io
 import json
 import math
@@ -20,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from brenier._atomic import atomic_write
+from brenier._version import __version__
 from brenier.io._refusals import check_file, check_unpacked, one_line
 
 FORMAT_VERSION = 1
@@ -63,7 +63,7 @@ def write_container(
         {
             "format": "brenier",
             "format_version": FORMAT_VERSION,
-            "brenier_version": importlib.metadata.version("brenier"),
+            "brenier_version": __version__,
             "kind": kind,
             "arrays": len(members),
             **content,

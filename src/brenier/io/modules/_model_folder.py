@@ -1,7 +1,6 @@
 """Folders of image models: weights in safetensors, configuration in JSON."""
 
 import dataclasses
-import importlib.metadata
 import json
 import os
 from collections.abc import Mapping
@@ -16,6 +15,7 @@ from brenier._annotations import check_fields
 from brenier._atomic import atomic_write
 from brenier._json import parsed_json
 from brenier._outputs import check_output_folder
+from brenier._version import __version__
 from brenier.io._refusals import one_line, refusing
 from brenier.io.modules._container import digest, plain_json
 from brenier.io.modules._tree import decode, encode
@@ -79,7 +79,7 @@ def save_model(
         {
             "format": MODEL_FORMAT,
             "format_version": MODEL_VERSION,
-            "brenier_version": importlib.metadata.version("brenier"),
+            "brenier_version": __version__,
             "shape": model.shape,
             "prediction": model.prediction,
             "levels": model.levels,
