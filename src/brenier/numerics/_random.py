@@ -1,4 +1,4 @@
-"""The ways from JAX's random keys to the generators of NumPy, SciPy and teneva."""
+"""The ways from JAX's random keys to the generators of NumPy and SciPy."""
 
 import jax
 import numpy as np
