@@ -133,7 +133,9 @@ def cells_of(
     """
     if layer is not None and obsm is not None:
         raise ValueError(f"layer: got {layer!r} beside obsm {obsm!r}; wants one of them.")
-    for name, key, kept in (("layer", layer, cells.layers), ("obsm", obsm, cells.obsm)):
+    # Since anndata 0.13 X is the layer None, too.
+    layers = [key for key in cells.layers if key is not None]
+    for name, key, kept in (("layer", layer, layers), ("obsm", obsm, cells.obsm)):
         if key is not None and key not in kept:
             raise ValueError(f"{label}: got no {name} {key!r}; wants one of {_listed(list(kept))}.")
     on_disk = cells.isbacked and layer is None and obsm is None
@@ -145,8 +147,7 @@ def cells_of(
         names = tuple(str(name) for name in cells.var_names)
         if values is None and not on_disk:
             raise ValueError(
-                f"{label}: got an AnnData without X; wants one, or a layer of "
-                f"{_listed(list(cells.layers))}."
+                f"{label}: got an AnnData without X; wants one, or a layer of {_listed(layers)}."
             )
     if len(set(names)) < len(names):
         double = sorted(name for name, count in Counter(names).items() if count > 1)

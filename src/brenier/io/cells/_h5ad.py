@@ -159,7 +159,9 @@ def _matrices(cells: Any) -> Iterator[tuple[str, Any]]:
     if cells.raw is not None and not cells.isbacked:
         found["raw.X"] = cells.raw.X
     for part in ("layers", "obsm", "varm", "obsp", "varp"):
-        found |= {f"{part}[{key!r}]": value for key, value in getattr(cells, part).items()}
+        # Since anndata 0.13 X is the layer None, too: on the disk where X is.
+        keys = [key for key in getattr(cells, part) if key is not None]
+        found |= {f"{part}[{key!r}]": getattr(cells, part)[key] for key in keys}
     for name, value in found.items():
         if getattr(value, "format", None) in ("csr", "csc"):
             yield name, value
