@@ -89,7 +89,9 @@ def write_cells(path: str | os.PathLike[str], cells: Any) -> None:
             if name in file and getattr(cells, name) is None:
                 del file[name]
     with atomic_path(path) as part:
-        part.write_bytes(written.getbuffer())
+        # Let go where the disk is full, too: Python complains of a buffer that is still looked at.
+        with written.getbuffer() as data, part.open("wb") as file_there:
+            file_there.write(data)
         read_cells(part, backed=True).file.close()  # all but X, which is as it came
 
 
