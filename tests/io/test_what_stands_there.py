@@ -106,6 +106,8 @@ for name in sys.argv[1:]:
 
 
 def test_a_full_disk_names_the_output(tmp_path):
+    pytest.importorskip("pyarrow", reason="needs brenier[tables]")
+    pytest.importorskip("PIL", reason="needs brenier[images]")
     names = ["a.csv", "a.npy", "a.npz", "a.npz:k", "a.parquet"]
     environment = {**os.environ, "PYTHONPATH": str(Path(brenier.__file__).parents[1])}
     run = subprocess.run(

@@ -4,7 +4,6 @@ import platform
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from importlib.metadata import version
 from typing import Any
 
 import jax
@@ -14,6 +13,7 @@ import numpy as np
 from brenier._checks import as_key, check_points
 from brenier._progress import ProgressCallback
 from brenier._types import Key
+from brenier._version import __version__
 from brenier.certify._black_box import BlackBox
 from brenier.certify._certificate import Certificate, Cost, Truth
 from brenier.certify._compiling import compiling
@@ -378,7 +378,7 @@ def _how(
         **({} if seen.names is None else {"names": seen.names}),
         "seconds": time.perf_counter() - settings.started,
         "versions": {
-            "brenier": version("brenier"),
+            "brenier": __version__,
             "jax": jax.__version__,
             "numpy": np.__version__,
             "python": platform.python_version(),
