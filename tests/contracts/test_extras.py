@@ -54,6 +54,7 @@ def test_every_extra_brings_what_the_code_says():
 def test_whatever_is_imported_is_declared():
     own = {_name(one).replace("-", "_") for one in _declared()["dependencies"]} | set(EXTRAS)
     own |= {"brenier", "sklearn", *sys.stdlib_module_names} - {"scikit_learn"}
+    own |= {"IPython"}  # which a notebook has
     # Rivals in experiments, imported where they are there.
     for path in (path for path in HOME.rglob("*.py") if "experiments" not in path.parts):
         for node in ast.walk(ast.parse(path.read_text())):
