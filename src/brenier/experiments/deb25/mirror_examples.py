@@ -59,7 +59,9 @@ def main(run: Run) -> dict[str, Any]:
 
 def _deviation(source, target, steps, time) -> float:
     """The standard deviation of ρ_t by the mirror flow of affine maps, from ρ_0 = e^{−g}."""
-    method = MirrorFlow(step_size=time / steps, steps=steps, scheme="rk4", points=_Y, damping=1e-14)
+    method = MirrorFlow(
+        step_size=time / steps, steps=steps, scheme="rk4", points=jnp.asarray(_Y), damping=1e-14
+    )
     end = solve(
         source,
         target,
