@@ -28,8 +28,8 @@ from brenier.potentials.host import CompiledPotential, HostMixture, HostPotentia
 
 # How sharply the units bend at the start, over d: in few dimensions they can tell fine details.
 _SHARPNESS, _LEAST_SHARPNESS, _MOST_SHARPNESS = 20.0, 2.0, 10.0
-# From so many points on details are finer by the root of their number, in few dimensions, and half as
-# many units and pieces do, in half of the time, if the units are quadratic in x; of fewer points
+# From so many points on details are finer by the root of their number, in few dimensions, and half
+# as many units and pieces do, in half of the time, if the units are quadratic in x; of fewer points
 # these learn too much.
 _PLENTY, _QUADRATIC = 2**15, 0.5
 _WIDTHS, _WIDTHS_OF_PLENTY = (128, 128), (64, 64)
