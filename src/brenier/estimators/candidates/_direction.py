@@ -14,16 +14,32 @@ _SURE = 2.0
 
 
 def nearer(one: Trial, other: Trial, folds: Sequence[Fold]) -> Trial:
-    """Which of two trials of opposite directions is nearer to the Monge map.
+    """Which of two trials of opposite directions is nearer to the Monge map and to its inverse.
 
-    The one of the lower dual, unless the other is nearer by two standard errors.
+    The one of the lower dual, unless the other is nearer by two standard errors: in the errors of
+    the map over the variance of the target, and of the inverse over that of the source, together.
+    One of the two alone can be the better for a while, and the worse at last.
     """
     winner, rival = sorted((one, other), key=lambda trial: trial.dual)
     there, back = sorted((winner, rival), key=lambda trial: trial.reverse)
     with np.errstate(all="ignore"):  # of a rival that overflows the error is no number
-        difference, stderr = error_difference(there, back, folds)
+        maps = _relative(there, back, folds)
+        inverses = _relative(back, there, [fold.reversed() for fold in folds])
+    difference, stderr = maps[0] - inverses[0], np.hypot(maps[1], inverses[1])
     worse = -difference if winner.reverse else difference
     return rival if worse > _SURE * stderr else winner
+
+
+def _relative(there: Trial, back: Trial, folds: Sequence[Fold]) -> tuple[float, float]:
+    """The difference of two maps' errors and its standard error, over the target's variance."""
+    difference, stderr = error_difference(there, back, folds)
+    spread = np.mean([np.sum(np.var(_in_units(fold.v_held, fold), axis=0)) for fold in folds])
+    return difference / spread, stderr / spread
+
+
+def _in_units(points: np.ndarray, fold: Fold) -> np.ndarray:
+    """Target points in the units of the data, about the middle of the target."""
+    return np.asarray(points, np.float64) @ (fold.coordinates.scale * fold.coordinates.matrix)
 
 
 def error_difference(there: Trial, back: Trial, folds: Sequence[Fold]) -> tuple[float, float]:
@@ -50,11 +66,9 @@ def error_difference(there: Trial, back: Trial, folds: Sequence[Fold]) -> tuple[
         second_back = psi.expand(v.astype(psi.precision)).gradient
         crossed = phi.expand(second_back.astype(phi.precision)).gradient
         other = host_conjugates(psi, first_back.astype(psi.precision), v.astype(psi.precision))
-        # In the units of the data, about the middle of the target: it cancels up to noise.
-        metric = fold.coordinates.scale * fold.coordinates.matrix
+        # The middle of the target cancels up to noise.
         one, two, one_at_two, two_at_one, target = (
-            np.asarray(points, np.float64) @ metric
-            for points in (first, second, crossed, other.points, v)
+            _in_units(points, fold) for points in (first, second, crossed, other.points, v)
         )
         squares = np.sum((one - two) * (one + two), axis=1)
         products = np.sum((one_at_two - two_at_one) * target, axis=1)
