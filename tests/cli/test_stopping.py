@@ -182,7 +182,7 @@ def test_the_traceback_is_shown_on_request_and_no_failure_is_a_traceback(capsys,
     def broken(*_):
         raise KeyError("a fault of ours")
 
-    monkeypatch.setattr("brenier.experiments.summaries", broken)
+    monkeypatch.setattr("brenier.cli._reproduce.summaries", broken)
     assert main(["reproduce"]) == 1
     assert capsys.readouterr().err == (
         "brenier: KeyError: 'a fault of ours' (--debug shows where).\n"

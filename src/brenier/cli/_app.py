@@ -26,6 +26,8 @@ from brenier.cli._options import (
     SourceValue,
     TargetValue,
     columns_in,
+    no_columns,
+    number_in,
 )
 
 app = typer.Typer(
@@ -129,7 +131,7 @@ def fit(
     chosen = columns_in(columns)
     with progress_bar() as progress:
         if is_cells_file(source):
-            _refuse_columns(source, chosen)
+            no_columns(source, chosen)
             result, rows, done = run_fit_cells(
                 source, target, out, settings, choice, progress, report
             )
@@ -175,7 +177,7 @@ def transport(
     chosen = columns_in(columns)
     with progress_bar() as progress:
         if is_cells_file(new):
-            _refuse_columns(new, chosen)
+            no_columns(new, chosen)
             result, rows = run_transport_cells(map, new, out, inverse, choice, progress)
         else:
             choice.refused(new)
@@ -227,7 +229,7 @@ def generate(
     check_apart([out, save_map], [data])
     settings = {
         "source": source,
-        "epsilon": epsilon if epsilon in (None, "rule", "cv") else _number(epsilon),
+        "epsilon": epsilon if epsilon in (None, "rule", "cv") else number_in("--epsilon", epsilon),
         "effort": effort_of(effort),
         "scaling": scaling,
         "distill": distill,
@@ -342,7 +344,7 @@ def audit(
     choice = Choice(condition, source_value, layer=layer, obsm=obsm)
     chosen = columns_in(columns)
     if is_cells_file(source):
-        _refuse_columns(source, chosen)
+        no_columns(source, chosen)
         choice = Choice(condition, source_value, pairs_target, layer, obsm)
         pairs_target = None
     else:
@@ -392,15 +394,3 @@ def bench(words: Annotated[list[str] | None, typer.Argument()] = None) -> None:
     from brenier.cli._reproduce import where_benchmarks_are
 
     raise ValueError(where_benchmarks_are(words or []))
-
-
-def _number(text: str) -> float:
-    try:
-        return float(text)
-    except ValueError:
-        raise ValueError(f"--epsilon: got {text!r}; wants a number, rule or cv.") from None
-
-
-def _refuse_columns(file: str | None, columns: object) -> None:
-    if columns is not None:
-        raise ValueError(f"{file}: got --columns, which are of tables; wants none beside cells.")

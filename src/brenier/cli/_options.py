@@ -92,3 +92,25 @@ def columns_in(text: str | None) -> Sequence[str] | None:
     if text is None:
         return None
     return [column.strip() for column in next(csv.reader([text]), [])]
+
+
+def no_columns(file: str | None, columns: object) -> None:
+    """Refuses columns beside cells, which have names of genes.
+
+    Raises:
+        ValueError: there are some.
+    """
+    if columns is not None:
+        raise ValueError(f"{file}: got --columns, which are of tables; wants none beside cells.")
+
+
+def number_in(option: str, text: str) -> float:
+    """The number behind an option that may be a word too.
+
+    Raises:
+        ValueError: it is neither.
+    """
+    try:
+        return float(text)
+    except ValueError:
+        raise ValueError(f"{option}: got {text!r}; wants a number, rule or cv.") from None

@@ -15,6 +15,7 @@ _DPI = 160
 # The colours of every figure.
 INK, WALL = "#222222", "#d4d6da"
 RED, GREEN, BLUE = "#c0392b", "#1e8449", "#2471a3"
+# Of axes and their words, and of what is only felt.
 GREY, FAINT = "#5f6b76", "#e6e9ec"
 # Of what stands behind the rest, and of bars that are not the chosen one.
 WARP, BAR = "#a9b9c6", "#9aa5ae"

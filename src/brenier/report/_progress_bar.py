@@ -74,7 +74,8 @@ def progress_log(title: str) -> Iterator[ProgressCallback]:
             yield tell
         return
     started = time.monotonic()
-    last, stage = started, ""
+    # The first stage needs not wait, and what is refused before it is said in one line.
+    last, stage = started - _LEAST, ""
 
     def say(text: str) -> None:
         # At once: who follows the file is to see where it is.
@@ -82,6 +83,8 @@ def progress_log(title: str) -> Iterator[ProgressCallback]:
 
     def log(now: Progress) -> None:
         nonlocal last, stage
+        if not stage:
+            say(title)
         quiet = time.monotonic() - last
         if quiet < _LEAST if now.stage != stage else quiet < _LINE:
             return
@@ -89,8 +92,6 @@ def progress_log(title: str) -> Iterator[ProgressCallback]:
         share = f", {now.step:,} of {now.steps:,}" if now.steps else ""
         say(_said(now) + share)
 
-    say(title)
-    last -= _LEAST  # the first stage needs not wait
     yield log
 
 
