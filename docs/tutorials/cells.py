@@ -57,7 +57,7 @@ fresh = cells(600, False)
 fresh.layers["predicted"] = estimator.transform(fresh)
 
 # %% alt="Fresh control cells and where the map sends them, in the plane of two principal components, beside treated cells: three groups of control cells each go to one of three groups of treated cells."
-frame = brenier.estimators.principal_components(control, treated, 2, random_state=0)
+frame = brenier.estimators.principal_components(control.X, treated.X, 2, random_state=0)
 
 
 def plane(x):

@@ -10,7 +10,7 @@
 # $$\partial_t \varphi = f - g(\nabla\varphi) + \log\det D^2\varphi,$$
 #
 # whose limit $t \to \infty$ has $\nabla\varphi$ as the Monge map from $e^{-f}$ to $e^{-g}$
-# (Deb, Kim, Pal and Schiebinger, 2023).
+# (Deb25).
 
 # %%
 import matplotlib.pyplot as plt
