@@ -62,6 +62,7 @@ plt.show()
 # Histograms see one column at a time. A classifier sees all of them: can it tell the two kinds
 # apart? An area under its curve (AUC) of 0.5 is a coin.
 
+
 # %%
 def told_apart(one, other):
     """AUC of a boosted classifier between two clouds, by cross-validation."""
@@ -89,7 +90,9 @@ axes.plot(*end.T, ".", label="corrected")
 axes.set(xlabel="energy", ylabel="time")
 axes.legend(frameon=False)
 plt.show()
-print("mean change of", ", ".join(f"{n} {s:+.2f}" for n, s in zip(names, step.mean(0), strict=True)))
+print(
+    "mean change of", ", ".join(f"{n} {s:+.2f}" for n, s in zip(names, step.mean(0), strict=True))
+)
 
 # %% [markdown]
 # ## What can go wrong

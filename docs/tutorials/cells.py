@@ -100,7 +100,9 @@ def off(guess):
 
 
 for name, guess in (("no change", 0.0 * np.array(true)), ("shift", shifted), ("map", predicted)):
-    print(f"{name:>9}: " + ", ".join(f"{k} {e:.3f}" for k, e in zip(TYPES, off(guess), strict=True)))
+    print(
+        f"{name:>9}: " + ", ".join(f"{k} {e:.3f}" for k, e in zip(TYPES, off(guess), strict=True))
+    )
 
 # %% alt="Predicted against true change of every gene, for the mean shift and for the map: points of the map lie nearer to the diagonal, above all those of monocytes."
 figure, axes = plt.subplots(1, 2, figsize=(9, 4), layout="constrained", sharex=True, sharey=True)

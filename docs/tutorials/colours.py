@@ -28,15 +28,15 @@ print(temple.shape, flower.shape)
 # %%
 random = np.random.default_rng(0)
 X, Y = temple.reshape(-1, 3), flower.reshape(-1, 3)
-sample_X, sample_Y = (pixels[random.choice(len(pixels), 1500)] for pixels in (X, Y))
+some, others = (pixels[random.choice(len(pixels), 1500)] for pixels in (X, Y))
 
 estimator = brenier.MongeMap(effort="quick", outliers="keep", random_state=0)
-estimator.fit(sample_X, sample_Y)
+estimator.fit(some, others)
 print(estimator.candidates_.sentence)
 
 recoloured = estimator.transform(X).reshape(temple.shape)
-back = estimator.inverse_transform(estimator.transform(sample_X))
-print(f"there and back: off by at most {np.abs(back - sample_X).max():.0e}")
+back = estimator.inverse_transform(estimator.transform(some))
+print(f"there and back: off by at most {np.abs(back - some).max():.0e}")
 
 # %% alt="Three photos: a temple under a pale sky, an orange flower before dark green leaves, and the temple in the flower's colours: one half of the sky is orange, the other dark green."
 figure, axes = plt.subplots(1, 3, figsize=(9, 2.2), layout="constrained")
@@ -56,7 +56,7 @@ plt.show()
 
 # %% alt="Three clouds of pixels in the plane of red and green, each pixel in its own colour: source, target, and the source's pixels moved, which fill the shape of the target's cloud."
 figure, axes = plt.subplots(1, 3, figsize=(9, 3), layout="constrained", sharex=True, sharey=True)
-clouds = (("source", sample_X), ("target", sample_Y), ("moved", estimator.transform(sample_X)))
+clouds = (("source", some), ("target", others), ("moved", estimator.transform(some)))
 for ax, (title, points) in zip(axes, clouds, strict=True):
     ax.scatter(points[:, 0], points[:, 1], c=np.clip(points, 0.0, 1.0), s=6)
     ax.set(title=title, xlabel="red", facecolor="#f2f2f2")
@@ -71,7 +71,7 @@ plt.show()
 # %%
 fresh = Y[random.choice(len(Y), 1500)]
 moved = estimator.transform(X[random.choice(len(X), 1500)])
-for name, points in (("before", sample_X), ("after", moved), ("the flower's own", sample_Y)):
+for name, points in (("before", some), ("after", moved), ("the flower's own", others)):
     print(f"{name:>17}: {-energy_score(points, fresh):.4f}")
 
 # %% [markdown]

@@ -13,11 +13,12 @@ import jax.numpy as jnp
 import matplotlib.pyplot as plt
 import numpy as np
 
-import brenier
 from brenier.grids import Torus
 from brenier.maps import GradientMap
 from brenier.potentials import AbstractPotential
 from brenier.velocities import FlowMap, RatioVelocity
+
+jax.config.update("jax_enable_x64", True)
 
 
 class Bent(AbstractPotential):
@@ -47,21 +48,21 @@ monge = GradientMap(u)
 # no computation. The density of μ is known too: μ/γ = exp(|x|²/2 − |∇u|²/2) det D²u. From it the velocity
 # of the diffusion is computed to twelve digits, by Fourier series.
 
+
 # %%
 def ratio(x):
     slope = jax.grad(u.value)(x)
     return jnp.exp(0.5 * (x @ x) - 0.5 * (slope @ slope)) * jnp.linalg.det(jax.hessian(u.value)(x))
 
 
-with jax.enable_x64(True):
-    flow = RatioVelocity.from_ratio(ratio, Torus([-12.0] * 2, [12.0] * 2, [160] * 2))
-    encoder = FlowMap(flow, 1.0, 0.0, tolerance=1e-9)
+flow = RatioVelocity.from_ratio(ratio, Torus([-12.0] * 2, [12.0] * 2, [160] * 2))
+encoder = FlowMap(flow, 1.0, 0.0, tolerance=1e-9)
 
-    side = np.arange(-5.4, 5.5, 0.3)
-    x = np.stack(np.meshgrid(side, side, indexing="ij"), axis=-1).reshape(-1, 2)
-    density = np.asarray(jax.vmap(ratio)(x)) * np.exp(-0.5 * np.sum(x**2, axis=1))
-    weights = density / density.sum()
-    encoded, optimal = np.asarray(encoder(x)), np.asarray(monge(x))
+side = np.arange(-5.4, 5.5, 0.3)
+x = np.stack(np.meshgrid(side, side, indexing="ij"), axis=-1).reshape(-1, 2)
+density = np.asarray(jax.vmap(ratio)(x)) * np.exp(-0.5 * np.sum(x**2, axis=1))
+weights = density / density.sum()
+encoded, optimal = np.asarray(encoder(x)), np.asarray(monge(x))
 
 cost, least = (float(weights @ np.sum((z - x) ** 2, axis=1)) for z in (encoded, optimal))
 print(f"cost of the encoder  {cost:.8f}")
@@ -74,8 +75,7 @@ print(f"the encoder costs    {100 * (cost / least - 1):.4f} % more")
 
 # %% alt="Left, arrows: where the encoder differs from the Monge map, magnified 200 times, swirls about the centre. Right, the asymmetry of the encoder's Jacobian in colour: up to a few hundredths, with both signs."
 near = np.abs(x).max(axis=1) < 3.2
-with jax.enable_x64(True):
-    jacobian = np.asarray(encoder.jacobian(x[near]))
+jacobian = np.asarray(encoder.jacobian(x[near]))
 asymmetry = jacobian[:, 0, 1] - jacobian[:, 1, 0]
 figure, axes = plt.subplots(1, 2, figsize=(9, 4), layout="constrained")
 axes[0].quiver(
@@ -102,18 +102,17 @@ plt.show()
 # %%
 centre, radius = np.array([2.4, -0.75]), 0.02
 savings = {}
-with jax.enable_x64(True):
-    middle = np.asarray(encoder.jacobian(centre))
-    values, vectors = np.linalg.eigh(0.5 * (middle + middle.T))
-    root = (vectors / np.sqrt(values)) @ vectors.T  # circles in the metric of the map
-    for k in (100, 120, 140, 160, 180, 250, 400, 800):
-        angle = 2 * np.pi * np.arange(k) / k
-        ring = radius * np.stack([np.cos(angle), np.sin(angle)], axis=1) @ root
-        codes = np.asarray(encoder(centre + ring))
-        paid = np.sum((centre + ring - codes) ** 2)
-        gain = max(2.0 * np.sum(ring * (np.roll(codes, s, axis=0) - codes)) for s in (1, -1))
-        savings[k] = gain / paid
-        print(f"{k:4d} points: saves {savings[k]:+.2e} of the cost")
+middle = np.asarray(encoder.jacobian(centre))
+values, vectors = np.linalg.eigh(0.5 * (middle + middle.T))
+root = (vectors / np.sqrt(values)) @ vectors.T  # circles in the metric of the map
+for k in (100, 120, 140, 160, 180, 250, 400, 800):
+    angle = 2 * np.pi * np.arange(k) / k
+    ring = radius * np.stack([np.cos(angle), np.sin(angle)], axis=1) @ root
+    codes = np.asarray(encoder(centre + ring))
+    paid = np.sum((centre + ring - codes) ** 2)
+    gain = max(2.0 * np.sum(ring * (np.roll(codes, s, axis=0) - codes)) for s in (1, -1))
+    savings[k] = gain / paid
+    print(f"{k:4d} points: saves {savings[k]:+.2e} of the cost")
 
 # %% alt="The relative saving of the shift against the number of points: negative up to 140 points, positive from 160 on, levelling off."
 axes = plt.subplots(figsize=(5, 3), layout="constrained")[1]

@@ -22,7 +22,9 @@ from brenier.grids import Box
 from brenier.measures import Gaussian, GaussianMixture
 
 # From one Gaussian to two modes, on the line.
-source = GaussianMixture(np.array([0.35, 0.65]), np.array([[-1.2], [1.0]]), np.array([[[0.3]], [[0.25]]]))
+source = GaussianMixture(
+    np.array([0.35, 0.65]), np.array([[-1.2], [1.0]]), np.array([[[0.3]], [[0.25]]])
+)
 target = Gaussian.standard(1)
 grid = Box([-7.0], [7.0], [281])
 x = grid.nodes(0)

@@ -18,7 +18,7 @@ import run_tutorial  # noqa: E402
 import tutorial_pages  # noqa: E402
 
 SCRIPTS = sorted((ROOT / "docs" / "tutorials").glob("*.py"))
-SCRIPT = '''# %% [markdown]
+SCRIPT = """# %% [markdown]
 # # A title
 #
 # Words.
@@ -30,7 +30,7 @@ print(6 * 7)
 
 # %% alt="A rising line."
 plt.subplots(figsize=(2, 1))[1].plot([0, 1])
-'''
+"""
 
 
 def _script(folder: Path, text: str) -> Path:
@@ -76,14 +76,14 @@ def test_a_tutorial_that_fails_stops_the_build_with_its_name(cell, told, tmp_pat
 
 
 def test_an_animation_moves_and_has_a_still(tmp_path):
-    drawn = '''# %% alt="A dot."
+    drawn = """# %% alt="A dot."
 import matplotlib.pyplot as plt
 from matplotlib.animation import FuncAnimation
 
 figure, axes = plt.subplots(figsize=(1, 1))
 (dot,) = axes.plot([0], [0], "o")
 FuncAnimation(figure, lambda i: dot.set_data([i], [0]), frames=2)
-'''
+"""
     page = run_tutorial.page(_script(tmp_path, drawn), tmp_path)
     assert '<img alt="A dot." src="small-1.gif">' in page
     assert "prefers-reduced-motion" in page

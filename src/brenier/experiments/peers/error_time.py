@@ -4,8 +4,8 @@
 
 Two problems of ``peers-small-samples`` whose true map is known, at 100, 300 and 1000 points a side:
 L2-UVP on 4000 fresh points against the CPU seconds of the fit and of moving these, compilation
-included. Means over seeds (three by default; POT's Sinkhorn has one at 1000 points). For the picture
-of "How to choose"; the study itself has ten times the problems and more methods.
+included. Means over seeds (three by default; POT's Sinkhorn has one at 1000 points). For the
+picture of "How to choose"; the study itself has ten times the problems and more methods.
 """
 
 import json
@@ -69,9 +69,7 @@ def _said(block: Block) -> str:
     return f"{block.problem}, d = {block.d}, n = {block.n}, seed {block.seed}"
 
 
-def _cell(
-    rows: list[dict[str, Any]], problem: str, d: int, n: int, method: str
-) -> dict[str, Any]:
+def _cell(rows: list[dict[str, Any]], problem: str, d: int, n: int, method: str) -> dict[str, Any]:
     """Means over the seeds that did not fail."""
     own = [
         row
@@ -102,9 +100,7 @@ def error_time_figure(table: list[dict[str, Any]]) -> bytes:
         axes.yaxis.set_major_formatter("{x:g}")
         axes.set_title(f"{problem}, d = {d}", loc="left", fontsize=10, color=INK)
     handles, labels = figure.axes[0].get_legend_handles_labels()
-    figure.legend(
-        handles, labels, loc="outside lower center", ncols=3, frameon=False, fontsize=9
-    )
+    figure.legend(handles, labels, loc="outside lower center", ncols=3, frameon=False, fontsize=9)
     return png_bytes(figure)
 
 
