@@ -11,7 +11,8 @@
 # %%
 import matplotlib.pyplot as plt
 import numpy as np
-from sklearn.ensemble import HistGradientBoostingClassifier
+from sklearn.ensemble import RandomForestClassifier
+from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import cross_val_predict
 
 import brenier
@@ -65,12 +66,11 @@ plt.show()
 
 # %%
 def told_apart(one, other):
-    """AUC of a boosted classifier between two clouds, by cross-validation."""
+    """AUC of a random forest between two clouds, by cross-validation."""
     points, label = np.concatenate([one, other]), np.repeat([0, 1], [len(one), len(other)])
-    model = HistGradientBoostingClassifier(max_iter=50, random_state=0)
+    model = RandomForestClassifier(60, min_samples_leaf=20, random_state=0)
     chance = cross_val_predict(model, points, label, cv=4, method="predict_proba")[:, 1]
-    wins = chance[label == 1][:, None] > chance[label == 0][None, :]
-    return wins.mean()
+    return roc_auc_score(label, chance)
 
 
 print(f"AUC before {told_apart(fresh, target):.2f}, after {told_apart(corrected, target):.2f}")

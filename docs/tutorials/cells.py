@@ -64,7 +64,7 @@ def plane(x):
     return (np.asarray(x) - frame.centre) @ frame.basis
 
 
-figure, axes = plt.subplots(1, 2, figsize=(9, 4), layout="constrained", sharex=True, sharey=True)
+figure, axes = plt.subplots(1, 2, figsize=(9, 4), layout="constrained")
 brenier.report.plot_map(plane(fresh.X), plane(fresh.layers["predicted"]), ax=axes[0])
 for place, kind in enumerate(TYPES):
     axes[1].plot(*plane(treated[treated.obs["type"] == kind].X).T, ".", ms=4, color=f"C{place}")

@@ -59,14 +59,14 @@ for name, points in (("new", new), ("the data", data), ("a Gaussian fit", gaussi
 # The generator is the gradient of one convex function, so it has an inverse: every point has a code,
 # and between the codes of two points runs a path of points like the data.
 
-# %% alt="Left the Gaussian of codes, coloured around the circle, with a straight line through it. Right the points they become, in the same colours: one half of the circle is the upper moon, the other the lower; the line crosses from one to the other by a jump."
+# %% alt="Left the Gaussian of codes, coloured around the circle, with a straight line through it. Right the points they become, in the same colours: the upper half of the circle is the upper moon, the lower half the lower. The straight line has become a path across both, with many steps on the moons and few between."
 codes = np.asarray(generator.source_.sample(jax.random.key(0), 1500))
 hue = np.arctan2(*(codes - codes.mean(0)).T / codes.std(0)[:, None])
 ends = np.asarray(generator.map_.inverse()(np.array([[-1.0, 0.3], [2.0, 0.2]])))
 line = ends[0] + np.linspace(0.0, 1.0, 40)[:, None] * (ends[1] - ends[0])
 figure, axes = plt.subplots(1, 2, figsize=(9, 3.6), layout="constrained")
 for ax, title, map in zip(axes, ("codes", "points"), (np.asarray, generator.map_), strict=True):
-    ax.scatter(*np.asarray(map(codes)).T, c=hue, s=5, cmap="twilight")
+    ax.scatter(*np.asarray(map(codes)).T, c=hue, s=5, cmap="hsv")
     ax.plot(*np.asarray(map(line)).T, ".-", color="black", linewidth=1.0, markersize=4)
     ax.set_title(title)
 plt.show()
