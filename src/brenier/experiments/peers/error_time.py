@@ -86,6 +86,8 @@ def _cell(rows: list[dict[str, Any]], problem: str, d: int, n: int, method: str)
 
 def error_time_figure(table: list[dict[str, Any]]) -> bytes:
     """A line a method through its sizes, on logarithmic axes; larger dots are more points."""
+    from matplotlib.ticker import LogLocator
+
     figure = new_figure(8.6, 4.2)
     for axes, (problem, d) in zip(figure.subplots(1, len(_PANELS)), _PANELS, strict=True):
         plain(axes)
@@ -97,7 +99,10 @@ def error_time_figure(table: list[dict[str, Any]]) -> bytes:
             axes.scatter(seconds, errors, s=[12, 30, 62], color=colour, zorder=3)
         axes.set(xscale="log", yscale="log", xlabel="CPU seconds, fit and 4000 new points")
         axes.set_ylabel("error, L2-UVP in %")
-        axes.yaxis.set_major_formatter("{x:g}")
+        axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+        for axis in (axes.xaxis, axes.yaxis):
+            axis.set_major_formatter("{x:g}")
+        axes.minorticks_off()
         axes.set_title(f"{problem}, d = {d}", loc="left", fontsize=10, color=INK)
     handles, labels = figure.axes[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=3, frameon=False, fontsize=9)
