@@ -57,7 +57,7 @@ def draw(frame):
     done = (frame + 1) // 4
     line.set_ydata(np.exp(pde.stats["log_densities"][frame]))
     dots.set_data(x[::5], np.exp(iterates[done][::5]))
-    title.set_text(f"t = {times[frame]:.2f}, {done} rounds of Sinkhorn")
+    title.set_text(f"t = {times[frame]:.2f}, rounds of Sinkhorn: {done}")
 
 
 FuncAnimation(figure, draw, frames=len(times))
