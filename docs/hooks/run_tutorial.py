@@ -67,7 +67,7 @@ def page(script: Path, folder: Path) -> str:
             continue
         parts.append(f"```python\n{cell.body}\n```")
         where = f"{script.name}, line {cell.line}"
-        printed, value = _run(cell, names, where)
+        printed, value = _run(cell, names, script)
         if printed:
             parts.append(f'```text title="Printed"\n{printed.rstrip()}\n```')
         parts += _pictures(value, cell.alt, folder, f"{script.stem}-{number}", where)
@@ -75,18 +75,19 @@ def page(script: Path, folder: Path) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def _run(cell: Cell, names: dict[str, Any], where: str) -> tuple[str, Any]:
+def _run(cell: Cell, names: dict[str, Any], script: Path) -> tuple[str, Any]:
     """What a cell prints, and the value of its last line where that is an expression."""
-    printed = io.StringIO()
+    printed, where = io.StringIO(), str(script)
     try:
-        tree = ast.parse(cell.body, where)
+        # Behind as many empty lines, lines are those of the script.
+        tree = ast.parse("\n" * (cell.line - 1) + cell.body, where)
         last = tree.body.pop() if tree.body and isinstance(tree.body[-1], ast.Expr) else None
         with contextlib.redirect_stdout(printed):
             exec(compile(tree, where, "exec"), names)
             value = last and eval(compile(ast.Expression(last.value), where, "eval"), names)
     except Exception as error:
         reason = "".join(traceback.format_exception_only(error)).strip()
-        raise TutorialError(f"{where}: {reason}") from error
+        raise TutorialError(f"{script.name}, line {cell.line}: {reason}") from error
     return printed.getvalue(), value
 
 

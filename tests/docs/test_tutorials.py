@@ -8,6 +8,9 @@ from pathlib import Path
 import pytest
 
 pytest.importorskip("mkdocs", reason="mkdocs is not installed: pip install 'brenier[docs]'")
+pytest.importorskip(
+    "matplotlib", reason="matplotlib is not installed: pip install 'brenier[plots]'"
+)
 
 from mkdocs.exceptions import PluginError
 
@@ -60,8 +63,8 @@ def test_a_second_build_runs_nothing_and_a_changed_script_runs_again(tmp_path):
 @pytest.mark.parametrize(
     ("cell", "told"),
     [
-        ("# %%\n1 / 0\n", "line 12: ZeroDivisionError: division by zero"),
-        ("# %%\nx = (\n", "line 12: SyntaxError"),
+        ("# %%\n1 / 0\n", "line 13: ZeroDivisionError: division by zero"),
+        ("# %%\nx = (\n", "SyntaxErrorError"),
         ("# %%\nplt.figure()\n", "a figure without words"),
         ("# %%\nraise SystemExit(3)\n", "small.py"),
     ],
