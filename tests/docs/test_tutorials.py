@@ -64,7 +64,7 @@ def test_a_second_build_runs_nothing_and_a_changed_script_runs_again(tmp_path):
     ("cell", "told"),
     [
         ("# %%\n1 / 0\n", "line 13: ZeroDivisionError: division by zero"),
-        ("# %%\nx = (\n", "SyntaxErrorError"),
+        ("# %%\nx = (\n", "line 13"),
         ("# %%\nplt.figure()\n", "a figure without words"),
         ("# %%\nraise SystemExit(3)\n", "small.py"),
     ],
