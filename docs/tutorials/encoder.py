@@ -134,6 +134,5 @@ plt.show()
 #
 # ## Where to go on
 #
-# `brenier.audit` looks for such rings by itself, and says *not exactly optimal* where it finds one that
-# rounding cannot explain. [Reproduced: LS22](../reproduced/ls22.md) has the table, other measures and the
+# `brenier.audit` looks for such rings by itself, and its certificate has a line for the best that it found. [Reproduced: LS22](../reproduced/ls22.md) has the table, other measures and the
 # second-order formula; [Encoders](../theory/encoders.md) the theory.
