@@ -13,7 +13,7 @@ BLOCK = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
 
 
 # Libraries that brenier does without; a block that imports one stands alone.
-OTHERS = re.compile(r"^(?:import|from) (torch|torchcfm|ott|diffusers)\b", re.MULTILINE)
+OTHERS = re.compile(r"^(?:import|from) (torch|torchcfm|ott|diffusers|moscot)\b", re.MULTILINE)
 
 
 def _pages() -> dict[str, list[str]]:
