@@ -54,7 +54,7 @@ def test_an_experiment_runs_and_its_result_is_kept(planted, capsys):
     result = json.loads(captured.out)
     # Where stderr is a file, it says what is done, how long it takes, and where it is.
     said = [re.sub(r" +[0-9]+ s  ", " ", line) for line in captured.err.splitlines()]
-    assert said == ["brenier: paper26-fig1, a moment", "chatter", "brenier: half way, 1 of 2"]
+    assert said == ["chatter", "brenier: paper26-fig1, a moment", "brenier: half way, 1 of 2"]
     assert result.pop("seconds") >= 0
     assert result == {
         "name": "paper26-fig1",
