@@ -5,7 +5,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from brenier.estimators.candidates._direction import nearer
 from brenier.estimators.candidates._kinds import AbstractKind
 from brenier.estimators.candidates._trial import Fold, Trial
 from brenier.potentials.host import HostPotential
@@ -13,10 +12,11 @@ from brenier.potentials.host import HostPotential
 
 @dataclass(frozen=True, eq=False)
 class NearerKind(AbstractKind):
-    """A kind of the map, or of its inverse: of whichever is nearer after a part of the work.
+    """A kind of the map, or of its inverse: of whichever has the lower J after a part of the work.
 
     The smoother of the two is learned better, by up to five times in many dimensions: all the work
-    that is left goes to it.
+    that is left goes to it. So early J tells that, and ``error_difference`` does not: the map
+    that is nearer then may be the one that gets no nearer.
 
     Args:
         name: of both.
@@ -30,7 +30,7 @@ class NearerKind(AbstractKind):
 
     def trials(self, folds: Sequence[Fold], random: np.random.Generator) -> Iterator[Trial]:
         found = [trial for kind in self.begun for trial in kind.trials(folds, random)]
-        reverse = len(found) == len(self.begun) and nearer(found[0], found[1], folds).reverse
+        reverse = min(found, key=lambda trial: trial.dual).reverse if found else False
         yield from self.ways[reverse].trials(folds, random)
 
     def refitted(
