@@ -35,7 +35,7 @@ _ARMIJO = 1e-2
 _WORST = 4
 # The rate rises over this share of the steps, stands until that one, then falls to zero.
 _WARM, _FLAT = 0.05, 0.3
-# Source points a step for each target point: they cost no conjugate, and halve the noise.
+# Source points a step for each target point: they cost no conjugate, and take noise away.
 _SOURCE = 4
 # Training begins with target points for so many steps: were there more, x̂ would lag behind φ where
 # that still moves fast. This part of each further batch is new, improved so often since no visit

@@ -63,7 +63,7 @@ def progress_log(title: str) -> Iterator[ProgressCallback]:
     """As ``progress_bar``; where stderr is no terminal, as a file, a line a stage and one in 10 s.
 
     Args:
-        title: what is done and how long it takes, said first.
+        title: what is done and how long it takes; in a file, said with the first stage.
 
     >>> with progress_log("work, some seconds") as progress:
     ...     progress(Progress(1, 2, "half way"))
