@@ -2,7 +2,7 @@
 
 import re
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -93,34 +93,38 @@ class Citations(Extension):
 
     def extendMarkdown(self, md: Markdown) -> None:  # noqa: N802
         """After code (190) and links (160) were taken out of the text."""
-        md.inlinePatterns.register(_AuthorsAndYear(AUTHORS_AND_YEAR, md), "authors_year", 76)
-        md.inlinePatterns.register(_Key(KEY, md), "citation_key", 75)
+        md.inlinePatterns.register(Linked(AUTHORS_AND_YEAR, md, _cited), "authors_year", 76)
+        md.inlinePatterns.register(Linked(KEY, md, _keyed), "citation_key", 75)
 
 
-class _AuthorsAndYear(InlineProcessor):
+class Linked(InlineProcessor):
+    """What a pattern finds becomes a link where ``anchor`` of the match is one.
+
+    mkdocs-autorefs resolves it from any page; strict builds fail where it cannot.
+    """
+
     ANCESTOR_EXCLUDES = ("a", "autoref")
 
-    def handleMatch(self, m, data):  # noqa: N802
-        key = Bibliography.read().find(m["authors"], m["year"])
-        if key is None:
-            return None, None, None
-        return link(f"ref-{key}", m[0]), m.start(0), m.end(0)
-
-
-class _Key(InlineProcessor):
-    ANCESTOR_EXCLUDES = ("a", "autoref")
+    def __init__(self, pattern: str, md: Markdown, anchor: Callable[[re.Match], str | None]):
+        super().__init__(pattern, md)
+        self._anchor = anchor
 
     def handleMatch(self, m, data):  # noqa: N802
-        if m["key"] not in Bibliography.read().keys:
+        anchor = self._anchor(m)
+        if anchor is None:
             return None, None, None
-        return link(f"ref-{m['key']}", m[0]), m.start(0), m.end(0)
+        element = Element("autoref", {"identifier": anchor})
+        element.text = m[0]
+        return element, m.start(0), m.end(0)
 
 
-def link(identifier: str, text: str) -> Element:
-    """A link that mkdocs-autorefs resolves from any page; strict builds fail where it cannot."""
-    element = Element("autoref", {"identifier": identifier})
-    element.text = text
-    return element
+def _cited(match: re.Match) -> str | None:
+    key = Bibliography.read().find(match["authors"], match["year"])
+    return None if key is None else f"ref-{key}"
+
+
+def _keyed(match: re.Match) -> str | None:
+    return f"ref-{match['key']}" if match["key"] in Bibliography.read().keys else None
 
 
 def _known(names: list[str], surnames: list[str]) -> list[str]:

@@ -9,9 +9,8 @@ import re
 from functools import cache
 from pathlib import Path
 
-from citations import link
+from citations import Linked
 from markdown import Extension, Markdown
-from markdown.inlinepatterns import InlineProcessor
 
 THEORY = Path(__file__).parents[1] / "theory"
 
@@ -84,23 +83,13 @@ class Equations(Extension):
 
     def extendMarkdown(self, md: Markdown) -> None:  # noqa: N802
         """After code (190) and links (160) were taken out of the text."""
-        md.inlinePatterns.register(_Equation(EQUATION, md), "equation_number", 74)
-        md.inlinePatterns.register(_Place(PLACE, md), "theory_place", 73)
+        md.inlinePatterns.register(Linked(EQUATION, md, _equation), "equation_number", 74)
+        md.inlinePatterns.register(Linked(PLACE, md, _known_place), "theory_place", 73)
 
 
-class _Equation(InlineProcessor):
-    ANCESTOR_EXCLUDES = ("a", "autoref")
-
-    def handleMatch(self, m, data):  # noqa: N802
-        if m["number"] not in numbers():
-            return None, None, None
-        return link(identifier(m["number"]), m[0]), m.start(0), m.end(0)
+def _equation(match: re.Match) -> str | None:
+    return identifier(match["number"]) if match["number"] in numbers() else None
 
 
-class _Place(InlineProcessor):
-    ANCESTOR_EXCLUDES = ("a", "autoref")
-
-    def handleMatch(self, m, data):  # noqa: N802
-        if place(m) not in places():
-            return None, None, None
-        return link(place(m), m[0]), m.start(0), m.end(0)
+def _known_place(match: re.Match) -> str | None:
+    return place(match) if place(match) in places() else None

@@ -84,10 +84,10 @@ class MongeMap(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
     Args:
         effort: "quick" never trains a network; "auto" does where there are many points; "best"
             from 64 points a side on, once a fold, three times as long where points are many, and
-            looks at maps of the way back too (minutes); or a number of seconds, which the networks
-            of both ways share, and after which nothing new is begun. The work of the first three
-            is counted, so that equal seeds give equal maps; with seconds another day may choose
-            otherwise.
+            looks at maps of the way back too (minutes); or a number of seconds, of which networks
+            of both ways take a tenth to tell which is learned better, and after which nothing new
+            is begun. The work of the first three is counted, so that equal seeds give equal maps;
+            with seconds another day may choose otherwise.
         candidates: the kinds to choose from, as ["gaussian", "entropic"]; None for all. A network
             among them is trained whatever the effort.
         outliers: of rows that lie grossly outside of all others, as codes of missing values do:
@@ -95,8 +95,7 @@ class MongeMap(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
             times their range away), "drop" leaves them out, "keep" is silent.
         method: what evolves a network, a method of ``flows``, in the place of any choice:
             ``SemiDual(steps=...)``.
-        widths: of the network's layers; None: two of 128, or beyond 32,768 points two of 64 that
-            are quadratic in x.
+        widths: of the network's layers; None: four of 64, beyond 32,768 points quadratic in x.
         pieces: affine pieces of the soft maximum beside the layers, 0 for none; None: 16 a
             dimension, between 32 and 128, or 64 beyond 32,768 points.
         random_state: int, ``RandomState`` or None; the same int gives the same map, on

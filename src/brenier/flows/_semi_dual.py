@@ -20,6 +20,7 @@ from brenier.flows._method import (
     running_average,
     shared_work,
 )
+from brenier.flows._strata import cell_order, spread_batches, spread_rows
 from brenier.maps import AbstractMap, GradientMap
 from brenier.measures import AbstractMeasure, Empirical
 from brenier.numerics import spd_solve, split_batch
@@ -49,7 +50,8 @@ class SemiDualState(eqx.Module):
     """The potential, its average, its optimiser; steps taken and to take; target points and x̂(y).
 
     Points are seen in the order of ``arrival``; the first ``seen`` are so far, and the first
-    ``round`` visited in turn: in ``order``, of which a batch begins at ``turn``.
+    ``round`` visited in turn: in ``order``, of which a batch begins at ``turn``. In the order of
+    ``cells`` neighbours lie close, of source and target.
     """
 
     potential: AbstractPotential
@@ -59,6 +61,7 @@ class SemiDualState(eqx.Module):
     optimiser: optax.OptState
     cloud: Points
     conjugates: Points
+    cells: tuple[Int[Array, " n"], Int[Array, " m"]]
     arrival: Int[Array, " m"]
     seen: Int[Array, ""]
     round: Int[Array, ""]
@@ -77,9 +80,10 @@ class SemiDual(AbstractMethod[SemiDualState, GradientMap]):
     Adam in the eigenbases of Kronecker factors (``kronecker_adam``), at a rate that rises, stands
     and falls to zero: a natural gradient for the price of a few small matrix products.
 
-    Each step draws four source points for each target point. Training begins with 16 batches of
-    target points, and an eighth of each further batch is new, until all are seen; of a target that
-    is not ``Empirical``, to the end.
+    Each step draws four source points for each target point, and of an ``Empirical`` both batches
+    are spread over their clouds, one point of each of many cells: the noise of a step is what the
+    cells leave. Training begins with 16 batches of target points, and an eighth of each further
+    batch is new, until all are seen; of a target that is not ``Empirical``, to the end.
 
     Wants points of unit scale whose Gaussian map is about the identity (``MongeMap`` sees to it)
     and a gradient of a smooth, strongly convex potential to start from. Not for a target known by
@@ -143,6 +147,8 @@ class SemiDual(AbstractMethod[SemiDualState, GradientMap]):
             kept = max(self.batch, min(_KEPT * self.batch, _KEPT_FLOATS // target.dimension))
             cloud = _sample(target, draw_key, kept, potential)
         first = jnp.asarray(min(len(cloud), _FIRST * self.batch))
+        own = cell_order(source.points) if isinstance(source, Empirical) else jnp.arange(0)
+        cells = own, cell_order(cloud)
         return SemiDualState(
             potential,
             potential,
@@ -151,10 +157,11 @@ class SemiDual(AbstractMethod[SemiDualState, GradientMap]):
             self._optimiser(jnp.asarray(self.steps)).init(_parameters(potential)),
             cloud,
             cloud,  # as a start, the potential is about ½‖x‖², its own conjugate
-            jax.random.permutation(arrival_key, len(cloud)),  # clouds may be sorted
+            cells,
+            spread_batches(cells[1], jnp.ones(len(cloud), bool), arrival_key, self._new(cloud)),
             first,
             first,
-            first,
+            first,  # a round begins
             jnp.arange(len(cloud)),
             key,
         )
@@ -163,9 +170,9 @@ class SemiDual(AbstractMethod[SemiDualState, GradientMap]):
         self, state: SemiDualState, source: AbstractMeasure, target: AbstractMeasure
     ) -> SemiDualState:
         key, order_key, draw_key, fresh_key = jax.random.split(state.key, 4)
-        x = _sample(source, draw_key, _SOURCE * self.batch, state.potential)
+        x = self._source(state, source, draw_key)
         state = self._next_round(state, order_key)
-        state, rows, fresh = self._batch(state, x[: self.batch], target, fresh_key)
+        state, rows, fresh = self._batch(state, x[::_SOURCE], target, fresh_key)
         weights = target.weights if isinstance(target, Empirical) else None
         weights = None if weights is None else weights[rows]
         x, y, start = split_batch((x, state.cloud[rows], state.conjugates[rows]))
@@ -178,26 +185,32 @@ class SemiDual(AbstractMethod[SemiDualState, GradientMap]):
         gradient = eqx.filter_grad(objective)(state.potential)
         updates, optimiser = self._optimiser(state.steps).update(gradient, state.optimiser)
         potential = eqx.apply_updates(state.potential, updates)
-        average = running_average(state.average, potential, self.averaging, state.step)
-        return SemiDualState(
-            potential,
-            average,
-            state.step + 1,
-            state.steps,
-            optimiser,
-            state.cloud,
-            state.conjugates.at[rows].set(points),
-            state.arrival,
-            state.seen,
-            state.round,
-            state.turn + len(rows),
-            state.order,
-            key,
+        return dataclasses.replace(
+            state,
+            potential=potential,
+            average=running_average(state.average, potential, self.averaging, state.step),
+            step=state.step + 1,
+            optimiser=optimiser,
+            conjugates=state.conjugates.at[rows].set(points),
+            turn=state.turn + len(rows),
+            key=key,
         )
 
-    def _size(self, state: SemiDualState) -> int:
+    def _source(self, state: SemiDualState, source: AbstractMeasure, key: Key) -> Points:
+        """The source points of a step."""
+        count = _SOURCE * self.batch
+        if not isinstance(source, Empirical):
+            return _sample(source, key, count, state.potential)
+        rows = spread_rows(state.cells[0], source.weights, key, count)
+        return source.points[rows].astype(_precision(state.potential))
+
+    def _size(self, cloud: Points) -> int:
         """Target points a step."""
-        return min(self.batch, len(state.cloud))
+        return min(self.batch, len(cloud))
+
+    def _new(self, cloud: Points) -> int:
+        """Target points of a batch that are new, while there are any."""
+        return max(1, self._size(cloud) // _NEW)
 
     def _next_round(self, state: SemiDualState, key: Key) -> SemiDualState:
         """Another round over the points seen, where this one has no batch left.
@@ -206,11 +219,12 @@ class SemiDual(AbstractMethod[SemiDualState, GradientMap]):
         """
 
         def shuffled() -> tuple[Array, Array, Array]:
-            unseen = jnp.arange(len(state.cloud)) >= state.seen
-            order = jnp.argsort(jax.random.uniform(key, unseen.shape) + unseen)
+            seen = jnp.arange(len(state.cloud)) < state.seen
+            seen = jnp.zeros_like(seen).at[state.arrival].set(seen)
+            order = spread_batches(state.cells[1], seen, key, self._size(state.cloud))
             return order, state.seen, jnp.zeros_like(state.turn)
 
-        over = state.turn + self._size(state) > state.round
+        over = state.turn + self._size(state.cloud) > state.round
         order, round, turn = jax.lax.cond(
             over, shuffled, lambda: (state.order, state.round, state.turn)
         )
@@ -220,13 +234,12 @@ class SemiDual(AbstractMethod[SemiDualState, GradientMap]):
         self, state: SemiDualState, x: Float[Array, "k d"], target: AbstractMeasure, key: Key
     ) -> tuple[SemiDualState, Int[Array, " l"], Bool[Array, ""]]:
         """The rows of the next batch, new ones in front while there are any, with a start each."""
-        most, size = len(state.cloud), self._size(state)
-        count = max(1, size // _NEW)
+        most, size, count = len(state.cloud), self._size(state.cloud), self._new(state.cloud)
         growing = state.seen < most
         places = jax.lax.dynamic_slice_in_dim(state.order, state.turn, size)
         first = jnp.minimum(state.seen, most - count)
-        new = (first + jnp.arange(count)).astype(places.dtype)
-        rows = state.arrival[places.at[:count].set(jnp.where(growing, new, places[:count]))]
+        new = jax.lax.dynamic_slice_in_dim(state.arrival, first, count)
+        rows = places.at[:count].set(jnp.where(growing, new, places[:count]))
         cloud, fresh = state.cloud, growing
         if not isinstance(target, Empirical):
             y = _sample(target, key, count, state.potential)
@@ -291,8 +304,11 @@ def _(method: SemiDual, state: SemiDualState, *args: Any) -> int:
 
 def _sample(law: AbstractMeasure, key: Key, n: int, potential: AbstractPotential) -> Points:
     """Points (n, d) in the precision of the potential; they are drawn in that of the law."""
-    dtype = jnp.result_type(*jax.tree.leaves(_parameters(potential)))
-    return law.sample(key, n).astype(dtype)
+    return law.sample(key, n).astype(_precision(potential))
+
+
+def _precision(potential: AbstractPotential) -> Any:
+    return jnp.result_type(*jax.tree.leaves(_parameters(potential)))
 
 
 def _parameters(potential: AbstractPotential) -> AbstractPotential:
