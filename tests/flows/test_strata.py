@@ -4,18 +4,15 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from brenier.flows._strata import cell_order, spread_batches, spread_rows
 
 KEY = jax.random.key(0)
 
 
-@settings(max_examples=20, deadline=None)
-@given(st.integers(1, 300), st.integers(1, 4), st.integers(0, 9))
-def test_an_order_has_every_row_once(rows, dimension, seed):
-    points = np.round(np.random.default_rng(seed).normal(size=(rows, dimension)), 1)
+@pytest.mark.parametrize(("rows", "dimension"), [(1, 1), (2, 3), (77, 2), (300, 1)])
+def test_an_order_has_every_row_once_ties_too(rows, dimension):
+    points = np.round(np.random.default_rng(0).normal(size=(rows, dimension)), 1)
     np.testing.assert_array_equal(np.sort(cell_order(jnp.asarray(points))), np.arange(rows))
 
 
@@ -55,7 +52,7 @@ def test_a_row_is_drawn_as_often_as_its_weight_says(weighted):
     assert abs(frequency - expected).max() < 5 * np.sqrt(expected.max() / 21_000)
 
 
-@pytest.mark.parametrize(("dimension", "less"), [(2, 0.02), (8, 0.5)])
+@pytest.mark.parametrize(("dimension", "less"), [(2, 0.1), (8, 0.5)])
 def test_means_of_batches_have_less_noise_than_of_independent_draws(dimension, less):
     points = jax.random.normal(KEY, (8192, dimension))
     order = cell_order(points)
@@ -69,4 +66,4 @@ def test_means_of_batches_have_less_noise_than_of_independent_draws(dimension, l
     spread = jax.vmap(lambda key: spread_rows(order, None, key, 512))(keys)
     visited = spread_batches(order, jnp.ones(8192, bool), KEY, 512).reshape(16, 512)
     assert noise(spread) < less * noise(drawn)
-    assert noise(visited) < 2 * less * noise(drawn)
+    assert noise(visited) < less * noise(drawn)

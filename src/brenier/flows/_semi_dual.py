@@ -61,7 +61,7 @@ class SemiDualState(eqx.Module):
     optimiser: optax.OptState
     cloud: Points
     conjugates: Points
-    cells: tuple[Int[Array, " n"], Int[Array, " m"]]
+    cells: tuple[Int[Array, " _"], Int[Array, " m"]]
     arrival: Int[Array, " m"]
     seen: Int[Array, ""]
     round: Int[Array, ""]
