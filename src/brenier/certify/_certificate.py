@@ -30,7 +30,14 @@ _DOUBLE = 1e-12
 
 @dataclass(frozen=True)
 class Cost:
-    """E‖X − T(X)‖² and its standard error."""
+    """E‖X − T(X)‖² and its standard error.
+
+    >>> import numpy as np
+    >>> from brenier import audit_pairs
+    >>> x = np.random.default_rng(0).normal(size=(400, 2))
+    >>> round(audit_pairs(x, x + 1.0, budget=0.1).cost.value, 9)
+    2.0
+    """
 
     value: float
     stderr: float
@@ -43,6 +50,13 @@ class Truth:
     Attributes:
         l2_uvp: 100 E‖T − T*‖² / Var(T*#μ), per cent.
         cosine: E⟨T − X, T* − X⟩ / (‖T − id‖ ‖T* − id‖).
+
+    >>> import numpy as np
+    >>> from brenier import audit_pairs
+    >>> x = np.random.default_rng(0).normal(size=(400, 2))
+    >>> truth = audit_pairs(x, 2.0 * x, truth=2.0 * x, budget=0.1).truth
+    >>> truth.l2_uvp, round(truth.cosine, 9)
+    (0.0, 1.0)
     """
 
     l2_uvp: float
@@ -58,6 +72,13 @@ class Verdict:
             "not exactly optimal" (by how much is open), "undecided" or "no bound".
         target: "reached", "not reached", "undecided", or None where there is no target.
         optimality_reason, target_reason: why, with the numbers.
+
+    >>> import numpy as np
+    >>> from brenier import audit_pairs
+    >>> x = np.random.default_rng(0).normal(size=(400, 2))
+    >>> verdict = audit_pairs(x, -x, budget=0.1).verdict
+    >>> verdict.optimality, verdict.target
+    ('not optimal', None)
     """
 
     optimality: str
@@ -75,6 +96,12 @@ class Certificate:
     ``truth`` without the true map. ``how`` says what was done, with the key and the versions;
     ``samples`` holds the points for the figures (x, tx, and y). ``how["seconds"]`` is what it took,
     ``compiling`` the part of it in which JAX compiled.
+
+    >>> import numpy as np
+    >>> from brenier import audit_pairs
+    >>> x = np.random.default_rng(0).normal(size=(400, 2))
+    >>> audit_pairs(x, -x, budget=0.1).rows()[0][:2]
+    ('Is it optimal?', 'not optimal')
     """
 
     cost: Cost

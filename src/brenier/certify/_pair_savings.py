@@ -22,6 +22,13 @@ class Cycle:
         points, images: x_j and T(x_j), (k, d); sending x_j to T(x_{j+1}) costs less in all.
         saving: Σ‖x_j − T(x_j)‖² − Σ‖x_j − T(x_{j+1})‖².
         noise: what rounding and the map's own noise could have made of it.
+
+    >>> import numpy as np
+    >>> from brenier import audit_pairs
+    >>> x = np.random.default_rng(0).normal(size=(400, 2))
+    >>> cycle = audit_pairs(x, -x, budget=0.1).defect.cycle
+    >>> len(cycle.points), bool(cycle.saving > cycle.noise)
+    (2, True)
     """
 
     points: Float[np.ndarray, "k d"]

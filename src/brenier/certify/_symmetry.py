@@ -44,7 +44,13 @@ class Kind:
 
 
 class AbstractSymmetry(abc.ABC):
-    """A group of transformations that leave the law of the source as it is."""
+    """A group of transformations that leave the law of the source as it is.
+
+    >>> import numpy as np
+    >>> moved = Exchangeable().scattered(np.array([[1.0, 2.0, 3.0]]), np.random.default_rng(0))
+    >>> sorted(moved[0].tolist())
+    [1.0, 2.0, 3.0]
+    """
 
     name: ClassVar[str]
 

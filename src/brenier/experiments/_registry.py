@@ -94,6 +94,12 @@ def reproduce(name: str, run: Run) -> dict[str, Any]:
 
     Raises:
         ValueError: no such name (the known ones are listed), or a data file that is not there.
+
+    >>> from brenier.experiments import Run
+    >>> reproduce("krco22-thm31", Run(Path("out"), data=(Path("no.csv"),)))
+    Traceback (most recent call last):
+        ...
+    ValueError: --data: got no.csv, which does not exist; wants a file.
     """
     name = experiment_name(name)
     for path in run.data:

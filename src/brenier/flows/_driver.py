@@ -30,7 +30,12 @@ _SEEN = 1000
 
 @runtime_checkable
 class CheckpointStore(Protocol):
-    """Where the driver keeps what it needs to resume; ``brenier.Checkpoint`` is one."""
+    """Where the driver keeps what it needs to resume; ``brenier.Checkpoint`` is one.
+
+    >>> import brenier
+    >>> isinstance(brenier.Checkpoint("run.checkpoint"), CheckpointStore)
+    True
+    """
 
     @property
     def every(self) -> int:
@@ -62,7 +67,15 @@ def advance(
     target: AbstractMeasure,
     count: int | Int[Array, ""],
 ) -> State:
-    """``count`` steps as one pure function: jit it, vmap it over seeds."""
+    """``count`` steps as one pure function: jit it, vmap it over seeds.
+
+    >>> from brenier import flows, functionals, maps, measures
+    >>> rho, start = measures.Gaussian.standard(1), maps.AffineMap(jnp.eye(1), [1.0])
+    >>> method = flows.EuclideanDescent(functionals.PotentialEnergy(lambda y: y @ y))
+    >>> state = method.init(rho, rho, start, key=jax.random.key(0))
+    >>> int(advance(method, state, rho, rho, 2).step)
+    2
+    """
     arrays, static = eqx.partition(state, eqx.is_array)
 
     def body(_, arrays):

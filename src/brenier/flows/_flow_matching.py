@@ -71,6 +71,10 @@ class FlowMatching(AbstractMethod[FlowMatchingState, FlowMap]):
         ValueError: settings out of range; on the start, another map, or pairs for a measure without
             atoms.
 
+    >>> method = FlowMatching(steps=50, batch=64)
+    >>> method.steps, method.batch, method.learning_rate
+    (50, 64, 0.003)
+
     Peyré (2024), (8); Tong et al. (2024).
     """
 
@@ -141,6 +145,12 @@ class MatchingLoss(eqx.Module):
         source: z (n, d).
         target: x (n, d), its mates.
         times: s (n,) in [0, 1].
+
+    >>> v = NetworkVelocity.random(jax.random.key(0), jnp.zeros(1), jnp.ones(()), width=8, depth=1)
+    >>> loss = MatchingLoss(jnp.zeros((1, 1)), jnp.ones((1, 1)), jnp.array([0.5]))
+    >>> off = v(0.5, jnp.array([0.5])) - 1.0  # at the middle of the way from 0 to 1
+    >>> bool(jnp.isclose(loss(FlowMap(v, 0.0, 1.0)), off @ off))
+    True
     """
 
     source: Points

@@ -30,6 +30,13 @@ class AbstractMethod(eqx.Module, Generic[State, Map]):
     """Frozen configuration of an evolution of a map; the driver in ``solve`` loops over ``step``.
 
     ``init`` and ``step`` are pure: they jit, vmap over seeds, and draw from the key in the state.
+
+    >>> import brenier
+    >>> method = brenier.flows.ConstrainedDrift(steps=10)
+    >>> isinstance(method, AbstractMethod), method.steps, method.uses_density
+    (True, 10, True)
+    >>> method.default_initial(jax.random.key(0), jnp.ones((8, 2))).dimension
+    2
     """
 
     steps: eqx.AbstractVar[int]
@@ -68,6 +75,9 @@ def shared_work(doer: object, on: Any, *args: Any) -> int:
     """The work of a method's step on a state, or of a metric on a map, that devices can share.
 
     In the units of ``over_devices``; 0 where it splits nothing.
+
+    >>> shared_work("a metric of your own", None)
+    0
     """
     return 0
 

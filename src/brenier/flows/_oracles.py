@@ -39,7 +39,12 @@ class AbstractInnerProblem(eqx.Module):
 
 
 class AbstractOracle(eqx.Module):
-    """Solves an inner problem approximately; ``damping`` is carried from one to the next."""
+    """Solves an inner problem approximately; ``damping`` is carried from one to the next.
+
+    >>> oracle = NaturalGradient(damping=0.1)
+    >>> isinstance(oracle, AbstractOracle), oracle.initial_damping()
+    (True, 0.1)
+    """
 
     @abc.abstractmethod
     def solve(

@@ -60,6 +60,13 @@ class AbstractFunctional(eqx.Module):
 
     A functional is configuration only: the target is given with each call. The key draws the target
     points that an evaluation needs, if any; the same key gives the same points.
+
+    >>> import jax, jax.numpy as jnp
+    >>> from brenier.functionals import PotentialEnergy
+    >>> from brenier.measures import Gaussian
+    >>> F, mu = PotentialEnergy(lambda y: y @ y), Moving(jnp.array([[1.0], [3.0]]))
+    >>> float(F.value(mu, Gaussian.standard(1), key=jax.random.key(0)))
+    5.0
     """
 
     @abc.abstractmethod

@@ -21,6 +21,10 @@ class AbstractKernel(eqx.Module):
 
     A subclass gives the profile κ and its derivative κ', entry by entry; means of k and of ∇₁k over
     a weighted cloud follow, in tiles where the n x m matrix would be large.
+
+    >>> x, y = jnp.zeros((1, 2)), jnp.array([[0.0, 4.0]])
+    >>> Energy().mean_gradient(x, y, jnp.ones(1)).round(6).tolist()
+    [[0.0, 1.0]]
     """
 
     @abc.abstractmethod

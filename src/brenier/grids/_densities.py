@@ -45,6 +45,11 @@ def density_and_score(measure: AbstractMeasure, y: np.ndarray) -> tuple[np.ndarr
     """log g and ∇log g of a measure at y (..., d): shapes (...) and (..., d).
 
     In blocks of one size, so that it is compiled once for all grids.
+
+    >>> from brenier.measures import Gaussian
+    >>> value, score = density_and_score(Gaussian.standard(1), np.array([[1.0], [2.0]]))
+    >>> round(float(value[0] - value[1]), 9), score.tolist()
+    (1.5, [[-1.0], [-2.0]])
     """
     flat = y.reshape(-1, y.shape[-1])
     values = in_blocks(functools.partial(_density_of_block, measure), flat, _BLOCK)
@@ -73,6 +78,9 @@ def as_measure(
     Raises:
         ValueError: a measure without density or of another dimension; a function whose value is no
             single number.
+
+    >>> as_measure("density", lambda x: -x @ x, 2).score(np.ones(2)).tolist()
+    [-2.0, -2.0]
     """
     if isinstance(density, AbstractMeasure):
         require_density(name, density)
@@ -106,6 +114,11 @@ def log_values(name: str, density: Density, grid: AbstractGrid) -> Float[np.ndar
     Raises:
         ValueError: a density that is 0 or not finite at a node, that the grid does not resolve,
             that is not periodic on a ``Torus``, or has not decayed at the border of a ``Box``.
+
+    >>> from brenier.grids import Torus
+    >>> circle = Torus([0.0], [2 * np.pi], [32])
+    >>> log_values("density", lambda x: jnp.cos(x[0]), circle)[:17:8].round(9).tolist()
+    [1.0, 0.0, -1.0]
     """
     if isinstance(density, AbstractMeasure) or callable(density):
         measure = as_measure(name, density, grid.dimension)

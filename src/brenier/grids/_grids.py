@@ -26,6 +26,11 @@ class Derivatives(NamedTuple):
 
     ``mixed`` is the ∂ of which mixed derivatives ∂_i ∂_j are composed; it differs from ``first`` at
     the border of a ``Box`` only, where it repeats the row two nodes inside.
+
+    >>> box = Box([0.0], [2.0], [17])
+    >>> square = box.nodes(0) ** 2
+    >>> (box.derivatives(0).first @ square)[[8, 16]].round(6).tolist()
+    [2.0, 4.0]
     """
 
     first: Float[np.ndarray, "n n"]
@@ -38,6 +43,10 @@ class AbstractGrid(eqx.Module):
 
     A subclass gives, axis by axis, the nodes and the matrices that differentiate, integrate and
     interpolate values at the nodes. Values over the whole grid are arrays of its ``shape``.
+
+    >>> grid = Torus([0.0, 0.0], [1.0, 2.0], [16, 16])
+    >>> grid.spacing, grid.points().shape, grid.integral(np.ones(grid.shape))
+    ((0.0625, 0.125), (16, 16, 2), 2.0)
     """
 
     lower: eqx.AbstractVar[tuple[float, ...]]

@@ -55,6 +55,11 @@ class GridPotential(AbstractPotential):
         lower: the corner of the grid, (d,).
         spacing: of the knots, (d,).
         periodic: whether p repeats itself.
+
+    >>> from brenier.grids import Torus
+    >>> phi = GridPotential.from_grid(Torus([0.0], [1.0], [16]), np.zeros(16))
+    >>> phi.gradient(jnp.array([3.25])).round(9).tolist()  # p = 0: the identity
+    [3.25]
     """
 
     coefficients: Float[Array, "*_"]

@@ -65,6 +65,10 @@ class DDPM(AbstractMethod[DDPMState, FlowMap]):
     Raises:
         ValueError: numbers out of range; in ``init``, a source without enough images, labels that
             are missing, or a map that is not the encoder of an image model.
+
+    >>> method = DDPM(steps=500, learning_rate=1e-3)
+    >>> method.steps, method.batch
+    (500, 64)
     """
 
     labels: Int[Array, " n"] | None = None
@@ -213,6 +217,13 @@ class HeldOutDenoising(eqx.Module):
         x: images (n, d) in [-1, 1].
         labels: their classes (n,), for a model with classes.
         key: draws the noise.
+
+    >>> from brenier.velocities import LinearSchedule
+    >>> black = ImageModel(lambda a, image, label: image / jnp.sqrt(1 - a**2), (1, 1, 1),
+    ...                    "epsilon", LinearSchedule())
+    >>> loss = HeldOutDenoising(jnp.zeros((4, 1)), None, key=jax.random.key(0))
+    >>> float(loss(black.encoder())) < 1e-12  # the noise of images that are 0
+    True
     """
 
     x: Points

@@ -41,6 +41,9 @@ class UNetSettings:
         heads: number of attention heads; divides the channels of every resolution.
         dropout: probability that an activation is set to 0 in training.
         classes: number of labels; 0 for none. One more, ``classes``, means "no label".
+
+    >>> UNetSettings((28, 28, 1), width=16, classes=10).multipliers
+    (1, 2)
     """
 
     shape: tuple[int, int, int] = (8, 8, 1)

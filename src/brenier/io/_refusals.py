@@ -53,6 +53,11 @@ def check_file(path: str | os.PathLike[str], wants: str, name: str | None = None
     """Raise a ``ValueError`` where no file can be read at a path; it says what stands there.
 
     ``name`` is what the user called it, where that is not the path.
+
+    >>> check_file("no-such.csv", "a table")
+    Traceback (most recent call last):
+        ...
+    ValueError: no-such.csv: got no such file; wants a table.
     """
     try:
         mode = os.stat(path).st_mode

@@ -27,6 +27,11 @@ class AbstractMap(eqx.Module):
     a convex function): determinants are then cheaper. ``floats_per_dimension`` says about how many
     numbers per dimension one point takes in working memory while T is evaluated, ``passes`` about
     how often it passes over them.
+
+    >>> from brenier.maps import AffineMap
+    >>> T = AffineMap(2.0 * jnp.eye(1), jnp.ones(1))
+    >>> T(jnp.array([[3.0], [4.0]])).tolist(), T.inverse()(jnp.array([7.0])).tolist()
+    ([[7.0], [9.0]], [3.0])
     """
 
     symmetric: ClassVar[bool] = False
@@ -77,5 +82,9 @@ def over_jacobians(map: AbstractMap, function: Callable[[Point], Array], x: Batc
 
 
 def evaluation_floats(dimension: int, per_dimension: int = _FLOATS_PER_DIMENSION) -> int:
-    """About how many numbers one point needs while a map is evaluated; d times that for DT."""
+    """About how many numbers one point needs while a map is evaluated; d times that for DT.
+
+    >>> evaluation_floats(2)
+    1056
+    """
     return 1024 + per_dimension * dimension

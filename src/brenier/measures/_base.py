@@ -16,6 +16,12 @@ class AbstractMeasure(eqx.Module):
 
     A subclass gives ``sample`` and ``point_log_density`` at one point; evaluation over leading axes
     and the score ∇log ρ follow. A measure without density raises a ``ValueError`` that says so.
+
+    >>> import jax.numpy as jnp
+    >>> from brenier.measures import Gaussian
+    >>> rho = Gaussian.standard(2)
+    >>> rho.sample(jax.random.key(0), 5).shape, rho.score(jnp.ones(2)).tolist()
+    ((5, 2), [-1.0, -1.0])
     """
 
     @property
@@ -57,7 +63,15 @@ class AbstractMeasure(eqx.Module):
 
 
 def require_density(name: str, measure: AbstractMeasure) -> None:
-    """Raise a ``ValueError`` naming the argument where the measure has no density."""
+    """Raise a ``ValueError`` naming the argument where the measure has no density.
+
+    >>> import jax.numpy as jnp
+    >>> from brenier.measures import Empirical
+    >>> require_density("target", Empirical(jnp.zeros((3, 2))))  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+        ...
+    ValueError: target: got Empirical, which has no density; wants a measure with a log-density ...
+    """
     if not measure.has_density:
         raise ValueError(
             f"{name}: got {type(measure).__name__}, which has no density; wants a measure with a "

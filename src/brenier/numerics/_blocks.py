@@ -232,7 +232,11 @@ _LONGEST = 10
 
 
 def cpu_cores() -> int:
-    """The number of cores that this process may use, at most ``OMP_NUM_THREADS`` (1 in workers)."""
+    """The number of cores that this process may use, at most ``OMP_NUM_THREADS`` (1 in workers).
+
+    >>> cpu_cores() >= 1
+    True
+    """
     affinity = getattr(os, "sched_getaffinity", None)
     count = (os.cpu_count() or 1) if affinity is None else len(affinity(0))
     # Of "4,2", threads a level of nesting, the first; whatever is no number sets no limit.

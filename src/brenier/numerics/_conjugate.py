@@ -29,6 +29,10 @@ class Conjugate(NamedTuple):
 
     ``residual`` is ‖y − ∇φ(x)‖ at the point returned (∞ where φ is not finite): look at it, or
     bound what it costs with ``conjugate_upper_bound``.
+
+    >>> found = conjugate(lambda x: 0.5 * x @ x, jnp.array([[3.0]]))
+    >>> found.point.round(9).tolist(), found.value.round(9).tolist()
+    ([[3.0]], [4.5])
     """
 
     point: Float[Array, "n d"]

@@ -29,6 +29,10 @@ class Lattice(NamedTuple):
 
     ``nodes`` are where sums are fitted: those of the values, then some beyond, where they are to
     vanish. ``error`` is the relative residual of the fit that the lattice was chosen by.
+
+    >>> one = Lattice(nodes=np.zeros(1), centres=np.zeros(1), width=1.0, error=0.0)
+    >>> one.weights(np.ones((1, 1))).round(6).tolist()  # √2π
+    [[2.506628]]
     """
 
     nodes: Float[np.ndarray, " _"]

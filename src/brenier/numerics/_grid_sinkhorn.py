@@ -27,6 +27,11 @@ class GridSinkhornResult(NamedTuple):
     them. ``error`` is the L1 distance of the plan's first marginal from the source, ``sweeps`` the
     number of sweeps, ``steepest`` the largest change of an exponent within a block: above
     ``steepest_allowed(dtype)`` the sums have underflowed, and more blocks are needed.
+
+    >>> gap = squared_gaps(np.zeros(1), np.zeros(1))
+    >>> end = grid_sinkhorn(jnp.zeros(1), jnp.zeros(1), jnp.zeros(1), (gap,), epsilon=1.0, sweeps=3)
+    >>> int(end.sweeps), float(end.error)  # one node: the first sweep solves it
+    (1, 0.0)
     """
 
     u: Float[Array, "*n"]

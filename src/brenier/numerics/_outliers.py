@@ -94,7 +94,11 @@ def beyond_digits(points: np.ndarray, sound: np.ndarray) -> np.ndarray:
 
 
 def check_outliers(value: str) -> str:
-    """A ``ValueError`` where it is not "warn", "drop" or "keep"."""
+    """A ``ValueError`` where it is not "warn", "drop" or "keep".
+
+    >>> check_outliers("drop")
+    'drop'
+    """
     if value not in OUTLIERS:
         raise ValueError(f"outliers: got {value!r}; wants one of {list(OUTLIERS)}.")
     return value
@@ -137,7 +141,13 @@ def sound_rows(
 def without_outliers(
     names: Sequence[str], clouds: Sequence[np.ndarray], weights: Sequence[np.ndarray], outliers: str
 ) -> list[np.ndarray]:
-    """The weights of clouds, with 0 for gross outliers where ``outliers`` is "drop"."""
+    """The weights of clouds, with 0 for gross outliers where ``outliers`` is "drop".
+
+    >>> x = np.append(np.linspace(0.0, 1.0, 100), -9999.0)[:, None]
+    >>> (weights,) = without_outliers(["X"], [x], [np.full(101, 1 / 101)], "drop")
+    >>> weights[[0, -1]].round(9).tolist()
+    [0.01, 0.0]
+    """
     found = []
     for name, points, given in zip(names, clouds, weights, strict=True):
         sound = sound_rows(name, points, outliers, weights=given)

@@ -33,6 +33,10 @@ class SinkhornResult(NamedTuple):
     ``error`` is the L1 error of its two marginals together, evaluated in float64 for the potentials
     as they are; ``iterations`` counts pairs of half-steps at the full problem; ``converged`` says
     that the error met the tolerance.
+
+    >>> result = sinkhorn(jnp.zeros((1, 1)), jnp.full((1, 1), 2.0), epsilon=0.1)
+    >>> bool(result.converged), round(float(result.f[0] + result.g[0]), 6)  # c = ½·2²
+    (True, 2.0)
     """
 
     f: Float[Array, " n"]

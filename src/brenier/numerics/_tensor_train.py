@@ -73,6 +73,11 @@ def tensor_train_change_axes(
             (n, k) are the core of the axis while all others are orthogonal, so that a relative
             error of the map on them is a relative Frobenius error of the whole array.
         tolerance: of the rounding, relative, in the Frobenius norm.
+
+    >>> line = (np.array([3.0, 4.0]).reshape(1, 2, 1),)
+    >>> unit = lambda axis, values: lambda columns: columns / np.linalg.norm(values)
+    >>> tensor_train_change_axes(line, unit, 1e-12)[0].ravel().tolist()
+    [0.6, 0.8]
     """
     cores = right_orthogonal(cores)
     allowed = _share(tolerance, len(cores)) * float(np.linalg.norm(cores[0]))

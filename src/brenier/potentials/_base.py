@@ -16,6 +16,12 @@ class AbstractPotential(eqx.Module):
     A subclass gives ``value`` at one point; evaluation over leading axes, the gradient (the Monge
     map that φ stands for, Brenier's theorem) and the Hessian follow by automatic differentiation;
     where there is a shorter way to the Hessian, ``expansion`` knows it.
+
+    >>> from brenier.potentials import Quadratic
+    >>> phi = Quadratic.identity(2)
+    >>> x = jnp.array([3.0, 4.0])
+    >>> float(phi(x)), phi.gradient(x).tolist(), float(phi.strong_convexity())
+    (12.5, [3.0, 4.0], 1.0)
     """
 
     @property

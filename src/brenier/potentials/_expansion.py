@@ -19,7 +19,12 @@ from brenier.potentials._separable import Separable
 
 
 class Expansion(NamedTuple):
-    """φ(x), ∇φ(x) and D²φ(x)."""
+    """φ(x), ∇φ(x) and D²φ(x).
+
+    >>> found = expansion(Quadratic.identity(1), jnp.array([3.0]))
+    >>> float(found.value), found.gradient.tolist(), found.hessian.tolist()
+    (4.5, [3.0], [[1.0]])
+    """
 
     value: Scalar
     gradient: Point

@@ -11,6 +11,11 @@ class Problem:
     """A source, a target, and the Monge map between them for the cost ‖x − y‖².
 
     ``map`` is None where no exact answer is known. ``citation`` says where the problem comes from.
+
+    >>> import brenier
+    >>> problem = brenier.problems.affine()
+    >>> problem.name, problem.dimension
+    ('affine', 2)
     """
 
     name: str

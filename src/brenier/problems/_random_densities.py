@@ -25,6 +25,10 @@ class QuarticMixture(eqx.Module):
     q_i(x) = (x − a)ᵀ Q (x − a) + ((x − b)²)ᵀ R (x − b)², squares entry by entry: KRCO22 (14). Made
     by ``quartic_mixture``. Each has five components, those beyond K with weight 0, so that one
     compilation serves all.
+
+    >>> rho = quartic_mixture(2)
+    >>> rho.dimension, rho.exponents(jnp.zeros(2)).shape
+    (2, (5,))
     """
 
     quadratic: Float[Array, "k d d"]

@@ -33,6 +33,9 @@ class Plane:
         labels: of the axes.
         directions, offsets: a point x is seen at x @ directions − offsets.
         equal: whether both axes have one unit; where spreads differ too much they have not.
+
+    >>> Plane(["a", "b"], np.eye(3)[:, :2], np.array([1.0, 0.0]), True)(np.array([[4.0, 5.0, 6.0]]))
+    array([[3., 5.]])
     """
 
     labels: list[str]

@@ -68,6 +68,12 @@ class AbstractVelocity(eqx.Module):
     A subclass gives ``at``, the velocity at one point, and batches over leading axes follow. Its
     flow map is ``FlowMap(velocity, start, stop)``. Where its particles have a place and a unit of
     their own it says so by ``standard`` too.
+
+    >>> from brenier.measures import Gaussian
+    >>> from brenier.velocities import MatchingVelocity
+    >>> v = MatchingVelocity(Gaussian.standard(1), Gaussian(jnp.ones(1), 4.0 * jnp.eye(1)))
+    >>> v.dimension, v(0.0, jnp.array([[2.0], [0.0]])).tolist()  # E[X] − z at the start
+    (1, [[-1.0], [1.0]])
     """
 
     @property

@@ -36,6 +36,14 @@ class DacorognaMoserVelocity(AbstractVelocity):
 
     Made by ``between``.
 
+    >>> import jax.numpy as jnp
+    >>> from brenier.grids import Torus
+    >>> grid = Torus([0.0, 0.0], [1.0, 1.0], [16, 16])
+    >>> wave = lambda x: jnp.log(1.0 + 0.5 * jnp.cos(2 * jnp.pi * x[0]))
+    >>> still = DacorognaMoserVelocity.between(wave, wave, grid)
+    >>> bool(jnp.allclose(still(0.5, jnp.ones(2)), 0.0))
+    True
+
     Dacorogna and Moser (1990); Peyré (2024); Theory (3.9).
     """
 

@@ -21,6 +21,12 @@ class AbstractDiffusionVelocity(AbstractVelocity):
     Of X_0 = c + w U the flow is that of U in coordinates and a clock of its own,
     (x − a c)/n = u at the signal a w/n, n² = a² w² + 1 − a²: shift and scale of the data leave the
     encoder and the decoder as they are. A subclass that knows its c and w says so by ``unit``.
+
+    >>> from brenier.measures import Gaussian
+    >>> from brenier.velocities import MixtureVelocity
+    >>> v = MixtureVelocity(Gaussian(jnp.ones(1), 4.0 * jnp.eye(1)))
+    >>> isinstance(v, AbstractDiffusionVelocity), v.smooth, v(0.0, jnp.array([7.0])).tolist()
+    (True, True, [1.0])
     """
 
     @property
@@ -55,15 +61,34 @@ class Unit(NamedTuple):
 
 
 def posterior_mean(velocity: AbstractDiffusionVelocity, signal: Scalar, x: Point) -> Point:
-    """E[X_0 | X_t = x] = a x + (1 − a²) dx/da at one point (Tweedie)."""
+    """E[X_0 | X_t = x] = a x + (1 − a²) dx/da at one point (Tweedie).
+
+    >>> from brenier.measures import Gaussian
+    >>> from brenier.velocities import MixtureVelocity
+    >>> v = MixtureVelocity(Gaussian(jnp.zeros(1), 4.0 * jnp.eye(1)))
+    >>> posterior_mean(v, jnp.array(0.5), jnp.array([1.75])).round(9).tolist()
+    [2.0]
+    """
     return signal * x + (1.0 - signal**2) * velocity.at(signal, x)
 
 
 def noise(velocity: AbstractDiffusionVelocity, signal: Scalar, x: Point) -> Point:
-    """E[Z | X_t = x] = √(1−a²) (x − a dx/da) at one point: what a DDPM's network predicts."""
+    """E[Z | X_t = x] = √(1−a²) (x − a dx/da) at one point: what a DDPM's network predicts.
+
+    >>> from brenier.measures import Gaussian
+    >>> from brenier.velocities import MixtureVelocity
+    >>> noise(MixtureVelocity(Gaussian.standard(1)), jnp.array(0.6), jnp.ones(1)).round(9).tolist()
+    [0.8]
+    """
     return jnp.sqrt(1.0 - signal**2) * (x - signal * velocity.at(signal, x))
 
 
 def score(velocity: AbstractDiffusionVelocity, signal: Scalar, x: Point) -> Point:
-    """∇log μ_t(x) = a dx/da − x at one point."""
+    """∇log μ_t(x) = a dx/da − x at one point.
+
+    >>> from brenier.measures import Gaussian
+    >>> from brenier.velocities import MixtureVelocity
+    >>> score(MixtureVelocity(Gaussian.standard(1)), jnp.array(0.6), jnp.ones(1)).round(9).tolist()
+    [-1.0]
+    """
     return signal * velocity.at(signal, x) - x

@@ -33,6 +33,13 @@ class Endpoints:
         points: T(x), (n, d); NaN where the integration failed.
         result: ``not_converged`` where any point failed, else ``successful``.
         stats: ``failed`` (n,) bool, ``steps`` (n,) int, and the ``tolerance``.
+
+    >>> from brenier.measures import Gaussian
+    >>> from brenier.velocities import MixtureVelocity
+    >>> T = FlowMap(MixtureVelocity(Gaussian(jnp.zeros(1), 4.0 * jnp.eye(1))), 1.0, 0.0)
+    >>> end = T.solve(np.array([[2.0], [3.0]]))
+    >>> end.result.name, end.points.round(6).tolist()
+    ('successful', [[1.0], [1.5]])
     """
 
     points: np.ndarray
@@ -241,7 +248,11 @@ def _reachable(tolerance: float, x: Point) -> float:
 
 
 def integration_floats(dimension: int) -> int:
-    """Floats of working memory that one point takes while it is integrated, roughly."""
+    """Floats of working memory that one point takes while it is integrated, roughly.
+
+    >>> integration_floats(2)
+    1088
+    """
     return 1024 + _STAGES * dimension
 
 

@@ -48,6 +48,13 @@ class FokkerPlanckVelocity(AbstractVelocity):
 
     Made by ``towards``.
 
+    >>> import jax.numpy as jnp
+    >>> box = Box([-2.0, -2.0], [2.0, 2.0], [17, 17])
+    >>> g = lambda x: 0.5 * (x @ x)
+    >>> still = FokkerPlanckVelocity.towards(lambda x: -g(x), g, box, 0.2, moments=12)
+    >>> bool(jnp.allclose(still(0.1, jnp.ones(2)), 0.0, atol=1e-6))
+    True
+
     Chang and Cooper (1970); Deb et al. (2025); Theory (3.1) for g = |x|²/2.
     """
 

@@ -40,6 +40,12 @@ class RatioVelocity(AbstractDiffusionVelocity):
 
     Made by ``from_ratio``.
 
+    >>> import jax.numpy as jnp
+    >>> grid = Torus([-10.0, -10.0], [10.0, 10.0], [64, 64])
+    >>> v = RatioVelocity.from_ratio(lambda x: 1.0 + x[0] * jnp.exp(-(x @ x)), grid)
+    >>> round(float(v.ratio(jnp.array(0.0), jnp.ones(2))), 6)  # the mean of f under γ
+    1.0
+
     Theory (3.3), (3.7), (3.11); Lavenant and Santambrogio (2022), section 3.
     """
 

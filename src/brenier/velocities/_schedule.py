@@ -19,6 +19,10 @@ class AbstractSchedule(eqx.Module):
     """β(t) of dX = −½β X dt + √β dB, by its signal a(t) = exp(−½∫₀ᵗ β).
 
     All schedules pass through the same laws, each in its own clock (Theory (3.2)).
+
+    >>> schedule = ConstantSchedule(beta=2.0, duration=1.0)
+    >>> schedule.levels(1).round(4).tolist(), float(schedule.rate(jnp.array(0.5)))
+    ([1.0, 0.3679], 2.0)
     """
 
     # The last t; infinite for the Ornstein-Uhlenbeck diffusion.

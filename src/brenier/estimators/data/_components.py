@@ -29,6 +29,11 @@ class Components:
         x, y: Bᵀ(x − a) and Bᵀ(y − a), in float64.
         names: of the d columns, where they have any.
         share: the part of the variance of both clouds together that lies along B.
+
+    >>> line = np.outer(np.arange(5.0), [0.6, 0.8])
+    >>> space = principal_components(line, line + 3.0 * line[1], 1)
+    >>> np.abs(space.basis).round(9).tolist(), round(space.share, 9)
+    ([[0.6], [0.8]], 1.0)
     """
 
     basis: np.ndarray

@@ -23,6 +23,12 @@ class GridCoupling(eqx.Module):
         log_second: −w_k/ε + log target masses, w = ψ − ½‖y‖².
         gaps: squared gaps of each axis.
         epsilon: ε.
+
+    >>> import numpy as np
+    >>> from brenier.numerics import squared_gaps
+    >>> gap = squared_gaps(np.array([0.0, 1.0]), np.array([0.0, 1.0]))
+    >>> GridCoupling(jnp.zeros(2), jnp.zeros(2), (gap,), jnp.array(0.5)).matrix().round(4).tolist()
+    [[1.0, 0.3679], [0.3679, 1.0]]
     """
 
     log_first: Float[Array, "*n"]

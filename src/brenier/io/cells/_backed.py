@@ -22,6 +22,12 @@ class BackedRows:
         columns: which of its genes, in which order; all where None.
         checked: checks a block of rows, named with its columns, and gives it back in the form that
             is wanted.
+
+    >>> import anndata
+    >>> cells = anndata.AnnData(np.eye(3, dtype=np.float32))
+    >>> rows = BackedRows(cells, np.array([0, 2]), None, lambda block, *_: block)
+    >>> rows.shape, rows.with_columns([2, 0]).take(slice(None)).tolist()
+    ((2, 3), [[0.0, 1.0], [1.0, 0.0]])
     """
 
     cells: Any

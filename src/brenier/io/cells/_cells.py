@@ -25,6 +25,10 @@ class Cells:
         label: where they come from; errors name it.
         names: the genes (``var_names``) or the columns of an embedding; ``key[i]`` where those of
             an embedding ``key`` have no names.
+
+    >>> cells = Cells(np.array([[1.0, 2.0]]), "new.h5ad", ("B", "A"))
+    >>> cells.aligned(("A",), "the map").values.tolist()
+    [[2.0]]
     """
 
     values: Any
@@ -78,7 +82,12 @@ class Cells:
 
 
 def is_cells(value: Any) -> bool:
-    """Whether this is an AnnData, without importing anndata."""
+    """Whether this is an AnnData, without importing anndata.
+
+    >>> import anndata
+    >>> is_cells(anndata.AnnData(np.eye(2))), is_cells(np.eye(2))
+    (True, False)
+    """
     module = sys.modules.get("anndata")
     return module is not None and isinstance(value, module.AnnData)
 
@@ -88,6 +97,11 @@ def rows_of_condition(cells: Any, label: str, condition: str, value: str) -> np.
 
     Raises:
         ValueError: no such column or value (those there are, are listed).
+
+    >>> import anndata, pandas
+    >>> obs = pandas.DataFrame({"day": ["0", "5", "5"]}, index=["a", "b", "c"])
+    >>> rows_of_condition(anndata.AnnData(np.eye(3), obs), "cells.h5ad", "day", "5").tolist()
+    [1, 2]
     """
     if condition not in cells.obs.columns:
         raise ValueError(

@@ -32,6 +32,12 @@ def read_cells(path: str | os.PathLike[str], *, backed: bool = False) -> Any:
     Raises:
         ValueError: no such file, a damaged one, or one that is not alone.
         MissingExtraError: anndata is not installed.
+
+    >>> import anndata, tempfile
+    >>> path = tempfile.mkdtemp() + "/cells.h5ad"
+    >>> write_cells(path, anndata.AnnData(np.eye(2, dtype=np.float32)))
+    >>> read_cells(path).X.tolist()
+    [[1.0, 0.0], [0.0, 1.0]]
     """
     check_installed(str(path), "anndata")
     import anndata
@@ -71,6 +77,12 @@ def write_cells(path: str | os.PathLike[str], cells: Any) -> None:
 
     Raises:
         ValueError: as ``check_cells_output``, or something in it that ``.h5ad`` cannot hold.
+
+    >>> import anndata, tempfile
+    >>> path = tempfile.mkdtemp() + "/cells.h5ad"
+    >>> write_cells(path, anndata.AnnData(np.ones((3, 2), np.float32)))
+    >>> read_cells(path).shape
+    (3, 2)
     """
     import h5py
     from anndata.io import write_elem
@@ -96,7 +108,13 @@ def write_cells(path: str | os.PathLike[str], cells: Any) -> None:
 
 
 def check_cells_output(path: str | os.PathLike[str]) -> None:
-    """A ``ValueError``, before any work is done, where no AnnData can be written at ``path``."""
+    """A ``ValueError``, before any work is done, where no AnnData can be written at ``path``.
+
+    >>> check_cells_output("cells.csv")
+    Traceback (most recent call last):
+        ...
+    ValueError: cells.csv: got the ending '.csv'; wants .h5ad, since cells come from one.
+    """
     if Path(path).suffix.lower() != ".h5ad":
         raise ValueError(
             f"{path}: got the ending {Path(path).suffix!r}; wants .h5ad, since cells come from one."
@@ -105,7 +123,13 @@ def check_cells_output(path: str | os.PathLike[str]) -> None:
 
 
 def check_name(label: str, name: str) -> None:
-    """A ``ValueError`` where HDF5 would take the name of a layer or an embedding for a path."""
+    """A ``ValueError`` where HDF5 would take the name of a layer or an embedding for a path.
+
+    >>> check_name("--layer", "raw/counts")
+    Traceback (most recent call last):
+        ...
+    ValueError: --layer: got 'raw/counts'; wants a name without '/', of one layer.
+    """
     if name in ("", ".", "..") or set(name) & {"/", "\0"}:
         raise ValueError(f"{label}: got {name!r}; wants a name without '/', of one layer.")
 

@@ -34,6 +34,11 @@ def load_diffusers(folder: str | os.PathLike[str]) -> "ImageModel":
     Raises:
         ValueError: the extra is not installed, no such folder, a network that is not a
             ``UNet2DModel``, or a schedule or prediction that brenier does not know.
+
+    >>> load_diffusers("my-ddpm")
+    Traceback (most recent call last):
+        ...
+    ValueError: my-ddpm/config.json: got no such file; wants a model folder of diffusers.
     """
     from brenier.images import HostNetwork, ImageModel
 

@@ -110,6 +110,14 @@ def load_model(folder: str | os.PathLike[str]) -> "ImageModel":
     Raises:
         ValueError: no such folder, one of another format or a newer version, altered files,
             weights that do not fit the configuration or are no finite numbers.
+
+    >>> import tempfile
+    >>> from brenier.images import ImageModel, UNet, UNetSettings
+    >>> from brenier.velocities import CosineSchedule
+    >>> net, folder = UNet.random(jax.random.key(0), UNetSettings(width=2)), tempfile.mkdtemp()
+    >>> save_model(folder, ImageModel(net, (8, 8, 1), "v", CosineSchedule()))
+    >>> load_model(folder).shape
+    (8, 8, 1)
     """
     from safetensors import SafetensorError, deserialize
 
@@ -167,6 +175,14 @@ def read_model_config(folder: str | os.PathLike[str]) -> dict[str, Any]:
 
     Raises:
         ValueError: no such folder, not a model folder, or one of a newer version.
+
+    >>> import tempfile
+    >>> from brenier.images import ImageModel, UNet, UNetSettings
+    >>> from brenier.velocities import CosineSchedule
+    >>> net, folder = UNet.random(jax.random.key(0), UNetSettings(width=2)), tempfile.mkdtemp()
+    >>> save_model(folder, ImageModel(net, (8, 8, 1), "v", CosineSchedule()))
+    >>> read_model_config(folder)["prediction"]
+    'v'
     """
     file = Path(folder) / _CONFIG
     if not Path(folder).is_dir():
@@ -196,6 +212,15 @@ def check_model_folder(folder: str | os.PathLike[str]) -> None:
     Raises:
         ValueError: a file, a folder that cannot be written to, or one with the configuration of
             another format.
+
+    >>> import tempfile
+    >>> path = Path(tempfile.mkdtemp(), "model")
+    >>> check_model_folder(path)
+    >>> path.touch()
+    >>> check_model_folder(path)  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+        ...
+    ValueError: ...: got a file; wants a folder to write a model to.
     """
     home = Path(folder)
     if home.exists() and not home.is_dir():

@@ -14,6 +14,12 @@ def write_record(path: str | os.PathLike[str], kind: str, content: Any) -> None:
 
     Raises:
         ValueError: something that cannot be saved (it is named), or no such folder.
+
+    >>> import tempfile
+    >>> path = tempfile.mkdtemp() + "/work.brenier"
+    >>> write_record(path, "work", {"rows": np.arange(3)})
+    >>> read_record(path, "work")["rows"].tolist()
+    [0, 1, 2]
     """
     arrays: list[np.ndarray] = []
     write_container(path, kind, {"root": encode(content, kind, arrays)}, arrays)

@@ -38,6 +38,10 @@ class ImageSet:
         class_names: of the labels 0, 1, ..., where they are names of folders.
         notes: what was changed: resized, cropped, converted; one sentence each.
         skipped: files that could not be read, with the reason.
+
+    >>> images = ImageSet(np.zeros((3, 2, 2, 1), np.float32), np.array([0, 4, 4]), "digits")
+    >>> images.levels, images.notes
+    (256, ())
     """
 
     pixels: np.ndarray

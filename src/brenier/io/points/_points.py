@@ -76,6 +76,12 @@ def read_array(spec: str | os.PathLike[str]) -> np.ndarray:
 
     Raises:
         ValueError: names the file: no such one, a damaged one, another ending, or no real numbers.
+
+    >>> import tempfile
+    >>> path = tempfile.mkdtemp() + "/eye.npy"
+    >>> np.save(path, np.eye(2))
+    >>> read_array(path).tolist()
+    [[1.0, 0.0], [0.0, 1.0]]
     """
     name = os.fspath(spec)
     path, key = _split(name)
@@ -100,6 +106,12 @@ def write_points(
 
     Raises:
         ValueError: as ``check_output``; or values that are not finite or of another shape.
+
+    >>> import tempfile
+    >>> path = tempfile.mkdtemp() + "/points.csv"
+    >>> write_points(path, np.array([[1.5, 2.0]]), Table(np.ones((1, 2)), names=("a", "b")))
+    >>> Path(path).read_text()
+    'a,b\\n1.5,2.0\\n'
     """
     name = os.fspath(spec)
     like = Table(values) if like is None else like
@@ -129,6 +141,11 @@ def check_output(spec: str | os.PathLike[str], like: Table | None = None) -> Non
     Raises:
         ValueError: an unknown ending, a folder that does not exist, or a picture where the points
             are not those of one.
+
+    >>> check_output("no-such/points.csv")
+    Traceback (most recent call last):
+        ...
+    ValueError: no-such/points.csv: got a folder that does not exist; wants an existing folder.
     """
     name = os.fspath(spec)
     path, key = _split(name)

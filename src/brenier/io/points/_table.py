@@ -19,6 +19,10 @@ class Picture:
         width: columns of pixels.
         levels: what stands for 1.0: 255, 65535, or 1 for floats.
         alpha: opacity (height, width) as it was, or None; it is never transported.
+
+    >>> colours = Table(np.zeros((6, 3)), "black.png", picture=Picture(height=2, width=3))
+    >>> colours.picture.levels
+    255
     """
 
     height: int
@@ -36,6 +40,10 @@ class Table:
         file: where they come from; errors name it.
         names: the names of the d columns, where the file has them.
         picture: for the pixels of a picture: values are its colours in [0, 1], row by row.
+
+    >>> table = Table(np.array([[1.5, 2.0]]), "new.csv", ("height", "weight"))
+    >>> table.columns, np.asarray(table).tolist()
+    (('height', 'weight'), [[1.5, 2.0]])
     """
 
     values: np.ndarray
