@@ -3,12 +3,13 @@
 import jax
 import jax.numpy as jnp
 
-from brenier._types import Array, Bool, Int, Key, Points, Weights
+from brenier._types import Array, Bool, Float, Int, Key, Points, Weights
 
-# Halvings that order a cloud: cells beyond are smaller than a share of any batch.
-_HALVINGS = 14
+# Halvings that order a cloud, at most: as many cells as a batch has source points.
+_HALVINGS = 12
 
 
+@jax.jit
 def cell_order(points: Points) -> Int[Array, " n"]:
     """The rows of a cloud (n, d) in an order in which neighbours in it lie in one small cell.
 
@@ -18,20 +19,23 @@ def cell_order(points: Points) -> Int[Array, " n"]:
     [3, 1, 2, 0]
     """
     rows = len(points)
-    order = jnp.arange(rows)
-    # Not the whole integers: 2^14 times 262,144 rows is no int32.
+    halvings = min(_HALVINGS, (rows - 1).bit_length())
     share = jnp.arange(rows) / rows
-    for level in range(min(_HALVINGS, (rows - 1).bit_length())):
-        cell = jnp.floor(share * 2**level).astype(int)
+
+    def halve(level: Int[Array, ""], order: Int[Array, " n"]) -> Int[Array, " n"]:
+        cell = jnp.floor(share * 2.0**level).astype(order.dtype)
         own = points[order]
-        size = jax.ops.segment_sum(jnp.ones(rows, own.dtype), cell, 2**level)[:, None]
-        size = jnp.maximum(size, 1)
-        mean = jax.ops.segment_sum(own, cell, 2**level) / size
-        spread = jax.ops.segment_sum((own - mean[cell]) ** 2, cell, 2**level)
-        widest = jnp.argmax(spread, axis=1)
+
+        def sums(terms: Float[Array, "_ _"]) -> Float[Array, "_ _"]:
+            # One shape for all levels, so that it is one program.
+            return jax.ops.segment_sum(terms, cell, 2**halvings, indices_are_sorted=True)
+
+        size = jnp.maximum(sums(jnp.ones((rows, 1), own.dtype)), 1)
+        widest = jnp.argmax(sums((own - (sums(own) / size)[cell]) ** 2), axis=1)
         along = jnp.take_along_axis(own, widest[cell][:, None], axis=1)[:, 0]
-        order = order[jnp.lexsort((along, cell))]
-    return order
+        return order[jnp.lexsort((along, cell))]
+
+    return jax.lax.fori_loop(0, halvings, halve, jnp.arange(rows))
 
 
 def spread_rows(
@@ -50,7 +54,7 @@ def spread_rows(
         places = jnp.floor(share * len(order)).astype(order.dtype)
     else:
         sums = jnp.cumsum(weights[order])
-        places = jnp.searchsorted(sums, share * sums[-1])
+        places = jnp.searchsorted(sums, share * sums[-1], side="right")  # no row of no weight
     return order[jnp.minimum(places, len(order) - 1)]
 
 
@@ -76,9 +80,8 @@ def spread_batches(
     rows, own = len(order), among[order]
     count = jnp.sum(own)
     batches = jnp.maximum(count // size, 1)
-    turned = (jnp.cumsum(own) - 1 + jax.random.randint(turn_key, (), 0, rows)) % jnp.maximum(
-        count, 1
-    )
+    turn = jax.random.randint(turn_key, (), 0, rows)
+    turned = (jnp.cumsum(own) + turn) % jnp.maximum(count, 1)
     run = jnp.where(own & (turned < batches * size), turned // batches, size)
     chance = jax.random.uniform(within_key, (rows,))
     by_run = jnp.lexsort((chance, ~own, run))  # runs behind each other, shuffled each
