@@ -51,7 +51,7 @@ class SemiDualState(eqx.Module):
 
     Points are seen in the order of ``arrival``; the first ``seen`` are so far, and the first
     ``round`` visited in turn: in ``order``, of which a batch begins at ``turn``. In the order of
-    ``cells`` neighbours lie close, of source and target.
+    ``cells`` neighbours lie close, of source and target where they are ``Empirical``.
     """
 
     potential: AbstractPotential
@@ -142,13 +142,13 @@ class SemiDual(AbstractMethod[SemiDualState, GradientMap]):
         potential = initial.potential
         key, draw_key, arrival_key = jax.random.split(key, 3)
         if isinstance(target, Empirical):
-            cloud = target.points
+            cloud, order = target.points, cell_order(target.points)
         else:
             kept = max(self.batch, min(_KEPT * self.batch, _KEPT_FLOATS // target.dimension))
             cloud = _sample(target, draw_key, kept, potential)
+            order = jnp.arange(kept)  # points are replaced: they lie in no cell for long
         first = jnp.asarray(min(len(cloud), _FIRST * self.batch))
         own = cell_order(source.points) if isinstance(source, Empirical) else jnp.arange(0)
-        cells = own, cell_order(cloud)
         return SemiDualState(
             potential,
             potential,
@@ -157,11 +157,11 @@ class SemiDual(AbstractMethod[SemiDualState, GradientMap]):
             self._optimiser(jnp.asarray(self.steps)).init(_parameters(potential)),
             cloud,
             cloud,  # as a start, the potential is about ½‖x‖², its own conjugate
-            cells,
-            spread_batches(cells[1], jnp.ones(len(cloud), bool), arrival_key, self._new(cloud)),
+            (own, order),
+            spread_batches(order, jnp.ones(len(cloud), bool), arrival_key, self._new(cloud)),
             first,
             first,
-            first,  # a round begins
+            first,  # at the end of a round: the first step begins one
             jnp.arange(len(cloud)),
             key,
         )

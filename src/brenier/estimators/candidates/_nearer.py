@@ -15,7 +15,7 @@ class NearerKind(AbstractKind):
     """A kind of the map, or of its inverse: of whichever has the lower J after a part of the work.
 
     The smoother of the two is learned better, by up to five times in many dimensions: all the work
-    that is left goes to it. So early J tells that, and ``error_difference`` does not: the map
+    that is left goes to it. So early J tells that better than ``error_difference``: the map
     that is nearer then may be the one that gets no nearer.
 
     Args:
