@@ -71,12 +71,12 @@ def test_the_larger_of_errors_that_grow_outwards_is_told(off, coordinates):
 class _Given(AbstractKind):
     name = "given"
 
-    def __init__(self, matrix):
-        self.matrix = matrix
+    def __init__(self, matrix, steps=1):
+        self.matrix, self.steps = matrix, steps
 
     def trials(self, folds, random):
         fits = [HostQuadratic(self.matrix, np.zeros(2)) for _ in folds]
-        yield judged(self.name, {}, fits, folds)
+        yield judged(self.name, {"steps": self.steps}, fits, folds)
 
     def refitted(self, trial, folds, u, v):
         return trial.potentials[0]
@@ -100,10 +100,14 @@ def test_the_nearer_of_both_ways_is_taken(there, back):
 @pytest.mark.parametrize(("there", "back"), [(0.3, 0.0), (0.0, 0.3)])
 def test_the_way_that_begins_nearer_is_gone_on_with(there, back):
     fold, wrong = _fold(), np.array([[0.6, -0.8], [-0.8, -0.6]])
-    begun = (
-        _Given(_STRETCH + there * wrong),
-        ReversedKind(_Given(np.linalg.inv(_STRETCH + back * wrong)), "given, reversed"),
-    )
+    asked = []
+
+    def begun(reverse, steps):
+        asked.append(steps)
+        if reverse:
+            return ReversedKind(_Given(np.linalg.inv(_STRETCH + back * wrong)), "given, reversed")
+        return _Given(_STRETCH + there * wrong, steps=17)
+
     ways = (_Given(_STRETCH), ReversedKind(_Given(np.linalg.inv(_STRETCH)), "given, reversed"))
     kind = NearerKind("given", begun, ways)
     (trial,) = kind.trials([fold], np.random.default_rng(0))
@@ -111,6 +115,7 @@ def test_the_way_that_begins_nearer_is_gone_on_with(there, back):
     exact = np.linalg.inv(_STRETCH) if trial.reverse else _STRETCH
     np.testing.assert_allclose(trial.potentials[0].matrix, exact)
     assert kind.refitted(trial, [fold], fold.u, fold.v) is trial.potentials[0]
+    assert asked == [None, 17]
 
 
 @pytest.mark.parametrize(

@@ -353,6 +353,24 @@ def test_seconds_take_as_many_steps_as_they_leave_time_for():
     assert solution.stats["seconds"] < 40.0
 
 
+@pytest.mark.parametrize("step", [0.001, 0.05])
+@pytest.mark.parametrize("look", [0.0, 0.1, 4.0, 40.0])
+def test_looks_take_little_of_the_seconds(monkeypatch, step, look):
+    now = 0.0
+    monkeypatch.setattr(_driver.time, "perf_counter", lambda: now)
+    pace, steps, done, total = _driver._Timed(12, 100.0, 100.0), 0, 0, 0
+    while not pace.over(done):
+        count, total = pace.next(done, steps)
+        slower = 1.0 + 0.1 * (done % 2)
+        now += slower * (count * step + look)
+        pace.saw(count, slower * count * step, slower * look)
+        steps, done = steps + count, done + 1
+    assert steps == total  # the schedule was ended
+    assert done == 2 or done * look <= 0.25 * 100.0
+    assert done == 12 or look >= 1.0
+    assert 90.0 < now < 111.0
+
+
 def test_the_schedule_ends_with_the_steps_that_time_leaves():
     method = SemiDual(steps=3)
     x = Empirical(np.linspace(-1.0, 1.0, 20)[:, None])

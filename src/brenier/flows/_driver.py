@@ -24,6 +24,8 @@ from brenier.numerics import cast_floats, energy_distance_squared, over_devices,
 _HELD_OUT = 2000
 # Steps that tell how long one takes.
 _FEW_STEPS = 16
+# Of the seconds, what is left when all is compiled at least, and what looks take at most.
+_STEPPING, _LOOKING = 0.5, 0.2
 # Source points that tell a default start how large the source is.
 _SEEN = 1000
 
@@ -195,6 +197,8 @@ def solve(
         blocks: how often the metric is taken, the callback called, the clock read.
         seconds: as many steps as these leave time for, in the place of the method's own number; its
             schedule, where it has one, ends with them. Another day may take more or fewer.
+            Half of them are for steps, however long compilation takes; and of the blocks there are
+            as many as take a fifth of the time for their metrics.
         patience: stop after so many blocks without a better metric.
         callback: told a ``Progress`` after each block.
         checkpoint: where to keep the run every ``checkpoint.every`` blocks and on Ctrl-C; a run
@@ -248,19 +252,25 @@ def solve(
     started = time.perf_counter()
     pace: _Counted | _Timed = _Counted(method.steps, blocks)
     if seconds is not None:
-        pace = _Timed(blocks, started + seconds)
+        pace = _Timed(blocks, seconds, started + seconds)
     run = _start(source, target, method, initial, run_key, metric, pace.blocks)
     if checkpoint is not None:
         run = checkpoint.load(run) or run
     done, steps = int(run.blocks), int(run.steps)
     result = Result.successful
     try:
-        if seconds is not None and done < pace.blocks:  # compilation is not the pace of a step
-            _steps(method, run.state, source, target, jnp.asarray(0))
-        while done < pace.blocks:
+        if isinstance(pace, _Timed) and not pace.over(done):
+            # Compilation is not the pace of a step.
+            _steps(method, run.state, source, target, 0)
+            pace.compiled()
+        while not pace.over(done):
             count, total = pace.next(done, steps)
-            run, value, best, since_best = _block(run, method, source, target, count, total, metric)
-            done, steps = done + 1, steps + int(count)
+            began = time.perf_counter()
+            state = _steps(method, lasting(method, run.state, total), source, target, count)
+            stepped = time.perf_counter()
+            run, value, best, since_best = _looked(run, method, state, count, metric)
+            pace.saw(count, stepped - began, time.perf_counter() - stepped)
+            done, steps = done + 1, steps + count
             if callback is not None:
                 elapsed = time.perf_counter() - started
                 current = method.current_map(run.state)
@@ -312,9 +322,16 @@ class _Counted:
     def blocks(self) -> int:
         return math.ceil(self.total / self._length)
 
+    def over(self, blocks: int) -> bool:
+        """Whether these were all."""
+        return blocks >= self.blocks
+
     def next(self, blocks: int, steps: int) -> tuple[int, int]:
         """Steps of the next block, and in all, after so many of both."""
         return min(self._length, self.total - steps), self.total
+
+    def saw(self, steps: int, stepping: float, looking: float) -> None:
+        """What a block took is nothing to work that is counted."""
 
     @property
     def _length(self) -> int:
@@ -325,23 +342,40 @@ class _Counted:
 class _Timed:
     """Blocks that take equal shares of the time that is left, by the pace of the one before.
 
-    The first takes a few steps, to tell the pace.
+    The first takes a few steps, to tell the pace. There are fewer blocks where the looks after them
+    would take too much of the time.
     """
 
     blocks: int
+    seconds: float
     until: float
-    last: tuple[float, int] | None = None
+    step: float = math.nan
+    look: float = 0.0
+    last: bool = False
 
-    def next(self, blocks: int, steps: int) -> tuple[Array, int]:
+    def compiled(self) -> None:
+        """A part of the seconds is for steps, however long compilation took."""
+        self.until = max(self.until, time.perf_counter() + _STEPPING * self.seconds)
+
+    def over(self, blocks: int) -> bool:
+        """Whether these were all, or the last took the time that was left."""
+        return self.last or blocks >= self.blocks
+
+    def next(self, blocks: int, steps: int) -> tuple[int, int]:
         """Steps of the next block, and in all, after so many of both."""
-        last, now = self.last, time.perf_counter()
-        self.last = now, steps
-        if last is None:
-            return jnp.asarray(_FEW_STEPS), steps + _FEW_STEPS * (self.blocks - blocks)
-        pace = (now - last[0]) / (steps - last[1])
-        left = max(int((self.until - now) / pace), self.blocks - blocks)
-        # A traced number: of any length, blocks are one program.
-        return jnp.asarray(left // (self.blocks - blocks)), steps + left
+        if math.isnan(self.step):
+            return _FEW_STEPS, steps + _FEW_STEPS * (self.blocks - blocks)
+        left = self.until - time.perf_counter()
+        more = self.blocks - blocks
+        if more * self.look > _LOOKING * left:
+            more = max(int(_LOOKING * left / self.look), 1)
+        self.last = more == 1
+        all_steps = max(int((left - more * self.look) / self.step), more)
+        return all_steps // more, steps + all_steps
+
+    def saw(self, steps: int, stepping: float, looking: float) -> None:
+        """The seconds that the steps of a block took, and the look at it."""
+        self.step, self.look = stepping / steps, max(self.look, looking)
 
 
 def _start(source, target, method, initial, key, metric, blocks) -> _Run:
@@ -354,18 +388,17 @@ def _start(source, target, method, initial, key, metric, blocks) -> _Run:
 
 
 def _steps(method, state, source, target, count):
+    """The state after so many steps, when it is there: the clock is read next."""
     go = _advance if method.compiled_loop else _step_by_step
-    return go(method, state, source, target, count)
+    # A traced number: of any length, blocks are one program.
+    return jax.block_until_ready(go(method, state, source, target, jnp.asarray(count)))
 
 
-def _block(
-    run: _Run, method, source, target, count, total, metric
-) -> tuple[_Run, float, float, int]:
-    """A block of steps and the look at it: the run, the metric now and at its best, blocks since.
+def _looked(run: _Run, method, state, count, metric) -> tuple[_Run, float, float, int]:
+    """The run after a block and the look at it, the metric now and at its best, blocks since.
 
     The device is handed all of it before the host waits, once, for the three numbers.
     """
-    state = _steps(method, lasting(method, run.state, total), source, target, count)
     map = method.current_map(state)
     value = _measure(metric, map)
     best_map, best_metric, since, history, blocks, told = _judged(

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import jax
@@ -170,23 +170,27 @@ def _network_kind(
     from brenier.estimators.candidates._nearer import NearerKind
     from brenier.estimators.candidates._network import NetworkKind
 
-    def kind(reverse: bool = False, share: float = 1.0) -> AbstractKind:
+    def kind(reverse: bool = False, share: float = 1.0, steps: int | None = None) -> AbstractKind:
         own, data, (start, training) = coordinates, standard, keys
         if reverse:
             own = coordinates.reversed().on_host()
             data = None if standard is None else standard.reversed()
             start, training = (jax.random.fold_in(key, 1) for key in keys)
-        method = default_method(False, points, own.dimension, request.effort, share)
+        effort = request.effort
+        method = default_method(False, points, own.dimension, effort, share)
+        if steps is not None:
+            method, effort = replace(method, steps=steps), Effort("auto")
         network = _network(method, own.dimension, points, request, start)
         way = ("back" if reverse else "there") + ("" if share == 1.0 else "-begun")
-        fit = NetworkKind(
-            network, own, training, callback, request.effort, data, record, way, share
-        )
+        fit = NetworkKind(network, own, training, callback, effort, data, record, way, share)
         return ReversedKind(fit, fit.name + REVERSED) if reverse else fit
 
     if not both_ways:
         return kind()
-    begun = kind(share=BEGUN), kind(reverse=True, share=BEGUN)
+
+    def begun(reverse: bool, steps: int | None) -> AbstractKind:
+        return kind(reverse, BEGUN, steps)
+
     return NearerKind(NetworkKind.name, begun, (kind(), kind(reverse=True)))
 
 

@@ -1,6 +1,6 @@
 """A network of the way there or of the way back: whichever is learned better."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,10 +9,13 @@ from brenier.estimators.candidates._kinds import AbstractKind
 from brenier.estimators.candidates._trial import Fold, Trial
 from brenier.potentials.host import HostPotential
 
+# Held-out points that tell which way is nearer: far from equal, most of the time.
+_TOLD = 2048
+
 
 @dataclass(frozen=True, eq=False)
 class NearerKind(AbstractKind):
-    """A kind of the map, or of its inverse: of whichever has the lower J after a part of the work.
+    """A kind of the map, or of its inverse: of whichever has the lower J after as many steps.
 
     The smoother of the two is learned better, by up to five times in many dimensions: all the work
     that is left goes to it. So early J tells that better than ``error_difference``: the map
@@ -20,17 +23,23 @@ class NearerKind(AbstractKind):
 
     Args:
         name: of both.
-        begun: how the kind of the map, and that of its inverse, begin.
+        begun: the kind of the map, or, reversed, that of its inverse, as far as it tells which;
+            after so many steps, or for None after a part of the work.
         ways: the two.
     """
 
     name: str
-    begun: tuple[AbstractKind, AbstractKind]
+    begun: Callable[[bool, int | None], AbstractKind]
     ways: tuple[AbstractKind, AbstractKind]
 
     def trials(self, folds: Sequence[Fold], random: np.random.Generator) -> Iterator[Trial]:
-        found = [trial for kind in self.begun for trial in kind.trials(folds, random)]
-        reverse = min(found, key=lambda trial: trial.dual).reverse if found else False
+        few = [fold.fewer_held(_TOLD) for fold in folds]
+        there = next(self.begun(False, None).trials(few, random), None)
+        reverse = False
+        if there is not None:
+            # Not as many seconds: in the first's there were those of compilation.
+            back = next(self.begun(True, there.settings["steps"]).trials(few, random))
+            reverse = back.dual < there.dual
         yield from self.ways[reverse].trials(folds, random)
 
     def refitted(

@@ -38,8 +38,8 @@ _PLENTY, _QUADRATIC = 2**15, 0.5
 _PIECES_A_DIMENSION, _FEWEST_PIECES, _MOST_PIECES, _MOST_OF_PLENTY = 16, 32, 128, 64
 # Seconds that are worth beginning with, most of which go into compilation.
 _LEAST_SECONDS = 60.0
-# Looks on the way; each takes up to seconds itself.
-_LOOKS, _LOOKS_OF_SECONDS = 20, 12
+# Looks on the way, and at what is only begun.
+_LOOKS, _LOOKS_OF_SECONDS, _LOOKS_OF_BEGUN = 20, 12, 2
 # Of the seconds; the rest judges what came of them.
 _TRAINING = 0.9
 # Points of a fold that tell where to stop.
@@ -120,11 +120,17 @@ class Network(eqx.Module):
         callback: ProgressCallback,
         checkpoint: Checkpoint | None = None,
         seconds: float | None = None,
+        begun: bool = False,
     ) -> NetworkFit:
+        """The network after its steps, or after what seconds leave of them.
+
+        Only ``begun``, it is the one of the lowest dual, whether or not its images are too large.
+        """
         source, target = data.laws
         if target is None or (self.method.uses_density and not target.has_density):
             target = Empirical(data.v)
         looks: list[Look] = []
+        blocks = _LOOKS if seconds is None else _LOOKS_OF_SECONDS
 
         def look(progress: Progress) -> None:
             assert isinstance(progress.map, GradientMap)
@@ -139,13 +145,13 @@ class Network(eqx.Module):
             initial=GradientMap(initial),
             key=key,
             metric=HeldOutDual(data.u_held, data.v_held),
-            blocks=_LOOKS if seconds is None else _LOOKS_OF_SECONDS,
+            blocks=_LOOKS_OF_BEGUN if begun else blocks,
             seconds=seconds,
             callback=look,
             checkpoint=None if checkpoint is None else _WithLooks(checkpoint, looks, initial),
             throw=False,
         )
-        kept = best_stop(looks, data.u_held, data.v_held)
+        kept = None if begun else best_stop(looks, data.u_held, data.v_held)
         if kept is None:
             return NetworkFit(solution.map.potential, solution.result, solution.stats)
         stats = {**solution.stats, "best_metric": kept.dual}
@@ -216,7 +222,7 @@ class NetworkKind(AbstractKind):
             what is held out.
         record: where the training is kept.
         way: in the names of its files there.
-        share: of the seconds that are left, what may be spent.
+        share: of the seconds that are left, what may be spent; below 1 the network is only begun.
     """
 
     network: Network
@@ -249,6 +255,7 @@ class NetworkKind(AbstractKind):
                 callback=self.callback,
                 checkpoint=training,
                 seconds=max(seconds, 1.0) if np.isfinite(seconds) else None,
+                begun=self.share < 1.0,
             )
             if fit.result is Result.interrupted:
                 raise KeyboardInterrupt

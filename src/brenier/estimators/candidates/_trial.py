@@ -52,6 +52,10 @@ class Fold:
         coordinates = self.coordinates.reversed().on_host()
         return Fold(self.v, self.u, self.v_held, self.u_held, coordinates)
 
+    def fewer_held(self, most: int) -> "Fold":
+        """The same with at most so many points held out on a side."""
+        return replace(self, u_held=self.u_held[:most], v_held=self.v_held[:most])
+
 
 def cut_folds(
     x: np.ndarray,
