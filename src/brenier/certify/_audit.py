@@ -36,7 +36,7 @@ from brenier.certify._verdict import verdict
 from brenier.certify._witnesses import asymmetry_at, monotonicity, ring_test
 from brenier.maps import AffineMap, GradientMap
 from brenier.measures import AbstractMeasure, Empirical
-from brenier.numerics import cosine_similarity, l2_uvp, numpy_generator
+from brenier.numerics import cosine_similarity, l2_uvp, numpy_generator, random_order
 
 # Points that a certificate keeps for pictures.
 _PICTURED = 2000
@@ -239,7 +239,7 @@ def audit_pairs(
                 f"truth: got {len(true)} images of {len(first)} points; wants one for each."
             )
     rows = one_of_each(groups, np.arange(len(first)), jax.random.fold_in(key, 2))
-    rows = rows[np.asarray(jax.random.permutation(keys[0], len(rows)))[:samples]]
+    rows = rows[random_order(keys[0], len(rows))[:samples]]
     first, second, true = first[rows], second[rows], None if true is None else true[rows]
     check_spread("x", first)
     precision = max(precision_of(x), precision_of(tx))

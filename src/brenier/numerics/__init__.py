@@ -64,7 +64,7 @@ from brenier.numerics._pairwise import (
     median_squared_distance,
 )
 from brenier.numerics._plan_error import plan_error
-from brenier.numerics._random import host_seed, numpy_generator
+from brenier.numerics._random import host_seed, numpy_generator, random_order
 from brenier.numerics._self_transport import (
     SelfTransport,
     default_epsilon,
@@ -148,6 +148,7 @@ __all__ = [
     "pairs",
     "plan_error",
     "probed_squares",
+    "random_order",
     "scaled_conjugate_gradients",
     "scaled_solve",
     "self_entropic_score",

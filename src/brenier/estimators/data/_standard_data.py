@@ -3,14 +3,13 @@
 from dataclasses import dataclass
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 
 from brenier._types import Array, Float, Key
 from brenier.estimators.data._pair import Pair
 from brenier.maps import AffineMap, Pushforward
 from brenier.measures import AbstractMeasure
-from brenier.numerics import Coordinates
+from brenier.numerics import Coordinates, random_order
 
 # Below this many points a side none can be spared.
 FEW = 64
@@ -71,5 +70,5 @@ def _split(
     if len(points) < FEW:
         return points, points
     held = min(_HELD_OUT, len(points) // _HELD_OUT_SHARE)
-    shuffled = jax.random.permutation(key, points)
+    shuffled = points[random_order(key, len(points))]
     return shuffled[held:], shuffled[:held]
