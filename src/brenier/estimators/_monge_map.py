@@ -85,8 +85,8 @@ class MongeMap(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         effort: "quick" never trains a network; "auto" does where there are many points; "best"
             from 64 points a side on, once a fold, three times as long where points are many, and
             looks at maps of the way back too (minutes); or a number of seconds, of which networks
-            of both ways take a tenth to tell which is learned better, and after which nothing new
-            is begun. The work of the first three is counted, so that equal seeds give equal maps;
+            of both ways take an eighth each to tell which is learned better, and after which
+            nothing new is begun. The work of the first three is counted, so that equal seeds give equal maps;
             with seconds another day may choose otherwise.
         candidates: the kinds to choose from, as ["gaussian", "entropic"]; None for all. A network
             among them is trained whatever the effort.
