@@ -185,7 +185,7 @@ class Generator(BaseEstimator):
         """
         settings = self._settings()
         names, of_frame = column_names("X", X), is_frame(X)
-        x, sound, self.outliers_ = sound_points("X", X, self.outliers, names)
+        x, _, sound, self.outliers_ = sound_points("X", X, self.outliers, names)
         settings.check_components(len(x))
         coordinates = scaled_coordinates(x[sound], settings.scaling)
         z = np.asarray(coordinates.encode_source(jnp.asarray(x)), x.dtype)

@@ -91,6 +91,15 @@ from brenier.numerics._tensor_train import (
     tensor_train_round,
 )
 from brenier.numerics._tensor_train_cross import tensor_train_cross
+from brenier.numerics._weighting import (
+    RowWeights,
+    row_count,
+    row_mean,
+    row_products,
+    row_sum,
+    row_variance,
+    row_weights,
+)
 
 __all__ = [
     "Conjugate",
@@ -98,6 +107,7 @@ __all__ = [
     "Gaps",
     "GridSinkhornResult",
     "Lattice",
+    "RowWeights",
     "SelfTransport",
     "SinkhornResult",
     "TensorTrainCores",
@@ -148,6 +158,12 @@ __all__ = [
     "pairs",
     "plan_error",
     "probed_squares",
+    "row_count",
+    "row_mean",
+    "row_products",
+    "row_sum",
+    "row_variance",
+    "row_weights",
     "scaled_conjugate_gradients",
     "scaled_solve",
     "self_entropic_score",

@@ -73,7 +73,9 @@ def compare(
     )
     if z.shape[1] > _PIECES_UP_TO:
         kinds = [kind for kind in kinds if not isinstance(kind, AbstractPieces)]
-    chooser = Chooser(folds, own.encode_source(learnt), own.encode_target(z), random, callback)
+    u, v = own.encode_source(learnt), own.encode_target(z)
+    whole = Fold(u, v, u, v, own)
+    chooser = Chooser(folds, whole, random, callback)
     return chooser.choose(kinds, request.effort), coordinates
 
 

@@ -63,9 +63,7 @@ class OneShotKind(AbstractKind):
             elif rung >= best[0] + _PAST_BEST:
                 return
 
-    def refitted(
-        self, trial: Trial, folds: Sequence[Fold], u: np.ndarray, v: np.ndarray
-    ) -> HostPotential:
+    def refitted(self, trial: Trial, folds: Sequence[Fold], whole: Fold) -> HostPotential:
         map = self.flow(trial.settings["ratio"]).map
         assert isinstance(map, GradientMap)
         moved = between(map.potential, Coordinates.identity(self.law.dimension), self.coordinates)
