@@ -1,6 +1,6 @@
 """Moments of rows that may stand for several rows each, or for a part of one."""
 
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -11,7 +11,7 @@ RowWeights: TypeAlias = np.ndarray | None
 _MOST_ROWS = 2.0**53
 
 
-def row_count(rows: np.ndarray, weights: RowWeights = None) -> float:
+def row_count(rows: np.ndarray, weights: RowWeights = None) -> float | int:
     """How many rows the rows stand for.
 
     >>> row_count(np.zeros((3, 2))), row_count(np.zeros((3, 2)), np.array([1.0, 2.0, 4.0]))
@@ -20,7 +20,7 @@ def row_count(rows: np.ndarray, weights: RowWeights = None) -> float:
     return len(rows) if weights is None else float(weights.sum())
 
 
-def row_sum(terms: np.ndarray, weights: RowWeights = None) -> np.ndarray:
+def row_sum(terms: np.ndarray, weights: RowWeights = None) -> Any:
     """Σ_i w_i t_i over the rows of (n, ...).
 
     >>> float(row_sum(np.array([1.0, 3.0]), np.array([2.0, 1.0])))
@@ -29,7 +29,7 @@ def row_sum(terms: np.ndarray, weights: RowWeights = None) -> np.ndarray:
     return terms.sum(axis=0) if weights is None else np.tensordot(weights, terms, axes=1)
 
 
-def row_mean(terms: np.ndarray, weights: RowWeights = None) -> np.ndarray:
+def row_mean(terms: np.ndarray, weights: RowWeights = None) -> Any:
     """Σ_i w_i t_i / Σ_i w_i over the rows of (n, ...).
 
     >>> float(row_mean(np.array([1.0, 4.0]), np.array([2.0, 1.0])))
@@ -40,7 +40,7 @@ def row_mean(terms: np.ndarray, weights: RowWeights = None) -> np.ndarray:
     return np.tensordot(weights, terms, axes=1) / weights.sum()
 
 
-def row_variance(terms: np.ndarray, weights: RowWeights = None) -> np.ndarray:
+def row_variance(terms: np.ndarray, weights: RowWeights = None) -> Any:
     """The mean square of the rows of (n, ...) about their mean.
 
     >>> float(row_variance(np.array([1.0, 4.0]), np.array([2.0, 1.0])))
@@ -49,6 +49,25 @@ def row_variance(terms: np.ndarray, weights: RowWeights = None) -> np.ndarray:
     if weights is None:
         return terms.var(axis=0)
     return row_mean((terms - row_mean(terms, weights)) ** 2, weights)
+
+
+def row_mean_error(terms: np.ndarray, weights: RowWeights = None) -> Any:
+    """The squared standard error of ``row_mean`` of independent rows (n, ...).
+
+    Whole numbers count rows: variance over Σw. Others say how rare a row was in the sample, and
+    Σw²(t − t̄)²/(Σw)² knows whether the rare ones are the odd ones.
+
+    Särndal, Swensson & Wretman (1992), eq. 5.7.4, of draws with replacement.
+
+    >>> float(row_mean_error(np.array([1.0, 4.0]), np.array([2.0, 1.0])).round(9))
+    0.666666667
+    """
+    if weights is None:
+        return terms.var(axis=0) / len(terms)
+    squares, total = (terms - row_mean(terms, weights)) ** 2, weights.sum()
+    if _are_whole(weights):
+        return row_mean(squares, weights) / total
+    return np.tensordot((weights / total) ** 2, squares, axes=1)
 
 
 def row_products(rows: np.ndarray, weights: RowWeights = None) -> np.ndarray:
@@ -71,7 +90,11 @@ def row_weights(shares: np.ndarray) -> np.ndarray:
     >>> row_weights(np.array([1.0, 3.0])).tolist(), row_weights(np.array([0.5, 1.5])).tolist()
     ([1.0, 3.0], [0.4, 1.2])
     """
-    if shares.max() <= _MOST_ROWS and (shares == np.rint(shares)).all():
+    if _are_whole(shares):
         return shares
     shares = shares / shares.max()  # neither sum nor squares overflow
     return shares * (shares.sum() / (shares @ shares))
+
+
+def _are_whole(weights: np.ndarray) -> bool:
+    return bool(weights.max() <= _MOST_ROWS and (weights == np.rint(weights)).all())

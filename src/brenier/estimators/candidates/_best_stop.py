@@ -50,9 +50,8 @@ def best_stop(
     seen = [look for look in looks if np.isfinite(look.dual)]
     if not seen:
         return None
-    excesses, errors = np.array(
-        [_excess(look.potential, u, v, u_weights, v_weights) for look in seen]
-    ).T
+    a, b = (None if own is None else jnp.asarray(own) for own in (u_weights, v_weights))
+    excesses, errors = np.array([_excess(look.potential, u, v, a, b) for look in seen]).T
     nearest = np.nanargmin(np.abs(excesses))
     limit = abs(excesses[nearest]) + _ERRORS * errors[nearest]
     near = [look for look, own in zip(seen, excesses, strict=True) if abs(own) <= limit]
@@ -64,8 +63,8 @@ def _excess(
     potential: AbstractPotential,
     u: Float[Array, "n d"],
     v: Float[Array, "m d"],
-    u_weights: Array | None,
-    v_weights: Array | None,
+    u_weights: Float[Array, " n"] | None,
+    v_weights: Float[Array, " m"] | None,
 ) -> tuple[Float[Array, ""], Float[Array, ""]]:
     """E‖∇φ(U)‖² − E‖V‖², and its standard error."""
     a, b = (jnp.sum(points * points, axis=1) for points in (potential.gradient(u), v))

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from brenier.estimators.candidates._trial import Fold, Trial
-from brenier.numerics import row_count, row_mean, row_variance
+from brenier.numerics import row_mean, row_mean_error, row_variance
 from brenier.potentials.host import host_conjugates
 
 # Held-out points of a fold, at most.
@@ -77,8 +77,5 @@ def error_difference(there: Trial, back: Trial, folds: Sequence[Fold]) -> tuple[
         squares = np.sum((one - two) * (one + two), axis=1)
         products = np.sum((one_at_two - two_at_one) * target, axis=1)
         differences.append(row_mean(squares, u_weights) - row_mean(products, v_weights))
-        variances.append(
-            row_variance(squares, u_weights) / row_count(squares, u_weights)
-            + row_variance(products, v_weights) / row_count(products, v_weights)
-        )
+        variances.append(row_mean_error(squares, u_weights) + row_mean_error(products, v_weights))
     return float(np.mean(differences)), float(np.sqrt(np.sum(variances)) / len(folds))

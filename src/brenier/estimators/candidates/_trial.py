@@ -7,7 +7,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from brenier.estimators.data import shrunk_covariance
-from brenier.numerics import Coordinates, RowWeights, row_count, row_mean, row_variance
+from brenier.numerics import Coordinates, RowWeights, row_count, row_mean, row_mean_error
 from brenier.potentials.host import HostPotential, host_conjugates
 
 # Of source and of target points.
@@ -205,7 +205,7 @@ class Trial:
         """The standard error of the difference of J to that of another, on the same points."""
         # Within each fold: a potential is known up to a constant, another one in each.
         variances = [
-            row_variance(own - their, weights[side]) / row_count(own, weights[side])
+            row_mean_error(own - their, weights[side])
             for side, (mine, yours) in enumerate(
                 ((self.heights, other.heights), (self.conjugates, other.conjugates))
             )
