@@ -11,13 +11,13 @@ RowWeights: TypeAlias = np.ndarray | None
 _MOST_ROWS = 2.0**53
 
 
-def row_count(rows: np.ndarray, weights: RowWeights = None) -> float | int:
+def row_count(rows: np.ndarray, weights: RowWeights = None) -> float:
     """How many rows the rows stand for.
 
     >>> row_count(np.zeros((3, 2))), row_count(np.zeros((3, 2)), np.array([1.0, 2.0, 4.0]))
-    (3, 7.0)
+    (3.0, 7.0)
     """
-    return len(rows) if weights is None else float(weights.sum())
+    return float(len(rows) if weights is None else weights.sum())
 
 
 def row_sum(terms: np.ndarray, weights: RowWeights = None) -> Any:

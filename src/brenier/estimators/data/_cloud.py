@@ -84,9 +84,11 @@ def read_cloud(
             *sound_points(name, value, outliers, columns, dimension=dimension, weights=weights)
         )
     n, d = value.shape
-    count: float = n
+    count = float(n)
     if weights is not None:
-        count, weights = float(row_weights(weights[weights > 0]).sum()), weights / weights.max()
+        weights = weights.copy()
+        weights[weights > 0] = row_weights(weights[weights > 0])
+        count = float(weights.sum())
     chosen, kept_weights = _drawn(n, weights, np.random.default_rng(random_state))
     origin = _middle(as_float_array(name, value[:_ROWS]))
     kept = np.empty((len(chosen), d), origin.dtype)

@@ -1,6 +1,5 @@
 """Weights of rows as users hand them in: numbers, or the name of the column that holds them."""
 
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -85,17 +84,12 @@ def _column(argument: str, label: str, value: Any) -> tuple[Any, Any]:
                 f"{argument}: got {label!r}; wants a column, one of {list(value.columns)}."
             )
         return value.drop(columns=[label]), value[label]
-    if not isinstance(value, Table) or value.names is None:
-        raise ValueError(
-            f"{argument}: got the name {label!r} beside {type(value).__name__}, which has no named "
-            "columns; wants one weight a row."
-        )
-    if label not in value.names:
-        raise ValueError(f"{argument}: got {label!r}; wants a column, one of {list(value.names)}.")
-    place = value.names.index(label)
-    names = tuple(own for i, own in enumerate(value.names) if i != place)
-    rest = np.delete(value.values, place, axis=1)
-    return replace(value, values=rest, names=names), value.values[:, place]
+    if isinstance(value, Table):
+        return value.split(label, argument)
+    raise ValueError(
+        f"{argument}: got the name {label!r} beside {type(value).__name__}, which has no named "
+        "columns; wants one weight a row."
+    )
 
 
 def _rows(name: str, value: Any) -> int:

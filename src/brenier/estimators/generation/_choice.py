@@ -10,6 +10,7 @@ import numpy as np
 
 from brenier._progress import Progress, ProgressCallback
 from brenier._solution import Result, Solution
+from brenier._types import Points, Scalar, Weights
 from brenier.estimators.generation._settings import GeneratorSettings
 from brenier.estimators.generation._source_law import SOURCES, fitted_source
 from brenier.measures import Gaussian, GaussianMixture
@@ -115,7 +116,12 @@ def choose(z: np.ndarray, settings: GeneratorSettings, tell: ProgressCallback) -
     return replace(best, table=table)
 
 
-def energy_score(made: np.ndarray, held: np.ndarray) -> float:
+def energy_score(
+    made: np.ndarray,
+    held: np.ndarray,
+    made_weights: np.ndarray | None = None,
+    held_weights: np.ndarray | None = None,
+) -> float:
     """Minus the squared energy distance between two samples, unbiased: higher is better, best 0.
 
     −(2E‖G − Y‖ − E‖G − G'‖ − E‖Y − Y'‖) over pairs of different points, so that it may be a little
@@ -125,6 +131,7 @@ def energy_score(made: np.ndarray, held: np.ndarray) -> float:
     Args:
         made: G, (n, d), generated; two points at least.
         held: Y, (m, d), held out; two at least.
+        made_weights, held_weights: of the points, (n,) and (m,); equal where None.
 
     >>> import numpy as np
     >>> energy_score(np.array([[0.0], [2.0]]), np.array([[0.0], [2.0]]))
@@ -133,9 +140,20 @@ def energy_score(made: np.ndarray, held: np.ndarray) -> float:
     -16.0
     """
     x, y = jnp.asarray(made), jnp.asarray(held)
-    n, m = len(x), len(y)
-    within = mean_distance(x) * n / (n - 1) + mean_distance(y) * m / (m - 1)
-    return float(within - 2.0 * mean_distance(x, y))
+    a, b = (None if own is None else own / own.sum() for own in (made_weights, held_weights))
+    within = _within(x, a) + _within(y, b)
+    return float(
+        within
+        - 2.0 * mean_distance(x, y, *(None if own is None else jnp.asarray(own) for own in (a, b)))
+    )
+
+
+def _within(points: Points, shares: Weights | None) -> Scalar:
+    """The mean distance of different points (n, d), of weights (n,) with sum 1."""
+    if shares is None:
+        n = len(points)
+        return mean_distance(points) * n / (n - 1)
+    return mean_distance(points, None, shares) / (1.0 - shares @ shares)
 
 
 def _candidates(settings: GeneratorSettings) -> list[Choice]:
