@@ -100,6 +100,7 @@ from brenier.numerics._weighting import (
     row_sum,
     row_variance,
     row_weights,
+    rows_by_weight,
 )
 
 __all__ = [
@@ -166,6 +167,7 @@ __all__ = [
     "row_sum",
     "row_variance",
     "row_weights",
+    "rows_by_weight",
     "scaled_conjugate_gradients",
     "scaled_solve",
     "self_entropic_score",

@@ -79,6 +79,20 @@ def row_products(rows: np.ndarray, weights: RowWeights = None) -> np.ndarray:
     return rows.T @ rows if weights is None else (rows.T * weights) @ rows
 
 
+def rows_by_weight(weights: np.ndarray, most: int) -> np.ndarray:
+    """Rows, each as often as its weight says, in all as many as they stand for or ``most``.
+
+    What knows no weights takes these rows for points.
+
+    >>> rows_by_weight(np.array([1.0, 3.0]), 100).tolist()
+    [0, 1, 1, 1]
+    """
+    sums = np.cumsum(weights)
+    count = int(np.clip(np.rint(sums[-1]), 1, most))
+    places = (np.arange(count) + 0.5) * (sums[-1] / count)
+    return np.minimum(np.searchsorted(sums, places, side="right"), len(weights) - 1)
+
+
 def row_weights(shares: np.ndarray) -> np.ndarray:
     """How many rows each stands for, where weights (n,) above 0 are finite.
 
