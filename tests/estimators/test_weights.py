@@ -280,7 +280,7 @@ def test_columns_of_weights_are_no_coordinates(quick):
         cells[-1].obsm["own"] = z
     est = quick(*cells, "w", "w", obsm="own")
     np.testing.assert_array_equal(est.transform(cells[0]), quick(X, Y, A, B).transform(X))
-    assert est.score(*cells, "w", "w") == est.score(X, Y, A, B)
+    assert est.score(*cells, "w", "w") == quick(X, Y, A, B).score(X, Y, A, B)
 
 
 def test_atoms_of_a_measure_are_weighted_points(quick):
@@ -362,3 +362,80 @@ def test_folds_carry_their_weights():
     trial = next(kinds.GaussianKind().trials([fold], np.random.default_rng(0)))
     assert trial.reversed("back").dual == trial.dual
     assert replace(trial, weights=[(None, None)]).dual != trial.dual
+
+
+@pytest.mark.parametrize("options", [{"effort": "quick"}, {"source": "covariance"}])
+def test_a_generator_makes_what_its_weights_say(options):
+    """Half of the rows have no weight to speak of: what is made is like the others."""
+    from brenier import Generator
+
+    data = np.concatenate([X, X[:40] + 30.0])
+    weights = np.repeat([1.0, 0.0], [90, 40])
+    est = Generator(random_state=0, **options).fit(data, sample_weight=weights)
+    alone = Generator(random_state=0, **options).fit(X)
+    own, other = (one.sample(500, random_state=0) for one in (est, alone))
+    np.testing.assert_allclose(own, other, atol=1e-6)
+    small = Generator(random_state=0, **options).fit(data, sample_weight=weights + 1e-6)
+    np.testing.assert_allclose(small.sample(500, random_state=0).mean(axis=0), X.mean(0), atol=0.3)
+    score = est.score(data, sample_weight=weights)
+    assert score == pytest.approx(est.score(X), abs=1e-9)
+
+
+def test_sinkhorns_flow_onto_weighted_data_is_that_onto_repeated_rows():
+    from brenier.flows import sample_sinkhorn_flow
+    from brenier.measures import Gaussian
+    from brenier.numerics import default_flow_epsilon
+
+    law = Gaussian(Y.mean(axis=0), np.eye(2))
+    options = {"epsilon": 0.3, "particles": 300, "tolerance": 1e-9}
+    for time in (None, 3.0):
+        one = sample_sinkhorn_flow(law, Y, weights=B, time=time, **options)
+        two = sample_sinkhorn_flow(law, _repeated(Y, B), time=time, **options)
+        np.testing.assert_allclose(one.map(FRESH), two.map(FRESH), atol=1e-6)
+    assert default_flow_epsilon(Y, B) == pytest.approx(
+        default_flow_epsilon(_repeated(Y, B)), rel=1e-2
+    )
+    with pytest.raises(ValueError, match=r"weights: got weights of 0"):
+        sample_sinkhorn_flow(law, Y, weights=B * (np.arange(80) > 0), **options)
+
+
+@pytest.mark.slow
+def test_a_network_knows_the_weights():
+    """Trained on a sample with unequal chances, it is nearer than without its weights."""
+    from brenier.flows import SemiDual
+
+    fresh = np.random.default_rng(9).normal(size=(1000, 2))
+    x, chances, y = _survey(3000, 1)
+    errors = []
+    for own in (None, chances):
+        method = SemiDual(steps=600, batch=256)
+        est = MongeMap(random_state=0, method=method, widths=(32,)).fit(x, y, own)
+        errors.append(np.mean((est.transform(fresh) - _bent(fresh)) ** 2))
+    assert errors[1] < 0.2 * errors[0]
+
+
+def test_weights_of_points_held_out_of_a_network_are_theirs():
+    """The permutation that cuts the points cuts the weights."""
+    import jax
+
+    from brenier.estimators.data import Layout, StandardData, read_pair
+
+    x = np.linspace(-1.0, 1.0, 200)[:, None]
+    pair = read_pair(
+        x,
+        x,
+        Layout(None, None, None),
+        outliers="keep",
+        random_state=0,
+        key=jax.random.key(0),
+        weights=(x[:, 0] + 2.5, None),
+    )
+    keys = jax.random.split(jax.random.key(1))
+    data = StandardData.of(pair, pair.coordinates, np.float64, keys=(keys[0], keys[1]))
+    for points, weights in ((data.u, data.weights[0]), (data.u_held, data.held_weights[0])):
+        slope = np.polyfit(np.asarray(points)[:, 0], weights, 1)
+        np.testing.assert_allclose(np.polyval(slope, np.asarray(points)[:, 0]), weights)
+    assert data.weights[1] is None
+    measures = data.measures
+    assert measures[0].weights is not None
+    assert measures[1].weights is None
