@@ -222,7 +222,7 @@ def test_a_large_cloud_is_drawn_by_weight(monkeypatch):
     rows = _repeated(points, weights)
     np.testing.assert_allclose(cloud.mean + cloud.origin, rows.mean(axis=0), rtol=1e-9)
     np.testing.assert_allclose(cloud.covariance, np.cov(rows.T, ddof=0), rtol=1e-9)
-    assert cloud.count == weights.sum()
+    assert cloud.rows == weights.sum()
     seen = cloud.points + cloud.origin
     own = np.average(seen, axis=0, weights=cloud.weights)
     np.testing.assert_allclose(own, rows.mean(axis=0), atol=4.0 / np.sqrt(1000))

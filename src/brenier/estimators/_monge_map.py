@@ -243,7 +243,7 @@ class MongeMap(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
             weights=(one_of(source_weights, sample_weight), target_weights),
         )
         self.outliers_ = (pair.source.outliers, pair.target.outliers)
-        self.n_effective_ = (pair.source.count, pair.target.count)
+        self.n_effective_ = (pair.source.rows, pair.target.rows)
         coordinates = pair.coordinates
         with watched(self.verbose, self.callback) as watch:
             choice = fit_pair(pair, coordinates, request, keys=keys, seed=seed, callback=watch)

@@ -39,7 +39,7 @@ class Cloud(NamedTuple):
         outliers: rows of what was read that lie far outside of all others, ascending; empty where
             nobody asked for them.
         weights: (n,), how many rows each point stands for; None for one each.
-        count: how many rows all of what was read stands for.
+        rows: how many all of what was read stand for.
     """
 
     points: np.ndarray
@@ -49,7 +49,7 @@ class Cloud(NamedTuple):
     sound: np.ndarray
     outliers: np.ndarray
     weights: RowWeights
-    count: float
+    rows: float
 
     @property
     def size(self) -> int:
@@ -123,7 +123,7 @@ def read_cloud(
     points, kept_weights, sound, found = sound_points(
         name, kept, outliers, columns, weights=kept_weights
     )
-    cloud = _of_points(points, kept_weights, sound, chosen[found])._replace(count=count)
+    cloud = _of_points(points, kept_weights, sound, chosen[found])._replace(rows=count)
     if len(cloud.outliers):  # their moments are not those of all points
         return cloud
     covariance = lifted_covariance(square / mass)

@@ -115,7 +115,7 @@ def principal_components(
     if other != d:
         raise ValueError(f"Y: got dimension {other}; wants dimension {d}.")
     n, m = (
-        size if own is None else np.count_nonzero(own)
+        size if own is None else int(np.count_nonzero(own))
         for size, own in zip((n, m), weights, strict=True)
     )
     for name, count in (("X", n), ("Y", m)):
