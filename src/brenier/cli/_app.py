@@ -136,16 +136,14 @@ def fit(
     with progress_bar() as progress:
         if is_cells_file(source):
             no_columns(source, chosen)
-            result, rows, done = run_fit_cells(
-                source, target, out, settings, choice, progress, report, weights
-            )
+            how = (settings, choice, progress, report, weights)
+            result, rows, done = run_fit_cells(source, target, out, *how)
         else:
             choice.refused(source)
             if target is None:
                 raise ValueError("TARGET: got no file; wants a file of target points.")
-            result, rows, done = run_fit(
-                source, target, out, settings, chosen, progress, report, weights
-            )
+            by = (settings, chosen, progress, report, weights)
+            result, rows, done = run_fit(source, target, out, *by)
         if figure is not None:
             done.draw(figure)
     announce(result, "Fit", rows, json, candidates=done.candidates, warnings=done.warnings)

@@ -158,7 +158,8 @@ def run_fit_cells(
     }
     if report is not None:
         names = x.names if inner is map else [f"component {i}" for i in range(inner.dimension)]
-        reported(report, fit, settings, (kept_u, kept_v), names, result, rows, progress, given)
+        seen = (kept_u, kept_v)
+        reported(report, fit, settings, seen, names, result, rows, progress, weights=given)
     return result, rows, fit
 
 

@@ -263,7 +263,7 @@ def run_fit(
         seen = (kept_x, kept_y)
         names = first.names or second.names
         given = fit.kept_weights(masses)
-        reported(report, fit, settings, seen, names, result, rows, progress, given)
+        reported(report, fit, settings, seen, names, result, rows, progress, weights=given)
     return result, rows, fit
 
 
@@ -308,6 +308,7 @@ def reported(
     result: dict[str, Any],
     rows: dict[str, str],
     progress: ProgressCallback,
+    *,
     weights: Weights = (None, None),
 ) -> None:
     """Write the page of a fit between two clouds (n, d), and add it to the result and its rows."""
