@@ -24,7 +24,9 @@ from brenier.cli._options import (
     Seed,
     Seeds,
     SourceValue,
+    SourceWeights,
     TargetValue,
+    TargetWeights,
     columns_in,
     no_columns,
     number_in,
@@ -99,6 +101,8 @@ def fit(
         ),
     ] = None,
     columns: Columns = None,
+    source_weights: SourceWeights = None,
+    target_weights: TargetWeights = None,
     effort: Effort = "auto",
     outliers: RowsFarOut = Outliers.warn,
     figure: CandidatesFigure = None,
@@ -128,18 +132,18 @@ def fit(
             check_folder(path, endings)
             check_installed(option, "matplotlib")
     choice = Choice(condition, source_value, target_value, layer, obsm, components)
-    chosen = columns_in(columns)
+    chosen, weights = columns_in(columns), (source_weights, target_weights)
     with progress_bar() as progress:
         if is_cells_file(source):
             no_columns(source, chosen)
-            result, rows, done = run_fit_cells(
-                source, target, out, settings, choice, progress, report
-            )
+            how = (settings, choice, progress, report, weights)
+            result, rows, done = run_fit_cells(source, target, out, *how)
         else:
             choice.refused(source)
             if target is None:
                 raise ValueError("TARGET: got no file; wants a file of target points.")
-            result, rows, done = run_fit(source, target, out, settings, chosen, progress, report)
+            by = (settings, chosen, progress, report, weights)
+            result, rows, done = run_fit(source, target, out, *by)
         if figure is not None:
             done.draw(figure)
     announce(result, "Fit", rows, json, candidates=done.candidates, warnings=done.warnings)

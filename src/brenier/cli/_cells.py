@@ -9,9 +9,18 @@ from typing import Any
 
 import numpy as np
 
+from brenier._checks import check_row_weights
 from brenier._progress import Progress, ProgressCallback
 from brenier._version import __version__
-from brenier.cli._fit import Fit, Settings, fitted, left_out_rows, reported
+from brenier.cli._fit import (
+    Fit,
+    Settings,
+    fitted,
+    left_out_rows,
+    reported,
+    weights_rows,
+    weights_told,
+)
 from brenier.cli._transport import load_map, mean_cost, measure, measure_rows, transport_points
 from brenier.io import (
     MAP_ENDINGS,
@@ -86,16 +95,21 @@ def run_fit_cells(
     choice: Choice,
     progress: ProgressCallback,
     report: str | None = None,
+    weights: tuple[str | None, str | None] = (None, None),
 ) -> tuple[dict[str, Any], dict[str, str], Fit]:
     """Fit a map between two groups of cells; the result, its rows for people, and the fit.
 
     A page is written to ``report`` where one is given, of components where it was learned there.
+    ``weights`` are columns of ``obs``.
     """
     started = time.perf_counter()
     check_folder(out, MAP_ENDINGS)
     x, y = _groups(source, target, choice)
+    masses = _weights(source, target, choice, weights)
     files, components = (x.label, y.label), choice.components
-    fit = fitted(x, y, settings, progress, files=files, components=components, out=out)
+    fit = fitted(
+        x, y, settings, progress, files=files, components=components, out=out, weights=masses
+    )
     solution = fit.estimator.solution_
     map = solution.map
     about = {
@@ -112,7 +126,8 @@ def run_fit_cells(
     inner, (u, v) = _seen(map, x, y)
     progress(Progress(0, 0, "measuring"))
     kept_u, kept_v = fit.kept(u, v)
-    measured = measure(kept_u, transport_points(inner, kept_u, progress), kept_v, settings.seed)
+    moved, given = transport_points(inner, kept_u, progress), fit.kept_weights(masses)
+    measured = measure(kept_u, moved, kept_v, settings.seed, given)
     seconds = time.perf_counter() - started
     result = {
         "file": out,
@@ -125,6 +140,7 @@ def run_fit_cells(
         "obsm": choice.obsm,
         "seed": settings.seed,
         "result": solution.result.name,
+        **weights_told(weights, fit),
         **fit.result(),
         **measured,
         "seconds": seconds,
@@ -133,6 +149,7 @@ def run_fit_cells(
     rows = {
         "source": f"{len(u):,} cells of {x.label}, {map.dimension:,} columns",
         "target": f"{len(v):,} cells of {y.label}",
+        **weights_rows(weights, fit),
         **left_out_rows(files, fit.left_out),
         "kind of map": fit.candidates.sentence,
         **{f"{name}{where}": value for name, value in measure_rows(measured).items()},
@@ -141,7 +158,8 @@ def run_fit_cells(
     }
     if report is not None:
         names = x.names if inner is map else [f"component {i}" for i in range(inner.dimension)]
-        reported(report, fit, settings, (kept_u, kept_v), names, result, rows, progress)
+        seen = (kept_u, kept_v)
+        reported(report, fit, settings, seen, names, result, rows, progress, weights=given)
     return result, rows, fit
 
 
@@ -253,15 +271,36 @@ def clouds_of_cells(
 
 def labels_of_cells(source: str, choice: Choice, column: str) -> np.ndarray:
     """What that column of obs says of the source cells, (n,)."""
-    cells = read_cells(source, backed=True)
+    return np.asarray(_column(source, choice, choice.source, column, "--groups").astype(str))
+
+
+def _weights(
+    source: str, target: str | None, choice: Choice, weights: tuple[str | None, str | None]
+) -> tuple[np.ndarray | None, np.ndarray | None]:
+    """What those columns of obs say of source and target cells; None where none is named."""
+    found: list[np.ndarray | None] = []
+    for path, value, column, option in (
+        (source, choice.source, weights[0], "--source-weights"),
+        (target or source, choice.target, weights[1], "--target-weights"),
+    ):
+        if column is None:
+            found.append(None)
+            continue
+        own = _column(path, choice, value, column, option)
+        found.append(check_row_weights(option, np.asarray(own), len(own)))
+    return found[0], found[1]
+
+
+def _column(path: str, choice: Choice, value: str | None, column: str, option: str) -> Any:
+    """That column of obs, of the cells of a file that are meant."""
+    cells = read_cells(path, backed=True)
     if column not in cells.obs.columns:
         raise ValueError(
-            f"--groups: got {column}; wants a column of obs in {source}, one of "
+            f"{option}: got {column}; wants a column of obs in {path}, one of "
             f"{list(cells.obs.columns)}."
         )
-    labels = np.asarray(cells.obs[column].astype(str))
-    rows = _rows(cells, source, choice.condition, choice.source)
-    return labels if rows is None else labels[rows]
+    rows = _rows(cells, path, choice.condition, value)
+    return cells.obs[column] if rows is None else cells.obs[column].iloc[rows]
 
 
 def _audited(source: str, target: str | None, choice: Choice) -> tuple[Cells, ...]:

@@ -77,6 +77,17 @@ Columns = Annotated[
         metavar="NAME,NAME",
     ),
 ]
+SourceWeights = Annotated[
+    str | None,
+    typer.Option(
+        help="The column that holds the weights of SOURCE's rows: of a table, by name or place, "
+        "where it is then no coordinate; of obs in .h5ad.",
+        metavar="COLUMN",
+    ),
+]
+TargetWeights = Annotated[
+    str | None, typer.Option(help="The same of the target's rows.", metavar="COLUMN")
+]
 Layer = Annotated[str | None, typer.Option(help="For .h5ad: the layer to read instead of X.")]
 Obsm = Annotated[
     str | None, typer.Option(help="For .h5ad: the embedding of obsm to read instead of X.")

@@ -22,15 +22,19 @@ from brenier.estimators.data import (
     Layout,
     dense,
     drawn_seed,
+    given_weights,
     keep_columns,
     kept_columns,
     known_points,
+    one_of,
     opened,
     read_pair,
+    weighted_rows,
 )
 from brenier.io import Cells
 from brenier.maps import AbstractMap, ConjugateMap, SubspaceMap
 from brenier.measures import AbstractMeasure
+from brenier.numerics import row_mean
 
 if TYPE_CHECKING:
     from brenier.certify import Certificate
@@ -120,6 +124,8 @@ class MongeMap(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
             coordinates; ``stats["gain"]`` of J over the affine map's, and its standard error.
         outliers_: the rows of X and those of Y that lie grossly outside of all others, in ascending
             order; empty where ``outliers`` is "keep".
+        n_effective_: how many rows those of X and of Y count for: the sum of weights that are whole
+            numbers, (Σw)²/Σw² of others, and n and m without any.
         n_features_in_: d; and ``feature_names_in_``, the columns, where X was a data frame.
 
     >>> import numpy as np
@@ -140,6 +146,7 @@ class MongeMap(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
     solution_: Solution[LearnedMap]
     candidates_: CandidateTable
     outliers_: tuple[np.ndarray, np.ndarray]
+    n_effective_: tuple[float, float]
 
     def __init__(
         self,
@@ -183,7 +190,14 @@ class MongeMap(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         """What scikit-learn gives to a notebook; after a fit, with the candidates."""
         return estimator_html(self, vars(self).get("candidates_"))
 
-    def fit(self, X: Any, Y: Any) -> "MongeMap":
+    def fit(
+        self,
+        X: Any,
+        Y: Any,
+        source_weights: Any = None,
+        target_weights: Any = None,
+        sample_weight: Any = None,
+    ) -> "MongeMap":
         """Learn the map from X (n, d) to Y (m, d).
 
         Arrays, data frames, tables of files (``io.read_points``), AnnData or measures.
@@ -191,9 +205,20 @@ class MongeMap(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         Of a measure 16,384 points are drawn, to choose by and to hold out; a network's training
         draws fresh ones in every step.
 
+        Only the ratios of weights count, but that whole numbers are rows repeated so often; 0 is a
+        row that is not there.
+
+        Args:
+            X, Y: source and target.
+            source_weights: of the rows of X, (n,); or the name of the column that holds them, of
+                ``obs`` for AnnData, or of a table, where it is then no coordinate.
+            target_weights: the same of Y.
+            sample_weight: another name for ``source_weights``, which scikit-learn uses.
+
         Raises:
             ValueError: entries that are no finite numbers, dimensions or columns that differ, fewer
-                than two points, constant columns.
+                than two points, constant columns; weights that are negative, no numbers, all 0 or
+                not one for each row.
 
         Warns:
             ConvergenceWarning: the fit failed; ``solution_.result`` says why, and ``map_`` is the
@@ -208,8 +233,17 @@ class MongeMap(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         seed = drawn_seed(self.random_state)
         draw, *keys = jax.random.split(jax.random.key(seed), 5)
         layout = Layout(self.components, self.layer, self.obsm)
-        pair = read_pair(X, Y, layout, outliers=self.outliers, random_state=seed, key=draw)
+        pair = read_pair(
+            X,
+            Y,
+            layout,
+            outliers=self.outliers,
+            random_state=seed,
+            key=draw,
+            weights=(one_of(source_weights, sample_weight), target_weights),
+        )
         self.outliers_ = (pair.source.outliers, pair.target.outliers)
+        self.n_effective_ = (pair.source.rows, pair.target.rows)
         coordinates = pair.coordinates
         with watched(self.verbose, self.callback) as watch:
             choice = fit_pair(pair, coordinates, request, keys=keys, seed=seed, callback=watch)
@@ -231,18 +265,34 @@ class MongeMap(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         """T⁻¹(X) = ∇φ*(X) of points (n, d) in the space of Y, in the dtype of X."""
         return self._moved("X", X, inverse=True)
 
-    def score(self, X: Any, Y: Any) -> float:
+    def score(
+        self,
+        X: Any,
+        Y: Any,
+        source_weights: Any = None,
+        target_weights: Any = None,
+        sample_weight: Any = None,
+    ) -> float:
         """½E‖X‖² + ½E‖Y‖² − J(φ) ≤ ½W₂² on points X (n, d), Y (m, d): higher is better.
 
-        For points that were not fitted on; with equality at the Monge map between these.
+        For points that were not fitted on; with equality at the Monge map between these. Weights as
+        in ``fit``.
         """
         from brenier.flows import HeldOutDual
 
+        X, a = given_weights("source_weights", one_of(source_weights, sample_weight), "X", X)
+        Y, b = given_weights("target_weights", target_weights, "Y", Y)
         (map, x), (_, y) = self._seen("X", X), self._seen("Y", Y)
+        (x, a), (y, b) = weighted_rows(x, a), weighted_rows(y, b)
         # J is the same both ways; of a map that is a conjugate's the potential is of the way back.
-        way, map = ((y, x), map.inverse()) if isinstance(map, ConjugateMap) else ((x, y), map)
+        way, map = (
+            ((y, x, b, a), map.inverse()) if isinstance(map, ConjugateMap) else ((x, y, a, b), map)
+        )
         dual = HeldOutDual(*way)(map)
-        halves = 0.5 * sum(np.sum(z**2, axis=1).mean(dtype=np.float64) for z in (x, y))
+        squares = ((np.sum(z**2, axis=1), own) for z, own in ((x, a), (y, b)))
+        halves = 0.5 * sum(
+            z.mean(dtype=np.float64) if own is None else row_mean(z, own) for z, own in squares
+        )
         return float(halves - dual)
 
     def audit(

@@ -6,8 +6,8 @@ import equinox as eqx
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 
-from brenier._checks import check_points
-from brenier._types import Array, Float, Points, Scalar
+from brenier._checks import check_points, check_weights
+from brenier._types import Array, Float, Points, Scalar, Weights
 from brenier.flows._method import shared_work
 from brenier.maps import AbstractMap, GradientMap
 from brenier.numerics import conjugate_upper_bound, conjugate_work, float64_mean, over_devices
@@ -26,6 +26,7 @@ class HeldOutDual(eqx.Module):
     Args:
         x: source points (n, d).
         y: target points (m, d).
+        x_weights, y_weights: of the points, (n,) and (m,); equal where None.
 
     >>> import brenier, jax
     >>> x = jax.random.normal(jax.random.key(0), (100, 2))
@@ -37,16 +38,31 @@ class HeldOutDual(eqx.Module):
     # Fields, not constants of a closure: XLA folds constants, for minutes where they are large.
     x: Points
     y: Points
+    x_weights: Weights | None
+    y_weights: Weights | None
 
-    def __init__(self, x: ArrayLike, y: ArrayLike):
+    def __init__(
+        self,
+        x: ArrayLike,
+        y: ArrayLike,
+        x_weights: ArrayLike | None = None,
+        y_weights: ArrayLike | None = None,
+    ):
         self.x = jnp.asarray(check_points("x", x))
         self.y = jnp.asarray(check_points("y", y, dimension=self.x.shape[1]))
+        self.x_weights, self.y_weights = (
+            None if own is None else jnp.asarray(check_weights(name, own, len(points)))
+            for name, own, points in (
+                ("x_weights", x_weights, self.x),
+                ("y_weights", y_weights, self.y),
+            )
+        )
 
     def __call__(self, map: AbstractMap) -> Scalar:
         if not isinstance(map, GradientMap):
             raise ValueError(f"map: got {type(map).__name__}; wants a GradientMap.")
         heights, conjugates = self.terms(map.potential)
-        return float64_mean(heights) + float64_mean(conjugates)
+        return float64_mean(heights, self.x_weights) + float64_mean(conjugates, self.y_weights)
 
     def terms(self, potential: AbstractPotential) -> tuple[Float[Array, " n"], Float[Array, " m"]]:
         """φ(x_i) and bounds on φ*(y_j) from above, whose means add up to J."""

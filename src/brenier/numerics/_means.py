@@ -26,11 +26,15 @@ def float64_mean(terms: Float[Array, " n"], weights: Weights | None = None) -> S
 
 
 @jax.jit
-def total_variance(points: Points) -> Scalar:
-    """E‖X − EX‖² of points (n, d), in float64.
+def total_variance(points: Points, weights: Weights | None = None) -> Scalar:
+    """E‖X − EX‖² of points (n, d), of weights (n,) where they have any, in float64.
 
     >>> float(total_variance(jnp.asarray([[1e4], [1e4 + 2.0]], jnp.float32)))
     1.0
     """
     wide = jnp.promote_types(points.dtype, jnp.float64)
-    return jnp.sum(jnp.var(points.astype(wide), axis=0))
+    points = points.astype(wide)
+    if weights is None:
+        return jnp.sum(jnp.var(points, axis=0))
+    shares = weights.astype(wide) / jnp.sum(weights.astype(wide))
+    return shares @ jnp.sum((points - shares @ points) ** 2, axis=1)

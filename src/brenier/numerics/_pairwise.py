@@ -11,6 +11,7 @@ from brenier._checks import check_points
 from brenier._types import Array, Float, Points, Scalar, Weights
 from brenier.numerics._devices import on_each_device, over_devices, sharing
 from brenier.numerics._streaming import cut_tiles, pairs, shared_tiles, squared_distances
+from brenier.numerics._weighting import RowWeights, row_count, rows_by_weight
 
 # The side of a tile: large enough for several cores, small enough for their caches.
 _TILE = 1024
@@ -141,22 +142,26 @@ def median_squared_distance(x: Points, *, max_points: int = _MEDIAN_POINTS) -> S
     return mean * (0.5 * (low + high)).astype(x.dtype)
 
 
-def default_flow_epsilon(data: Any) -> float:
+def default_flow_epsilon(data: Any, weights: RowWeights = None) -> float:
     """The default smoothing, ε = ½ median‖y_i − y_j‖² n^{−1/2}; its factor is tuned on four modes.
 
-    Made for low dimension, where neighbours come nearer as n grows; otherwise cross-validate.
+    Made for low dimension, where neighbours come nearer as n grows; otherwise cross-validate. With
+    ``weights`` (n,) each point stands for so many.
 
     >>> import numpy as np
     >>> round(default_flow_epsilon(np.array([[0.0], [1.0], [2.0], [3.0]])), 2)
     0.25
     """
     y = check_points("data", data, min_points=2)
+    count = row_count(y, weights)
+    if weights is not None:
+        y = y[rows_by_weight(weights, _MEDIAN_POINTS)]
     median = float(median_squared_distance(jnp.asarray(y)))
     if not median > 0.0:  # most pairs coincide: the mean over all of them takes its place
         median = 2.0 * float(np.sum(np.var(y, axis=0, dtype=np.float64)))
     if not median > 0.0:
         raise ValueError(f"data: got {len(y)} points that all coincide; wants some that differ.")
-    return 0.5 * median / len(y) ** 0.5
+    return float(0.5 * median / count**0.5)
 
 
 def _weights(points: Points, weights: Weights | None) -> tuple[Weights, float]:

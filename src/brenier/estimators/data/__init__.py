@@ -12,6 +12,7 @@ from brenier.estimators.data._columns import (
 )
 from brenier.estimators.data._components import Components, dense, opened, principal_components
 from brenier.estimators.data._covariance import shrunk_covariance
+from brenier.estimators.data._given_weights import given_weights, one_of, weighted_rows
 from brenier.estimators.data._pair import Layout, Pair, read_pair
 from brenier.estimators.data._standard_data import FEW, StandardData
 
@@ -25,14 +26,17 @@ __all__ = [
     "column_names",
     "dense",
     "drawn_seed",
+    "given_weights",
     "is_frame",
     "keep_columns",
     "kept_columns",
     "known_points",
+    "one_of",
     "opened",
     "principal_components",
     "read_pair",
     "shrunk_covariance",
     "sound_points",
     "training_points",
+    "weighted_rows",
 ]
