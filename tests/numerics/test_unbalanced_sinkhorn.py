@@ -67,16 +67,19 @@ def test_plan_of_ott(penalties):
     from ott.problems.linear import linear_problem
     from ott.solvers.linear import sinkhorn as ott_sinkhorn
 
-    # OTT's τ is ρ/(ρ + ε) of the penalty ρ; its squared distance is twice our cost.
+    # OTT's τ is ρ/(ρ + ε) of the penalty ρ, its squared distance is twice our cost, and its
+    # entropy that of the plan alone: relative to a ⊗ b it is that of another cost.
+    b = 1.7 * B
+    cost = COST - EPSILON * np.log(A[:, None] * b)
     tau_a, tau_b = (penalty / (penalty + EPSILON) for penalty in penalties)
     with jax.enable_x64(True):
         problem = linear_problem.LinearProblem(
-            geometry.Geometry(cost_matrix=jnp.asarray(COST), epsilon=EPSILON),
-            jnp.asarray(A), jnp.asarray(1.7 * B), tau_a=tau_a, tau_b=tau_b,
+            geometry.Geometry(cost_matrix=jnp.asarray(cost), epsilon=EPSILON),
+            jnp.asarray(A), jnp.asarray(b), tau_a=tau_a, tau_b=tau_b,
         )  # fmt: skip
         solver = ott_sinkhorn.Sinkhorn(threshold=1e-10, max_iterations=20_000)
         theirs = np.asarray(solver(problem).matrix)
-    found = _plan(_solve(penalties, b=1.7 * B), b=1.7 * B)
+    found = _plan(_solve(penalties, b=b), b=b)
     np.testing.assert_allclose(found, theirs, atol=1e-9)
 
 
