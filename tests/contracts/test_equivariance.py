@@ -342,7 +342,7 @@ OTHERS = {
     _OWN_UNITS: "exact: laguerre_cells solve_monge_ampere; functionals: KL MMD Energy ExactScore "
     "GaussianKernel InteractionEnergy LaplaceKernel PotentialEnergy PowerDivergence "
     "SelfEntropicScore linearised_distance; flows: ConstrainedDrift Distillation EuclideanDescent "
-    "FirstOrder FlowMatching HeldOutDual KLNewton MatchingLoss MirrorFlow NaturalGradient "
+    "FirstOrder FlowMatching Growth HeldOutDual KLNewton MatchingLoss MirrorFlow NaturalGradient "
     "ParabolicMongeAmpere SemiDual WassersteinNatural advance annealed_sinkhorn divergence_flow "
     "euclidean_mirror_flow flow_measure gaussian_parabolic_flow gaussian_sinkhorn_flow "
     "mckean_vlasov mirror_velocity parabolic_flow potential_path sinkhorn_flow solve "
