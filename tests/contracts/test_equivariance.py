@@ -347,8 +347,8 @@ OTHERS = {
     "euclidean_mirror_flow flow_measure gaussian_parabolic_flow gaussian_sinkhorn_flow "
     "mckean_vlasov mirror_velocity parabolic_flow potential_path sinkhorn_flow solve "
     "default_flow_epsilon exponential_rate",
-    _OF_OTHERS: "exact: GaussianGrowth MonotoneMap Plan; velocities: AtomsVelocity Endpoints HyperbolicClock; "
-    "functionals: Moving; flows: GridCoupling; estimators: Components",
+    _OF_OTHERS: "exact: GaussianGrowth MonotoneMap Plan; velocities: AtomsVelocity Endpoints "
+    "HyperbolicClock; functionals: Moving; flows: GridCoupling; estimators: Components",
     _NO_POINTS: "maps: evaluation_floats; velocities: integration_floats ConstantSchedule "
     "CosineSchedule LinearSchedule RateSchedule; flows: CheckpointStore Progress "
     "batch_work check_method shared_work",
