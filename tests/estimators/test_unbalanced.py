@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from brenier import MongeMap
-from brenier.estimators._growth import entropic_growth
+from brenier.estimators._growth import entropic_growth, thinned
 from brenier.exact import solve_unbalanced_gaussian
 from brenier.measures import Gaussian
 
@@ -54,6 +54,17 @@ def test_the_others_are_not_distorted():
     assert off[1] < 0.35
     x, y = _clouds(300, 0.0)
     assert UNBALANCED.score(x, y) < 1.0 < BALANCED.score(x, y)
+
+
+def test_an_audit_is_of_the_points_that_are_left():
+    x, y = _clouds(300, 0.0)
+    certificate = UNBALANCED.audit(x, y, budget=2.0)
+    # All of the type that is gone is thinned out.
+    thin, rest = thinned(UNBALANCED.growth_, x, y, 0)
+    assert 30 < len(thin) <= 310
+    assert thin[:, 1].max() < 8.0
+    assert 30 < len(rest) <= 300
+    assert certificate.to_dict()
 
 
 def test_units_change_nothing():

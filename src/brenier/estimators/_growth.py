@@ -1,6 +1,6 @@
 """Growth: how much more or less than its own mass each point sends or receives."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
@@ -126,14 +126,37 @@ def grown(pair: Pair, penalty: float, random_state: int) -> tuple[Pair, Entropic
     return pair.reweighted(*factors), growth
 
 
-def thinned(points: np.ndarray, growth: np.ndarray, random_state: int) -> np.ndarray:
-    """Rows kept with the probability of their growth over the largest: a sample of the grown law.
+def growth_of(
+    growth: EntropicGrowth | None, points: np.ndarray, side: str
+) -> Float[np.ndarray, " n"]:
+    """Of the points (n, d) of a side, "source" or "target"; 1 where there is no growth.
 
-    >>> thinned(np.arange(3.0)[:, None], np.array([0.0, 2.0, 2.0]), 0).tolist()
-    [[1.0], [2.0]]
+    >>> growth_of(None, np.zeros((2, 1)), "source").tolist()
+    [1.0, 1.0]
     """
-    chance = np.random.default_rng(random_state).uniform(size=len(points))
-    return points[chance * growth.max() < growth]
+    if side not in ("source", "target"):
+        raise ValueError(f"side: got {side!r}; wants 'source' or 'target'.")
+    if growth is None:
+        return np.ones(len(points))
+    return growth.source(points) if side == "source" else growth.target(points)
+
+
+def thinned(
+    growth: EntropicGrowth | None, x: np.ndarray, y: Any, random_state: int
+) -> tuple[np.ndarray, Any]:
+    """Samples of the reweighted laws out of samples of the laws: rows of x, and of y if points.
+
+    Each is kept with the probability of its growth over the largest.
+    """
+    if growth is None:
+        return x, y
+    random = np.random.default_rng(random_state)
+    x = _kept(x, growth.source(x), random)
+    return x, _kept(y, growth.target(y), random) if isinstance(y, np.ndarray) else y
+
+
+def _kept(points: np.ndarray, growth: np.ndarray, random: np.random.Generator) -> np.ndarray:
+    return points[random.uniform(size=len(points)) * growth.max() < growth]
 
 
 def _too_small(penalty: float) -> str:

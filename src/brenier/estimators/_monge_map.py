@@ -14,7 +14,7 @@ from brenier._checks import check_positive
 from brenier._progress import ProgressCallback
 from brenier._solution import Result, Solution
 from brenier._warnings import warn_user
-from brenier.estimators._growth import EntropicGrowth, grown, thinned
+from brenier.estimators._growth import EntropicGrowth, grown, growth_of, thinned
 from brenier.estimators._held_out_saving import held_out_saving
 from brenier.estimators._learned_map import LearnedMap, learned_map
 from brenier.estimators._notebook import estimator_html, with_names
@@ -246,14 +246,9 @@ class MongeMap(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         seed = drawn_seed(self.random_state)
         draw, *keys = jax.random.split(jax.random.key(seed), 5)
         layout = Layout(self.components, self.layer, self.obsm)
+        weights = one_of(source_weights, sample_weight), target_weights
         pair = read_pair(
-            X,
-            Y,
-            layout,
-            outliers=self.outliers,
-            random_state=seed,
-            key=draw,
-            weights=(one_of(source_weights, sample_weight), target_weights),
+            X, Y, layout, outliers=self.outliers, random_state=seed, key=draw, weights=weights
         )
         self.outliers_ = (pair.source.outliers, pair.target.outliers)
         self.growth_ = None
@@ -269,8 +264,8 @@ class MongeMap(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         keep_columns(self, self.map_.dimension, pair.names)
         self.source_growth_ = self.target_growth_ = None
         if self.growth_ is not None:
-            X, _ = given_weights("source_weights", one_of(source_weights, sample_weight), "X", X)
-            Y, _ = given_weights("target_weights", target_weights, "Y", Y)
+            X, _ = given_weights("source_weights", weights[0], "X", X)
+            Y, _ = given_weights("target_weights", weights[1], "Y", Y)
             self.source_growth_, self.target_growth_ = self.growth(X), self.growth(Y, side="target")
         if self.solution_.result is Result.interrupted:
             raise KeyboardInterrupt
@@ -291,13 +286,8 @@ class MongeMap(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
 
         1 everywhere where the map is not unbalanced.
         """
-        if side not in ("source", "target"):
-            raise ValueError(f"side: got {side!r}; wants 'source' or 'target'.")
         X = X.points if isinstance(X, Empirical) else X
-        points = self._seen("X", X)[1]
-        if self.growth_ is None:
-            return np.ones(len(points))
-        return self.growth_.source(points) if side == "source" else self.growth_.target(points)
+        return growth_of(self.growth_, self._seen("X", X)[1], side)
 
     def score(
         self,
@@ -341,8 +331,7 @@ class MongeMap(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         As ``brenier.audit``, with a key from ``random_state``; what is declared is of the
         components, where the map was learned there. The map is the gradient of a convex function,
         hence optimal onto its own image: the question is whether that is the target. Of an
-        unbalanced map it is whether the points that are left, each with a chance that is
-        proportional to its growth, reach those of Y.
+        unbalanced map points are left each with a chance that is proportional to its growth.
         """
         from brenier.certify import audit
 
@@ -350,9 +339,7 @@ class MongeMap(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         y = Y if Y is None or isinstance(Y, AbstractMeasure) else self._seen("Y", Y)[1]
         seed = drawn_seed(self.random_state)
         key = jax.random.key(seed)
-        if self.growth_ is not None:
-            x = thinned(x, self.growth_.source(x), seed)
-            y = thinned(y, self.growth_.target(y), seed + 1) if isinstance(y, np.ndarray) else y
+        x, y = thinned(self.growth_, x, y, seed)
         certificate = audit(
             map,
             x,

@@ -80,11 +80,9 @@ class Pair:
 
     def reweighted(self, source: np.ndarray, target: np.ndarray) -> "Pair":
         """The pair with so many times the weight of each point (n,), (m,)."""
-        clouds = (
-            reweighted(cloud, factors)
-            for cloud, factors in ((self.source, source), (self.target, target))
+        return replace(
+            self, source=reweighted(self.source, source), target=reweighted(self.target, target)
         )
-        return replace(self, **dict(zip(("source", "target"), clouds, strict=True)))
 
     def in_units(self, coordinates: Coordinates) -> Coordinates:
         """The coordinates of points as they were given, of those of points less their origins."""
