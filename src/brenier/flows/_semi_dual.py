@@ -189,14 +189,12 @@ class SemiDual(AbstractMethod[SemiDualState, GradientMap]):
         x, y, start = split_batch((x, state.cloud[rows], state.conjugates[rows]))
         refinements = jnp.where(fresh, max(self.refinements, _FRESH), self.refinements)
         points = self._conjugates(state.potential, y, start, refinements)
-        heights, conjugates = state.potential(x), _conjugate_heights(state.potential, points, y)
-        source_shares = growth_shares(heights, x, None, self.source_penalty)
-        target_shares = growth_shares(conjugates, y, weights, self.target_penalty)
+        conjugates = jnp.sum(points * y, axis=1) - state.potential(points)
+        a = growth_shares(state.potential(x), x, None, self.source_penalty)
+        b = growth_shares(conjugates, y, weights, self.target_penalty)
 
         def objective(potential):
-            return jnp.average(potential(x), weights=source_shares) - jnp.average(
-                potential(points), weights=target_shares
-            )
+            return jnp.average(potential(x), weights=a) - jnp.average(potential(points), weights=b)
 
         gradient = eqx.filter_grad(objective)(state.potential)
         updates, optimiser = self._optimiser(state.steps).update(gradient, state.optimiser)
@@ -321,12 +319,6 @@ def _(method: SemiDual, state: SemiDualState, *args: Any) -> int:
 def _sample(law: AbstractMeasure, key: Key, n: int, potential: AbstractPotential) -> Points:
     """Points (n, d) in the precision of the potential; they are drawn in that of the law."""
     return law.sample(key, n).astype(_precision(potential))
-
-
-def _conjugate_heights(
-    potential: AbstractPotential, points: Points, y: Points
-) -> Float[Array, " n"]:
-    return jnp.sum(points * y, axis=1) - potential(points)
 
 
 def _precision(potential: AbstractPotential) -> Any:
