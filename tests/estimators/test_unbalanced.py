@@ -117,3 +117,20 @@ def test_what_cannot_be_unbalanced_is_refused():
         MongeMap(unbalanced=1e-6).fit(X, Y + 1e3)
     with pytest.raises(ValueError, match="side: got 'both'"):
         UNBALANCED.growth(X, side="both")
+
+
+def test_in_components_what_is_gone_moves_nothing_across_them():
+    anndata = pytest.importorskip("anndata")
+    rng = np.random.default_rng(3)
+    kind = np.repeat([0, 1], 100)
+    # The second type lies far off, in a column that the map keeps but for the mean's change.
+    genes = rng.normal(size=(200, 6)) * [3.0, 3.0, 0.1, 0.1, 0.1, 0.1]
+    genes[kind == 1] += [30.0, 0.0, 0.0, 0.0, 0.0, 1.0]
+    after = rng.normal(size=(100, 6)) * [3.0, 3.0, 0.1, 0.1, 0.1, 0.1] + [0, 1.0, 0, 0, 0, 0]
+    x, y = anndata.AnnData(genes), anndata.AnnData(after)
+    est = MongeMap(random_state=0, candidates=["gaussian"], components=2, unbalanced=20.0)
+    est.fit(x, y)
+    assert est.source_growth_[kind == 1].max() < 0.1
+    moved = est.transform(genes) - genes
+    # Across the components the first type stays where it is.
+    assert abs(moved[kind == 0, 5].mean()) < 0.1

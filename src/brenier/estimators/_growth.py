@@ -123,7 +123,10 @@ def grown(pair: Pair, penalty: float, random_state: int) -> tuple[Pair, Entropic
         masses = factor if cloud.weights is None else factor * cloud.weights
         if not masses.sum() ** 2 >= 2.0 * np.square(masses).sum():
             raise ValueError(_too_small(penalty))
-    return pair.reweighted(*factors), growth
+    space = pair.space
+    if space is not None:
+        space = space.reweighted(growth.source(space.x), growth.target(space.y))
+    return pair.reweighted(*factors, space), growth
 
 
 def growth_of(

@@ -78,11 +78,12 @@ class Pair:
             self.source.mean, self.source.covariance, self.target.mean, self.target.covariance
         )
 
-    def reweighted(self, source: np.ndarray, target: np.ndarray) -> "Pair":
-        """The pair with so many times the weight of each point (n,), (m,)."""
-        return replace(
-            self, source=reweighted(self.source, source), target=reweighted(self.target, target)
-        )
+    def reweighted(
+        self, source: np.ndarray, target: np.ndarray, space: Components | None
+    ) -> "Pair":
+        """The pair with so many times the weight of each point (n,), (m,); in components of it."""
+        clouds = reweighted(self.source, source), reweighted(self.target, target)
+        return replace(self, source=clouds[0], target=clouds[1], space=space)
 
     def in_units(self, coordinates: Coordinates) -> Coordinates:
         """The coordinates of points as they were given, of those of points less their origins."""
