@@ -24,7 +24,7 @@ class GaussianGrowth(eqx.Module):
 
     >>> law = (np.zeros(1), np.eye(1))
     >>> solution = solve_unbalanced_gaussian(law, law, source_penalty=1.0, target_penalty=1.0)
-    >>> solution.stats["source_growth"](np.array([[0.0], [3.0]])).tolist()  # nothing has to move
+    >>> solution.stats["source_growth"](np.array([[0.0], [3.0]])).round(6).tolist()
     [1.0, 1.0]
     """
 
@@ -113,7 +113,7 @@ def solve_unbalanced_gaussian(
     ...     (np.zeros(1), np.eye(1)), (np.full(1, 3.0), np.eye(1)),
     ...     source_penalty=1.0, target_penalty=1.0)
     >>> solution.stats["source"].mean.round(6).tolist(), round(solution.stats["mass"], 6)
-    ([1.0], 0.22313)
+    ([1.0], 0.472367)
 
     Janati, Muzellec, Peyré & Cuturi (2020), for τ = τ'; its limit ε → 0.
     """
