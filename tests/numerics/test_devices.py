@@ -17,7 +17,8 @@ from brenier.numerics import _devices, copy_to_all, split_rows
 
 HERE = Path(__file__).parent
 CASES = [
-    "streamed plan", "error of a rough plan", "potential", "projection of three", "mean distance",
+    "streamed plan", "unbalanced plan", "error of a rough plan", "potential",
+    "projection of three", "mean distance",
     "mean distance, far", "energy distance", "self transport", "conjugates", "L-BFGS", "gradient",
     "entropic map", "held-out dual", "steps", "steps in single precision",
     "maximum mean discrepancy", "of a kernel",

@@ -10,9 +10,12 @@ from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.validation import check_is_fitted
 
+from brenier._checks import check_positive
 from brenier._progress import ProgressCallback
 from brenier._solution import Result, Solution
 from brenier._warnings import warn_user
+from brenier.estimators._growth import EntropicGrowth, grown, growth_of, thinned
+from brenier.estimators._held_out_saving import held_out_saving
 from brenier.estimators._learned_map import LearnedMap, learned_map
 from brenier.estimators._notebook import estimator_html, with_names
 from brenier.estimators._progress_bar import watched
@@ -32,9 +35,8 @@ from brenier.estimators.data import (
     weighted_rows,
 )
 from brenier.io import Cells
-from brenier.maps import AbstractMap, ConjugateMap, SubspaceMap
-from brenier.measures import AbstractMeasure
-from brenier.numerics import row_mean
+from brenier.maps import AbstractMap, SubspaceMap
+from brenier.measures import AbstractMeasure, Empirical
 
 if TYPE_CHECKING:
     from brenier.certify import Certificate
@@ -110,6 +112,10 @@ class MongeMap(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
             columns of anything else.
         layer: of AnnData, the layer to take; ``X`` when None.
         obsm: of AnnData, the embedding to take instead of expression.
+        unbalanced: τ > 0, where the clouds do not hold the same things in the same shares: KL of
+            strength τ a side holds the marginals, so that mass is made or lost rather than moved by
+            more than about √(2τ). In units of ½ squared distance (of the components, where there
+            are any): in other units s, s²τ. None holds them exactly.
         checkpoint: a folder where what was tried is kept, after each kind and each block of a
             network's steps: the same fit goes on from there, to the same map, at once where it was
             done. Delete it when the map is saved. None for nowhere; a ``method`` of your own is not
@@ -126,6 +132,8 @@ class MongeMap(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
             order; empty where ``outliers`` is "keep".
         n_effective_: how many rows those of X and of Y count for: the sum of weights that are whole
             numbers, (Σw)²/Σw² of others, and n and m without any.
+        source_growth_, target_growth_: of an unbalanced map, the relative mass that each row of X
+            sends and each row of Y receives; None of others. ``growth_`` gives both at any point.
         n_features_in_: d; and ``feature_names_in_``, the columns, where X was a data frame.
 
     >>> import numpy as np
@@ -147,6 +155,9 @@ class MongeMap(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
     candidates_: CandidateTable
     outliers_: tuple[np.ndarray, np.ndarray]
     n_effective_: tuple[float, float]
+    growth_: EntropicGrowth | None
+    source_growth_: np.ndarray | None
+    target_growth_: np.ndarray | None
 
     def __init__(
         self,
@@ -163,6 +174,7 @@ class MongeMap(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         components: int | None = None,
         layer: str | None = None,
         obsm: str | None = None,
+        unbalanced: float | None = None,
         checkpoint: str | os.PathLike[str] | None = None,
     ):
         self.effort = effort
@@ -177,6 +189,7 @@ class MongeMap(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         self.components = components
         self.layer = layer
         self.obsm = obsm
+        self.unbalanced = unbalanced
         self.checkpoint = checkpoint
 
     def __repr__(self, N_CHAR_MAX: int = 700) -> str:
@@ -233,16 +246,14 @@ class MongeMap(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         seed = drawn_seed(self.random_state)
         draw, *keys = jax.random.split(jax.random.key(seed), 5)
         layout = Layout(self.components, self.layer, self.obsm)
+        weights = one_of(source_weights, sample_weight), target_weights
         pair = read_pair(
-            X,
-            Y,
-            layout,
-            outliers=self.outliers,
-            random_state=seed,
-            key=draw,
-            weights=(one_of(source_weights, sample_weight), target_weights),
+            X, Y, layout, outliers=self.outliers, random_state=seed, key=draw, weights=weights
         )
         self.outliers_ = (pair.source.outliers, pair.target.outliers)
+        self.growth_ = None
+        if self.unbalanced is not None:
+            pair, self.growth_ = grown(pair, float(self.unbalanced), seed)
         self.n_effective_ = (pair.source.rows, pair.target.rows)
         coordinates = pair.coordinates
         with watched(self.verbose, self.callback) as watch:
@@ -251,6 +262,11 @@ class MongeMap(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         self.solution_ = learned_map(pair, coordinates, choice)
         self.map_ = self.solution_.map
         keep_columns(self, self.map_.dimension, pair.names)
+        self.source_growth_ = self.target_growth_ = None
+        if self.growth_ is not None:
+            X, _ = given_weights("source_weights", weights[0], "X", X)
+            Y, _ = given_weights("target_weights", weights[1], "Y", Y)
+            self.source_growth_, self.target_growth_ = self.growth(X), self.growth(Y, side="target")
         if self.solution_.result is Result.interrupted:
             raise KeyboardInterrupt
         if self.solution_.result.failed:
@@ -265,6 +281,14 @@ class MongeMap(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         """T⁻¹(X) = ∇φ*(X) of points (n, d) in the space of Y, in the dtype of X."""
         return self._moved("X", X, inverse=True)
 
+    def growth(self, X: Any, *, side: str = "source") -> np.ndarray:
+        """The relative mass (n,) that points X (n, d) of the "source" send, or "target" receive.
+
+        1 everywhere where the map is not unbalanced.
+        """
+        X = X.points if isinstance(X, Empirical) else X
+        return growth_of(self.growth_, self._seen("X", X)[1], side)
+
     def score(
         self,
         X: Any,
@@ -276,24 +300,18 @@ class MongeMap(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         """½E‖X‖² + ½E‖Y‖² − J(φ) ≤ ½W₂² on points X (n, d), Y (m, d): higher is better.
 
         For points that were not fitted on; with equality at the Monge map between these. Weights as
-        in ``fit``.
+        in ``fit``; of an unbalanced map times the growth of the points.
         """
-        from brenier.flows import HeldOutDual
-
         X, a = given_weights("source_weights", one_of(source_weights, sample_weight), "X", X)
         Y, b = given_weights("target_weights", target_weights, "Y", Y)
         (map, x), (_, y) = self._seen("X", X), self._seen("Y", Y)
         (x, a), (y, b) = weighted_rows(x, a), weighted_rows(y, b)
-        # J is the same both ways; of a map that is a conjugate's the potential is of the way back.
-        way, map = (
-            ((y, x, b, a), map.inverse()) if isinstance(map, ConjugateMap) else ((x, y, a, b), map)
-        )
-        dual = HeldOutDual(*way)(map)
-        squares = ((np.sum(z**2, axis=1), own) for z, own in ((x, a), (y, b)))
-        halves = 0.5 * sum(
-            z.mean(dtype=np.float64) if own is None else row_mean(z, own) for z, own in squares
-        )
-        return float(halves - dual)
+        if self.growth_ is not None:
+            a, b = (
+                factor if own is None else factor * own
+                for factor, own in ((self.growth_.source(x), a), (self.growth_.target(y), b))
+            )
+        return held_out_saving(map, x, y, a, b)
 
     def audit(
         self,
@@ -312,13 +330,16 @@ class MongeMap(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
 
         As ``brenier.audit``, with a key from ``random_state``; what is declared is of the
         components, where the map was learned there. The map is the gradient of a convex function,
-        hence optimal onto its own image: the question is whether that is the target.
+        hence optimal onto its own image: the question is whether that is the target. Of an
+        unbalanced map points are left each with a chance that is proportional to its growth.
         """
         from brenier.certify import audit
 
         map, x = self._seen("X", X)
         y = Y if Y is None or isinstance(Y, AbstractMeasure) else self._seen("Y", Y)[1]
-        key = jax.random.key(drawn_seed(self.random_state))
+        seed = drawn_seed(self.random_state)
+        key = jax.random.key(seed)
+        x, y = thinned(self.growth_, x, y, seed)
         certificate = audit(
             map,
             x,
@@ -342,6 +363,8 @@ class MongeMap(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
             from brenier.flows import check_method
 
             check_method(self.method, "flows.SemiDual()")
+        if self.unbalanced is not None:
+            check_positive("unbalanced", self.unbalanced)
         names = checked_names(self.candidates)
         effort = Effort.of(self.effort)
         return Request(self.method, effort, names, self.widths, self.pieces, self.checkpoint)

@@ -165,6 +165,15 @@ def sound_points(
     return training_points(name, points, dimension, columns), masses, sound, rows[found]
 
 
+def reweighted(cloud: Cloud, factors: np.ndarray) -> Cloud:
+    """The cloud with so many times the weight of each point; those of 0 are taken out."""
+    weights = factors if cloud.weights is None else cloud.weights * factors
+    kept = weights > 0
+    points, masses = cloud.points[kept], row_weights(weights[kept])
+    found = _of_points(points, masses, cloud.sound[kept], cloud.outliers)
+    return found._replace(origin=cloud.origin + found.origin)
+
+
 def _drawn(
     n: int, weights: np.ndarray | None, random: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray | None]:

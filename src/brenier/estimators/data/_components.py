@@ -1,6 +1,6 @@
 """Many dimensions and few points: the principal components that a map is learned in."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -31,6 +31,7 @@ class Components:
         x, y: Bᵀ(x − a) and Bᵀ(y − a), in float64.
         names: of the d columns, where they have any.
         share: the part of the variance of both clouds together that lies along B.
+        rows: what both clouds are of, each with its weights.
 
     >>> line = np.outer(np.arange(5.0), [0.6, 0.8])
     >>> space = principal_components(line, line + 3.0 * line[1], 1)
@@ -45,6 +46,15 @@ class Components:
     y: np.ndarray
     names: tuple[str, ...] | None
     share: float
+    rows: tuple[tuple[Cells, np.ndarray | None], ...]
+
+    def reweighted(self, source: np.ndarray, target: np.ndarray) -> "Components":
+        """With the difference of the means of rows of so many times the weight, (n,) and (m,)."""
+        mean, other = (
+            _projected(cells, self.basis, self.centre, factors if own is None else factors * own)[1]
+            for (cells, own), factors in zip(self.rows, (source, target), strict=True)
+        )
+        return replace(self, shift=_across(self.basis, other - mean))
 
     def around(self, map: AbstractMap) -> SubspaceMap:
         """The map of R^d that is ``map`` in the components, and moves the mean across them."""
@@ -168,8 +178,13 @@ def _fitted(
     (first, mean), (second, other) = (
         _projected(cells, basis, centre, part) for cells, part in zip((x, y), weights, strict=True)
     )
-    apart = other - mean
-    return Components(basis, centre, apart - basis @ (basis.T @ apart), first, second, names, share)
+    rows = tuple(zip((x, y), weights, strict=True))
+    shift = _across(basis, other - mean)
+    return Components(basis, centre, shift, first, second, names, share, rows)
+
+
+def _across(basis: np.ndarray, direction: np.ndarray) -> np.ndarray:
+    return direction - basis @ (basis.T @ direction)
 
 
 def _some(

@@ -1,13 +1,13 @@
 """The two clouds that a map is learned between."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import jax
 import numpy as np
 
 from brenier._types import Key
-from brenier.estimators.data._cloud import Cloud, read_cloud
+from brenier.estimators.data._cloud import Cloud, read_cloud, reweighted
 from brenier.estimators.data._columns import aligned, column_names
 from brenier.estimators.data._components import Components, dense, opened, principal_components
 from brenier.estimators.data._given_weights import given_weights
@@ -77,6 +77,13 @@ class Pair:
         return Coordinates.gaussian(
             self.source.mean, self.source.covariance, self.target.mean, self.target.covariance
         )
+
+    def reweighted(
+        self, source: np.ndarray, target: np.ndarray, space: Components | None
+    ) -> "Pair":
+        """The pair with so many times the weight of each point (n,), (m,); in components of it."""
+        clouds = reweighted(self.source, source), reweighted(self.target, target)
+        return replace(self, source=clouds[0], target=clouds[1], space=space)
 
     def in_units(self, coordinates: Coordinates) -> Coordinates:
         """The coordinates of points as they were given, of those of points less their origins."""
