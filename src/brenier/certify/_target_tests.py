@@ -1,7 +1,7 @@
 """Does the map reach the target? Two-sample and one-sample tests of T#μ against ν."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import jax.numpy as jnp
 import numpy as np
@@ -10,6 +10,8 @@ from scipy.spatial.distance import cdist, pdist
 from brenier.certify._axis_distance import axis_distance
 from brenier.certify._black_box import BlackBox
 from brenier.certify._feature_test import feature_test
+from brenier.certify._rows import FEWEST
+from brenier.certify._weights import Shares
 from brenier.measures import AbstractMeasure, Gibbs
 from brenier.numerics import energy_distance_squared
 
@@ -105,11 +107,18 @@ def target_tests(
     seconds: float = 20.0,
     target: AbstractMeasure | None = None,
     kl: tuple[float, float] = (np.nan, np.nan),
+    shares: Shares | None = None,
+    target_shares: Shares | None = None,
 ) -> TargetTests:
     """Tests of images tx (n, d) against y (m, d), and against ``target`` where it has a score.
 
-    With few ``seconds`` distances are of fewer points, and features of fewer rows.
+    With few ``seconds`` distances are of fewer points, and features of fewer rows. With ``shares``
+    of weights distances are weighted, and tests take independent draws: rows accepted by weight.
     """
+    if shares is not None or target_shares is not None:
+        return _weighted_tests(
+            (tx, y), (shares, target_shares), random, level=level, seconds=seconds, target=target
+        )
     share = float(np.clip(seconds / _FULL, _LEAST_SHARE, 1.0))
     tested = _TESTED_LOW if tx.shape[1] <= _LOW_DIMENSION else _TESTED
     permutations = _permutations(level)
@@ -144,6 +153,52 @@ def target_tests(
         axis=axes.axis,
         axis_tested=axes.tested,
         axis_points=axes.points,
+    )
+
+
+def _weighted_tests(
+    clouds: tuple[np.ndarray, np.ndarray],
+    weights: tuple[Shares | None, Shares | None],
+    random: np.random.Generator,
+    *,
+    level: float,
+    seconds: float,
+    target: AbstractMeasure | None,
+) -> TargetTests:
+    """Tests of rows that are accepted by weight; distances of all rows, or of many."""
+    tx, y = (
+        cloud if own is None else cloud[own.accepted(random)]
+        for cloud, own in zip(clouds, weights, strict=True)
+    )
+    tests = TargetTests(
+        energy_distance=np.nan,
+        effect=np.nan,
+        effect_upper=np.nan,
+        p_value=np.nan,
+        sliced_w2=np.nan,
+        sliced_w2_floor=np.nan,
+        stein_p_value=np.nan,
+        kl=np.nan,
+        kl_stderr=np.nan,
+        tested=0,
+    )
+    if min(len(tx), len(y)) >= FEWEST:
+        tests = target_tests(tx, y, random, level=level, seconds=seconds, target=target)
+    share = float(np.clip(seconds / _FULL, _LEAST_SHARE, 1.0))
+    rows = [random.permutation(len(cloud))[: int(share * _MEASURED)] for cloud in clouds]
+    many, others = (cloud[own] for cloud, own in zip(clouds, rows, strict=True))
+    a, b = (
+        np.ones(len(own)) if shares is None else shares.values[own]
+        for shares, own in zip(weights, rows, strict=True)
+    )
+    seed, half = int(random.integers(2**31)), len(others) // 2
+    energy = energy_distance_squared(jnp.asarray(many), jnp.asarray(others), a, b)
+    halves = others[:half], others[half:], b[:half], b[half:]
+    return replace(
+        tests,
+        energy_distance=float(energy),
+        sliced_w2=_weighted_sliced(many, others, a, b, seed),
+        sliced_w2_floor=_weighted_sliced(*halves, seed),
     )
 
 
@@ -204,6 +259,31 @@ def _sliced(first: np.ndarray, second: np.ndarray, seed: int) -> float:
         for cloud, size in ((first, n), (second, m))
     )
     return float(np.sqrt(np.mean(mass @ (one - other) ** 2)))
+
+
+def _weighted_sliced(
+    first: np.ndarray, second: np.ndarray, a: np.ndarray, b: np.ndarray, seed: int
+) -> float:
+    """``_sliced`` of rows with weights (n,), (m,), above 0."""
+    drawn = np.random.RandomState(seed).randn(first.shape[1], _DIRECTIONS)
+    drawn /= np.linalg.norm(drawn, axis=0)
+    total = 0.0
+    for direction in drawn.T:
+        places, ends = [], []
+        for cloud, mass in ((first, a), (second, b)):
+            along = cloud @ direction
+            order = np.argsort(along)
+            places.append(along[order])
+            ends.append(np.cumsum(mass[order]))
+            ends[-1] /= ends[-1][-1]
+        cuts = np.union1d(*ends)
+        mass = np.diff(cuts, prepend=0.0)
+        one, other = (
+            place[np.minimum(np.searchsorted(end, cuts - 0.5 * mass), len(place) - 1)]
+            for place, end in zip(places, ends, strict=True)
+        )
+        total += float(mass @ (one - other) ** 2)
+    return float(np.sqrt(total / _DIRECTIONS))
 
 
 def _stein_p_value(
