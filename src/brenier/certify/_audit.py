@@ -128,7 +128,7 @@ def audit(
     >>> certificate.defect.lower < 4.0 < certificate.defect.upper
     True
 
-    Theory (5.5) to (5.9), (6.1) to (6.18).
+    Theory (5.5) to (5.9), (6.1) to (6.19).
     """
     key = as_key("key", key)
     settings = Settings(key, level, tolerance, samples, budget, callback).checked()

@@ -253,15 +253,45 @@ def clouds_of_cells(
 
 def labels_of_cells(source: str, choice: Choice, column: str) -> np.ndarray:
     """What that column of obs says of the source cells, (n,)."""
-    cells = read_cells(source, backed=True)
+    labels = _column_of_obs(source, choice.condition, choice.source, column, "--groups")
+    return np.asarray(labels.astype(str))
+
+
+def weights_of_cells(
+    source: str, target: str | None, choice: Choice, columns: tuple[str | None, str | None]
+) -> tuple[np.ndarray | None, np.ndarray | None]:
+    """What columns of obs say of how much the source cells, and the target cells, count."""
+    files = (source, target or source)
+    values = (choice.source, choice.target)
+    found: list[np.ndarray | None] = []
+    for i, option in enumerate(("--source-weights", "--target-weights")):
+        column = columns[i]
+        if column is None:
+            found.append(None)
+            continue
+        own = _column_of_obs(files[i], choice.condition, values[i], column, option)
+        try:
+            found.append(np.asarray(own, np.float64))
+        except (ValueError, TypeError):
+            raise ValueError(
+                f"{option}: got {column}, a column of obs in {files[i]} that holds no numbers; "
+                "wants a weight for each cell."
+            ) from None
+    return found[0], found[1]
+
+
+def _column_of_obs(
+    file: str, condition: str | None, value: str | None, column: str, option: str
+) -> Any:
+    """A column of obs, of the cells whose ``condition`` is that value."""
+    cells = read_cells(file, backed=True)
     if column not in cells.obs.columns:
         raise ValueError(
-            f"--groups: got {column}; wants a column of obs in {source}, one of "
+            f"{option}: got {column}; wants a column of obs in {file}, one of "
             f"{list(cells.obs.columns)}."
         )
-    labels = np.asarray(cells.obs[column].astype(str))
-    rows = _rows(cells, source, choice.condition, choice.source)
-    return labels if rows is None else labels[rows]
+    rows = _rows(cells, file, condition, value)
+    return cells.obs[column] if rows is None else cells.obs[column].iloc[rows]
 
 
 def _audited(source: str, target: str | None, choice: Choice) -> tuple[Cells, ...]:

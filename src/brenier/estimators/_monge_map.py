@@ -252,6 +252,8 @@ class MongeMap(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         *,
         level: float = 0.95,
         budget: float = 20.0,
+        source_weights: Any = None,
+        target_weights: Any = None,
         groups: Any = None,
         law: Any = None,
         symmetry: Any = None,
@@ -261,8 +263,9 @@ class MongeMap(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         """How far the map is from optimal on fresh points X (n, d), and whether it reaches Y.
 
         As ``brenier.audit``, with a key from ``random_state``; what is declared is of the
-        components, where the map was learned there. The map is the gradient of a convex function,
-        hence optimal onto its own image: the question is whether that is the target.
+        components, where the map was learned there, and weights are of the rows of X and Y. The map
+        is the gradient of a convex function, hence optimal onto its own image: the question is
+        whether that is the target.
         """
         from brenier.certify import audit
 
@@ -276,6 +279,8 @@ class MongeMap(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
             key=key,
             level=level,
             budget=budget,
+            source_weights=source_weights,
+            target_weights=target_weights,
             groups=groups,
             law=law,
             symmetry=symmetry,
