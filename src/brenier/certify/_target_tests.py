@@ -1,7 +1,8 @@
 """Does the map reach the target? Two-sample and one-sample tests of T#μ against ν."""
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from typing import NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
@@ -115,31 +116,30 @@ def target_tests(
     With few ``seconds`` distances are of fewer points, and features of fewer rows. With ``shares``
     of weights distances are weighted, and tests take independent draws: rows accepted by weight.
     """
-    if shares is not None or target_shares is not None:
-        return _weighted_tests(
-            (tx, y), (shares, target_shares), random, level=level, seconds=seconds, target=target
-        )
     share = float(np.clip(seconds / _FULL, _LEAST_SHARE, 1.0))
+    images, points = (
+        cloud if own is None else cloud[own.accepted(random)]
+        for cloud, own in ((tx, shares), (y, target_shares))
+    )
+    if min(len(images), len(points)) < FEWEST and (images is not tx or points is not y):
+        return _untested(_distances((tx, y), (shares, target_shares), random, share))
     tested = _TESTED_LOW if tx.shape[1] <= _LOW_DIMENSION else _TESTED
     permutations = _permutations(level)
-    first, second = (_some(cloud, tested, random) for cloud in (tx, y))
+    first, second = (_some(cloud, tested, random) for cloud in (images, points))
     effect, p_value, spread = _energy_permutations(first, second, level, random, permutations)
-    many, others = (_some(cloud, int(share * _MEASURED), random) for cloud in (tx, y))
-    shuffled = random.permutation(others)
-    half = len(shuffled) // 2
-    seed = int(random.integers(2**31))
+    distances = _distances((tx, y), (shares, target_shares), random, share)
     stein = np.nan
     if target is not None and target.has_density:
         stein = _stein_p_value(first, np.asarray(target.score(first)), random, permutations)
-    features = feature_test(tx, y, random, permutations, share)
-    axes = axis_distance(tx, y, level=level, target=target)
+    features = feature_test(images, points, random, permutations, share)
+    axes = axis_distance(images, points, level=level, target=target)
     return TargetTests(
-        energy_distance=float(energy_distance_squared(jnp.asarray(many), jnp.asarray(others))),
+        energy_distance=distances.energy,
         effect=effect,
         effect_upper=effect + spread,
         p_value=p_value,
-        sliced_w2=_sliced(many, others, seed),
-        sliced_w2_floor=_sliced(shuffled[:half], shuffled[half:], seed) if half else float("nan"),
+        sliced_w2=distances.sliced,
+        sliced_w2_floor=distances.floor,
         stein_p_value=stein,
         kl=kl[0],
         kl_stderr=kl[1],
@@ -156,49 +156,59 @@ def target_tests(
     )
 
 
-def _weighted_tests(
+class _Distances(NamedTuple):
+    """Between the images and the target, and of two halves of the target."""
+
+    energy: float
+    sliced: float
+    floor: float
+
+
+def _distances(
     clouds: tuple[np.ndarray, np.ndarray],
     weights: tuple[Shares | None, Shares | None],
     random: np.random.Generator,
-    *,
-    level: float,
-    seconds: float,
-    target: AbstractMeasure | None,
-) -> TargetTests:
-    """Tests of rows that are accepted by weight; distances of all rows, or of many."""
-    tx, y = (
-        cloud if own is None else cloud[own.accepted(random)]
-        for cloud, own in zip(clouds, weights, strict=True)
+    share: float,
+) -> _Distances:
+    """Of that share of as many points as are measured at most, by their weights."""
+    most = int(share * _MEASURED)
+    rows, others = (random.permutation(len(cloud))[:most] for cloud in clouds)
+    shuffled = random.permutation(others)
+    half, seed = len(shuffled) // 2, int(random.integers(2**31))
+    masses = [None if own is None else own.values for own in weights]
+    if weights != (None, None):  # those of one cloud alone are equal ones of the other
+        pairs = zip(clouds, masses, strict=True)
+        masses = [np.ones(len(cloud)) if own is None else own for cloud, own in pairs]
+
+    def sliced(i: int, first: np.ndarray, second: np.ndarray) -> float:
+        a, b = masses[i], masses[1]
+        if a is None or b is None:
+            return _sliced(clouds[i][first], clouds[1][second], seed)
+        return _weighted_sliced(clouds[i][first], clouds[1][second], a[first], b[second], seed)
+
+    energy = energy_distance_squared(
+        jnp.asarray(clouds[0][rows]),
+        jnp.asarray(clouds[1][others]),
+        None if masses[0] is None else masses[0][rows],
+        None if masses[1] is None else masses[1][others],
     )
-    tests = TargetTests(
-        energy_distance=np.nan,
+    floor = sliced(1, shuffled[:half], shuffled[half:]) if half else float("nan")
+    return _Distances(float(energy), sliced(0, rows, others), floor)
+
+
+def _untested(distances: _Distances) -> TargetTests:
+    """Where too few rows are accepted for a test."""
+    return TargetTests(
+        energy_distance=distances.energy,
         effect=np.nan,
         effect_upper=np.nan,
         p_value=np.nan,
-        sliced_w2=np.nan,
-        sliced_w2_floor=np.nan,
+        sliced_w2=distances.sliced,
+        sliced_w2_floor=distances.floor,
         stein_p_value=np.nan,
         kl=np.nan,
         kl_stderr=np.nan,
         tested=0,
-    )
-    if min(len(tx), len(y)) >= FEWEST:
-        tests = target_tests(tx, y, random, level=level, seconds=seconds, target=target)
-    share = float(np.clip(seconds / _FULL, _LEAST_SHARE, 1.0))
-    rows = [random.permutation(len(cloud))[: int(share * _MEASURED)] for cloud in clouds]
-    many, others = (cloud[own] for cloud, own in zip(clouds, rows, strict=True))
-    a, b = (
-        np.ones(len(own)) if shares is None else shares.values[own]
-        for shares, own in zip(weights, rows, strict=True)
-    )
-    seed, half = int(random.integers(2**31)), len(others) // 2
-    energy = energy_distance_squared(jnp.asarray(many), jnp.asarray(others), a, b)
-    halves = others[:half], others[half:], b[:half], b[half:]
-    return replace(
-        tests,
-        energy_distance=float(energy),
-        sliced_w2=_weighted_sliced(many, others, a, b, seed),
-        sliced_w2_floor=_weighted_sliced(*halves, seed),
     )
 
 
