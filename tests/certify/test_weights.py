@@ -285,6 +285,18 @@ def test_uneven_weights_never_crash(weights):
     str(found), found.to_json()
 
 
+def test_copies_are_as_many_as_weights_say_and_never_without_end():
+    shares, random = Shares(np.array([1.0, 0.5, 0.3, 0.2])), _RANDOM(0)
+    counts = np.mean([shares.rounded(4, random) for _ in range(4000)], axis=0)
+    np.testing.assert_allclose(counts, 4.0 * shares.values, atol=0.04)  # 4 deviations of 0.5/√4000
+    often = np.bincount(shares.copies(4000, random), minlength=4)
+    np.testing.assert_allclose(often, 2000 * shares.values, atol=1.0)
+    taken = np.mean([np.isin(np.arange(4), shares.accepted(random)) for _ in range(4000)], axis=0)
+    np.testing.assert_allclose(taken, shares.values, atol=0.04)
+    one = Shares(np.append(np.full(20_000, 1e-7), 1.0))
+    assert one.rounded(one.per_row, random).sum() < 40
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [

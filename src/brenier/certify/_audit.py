@@ -252,7 +252,7 @@ def audit_pairs(
             )
     names, precision, shares = labels_of(x), max(precision_of(x), precision_of(tx)), None
     if source_weights is not None:
-        kept, shares = shares_of("source_weights", source_weights, first)
+        kept, shares = shares_of("source_weights", source_weights, len(first))
         groups = kept_labels(groups, kept, len(first))
         first, second, true = first[kept], second[kept], None if true is None else true[kept]
         x, tx = first, second

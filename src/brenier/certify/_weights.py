@@ -14,6 +14,8 @@ from brenier.numerics import random_order
 
 # What every level rests on, where rows have weights.
 LARGEST = "no weight of the law is above the largest of the rows"
+# Copies of a row at most: an assignment of more of the same would take long and show nothing.
+_MOST_COPIES = 32
 
 
 @dataclass(frozen=True)
@@ -40,7 +42,7 @@ class Shares:
     @property
     def per_row(self) -> int:
         """q: copies of the heaviest row, so that there are about as many copies as rows."""
-        return max(1, round(1.0 / float(self.values.mean())))
+        return min(max(1, round(1.0 / float(self.values.mean()))), _MOST_COPIES)
 
     def of(self, rows: Any) -> "Shares":
         """Those of some rows, in parts of the same largest weight."""
@@ -82,17 +84,14 @@ class Shares:
             return float(np.sqrt(np.sum(off**2) / left) / self.values.sum())
 
 
-def shares_of(name: str, weights: Any, rows: Any) -> tuple[np.ndarray, Shares | None]:
-    """The rows (n,) of positive weight, and their shares: None where all of these are equal.
+def shares_of(name: str, weights: Any, count: int) -> tuple[np.ndarray, Shares | None]:
+    """Which of so many rows have a positive weight, and their shares: None where all are equal.
 
     Raises:
-        ValueError: weights that are none (``check_row_weights``), beside a measure, or positive in
-            fewer rows than an audit takes.
+        ValueError: weights that are none (``check_row_weights``), or positive in fewer rows than an
+            audit takes.
     """
-    if isinstance(rows, AbstractMeasure):
-        beside = type(rows).__name__
-        raise ValueError(f"{name}: got weights beside {beside}, a measure; wants points (n, d).")
-    found = check_row_weights(name, weights, len(rows))
+    found = check_row_weights(name, weights, count)
     kept = np.flatnonzero(found)
     if len(kept) < FEWEST:
         raise ValueError(
@@ -108,13 +107,19 @@ def weighed(
     """The points of positive weight, their labels where there are some, and their shares.
 
     As they are where there are no weights.
+
+    Raises:
+        ValueError: as ``shares_of``; weights beside a measure, which has its own.
     """
     if weights is None:
         return value, groups, None
     if isinstance(value, AbstractMeasure):
-        shares_of(f"{name}_weights", weights, value)
+        raise ValueError(
+            f"{name}_weights: got weights beside {type(value).__name__}, a measure; wants points "
+            "(n, d)."
+        )
     points = check_points(name, value)
-    kept, shares = shares_of(f"{name}_weights", weights, points)
+    kept, shares = shares_of(f"{name}_weights", weights, len(points))
     return points[kept], kept_labels(groups, kept, len(points)), shares
 
 
