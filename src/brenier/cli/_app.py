@@ -13,6 +13,7 @@ from brenier.cli._options import (
     DataFiles,
     Effort,
     FitReport,
+    Groups,
     Json,
     Layer,
     Obsm,
@@ -295,13 +296,9 @@ def audit(
         float,
         typer.Option(help="About how many seconds it may take, compiling and the map's own apart."),
     ] = 20.0,
-    groups: Annotated[
-        str | None,
-        typer.Option(
-            help="Rows that belong together count as one draw: a file with a label a row; for "
-            ".h5ad, a column of obs."
-        ),
-    ] = None,
+    source_weights: SourceWeights = None,
+    target_weights: TargetWeights = None,
+    groups: Groups = None,
     law: Annotated[
         str | None,
         typer.Option(
@@ -356,7 +353,8 @@ def audit(
     if target is not None and pairs_target is not None:
         raise ValueError(f"--target: got {pairs_target} beside TARGET {target}; wants one of them.")
     said = Declarations(law, symmetry, box, kurtosis, groups)
-    settings = Settings(level, tolerance, samples, budget, seed, said, chosen)
+    weights = (source_weights, target_weights)
+    settings = Settings(level, tolerance, samples, budget, seed, said, chosen, weights)
     with progress_bar() as progress:
         result, rows = run_audit(
             map,

@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 
-from brenier._checks import check_row_weights
 from brenier._progress import Progress, ProgressCallback
 from brenier._version import __version__
 from brenier.cli._fit import (
@@ -105,7 +104,7 @@ def run_fit_cells(
     started = time.perf_counter()
     check_folder(out, MAP_ENDINGS)
     x, y = _groups(source, target, choice)
-    masses = _weights(source, target, choice, weights)
+    masses = weights_of_cells(source, target, choice, weights)
     files, components = (x.label, y.label), choice.components
     fit = fitted(
         x, y, settings, progress, files=files, components=components, out=out, weights=masses
@@ -271,35 +270,44 @@ def clouds_of_cells(
 
 def labels_of_cells(source: str, choice: Choice, column: str) -> np.ndarray:
     """What that column of obs says of the source cells, (n,)."""
-    return np.asarray(_column(source, choice, choice.source, column, "--groups").astype(str))
+    labels = _column_of_obs(source, choice.condition, choice.source, column, "--groups")
+    return np.asarray(labels.astype(str))
 
 
-def _weights(
-    source: str, target: str | None, choice: Choice, weights: tuple[str | None, str | None]
+def weights_of_cells(
+    source: str, target: str | None, choice: Choice, columns: tuple[str | None, str | None]
 ) -> tuple[np.ndarray | None, np.ndarray | None]:
-    """What those columns of obs say of source and target cells; None where none is named."""
+    """What columns of obs say of how much the source cells, and the target cells, count."""
+    files = (source, target or source)
+    values = (choice.source, choice.target)
     found: list[np.ndarray | None] = []
-    for path, value, column, option in (
-        (source, choice.source, weights[0], "--source-weights"),
-        (target or source, choice.target, weights[1], "--target-weights"),
-    ):
+    for i, option in enumerate(("--source-weights", "--target-weights")):
+        column = columns[i]
         if column is None:
             found.append(None)
             continue
-        own = _column(path, choice, value, column, option)
-        found.append(check_row_weights(option, np.asarray(own), len(own)))
+        own = _column_of_obs(files[i], choice.condition, values[i], column, option)
+        try:
+            found.append(np.asarray(own, np.float64))
+        except (ValueError, TypeError):
+            raise ValueError(
+                f"{option}: got {column}, a column of obs in {files[i]} that holds no numbers; "
+                "wants a weight for each cell."
+            ) from None
     return found[0], found[1]
 
 
-def _column(path: str, choice: Choice, value: str | None, column: str, option: str) -> Any:
-    """That column of obs, of the cells of a file that are meant."""
-    cells = read_cells(path, backed=True)
+def _column_of_obs(
+    file: str, condition: str | None, value: str | None, column: str, option: str
+) -> Any:
+    """A column of obs, of the cells whose ``condition`` is that value."""
+    cells = read_cells(file, backed=True)
     if column not in cells.obs.columns:
         raise ValueError(
-            f"{option}: got {column}; wants a column of obs in {path}, one of "
+            f"{option}: got {column}; wants a column of obs in {file}, one of "
             f"{list(cells.obs.columns)}."
         )
-    rows = _rows(cells, path, choice.condition, value)
+    rows = _rows(cells, file, condition, value)
     return cells.obs[column] if rows is None else cells.obs[column].iloc[rows]
 
 

@@ -13,7 +13,15 @@ from brenier._checks import check_points, check_row_weights
 from brenier._progress import Progress, ProgressCallback
 from brenier.cli._stopping import saying_when_stopped
 from brenier.cli._transport import measure, measure_rows, transport_table
-from brenier.io import MAP_ENDINGS, Table, check_folder, is_stream, read_points, save, write_whole
+from brenier.io import (
+    MAP_ENDINGS,
+    Table,
+    check_folder,
+    is_stream,
+    read_weighted_points,
+    save,
+    write_whole,
+)
 
 if TYPE_CHECKING:
     from brenier.estimators import MongeMap
@@ -271,14 +279,8 @@ def _weighted(
     file: str, columns: Sequence[str] | None, weights: str | None, option: str
 ) -> tuple[Table, np.ndarray | None]:
     """The points in a file, and the column of their weights, which is none of them."""
-    if weights is None:
-        return read_points(file, columns), None
-    chosen = columns if columns is None or weights in columns else [*columns, weights]
-    table = read_points(file, chosen)
-    # Chosen by place, it has another one now.
-    last = None if chosen is columns else str(table.values.shape[1] - 1)
-    rest, own = table.split(last or weights, option)
-    return rest, check_row_weights(option, own, len(own))
+    table, own = read_weighted_points(file, columns, weights)
+    return table, None if own is None else check_row_weights(option, own, len(own))
 
 
 def weights_told(weights: tuple[str | None, str | None], fit: Fit) -> dict[str, Any]:

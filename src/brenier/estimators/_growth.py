@@ -1,6 +1,6 @@
 """Growth: how much more or less than its own mass each point sends or receives."""
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
@@ -9,7 +9,7 @@ from sklearn.exceptions import ConvergenceWarning
 from brenier._types import Float
 from brenier._warnings import warn_user
 from brenier.estimators.data import Pair
-from brenier.numerics import default_epsilon, entropic_potential, sinkhorn
+from brenier.numerics import RowWeights, default_epsilon, entropic_potential, sinkhorn
 
 # Points a side between which the plan is found: all others have the growth of its potentials.
 _POINTS = 2048
@@ -144,22 +144,14 @@ def growth_of(
     return growth.source(points) if side == "source" else growth.target(points)
 
 
-def thinned(
-    growth: EntropicGrowth | None, x: np.ndarray, y: Any, random_state: int
-) -> tuple[np.ndarray, Any]:
-    """Samples of the reweighted laws out of samples of the laws: rows of x, and of y if points.
-
-    Each is kept with the probability of its growth over the largest.
-    """
+def grown_weights(
+    growth: EntropicGrowth | None, points: np.ndarray, weights: RowWeights, side: str
+) -> RowWeights:
+    """Weights of the points (n, d) of a side, times their growth where there is one."""
     if growth is None:
-        return x, y
-    random = np.random.default_rng(random_state)
-    x = _kept(x, growth.source(x), random)
-    return x, _kept(y, growth.target(y), random) if isinstance(y, np.ndarray) else y
-
-
-def _kept(points: np.ndarray, growth: np.ndarray, random: np.random.Generator) -> np.ndarray:
-    return points[random.uniform(size=len(points)) * growth.max() < growth]
+        return weights
+    factor = growth_of(growth, points, side)
+    return factor if weights is None else factor * weights
 
 
 def _too_small(penalty: float) -> str:

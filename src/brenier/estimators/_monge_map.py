@@ -14,7 +14,7 @@ from brenier._checks import check_positive
 from brenier._progress import ProgressCallback
 from brenier._solution import Result, Solution
 from brenier._warnings import warn_user
-from brenier.estimators._growth import EntropicGrowth, grown, growth_of, thinned
+from brenier.estimators._growth import EntropicGrowth, grown, grown_weights, growth_of
 from brenier.estimators._held_out_saving import held_out_saving
 from brenier.estimators._learned_map import LearnedMap, learned_map
 from brenier.estimators._notebook import estimator_html, with_names
@@ -92,8 +92,8 @@ class MongeMap(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
             from 64 points a side on, once a fold, three times as long where points are many, and
             looks at maps of the way back too (minutes); or a number of seconds, of which networks
             of both ways take an eighth each to tell which is learned better, and after which
-            nothing new is begun. The work of the first three is counted, so that equal seeds give equal maps;
-            with seconds another day may choose otherwise.
+            nothing new is begun. The work of the first three is counted, so that equal seeds give
+            equal maps; with seconds another day may choose otherwise.
         candidates: the kinds to choose from, as ["gaussian", "entropic"]; None for all. A network
             among them is trained whatever the effort.
         outliers: of rows that lie grossly outside of all others, as codes of missing values do:
@@ -302,16 +302,9 @@ class MongeMap(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         For points that were not fitted on; with equality at the Monge map between these. Weights as
         in ``fit``; of an unbalanced map times the growth of the points.
         """
-        X, a = given_weights("source_weights", one_of(source_weights, sample_weight), "X", X)
-        Y, b = given_weights("target_weights", target_weights, "Y", Y)
-        (map, x), (_, y) = self._seen("X", X), self._seen("Y", Y)
-        (x, a), (y, b) = weighted_rows(x, a), weighted_rows(y, b)
-        if self.growth_ is not None:
-            a, b = (
-                factor if own is None else factor * own
-                for factor, own in ((self.growth_.source(x), a), (self.growth_.target(y), b))
-            )
-        return held_out_saving(map, x, y, a, b)
+        source = one_of(source_weights, sample_weight)
+        map, (x, a), (y, b) = self._judged(X, Y, source, target_weights)
+        return held_out_saving(map, *weighted_rows(x, a), *weighted_rows(y, b))
 
     def audit(
         self,
@@ -320,6 +313,8 @@ class MongeMap(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         *,
         level: float = 0.95,
         budget: float = 20.0,
+        source_weights: Any = None,
+        target_weights: Any = None,
         groups: Any = None,
         law: Any = None,
         symmetry: Any = None,
@@ -329,17 +324,13 @@ class MongeMap(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         """How far the map is from optimal on fresh points X (n, d), and whether it reaches Y.
 
         As ``brenier.audit``, with a key from ``random_state``; what is declared is of the
-        components, where the map was learned there. The map is the gradient of a convex function,
-        hence optimal onto its own image: the question is whether that is the target. Of an
-        unbalanced map points are left each with a chance that is proportional to its growth.
+        components, where the map was learned there. The map is the gradient of a convex function, hence optimal onto its own image: the question is
+        whether that is the target. Weights as in ``fit``; of an unbalanced map times the growth.
         """
         from brenier.certify import audit
 
-        map, x = self._seen("X", X)
-        y = Y if Y is None or isinstance(Y, AbstractMeasure) else self._seen("Y", Y)[1]
-        seed = drawn_seed(self.random_state)
-        key = jax.random.key(seed)
-        x, y = thinned(self.growth_, x, y, seed)
+        map, (x, a), (y, b) = self._judged(X, Y, source_weights, target_weights)
+        key = jax.random.key(drawn_seed(self.random_state))
         certificate = audit(
             map,
             x,
@@ -347,6 +338,8 @@ class MongeMap(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
             key=key,
             level=level,
             budget=budget,
+            source_weights=a,
+            target_weights=b,
             groups=groups,
             law=law,
             symmetry=symmetry,
@@ -355,6 +348,22 @@ class MongeMap(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         )
         return with_names(
             certificate, None if isinstance(self.map_, SubspaceMap) else kept_columns(self)
+        )
+
+    def _judged(
+        self, X: Any, Y: Any, source_weights: Any, target_weights: Any
+    ) -> tuple[AbstractMap, tuple[np.ndarray, RowWeights], tuple[Any, RowWeights]]:
+        """The map, and points and measures to judge it by, with their weights times the growth."""
+        X, a = given_weights("source_weights", source_weights, "X", X)
+        Y, b = given_weights("target_weights", target_weights, "Y", Y)
+        map, x = self._seen("X", X)
+        if Y is None or isinstance(Y, AbstractMeasure):
+            return map, (x, grown_weights(self.growth_, x, a, "source")), (Y, b)
+        y = self._seen("Y", Y)[1]
+        return (
+            map,
+            (x, grown_weights(self.growth_, x, a, "source")),
+            (y, grown_weights(self.growth_, y, b, "target")),
         )
 
     def _request(self) -> Request:

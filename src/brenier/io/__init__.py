@@ -45,6 +45,7 @@ from brenier.io.points import (
     read_array,
     read_images,
     read_points,
+    read_weighted_points,
     write_points,
 )
 
@@ -83,6 +84,7 @@ __all__ = [
     "read_model_config",
     "read_points",
     "read_record",
+    "read_weighted_points",
     "rows_of_condition",
     "save",
     "save_model",
@@ -101,6 +103,7 @@ guard(
         "load_diffusers",
         "load_model",
         "read_record",
+        "read_weighted_points",
         "save",
         "save_model",
         "write_record",

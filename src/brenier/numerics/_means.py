@@ -27,7 +27,7 @@ def float64_mean(terms: Float[Array, " n"], weights: Weights | None = None) -> S
 
 @jax.jit
 def total_variance(points: Points, weights: Weights | None = None) -> Scalar:
-    """E‖X − EX‖² of points (n, d), of weights (n,) where they have any, in float64.
+    """E‖X − EX‖² of points (n, d), of non-negative weights (n,) where there are some, in float64.
 
     >>> float(total_variance(jnp.asarray([[1e4], [1e4 + 2.0]], jnp.float32)))
     1.0
@@ -36,5 +36,6 @@ def total_variance(points: Points, weights: Weights | None = None) -> Scalar:
     points = points.astype(wide)
     if weights is None:
         return jnp.sum(jnp.var(points, axis=0))
-    shares = weights.astype(wide) / jnp.sum(weights.astype(wide))
-    return shares @ jnp.sum((points - shares @ points) ** 2, axis=1)
+    weights = weights.astype(wide)
+    centred = points - jnp.average(points, axis=0, weights=weights)
+    return float64_mean(jnp.sum(centred**2, axis=1), weights)
