@@ -26,6 +26,7 @@ from brenier.certify._rows import (
     check_spread,
     labels_of,
     one_of_each,
+    opened,
     points_of,
     precision_of,
     warn_of_outliers,
@@ -135,7 +136,8 @@ def audit(
         raise ValueError("law: got one beside a measure, which is its own; wants one of the two.")
     keys = jax.random.split(key, 4)
     settings.tell("the map at points of the source")
-    names = labels_of(source)
+    source = opened("source", source)
+    target, names = opened("target", target, source), labels_of(source)
     for name, given in (("source", source), ("target", target)):
         if given is not None:
             warn_of_outliers(name, given)
@@ -223,6 +225,8 @@ def audit_pairs(
     """
     key = as_key("key", key)
     settings = Settings(key, level, tolerance, samples, budget, callback).checked()
+    x = opened("x", x)
+    tx, target = opened("tx", tx, x), opened("target", target, x)
     first = check_points("x", x, min_points=FEWEST).astype(np.float64)
     second = check_points("tx", tx, dimension=first.shape[1]).astype(np.float64)
     if len(first) != len(second):

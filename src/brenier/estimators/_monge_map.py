@@ -28,6 +28,12 @@ from brenier.estimators.data import (
     opened,
     read_pair,
 )
+from brenier.estimators.labels import (
+    TransferredLabels,
+    TransitionTable,
+    labels_of_points,
+    table_of_points,
+)
 from brenier.io import Cells
 from brenier.maps import AbstractMap, ConjugateMap, SubspaceMap
 from brenier.measures import AbstractMeasure
@@ -217,6 +223,7 @@ class MongeMap(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         self.solution_ = learned_map(pair, coordinates, choice)
         self.map_ = self.solution_.map
         keep_columns(self, self.map_.dimension, pair.names)
+        self._clouds = {"X": X, "Y": Y}  # no copies: what was handed in, for labels of its rows
         if self.solution_.result is Result.interrupted:
             raise KeyboardInterrupt
         if self.solution_.result.failed:
@@ -285,6 +292,30 @@ class MongeMap(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         return with_names(
             certificate, None if isinstance(self.map_, SubspaceMap) else kept_columns(self)
         )
+
+    def transfer_labels(self, X: Any, Y_labels: Any, Y: Any = None) -> TransferredLabels:
+        """The label, soft and hard, of each point of X (n, d) where the map takes it.
+
+        By a vote (``estimators.transfer_labels``) of the points Y (m, d), those of the fit by
+        default, which ``Y_labels`` (m,) are of; of AnnData a column of ``obs`` by its name.
+        """
+        return labels_of_points(self, X, Y_labels, Y)
+
+    def transition_table(
+        self, X_labels: Any, Y_labels: Any, X: Any = None, Y: Any = None
+    ) -> TransitionTable:
+        """What share of each kind of points of X goes to each kind of Y; rows sum to 1.
+
+        Labels (n,), (m,) of the points of the fit, or of X (n, d) and Y (m, d); of AnnData columns
+        of ``obs`` by their names.
+        """
+        return table_of_points(self, X_labels, Y_labels, X, Y)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What is copied and pickled: all but the points of the fit."""
+        state: dict[str, Any] = dict(BaseEstimator.__getstate__(self))
+        state.pop("_clouds", None)
+        return state
 
     def _request(self) -> Request:
         """What the settings ask for, checked."""

@@ -4,7 +4,6 @@ from brenier.estimators.data._cloud import MOST_POINTS, sound_points
 from brenier.estimators.data._columns import (
     column_names,
     drawn_seed,
-    is_frame,
     keep_columns,
     kept_columns,
     known_points,
@@ -25,7 +24,6 @@ __all__ = [
     "column_names",
     "dense",
     "drawn_seed",
-    "is_frame",
     "keep_columns",
     "kept_columns",
     "known_points",

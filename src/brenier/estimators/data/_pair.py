@@ -113,7 +113,7 @@ def read_pair(
     laws: list[AbstractMeasure | None] = [None, None]
     if space is None:
         x, laws[0] = _points_and_law(x, key)
-        names = None if laws[0] is not None else column_names("X", x)
+        names = None if laws[0] is not None else column_names(x)
         y, laws[1] = _points_and_law(y, jax.random.fold_in(key, 1))
         y = y if laws[1] is not None else aligned("Y", y, names)
     else:
