@@ -331,6 +331,13 @@ def check_positive(name: str, value: Any) -> float:
     return number
 
 
+def check_number(name: str, value: Any) -> float:
+    """A finite number."""
+    if not (_is_number(value) and np.ndim(value) == 0 and np.isfinite(value)):
+        raise ValueError(f"{name}: got {_shown(value)}; wants a finite number.")
+    return float(value)
+
+
 def check_at_least(name: str, value: Any, least: int) -> int:
     """An integer of at least ``least``."""
     # Not np.isfinite, which knows no integer beyond 64 bits.

@@ -3,6 +3,7 @@
 from brenier._arithmetic import guard
 from brenier.estimators._generator import Generator
 from brenier.estimators._monge_map import MongeMap
+from brenier.estimators._time_series import TimeSeries
 from brenier.estimators.data import Components, principal_components
 from brenier.estimators.generation import energy_score
 from brenier.estimators.labels import (
@@ -16,6 +17,7 @@ __all__ = [
     "Components",
     "Generator",
     "MongeMap",
+    "TimeSeries",
     "TransferredLabels",
     "TransitionTable",
     "energy_score",

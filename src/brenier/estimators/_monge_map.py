@@ -34,6 +34,7 @@ from brenier.estimators.labels import (
     labels_of_points,
     table_of_points,
 )
+from brenier.estimators.time import interpolated
 from brenier.io import Cells
 from brenier.maps import AbstractMap, ConjugateMap, SubspaceMap
 from brenier.measures import AbstractMeasure
@@ -237,6 +238,16 @@ class MongeMap(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
     def inverse_transform(self, X: Any) -> np.ndarray:
         """T⁻¹(X) = ∇φ*(X) of points (n, d) in the space of Y, in the dtype of X."""
         return self._moved("X", X, inverse=True)
+
+    def interpolate(self, X: Any, t: float) -> np.ndarray:
+        """(1 − t) X + t T(X) of points (n, d), in the dtype of X: where they are on their way.
+
+        McCann's interpolation: a geodesic of W₂ for t in [0, 1].
+
+        Warns:
+            UserWarning: t outside of [0, 1], where paths may cross.
+        """
+        return interpolated(self, X, t)
 
     def score(self, X: Any, Y: Any) -> float:
         """½E‖X‖² + ½E‖Y‖² − J(φ) ≤ ½W₂² on points X (n, d), Y (m, d): higher is better.

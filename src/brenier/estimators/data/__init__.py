@@ -9,7 +9,13 @@ from brenier.estimators.data._columns import (
     known_points,
     training_points,
 )
-from brenier.estimators.data._components import Components, dense, opened, principal_components
+from brenier.estimators.data._components import (
+    Components,
+    dense,
+    opened,
+    opened_alike,
+    principal_components,
+)
 from brenier.estimators.data._covariance import shrunk_covariance
 from brenier.estimators.data._pair import Layout, Pair, read_pair
 from brenier.estimators.data._standard_data import FEW, StandardData
@@ -28,6 +34,7 @@ __all__ = [
     "kept_columns",
     "known_points",
     "opened",
+    "opened_alike",
     "principal_components",
     "read_pair",
     "shrunk_covariance",

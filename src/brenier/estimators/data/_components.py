@@ -1,5 +1,6 @@
 """Many dimensions and few points: the principal components that a map is learned in."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -65,6 +66,31 @@ def opened(name: str, value: Any, layer: str | None, obsm: str | None) -> Any:
                 f"{name}: got {type(value).__name__} beside the key {key!r}; wants an AnnData."
             )
     return as_frame(name, value)
+
+
+def opened_alike(
+    name: str,
+    values: Sequence[Any],
+    layer: str | None,
+    obsm: str | None,
+    names: list[Any] | None = None,
+) -> tuple[list[Any], list[Any] | None]:
+    """Clouds opened, their columns in the order of ``names``, or of the first; and those names.
+
+    Raises:
+        ValueError: as ``opened``, or a column that one has and another lacks.
+    """
+    clouds: list[Any] = []
+    for i, value in enumerate(values):
+        label = name if len(values) == 1 else f"{name}[{i}]"
+        cloud = opened(label, value, layer, obsm)
+        if not clouds and names is None:
+            names = list(cloud.names) if isinstance(cloud, Cells) else column_names(cloud)
+        if isinstance(cloud, Cells):
+            clouds.append(cloud.aligned(names, "the first snapshot"))
+        else:
+            clouds.append(aligned(label, cloud, names))
+    return clouds, names
 
 
 def principal_components(
