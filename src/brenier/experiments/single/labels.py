@@ -2,12 +2,13 @@
 
     brenier reproduce single-labels --data ../shared/data/kang_ifnb_pbmc.h5ad
 
-Blood cells, control and under interferon-beta (Kang et al., 2018). Cell types of the treated cells are
-given, those of the control cells are asked for and known: of the 800 that the map was fitted to, and of
-200 that it has not seen. ``MongeMap.transfer_labels`` stands beside the same vote without a map, after a
-shift of the mean, and after the Gaussian map, all in the map's 15 components, and beside 15 plain
-nearest neighbours. Accuracy; calibration, the mean gap between what is said and what is right over ten
-bins of the probability (ECE); log loss, probabilities of at least 1e-3.
+Blood cells, control and under interferon-beta (Kang et al., 2018). Cell types of the treated
+cells are given, those of the control cells are asked for and known: of the 800 that the map was
+fitted to, and of 200 that it has not seen. ``MongeMap.transfer_labels`` stands beside the same
+vote without a map, after a shift of the mean, and after the Gaussian map, all in the map's 15
+components, and beside 15 plain nearest neighbours. Accuracy; calibration, the mean gap between
+what is said and what is right over ten bins of the probability (ECE); log loss, probabilities of
+at least 1e-3.
 
 Three seeds by default, other held-out cells each; what is done of a seed is kept in ``seeds/``.
 """
