@@ -3,14 +3,18 @@
 from brenier.io.points._images import ImageSet, read_images
 from brenier.io.points._points import check_output, read_array, read_points, write_points
 from brenier.io.points._table import Picture, Table
+from brenier.io.points._words import check_words_file, read_words, write_columns
 
 __all__ = [
     "ImageSet",
     "Picture",
     "Table",
     "check_output",
+    "check_words_file",
     "read_array",
     "read_images",
     "read_points",
+    "read_words",
+    "write_columns",
     "write_points",
 ]
