@@ -65,25 +65,25 @@ def test_where_points_on_their_way_began(kind, one):
         beginning(AffineMap(np.eye(2), np.ones(2)), X, 0.5)
 
 
-def _exact(x, start, goal):
-    """Where points of the first snapshot are at a time, and those of a time at another."""
-    (a, b), (c, d) = STEPS
-
-    def at(time):
-        u = x @ a + b
-        if time <= 2.0:
-            return x + time / 2.0 * (u - x)
-        return u + (time - 2.0) / 3.0 * (u @ c + d - u)
-
-    return at(start), at(goal)
+def _exact(maps, x, time):
+    """Where points of the first snapshot are at a time, by the maps' own images."""
+    u, w = maps[0](x), maps[1](maps[0](x))
+    if time <= 2.0:
+        return np.asarray(x + time / 2.0 * (u - x))
+    return np.asarray(u + (time - 2.0) / 3.0 * (w - u))
 
 
-@pytest.mark.parametrize("start", [0.0, 1.0, 2.0, 4.0, 5.0])
-@pytest.mark.parametrize("goal", [0.0, 0.5, 2.0, 3.0, 5.0])
+def test_the_maps_are_those_that_made_the_snapshots(series):
+    # Covariances are shrunk: some per cent of the spread.
+    np.testing.assert_allclose(series.maps_[0](X), SECOND, atol=0.3)
+    np.testing.assert_allclose(series.maps_[1](SECOND), THIRD, atol=0.3)
+
+
+@pytest.mark.parametrize("start", [0.0, 1.0, 4.0, 5.0])
+@pytest.mark.parametrize("goal", [0.5, 2.0, 3.0, 5.0])
 def test_points_of_any_time_are_led_to_any_other(start, goal, series):
-    # Covariances are shrunk, so the fitted maps are those of the clouds to some per cent.
-    given, wanted = _exact(X[:20], start, goal)
-    np.testing.assert_allclose(series.transform(given, start, goal), wanted, atol=0.15)
+    given, wanted = (_exact(series.maps_, X[:20], time) for time in (start, goal))
+    np.testing.assert_allclose(series.transform(given, start, goal), wanted, atol=1e-7)
     # And back to where they came from to rounding and the conjugate's tolerance.
     back = series.transform(series.transform(given, start, goal), goal, start)
     np.testing.assert_allclose(back, given, atol=1e-7)
@@ -102,8 +102,12 @@ def test_trajectories_go_through_all_times(series):
 def test_a_snapshot_of_any_time(series):
     for time, snapshot in zip(TIMES, SNAPSHOTS, strict=True):
         np.testing.assert_array_equal(series.interpolate(time), snapshot)
-    _, wanted = _exact(X, 0.0, 0.5)
-    np.testing.assert_allclose(series.interpolate(0.5), wanted, atol=0.15)
+    wanted = _exact(series.maps_, X, 0.5)
+    np.testing.assert_allclose(series.interpolate(0.5), wanted, atol=1e-9)
+    last = series.maps_[1].inverse()(THIRD)
+    np.testing.assert_allclose(
+        series.interpolate(4.5), last + 2.5 / 3.0 * (THIRD - last), atol=1e-7
+    )
 
 
 def test_a_series_is_saved_and_read_again(series, tmp_path):

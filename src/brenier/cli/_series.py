@@ -27,7 +27,7 @@ def run_series(
     columns: Sequence[str] | None,
     progress: ProgressCallback,
 ) -> tuple[dict[str, Any], dict[str, str]]:
-    """Learn the maps between neighbouring snapshots, and save them; ``times`` or a column of obs."""
+    """Learn the maps between neighbours, and save them; ``times`` may be a column of obs."""
     started = time.perf_counter()
     check_folder(out, MAP_ENDINGS)
     progress(Progress(0, 0, "reading"))

@@ -239,7 +239,7 @@ class MongeMap(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         """T⁻¹(X) = ∇φ*(X) of points (n, d) in the space of Y, in the dtype of X."""
         return self._moved("X", X, inverse=True)
 
-    def interpolate(self, X: Any, t: float) -> np.ndarray:
+    def interpolate(self, X: Any, t: Any) -> np.ndarray:
         """(1 − t) X + t T(X) of points (n, d), in the dtype of X: where they are on their way.
 
         McCann's interpolation: a geodesic of W₂ for t in [0, 1].

@@ -1,7 +1,6 @@
 """Maps through several snapshots of one population."""
 
 import os
-from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -206,7 +205,7 @@ def _rising(times: Any, count: int) -> np.ndarray:
     return found
 
 
-def _by_time(cells: Any, column: Any) -> tuple[list[Any], Sequence[Any]]:
+def _by_time(cells: Any, column: Any) -> tuple[list[Any], np.ndarray]:
     """The cells of each time, and the times, which a column of ``obs`` holds."""
     if not isinstance(column, str):
         raise ValueError(
