@@ -141,4 +141,4 @@ def frame_like(values: np.ndarray, columns: Sequence[Any], library: str) -> Any:
     import narwhals.stable.v2 as nw
 
     by_label = dict(zip(columns, values.T, strict=True))
-    return nw.from_dict(by_label, backend=library).to_native()
+    return nw.from_dict(by_label, backend=nw.Implementation.from_backend(library)).to_native()

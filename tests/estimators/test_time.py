@@ -183,7 +183,10 @@ def test_of_cells_a_column_of_obs_holds_the_time(series):
     assert found.times_.tolist() == [0.0, 2.0, 5.0]
     some = cells[:10]
     there = found.transform(some, 0, 5)
-    np.testing.assert_allclose(there, series.transform(X[:10], 0, 5) @ factors, atol=0.3)
+    # Principal components and their shrunk covariances are of other clouds: some per cent.
+    wanted = series.transform(X[:10], 0, 5) @ factors
+    assert np.linalg.norm(there - wanted) < 0.15 * np.linalg.norm(wanted)
+    np.testing.assert_allclose(found.transform(there, 5, 0), some.X, atol=1e-6)
     assert found.interpolate(1.0).shape == (120, 12)
     for column, phrase in (
         ("kind", "times: got the column 'kind', whose entries are not numbers"),

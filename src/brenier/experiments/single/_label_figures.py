@@ -15,9 +15,9 @@ def labels_figure(bins: dict[str, list[list[float]]], table: dict[str, Any]) -> 
     said, shares = figure.subplots(1, 2, width_ratios=[1.0, 1.25])
     said.plot([0.0, 1.0], [0.0, 1.0], color="0.8", linewidth=1.0)
     for name, colour in _SHOWN.items():
-        rows = np.array(bins[name])
+        points = np.array(bins[name])
         said.plot(
-            rows[:, 0], rows[:, 1], "o-", color=colour, markersize=4, linewidth=1.2, label=name
+            points[:, 0], points[:, 1], "o-", color=colour, markersize=4, linewidth=1.2, label=name
         )
     said.set_xlim(0.0, 1.02)
     said.set_ylim(0.0, 1.02)

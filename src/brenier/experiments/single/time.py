@@ -64,15 +64,12 @@ def main(run: Run) -> dict[str, Any]:
 
 
 def path(kind: str, z: np.ndarray, t: float) -> np.ndarray:
-    """Where the points that z (n, d) stands for are at a time.
-
-    Each step of "parting" is the Monge map between its snapshots but for the few near the middle.
-    """
+    """Where z (n, d) are at a time: from any time to any other by a Monge map."""
     place = np.zeros_like(z)
     if kind == "parting":
         side = np.sign(z[:, 0])
         place[:, 0] = side * 0.5 * t
-        place[:, 1] = 0.25 * side * t**2 - 0.2 * t
+        place[:, 1] = 0.25 * t**2
         return place + z * (1.0 - 0.1 * t)
     turn = 0.35 * t
     place[:, 0], place[:, 1] = 4.0 * np.cos(turn), 4.0 * np.sin(turn)
