@@ -7,6 +7,8 @@ import numpy as np
 from brenier.report import BLUE, GREEN, INK, RED, new_figure, png_bytes
 
 _SHOWN = {"map": BLUE, "mean shift": GREEN, "no map": "#b9770e", "no map, 15 neighbours": RED}
+# Cells of a bin that is drawn, at least.
+_LEAST = 20
 
 
 def labels_figure(bins: dict[str, list[list[float]]], table: dict[str, Any]) -> bytes:
@@ -15,7 +17,7 @@ def labels_figure(bins: dict[str, list[list[float]]], table: dict[str, Any]) -> 
     said, shares = figure.subplots(1, 2, width_ratios=[1.0, 1.25])
     said.plot([0.0, 1.0], [0.0, 1.0], color="0.8", linewidth=1.0)
     for name, colour in _SHOWN.items():
-        points = np.array(bins[name])
+        points = np.array([row for row in bins[name] if row[2] >= _LEAST])
         said.plot(
             points[:, 0], points[:, 1], "o-", color=colour, markersize=4, linewidth=1.2, label=name
         )
