@@ -10,7 +10,7 @@ from typer.core import TyperGroup
 def commands_page() -> str:
     """Markdown of all commands, as ``brenier COMMAND --help`` has them."""
     import brenier.cli._ddpm  # noqa: F401  its commands join the app when it is imported
-    from brenier.cli._app import app
+    from brenier.cli._questions import app
 
     command = typer.main.get_command(app)
     assert isinstance(command, TyperGroup)

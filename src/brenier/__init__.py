@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from brenier._progress import Progress
     from brenier._solution import Result, Solution, SolveError
     from brenier.certify import Certificate, audit, audit_pairs
-    from brenier.estimators import Generator, MongeMap
+    from brenier.estimators import Generator, MongeMap, TimeSeries
     from brenier.flows import solve
     from brenier.io import Checkpoint, load, save
 
@@ -44,6 +44,7 @@ else:
         "Result": "_solution",
         "Solution": "_solution",
         "SolveError": "_solution",
+        "TimeSeries": "estimators",
         "audit": "certify",
         "audit_pairs": "certify",
         "load": "io",
@@ -73,6 +74,7 @@ __all__ = [
     "Result",
     "Solution",
     "SolveError",
+    "TimeSeries",
     "audit",
     "audit_pairs",
     "certify",

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.typing import ArrayLike
 
+from brenier._frames import Frame, known_entries, opened_frame, whole_floats
 from brenier._memory import is_out_of_memory
 from brenier._types import Array, Batch
 
@@ -32,8 +33,12 @@ class NotNumbersError(ValueError, TypeError):
 def as_float_array(name: str, value: Any) -> np.ndarray:
     """A NumPy floating array of what was given, in the machine's own byte order.
 
-    Integers, booleans and wider floats become float64, narrower floats float32.
+    Integers, booleans and wider floats become float64, narrower floats float32. Of data frames
+    a missing entry is NaN.
     """
+    frame = as_frame(name, value)
+    if isinstance(frame, Frame):
+        return frame.values
     _refuse_hiding(name, value)
     try:
         array = _native(np.asarray(value))
@@ -78,12 +83,42 @@ def as_float_array(name: str, value: Any) -> np.ndarray:
     return array.astype(np.float32) if array.dtype.itemsize < 4 else array
 
 
+def as_frame(name: str, value: Any) -> Any:
+    """A table as a ``Frame`` of floats: data frames of any library, ``io.Table``; others as is.
+
+    Raises:
+        ValueError: two columns of one label, a column of something else than numbers, integers
+            that float64 cannot hold; the column is named.
+    """
+    if isinstance(value, np.ndarray | jax.Array | Frame):
+        return value
+    native = opened_frame(name, value)
+    if native is None:
+        is_own = type(value).__module__.startswith("brenier.io.")
+        labels = getattr(value, "columns", None) if is_own else None
+        return value if labels is None else Frame(value.values, list(labels))
+    values = whole_floats(native)
+    if values is None:
+        columns = [_column(*column) for column in known_entries(name, native)]
+        values = np.column_stack(columns) if columns else np.empty((len(native), 0))
+    # Row after row, so that equal numbers give equal sums to the last bit.
+    values = np.ascontiguousarray(as_float_array(name, values))
+    return Frame(values, list(native.columns), native.implementation.value)
+
+
+def _column(label: str, entries: np.ndarray, known: np.ndarray) -> np.ndarray:
+    """A column of a frame as floats, NaN where it has no entry."""
+    numbers = as_float_array(label, entries)
+    column = np.full(len(known), np.nan, numbers.dtype)
+    column[known] = numbers
+    return column
+
+
 def _check_exact(name: str, value: Any, array: np.ndarray) -> None:
     """Raise where integers among other numbers were rounded when all became floats."""
     if max(array.max(), -array.min()) < _EXACT_INTEGER:  # not so where one is NaN
         return
-    is_frame = type(value).__module__.startswith("pandas.")  # without importing pandas
-    entries = value.to_numpy(dtype=object) if is_frame else np.asarray(value, dtype=object)
+    entries = np.asarray(value, dtype=object)
     if entries.shape != array.shape:
         return
     for entry in entries[np.isfinite(array) & (np.abs(array) >= _EXACT_INTEGER)]:
@@ -142,9 +177,9 @@ def check_points(
         allow_constant: whether a column may be constant.
         names: of the columns, for the message; those of a data frame are known.
     """
-    columns = getattr(value, "columns", None)
-    if names is None and columns is not None:
-        names = list(columns)
+    value = as_frame(name, value)
+    if names is None and isinstance(value, Frame):
+        names = value.columns
     array = as_float_array(name, value)
     if array.ndim != 2:
         hint = " Reshape your data: x[:, None] is one column." if array.ndim == 1 else ""
@@ -290,12 +325,42 @@ def check_row_weights(name: str, value: Any, n: int) -> np.ndarray:
     return np.where(weights < _LEAST_WEIGHT * largest, 0.0, weights)
 
 
+def check_labels(name: str, value: Any, n: int | None = None) -> np.ndarray:
+    """Labels of one kind, ``n`` where that is known, none of them missing."""
+    found = np.asarray(value, dtype=object)
+    if n is not None and found.shape != (n,):
+        raise ValueError(f"{name}: got shape {found.shape}; wants a label for each of {n:,} rows.")
+    absent = [_is_absent(label) for label in found.ravel()]
+    if any(absent):
+        raise ValueError(
+            f"{name}: got no label (None, NaN or an empty string) for {sum(absent):,} of "
+            f"{len(absent):,} rows; wants one each."
+        )
+    if len({isinstance(label, str) for label in found.ravel()}) > 1:
+        raise ValueError(f"{name}: got numbers and strings; wants labels of one kind.")
+    return np.array(found.tolist())
+
+
+def _is_absent(label: Any) -> bool:
+    """Whether it is None, an empty string, NaN, or pandas' NA, which compares with nothing."""
+    if label is None or type(label).__name__ == "NAType":
+        return True
+    return bool(label == "" or label != label)
+
+
 def check_positive(name: str, value: Any) -> float:
     """A finite number above zero."""
     if not (_is_number(value) and 0 < value < np.inf):
         raise ValueError(f"{name}: got {_shown(value)}; wants a finite number above 0.")
     number: float = value
     return number
+
+
+def check_number(name: str, value: Any) -> float:
+    """A finite number."""
+    if not (_is_number(value) and np.ndim(value) == 0 and np.isfinite(value)):
+        raise ValueError(f"{name}: got {_shown(value)}; wants a finite number.")
+    return float(value)
 
 
 def check_at_least(name: str, value: Any, least: int) -> int:

@@ -9,6 +9,7 @@ EXTRAS = {
     "diffusers": "diffusers",
     "h5py": "cells",
     "matplotlib": "plots",
+    "narwhals": "tables",
     "ot": "exact",
     "pandas": "tables",
     "pyarrow": "tables",

@@ -7,11 +7,11 @@ import pytest
 import typer
 
 import brenier.cli._ddpm  # noqa: F401  # its commands
-from brenier.cli._app import app
+from brenier.cli._questions import app
 
 PAGE = Path(__file__).parents[2] / "docs" / "command-line.md"
 # The work of these draws no random numbers.
-SURE = {"transport", "ddpm encode"}
+SURE = {"follow", "labels", "transport", "ddpm encode"}
 
 
 def _commands(group, before=""):

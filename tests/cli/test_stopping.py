@@ -20,7 +20,7 @@ _HEARING = "import signal; signal.signal(signal.SIGINT, signal.default_int_handl
 _PROGRAM = """
 import sys
 from brenier.cli import _fit, main
-from brenier.cli._app import app
+from brenier.cli._questions import app
 
 def started():
     print("started", file=sys.stderr, flush=True)

@@ -10,8 +10,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from brenier import Generator, MongeMap
-from brenier.estimators import energy_score, principal_components
+from brenier import Generator, MongeMap, TimeSeries
+from brenier.estimators import energy_score, principal_components, transfer_labels, transition_table
 from brenier.exact import (
     solve_assignment,
     solve_gaussian,
@@ -277,6 +277,22 @@ def of_components(x, y, fresh):
     return np.abs(found.x)
 
 
+def of_labels(x, y, fresh):
+    kinds = np.arange(len(y)) % 3
+    return transfer_labels(x, y, kinds).probabilities
+
+
+def of_transitions(x, y, fresh):
+    kinds = [np.arange(len(cloud)) % 3 for cloud in (x, y)]
+    return transition_table(x, y, *kinds).shares
+
+
+def of_series(x, y, fresh):
+    est = MongeMap(random_state=0, candidates=["gaussian"])
+    series = TimeSeries(est).fit([x, y, (y - y[0]) / 2.0 + y[0]], [0, 1, 3])
+    return series.transform(series.transform(fresh, 0, 2.5), 0.5, 2.0)
+
+
 def _moments(z):
     wide = z.astype(np.float64)
     near = wide - wide[0]
@@ -311,6 +327,9 @@ CASES = {
     "estimators.Generator": Case(of_generator, 1e-4, 5e-2),
     "maps.DebiasedMap": Case(of_unscaled_generator, 1e-4, 5e-2),
     "estimators.principal_components": Case(of_components, 1e-6, 1e-3, 1),
+    "estimators.transfer_labels": Case(of_labels, 1e-6, 2e-2, 0),
+    "estimators.transition_table": Case(of_transitions, 1e-6, 1e-2, 0),
+    "estimators.TimeSeries": Case(of_series, 1e-6, 1e-3),
     "estimators.energy_score": Case(of_energy_score, 1e-6, 1e-3, 1),
     "flows.fit_velocity": Case(of_velocity, 1e-3, 2e-2),
     "flows.sample_sinkhorn_flow": Case(of_one_shot, 1e-4, 1e-2),
@@ -348,7 +367,8 @@ OTHERS = {
     "mckean_vlasov mirror_velocity parabolic_flow potential_path sinkhorn_flow solve "
     "default_flow_epsilon exponential_rate",
     _OF_OTHERS: "exact: GaussianGrowth MonotoneMap Plan; velocities: AtomsVelocity Endpoints "
-    "HyperbolicClock; functionals: Moving; flows: GridCoupling; estimators: Components",
+    "HyperbolicClock; functionals: Moving; flows: GridCoupling; estimators: Components "
+    "TransferredLabels TransitionTable",
     _NO_POINTS: "maps: evaluation_floats; velocities: integration_floats ConstantSchedule "
     "CosineSchedule LinearSchedule RateSchedule; flows: CheckpointStore Progress "
     "batch_work check_method shared_work",

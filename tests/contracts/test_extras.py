@@ -17,8 +17,8 @@ from brenier.io import load, read_points, save
 HOME = Path(brenier.__file__).parent
 PROJECT = Path(__file__).parents[2] / "pyproject.toml"
 RANDOM = np.random.default_rng(0)
-# Not torch, of which others ask whether it is imported.
-HIDDEN = sorted({*EXTRAS} - {"diffusers", "torch"})
+# Not torch, of which others ask whether it is imported, nor narwhals, which scikit-learn may need.
+HIDDEN = sorted({*EXTRAS} - {"diffusers", "narwhals", "torch"})
 # A program whose Python finds no package of an extra.
 BARE = (
     "import sys\n"

@@ -155,7 +155,7 @@ def test_no_integer_is_rounded_whatever_holds_it(kind):
 def test_large_frames_round_no_integer_either(monkeypatch):
     monkeypatch.setattr("brenier.estimators.data._cloud.MOST_POINTS", 5)
     frame = pd.DataFrame({"a": [_BIG, *range(9)], "b": np.linspace(0.0, 1.0, 10)})
-    with pytest.raises(ValueError, match=f"X: got the integer {_BIG}"):
+    with pytest.raises(ValueError, match=f"X, column 'a': got the integer {_BIG}"):
         MongeMap(effort=0).fit(frame, X)
 
 

@@ -1,5 +1,6 @@
 """Maps between clouds that do not hold the same things in the same shares."""
 
+import jax
 import numpy as np
 import pytest
 

@@ -31,12 +31,15 @@ _SEEDS = {
     "deb25/scaling_limit": "1",
     "krco22/images": "1",
     "single/cell": "1",
+    "single/labels": "1",
+    "single/time": "1",
     "w2/benchmark": "1",
 }
 # Those that read data, which a fresh clone does not have.
 _SHARED = Path(__file__).parents[3] / "shared" / "data"
 _DATA = {
     "single/cell": (_SHARED / "kang_ifnb_pbmc.h5ad",),
+    "single/labels": (_SHARED / "kang_ifnb_pbmc.h5ad",),
     "w2/benchmark": (_SHARED / "w2bench_D2.npz", _SHARED / "w2bench_D16.npz"),
 }
 

@@ -22,6 +22,7 @@ from brenier.certify._rows import (
     check_spread,
     labels_of,
     one_of_each,
+    opened,
     points_of,
     precision_of,
     warn_of_outliers,
@@ -137,7 +138,8 @@ def audit(
         raise ValueError("law: got one beside a measure, which is its own; wants one of the two.")
     keys = jax.random.split(key, 4)
     settings.tell("the map at points of the source")
-    names = labels_of(source)
+    source = opened("source", source)
+    target, names = opened("target", target, source), labels_of(source)
     source, groups, shares = weighed("source", source, source_weights, groups)
     target, target_shares = _target(target, target_weights)
     for name, given in (("source", source), ("target", target)):
@@ -239,6 +241,8 @@ def audit_pairs(
     """
     key = as_key("key", key)
     settings = Settings(key, level, tolerance, samples, budget, callback).checked()
+    x = opened("x", x)
+    tx, target = opened("tx", tx, x), opened("target", target, x)
     first = check_points("x", x, min_points=FEWEST).astype(np.float64)
     second = check_points("tx", tx, dimension=first.shape[1]).astype(np.float64)
     if len(first) != len(second):

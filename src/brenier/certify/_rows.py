@@ -4,7 +4,8 @@ from typing import Any
 
 import numpy as np
 
-from brenier._checks import check_points
+from brenier._checks import as_frame, check_labels, check_points
+from brenier._frames import Frame
 from brenier._types import Key
 from brenier._warnings import warn_user
 from brenier.measures import AbstractMeasure, Empirical
@@ -16,13 +17,21 @@ FEWEST = 20
 _LEAST_SPREAD = 1e-140
 
 
+def opened(name: str, value: Any, like: Any = None) -> Any:
+    """A data frame as a ``Frame``, its columns in the order of those of ``like``; others as is."""
+    value = as_frame(name, value)
+    if not (isinstance(value, Frame) and isinstance(like, Frame)):
+        return value
+    return value.aligned(name, None if like.is_counted else like.columns)
+
+
 def one_of_each(groups: Any, rows: Any, key: Key) -> Any:
     """A random row of each label, in random order; all rows where there are no labels."""
     if groups is None:
         return rows
     if isinstance(rows, AbstractMeasure):
         raise ValueError("groups: got labels beside a measure; wants them for points (n, d).")
-    rows, labels = np.asarray(rows), _labels(groups)
+    rows, labels = np.asarray(rows), check_labels("groups", groups)
     if labels.shape != rows.shape[:1]:
         raise ValueError(
             f"groups: got shape {labels.shape}; wants a label for each of {len(rows)} points."
@@ -32,21 +41,6 @@ def one_of_each(groups: Any, rows: Any, key: Key) -> Any:
     if len(first) < FEWEST:
         raise ValueError(f"groups: got {len(first)} labels; wants at least {FEWEST}.")
     return rows[order[np.sort(first)]]
-
-
-def _labels(groups: Any) -> np.ndarray:
-    """Labels of one kind, none of them missing: what is no label would join rows, or part them."""
-    found = np.asarray(groups, dtype=object)
-    kinds = {str if isinstance(label, str) else float for label in found.ravel()}
-    if len(kinds) > 1 and not any(label is None for label in found.ravel()):
-        raise ValueError("groups: got numbers and strings; wants labels of one kind.")
-    missing = [label is None or label != label or label == "" for label in found.ravel()]
-    if any(missing):
-        raise ValueError(
-            f"groups: got no label (None, NaN or an empty string) for {sum(missing):,} of "
-            f"{len(missing):,} rows; wants one each: a row alone has a label of its own."
-        )
-    return np.asarray(groups)
 
 
 def labels_of(value: Any) -> list[str] | None:

@@ -1,4 +1,4 @@
-"""The command line: ``brenier demo | fit | transport | generate | audit | ddpm | reproduce``."""
+"""The command line, ``brenier COMMAND``: demo, fit, transport, generate, audit and more."""
 
 from brenier.cli._main import entry, main
 

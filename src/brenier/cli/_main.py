@@ -53,7 +53,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(words: list[str]) -> int:
-    from brenier.cli._app import app
+    from brenier.cli._questions import app
 
     # "--json -" says where to as well: the same as "--json".
     words = [word for i, word in enumerate(words) if word != "-" or words[i - 1] != "--json"]

@@ -10,7 +10,8 @@ from sklearn.base import BaseEstimator
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.validation import check_is_fitted
 
-from brenier._checks import check_at_least
+from brenier._checks import as_frame, check_at_least
+from brenier._frames import Frame, frame_like
 from brenier._progress import Progress, ProgressCallback
 from brenier._solution import Result, Solution
 from brenier._types import Key
@@ -22,7 +23,6 @@ from brenier.estimators.data import (
     column_names,
     drawn_seed,
     given_weights,
-    is_frame,
     keep_columns,
     kept_columns,
     known_points,
@@ -42,8 +42,6 @@ from brenier.numerics import cast_floats, in_blocks
 
 # Imported where they are at work: seconds that who only fits a map need not wait.
 if TYPE_CHECKING:
-    import pandas as pd
-
     from brenier.certify import Certificate
 
 # Pairs of a latent point and a datum held at once while sampling.
@@ -189,7 +187,8 @@ class Generator(BaseEstimator):
         """
         settings = self._settings()
         X, given = given_weights("sample_weight", sample_weight, "X", X)
-        names, of_frame = column_names("X", X), is_frame(X)
+        X = as_frame("X", X)
+        names = column_names(X)
         x, weights, sound, self.outliers_ = sound_points(
             "X", X, self.outliers, names, weights=given
         )
@@ -206,7 +205,7 @@ class Generator(BaseEstimator):
             self.source_name_, self.epsilon_, self.time_ = fit.source, fit.epsilon, fit.time
             self.solution_ = dataclasses.replace(fit.solution, map=self.map_)
             keep_columns(self, x.shape[1], names)
-            self._of_frame = of_frame
+            self._library = X.library if isinstance(X, Frame) else None
             self.candidates_ = fit.candidates
             if fit.cv_results is not None:
                 self.cv_results_ = fit.cv_results
@@ -228,8 +227,8 @@ class Generator(BaseEstimator):
 
     def sample(
         self, n_samples: int = 1, random_state: int | np.random.RandomState | None = None
-    ) -> "np.ndarray | pd.DataFrame":
-        """New points (n_samples, d), in the dtype of the data; a frame where X was one.
+    ) -> Any:
+        """New points (n_samples, d), in the dtype of the data; a frame of its kind where X was one.
 
         Each is one evaluation of ``map_``, a block of points at a time: beside them and as many
         latent points memory does not grow with their number.
@@ -238,11 +237,9 @@ class Generator(BaseEstimator):
         check_at_least("n_samples", n_samples, 0)
         values = self._generated(n_samples, drawn_seed(random_state))
         names = kept_columns(self)
-        if names is None or not self._of_frame:
+        if names is None or self._library is None:
             return values
-        import pandas as pd
-
-        return pd.DataFrame(values, columns=names)
+        return frame_like(values, names, self._library)
 
     def score(self, X: Any, y: None = None, sample_weight: Any = None) -> float:
         """Minus the squared energy distance of X (n, d) and as many points generated, unbiased.

@@ -8,35 +8,37 @@ import jax
 import numpy as np
 from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.utils.validation import check_is_fitted
 
 from brenier._checks import check_positive
 from brenier._progress import ProgressCallback
 from brenier._solution import Result, Solution
 from brenier._warnings import warn_user
-from brenier.estimators._growth import EntropicGrowth, grown, grown_weights, growth_of
+from brenier.estimators._fitted import judged, moved, seen
+from brenier.estimators._growth import EntropicGrowth, grown, growth_of
 from brenier.estimators._held_out_saving import held_out_saving
 from brenier.estimators._learned_map import LearnedMap, learned_map
 from brenier.estimators._notebook import estimator_html, with_names
 from brenier.estimators._progress_bar import watched
 from brenier.estimators.candidates import CandidateTable, Effort, Request, checked_names, fit_pair
 from brenier.estimators.data import (
-    MOST_POINTS,
     Layout,
-    dense,
     drawn_seed,
     given_weights,
     keep_columns,
     kept_columns,
-    known_points,
     one_of,
-    opened,
     read_pair,
     weighted_rows,
 )
-from brenier.io import Cells
-from brenier.maps import AbstractMap, SubspaceMap
-from brenier.measures import AbstractMeasure, Empirical
+from brenier.estimators.labels import (
+    TransferredLabels,
+    TransitionTable,
+    labels_of_points,
+    table_of_points,
+)
+from brenier.estimators.time import interpolated
+from brenier.maps import SubspaceMap
+from brenier.measures import Empirical
 
 if TYPE_CHECKING:
     from brenier.certify import Certificate
@@ -84,8 +86,7 @@ class MongeMap(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
     AnnData are points too: cells, whose coordinates are genes (matched by ``var_names``), or an
     embedding. Genes are many and cells few, so the map is learned in the leading principal
     components of both clouds together; what a cell has across them is kept, and moved by the
-    difference of the means (``maps.SubspaceMap``). ``score`` and ``audit`` then look at the
-    components.
+    difference of the means (``maps.SubspaceMap``); ``score`` and ``audit`` look at components.
 
     Args:
         effort: "quick" never trains a network; "auto" does where there are many points; "best"
@@ -262,11 +263,12 @@ class MongeMap(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         self.solution_ = learned_map(pair, coordinates, choice)
         self.map_ = self.solution_.map
         keep_columns(self, self.map_.dimension, pair.names)
+        X, _ = given_weights("source_weights", weights[0], "X", X)
+        Y, _ = given_weights("target_weights", weights[1], "Y", Y)
         self.source_growth_ = self.target_growth_ = None
         if self.growth_ is not None:
-            X, _ = given_weights("source_weights", weights[0], "X", X)
-            Y, _ = given_weights("target_weights", weights[1], "Y", Y)
             self.source_growth_, self.target_growth_ = self.growth(X), self.growth(Y, side="target")
+        self._clouds = {"X": X, "Y": Y}  # no copies: what was handed in, for labels of its rows
         if self.solution_.result is Result.interrupted:
             raise KeyboardInterrupt
         if self.solution_.result.failed:
@@ -275,11 +277,11 @@ class MongeMap(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
 
     def transform(self, X: Any) -> np.ndarray:
         """T(X) of points (n, d), in the dtype of X; 262,144 rows at a time."""
-        return self._moved("X", X, inverse=False)
+        return moved(self, X, inverse=False)
 
     def inverse_transform(self, X: Any) -> np.ndarray:
         """T⁻¹(X) = ∇φ*(X) of points (n, d) in the space of Y, in the dtype of X."""
-        return self._moved("X", X, inverse=True)
+        return moved(self, X, inverse=True)
 
     def growth(self, X: Any, *, side: str = "source") -> np.ndarray:
         """The relative mass (n,) that points X (n, d) of the "source" send, or "target" receive.
@@ -287,7 +289,17 @@ class MongeMap(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         1 everywhere where the map is not unbalanced.
         """
         X = X.points if isinstance(X, Empirical) else X
-        return growth_of(self.growth_, self._seen("X", X)[1], side)
+        return growth_of(self.growth_, seen(self, "X", X)[1], side)
+
+    def interpolate(self, X: Any, t: Any) -> np.ndarray:
+        """(1 − t) X + t T(X) of points (n, d), in the dtype of X: where they are on their way.
+
+        McCann's interpolation: a geodesic of W₂ for t in [0, 1].
+
+        Warns:
+            UserWarning: t outside of [0, 1], where paths may cross.
+        """
+        return interpolated(self, X, t)
 
     def score(
         self,
@@ -302,9 +314,9 @@ class MongeMap(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         For points that were not fitted on; with equality at the Monge map between these. Weights as
         in ``fit``; of an unbalanced map times the growth of the points.
         """
-        source = one_of(source_weights, sample_weight)
-        map, (x, a), (y, b) = self._judged(X, Y, source, target_weights)
-        return held_out_saving(map, *weighted_rows(x, a), *weighted_rows(y, b))
+        own = one_of(source_weights, sample_weight)
+        map, (x, a), (y, b) = judged(self, X, Y, own, target_weights)
+        return held_out_saving(map, weighted_rows(x, a), weighted_rows(y, b))
 
     def audit(
         self,
@@ -324,12 +336,13 @@ class MongeMap(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         """How far the map is from optimal on fresh points X (n, d), and whether it reaches Y.
 
         As ``brenier.audit``, with a key from ``random_state``; what is declared is of the
-        components, where the map was learned there. The map is the gradient of a convex function, hence optimal onto its own image: the question is
-        whether that is the target. Weights as in ``fit``; of an unbalanced map times the growth.
+        components, where the map was learned there. The map is the gradient of a convex function,
+        hence optimal onto its own image: the question is whether that is the target. Weights as in
+        ``fit``; of an unbalanced map times the growth.
         """
         from brenier.certify import audit
 
-        map, (x, a), (y, b) = self._judged(X, Y, source_weights, target_weights)
+        map, (x, a), (y, b) = judged(self, X, Y, source_weights, target_weights)
         key = jax.random.key(drawn_seed(self.random_state))
         certificate = audit(
             map,
@@ -350,21 +363,29 @@ class MongeMap(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
             certificate, None if isinstance(self.map_, SubspaceMap) else kept_columns(self)
         )
 
-    def _judged(
-        self, X: Any, Y: Any, source_weights: Any, target_weights: Any
-    ) -> tuple[AbstractMap, tuple[np.ndarray, RowWeights], tuple[Any, RowWeights]]:
-        """The map, and points and measures to judge it by, with their weights times the growth."""
-        X, a = given_weights("source_weights", source_weights, "X", X)
-        Y, b = given_weights("target_weights", target_weights, "Y", Y)
-        map, x = self._seen("X", X)
-        if Y is None or isinstance(Y, AbstractMeasure):
-            return map, (x, grown_weights(self.growth_, x, a, "source")), (Y, b)
-        y = self._seen("Y", Y)[1]
-        return (
-            map,
-            (x, grown_weights(self.growth_, x, a, "source")),
-            (y, grown_weights(self.growth_, y, b, "target")),
-        )
+    def transfer_labels(self, X: Any, Y_labels: Any, Y: Any = None) -> TransferredLabels:
+        """The label, soft and hard, of each point of X (n, d) where the map takes it.
+
+        By a vote (``estimators.transfer_labels``) of the points Y (m, d), those of the fit by
+        default, which ``Y_labels`` (m,) are of; of AnnData a column of ``obs`` by its name.
+        """
+        return labels_of_points(self, X, Y_labels, Y)
+
+    def transition_table(
+        self, X_labels: Any, Y_labels: Any, X: Any = None, Y: Any = None
+    ) -> TransitionTable:
+        """What share of each kind of points of X goes to each kind of Y; rows sum to 1.
+
+        Labels (n,), (m,) of the points of the fit, or of X (n, d) and Y (m, d); of AnnData columns
+        of ``obs`` by their names.
+        """
+        return table_of_points(self, X_labels, Y_labels, X, Y)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What is copied and pickled: all but the points of the fit."""
+        state: dict[str, Any] = dict(BaseEstimator.__getstate__(self))
+        state.pop("_clouds", None)
+        return state
 
     def _request(self) -> Request:
         """What the settings ask for, checked."""
@@ -377,32 +398,3 @@ class MongeMap(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         names = checked_names(self.candidates)
         effort = Effort.of(self.effort)
         return Request(self.method, effort, names, self.widths, self.pieces, self.checkpoint)
-
-    def _moved(self, name: str, value: Any, *, inverse: bool) -> np.ndarray:
-        points = self._points(name, value)
-        map = self.map_.inverse() if inverse else self.map_
-        if isinstance(map, SubspaceMap):
-            return map.of_rows(points)
-        moved = np.empty(points.shape, points.dtype)
-        for start in range(0, len(points), MOST_POINTS):
-            rows = slice(start, start + MOST_POINTS)
-            moved[rows] = np.asarray(map(points[rows]))
-        return moved
-
-    def _seen(self, name: str, value: Any) -> tuple[AbstractMap, np.ndarray]:
-        """The map and points to judge it by: in components where it was learned there."""
-        points = self._points(name, value)
-        if isinstance(self.map_, SubspaceMap):
-            return self.map_.map, self.map_.coordinates(points)
-        return self.map_, points
-
-    def _points(self, name: str, value: Any) -> Any:
-        """Checked points (n, d): an array, or a sparse matrix where the map is of components."""
-        check_is_fitted(self)
-        value = opened(name, value, self.layer, self.obsm)
-        if isinstance(value, Cells):
-            value = value.aligned(kept_columns(self), "the fitted map")
-            if isinstance(self.map_, SubspaceMap) and value.values.shape[1] == self.n_features_in_:
-                return value.in_memory().values
-            value = dense(value)
-        return known_points(self, name, value)

@@ -4,13 +4,18 @@ from brenier.estimators.data._cloud import MOST_POINTS, sound_points
 from brenier.estimators.data._columns import (
     column_names,
     drawn_seed,
-    is_frame,
     keep_columns,
     kept_columns,
     known_points,
     training_points,
 )
-from brenier.estimators.data._components import Components, dense, opened, principal_components
+from brenier.estimators.data._components import (
+    Components,
+    dense,
+    opened,
+    opened_alike,
+    principal_components,
+)
 from brenier.estimators.data._covariance import shrunk_covariance
 from brenier.estimators.data._given_weights import given_weights, one_of, weighted_rows
 from brenier.estimators.data._pair import Layout, Pair, read_pair
@@ -27,12 +32,12 @@ __all__ = [
     "dense",
     "drawn_seed",
     "given_weights",
-    "is_frame",
     "keep_columns",
     "kept_columns",
     "known_points",
     "one_of",
     "opened",
+    "opened_alike",
     "principal_components",
     "read_pair",
     "shrunk_covariance",

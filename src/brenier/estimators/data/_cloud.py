@@ -5,8 +5,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from brenier._checks import as_float_array, check_points, check_varying
-from brenier.estimators.data._columns import is_table, training_points
+from brenier._checks import as_float_array, as_frame, check_points, check_varying
+from brenier._frames import Frame
+from brenier.estimators.data._columns import training_points
 from brenier.estimators.data._covariance import lifted_covariance, shrunk_covariance
 from brenier.estimators.data._given_weights import weighted_rows
 from brenier.numerics import (
@@ -77,8 +78,8 @@ def read_cloud(
     Raises:
         ValueError: as ``check_points``, for constant columns, and for less than two points.
     """
-    if is_table(value):
-        value = as_float_array(name, value)
+    value = as_frame(name, value)
+    value = value.values if isinstance(value, Frame) else value
     if not isinstance(value, np.ndarray) or value.ndim != 2 or len(value) <= MOST_POINTS:
         return _of_points(
             *sound_points(name, value, outliers, columns, dimension=dimension, weights=weights)

@@ -1,7 +1,5 @@
 """Named columns and the checks of points that every estimator shares."""
 
-import sys
-from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,77 +7,24 @@ import numpy as np
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
-from brenier._checks import check_points
-from brenier.io import Table
+from brenier._checks import as_frame, check_points
+from brenier._frames import Frame
 
 
-def column_names(name: str, value: Any) -> list[Any] | None:
-    """The labels of the columns of a data frame or a ``Table``; None where there are none.
-
-    Those by which pandas counts columns are none.
-
-    Raises:
-        ValueError: two columns have one label.
-    """
-    labels = _labels(name, value)
-    return None if labels is None or _is_counted(labels) else labels
+def column_names(value: Any) -> list[Any] | None:
+    """The labels of the columns of a ``Frame``; None where there are none, or but counted ones."""
+    return value.columns if isinstance(value, Frame) and not value.is_counted else None
 
 
 def aligned(name: str, value: Any, names: list[Any] | None) -> Any:
-    """A data frame or a ``Table`` with its columns in the order of ``names``; others as they are.
+    """A ``Frame`` with its columns in the order of ``names``; others as they are.
 
-    Labels of any kind are matched: strings, tuples, numbers. Where pandas counted the columns of
-    one side, and the other has names, they stand as they are.
+    Labels of any kind are matched: strings, tuples, numbers.
 
     Raises:
-        ValueError: the frame has other columns (the missing and the unknown ones are named), or
-            two of one label.
+        ValueError: as ``Frame.aligned``.
     """
-    given = _labels(name, value)
-    if given is None:
-        return value
-    wanted = list(range(len(given))) if names is None else names
-    if given == wanted:
-        return value
-    places = {label: i for i, label in enumerate(given)}
-    if places.keys() == set(wanted):
-        order = [places[label] for label in wanted]
-        return value.iloc[:, order] if is_frame(value) else value.aligned(wanted, "the first")
-    if names is None or _is_counted(given) or _is_counted(names):
-        return value
-    known = set(names)
-    missing = [column for column in names if column not in places]
-    unknown = [column for column in given if column not in known]
-    raise ValueError(
-        f"{name}: got columns {given} (missing {missing}, unknown {unknown}); wants {names}."
-    )
-
-
-def is_frame(value: Any) -> bool:
-    """Whether it is a data frame of pandas, which is not imported: who has one has done so."""
-    pandas = sys.modules.get("pandas")
-    return pandas is not None and isinstance(value, pandas.DataFrame)
-
-
-def is_table(value: Any) -> bool:
-    """Whether its columns may have labels: a data frame, or a ``Table`` out of a file."""
-    return isinstance(value, Table) or is_frame(value)
-
-
-def _labels(name: str, value: Any) -> list[Any] | None:
-    """The labels of named columns, each once; None for anything else."""
-    if not is_table(value) or value.columns is None:
-        return None
-    labels = list(value.columns)
-    double = [label for label, count in Counter(labels).items() if count > 1]
-    if double:
-        raise ValueError(f"{name}: got columns {double} more than once; wants distinct names.")
-    return labels
-
-
-def _is_counted(labels: list[Any]) -> bool:
-    """Whether the labels are those that pandas gives where there are none."""
-    return labels == list(range(len(labels)))
+    return value.aligned(name, names) if isinstance(value, Frame) else value
 
 
 def training_points(
@@ -98,9 +43,8 @@ def training_points(
 def known_points(estimator: Any, name: str, value: Any, *, min_points: int = 1) -> np.ndarray:
     """Points with the columns that the estimator was fitted on; ``NotFittedError`` before a fit."""
     check_is_fitted(estimator)
-    points = check_points(
-        name, aligned(name, value, kept_columns(estimator)), min_points=min_points
-    )
+    value = aligned(name, as_frame(name, value), kept_columns(estimator))
+    points = check_points(name, value, min_points=min_points)
     got, wanted = points.shape[1], estimator.n_features_in_
     if got != wanted:
         own = type(estimator).__name__

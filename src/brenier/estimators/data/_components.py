@@ -1,14 +1,16 @@
 """Many dimensions and few points: the principal components that a map is learned in."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from brenier._checks import check_at_least, check_points
+from brenier._checks import as_frame, check_at_least, check_points
+from brenier._frames import Frame
 from brenier.estimators.data._columns import aligned, column_names
 from brenier.estimators.data._directions import leading_directions
-from brenier.io import BackedRows, Cells, Table, cells_of, is_cells
+from brenier.io import BackedRows, Cells, cells_of, is_cells
 from brenier.maps import AbstractMap, SubspaceMap
 from brenier.measures import AbstractMeasure
 from brenier.numerics import row_weights
@@ -62,10 +64,11 @@ class Components:
 
 
 def opened(name: str, value: Any, layer: str | None, obsm: str | None) -> Any:
-    """AnnData as ``Cells``; anything else as it is.
+    """AnnData as ``Cells``, data frames as ``Frame``; anything else as it is.
 
     Raises:
-        ValueError: as ``cells_of``; or a layer or embedding where there is no AnnData.
+        ValueError: as ``cells_of`` and ``as_frame``; or a layer or embedding where there is no
+            AnnData.
     """
     if is_cells(value):
         return cells_of(value, name, layer, obsm)
@@ -74,7 +77,32 @@ def opened(name: str, value: Any, layer: str | None, obsm: str | None) -> Any:
             raise ValueError(
                 f"{name}: got {type(value).__name__} beside the key {key!r}; wants an AnnData."
             )
-    return value
+    return as_frame(name, value)
+
+
+def opened_alike(
+    name: str,
+    values: Sequence[Any],
+    layer: str | None,
+    obsm: str | None,
+    names: list[Any] | None = None,
+) -> tuple[list[Any], list[Any] | None]:
+    """Clouds opened, their columns in the order of ``names``, or of the first; and those names.
+
+    Raises:
+        ValueError: as ``opened``, or a column that one has and another lacks.
+    """
+    clouds: list[Any] = []
+    for i, value in enumerate(values):
+        label = name if len(values) == 1 else f"{name}[{i}]"
+        cloud = opened(label, value, layer, obsm)
+        if not clouds and names is None:
+            names = list(cloud.names) if isinstance(cloud, Cells) else column_names(cloud)
+        if isinstance(cloud, Cells):
+            clouds.append(cloud.aligned(names, "the first snapshot"))
+        else:
+            clouds.append(aligned(label, cloud, names))
+    return clouds, names
 
 
 def principal_components(
@@ -114,7 +142,8 @@ def principal_components(
         raise ValueError(
             f"Y: got the measure {type(y).__name__} for principal components; wants points."
         )
-    names = x.names if isinstance(x, Cells) else column_names("X", x)
+    x, y = as_frame("X", x), as_frame("Y", y)
+    names = x.names if isinstance(x, Cells) else column_names(x)
     first = x if isinstance(x, Cells) else Cells(check_points("X", x, min_points=2), "X", ())
     if isinstance(y, Cells):
         second = y.aligned(names, "X")
@@ -145,12 +174,12 @@ def principal_components(
 
 
 def dense(value: Any) -> Any:
-    """``Cells`` as a ``Table`` of their genes; anything else as it is."""
+    """``Cells`` as a ``Frame`` of their genes; anything else as it is."""
     if not isinstance(value, Cells):
         return value
     matrix = value.in_memory().values
     matrix = matrix if isinstance(matrix, np.ndarray) else matrix.toarray()
-    return Table(matrix, names=value.names)
+    return Frame(matrix, list(value.names))
 
 
 def _fitted(

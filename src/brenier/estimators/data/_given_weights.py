@@ -4,8 +4,8 @@ from typing import Any
 
 import numpy as np
 
-from brenier._checks import as_float_array, check_points, check_row_weights
-from brenier.estimators.data._columns import is_frame
+from brenier._checks import as_float_array, as_frame, check_points, check_row_weights
+from brenier._frames import Frame
 from brenier.io import Cells, Table, is_cells
 from brenier.measures import AbstractMeasure
 
@@ -26,8 +26,8 @@ def given_weights(
 
     >>> table = Table(np.array([[1.0, 2.0], [3.0, 1.0]]), names=("height", "w"))
     >>> points, weights = given_weights("source_weights", "w", "X", table)
-    >>> points.names, weights.tolist()
-    (('height',), [2.0, 1.0])
+    >>> points.columns, weights.tolist()
+    (['height'], [2.0, 1.0])
     """
     if given is None:
         return value, None
@@ -37,7 +37,7 @@ def given_weights(
             "(Empirical(points, weights) has its own)."
         )
     if isinstance(given, str):
-        value, given = _column(argument, given, value)
+        value, given = _column(argument, given, as_frame(name, value))
     return value, check_row_weights(argument, given, _rows(name, value))
 
 
@@ -78,14 +78,8 @@ def _column(argument: str, label: str, value: Any) -> tuple[Any, Any]:
                 f"{list(value.obs.columns)}."
             )
         return value, value.obs[label]
-    if is_frame(value):
-        if label not in value.columns:
-            raise ValueError(
-                f"{argument}: got {label!r}; wants a column, one of {list(value.columns)}."
-            )
-        return value.drop(columns=[label]), value[label]
-    if isinstance(value, Table):
-        return value.split(label, argument)
+    if isinstance(value, Frame):
+        return value.without(argument, label)
     raise ValueError(
         f"{argument}: got the name {label!r} beside {type(value).__name__}, which has no named "
         "columns; wants one weight a row."

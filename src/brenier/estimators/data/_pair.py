@@ -133,7 +133,7 @@ def read_pair(
     laws: list[AbstractMeasure | None] = [None, None]
     if space is None:
         x, x_weights, laws[0] = _points_and_law(x, x_weights, key)
-        names = None if laws[0] is not None else column_names("X", x)
+        names = None if laws[0] is not None else column_names(x)
         y, y_weights, laws[1] = _points_and_law(y, y_weights, jax.random.fold_in(key, 1))
         y = y if laws[1] is not None else aligned("Y", y, names)
     else:

@@ -1,7 +1,7 @@
 """Single cells: AnnData and its files."""
 
 from brenier.io.cells._backed import BackedRows
-from brenier.io.cells._cells import Cells, cells_of, is_cells, rows_of_condition
+from brenier.io.cells._cells import Cells, cells_of, is_cells, obs_column, rows_of_condition
 from brenier.io.cells._h5ad import check_cells_output, check_name, read_cells, write_cells
 
 __all__ = [
@@ -11,6 +11,7 @@ __all__ = [
     "check_cells_output",
     "check_name",
     "is_cells",
+    "obs_column",
     "read_cells",
     "rows_of_condition",
     "write_cells",

@@ -103,11 +103,7 @@ def rows_of_condition(cells: Any, label: str, condition: str, value: str) -> np.
     >>> rows_of_condition(anndata.AnnData(np.eye(3), obs), "cells.h5ad", "day", "5").tolist()
     [1, 2]
     """
-    if condition not in cells.obs.columns:
-        raise ValueError(
-            f"{label}: got no column {condition!r} in obs; wants one of "
-            f"{_listed(list(cells.obs.columns))}."
-        )
+    check_obs_column(cells, label, condition)
     column = cells.obs[condition]
     rows = np.flatnonzero(np.asarray(column.astype(str) == value) & ~np.asarray(column.isna()))
     if not rows.size:
@@ -116,6 +112,30 @@ def rows_of_condition(cells: Any, label: str, condition: str, value: str) -> np.
             f"{label}: got no cell whose {condition!r} is {value!r}; wants one of {_listed(there)}."
         )
     return rows
+
+
+def obs_column(cells: Any, label: str, column: str) -> np.ndarray:
+    """What a column of ``obs`` says of each cell, (n,): numbers as they are, categories as words.
+
+    Raises:
+        ValueError: no such column (those there are, are listed).
+
+    >>> import anndata, pandas
+    >>> obs = pandas.DataFrame({"day": [0, 5]}, index=["a", "b"])
+    >>> obs_column(anndata.AnnData(np.eye(2), obs), "cells.h5ad", "day").tolist()
+    [0, 5]
+    """
+    check_obs_column(cells, label, column)
+    return np.asarray(cells.obs[column])
+
+
+def check_obs_column(cells: Any, label: str, column: str) -> None:
+    """A ``ValueError`` where ``obs`` has no such column."""
+    if column not in cells.obs.columns:
+        raise ValueError(
+            f"{label}: got no column {column!r} in obs; wants one of "
+            f"{_listed(list(cells.obs.columns))}."
+        )
 
 
 def cells_of(

@@ -9,15 +9,19 @@ from brenier.io.points._points import (
     write_points,
 )
 from brenier.io.points._table import Picture, Table
+from brenier.io.points._words import check_words_file, read_words, write_columns
 
 __all__ = [
     "ImageSet",
     "Picture",
     "Table",
     "check_output",
+    "check_words_file",
     "read_array",
     "read_images",
     "read_points",
     "read_weighted_points",
+    "read_words",
+    "write_columns",
     "write_points",
 ]

@@ -70,12 +70,35 @@ def read_csv(name: str, path: Path, columns: Sequence[str] | None = None) -> Tab
             body = chain(below, rows)
             values = _values(sheet, body if columns is None else _cut_out(sheet, body), looked)
     except UnicodeDecodeError as error:
-        raise ValueError(
-            f"{name}: got bytes that are not UTF-8 ({error.object[error.start]:#04x}: "
-            f"{error.reason}); wants text."
-        ) from None
+        raise _no_text(name, error) from None
     names = sheet.names and tuple(sheet.names[place] for place in sheet.places)
     return Table(values, name, names)
+
+
+def read_csv_words(name: str, path: Path, column: str) -> list[str]:
+    """The entries of one column of a CSV file as words, without the spaces around them."""
+    try:
+        with _opened(path) as lines:
+            remarks, rows = _above(lines)
+            sheet, _, _ = _begun(name, path, remarks, rows, [column])
+        words = []
+        for i, (line, row) in enumerate(_records(sheet)):
+            if len(row) != sheet.width:
+                raise ValueError(
+                    f"{name}: got {len(row)} cells in row {i}; wants {sheet.width}, as above "
+                    f"(line {line} of the file)."
+                )
+            words.append(row[sheet.places[0]].strip())
+    except UnicodeDecodeError as error:
+        raise _no_text(name, error) from None
+    return words
+
+
+def _no_text(name: str, error: UnicodeDecodeError) -> ValueError:
+    return ValueError(
+        f"{name}: got bytes that are not UTF-8 ({error.object[error.start]:#04x}: "
+        f"{error.reason}); wants text."
+    )
 
 
 def write_csv(handle: BinaryIO, values: np.ndarray, names: Sequence[str] | None) -> None:

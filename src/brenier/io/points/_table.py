@@ -88,33 +88,6 @@ class Table:
         order = [places[name] for name in names]
         return replace(self, values=self.values[:, order], names=tuple(names))
 
-    def split(self, column: str, wanted_by: str) -> tuple["Table", np.ndarray]:
-        """The table without one of its columns, and that column (n,).
-
-        Args:
-            column: a name, or a place from 0 on.
-            wanted_by: what the column is for; errors begin with it.
-
-        Raises:
-            ValueError: no such column, or the table is of a picture.
-
-        >>> table = Table(np.array([[1.0, 2.0]]), "new.csv", ("height", "w"))
-        >>> rest, weights = table.split("w", "--source-weights")
-        >>> rest.names, weights.tolist()
-        (('height',), [2.0])
-        """
-        if self.picture is not None:
-            raise ValueError(
-                f"{wanted_by}: got a column of the picture {self.file}; wants a table."
-            )
-        where = f"{wanted_by}: {self.file}"
-        (place,) = places_of(where, self.names, self.values.shape[1], [column])
-        names = self.names
-        if names is not None:
-            names = names[:place] + names[place + 1 :]
-        rest = replace(self, values=np.delete(self.values, place, axis=1), names=names)
-        return rest, self.values[:, place]
-
 
 def places_of(
     file: str, names: Sequence[str] | None, width: int, columns: Sequence[str]

@@ -1,0 +1,124 @@
+"""``brenier labels``: labels of target points for source points, by a saved map."""
+
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from brenier._checks import check_points
+from brenier._progress import Progress, ProgressCallback
+from brenier.cli._cells import Choice, audited_cells, is_cells_file
+from brenier.cli._transport import load_map, transport_points
+from brenier.estimators import TransferredLabels, transfer_labels, transition_table
+from brenier.io import (
+    check_cells_output,
+    check_folder,
+    check_name,
+    check_words_file,
+    obs_column,
+    read_cells,
+    read_points,
+    read_words,
+    rows_of_condition,
+    write_cells,
+    write_columns,
+)
+
+
+def run_labels(
+    files: tuple[str, str, str | None],
+    out: str,
+    labels: str,
+    source_labels: str | None,
+    columns: Sequence[str] | None,
+    choice: Choice,
+    progress: ProgressCallback,
+) -> tuple[dict[str, Any], dict[str, str]]:
+    """Label the source points of (map, source, target); the result, and its rows for people."""
+    started = time.perf_counter()
+    map_file, source, target = files
+    into = choice.into or f"transferred_{labels}"
+    progress(Progress(0, 0, "reading"))
+    if is_cells_file(source):
+        check_cells_output(out)
+        check_name("--into", into)
+        _check_free(source, into)
+        map, (x, y) = audited_cells(map_file, source, target, choice)
+        known = _obs(target or source, choice.condition, choice.target, labels)
+        own = source_labels and _obs(source, choice.condition, choice.source, source_labels)
+    else:
+        if target is None:
+            raise ValueError("TARGET: got no file; wants a table of target points.")
+        check_words_file(out)
+        check_folder(out)
+        map, names = load_map(map_file, source)
+        beside = names if columns is None else columns  # labels are no coordinates
+        x, y = (
+            check_points(table.file, table.values, dimension=map.dimension)
+            for table in (
+                read_points(source, beside if source_labels else columns).aligned(names, map_file),
+                read_points(target, beside).aligned(names, map_file),
+            )
+        )
+        known = read_words(target, labels)
+        own = source_labels and read_words(source, source_labels)
+    moved = transport_points(map, x, progress)
+    progress(Progress(0, 0, "labelling"))
+    found = transfer_labels(moved, y, known)
+    table = None if own is None else transition_table(moved, y, own, known)
+    if is_cells_file(source):
+        _write_cells(source, out, into, found, choice)
+    else:
+        write_columns(out, found.columns(into))
+    counts = {str(kind): int((found.labels == kind).sum()) for kind in found.classes}
+    seconds = time.perf_counter() - started
+    result = {
+        "file": out,
+        "points": len(x),
+        "labels": counts,
+        "column": into,
+        "mean_probability": float(found.probability.mean()),
+        "table": None if table is None else table.to_dict(),
+        "seconds": seconds,
+    }
+    rows = {
+        "points": f"{len(x):,}, by {len(y):,} labelled ones",
+        "labels": ", ".join(f"{kind}: {count:,}" for kind, count in counts.items()),
+        "mean probability of the label": f"{found.probability.mean():.3f}",
+        "columns": ", ".join(found.columns(into)),
+        "seconds": f"{seconds:.1f}",
+        "file": out,
+    }
+    for kind, shares in {} if table is None else table.to_dict().items():
+        most = sorted(shares.items(), key=lambda pair: -pair[1])[:3]
+        rows[f"{kind} goes to"] = ", ".join(f"{to} {share:.0%}" for to, share in most)
+    return result, rows
+
+
+def _obs(path: str, condition: str | None, value: str | None, column: str) -> np.ndarray:
+    """A column of obs, of the cells of one group."""
+    cells = read_cells(path, backed=True)
+    found = obs_column(cells, path, column)
+    if condition is None or value is None:
+        return found
+    return found[rows_of_condition(cells, path, condition, value)]
+
+
+def _check_free(path: str, into: str) -> None:
+    if into in read_cells(path, backed=True).obs.columns:
+        raise ValueError(
+            f"{path}: got obs[{into!r}] already, which the result would replace; wants another "
+            "name (--into)."
+        )
+
+
+def _write_cells(
+    source: str, out: str, into: str, found: TransferredLabels, choice: Choice
+) -> None:
+    cells = read_cells(source)
+    if choice.condition is not None and choice.source is not None:
+        cells = cells[rows_of_condition(cells, source, choice.condition, choice.source)].copy()
+    for name, column in found.columns(into).items():
+        cells.obs[name] = column
+    write_cells(out, cells)

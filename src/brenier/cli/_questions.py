@@ -1,0 +1,133 @@
+"""Commands that follow from maps: labels, series of snapshots, points along them."""
+
+from typing import Annotated
+
+import typer
+
+from brenier.cli._app import app
+from brenier.cli._console import announce, progress_bar
+from brenier.cli._options import (
+    Columns,
+    Condition,
+    Effort,
+    Json,
+    Layer,
+    Obsm,
+    Outliers,
+    RowsFarOut,
+    Seed,
+    SourceValue,
+    TargetValue,
+    columns_in,
+    no_columns,
+)
+
+__all__ = ["app"]
+
+
+@app.command()
+def labels(
+    map: Annotated[str, typer.Argument(help="A map file that fit wrote.")],
+    source: Annotated[str, typer.Argument(help="Points to label: a table or cells.")],
+    labels: Annotated[
+        str, typer.Option("--labels", help="The column of TARGET, or of obs, with the labels.")
+    ],
+    out: Annotated[str, typer.Option("--out", "-o", help="The file to write.")],
+    target: Annotated[str | None, typer.Argument(help="Labelled points.")] = None,
+    source_labels: Annotated[
+        str | None, typer.Option(help="Labels that SOURCE has: says what share of each goes where.")
+    ] = None,
+    condition: Condition = None,
+    source_value: SourceValue = None,
+    target_value: TargetValue = None,
+    layer: Layer = None,
+    obsm: Obsm = None,
+    into: Annotated[
+        str | None, typer.Option(help="The new column; by default transferred_LABELS.")
+    ] = None,
+    columns: Columns = None,
+    json: Json = False,
+) -> None:
+    """Give points of SOURCE the labels of TARGET, with a probability each, by a saved map.
+
+    Tables .csv or .parquet, of which columns of the map's names are coordinates; or cells.
+    """
+    from brenier.cli._cells import Choice, is_cells_file
+    from brenier.cli._labels import run_labels
+    from brenier.io import check_apart
+
+    check_apart([out], [map, source, target])
+    choice = Choice(condition, source_value, target_value, layer, obsm, into=into)
+    chosen = columns_in(columns)
+    if is_cells_file(source):
+        no_columns(source, chosen)
+    else:
+        Choice(condition, source_value, target_value, layer, obsm).refused(source)
+    with progress_bar() as progress:
+        result, rows = run_labels(
+            (map, source, target), out, labels, source_labels, chosen, choice, progress
+        )
+    announce(result, "Labels", rows, json)
+
+
+@app.command()
+def series(
+    snapshots: Annotated[
+        list[str], typer.Argument(help="Tables in the order of their times, or one file of cells.")
+    ],
+    out: Annotated[str, typer.Option("--out", "-o", help="The file of maps to write.")],
+    times: Annotated[
+        str,
+        typer.Option(help="The time of each table; for .h5ad, the column of obs that holds it."),
+    ],
+    columns: Columns = None,
+    effort: Effort = "auto",
+    outliers: RowsFarOut = Outliers.warn,
+    seed: Seed = 0,
+    json: Json = False,
+) -> None:
+    """Learn the maps between snapshots of several times, as in day0.csv day2.csv --times 0,2."""
+    from brenier.cli._cells import is_cells_file
+    from brenier.cli._fit import Settings
+    from brenier.cli._series import run_series
+    from brenier.io import check_apart
+
+    check_apart([out], snapshots)
+    settings, chosen = Settings.of(effort, outliers, seed), columns_in(columns)
+    held = times if is_cells_file(snapshots[0]) else _times_in(times)
+    if isinstance(held, str):
+        no_columns(snapshots[0], chosen)
+        if len(snapshots) > 1:
+            raise ValueError(f"{snapshots[1]}: got a second file of cells; wants one with all.")
+    with progress_bar() as progress:
+        result, rows = run_series(snapshots, out, held, settings, chosen, progress)
+    announce(result, "Series", rows, json)
+
+
+@app.command()
+def follow(
+    series: Annotated[str, typer.Argument(help="A file that series wrote.")],
+    new: Annotated[str, typer.Argument(help="Points to move: a table.")],
+    from_time: Annotated[float, typer.Option("--from", help="The time that they are of.")],
+    to_time: Annotated[float, typer.Option("--to", help="The time to move them to.")],
+    out: Annotated[str, typer.Option("--out", "-o", help="The file to write.")],
+    columns: Columns = None,
+    json: Json = False,
+) -> None:
+    """Move points of one time to another along a series, forwards or backwards."""
+    from brenier.cli._series import run_follow
+    from brenier.io import check_apart
+
+    check_apart([out], [series, new])
+    with progress_bar() as progress:
+        result, rows = run_follow(
+            series, new, out, (from_time, to_time), columns_in(columns), progress
+        )
+    announce(result, "Follow", rows, json)
+
+
+def _times_in(text: str) -> list[float]:
+    try:
+        return [float(word) for word in text.split(",")]
+    except ValueError:
+        raise ValueError(f"--times: got {text!r}; wants numbers, as in 0,2,5.") from None
