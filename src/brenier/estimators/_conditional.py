@@ -1,6 +1,5 @@
 """The Monge map of every condition behind scikit-learn's interface."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import jax
@@ -9,12 +8,14 @@ from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
 from brenier._progress import ProgressCallback
-from brenier.estimators._notebook import with_names
 from brenier.estimators._progress_bar import watched
 from brenier.estimators.conditional import (
     ConditionalCertificate,
     ConditionalTable,
+    audit_conditions,
+    condition_pairs,
     fit_conditions,
+    grouped_rows,
     read_columns,
 )
 from brenier.estimators.data import (
@@ -35,7 +36,7 @@ _EFFORTS = ("quick", "auto")
 
 
 class ConditionalMongeMap(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
-    """One Monge map for every value of a condition: a cell type, a batch, a dose, a day, or several.
+    """One Monge map for every value of a condition: cell type, batch, dose, day, or several.
 
     T(x; c) = ∇φ(x; c), φ convex in x for every c, with φ(·; c) the minimiser of J between the rows
     of X and of Y of condition c. Conditions tell of each other: what they have in common is learned
@@ -166,7 +167,8 @@ class ConditionalMongeMap(OneToOneFeatureMixin, TransformerMixin, BaseEstimator)
         For points that were not fitted on; each condition counts by its rows of X.
         """
         scores, counts = [], []
-        for _, map, x, y in self._pairs(X, Y, condition_X, condition_Y):
+        sides = *self._told("X", X, condition_X), *self._told("Y", Y, condition_Y)
+        for _, map, x, y in condition_pairs(self.map_, *sides):
             assert y is not None  # of a score
             scores.append(_dual_score(map, x, y))
             counts.append(len(x))
@@ -194,23 +196,19 @@ class ConditionalMongeMap(OneToOneFeatureMixin, TransformerMixin, BaseEstimator)
             level: at which all certificates hold together.
             budget: about how many seconds all may take together.
         """
-        from brenier.certify import audit
-
-        pairs = list(self._pairs(X, Y, condition_X, condition_Y))
-        key = jax.random.key(drawn_seed(self.random_state))
-        names = kept_columns(self) if self.map_.basis is None else None
-        found = {}
-        for k, (name, map, x, y) in enumerate(pairs):
-            one = audit(
-                map,
-                x,
-                y,
-                key=jax.random.fold_in(key, k),
-                level=1.0 - (1.0 - level) / len(pairs),
-                budget=budget / len(pairs),
-            )
-            found[name] = with_names(one, names)
-        return ConditionalCertificate(found, level)
+        x, first = self._told("X", X, condition_X)
+        y, second = (None, None) if Y is None else self._told("Y", Y, condition_Y)
+        return audit_conditions(
+            self.map_,
+            x,
+            first,
+            y,
+            second,
+            key=jax.random.key(drawn_seed(self.random_state)),
+            level=level,
+            budget=budget,
+            names=kept_columns(self) if self.map_.basis is None else None,
+        )
 
     def _moved(self, value: Any, condition: Any, *, inverse: bool) -> np.ndarray:
         points = self._points("X", value)
@@ -221,28 +219,6 @@ class ConditionalMongeMap(OneToOneFeatureMixin, TransformerMixin, BaseEstimator)
             part = points[rows]
             moved[rows] = map.of_rows(part) if isinstance(map, SubspaceMap) else map(part)
         return moved
-
-    def _pairs(
-        self, X: Any, Y: Any, condition_X: Any, condition_Y: Any
-    ) -> Iterator[tuple[str, AbstractMap, np.ndarray, np.ndarray | None]]:
-        """Each condition of X in words, its map, and its points: of components if of components."""
-        x, first = self._told("X", X, condition_X)
-        y, second = (None, first) if Y is None else self._told("Y", Y, condition_Y)
-        for name, own, other in (("condition_Y", second, first), ("condition_X", first, second)):
-            absent = [self.map_.covariates.described(c) for c in other if c not in own]
-            if absent:
-                raise ValueError(
-                    f"{name}: got no row of {'; '.join(absent[:5])}, which the other side has; "
-                    "wants the same conditions on both."
-                )
-        for own in sorted(first):
-            map = self.map_.at(own)
-            sides = [x[first[own]], None if y is None else y[second[own]]]
-            if isinstance(map, SubspaceMap):
-                sides = [None if side is None else map.coordinates(side) for side in sides]
-                map = map.map
-            source, target = sides
-            yield self.map_.covariates.described(own), map, source, target
 
     def _told(self, name: str, value: Any, condition: Any) -> tuple[Any, dict[Any, np.ndarray]]:
         points = self._points(name, value)
@@ -259,10 +235,7 @@ class ConditionalMongeMap(OneToOneFeatureMixin, TransformerMixin, BaseEstimator)
             own = condition if isinstance(condition, tuple) else (condition,)
             return {covariates.checked(own, name): np.arange(rows)}
         columns = read_columns(name, condition, points, rows)
-        found: dict[tuple[str | float, ...], list[int]] = {}
-        for row, values in enumerate(zip(*(c.values.tolist() for c in columns), strict=True)):
-            found.setdefault(values, []).append(row)
-        return {covariates.checked(own, name): np.array(rows) for own, rows in found.items()}
+        return grouped_rows(covariates, name, columns)
 
     def _points(self, name: str, value: Any) -> Any:
         """Checked points (n, d): an array, or a sparse matrix where the maps are of components."""

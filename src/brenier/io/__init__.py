@@ -44,6 +44,7 @@ from brenier.io.points import (
     check_output,
     read_array,
     read_images,
+    read_labels,
     read_points,
     write_points,
 )
@@ -79,6 +80,7 @@ __all__ = [
     "read_array",
     "read_cells",
     "read_images",
+    "read_labels",
     "read_manifest",
     "read_model_config",
     "read_points",

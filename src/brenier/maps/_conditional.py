@@ -74,9 +74,7 @@ class ConditionalMap(eqx.Module):
         Warns:
             UserWarning: a category that was not seen, or a number outside of all that were.
         """
-        values = (
-            (condition,) if isinstance(condition, str | float | int) else tuple(condition)
-        )
+        values = (condition,) if isinstance(condition, str | float | int) else tuple(condition)
         code = self.covariates.encode(values)
         for doubt in self.doubts(values):
             warn_user(doubt)

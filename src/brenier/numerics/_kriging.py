@@ -18,12 +18,12 @@ _JITTER = 1e-11
 
 
 class Kriging(eqx.Module):
-    """f(c) = f(c)ᵀβ + Σ_k κ(c, c_k) α_k: values at places c_k, smoothed and carried to other places.
+    """f(c) = h(c)ᵀβ + Σ_k κ(c, c_k) α_k: values at places c_k, smoothed and carried to others.
 
     A place is a row of covariates: a category is coded by as many numbers as there are categories,
     of which one is 1 (none for a category that was not seen), a real number by itself. κ is 1 for
     equal categories and 0 for others, exp(−(c − c')²/2ℓ²) for numbers; of several covariates the
-    mean of all κ and of their product. f(c) is 1, and the numbers where a slope is worth it. So a
+    mean of all κ and of their product. h(c) is 1, and the numbers where a slope is worth it. So a
     category not seen gets the mean, in which places count by what they tell.
 
     Not for places where values jump.

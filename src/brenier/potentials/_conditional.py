@@ -28,7 +28,10 @@ class AbstractConditionalPotential(eqx.Module):
     [3.0, 4.0]
     """
 
-    layout: eqx.AbstractVar[tuple[int, ...]]
+    @property
+    @abc.abstractmethod
+    def layout(self) -> tuple[int, ...]:
+        """For each covariate how many categories it has; 0 for a number."""
 
     @property
     @abc.abstractmethod
@@ -53,7 +56,7 @@ class Unconditional(AbstractConditionalPotential):
 
     Args:
         potential: φ.
-        layout: of a condition: for each covariate how many categories it has, 0 for a number.
+        code: of a condition: for each covariate how many categories it has, 0 for a number.
 
     >>> from brenier.potentials import Quadratic
     >>> Unconditional(Quadratic.identity(2), (3,)).at(jnp.zeros(3)).dimension
@@ -61,7 +64,11 @@ class Unconditional(AbstractConditionalPotential):
     """
 
     potential: AbstractPotential
-    layout: tuple[int, ...] = eqx.field(static=True)
+    code: tuple[int, ...] = eqx.field(static=True)
+
+    @property
+    def layout(self) -> tuple[int, ...]:
+        return self.code
 
     @property
     def dimension(self) -> int:
@@ -72,7 +79,7 @@ class Unconditional(AbstractConditionalPotential):
 
 
 class Blended(AbstractConditionalPotential):
-    """φ(x; c) = Σ_k w_k(c) φ_k(x), w ≥ 0, Σ_k w_k(c) = 1: potentials of conditions, blended between.
+    """φ(x; c) = Σ_k w_k(c) φ_k(x), w ≥ 0, Σ_k w_k = 1: potentials of conditions, blended between.
 
     Those of other categories than c have no weight, unless none has the categories of c: then all
     have. Among the others one number is interpolated linearly between its neighbours, and several
@@ -83,7 +90,7 @@ class Blended(AbstractConditionalPotential):
     Args:
         potentials: φ_k, of one dimension.
         knots: c_k, (k, e).
-        layout: of a condition: for each covariate how many categories it has, 0 for a number.
+        code: of a condition: for each covariate how many categories it has, 0 for a number.
 
     >>> from brenier.potentials import Quadratic
     >>> half, double = (Quadratic.from_matrix(s * jnp.eye(1), jnp.zeros(1)) for s in (0.5, 2.0))
@@ -94,19 +101,23 @@ class Blended(AbstractConditionalPotential):
 
     potentials: tuple[AbstractPotential, ...]
     knots: Float[Array, "k e"]
-    layout: tuple[int, ...] = eqx.field(static=True)
+    code: tuple[int, ...] = eqx.field(static=True)
 
     def __init__(
-        self, potentials: Sequence[AbstractPotential], knots: ArrayLike, layout: Sequence[int]
+        self, potentials: Sequence[AbstractPotential], knots: ArrayLike, code: Sequence[int]
     ):
         self.potentials, self.knots = tuple(potentials), jnp.asarray(knots)
-        self.layout = tuple(layout)
-        wanted = (len(self.potentials), code_length(self.layout))
+        self.code = tuple(code)
+        wanted = (len(self.potentials), code_length(self.code))
         if not self.potentials or self.knots.shape != wanted:
             raise ValueError(
                 f"knots: got shape {self.knots.shape}; wants {wanted}, a condition for each of one "
                 "potential or more."
             )
+
+    @property
+    def layout(self) -> tuple[int, ...]:
+        return self.code
 
     @property
     def dimension(self) -> int:
@@ -217,10 +228,7 @@ class ConditionalMixture(AbstractConditionalPotential):
     knots: Float[Array, "k e"]
 
     def __init__(
-        self,
-        parts: Sequence[AbstractConditionalPotential],
-        weights: ArrayLike,
-        knots: ArrayLike,
+        self, parts: Sequence[AbstractConditionalPotential], weights: ArrayLike, knots: ArrayLike
     ):
         self.parts, self.weights = tuple(parts), jnp.asarray(weights)
         self.knots = jnp.asarray(knots)
@@ -245,9 +253,7 @@ class ConditionalMixture(AbstractConditionalPotential):
         return Mixture([part.at(condition) for part in self.parts], weights)
 
 
-def _agreeing(
-    layout: Sequence[int], here: Float[Array, " e"], knots: Float[Array, "k e"]
-) -> Array:
+def _agreeing(layout: Sequence[int], here: Float[Array, " e"], knots: Float[Array, "k e"]) -> Array:
     """Which knots have all categories of a condition, (k,)."""
     agree = jnp.ones(len(knots), bool)
     for width, columns in zip(layout, code_columns(layout), strict=True):

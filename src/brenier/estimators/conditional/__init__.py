@@ -1,8 +1,9 @@
 """Maps of many conditions: their potentials, what they are mixed from, their certificates."""
 
+from brenier.estimators.conditional._audit import Grouped, audit_conditions, condition_pairs
 from brenier.estimators.conditional._certificates import ConditionalCertificate
 from brenier.estimators.conditional._choice import PARTS, ConditionalRow, ConditionalTable
-from brenier.estimators.conditional._conditions import Column, read_columns
+from brenier.estimators.conditional._conditions import Column, grouped_rows, read_columns
 from brenier.estimators.conditional._fit import ConditionalFit, fit_conditions
 
 __all__ = [
@@ -12,6 +13,10 @@ __all__ = [
     "ConditionalFit",
     "ConditionalRow",
     "ConditionalTable",
+    "Grouped",
+    "audit_conditions",
+    "condition_pairs",
     "fit_conditions",
+    "grouped_rows",
     "read_columns",
 ]

@@ -51,7 +51,7 @@ class ConditionalCertificate:
 
     def rows(self) -> list[tuple[str, ...]]:
         """The table that a person reads: a row for each condition."""
-        found = []
+        found: list[tuple[str, ...]] = []
         for name, one in self.certificates.items():
             tests, defect = one.pushforward, one.defect
             found.append(

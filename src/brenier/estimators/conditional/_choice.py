@@ -9,14 +9,11 @@ import numpy as np
 
 from brenier._progress import Progress, ProgressCallback
 from brenier.estimators.candidates import CandidateTable
-from brenier.estimators.conditional._parts import Learner, blended, gaussian_of
+from brenier.estimators.conditional._gaussian_part import gaussian_part
+from brenier.estimators.conditional._parts import Learner, blended
 from brenier.estimators.conditional._sides import Sides
-from brenier.potentials import (
-    AbstractConditionalPotential,
-    AbstractPotential,
-    ConditionalMixture,
-)
-from brenier.potentials.host import CompiledPotential, host_conjugates, stacking_weights
+from brenier.potentials import AbstractConditionalPotential, AbstractPotential, ConditionalMixture
+from brenier.potentials.host import HostPotential, host_conjugates, on_host, stacking_weights
 
 PARTS = ("pooled", "gaussian", "shared", "own")
 # Kinds that tell, in a second, how much of each part there is; all are tried once that is known.
@@ -29,12 +26,12 @@ _TOLD = 500
 
 @dataclass(frozen=True)
 class ConditionalRow:
-    """One part, or the mixture of all: J on what was held out, and its weights.
+    """One part: J on what was held out, and its weights.
 
     Attributes:
         name: of the part.
-        rows: mean J over conditions, on rows held out; NaN where none were.
-        conditions: mean J over conditions that were left out; NaN where none were.
+        rows: mean J over conditions, on rows held out; NaN where it was not tried.
+        conditions: mean J over conditions that were left out; NaN where it was not tried.
         weight: in the map of conditions that were seen.
         weight_unseen: in that of others.
 
@@ -54,7 +51,7 @@ class ConditionalTable:
     """What a conditional map was mixed from.
 
     Attributes:
-        parts: a row each, "mixture" the last.
+        parts: a row each.
         shared: the candidates of what the Gaussian maps leave, where that was learned.
         pooled: those of the map without conditions.
 
@@ -97,15 +94,13 @@ class ConditionalTable:
 class _Held:
     """Potentials of one condition, learned without what was held out of it, and that."""
 
-    potentials: list[CompiledPotential]
+    potentials: dict[str, HostPotential]
     points: tuple[np.ndarray, np.ndarray]
 
-    def duals(self) -> list[float]:
-        u, v = self.points
-        return [
-            float(phi.value(u).mean() + host_conjugates(phi, v).values.mean())
-            for phi in self.potentials
-        ]
+    def dual(self, name: str) -> float:
+        """J of one part."""
+        (u, v), phi = self.points, self.potentials[name]
+        return float(phi.value(u).mean() + host_conjugates(phi, v).values.mean())
 
 
 def choose(
@@ -118,24 +113,31 @@ def choose(
     groups = _groups(sides, random)
     steps = len(groups) + 2
     tell(Progress(0, steps, "rows held out"))
-    rows = _held(_fitted(learn, quick), held, learn)
+    names: tuple[str, ...] = PARTS if len(sides) <= _MOST_OWN else PARTS[:-1]
+    rows = _held(_fitted(learn, quick, names), held)
+    seen = _stacked(rows, names, {"gaussian": 1.0})
+    # Where a potential beyond the Gaussian maps is of no use to conditions that were seen, it is
+    # of none to others.
+    names = tuple(n for n in names if n in ("pooled", "gaussian") or seen[n] > 0)
+    own = quick.own(sides, gaussian_part(sides)) if groups and "own" in names else None
     conditions: list[_Held] = []
-    own = quick.own(sides, gaussian_of(sides)) if groups and len(sides) <= _MOST_OWN else None
     for step, group in enumerate(groups):
         tell(Progress(step + 1, steps, "conditions left out"))
         rest = sides.without(group)
-        kept = np.setdiff1d(np.arange(len(sides)), group)
-        given = None if own is None else [own[k] for k in kept]
-        conditions += _held(_fitted(rest, quick, given), sides, rest, group)
-    weights = _weights(sides, rows, conditions)
+        given = None if own is None else [own[k] for k in range(len(sides)) if k not in group]
+        conditions += _held(_fitted(rest, quick, names, given), sides, group)
+    unseen = _stacked(conditions, names, seen)
+    if not any(sides.layout):  # numbers: between two that were seen lies what was not
+        both = [_Held({n: one.potentials[n] for n in names}, one.points) for one in rows]
+        unseen = seen = _stacked([*both, *conditions], names, seen)
     tell(Progress(steps - 1, steps, "all points"))
-    parts, shared, pooled = _final(sides, learner, weights)
-    table = ConditionalTable(_rows(weights, rows, conditions), shared, pooled)
-    used = np.flatnonzero(weights.any(axis=0))
+    used = [name for name in PARTS if seen[name] or unseen[name]]
+    parts, shared, pooled = _final(sides, learner, used)
+    weights = jnp.array([[one[name] for name in used] for one in (seen, unseen)])
     potential = ConditionalMixture(
-        [parts[PARTS[i]] for i in used], jnp.asarray(weights[:, used]), jnp.asarray(sides.codes)
+        [parts[name] for name in used], weights, jnp.asarray(sides.codes)
     )
-    return potential, table
+    return potential, ConditionalTable(_rows(seen, unseen, rows, conditions), shared, pooled)
 
 
 def _groups(sides: Sides, random: np.random.Generator) -> list[list[int]]:
@@ -151,21 +153,27 @@ def _groups(sides: Sides, random: np.random.Generator) -> list[list[int]]:
 
 
 def _fitted(
-    sides: Sides, quick: Learner, own: Sequence[AbstractPotential] | None = None
-) -> list[AbstractConditionalPotential]:
-    """Every part, learned from these rows."""
-    gaussian = gaussian_of(sides)
-    shared, _ = quick.shared(sides, gaussian)
-    if own is None and len(sides) <= _MOST_OWN:
-        own = quick.own(sides, gaussian)
-    mixed = shared if own is None else blended(gaussian, own, sides)
-    return [quick.pooled(sides)[0], gaussian, shared, mixed]
+    sides: Sides,
+    quick: Learner,
+    names: Sequence[str],
+    own: Sequence[AbstractPotential] | None = None,
+) -> dict[str, AbstractConditionalPotential]:
+    """The parts of these names, learned from these rows."""
+    gaussian = gaussian_part(sides)
+    parts: dict[str, AbstractConditionalPotential] = {"gaussian": gaussian}
+    if "pooled" in names:
+        parts["pooled"], _ = quick.pooled(sides)
+    if "shared" in names:
+        parts["shared"], _ = quick.shared(sides, gaussian)
+    if "own" in names:
+        potentials = quick.own(sides, gaussian) if own is None else own
+        parts["own"] = blended(gaussian, potentials, sides)
+    return {name: parts[name] for name in names}
 
 
 def _held(
-    parts: Sequence[AbstractConditionalPotential],
+    parts: dict[str, AbstractConditionalPotential],
     sides: Sides,
-    learned: Sides,
     conditions: Sequence[int] | None = None,
 ) -> list[_Held]:
     """What is held out, condition by condition, with the potentials there."""
@@ -173,56 +181,54 @@ def _held(
     for k in range(len(sides)) if conditions is None else conditions:
         u, v = (points[:_TOLD] for points in sides.points(k))
         if len(u) and len(v):
-            own = [CompiledPotential(p.at(sides.codes[k]), np.dtype(np.float64)) for p in parts]
-            found.append(_Held(own, (u, v)))
+            code = sides.codes[k]
+            found.append(_Held({n: on_host(part.at(code)) for n, part in parts.items()}, (u, v)))
     return found
 
 
-def _weights(sides: Sides, rows: Sequence[_Held], conditions: Sequence[_Held]) -> np.ndarray:
-    """(2, parts): of conditions that were seen, and of others."""
-    gaussian = np.array([float(name == "gaussian") for name in PARTS])
-    seen = _stacked(rows, gaussian)
-    unseen = _stacked(conditions, seen)
-    if not any(sides.layout):  # numbers: between two that were seen lies what was not
-        unseen = seen = _stacked([*rows, *conditions], gaussian)
-    return np.stack([seen, unseen])
-
-
-def _stacked(held: Sequence[_Held], otherwise: np.ndarray) -> np.ndarray:
+def _stacked(
+    held: Sequence[_Held], names: Sequence[str], otherwise: dict[str, float]
+) -> dict[str, float]:
+    """The weight of every part."""
+    found = dict.fromkeys(PARTS, 0.0)
     if not held:
-        return otherwise
-    own = stacking_weights([h.potentials for h in held], [h.points for h in held])
-    return own if np.isfinite(own).all() else otherwise
+        return found | otherwise
+    potentials = [[one.potentials[name] for name in names] for one in held]
+    own = stacking_weights(potentials, [one.points for one in held])
+    if not np.isfinite(own).all():
+        return found | otherwise
+    return found | dict(zip(names, own.tolist(), strict=True))
 
 
 def _final(
-    sides: Sides, learner: Learner, weights: np.ndarray
+    sides: Sides, learner: Learner, used: Sequence[str]
 ) -> tuple[dict[str, AbstractConditionalPotential], CandidateTable | None, CandidateTable | None]:
     """The parts that have a weight, learned from all rows, all kinds tried."""
-    used = {name for name, column in zip(PARTS, weights.T, strict=True) if column.any()}
-    gaussian = gaussian_of(sides)
+    gaussian = gaussian_part(sides)
     parts: dict[str, AbstractConditionalPotential] = {"gaussian": gaussian}
     shared = pooled = None
     if "pooled" in used:
         parts["pooled"], pooled = learner.pooled(sides)
-    if "shared" in used or ("own" in used and len(sides) > _MOST_OWN):
+    if "shared" in used:
         parts["shared"], shared = learner.shared(sides, gaussian)
     if "own" in used:
-        few = len(sides) <= _MOST_OWN
-        parts["own"] = (
-            blended(gaussian, learner.own(sides, gaussian), sides) if few else parts["shared"]
-        )
+        parts["own"] = blended(gaussian, learner.own(sides, gaussian), sides)
     return parts, shared, pooled
 
 
 def _rows(
-    weights: np.ndarray, rows: Sequence[_Held], conditions: Sequence[_Held]
+    seen: dict[str, float],
+    unseen: dict[str, float],
+    rows: Sequence[_Held],
+    conditions: Sequence[_Held],
 ) -> tuple[ConditionalRow, ...]:
-    columns = []
-    for held in (rows, conditions):
-        duals = np.array([one.duals() for one in held]).reshape(-1, len(PARTS))
-        columns.append(duals.mean(axis=0) if len(duals) else np.full(len(PARTS), np.nan))
     return tuple(
-        ConditionalRow(name, float(a), float(b), float(w), float(z))
-        for name, a, b, w, z in zip(PARTS, *columns, *weights, strict=True)
+        ConditionalRow(name, _mean(rows, name), _mean(conditions, name), seen[name], unseen[name])
+        for name in PARTS
     )
+
+
+def _mean(held: Sequence[_Held], name: str) -> float:
+    """Mean J of one part; NaN where it was not tried."""
+    duals = [one.dual(name) for one in held if name in one.potentials]
+    return float(np.mean(duals)) if duals else np.nan

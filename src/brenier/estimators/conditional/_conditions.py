@@ -153,9 +153,7 @@ def _covariates(columns: Sequence[Column], known: Sequence[tuple[Any, ...]]) -> 
         if column.is_number:
             centres[i], spread = float(np.mean(values)), float(np.std(values))
             spreads[i] = spread if spread > 0 else 1.0
-    return Covariates(
-        tuple(column.name for column in columns), tuple(categories), centres, spreads
-    )
+    return Covariates(tuple(column.name for column in columns), tuple(categories), centres, spreads)
 
 
 def _check_counts(
@@ -179,3 +177,13 @@ def _check_counts(
 def _listed(names: Sequence[str]) -> str:
     more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
     return f"{'; '.join(names[:_NAMED])}{more}"
+
+
+def grouped_rows(
+    covariates: Covariates, name: str, columns: Sequence[Column]
+) -> dict[tuple[str | float, ...], np.ndarray]:
+    """The rows of each condition that there is; ``name`` is of the argument."""
+    found: dict[tuple[str | float, ...], list[int]] = {}
+    for row, values in enumerate(zip(*(c.values.tolist() for c in columns), strict=True)):
+        found.setdefault(values, []).append(row)
+    return {covariates.checked(own, name): np.array(rows) for own, rows in found.items()}

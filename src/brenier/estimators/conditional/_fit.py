@@ -46,9 +46,7 @@ def fit_conditions(
     for name, value in (("X", x), ("Y", y)):
         if isinstance(value, AbstractMeasure):
             raise ValueError(f"{name}: got the measure {type(value).__name__}; wants points.")
-    pair = read_pair(
-        x, y, layout, outliers="keep", random_state=seed, key=jax.random.key(seed)
-    )
+    pair = read_pair(x, y, layout, outliers="keep", random_state=seed, key=jax.random.key(seed))
     own = Conditions.of(
         read_columns("condition_X", condition_x, x, _rows("X", x)),
         read_columns("condition_Y", condition_y, y, _rows("Y", y)),
@@ -74,6 +72,7 @@ def fit_conditions(
 
 
 def _rows(name: str, value: Any) -> int:
+    value = value.values if isinstance(value, Cells) else value
     rows = int(value.shape[0]) if isinstance(getattr(value, "shape", None), tuple) else len(value)
     if rows > MOST_POINTS:
         raise ValueError(f"{name}: got {rows:,} rows; wants at most {MOST_POINTS:,}: draw some.")

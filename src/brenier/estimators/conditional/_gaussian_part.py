@@ -87,9 +87,7 @@ def gaussian_part(sides: Sides) -> ConditionalGaussian:
         groups=np.arange(sides.dimension),
     )
     identity = Unconditional(Quadratic.identity(sides.dimension), sides.layout)
-    return ConditionalGaussian(
-        identity, logarithm, _mapped(shift, lambda values: values @ axes.T)
-    )
+    return ConditionalGaussian(identity, logarithm, _mapped(shift, lambda values: values @ axes.T))
 
 
 def _smooth_logarithms(

@@ -8,7 +8,6 @@ import numpy as np
 
 from brenier._progress import ProgressCallback
 from brenier.estimators.candidates import CandidateTable, Effort, Request, fit_pair
-from brenier.estimators.conditional._gaussian_part import gaussian_part
 from brenier.estimators.conditional._sides import Sides
 from brenier.estimators.data import Layout, read_pair
 from brenier.numerics import Coordinates
@@ -65,7 +64,8 @@ class Learner:
         found: list[AbstractPotential] = []
         for k, code in enumerate(sides.codes):
             u, v = _left(gaussian, code, *sides.points(k))
-            few = min(len(u), len(v)) < _FEWEST or min(u.std(axis=0).min(), v.std(axis=0).min()) <= 0
+            few = min(len(u), len(v)) < _FEWEST
+            few = few or not min(side.std(axis=0).min() for side in (u, v)) > 0
             found.append(Quadratic.identity(u.shape[1]) if few else self.learned(u, v)[0])
         return found
 
@@ -82,7 +82,7 @@ class Learner:
         )
         own = pair.coordinates
         request = Request(None, Effort(self.effort), self.names, None, None)
-        keys = jax.random.split(jax.random.key(self.seed), 4)
+        keys = list(jax.random.split(jax.random.key(self.seed), 4))
         choice = fit_pair(pair, own, request, keys=keys, seed=self.seed, callback=self.tell)
         return between(choice.potential, pair.in_units(own), home), choice.table
 
@@ -92,11 +92,6 @@ def blended(
 ) -> ConditionalGaussian:
     """The Gaussian map of each condition, then potentials of the conditions, blended between."""
     return _after(gaussian, Blended(potentials, sides.codes, sides.layout))
-
-
-def gaussian_of(sides: Sides) -> ConditionalGaussian:
-    """The Gaussian maps of the conditions alone."""
-    return gaussian_part(sides)
 
 
 def _after(

@@ -1,6 +1,7 @@
 """Points as people bring them: tables, arrays, pictures and sets of images."""
 
 from brenier.io.points._images import ImageSet, read_images
+from brenier.io.points._labels import read_labels
 from brenier.io.points._points import check_output, read_array, read_points, write_points
 from brenier.io.points._table import Picture, Table
 
@@ -11,6 +12,7 @@ __all__ = [
     "check_output",
     "read_array",
     "read_images",
+    "read_labels",
     "read_points",
     "write_points",
 ]
