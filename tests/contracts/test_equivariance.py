@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from brenier import Generator, MongeMap
+from brenier import ConditionalMongeMap, Generator, MongeMap
 from brenier.estimators import energy_score, principal_components
 from brenier.exact import solve_assignment, solve_gaussian, solve_line, solve_semi_discrete
 from brenier.flows import FlowMatching, fit_velocity, sample_sinkhorn_flow
@@ -107,6 +107,12 @@ def of_map(x, y, fresh):
 def of_round_trip(x, y, fresh):
     est = fitted(x, y, "log-sum-exp")
     return est.inverse_transform(est.transform(fresh))
+
+
+def of_conditions(x, y, fresh):
+    kinds = np.arange(len(x)) % 2, np.arange(len(y)) % 2
+    est = ConditionalMongeMap(random_state=0, effort="quick").fit(x, y, *kinds)
+    return est.transform(fresh, np.arange(len(fresh)) % 2)
 
 
 def fitted(x, y, kind):
@@ -285,6 +291,7 @@ class Case:
 # single precision, and iterations end at their tolerance.
 CASES = {
     "estimators.MongeMap": Case(of_map, 1e-5, 2e-2),
+    "estimators.ConditionalMongeMap": Case(of_conditions, 1e-4, 5e-2),
     "maps.ConjugateMap": Case(of_round_trip, 1e-5, 2e-2),
     "maps.EntropicMap": Case(of_entropic, 1e-5, 2e-3),
     "maps.GradientMap": Case(of_entropic_inverse, 1e-3, 5e-2),
@@ -319,7 +326,7 @@ _OWN_UNITS = "works in the units of a potential, a kernel, a grid or a step that
 _OF_OTHERS = "what a solver above returns, or a part of it"
 _NO_POINTS = "takes no points"
 OTHERS = {
-    _UNITS_GIVEN: "maps: AffineMap Composition Pushforward ResidualNetwork SubspaceMap; "
+    _UNITS_GIVEN: "maps: AffineMap Composition ConditionalMap Pushforward ResidualNetwork SubspaceMap; "
     "velocities: NetworkVelocity FokkerPlanckVelocity log_likelihood; flows: distill",
     _NOISE: "velocities: DDIM ExactNoise NoiseVelocity RatioVelocity ScoreVelocity "
     "TensorTrainVelocity noise posterior_mean score tensor_train_encoder",
@@ -332,8 +339,9 @@ OTHERS = {
     "mckean_vlasov mirror_velocity parabolic_flow potential_path sinkhorn_flow solve "
     "default_flow_epsilon exponential_rate",
     _OF_OTHERS: "exact: MonotoneMap Plan; velocities: AtomsVelocity Endpoints HyperbolicClock; "
-    "functionals: Moving; flows: GridCoupling; estimators: Components",
-    _NO_POINTS: "maps: evaluation_floats; velocities: integration_floats ConstantSchedule "
+    "functionals: Moving; flows: GridCoupling; estimators: Components ConditionalCertificate "
+    "ConditionalTable",
+    _NO_POINTS: "maps: Covariates evaluation_floats; velocities: integration_floats ConstantSchedule "
     "CosineSchedule LinearSchedule RateSchedule; flows: CheckpointStore Progress "
     "batch_work check_method shared_work",
 }
@@ -363,6 +371,7 @@ def test_every_public_name_is_tested_or_says_why_not(room):
 
 # Seconds of compilation each: one of a kind is enough for every day.
 _DEAR = {
+    "estimators.ConditionalMongeMap",
     "velocities.McCannVelocity", "velocities.MatchingVelocity", "flows.fit_velocity",
     "functionals.SinkhornDivergence",
 }  # fmt: skip

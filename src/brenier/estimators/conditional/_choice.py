@@ -19,9 +19,9 @@ PARTS = ("pooled", "gaussian", "shared", "own")
 # Kinds that tell, in a second, how much of each part there is; all are tried once that is known.
 _QUICK = ("gaussian", "separable")
 # Conditions are left out in so many groups at most, and potentials of so many are blended.
-_GROUPS, _MOST_OWN = 5, 32
+_GROUPS, _MOST_OWN = 4, 32
 # Points of a side that tell, at most, of each condition.
-_TOLD = 500
+_TOLD = 250
 
 
 @dataclass(frozen=True)

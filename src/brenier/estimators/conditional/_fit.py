@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from brenier._progress import ProgressCallback
@@ -65,7 +66,8 @@ def fit_conditions(
     parts: tuple[Any, ...] = (None, None, None)
     if pair.space is not None:
         clouds = [opened(n, z, layout.layer, layout.obsm) for n, z in (("X", x), ("Y", y))]
-        parts = (pair.space.basis, pair.space.centre, _across(clouds, pair.space, own))
+        frame = (jnp.asarray(z) for z in (pair.space.basis, pair.space.centre))
+        parts = (*frame, _across(clouds, pair.space, own))
     units = pair.in_units(coordinates)
     map = ConditionalMap(potential, units, own.covariates, own.known, *parts)
     return ConditionalFit(cast_floats(map, pair.dtype), table, pair.names)

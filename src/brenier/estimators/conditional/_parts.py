@@ -1,7 +1,7 @@
 """The potentials that a conditional one is mixed from."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import jax
 import numpy as np
@@ -23,6 +23,8 @@ from brenier.potentials.host import between
 
 # Points of a condition that a potential of its own is learned from, at least.
 _FEWEST = 40
+# Below so many it is of these kinds, which take a second.
+_MANY, _OF_FEW = 200, ("gaussian", "separable")
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,7 +68,8 @@ class Learner:
             u, v = _left(gaussian, code, *sides.points(k))
             few = min(len(u), len(v)) < _FEWEST
             few = few or not min(side.std(axis=0).min() for side in (u, v)) > 0
-            found.append(Quadratic.identity(u.shape[1]) if few else self.learned(u, v)[0])
+            learner = replace(self, names=_OF_FEW) if len(u) < _MANY else self
+            found.append(Quadratic.identity(u.shape[1]) if few else learner.learned(u, v)[0])
         return found
 
     def learned(self, u: np.ndarray, v: np.ndarray) -> tuple[AbstractPotential, CandidateTable]:

@@ -14,6 +14,7 @@ Three seeds by default: other training cells, other held-out cells.
 
 import warnings
 from collections import Counter
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,7 @@ from brenier._progress import Progress
 from brenier.estimators import principal_components
 from brenier.experiments._command import command
 from brenier.experiments._run import Run
+from brenier.experiments._seeds import code_digest, kept_result
 from brenier.experiments.single import _cells as cells
 from brenier.experiments.single import _figures as figures
 from brenier.experiments.single import _predictors as predictors
@@ -45,11 +47,13 @@ def main(run: Run) -> dict[str, Any]:
     found: dict[str, dict[str, list[dict[str, float]]]] = {}
     weights: dict[str, list[dict[str, Any]]] = {}
     total = len(own) * (1 + cells.TYPES)
+    (run.out / "tasks").mkdir(parents=True, exist_ok=True)
     for done, task in enumerate(cells.tasks(run.data[0], own)):
         run.progress(Progress(done, total, f"seed {task.seed}, {task.name}"))
-        estimator = _conditional(task)
-        weights.setdefault(task.name, []).append(_weights(estimator))
-        for name, part, measured in _measured(task, estimator):
+        place = run.out / "tasks" / f"{task.seed}-{task.name}-{code_digest()[:12]}.json"
+        kept = kept_result(place, partial(_result, task))
+        weights.setdefault(task.name, []).append(kept["weights"])
+        for name, part, measured in kept["measured"]:
             found.setdefault(part, {}).setdefault(name, []).append(measured)
     tables = {name: mean_table(methods) for name, methods in found.items()}
     write_whole(run.out / "conditions.png", figures.types_figure(tables))
@@ -71,6 +75,12 @@ def main(run: Run) -> dict[str, Any]:
         "weights": weights,
         "seeds": len(own),
     }
+
+
+def _result(task: cells.Task) -> dict[str, Any]:
+    """What is kept of a task, so that a run that was stopped goes on."""
+    estimator = _conditional(task)
+    return {"weights": _weights(estimator), "measured": list(_measured(task, estimator))}
 
 
 def _conditional(task: cells.Task) -> ConditionalMongeMap:
