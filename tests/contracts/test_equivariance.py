@@ -326,7 +326,8 @@ _OWN_UNITS = "works in the units of a potential, a kernel, a grid or a step that
 _OF_OTHERS = "what a solver above returns, or a part of it"
 _NO_POINTS = "takes no points"
 OTHERS = {
-    _UNITS_GIVEN: "maps: AffineMap Composition ConditionalMap Pushforward ResidualNetwork SubspaceMap; "
+    _UNITS_GIVEN: "maps: AffineMap Composition ConditionalMap Pushforward ResidualNetwork "
+    "SubspaceMap; "
     "velocities: NetworkVelocity FokkerPlanckVelocity log_likelihood; flows: distill",
     _NOISE: "velocities: DDIM ExactNoise NoiseVelocity RatioVelocity ScoreVelocity "
     "TensorTrainVelocity noise posterior_mean score tensor_train_encoder",
@@ -341,8 +342,8 @@ OTHERS = {
     _OF_OTHERS: "exact: MonotoneMap Plan; velocities: AtomsVelocity Endpoints HyperbolicClock; "
     "functionals: Moving; flows: GridCoupling; estimators: Components ConditionalCertificate "
     "ConditionalTable",
-    _NO_POINTS: "maps: Covariates evaluation_floats; velocities: integration_floats ConstantSchedule "
-    "CosineSchedule LinearSchedule RateSchedule; flows: CheckpointStore Progress "
+    _NO_POINTS: "maps: Covariates evaluation_floats; velocities: integration_floats "
+    "ConstantSchedule CosineSchedule LinearSchedule RateSchedule; flows: CheckpointStore Progress "
     "batch_work check_method shared_work",
 }
 

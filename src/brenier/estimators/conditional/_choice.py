@@ -13,7 +13,13 @@ from brenier.estimators.conditional._gaussian_part import gaussian_part
 from brenier.estimators.conditional._parts import Learner, blended
 from brenier.estimators.conditional._sides import Sides
 from brenier.potentials import AbstractConditionalPotential, AbstractPotential, ConditionalMixture
-from brenier.potentials.host import HostPotential, host_conjugates, on_host, stacking_weights
+from brenier.potentials.host import (
+    HostMixture,
+    HostPotential,
+    host_conjugates,
+    on_host,
+    stacking_weights,
+)
 
 PARTS = ("pooled", "gaussian", "shared", "own")
 # Kinds that tell, in a second, how much of each part there is; all are tried once that is known.
@@ -127,7 +133,9 @@ def choose(
         given = None if own is None else [own[k] for k in range(len(sides)) if k not in group]
         conditions += _held(_fitted(rest, quick, names, given), sides, group)
     unseen = _stacked(conditions, names, seen)
-    if not any(sides.layout):  # numbers: between two that were seen lies what was not
+    if any(sides.layout):
+        unseen = _held_back(conditions, names, unseen)
+    else:  # numbers: between two that were seen lies what was not
         both = [_Held({n: one.potentials[n] for n in names}, one.points) for one in rows]
         unseen = seen = _stacked([*both, *conditions], names, seen)
     tell(Progress(steps - 1, steps, "all points"))
@@ -198,6 +206,29 @@ def _stacked(
     if not np.isfinite(own).all():
         return found | otherwise
     return found | dict(zip(names, own.tolist(), strict=True))
+
+
+def _held_back(
+    held: Sequence[_Held], names: Sequence[str], weights: dict[str, float]
+) -> dict[str, float]:
+    """The weights for categories not seen, held towards the map that needs no category.
+
+    What is gained over that map varies from condition to condition, and few were left out: of a
+    mean gain g with a standard error s between them the share 1 − s²/(2g²) is kept.
+    """
+    if len(held) < 2:
+        return weights
+    used = [name for name in names if weights[name]]
+    own = np.array([weights[name] for name in used])
+    gains = []
+    for one in held:
+        (u, v), phi = one.points, HostMixture(tuple(one.potentials[n] for n in used), own)
+        mixed = float(phi.value(u).mean() + host_conjugates(phi, v).values.mean())
+        gains.append(one.dual("pooled") - mixed)
+    gain, stderr = np.mean(gains), np.std(gains, ddof=1) / np.sqrt(len(gains))
+    share = max(1.0 - 0.5 * float(stderr / gain) ** 2, 0.0) if gain > 0 else 0.0
+    kept = {name: share * weight for name, weight in weights.items()}
+    return kept | {"pooled": kept["pooled"] + 1.0 - share}
 
 
 def _final(

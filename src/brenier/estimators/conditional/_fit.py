@@ -13,7 +13,7 @@ from brenier.estimators.conditional._conditions import Conditions, read_columns
 from brenier.estimators.conditional._parts import Learner
 from brenier.estimators.conditional._sides import Sides
 from brenier.estimators.data import MOST_POINTS, Components, Layout, opened, read_pair
-from brenier.io import Cells
+from brenier.io import Cells, Table
 from brenier.maps import ConditionalMap
 from brenier.measures import AbstractMeasure
 from brenier.numerics import Kriging, cast_floats
@@ -74,7 +74,7 @@ def fit_conditions(
 
 
 def _rows(name: str, value: Any) -> int:
-    value = value.values if isinstance(value, Cells) else value
+    value = value.values if isinstance(value, Cells | Table) else value
     rows = int(value.shape[0]) if isinstance(getattr(value, "shape", None), tuple) else len(value)
     if rows > MOST_POINTS:
         raise ValueError(f"{name}: got {rows:,} rows; wants at most {MOST_POINTS:,}: draw some.")
