@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from brenier._progress import Progress
     from brenier._solution import Result, Solution, SolveError
     from brenier.certify import Certificate, audit, audit_pairs
-    from brenier.estimators import Generator, MongeMap, TimeSeries
+    from brenier.estimators import ConditionalMongeMap, Generator, MongeMap, TimeSeries
     from brenier.flows import solve
     from brenier.io import Checkpoint, load, save
 
@@ -38,6 +38,7 @@ else:
     _FACE = {
         "Certificate": "certify",
         "Checkpoint": "io",
+        "ConditionalMongeMap": "estimators",
         "Generator": "estimators",
         "MongeMap": "estimators",
         "Progress": "_progress",
@@ -68,6 +69,7 @@ else:
 __all__ = [
     "Certificate",
     "Checkpoint",
+    "ConditionalMongeMap",
     "Generator",
     "MongeMap",
     "Progress",

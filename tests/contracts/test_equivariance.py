@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from brenier import Generator, MongeMap, TimeSeries
+from brenier import ConditionalMongeMap, Generator, MongeMap, TimeSeries
 from brenier.estimators import energy_score, principal_components, transfer_labels, transition_table
 from brenier.exact import (
     solve_assignment,
@@ -113,6 +113,12 @@ def of_map(x, y, fresh):
 def of_round_trip(x, y, fresh):
     est = fitted(x, y, "log-sum-exp")
     return est.inverse_transform(est.transform(fresh))
+
+
+def of_conditions(x, y, fresh):
+    kinds = np.arange(len(x)) % 2, np.arange(len(y)) % 2
+    est = ConditionalMongeMap(random_state=0, effort="quick").fit(x, y, *kinds)
+    return est.transform(fresh, np.arange(len(fresh)) % 2)
 
 
 def fitted(x, y, kind):
@@ -316,6 +322,7 @@ class Case:
 # single precision, and iterations end at their tolerance.
 CASES = {
     "estimators.MongeMap": Case(of_map, 1e-5, 2e-2),
+    "estimators.ConditionalMongeMap": Case(of_conditions, 1e-4, 5e-2),
     "maps.ConjugateMap": Case(of_round_trip, 1e-5, 2e-2),
     "maps.EntropicMap": Case(of_entropic, 1e-5, 2e-3),
     "maps.GradientMap": Case(of_entropic_inverse, 1e-3, 5e-2),
@@ -354,7 +361,8 @@ _OWN_UNITS = "works in the units of a potential, a kernel, a grid or a step that
 _OF_OTHERS = "what a solver above returns, or a part of it"
 _NO_POINTS = "takes no points"
 OTHERS = {
-    _UNITS_GIVEN: "maps: AffineMap Composition Pushforward ResidualNetwork SubspaceMap; "
+    _UNITS_GIVEN: "maps: AffineMap Composition ConditionalMap Pushforward ResidualNetwork "
+    "SubspaceMap; "
     "velocities: NetworkVelocity FokkerPlanckVelocity log_likelihood; flows: distill",
     _NOISE: "velocities: DDIM ExactNoise NoiseVelocity RatioVelocity ScoreVelocity "
     "TensorTrainVelocity noise posterior_mean score tensor_train_encoder",
@@ -368,9 +376,9 @@ OTHERS = {
     "default_flow_epsilon exponential_rate",
     _OF_OTHERS: "exact: GaussianGrowth MonotoneMap Plan; velocities: AtomsVelocity Endpoints "
     "HyperbolicClock; functionals: Moving; flows: GridCoupling; estimators: Components "
-    "TransferredLabels TransitionTable",
-    _NO_POINTS: "maps: evaluation_floats; velocities: integration_floats ConstantSchedule "
-    "CosineSchedule LinearSchedule RateSchedule; flows: CheckpointStore Progress "
+    "ConditionalCertificate ConditionalTable TransferredLabels TransitionTable",
+    _NO_POINTS: "maps: Covariates evaluation_floats; velocities: integration_floats "
+    "ConstantSchedule CosineSchedule LinearSchedule RateSchedule; flows: CheckpointStore Progress "
     "batch_work check_method shared_work",
 }
 
@@ -399,6 +407,7 @@ def test_every_public_name_is_tested_or_says_why_not(room):
 
 # Seconds of compilation each: one of a kind is enough for every day.
 _DEAR = {
+    "estimators.ConditionalMongeMap",
     "velocities.McCannVelocity", "velocities.MatchingVelocity", "flows.fit_velocity",
     "functionals.SinkhornDivergence",
 }  # fmt: skip

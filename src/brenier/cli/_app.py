@@ -7,15 +7,21 @@ import typer
 
 from brenier.cli._console import announce, progress_bar, progress_log
 from brenier.cli._options import (
+    Box,
+    Budget,
     CandidatesFigure,
     Columns,
     Condition,
     DataFiles,
     Effort,
     FitReport,
+    Given,
     Groups,
     Json,
+    Kurtosis,
+    Law,
     Layer,
+    Level,
     Obsm,
     OutFolder,
     Outliers,
@@ -26,8 +32,10 @@ from brenier.cli._options import (
     Seeds,
     SourceValue,
     SourceWeights,
+    Symmetry,
     TargetValue,
     TargetWeights,
+    Tolerance,
     columns_in,
     no_columns,
     number_in,
@@ -92,6 +100,7 @@ def fit(
     condition: Condition = None,
     source_value: SourceValue = None,
     target_value: TargetValue = None,
+    given: Given = None,
     layer: Layer = None,
     obsm: Obsm = None,
     components: Annotated[
@@ -121,6 +130,8 @@ def fit(
     from brenier._extras import check_installed
     from brenier.cli._cells import Choice, is_cells_file, run_fit_cells
     from brenier.cli._fit import Settings, run_fit
+    from brenier.cli._given import run_fit_given
+    from brenier.cli._given_rows import columns_given, refuse_beside_given
     from brenier.io import FIGURE_ENDINGS, PAGE_ENDINGS, check_apart, check_folder
 
     settings = Settings.of(effort, outliers, seed, resume)
@@ -134,6 +145,20 @@ def fit(
             check_installed(option, "matplotlib")
     choice = Choice(condition, source_value, target_value, layer, obsm, components)
     chosen, weights = columns_in(columns), (source_weights, target_weights)
+    told = columns_given(given)
+    if told:
+        refuse_beside_given(
+            figure=figure,
+            report=report,
+            columns=columns,
+            resume=resume or None,
+            source_weights=source_weights,
+            target_weights=target_weights,
+        )
+        with progress_bar() as progress:
+            result, rows = run_fit_given(source, target, out, settings, choice, told, progress)
+        announce(result, "Fit", rows, json)
+        return
     with progress_bar() as progress:
         if is_cells_file(source):
             no_columns(source, chosen)
@@ -160,6 +185,7 @@ def transport(
     ] = False,
     condition: Condition = None,
     source_value: SourceValue = None,
+    given: Given = None,
     layer: Layer = None,
     obsm: Obsm = None,
     into: Annotated[
@@ -174,16 +200,23 @@ def transport(
     Of an .h5ad file all cells are moved, or the group of --condition COLUMN --source VALUE.
     """
     from brenier.cli._cells import Choice, is_cells_file, run_transport_cells
+    from brenier.cli._given import run_transport_given
+    from brenier.cli._given_rows import columns_given, refuse_beside_given
     from brenier.cli._transport import run_transport
     from brenier.io import check_apart
 
+    told = columns_given(given)
     check_apart([out], [map, new])
     choice = Choice(condition, source_value, layer=layer, obsm=obsm, into=into)
     chosen = columns_in(columns)
     with progress_bar() as progress:
         if is_cells_file(new):
             no_columns(new, chosen)
-            result, rows = run_transport_cells(map, new, out, inverse, choice, progress)
+            result, rows = run_transport_cells(map, new, out, inverse, choice, progress, told)
+        elif told:
+            choice.refused(new)
+            refuse_beside_given(columns=columns)
+            result, rows = run_transport_given(map, new, out, inverse, told, progress)
         else:
             choice.refused(new)
             result, rows = run_transport(map, new, out, inverse, chosen, progress)
@@ -280,50 +313,22 @@ def audit(
     ] = None,
     condition: Condition = None,
     source_value: SourceValue = None,
+    given: Given = None,
     layer: Layer = None,
     obsm: Obsm = None,
     columns: Columns = None,
     report: Annotated[Path | None, typer.Option(help="The HTML report to write.")] = None,
-    level: Annotated[float, typer.Option(help="The confidence level of every interval.")] = 0.95,
-    tolerance: Annotated[
-        float,
-        typer.Option(
-            help="A map is called optimal where at most this fraction of W2 squared is wasted."
-        ),
-    ] = 0.01,
+    level: Level = 0.95,
+    tolerance: Tolerance = 0.01,
     samples: Annotated[int, typer.Option(help="Points to use, at most.", min=20)] = 20_000,
-    budget: Annotated[
-        float,
-        typer.Option(help="About how many seconds it may take, compiling and the map's own apart."),
-    ] = 20.0,
+    budget: Budget = 20.0,
     source_weights: SourceWeights = None,
     target_weights: TargetWeights = None,
     groups: Groups = None,
-    law: Annotated[
-        str | None,
-        typer.Option(
-            help="The law of the source, where it is known: normal, for N(0, I), or file.npz with "
-            "arrays mean and covariance."
-        ),
-    ] = None,
-    symmetry: Annotated[
-        str | None,
-        typer.Option(
-            help="A symmetry of the source, where one is known.",
-            metavar="exchangeable|signs|spherical",
-        ),
-    ] = None,
-    box: Annotated[
-        str | None,
-        typer.Option(
-            help="All entries of points and images lie between, whatever is drawn.",
-            metavar="LOW,HIGH",
-        ),
-    ] = None,
-    kurtosis: Annotated[
-        float | None,
-        typer.Option(help="A kurtosis that the gaps of a potential do not exceed, above 1."),
-    ] = None,
+    law: Law = None,
+    symmetry: Symmetry = None,
+    box: Box = None,
+    kurtosis: Kurtosis = None,
     seed: Seed = 0,
     json: Json = False,
 ) -> None:
@@ -339,6 +344,8 @@ def audit(
     from brenier.cli._audit import Settings, run_audit
     from brenier.cli._cells import Choice, is_cells_file
     from brenier.cli._declared import Declarations
+    from brenier.cli._given import run_audit_given
+    from brenier.cli._given_rows import columns_given, refuse_beside_given
     from brenier.io import check_apart
 
     check_apart([report], [map, source, target, pairs, pairs_target, groups, law])
@@ -355,6 +362,22 @@ def audit(
     said = Declarations(law, symmetry, box, kurtosis, groups)
     weights = (source_weights, target_weights)
     settings = Settings(level, tolerance, samples, budget, seed, said, chosen, weights)
+    if given is not None:
+        refuse_beside_given(
+            pairs=pairs,
+            report=report,
+            columns=columns,
+            groups=groups,
+            law=law,
+            symmetry=symmetry,
+            source_weights=source_weights,
+            target_weights=target_weights,
+        )
+        with progress_bar() as progress:
+            told = columns_given(given)
+            result, rows = run_audit_given(map, source, target, choice, told, settings, progress)
+        announce(result, "Audit", rows, json)
+        return
     with progress_bar() as progress:
         result, rows = run_audit(
             map,

@@ -4,6 +4,7 @@ import dataclasses
 import hashlib
 import os
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from brenier.cli._fit import (
     weights_rows,
     weights_told,
 )
+from brenier.cli._given_rows import grouped_by, load_given
 from brenier.cli._transport import load_map, mean_cost, measure, measure_rows, transport_points
 from brenier.io import (
     MAP_ENDINGS,
@@ -33,7 +35,7 @@ from brenier.io import (
     rows_of_condition,
     write_cells,
 )
-from brenier.maps import AbstractMap, SubspaceMap
+from brenier.maps import AbstractMap, ConditionalMap, SubspaceMap
 
 _INTO = "transported"
 # Bytes of a file past which its cells are read block after block.
@@ -103,7 +105,7 @@ def run_fit_cells(
     """
     started = time.perf_counter()
     check_folder(out, MAP_ENDINGS)
-    x, y = _groups(source, target, choice)
+    x, y = groups_of_cells(source, target, choice)
     masses = weights_of_cells(source, target, choice, weights)
     files, components = (x.label, y.label), choice.components
     fit = fitted(
@@ -163,12 +165,21 @@ def run_fit_cells(
 
 
 def run_transport_cells(
-    map_file: str, new: str, out: str, inverse: bool, choice: Choice, progress: ProgressCallback
+    map_file: str,
+    new: str,
+    out: str,
+    inverse: bool,
+    choice: Choice,
+    progress: ProgressCallback,
+    given: Sequence[str] = (),
 ) -> tuple[dict[str, Any], dict[str, str]]:
-    """Move cells by a saved map into a new layer or embedding of a copy of their file."""
+    """Move cells by a saved map into a new layer or embedding of a copy of their file.
+
+    Where columns of obs are ``given``, each cell by the map of its condition.
+    """
     started = time.perf_counter()
     check_cells_output(out)
-    map, names = load_map(map_file)
+    map, names = load_given(map_file, given) if given else load_map(map_file)
     choice = _as_fitted(map_file, choice)
     into = choice.into
     if into is None:
@@ -197,7 +208,11 @@ def run_transport_cells(
             f"{new}: got dimension {points.values.shape[1]}; wants dimension "
             f"{map.dimension}, that of {map_file}."
         )
-    moved, cost = _moved(map.inverse() if inverse else map, points, progress)
+    if isinstance(map, ConditionalMap):
+        labels = conditions_of_cells(new, choice, given)
+        moved, cost = _moved_given(map, points, labels, inverse, progress)
+    else:
+        moved, cost = _moved(map.inverse() if inverse else map, points, progress)
     kept = cells if rows is None else cells[rows]
     kept = (
         kept
@@ -268,9 +283,11 @@ def clouds_of_cells(
     return [_array(group.in_memory().values) for group in groups], groups[0].names
 
 
-def labels_of_cells(source: str, choice: Choice, column: str) -> np.ndarray:
+def labels_of_cells(
+    source: str, choice: Choice, column: str, option: str = "--groups"
+) -> np.ndarray:
     """What that column of obs says of the source cells, (n,)."""
-    labels = _column_of_obs(source, choice.condition, choice.source, column, "--groups")
+    labels = _column_of_obs(source, choice.condition, choice.source, column, option)
     return np.asarray(labels.astype(str))
 
 
@@ -311,14 +328,26 @@ def _column_of_obs(
     return cells.obs[column] if rows is None else cells.obs[column].iloc[rows]
 
 
+def conditions_of_cells(path: str, choice: Choice, given: Sequence[str]) -> np.ndarray:
+    """The conditions of the source cells, (n, q): numbers where all of a column are some."""
+    columns: list[list[Any]] = []
+    for column in given:
+        labels = labels_of_cells(path, choice, column, "--given").tolist()
+        try:
+            columns.append([float(label) for label in labels])
+        except ValueError:
+            columns.append(labels)
+    return np.array(columns, dtype=object).T
+
+
 def _audited(source: str, target: str | None, choice: Choice) -> tuple[Cells, ...]:
     """Source cells, and target cells where they are asked for."""
     if target is None and choice.target is None:
         return (_group(source, choice.source, choice),)
-    return _groups(source, target, choice)
+    return groups_of_cells(source, target, choice)
 
 
-def _groups(source: str, target: str | None, choice: Choice) -> tuple[Cells, Cells]:
+def groups_of_cells(source: str, target: str | None, choice: Choice) -> tuple[Cells, Cells]:
     """Source and target cells: two values of a column of one file, or of two files."""
     choice.check_condition()
     if target is None and (
@@ -378,6 +407,23 @@ def _moved(map: AbstractMap, points: Cells, progress: ProgressCallback) -> tuple
     # Across the components every point moves by the same shift.
     cost = mean_cost(u, moved_u) + float(np.sum(np.square(map.shift)))
     return map.of_rows(points.values, moved_u), cost
+
+
+def _moved_given(
+    map: ConditionalMap,
+    points: Cells,
+    conditions: np.ndarray,
+    inverse: bool,
+    progress: ProgressCallback,
+) -> tuple[np.ndarray, float]:
+    """Each cell by the map of its condition; the images, and the mean cost."""
+    moved, total = np.empty(points.values.shape, points.values.dtype), 0.0
+    for condition, rows in grouped_by(map, conditions).items():
+        one = map.at(condition)
+        part = dataclasses.replace(points, values=points.values[rows])
+        moved[rows], cost = _moved(one.inverse() if inverse else one, part, progress)
+        total += cost * len(rows)
+    return moved, total / len(moved)
 
 
 def _array(values: Any) -> np.ndarray:

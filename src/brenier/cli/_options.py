@@ -32,6 +32,14 @@ DataFiles = Annotated[
 Condition = Annotated[
     str | None, typer.Option(help="For .h5ad: the column of obs that tells groups of cells apart.")
 ]
+Given = Annotated[
+    str | None,
+    typer.Option(
+        help="A map for every condition: the column, or columns, that tell conditions apart (of "
+        "obs, or of tables with names); each row goes by the map of its own.",
+        metavar="COLUMN,COLUMN",
+    ),
+]
 SourceValue = Annotated[
     str | None,
     typer.Option("--source", help="For .h5ad: the group of cells to move, a value of --condition."),
@@ -101,6 +109,40 @@ TargetWeights = Annotated[
 Layer = Annotated[str | None, typer.Option(help="For .h5ad: the layer to read instead of X.")]
 Obsm = Annotated[
     str | None, typer.Option(help="For .h5ad: the embedding of obsm to read instead of X.")
+]
+Law = Annotated[
+    str | None,
+    typer.Option(
+        help="The law of the source, where it is known: normal, for N(0, I), or file.npz with "
+        "arrays mean and covariance."
+    ),
+]
+Symmetry = Annotated[
+    str | None,
+    typer.Option(
+        help="A symmetry of the source, where one is known.", metavar="exchangeable|signs|spherical"
+    ),
+]
+Box = Annotated[
+    str | None,
+    typer.Option(
+        help="All entries of points and images lie between, whatever is drawn.", metavar="LOW,HIGH"
+    ),
+]
+Kurtosis = Annotated[
+    float | None,
+    typer.Option(help="A kurtosis that the gaps of a potential do not exceed, above 1."),
+]
+Level = Annotated[float, typer.Option(help="The confidence level of every interval.")]
+Tolerance = Annotated[
+    float,
+    typer.Option(
+        help="A map is called optimal where at most this fraction of W2 squared is wasted."
+    ),
+]
+Budget = Annotated[
+    float,
+    typer.Option(help="About how many seconds it may take, compiling and the map's own apart."),
 ]
 
 

@@ -4,6 +4,8 @@ from brenier._arithmetic import guard
 from brenier.maps._affine import AffineMap
 from brenier.maps._base import AbstractMap, evaluation_floats
 from brenier.maps._composition import Composition
+from brenier.maps._conditional import ConditionalMap
+from brenier.maps._covariates import Covariates
 from brenier.maps._debiased import DebiasedMap
 from brenier.maps._entropic import EntropicMap
 from brenier.maps._gradient import ConjugateMap, GradientMap
@@ -15,7 +17,9 @@ __all__ = [
     "AbstractMap",
     "AffineMap",
     "Composition",
+    "ConditionalMap",
     "ConjugateMap",
+    "Covariates",
     "DebiasedMap",
     "EntropicMap",
     "GradientMap",

@@ -39,6 +39,7 @@ from brenier.numerics._grid_sinkhorn import (
 )
 from brenier.numerics._half_shift import half_shift_covariance
 from brenier.numerics._hamiltonian import hamiltonian_chains
+from brenier.numerics._kriging import Kriging, code_columns, code_length
 from brenier.numerics._marquardt import (
     adapt_damping,
     flatten_parameters,
@@ -108,6 +109,7 @@ __all__ = [
     "Coordinates",
     "Gaps",
     "GridSinkhornResult",
+    "Kriging",
     "Lattice",
     "RowWeights",
     "SelfTransport",
@@ -122,6 +124,8 @@ __all__ = [
     "chebyshev_rows",
     "chebyshev_weights",
     "check_outliers",
+    "code_columns",
+    "code_length",
     "conjugate",
     "conjugate_upper_bound",
     "conjugate_work",

@@ -2,6 +2,13 @@
 
 from brenier._arithmetic import guard
 from brenier.potentials._base import AbstractPotential
+from brenier.potentials._conditional import (
+    AbstractConditionalPotential,
+    Blended,
+    ConditionalGaussian,
+    ConditionalMixture,
+    Unconditional,
+)
 from brenier.potentials._entropic_grid import EntropicGridPotential
 from brenier.potentials._expansion import Expansion, conjugate_points, expansion, point_gradient
 from brenier.potentials._icnn import ICNN
@@ -14,7 +21,11 @@ from brenier.potentials._separable import Separable
 
 __all__ = [
     "ICNN",
+    "AbstractConditionalPotential",
     "AbstractPotential",
+    "Blended",
+    "ConditionalGaussian",
+    "ConditionalMixture",
     "EntropicGridPotential",
     "Expansion",
     "LogSumExp",
@@ -25,6 +36,7 @@ __all__ = [
     "SemiDualFit",
     "Separable",
     "SoftMaximum",
+    "Unconditional",
     "conjugate_points",
     "expansion",
     "minimise_semi_dual",

@@ -7,7 +7,9 @@ import numpy as np
 from brenier.report import BLUE, GREEN, INK, RED, new_figure, png_bytes
 
 _OCHRE, _PURPLE = "#b9770e", "#7d3c98"
-_COLOURS = {"identity": _OCHRE, "mean shift": _PURPLE, "gaussian": GREEN, "ott": RED, "ours": BLUE}
+_COLOURS = {"identity": _OCHRE, "mean shift": _PURPLE, "gaussian": GREEN, "ott": RED}
+# The first whose name begins so.
+_COLOURS |= {"ours, no condition": "0.45", "ours": BLUE}
 
 
 def clouds_figure(clouds: dict[str, np.ndarray]) -> bytes:

@@ -59,7 +59,7 @@ def main(run: Run) -> dict[str, Any]:
             shown[name] = predicted @ frame.basis[:, :2]
         if pictured is None:
             pictured = {**shown, "observed": measures.observed @ frame.basis[:, :2]}
-    tables = {name: _table(methods) for name, methods in found.items()}
+    tables = {name: mean_table(methods) for name, methods in found.items()}
     held_out = tables.pop("held out")
     assert pictured is not None
     write_whole(run.out / "held_out.png", figures.clouds_figure(pictured))
@@ -75,7 +75,7 @@ def main(run: Run) -> dict[str, Any]:
     }
 
 
-def _table(methods: dict[str, list[dict[str, float]]]) -> dict[str, Any]:
+def mean_table(methods: dict[str, list[dict[str, float]]]) -> dict[str, Any]:
     """Mean and standard error of every measure, and of ours less each other's energy distance."""
     values = {
         name: {metric: np.array([run[metric] for run in runs]) for metric in _METRICS}

@@ -10,16 +10,17 @@ import numpy as np
 from brenier.io._refusals import one_line, refusing
 from brenier.io.modules._container import read_container, write_container
 from brenier.io.modules._tree import decode, encode
-from brenier.maps import AbstractMap
+from brenier.maps import AbstractMap, ConditionalMap
 from brenier.measures import AbstractMeasure
 from brenier.potentials import AbstractPotential
 
 _KIND = "map"
-Saved: TypeAlias = AbstractMap | AbstractPotential | AbstractMeasure
+Saved: TypeAlias = AbstractMap | AbstractPotential | AbstractMeasure | ConditionalMap
 _KINDS: dict[str, type[Saved]] = {
     "map": AbstractMap,
     "potential": AbstractPotential,
     "measure": AbstractMeasure,
+    "conditional map": ConditionalMap,
 }
 
 
@@ -83,13 +84,16 @@ def load(path: str | os.PathLike[str], kind: Literal["map"] = ...) -> AbstractMa
 def load(path: str | os.PathLike[str], kind: Literal["potential"]) -> AbstractPotential: ...
 @overload
 def load(path: str | os.PathLike[str], kind: Literal["measure"]) -> AbstractMeasure: ...
+@overload
+def load(path: str | os.PathLike[str], kind: Literal["conditional map"]) -> ConditionalMap: ...
 def load(path: str | os.PathLike[str], kind: str | None = None) -> Saved:
     """The map (or potential, or measure) that ``save`` wrote. Nothing in a file can run code.
 
     Args:
         path: of the file.
-        kind: "map", "potential" or "measure", where another one is to be refused. Without it a
-            file of any of them is read, and a type checker takes it for a map.
+        kind: "map", "potential", "measure" or "conditional map", where another one is to be
+            refused. Without it a file of any of them is read, and a type checker takes it for a
+            map.
 
     Raises:
         ValueError: no such file, not a brenier file, truncated, altered, written by a newer

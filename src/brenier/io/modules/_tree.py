@@ -47,11 +47,14 @@ def saved_classes() -> MappingProxyType[str, type[Any]]:
     Potentials of the host too, which are in the records of unfinished fits.
     """
     # All rooms, which who only hands points to ``io`` need not wait for.
-    from brenier import exact, grids, images, maps, measures, potentials, velocities
+    from brenier import exact, grids, images, maps, measures, numerics, potentials, velocities
     from brenier.potentials import host
 
     interfaces = (
         potentials.AbstractPotential,
+        potentials.AbstractConditionalPotential,
+        maps.ConditionalMap,
+        maps.Covariates,
         measures.AbstractMeasure,
         maps.AbstractMap,
         velocities.AbstractVelocity,
@@ -63,6 +66,8 @@ def saved_classes() -> MappingProxyType[str, type[Any]]:
     found: dict[str, type[Any]] = {
         "equinox.nn.Linear": eqx.nn.Linear,
         "equinox.nn.MLP": eqx.nn.MLP,
+        "brenier.numerics.Coordinates": numerics.Coordinates,
+        "brenier.numerics.Kriging": numerics.Kriging,
         **{f"brenier.images.{part.__name__}": part for part in images.NETWORK_PARTS},
     }
     for room in (potentials, host, measures, grids, maps, exact, velocities, images):

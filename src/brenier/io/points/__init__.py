@@ -1,6 +1,7 @@
 """Points as people bring them: tables, arrays, pictures and sets of images."""
 
 from brenier.io.points._images import ImageSet, read_images
+from brenier.io.points._labels import read_labels
 from brenier.io.points._points import (
     check_output,
     read_array,
@@ -19,6 +20,7 @@ __all__ = [
     "check_words_file",
     "read_array",
     "read_images",
+    "read_labels",
     "read_points",
     "read_weighted_points",
     "read_words",

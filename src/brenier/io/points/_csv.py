@@ -64,7 +64,7 @@ def read_csv(name: str, path: Path, columns: Sequence[str] | None = None) -> Tab
     Of ``columns``, each is a name or a place; all are read without.
     """
     try:
-        with _opened(path) as lines:
+        with open_text(path) as lines:
             remarks, rows = _above(lines)
             sheet, looked, below = _begun(name, path, remarks, rows, columns)
             body = chain(below, rows)
@@ -78,7 +78,7 @@ def read_csv(name: str, path: Path, columns: Sequence[str] | None = None) -> Tab
 def read_csv_words(name: str, path: Path, column: str) -> list[str]:
     """The entries of one column of a CSV file as words, without the spaces around them."""
     try:
-        with _opened(path) as lines:
+        with open_text(path) as lines:
             remarks, rows = _above(lines)
             sheet, _, _ = _begun(name, path, remarks, rows, [column])
         words = []
@@ -133,7 +133,7 @@ def check_names(name: str, names: Sequence[str]) -> tuple[str, ...]:
     return stripped
 
 
-def _opened(path: Path) -> TextIO:
+def open_text(path: Path) -> TextIO:
     """The text of a file; a spreadsheet's "Unicode text" begins with a mark that says so."""
     with path.open("rb") as handle:
         begin = handle.read(3)
@@ -253,7 +253,7 @@ def _records(sheet: _Sheet) -> Iterator[tuple[int, list[str]]]:
             line += 1
             yield text
 
-    with _opened(sheet.path) as lines:
+    with open_text(sheet.path) as lines:
         reader = csv.reader(_rows(counted(lines)), strict=True)
         broken, is_header = 0, sheet.has_header
         while True:

@@ -1,6 +1,6 @@
 """Convex potentials in NumPy: what is fitted and compared before any compiler has started."""
 
-from brenier.potentials.host._compiled import CompiledPotential, between, compiled
+from brenier.potentials.host._compiled import CompiledPotential, between, compiled, on_host
 from brenier.potentials.host._conjugates import HostConjugates, host_conjugates
 from brenier.potentials.host._gauss_newton import fit_soft_pieces
 from brenier.potentials.host._log_sum_exp import HostLogSumExp
@@ -36,6 +36,7 @@ __all__ = [
     "host_conjugates",
     "host_gaussian_matrix",
     "median_square",
+    "on_host",
     "sinkhorn_ladder",
     "soft_hinges",
     "soft_maximum",

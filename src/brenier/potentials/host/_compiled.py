@@ -3,6 +3,7 @@
 import functools
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -81,6 +82,37 @@ def between(
         jnp.asarray(other.encode_target(own.target_shift[None])[0]),
         jnp.asarray(own.scale / other.scale),
     )
+
+
+def on_host(potential: AbstractPotential) -> HostPotential:
+    """The same potential among those of the host; of a quadratic one in NumPy, up to a constant."""
+    quadratic = _quadratic(potential)
+    if quadratic is not None:
+        return HostQuadratic(*quadratic)
+    return CompiledPotential(potential, np.dtype(np.float64))
+
+
+def _quadratic(potential: AbstractPotential) -> tuple[np.ndarray, np.ndarray] | None:
+    """A and b of ½⟨x, Ax⟩ + ⟨b, x⟩ where the potential is that, in whatever coordinates."""
+    if isinstance(potential, Quadratic):
+        return np.asarray(potential.matrix), np.asarray(potential.shift)
+    if isinstance(potential, Mixture):
+        parts = [_quadratic(part) for part in potential.potentials]
+        known = [part for part in parts if part is not None]
+        if len(known) < len(parts):
+            return None
+        weights = np.asarray(potential.weights)
+        matrices, shifts = (np.stack(z) for z in zip(*known, strict=True))
+        return np.tensordot(weights, matrices, 1), weights @ shifts
+    if isinstance(potential, Preconditioned):
+        inner = _quadratic(potential.potential)
+        if inner is None:
+            return None
+        own: Any = potential.coordinates.on_host()
+        matrix = own.matrix.T @ inner[0] @ own.matrix
+        shift = own.scale * own.matrix.T @ inner[1] - matrix @ own.source_shift + own.target_shift
+        return matrix, shift
+    return None
 
 
 @functools.singledispatch

@@ -1,0 +1,275 @@
+"""The Monge map of every condition behind scikit-learn's interface."""
+
+from typing import Any
+
+import jax
+import numpy as np
+from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
+from sklearn.utils.validation import check_is_fitted
+
+from brenier._progress import ProgressCallback
+from brenier.estimators._progress_bar import watched
+from brenier.estimators.conditional import (
+    ConditionalCertificate,
+    ConditionalTable,
+    audit_conditions,
+    condition_pairs,
+    fit_conditions,
+    grouped_rows,
+    read_columns,
+)
+from brenier.estimators.data import (
+    Layout,
+    dense,
+    drawn_seed,
+    keep_columns,
+    kept_columns,
+    known_points,
+    opened,
+)
+from brenier.io import Cells, is_cells
+from brenier.maps import AbstractMap, ConditionalMap, GradientMap, SubspaceMap
+from brenier.potentials import Preconditioned
+from brenier.potentials.host import CompiledPotential, host_conjugates
+
+_EFFORTS = ("quick", "auto")
+
+
+class ConditionalMongeMap(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
+    """One Monge map for every value of a condition: cell type, batch, dose, day, or several.
+
+    T(x; c) = ∇φ(x; c), φ convex in x for every c, with φ(·; c) the minimiser of J between the rows
+    of X and of Y of condition c. Conditions tell of each other: what they have in common is learned
+    from all of them, and a condition that was never seen gets a map as well.
+
+    Not for conditions whose effects have nothing in common, each of many points: fit a ``MongeMap``
+    to each. Nor for pairs that are told apart by which row belongs to which.
+
+    Text, booleans and categories of pandas are categories; what is a number is one, and what lies
+    between numbers that were seen is interpolated. φ is a mixture of four parts,
+
+    - "pooled": a ``MongeMap`` that does not know of conditions;
+    - "gaussian": the Gaussian map of each condition, x ↦ exp(L(c)) x + b(c), with L and b smoothed
+      over conditions and carried to others by kriging, as far as they differ by more than chance;
+    - "shared": that, and then one potential for what the Gaussian maps leave in all conditions;
+    - "own": that, and then one of each condition, blended between them (up to 32 conditions);
+
+    with weights of least J on rows held out, for conditions that were seen, and on conditions left
+    out, for such as were not. ``print(est.candidates_)`` shows them.
+
+    Args:
+        effort: "quick" never trains a network; "auto" does where there are many points.
+        random_state: int, ``RandomState`` or None; the same int gives the same map.
+        verbose: show a progress bar on stderr.
+        callback: told a ``Progress``.
+        components: principal components to learn in; None: 15 of the genes of AnnData, and all
+            columns of anything else.
+        layer: of AnnData, the layer to take; ``X`` when None.
+        obsm: of AnnData, the embedding to take instead of expression.
+
+    Attributes:
+        map_: the ``ConditionalMap``: ``map_.at(c)`` is the map of one condition; ``brenier.save``
+            writes it.
+        candidates_: the ``ConditionalTable`` of the parts.
+        conditions_: the conditions that were fitted.
+        n_features_in_: d; and ``feature_names_in_``, the columns, where X was a data frame.
+
+    >>> import numpy as np
+    >>> rng = np.random.default_rng(0)
+    >>> dose = np.repeat([0.0, 1.0, 2.0], 100)
+    >>> X, Y = rng.normal(size=(2, 300, 2))
+    >>> est = ConditionalMongeMap(effort="quick", random_state=0)
+    >>> est = est.fit(X, Y + 5.0 * dose[:, None], dose, dose)
+    >>> est.transform(X[:50], 1.5).mean(axis=0).round(0).tolist()
+    [8.0, 7.0]
+
+    Amos, Xu & Kolter (2017), section 3.2; Bunne, Krause & Cuturi (2022).
+    """
+
+    map_: ConditionalMap
+    candidates_: ConditionalTable
+    conditions_: tuple[tuple[str | float, ...], ...]
+
+    def __init__(
+        self,
+        *,
+        effort: str = "auto",
+        random_state: int | np.random.RandomState | None = None,
+        verbose: bool = False,
+        callback: ProgressCallback | None = None,
+        components: int | None = None,
+        layer: str | None = None,
+        obsm: str | None = None,
+    ):
+        self.effort = effort
+        self.random_state = random_state
+        self.verbose = verbose
+        self.callback = callback
+        self.components = components
+        self.layer = layer
+        self.obsm = obsm
+
+    def fit(
+        self, X: Any, Y: Any, condition_X: Any = None, condition_Y: Any = None
+    ) -> "ConditionalMongeMap":
+        """Learn the maps from X (n, d) to Y (m, d), both arrays, data frames or AnnData.
+
+        Args:
+            X, Y: points.
+            condition_X: the condition of each row of X, (n,), or (n, q) of several covariates, an
+                array, a series or a data frame; of AnnData the name of a column of ``obs``, or
+                several.
+            condition_Y: of each row of Y, (m,) or (m, q).
+
+        Raises:
+            ValueError: entries that are no finite numbers, conditions that do not match rows, that
+                are on one side alone, or of fewer than two rows.
+        """
+        if self.effort not in _EFFORTS:
+            raise ValueError(f"effort: got {self.effort!r}; wants one of {list(_EFFORTS)}.")
+        layout = Layout(self.components, self.layer, self.obsm)
+        with watched(self.verbose, self.callback) as watch:
+            found = fit_conditions(
+                X,
+                Y,
+                condition_X,
+                condition_Y,
+                layout=layout,
+                effort=self.effort,
+                seed=drawn_seed(self.random_state),
+                tell=watch,
+            )
+        self.map_, self.candidates_ = found.map, found.table
+        self.conditions_ = found.map.known
+        keep_columns(self, self.map_.dimension, found.names)
+        return self
+
+    def transform(self, X: Any, condition: Any = None) -> np.ndarray:
+        """T(X; c) of points (n, d), in the dtype of X.
+
+        Args:
+            X: points.
+            condition: one for all (a text, a number, a tuple of several covariates), or one a row,
+                as in ``fit``.
+
+        Warns:
+            UserWarning: a category that was not fitted, or a number outside of those that were.
+        """
+        return self._moved(X, condition, inverse=False)
+
+    def inverse_transform(self, X: Any, condition: Any = None) -> np.ndarray:
+        """T⁻¹(X; c) of points (n, d) in the space of Y, in the dtype of X."""
+        return self._moved(X, condition, inverse=True)
+
+    def score(self, X: Any, Y: Any, condition_X: Any = None, condition_Y: Any = None) -> float:
+        """The mean over conditions of ½E‖X‖² + ½E‖Y‖² − J(φ) ≤ ½W₂²: higher is better.
+
+        For points that were not fitted on; each condition counts by its rows of X.
+        """
+        scores, counts = [], []
+        sides = *self._told("X", X, condition_X), *self._told("Y", Y, condition_Y)
+        for _, map, x, y in condition_pairs(self.map_, *sides):
+            assert y is not None  # of a score
+            scores.append(_dual_score(map, x, y))
+            counts.append(len(x))
+        return float(np.average(scores, weights=counts))
+
+    def audit(
+        self,
+        X: Any,
+        Y: Any = None,
+        condition_X: Any = None,
+        condition_Y: Any = None,
+        *,
+        level: float = 0.95,
+        budget: float = 20.0,
+    ) -> ConditionalCertificate:
+        """How far every map is from optimal on fresh points, and whether it reaches its target.
+
+        A certificate for each condition of X, at levels at which all hold together, and one line of
+        what they say. Each map is the gradient of a convex function, hence optimal onto its image:
+        the question is whether that is the target.
+
+        Args:
+            X, Y: fresh points.
+            condition_X, condition_Y: as in ``fit``.
+            level: at which all certificates hold together.
+            budget: about how many seconds all may take together.
+        """
+        x, first = self._told("X", X, condition_X)
+        y, second = (None, None) if Y is None else self._told("Y", Y, condition_Y)
+        return audit_conditions(
+            self.map_,
+            x,
+            first,
+            y,
+            second,
+            key=jax.random.key(drawn_seed(self.random_state)),
+            level=level,
+            budget=budget,
+            names=kept_columns(self) if self.map_.basis is None else None,
+        )
+
+    def _moved(self, value: Any, condition: Any, *, inverse: bool) -> np.ndarray:
+        points = self._points("X", value)
+        moved = np.empty(points.shape, points.dtype)
+        for own, rows in self._grouped("condition", condition, value, points.shape[0]).items():
+            map = self.map_.at(own)
+            map = map.inverse() if inverse else map
+            part = points[rows]
+            moved[rows] = map.of_rows(part) if isinstance(map, SubspaceMap) else map(part)
+        return moved
+
+    def _told(self, name: str, value: Any, condition: Any) -> tuple[Any, dict[Any, np.ndarray]]:
+        points = self._points(name, value)
+        return points, self._grouped(f"condition_{name}", condition, value, points.shape[0])
+
+    def _grouped(
+        self, name: str, condition: Any, points: Any, rows: int
+    ) -> dict[tuple[str | float, ...], np.ndarray]:
+        """The rows of each condition that there is."""
+        covariates = self.map_.covariates
+        if condition is None:
+            raise ValueError(f"{name}: got None; wants {', '.join(covariates.names)}, of each row.")
+        if _is_one(condition, points):
+            own = condition if isinstance(condition, tuple) else (condition,)
+            return {covariates.checked(own, name): np.arange(rows)}
+        columns = read_columns(name, condition, points, rows)
+        return grouped_rows(covariates, name, columns)
+
+    def _points(self, name: str, value: Any) -> Any:
+        """Checked points (n, d): an array, or a sparse matrix where the maps are of components."""
+        check_is_fitted(self)
+        value = opened(name, value, self.layer, self.obsm)
+        if isinstance(value, Cells):
+            value = value.aligned(kept_columns(self), "the fitted maps")
+            if self.map_.basis is not None and value.values.shape[1] == self.n_features_in_:
+                return value.in_memory().values
+            value = dense(value)
+        return known_points(self, name, value)
+
+
+def _is_one(condition: Any, points: Any) -> bool:
+    """Whether this is one condition for all rows, and not a column of ``obs``."""
+    if isinstance(condition, str) and is_cells(points) and condition in points.obs.columns:
+        return False
+    return isinstance(condition, str | tuple | int | float | np.number | np.bool_)
+
+
+def _dual_score(map: AbstractMap, x: np.ndarray, y: np.ndarray) -> float:
+    """½E‖X‖² + ½E‖Y‖² − J(φ), computed about the shifts a and b of standard coordinates.
+
+    J is s² of that of ψ, and ½‖x − a‖² + ½‖y − b‖² + ⟨x − y, a − b⟩ − ½‖a − b‖² the rest.
+    """
+    assert isinstance(map, GradientMap)
+    assert isinstance(map.potential, Preconditioned)  # as every map of a condition
+    home = map.potential.coordinates.on_host()
+    x, y = x.astype(np.float64), y.astype(np.float64)
+    a, b = (np.asarray(z, np.float64) for z in (home.source_shift, home.target_shift))
+    inner = CompiledPotential(map.potential.potential, np.dtype(np.float64))
+    dual = inner.value(home.encode_source(x)).mean()
+    dual += host_conjugates(inner, home.encode_target(y)).values.mean()
+    apart = a - b
+    halves = 0.5 * (np.sum((x - a) ** 2, axis=1).mean() + np.sum((y - b) ** 2, axis=1).mean())
+    crossed = (x.mean(axis=0) - y.mean(axis=0)) @ apart - 0.5 * apart @ apart
+    return float(halves + crossed - float(home.scale) ** 2 * dual)

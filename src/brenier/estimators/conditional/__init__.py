@@ -1,0 +1,22 @@
+"""Maps of many conditions: their potentials, what they are mixed from, their certificates."""
+
+from brenier.estimators.conditional._audit import Grouped, audit_conditions, condition_pairs
+from brenier.estimators.conditional._certificates import ConditionalCertificate
+from brenier.estimators.conditional._choice import PARTS, ConditionalRow, ConditionalTable
+from brenier.estimators.conditional._conditions import Column, grouped_rows, read_columns
+from brenier.estimators.conditional._fit import ConditionalFit, fit_conditions
+
+__all__ = [
+    "PARTS",
+    "Column",
+    "ConditionalCertificate",
+    "ConditionalFit",
+    "ConditionalRow",
+    "ConditionalTable",
+    "Grouped",
+    "audit_conditions",
+    "condition_pairs",
+    "fit_conditions",
+    "grouped_rows",
+    "read_columns",
+]

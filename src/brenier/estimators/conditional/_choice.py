@@ -1,0 +1,265 @@
+"""How much of each part a conditional potential is, by rows and by conditions held out."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+
+from brenier._progress import Progress, ProgressCallback
+from brenier.estimators.candidates import CandidateTable
+from brenier.estimators.conditional._gaussian_part import gaussian_part
+from brenier.estimators.conditional._parts import Learner, blended
+from brenier.estimators.conditional._sides import Sides
+from brenier.potentials import AbstractConditionalPotential, AbstractPotential, ConditionalMixture
+from brenier.potentials.host import (
+    HostMixture,
+    HostPotential,
+    host_conjugates,
+    on_host,
+    stacking_weights,
+)
+
+PARTS = ("pooled", "gaussian", "shared", "own")
+# Kinds that tell, in a second, how much of each part there is; all are tried once that is known.
+_QUICK = ("gaussian", "separable")
+# Conditions are left out in so many groups at most, and potentials of so many are blended.
+_GROUPS, _MOST_OWN = 4, 32
+# Points of a side that tell, at most, of each condition.
+_TOLD = 250
+
+
+@dataclass(frozen=True)
+class ConditionalRow:
+    """One part: J on what was held out, and its weights.
+
+    Attributes:
+        name: of the part.
+        rows: mean J over conditions, on rows held out; NaN where it was not tried.
+        conditions: mean J over conditions that were left out; NaN where it was not tried.
+        weight: in the map of conditions that were seen.
+        weight_unseen: in that of others.
+
+    >>> ConditionalRow("pooled", 1.0, 1.1, 0.3, 1.0).weight
+    0.3
+    """
+
+    name: str
+    rows: float
+    conditions: float
+    weight: float
+    weight_unseen: float
+
+
+@dataclass(frozen=True)
+class ConditionalTable:
+    """What a conditional map was mixed from.
+
+    Attributes:
+        parts: a row each.
+        shared: the candidates of what the Gaussian maps leave, where that was learned.
+        pooled: those of the map without conditions.
+
+    >>> print(ConditionalTable((ConditionalRow("gaussian", 1.0, 1.25, 1.0, 1.0),)))
+    part      J, rows held out  J, conditions left out  weight  of new conditions
+    gaussian            1.0000                  1.2500    100%               100%
+    """
+
+    parts: tuple[ConditionalRow, ...]
+    shared: CandidateTable | None = None
+    pooled: CandidateTable | None = None
+
+    def __str__(self) -> str:
+        head = ("part", "J, rows held out", "J, conditions left out", "weight", "of new conditions")
+        lines = [head] + [
+            (
+                row.name,
+                f"{row.rows:.4f}",
+                f"{row.conditions:.4f}",
+                f"{row.weight:.0%}",
+                f"{row.weight_unseen:.0%}",
+            )
+            for row in self.parts
+        ]
+        widths = [max(len(line[i]) for line in lines) for i in range(len(head))]
+        return "\n".join(
+            "  ".join(
+                word.rjust(width) if i else word.ljust(width)
+                for i, (word, width) in enumerate(zip(line, widths, strict=True))
+            ).rstrip()
+            for line in lines
+        )
+
+    def to_list(self) -> list[dict[str, Any]]:
+        """The rows as plain dictionaries."""
+        return [dict(vars(row)) for row in self.parts]
+
+
+@dataclass(frozen=True, eq=False)
+class _Held:
+    """Potentials of one condition, learned without what was held out of it, and that."""
+
+    potentials: dict[str, HostPotential]
+    points: tuple[np.ndarray, np.ndarray]
+
+    def dual(self, name: str) -> float:
+        """J of one part."""
+        (u, v), phi = self.points, self.potentials[name]
+        return float(phi.value(u).mean() + host_conjugates(phi, v).values.mean())
+
+
+def choose(
+    sides: Sides, learner: Learner, tell: ProgressCallback
+) -> tuple[AbstractConditionalPotential, ConditionalTable]:
+    """The mixture of parts of least J on what is held out: of rows, and of conditions."""
+    random = np.random.default_rng(learner.seed)
+    quick = replace(learner, names=_QUICK, tell=lambda now: None)
+    learn, held = sides.split(random)
+    groups = _groups(sides, random)
+    steps = len(groups) + 2
+    tell(Progress(0, steps, "rows held out"))
+    names: tuple[str, ...] = PARTS if len(sides) <= _MOST_OWN else PARTS[:-1]
+    rows = _held(_fitted(learn, quick, names), held)
+    seen = _stacked(rows, names, {"gaussian": 1.0})
+    # Where a potential beyond the Gaussian maps is of no use to conditions that were seen, it is
+    # of none to others.
+    names = tuple(n for n in names if n in ("pooled", "gaussian") or seen[n] > 0)
+    own = quick.own(sides, gaussian_part(sides)) if groups and "own" in names else None
+    conditions: list[_Held] = []
+    for step, group in enumerate(groups):
+        tell(Progress(step + 1, steps, "conditions left out"))
+        rest = sides.without(group)
+        given = None if own is None else [own[k] for k in range(len(sides)) if k not in group]
+        conditions += _held(_fitted(rest, quick, names, given), sides, group)
+    unseen = _stacked(conditions, names, seen)
+    if any(sides.layout):
+        unseen = _held_back(conditions, names, unseen)
+    else:  # numbers: between two that were seen lies what was not
+        both = [_Held({n: one.potentials[n] for n in names}, one.points) for one in rows]
+        unseen = seen = _stacked([*both, *conditions], names, seen)
+    tell(Progress(steps - 1, steps, "all points"))
+    used = [name for name in PARTS if seen[name] or unseen[name]]
+    parts, shared, pooled = _final(sides, learner, used)
+    weights = jnp.array([[one[name] for name in used] for one in (seen, unseen)])
+    potential = ConditionalMixture(
+        [parts[name] for name in used], weights, jnp.asarray(sides.codes)
+    )
+    return potential, ConditionalTable(_rows(seen, unseen, rows, conditions), shared, pooled)
+
+
+def _groups(sides: Sides, random: np.random.Generator) -> list[list[int]]:
+    """Conditions that are left out together; of numbers alone none that the others do not span."""
+    every = np.arange(len(sides))
+    if not any(sides.layout) and len(sides) > 3:
+        inside = (sides.codes > sides.codes.min(axis=0)) & (sides.codes < sides.codes.max(axis=0))
+        every = np.flatnonzero(inside.all(axis=1))
+    if len(sides) < 3 or not len(every):
+        return []
+    mixed = random.permutation(every)
+    return [mixed[i::_GROUPS].tolist() for i in range(min(_GROUPS, len(mixed)))]
+
+
+def _fitted(
+    sides: Sides,
+    quick: Learner,
+    names: Sequence[str],
+    own: Sequence[AbstractPotential] | None = None,
+) -> dict[str, AbstractConditionalPotential]:
+    """The parts of these names, learned from these rows."""
+    gaussian = gaussian_part(sides)
+    parts: dict[str, AbstractConditionalPotential] = {"gaussian": gaussian}
+    if "pooled" in names:
+        parts["pooled"], _ = quick.pooled(sides)
+    if "shared" in names:
+        parts["shared"], _ = quick.shared(sides, gaussian)
+    if "own" in names:
+        potentials = quick.own(sides, gaussian) if own is None else own
+        parts["own"] = blended(gaussian, potentials, sides)
+    return {name: parts[name] for name in names}
+
+
+def _held(
+    parts: dict[str, AbstractConditionalPotential],
+    sides: Sides,
+    conditions: Sequence[int] | None = None,
+) -> list[_Held]:
+    """What is held out, condition by condition, with the potentials there."""
+    found = []
+    for k in range(len(sides)) if conditions is None else conditions:
+        u, v = (points[:_TOLD] for points in sides.points(k))
+        if len(u) and len(v):
+            code = sides.codes[k]
+            found.append(_Held({n: on_host(part.at(code)) for n, part in parts.items()}, (u, v)))
+    return found
+
+
+def _stacked(
+    held: Sequence[_Held], names: Sequence[str], otherwise: dict[str, float]
+) -> dict[str, float]:
+    """The weight of every part."""
+    found = dict.fromkeys(PARTS, 0.0)
+    if not held:
+        return found | otherwise
+    potentials = [[one.potentials[name] for name in names] for one in held]
+    own = stacking_weights(potentials, [one.points for one in held])
+    if not np.isfinite(own).all():
+        return found | otherwise
+    return found | dict(zip(names, own.tolist(), strict=True))
+
+
+def _held_back(
+    held: Sequence[_Held], names: Sequence[str], weights: dict[str, float]
+) -> dict[str, float]:
+    """The weights for categories not seen, held towards the map that needs no category.
+
+    What is gained over that map varies from condition to condition, and few were left out: of a
+    mean gain g with a standard error s between them the share 1 − s²/(2g²) is kept.
+    """
+    if len(held) < 2:
+        return weights
+    used = [name for name in names if weights[name]]
+    own = np.array([weights[name] for name in used])
+    gains = []
+    for one in held:
+        (u, v), phi = one.points, HostMixture(tuple(one.potentials[n] for n in used), own)
+        mixed = float(phi.value(u).mean() + host_conjugates(phi, v).values.mean())
+        gains.append(one.dual("pooled") - mixed)
+    gain, stderr = np.mean(gains), np.std(gains, ddof=1) / np.sqrt(len(gains))
+    share = max(1.0 - 0.5 * float(stderr / gain) ** 2, 0.0) if gain > 0 else 0.0
+    kept = {name: share * weight for name, weight in weights.items()}
+    return kept | {"pooled": kept["pooled"] + 1.0 - share}
+
+
+def _final(
+    sides: Sides, learner: Learner, used: Sequence[str]
+) -> tuple[dict[str, AbstractConditionalPotential], CandidateTable | None, CandidateTable | None]:
+    """The parts that have a weight, learned from all rows, all kinds tried."""
+    gaussian = gaussian_part(sides)
+    parts: dict[str, AbstractConditionalPotential] = {"gaussian": gaussian}
+    shared = pooled = None
+    if "pooled" in used:
+        parts["pooled"], pooled = learner.pooled(sides)
+    if "shared" in used:
+        parts["shared"], shared = learner.shared(sides, gaussian)
+    if "own" in used:
+        parts["own"] = blended(gaussian, learner.own(sides, gaussian), sides)
+    return parts, shared, pooled
+
+
+def _rows(
+    seen: dict[str, float],
+    unseen: dict[str, float],
+    rows: Sequence[_Held],
+    conditions: Sequence[_Held],
+) -> tuple[ConditionalRow, ...]:
+    return tuple(
+        ConditionalRow(name, _mean(rows, name), _mean(conditions, name), seen[name], unseen[name])
+        for name in PARTS
+    )
+
+
+def _mean(held: Sequence[_Held], name: str) -> float:
+    """Mean J of one part; NaN where it was not tried."""
+    duals = [one.dual(name) for one in held if name in one.potentials]
+    return float(np.mean(duals)) if duals else np.nan

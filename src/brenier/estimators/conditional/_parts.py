@@ -1,0 +1,111 @@
+"""The potentials that a conditional one is mixed from."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import jax
+import numpy as np
+
+from brenier._progress import ProgressCallback
+from brenier.estimators.candidates import CandidateTable, Effort, Request, fit_pair
+from brenier.estimators.conditional._sides import Sides
+from brenier.estimators.data import Layout, read_pair
+from brenier.numerics import Coordinates
+from brenier.potentials import (
+    AbstractConditionalPotential,
+    AbstractPotential,
+    Blended,
+    ConditionalGaussian,
+    Quadratic,
+    Unconditional,
+)
+from brenier.potentials.host import between
+
+# Points of a condition that a potential of its own is learned from, at least.
+_FEWEST = 40
+# Below so many it is of these kinds, which take a second.
+_MANY, _OF_FEW = 200, ("gaussian", "separable")
+
+
+@dataclass(frozen=True, eq=False)
+class Learner:
+    """Learns potentials of clouds in standard coordinates.
+
+    Args:
+        coordinates: those, of all points.
+        effort: "quick" or "auto", as ``MongeMap``'s.
+        seed: of all randomness.
+        tell: of progress.
+        names: the kinds to choose from; None for all.
+    """
+
+    coordinates: Coordinates
+    effort: str
+    seed: int
+    tell: ProgressCallback
+    names: tuple[str, ...] | None = None
+
+    def pooled(self, sides: Sides) -> tuple[Unconditional, CandidateTable]:
+        """One map for all, whatever the condition."""
+        own = sides.balanced(np.random.default_rng(self.seed))
+        potential, table = self.learned(own.u, own.v)
+        return Unconditional(potential, sides.layout), table
+
+    def shared(
+        self, sides: Sides, gaussian: ConditionalGaussian
+    ) -> tuple[ConditionalGaussian, CandidateTable]:
+        """The Gaussian map of each condition, and one potential for what they leave."""
+        own = sides.balanced(np.random.default_rng(self.seed))
+        parts = [_left(gaussian, code, *own.points(k)) for k, code in enumerate(own.codes)]
+        u, v = (np.concatenate(side) for side in zip(*parts, strict=True))
+        potential, table = self.learned(u, v)
+        return _after(gaussian, Unconditional(potential, sides.layout)), table
+
+    def own(self, sides: Sides, gaussian: ConditionalGaussian) -> list[AbstractPotential]:
+        """A potential of every condition for what its Gaussian map leaves."""
+        found: list[AbstractPotential] = []
+        for k, code in enumerate(sides.codes):
+            u, v = _left(gaussian, code, *sides.points(k))
+            few = min(len(u), len(v)) < _FEWEST
+            few = few or not min(side.std(axis=0).min() for side in (u, v)) > 0
+            learner = replace(self, names=_OF_FEW) if len(u) < _MANY else self
+            found.append(Quadratic.identity(u.shape[1]) if few else learner.learned(u, v)[0])
+        return found
+
+    def learned(self, u: np.ndarray, v: np.ndarray) -> tuple[AbstractPotential, CandidateTable]:
+        """The best of the kinds of ``MongeMap`` between two clouds."""
+        home = self.coordinates.on_host()
+        pair = read_pair(
+            home.decode_source(u),
+            home.decode_target(v),
+            Layout(None, None, None),
+            outliers="keep",
+            random_state=self.seed,
+            key=jax.random.key(self.seed),
+        )
+        own = pair.coordinates
+        request = Request(None, Effort(self.effort), self.names, None, None)
+        keys = list(jax.random.split(jax.random.key(self.seed), 4))
+        choice = fit_pair(pair, own, request, keys=keys, seed=self.seed, callback=self.tell)
+        return between(choice.potential, pair.in_units(own), home), choice.table
+
+
+def blended(
+    gaussian: ConditionalGaussian, potentials: Sequence[AbstractPotential], sides: Sides
+) -> ConditionalGaussian:
+    """The Gaussian map of each condition, then potentials of the conditions, blended between."""
+    return _after(gaussian, Blended(potentials, sides.codes, sides.layout))
+
+
+def _after(
+    gaussian: ConditionalGaussian, residual: AbstractConditionalPotential
+) -> ConditionalGaussian:
+    return ConditionalGaussian(residual, gaussian.logarithm, gaussian.shift)
+
+
+def _left(
+    gaussian: ConditionalGaussian, code: np.ndarray, u: np.ndarray, v: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Points of a condition in the coordinates in which its Gaussian map is the identity."""
+    own = gaussian.at(code).coordinates.on_host()
+    return own.encode_source(u), own.encode_target(v)
