@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from brenier._checks import check_points, check_row_weights
+from brenier._checks import check_points
+from brenier._row_checks import check_row_weights
 from brenier._types import Key
 from brenier.certify._rows import FEWEST, one_of_each
 from brenier.measures import AbstractMeasure

@@ -7,8 +7,6 @@ import typer
 
 from brenier.cli._console import announce, progress_bar, progress_log
 from brenier.cli._options import (
-    Box,
-    Budget,
     CandidatesFigure,
     Columns,
     Condition,
@@ -16,12 +14,8 @@ from brenier.cli._options import (
     Effort,
     FitReport,
     Given,
-    Groups,
     Json,
-    Kurtosis,
-    Law,
     Layer,
-    Level,
     Obsm,
     OutFolder,
     Outliers,
@@ -32,10 +26,8 @@ from brenier.cli._options import (
     Seeds,
     SourceValue,
     SourceWeights,
-    Symmetry,
     TargetValue,
     TargetWeights,
-    Tolerance,
     columns_in,
     no_columns,
     number_in,
@@ -128,7 +120,8 @@ def fit(
     VALUE.
     """
     from brenier._extras import check_installed
-    from brenier.cli._cells import Choice, is_cells_file, run_fit_cells
+    from brenier.cli._cell_choice import Choice, is_cells_file
+    from brenier.cli._cells import run_fit_cells
     from brenier.cli._fit import Settings, run_fit
     from brenier.cli._given import run_fit_given
     from brenier.cli._given_rows import columns_given, refuse_beside_given
@@ -199,7 +192,8 @@ def transport(
 
     Of an .h5ad file all cells are moved, or the group of --condition COLUMN --source VALUE.
     """
-    from brenier.cli._cells import Choice, is_cells_file, run_transport_cells
+    from brenier.cli._cell_choice import Choice, is_cells_file
+    from brenier.cli._cells import run_transport_cells
     from brenier.cli._given import run_transport_given
     from brenier.cli._given_rows import columns_given, refuse_beside_given
     from brenier.cli._transport import run_transport
@@ -279,117 +273,6 @@ def generate(
             data, count, out, settings, save_map, columns_in(columns), progress
         )
     announce(result, "Generate", rows, json, candidates=candidates, warnings=result["warnings"])
-
-
-@app.command()
-def audit(
-    map: Annotated[
-        str | None,
-        typer.Argument(
-            help="A map file that fit wrote; module:function, anyone's map, whose module is "
-            "imported, and so runs; or the folder of an image model, for its encoder."
-        ),
-    ] = None,
-    source: Annotated[
-        str | None,
-        typer.Argument(
-            help="Fresh source points: not those it was fitted on. For an image model, images."
-        ),
-    ] = None,
-    target: Annotated[
-        str | None, typer.Argument(help="Target points; for an image model N(0, I), if none.")
-    ] = None,
-    pairs: Annotated[
-        str | None,
-        typer.Option(
-            help="Instead of MAP: pairs in file.npz (arrays x, tx) or file.npz:NAME,NAME."
-        ),
-    ] = None,
-    pairs_target: Annotated[
-        str | None,
-        typer.Option(
-            "--target", help="Target points beside --pairs; for .h5ad, the target group of cells."
-        ),
-    ] = None,
-    condition: Condition = None,
-    source_value: SourceValue = None,
-    given: Given = None,
-    layer: Layer = None,
-    obsm: Obsm = None,
-    columns: Columns = None,
-    report: Annotated[Path | None, typer.Option(help="The HTML report to write.")] = None,
-    level: Level = 0.95,
-    tolerance: Tolerance = 0.01,
-    samples: Annotated[int, typer.Option(help="Points to use, at most.", min=20)] = 20_000,
-    budget: Budget = 20.0,
-    source_weights: SourceWeights = None,
-    target_weights: TargetWeights = None,
-    groups: Groups = None,
-    law: Law = None,
-    symmetry: Symmetry = None,
-    box: Box = None,
-    kurtosis: Kurtosis = None,
-    seed: Seed = 0,
-    json: Json = False,
-) -> None:
-    """Certify how far a map is from optimal, and whether it reaches its target.
-
-    MAP SOURCE [TARGET], or --pairs PAIRS [--target TARGET]; for cells, MAP CELLS.h5ad --condition
-    COLUMN --source VALUE [--target VALUE].
-
-    MAP may be module:function, as in mymaps:net: a function of NumPy arrays (n, d), a torch module
-    or a JAX function, in a module of the current folder or an installed one. Nothing else that is
-    given here runs code.
-    """
-    from brenier.cli._audit import Settings, run_audit
-    from brenier.cli._cells import Choice, is_cells_file
-    from brenier.cli._declared import Declarations
-    from brenier.cli._given import run_audit_given
-    from brenier.cli._given_rows import columns_given, refuse_beside_given
-    from brenier.io import check_apart
-
-    check_apart([report], [map, source, target, pairs, pairs_target, groups, law])
-    choice = Choice(condition, source_value, layer=layer, obsm=obsm)
-    chosen = columns_in(columns)
-    if is_cells_file(source):
-        no_columns(source, chosen)
-        choice = Choice(condition, source_value, pairs_target, layer, obsm)
-        pairs_target = None
-    else:
-        choice.refused(source or pairs or "SOURCE")
-    if target is not None and pairs_target is not None:
-        raise ValueError(f"--target: got {pairs_target} beside TARGET {target}; wants one of them.")
-    said = Declarations(law, symmetry, box, kurtosis, groups)
-    weights = (source_weights, target_weights)
-    settings = Settings(level, tolerance, samples, budget, seed, said, chosen, weights)
-    if given is not None:
-        refuse_beside_given(
-            pairs=pairs,
-            report=report,
-            columns=columns,
-            groups=groups,
-            law=law,
-            symmetry=symmetry,
-            source_weights=source_weights,
-            target_weights=target_weights,
-        )
-        with progress_bar() as progress:
-            told = columns_given(given)
-            result, rows = run_audit_given(map, source, target, choice, told, settings, progress)
-        announce(result, "Audit", rows, json)
-        return
-    with progress_bar() as progress:
-        result, rows = run_audit(
-            map,
-            source,
-            pairs_target if target is None else target,
-            pairs,
-            report,
-            settings,
-            choice,
-            progress,
-        )
-    announce(result, "Audit", rows, json)
 
 
 @app.command()

@@ -15,14 +15,8 @@ from brenier._extras import check_installed
 from brenier._progress import Progress, ProgressCallback
 from brenier.certify import Certificate, audit, audit_pairs
 from brenier.cli._callables import load_callable, names_callable
-from brenier.cli._cells import (
-    Choice,
-    audited_cells,
-    clouds_of_cells,
-    is_cells_file,
-    labels_of_cells,
-    weights_of_cells,
-)
+from brenier.cli._cell_choice import Choice, is_cells_file, labels_of_cells, weights_of_cells
+from brenier.cli._cells import audited_cells, clouds_of_cells
 from brenier.cli._declared import Declarations
 from brenier.cli._transport import load_map
 from brenier.io import (

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
-from brenier._checks import check_points, check_row_weights
+from brenier._checks import check_points
 from brenier._progress import Progress, ProgressCallback
+from brenier._row_checks import check_row_weights
 from brenier.cli._stopping import saying_when_stopped
 from brenier.cli._transport import measure, measure_rows, transport_table
 from brenier.io import (

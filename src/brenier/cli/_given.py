@@ -10,7 +10,8 @@ import jax
 import numpy as np
 
 from brenier._progress import Progress, ProgressCallback
-from brenier.cli._cells import Choice, conditions_of_cells, groups_of_cells, is_cells_file
+from brenier.cli._cell_choice import Choice, conditions_of_cells, is_cells_file
+from brenier.cli._cells import groups_of_cells
 from brenier.cli._fit import Settings
 from brenier.cli._given_rows import grouped_by, load_given
 from brenier.cli._transport import mean_cost, transport_points

@@ -8,7 +8,8 @@ import numpy as np
 
 from brenier._checks import check_points
 from brenier._progress import Progress, ProgressCallback
-from brenier.cli._cells import Choice, audited_cells, is_cells_file
+from brenier.cli._cell_choice import Choice, is_cells_file
+from brenier.cli._cells import audited_cells
 from brenier.cli._transport import load_map, transport_points
 from brenier.estimators import TransferredLabels, transfer_labels, transition_table
 from brenier.io import (

@@ -7,7 +7,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from brenier._checks import check_points, check_row_weights
+from brenier._checks import check_points
+from brenier._row_checks import check_row_weights
 from brenier._types import Array, Float, Points, Scalar, Weights
 from brenier.numerics._devices import on_each_device, over_devices, sharing
 from brenier.numerics._streaming import cut_tiles, pairs, shared_tiles, squared_distances

@@ -4,8 +4,9 @@ from typing import Any
 
 import numpy as np
 
-from brenier._checks import as_float_array, as_frame, check_points, check_row_weights
+from brenier._checks import as_float_array, as_frame, check_points
 from brenier._frames import Frame
+from brenier._row_checks import check_row_weights
 from brenier.io import Cells, Table, is_cells
 from brenier.measures import AbstractMeasure
 
