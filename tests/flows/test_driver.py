@@ -23,7 +23,7 @@ from brenier.flows import (
     ParabolicMongeAmpere,
     SemiDual,
     WassersteinNatural,
-    _driver,
+    _pace,
     check_method,
 )
 from brenier.flows._method import lasting
@@ -357,8 +357,8 @@ def test_seconds_take_as_many_steps_as_they_leave_time_for():
 @pytest.mark.parametrize("look", [0.0, 0.1, 4.0, 40.0])
 def test_looks_take_little_of_the_seconds(monkeypatch, step, look):
     now = 0.0
-    monkeypatch.setattr(_driver.time, "perf_counter", lambda: now)
-    pace, steps, done, total = _driver._Timed(12, 100.0, 100.0), 0, 0, 0
+    monkeypatch.setattr(_pace.time, "perf_counter", lambda: now)
+    pace, steps, done, total = _pace.Timed(12, 100.0, 100.0), 0, 0, 0
     while not pace.over(done):
         count, total = pace.next(done, steps)
         slower = 1.0 + 0.1 * (done % 2)

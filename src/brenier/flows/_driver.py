@@ -3,7 +3,6 @@
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, Generic, Protocol, runtime_checkable
 
 import equinox as eqx
@@ -16,16 +15,13 @@ from brenier._progress import Progress, ProgressCallback
 from brenier._solution import Result, Solution
 from brenier._types import Array, Int, Key, Points, Scalar
 from brenier.flows._method import AbstractMethod, Map, State, check_method, lasting, shared_work
+from brenier.flows._pace import Counted, Timed
 from brenier.maps import AbstractMap, GradientMap
 from brenier.measures import AbstractMeasure
 from brenier.numerics import cast_floats, energy_distance_squared, over_devices, whole
 
 # Held-out points of the default metric: its standard error is then about 1e-3 of a unit scale.
 _HELD_OUT = 2000
-# Steps that tell how long one takes.
-_FEW_STEPS = 16
-# Of the seconds, what is left when all is compiled at least, and what looks take at most.
-_STEPPING, _LOOKING = 0.5, 0.2
 # Source points that tell a default start how large the source is.
 _SEEN = 1000
 
@@ -250,16 +246,16 @@ def solve(
     if metric is None:
         metric = _energy_distance(source, target, metric_key)
     started = time.perf_counter()
-    pace: _Counted | _Timed = _Counted(method.steps, blocks)
+    pace: Counted | Timed = Counted(method.steps, blocks)
     if seconds is not None:
-        pace = _Timed(blocks, seconds, started + seconds)
+        pace = Timed(blocks, seconds, started + seconds)
     run = _start(source, target, method, initial, run_key, metric, pace.blocks)
     if checkpoint is not None:
         run = checkpoint.load(run) or run
     done, steps = int(run.blocks), int(run.steps)
     result = Result.successful
     try:
-        if isinstance(pace, _Timed) and not pace.over(done):
+        if isinstance(pace, Timed) and not pace.over(done):
             # Compilation is not the pace of a step.
             _steps(method, run.state, source, target, 0)
             pace.compiled()
@@ -309,73 +305,6 @@ def _default_initial(method: AbstractMethod, source: AbstractMeasure, key: Key) 
 def _described(map: AbstractMap) -> str:
     name = type(map).__name__
     return f"{name} of {type(map.potential).__name__}" if isinstance(map, GradientMap) else name
-
-
-@dataclass
-class _Counted:
-    """Blocks of equal numbers of steps, up to a total."""
-
-    total: int
-    wanted: int
-
-    @property
-    def blocks(self) -> int:
-        return math.ceil(self.total / self._length)
-
-    def over(self, blocks: int) -> bool:
-        """Whether these were all."""
-        return blocks >= self.blocks
-
-    def next(self, blocks: int, steps: int) -> tuple[int, int]:
-        """Steps of the next block, and in all, after so many of both."""
-        return min(self._length, self.total - steps), self.total
-
-    def saw(self, steps: int, stepping: float, looking: float) -> None:
-        """What a block took is nothing to work that is counted."""
-
-    @property
-    def _length(self) -> int:
-        return math.ceil(self.total / self.wanted)
-
-
-@dataclass
-class _Timed:
-    """Blocks that take equal shares of the time that is left, by the pace of the one before.
-
-    The first takes a few steps, to tell the pace. There are fewer blocks where the looks after them
-    would take too much of the time.
-    """
-
-    blocks: int
-    seconds: float
-    until: float
-    step: float = math.nan
-    look: float = 0.0
-    last: bool = False
-
-    def compiled(self) -> None:
-        """A part of the seconds is for steps, however long compilation took."""
-        self.until = max(self.until, time.perf_counter() + _STEPPING * self.seconds)
-
-    def over(self, blocks: int) -> bool:
-        """Whether these were all, or the last took the time that was left."""
-        return self.last or blocks >= self.blocks
-
-    def next(self, blocks: int, steps: int) -> tuple[int, int]:
-        """Steps of the next block, and in all, after so many of both."""
-        if math.isnan(self.step):
-            return _FEW_STEPS, steps + _FEW_STEPS * (self.blocks - blocks)
-        left = self.until - time.perf_counter()
-        more = self.blocks - blocks
-        if more * self.look > _LOOKING * left:
-            more = max(int(_LOOKING * left / self.look), 1)
-        self.last = more == 1
-        all_steps = max(int((left - more * self.look) / self.step), more)
-        return all_steps // more, steps + all_steps
-
-    def saw(self, steps: int, stepping: float, looking: float) -> None:
-        """The seconds that the steps of a block took, and the look at it."""
-        self.step, self.look = stepping / steps, max(self.look, looking)
 
 
 def _start(source, target, method, initial, key, metric, blocks) -> _Run:
