@@ -23,6 +23,7 @@ from brenier.flows import (
     ParabolicMongeAmpere,
     SemiDual,
     WassersteinNatural,
+    _driver,
     _pace,
     check_method,
 )
