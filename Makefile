@@ -32,13 +32,13 @@ ddpm-demo: setup
 	$(BIN)/brenier ddpm demo --out ddpm-demo
 
 test: setup
-	$(BIN)/python -m pytest -n 2
+	$(BIN)/python -m pytest -n 2 --dist worksteal
 
 # The same tests where only the core and pytest are installed: what needs an extra is skipped.
 test-core:
 	test -x .venv-core/bin/python || $(PYTHON) -m venv .venv-core
 	.venv-core/bin/python -m pip install --quiet --constraint $(LOCK) --editable '.[test]'
-	.venv-core/bin/python -m pytest -n 2
+	.venv-core/bin/python -m pytest -n 2 --dist worksteal
 
 doctest: setup
 	JAX_ENABLE_X64=1 $(BIN)/python -m pytest -n 2 --doctest-modules src/brenier \

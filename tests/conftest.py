@@ -22,9 +22,21 @@ jax.config.update("jax_enable_x64", True)
 
 install_import_hook("brenier", "beartype.beartype")
 
+# What takes the time of compilation.
+_QUICK_CODE = "--xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false"
+
 # Linux gives a process 65,530 memory maps; a compiled program takes some, and where none are left
 # the next compilation ends in a segmentation fault.
 _MANY_MAPS = 30_000
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Without XLA's best code small programs, run once, take a third of the time to compile.
+
+    Slow tests, and doctests, have it.
+    """
+    if config.option.markexpr == "not slow":
+        os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {_QUICK_CODE}"
 
 
 @pytest.fixture(autouse=True, scope="module")

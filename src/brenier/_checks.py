@@ -21,6 +21,8 @@ OF_RECORDS = "np.array(x.tolist())"
 _EXACT_INTEGER = 2**53
 # Units of rounding that a spread has, at least: two digits.
 _LEAST_STEPS = 100.0
+# Of the largest weight: what is less changes no digit, and its logarithm may be none.
+_LEAST_WEIGHT = 1e-30
 _SPARSE_MODULES = ("scipy.sparse", "sparse.", "jax.experimental.sparse", "cupyx.scipy.sparse")
 
 
@@ -298,6 +300,29 @@ def check_weights(name: str, value: Any, n: int) -> np.ndarray:
             "with a positive sum."
         )
     return weights / weights.sum()
+
+
+def check_row_weights(name: str, value: Any, n: int) -> np.ndarray:
+    """Weights of n rows as float64, (n,), 0 where they are beyond the digits of the largest.
+
+    Raises:
+        ValueError: another shape, entries that are negative or no finite numbers, or none above 0.
+    """
+    weights = as_float_array(name, value).astype(np.float64)
+    if weights.shape != (n,):
+        raise ValueError(
+            f"{name}: got shape {weights.shape}; wants one weight for each of {n} rows."
+        )
+    bad = np.flatnonzero(~(np.isfinite(weights) & (weights >= 0)))
+    if len(bad):
+        raise ValueError(
+            f"{name}: got {len(bad)} negative, NaN or infinite weights, the first "
+            f"{weights[bad[0]]} in row {bad[0]}; wants finite numbers, 0 or more."
+        )
+    largest = weights.max(initial=0.0)
+    if not largest > 0:
+        raise ValueError(f"{name}: got weights that are all 0; wants some above 0.")
+    return np.where(weights < _LEAST_WEIGHT * largest, 0.0, weights)
 
 
 def check_labels(name: str, value: Any, n: int | None = None) -> np.ndarray:

@@ -70,6 +70,19 @@ class Frame:
             f"{wanted}."
         )
 
+    def without(self, name: str, label: Any) -> tuple["Frame", np.ndarray]:
+        """The other columns, and the values of the one of that label.
+
+        Raises:
+            ValueError: there is none; ``name`` is of the argument that asked for it.
+        """
+        if label not in self.columns:
+            raise ValueError(f"{name}: got {label!r}; wants a column, one of {self.columns}.")
+        place = self.columns.index(label)
+        rest = self.columns[:place] + self.columns[place + 1 :]
+        values = np.delete(self.values, place, axis=1)
+        return replace(self, values=values, columns=rest), self.values[:, place]
+
 
 def is_counted(labels: Sequence[Any]) -> bool:
     """Whether labels of columns are those that pandas gives where there are none."""
@@ -141,4 +154,5 @@ def frame_like(values: np.ndarray, columns: Sequence[Any], library: str) -> Any:
     import narwhals.stable.v2 as nw
 
     by_label = dict(zip(columns, values.T, strict=True))
-    return nw.from_dict(by_label, backend=nw.Implementation.from_backend(library)).to_native()
+    backend: Any = library  # of the names that narwhals knows
+    return nw.from_dict(by_label, backend=backend).to_native()

@@ -62,6 +62,50 @@ def test_a_map_file_with_its_target_and_a_report(files, capsys):
     assert "<b>a</b>" not in page.split("<script")[0]
 
 
+def test_weights_are_columns_and_no_coordinates(files, capsys):
+    weights = np.where(_X[:, 0] > 0.0, 2.0, 1.0)
+    table = np.column_stack([_X[:, 0], weights, _X[:, 1]])
+    np.savetxt(files / "w.csv", table, delimiter=",", header="<b>a</b>,people,b", comments="")
+    np.savetxt(files / "v.csv", np.c_[_Y, np.arange(300.0)], delimiter=",")
+    kish = weights.sum() ** 2 / np.sum(weights**2)
+    command = [files / "map.brenier", files / "w.csv", files / "v.csv", "--json"]
+    named = ["--source-weights", "people", "--target-weights", "2"]
+    code, out, _ = _run(capsys, *command, *named)
+    assert code == 0
+    found = json.loads(out)
+    assert found["weighting"]["source"]["effective"] == pytest.approx(kish)
+    assert (
+        found["weighting"]["target"]["rows"] == 200
+    )  # of 300, but --samples; row 0 counts nothing
+    assert found["how"]["names"] == ["<b>a</b>", "b"]
+    expected = np.average(np.sum((_X + 1.0) ** 2, axis=1), weights=weights)
+    assert found["cost"]["value"] == pytest.approx(expected)
+    chosen = ["--columns", "b,<b>a</b>", "--source-weights", "people"]
+    _, out, _ = _run(capsys, *command[:2], *chosen, "--json")
+    assert json.loads(out)["cost"]["value"] == pytest.approx(expected)
+    np.savez(files / "pw.npz", x=_X, tx=2.0 * _X + 1.0, people=weights)
+    pairs = ["--pairs", files / "pw.npz", "--source-weights", "people", "--json"]
+    code, out, _ = _run(capsys, *pairs)
+    assert json.loads(out)["cost"]["value"] == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["x.csv", "--source-weights", "people"], "got no columns ['people']"),
+        (["x.csv", "--target-weights", "b"], "--target-weights: got b without a target"),
+        (["x.csv", "--source-weights", "b"], "wants the columns"),
+        (["signs.csv", "--source-weights", "w"], "source_weights: got"),
+    ],
+)
+def test_weights_that_are_none_are_named(files, capsys, arguments, message):
+    table = np.column_stack([_X, _X[:, 0]])
+    np.savetxt(files / "signs.csv", table, delimiter=",", header="<b>a</b>,b,w", comments="")
+    code, _, err = _run(capsys, files / "map.brenier", files / arguments[0], *arguments[1:])
+    assert code == 2
+    assert message in err
+
+
 # Potentials compile long.
 @pytest.mark.slow
 def test_pairs_by_name_and_the_table(files, capsys):

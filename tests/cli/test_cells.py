@@ -123,6 +123,26 @@ def test_audit_looks_at_the_components(home, capsys, monkeypatch):
     assert result["how"]["kind"] == read_manifest("m.brenier")["about"]["sentence"]
 
 
+def test_audit_takes_weights_of_obs(home, capsys, monkeypatch):
+    monkeypatch.chdir(home[0])
+    cells = anndata.read_h5ad("c.h5ad")
+    cells.obs["people"] = np.where(np.arange(160) % 2, 1.0, 3.0)
+    cells.obs["many"] = np.arange(160)
+    cells.obs["word"] = "some"
+    cells.write_h5ad("w.h5ad")
+    command = ["audit", "numpy:negative", "w.h5ad", *BOTH, "--obsm", "X_pca", "--budget", "0.1"]
+    weights = ["--source-weights", "people", "--target-weights", "many", "--json"]
+    assert main([*command, *weights]) == 0
+    found = json.loads(capsys.readouterr().out)["weighting"]
+    assert found["source"]["effective"] == pytest.approx(80 * 4.0 / 5.0)
+    many = np.arange(80.0, 160.0)
+    assert found["target"]["effective"] == pytest.approx(many.sum() ** 2 / np.sum(many**2))
+    for column, message in (("none", "wants a column of obs"), ("word", "holds no numbers")):
+        assert main([*command, "--source-weights", column]) == 2
+        assert f"--source-weights: got {column}" in (error := capsys.readouterr().err)
+        assert message in error
+
+
 def test_audit_takes_a_function_on_cells(home, capsys, monkeypatch):
     monkeypatch.chdir(home[0])
     command = ["audit", "numpy:negative", "c.h5ad", *BOTH, "--obsm", "X_pca", "--budget", "0.1"]

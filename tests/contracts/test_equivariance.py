@@ -12,7 +12,13 @@ import pytest
 
 from brenier import Generator, MongeMap, TimeSeries
 from brenier.estimators import energy_score, principal_components, transfer_labels, transition_table
-from brenier.exact import solve_assignment, solve_gaussian, solve_line, solve_semi_discrete
+from brenier.exact import (
+    solve_assignment,
+    solve_gaussian,
+    solve_line,
+    solve_semi_discrete,
+    solve_unbalanced_gaussian,
+)
 from brenier.flows import FlowMatching, fit_velocity, sample_sinkhorn_flow
 from brenier.functionals import Moving, SinkhornDivergence
 from brenier.grids import Torus
@@ -211,6 +217,15 @@ def of_gaussian(x, y, fresh):
     return solve_gaussian(*laws).map(fresh)
 
 
+def of_unbalanced_gaussian(x, y, fresh):
+    laws = [Gaussian(mean[0], covariance[0]) for _, mean, covariance in map(_moments, (x, y))]
+    # A penalty has units of its own.
+    penalty = float(y.astype(np.float64).var(axis=0).mean())
+    return solve_unbalanced_gaussian(
+        *laws, source_penalty=penalty, target_penalty=2.0 * penalty, epsilon=0.1 * penalty
+    ).map(fresh)
+
+
 def of_line(x, y, fresh):
     return solve_line(x[:, 0], y[:, 0]).map(fresh[:, :1])
 
@@ -307,6 +322,7 @@ CASES = {
     "exact.solve_assignment": Case(of_assignment, 1e-6, 1e-5),
     "exact.solve_semi_discrete": Case(of_semi_discrete, 1e-6, 1e-5),
     "exact.solve_gaussian": Case(of_gaussian, 1e-6, 1e-4),
+    "exact.solve_unbalanced_gaussian": Case(of_unbalanced_gaussian, 1e-6, 1e-4),
     "exact.solve_line": Case(of_line, 1e-6, 1e-4),
     "estimators.Generator": Case(of_generator, 1e-4, 5e-2),
     "maps.DebiasedMap": Case(of_unscaled_generator, 1e-4, 5e-2),
@@ -345,14 +361,14 @@ OTHERS = {
     _OWN_UNITS: "exact: laguerre_cells solve_monge_ampere; functionals: KL MMD Energy ExactScore "
     "GaussianKernel InteractionEnergy LaplaceKernel PotentialEnergy PowerDivergence "
     "SelfEntropicScore linearised_distance; flows: ConstrainedDrift Distillation EuclideanDescent "
-    "FirstOrder FlowMatching HeldOutDual KLNewton MatchingLoss MirrorFlow NaturalGradient "
+    "FirstOrder FlowMatching Growth HeldOutDual KLNewton MatchingLoss MirrorFlow NaturalGradient "
     "ParabolicMongeAmpere SemiDual WassersteinNatural advance annealed_sinkhorn divergence_flow "
     "euclidean_mirror_flow flow_measure gaussian_parabolic_flow gaussian_sinkhorn_flow "
     "mckean_vlasov mirror_velocity parabolic_flow potential_path sinkhorn_flow solve "
     "default_flow_epsilon exponential_rate",
-    _OF_OTHERS: "exact: MonotoneMap Plan; velocities: AtomsVelocity Endpoints HyperbolicClock; "
-    "functionals: Moving; flows: GridCoupling; estimators: Components TransferredLabels "
-    "TransitionTable",
+    _OF_OTHERS: "exact: GaussianGrowth MonotoneMap Plan; velocities: AtomsVelocity Endpoints "
+    "HyperbolicClock; functionals: Moving; flows: GridCoupling; estimators: Components "
+    "TransferredLabels TransitionTable",
     _NO_POINTS: "maps: evaluation_floats; velocities: integration_floats ConstantSchedule "
     "CosineSchedule LinearSchedule RateSchedule; flows: CheckpointStore Progress "
     "batch_work check_method shared_work",

@@ -14,7 +14,7 @@ from brenier.estimators.candidates import _kinds as kinds
 from brenier.estimators.candidates._choice import Chooser
 from brenier.estimators.candidates._defaults import KINDS, wants_network
 from brenier.estimators.candidates._effort import Effort
-from brenier.estimators.candidates._trial import cut_folds
+from brenier.estimators.candidates._trial import Fold, cut_folds
 from brenier.maps import EntropicMap
 from brenier.numerics import Coordinates
 
@@ -120,7 +120,7 @@ def test_a_map_keeps_the_share_that_its_gain_is_sure_of(scale, kept):
             lift = trial.dual - affine.dual + scale * affine.stderr_beside(trial)
             yield replace(trial, heights=[own - lift for own in trial.heights])
 
-    chooser = Chooser(folds, x, y, random, lambda _: None)
+    chooser = Chooser(folds, Fold(x, y, x, y, folds[0].coordinates), random, lambda _: None)
     table = chooser.choose([gaussian, Better()], Effort.of("auto")).table
     weights = {"gaussian": 0.0, "entropic": 0.0, **_weights(table)}
     assert weights["entropic"] == pytest.approx(kept, abs=1e-6)

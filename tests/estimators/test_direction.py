@@ -78,7 +78,7 @@ class _Given(AbstractKind):
         fits = [HostQuadratic(self.matrix, np.zeros(2)) for _ in folds]
         yield judged(self.name, {"steps": self.steps}, fits, folds)
 
-    def refitted(self, trial, folds, u, v):
+    def refitted(self, trial, folds, whole):
         return trial.potentials[0]
 
 
@@ -89,7 +89,7 @@ def test_the_nearer_of_both_ways_is_taken(there, back):
         _Given(_STRETCH + there * wrong),
         ReversedKind(_Given(np.linalg.inv(_STRETCH + back * wrong)), "given, reversed"),
     ]
-    chooser = Chooser([fold], fold.u, fold.v, np.random.default_rng(0), lambda now: None)
+    chooser = Chooser([fold], fold, np.random.default_rng(0), lambda now: None)
     choice = chooser.choose(kinds, Effort.of("best"))
     assert choice.reverse is (there > back)
     matrix = np.asarray(choice.potential.matrix)
@@ -114,7 +114,7 @@ def test_the_way_that_begins_nearer_is_gone_on_with(there, back):
     assert trial.reverse is (there > back)
     exact = np.linalg.inv(_STRETCH) if trial.reverse else _STRETCH
     np.testing.assert_allclose(trial.potentials[0].matrix, exact)
-    assert kind.refitted(trial, [fold], fold.u, fold.v) is trial.potentials[0]
+    assert kind.refitted(trial, [fold], fold) is trial.potentials[0]
     assert asked == [None, 17]
 
 

@@ -14,7 +14,7 @@ import brenier
 from brenier import Generator
 from brenier.estimators import _generator as module
 from brenier.estimators import energy_score
-from brenier.estimators.candidates import Trial
+from brenier.estimators.candidates import Fold, Trial
 from brenier.estimators.generation import _latent as latent
 from brenier.estimators.generation._one_shot import OneShotKind
 from brenier.flows import default_flow_epsilon, sample_sinkhorn_flow
@@ -110,7 +110,8 @@ def test_the_flow_on_the_host_is_the_flow():
     kind = OneShotKind(law, particles, own, 10.0 * rule, lambda ratio: solution)
     potential = next(kind.ladder(own.encode_target(z), own, [1.0]))
     trial = Trial("one-shot", {"ratio": 1.0}, [], [], [], [])
-    kept = kind.refitted(trial, [], own.encode_source(particles), own.encode_target(z))
+    u, v = own.encode_source(particles), own.encode_target(z)
+    kept = kind.refitted(trial, [], Fold(u, v, u, v, own))
     x = particles[:200]
     right = np.asarray(solution.map(x))
     moved, exact = (

@@ -18,7 +18,7 @@ _WEIGHTED = Empirical(_POINTS, np.linspace(1.0, 2.0, 300))
         (_POINTS, _POINTS[:200], 200),
         (_LAW, _POINTS, 300),
         (_POINTS, _LAW, 300),
-        (_LAW, _WEIGHTED, 16_384),
+        (_LAW, _WEIGHTED, 289),  # atoms and their weights
         (_LAW, Gaussian.standard(2), 2**17),
     ],
     ids=["points", "from a law", "onto a law", "onto weighted points", "laws"],

@@ -163,8 +163,11 @@ def codes(map: Any) -> Any:
     return in_blocks(lambda rows: over_many(map.apply, rows, 4096, map.passes), points, 7)
 
 
-def plan(max_iterations: int) -> Any:
-    return sinkhorn(X, Y, None, B, epsilon=0.3, block=100, max_iterations=max_iterations)
+def plan(max_iterations: int, penalty: float | None = None) -> Any:
+    return sinkhorn(
+        X, Y, None, B, epsilon=0.3, block=100, max_iterations=max_iterations,
+        source_penalty=penalty, target_penalty=penalty,
+    )  # fmt: skip
 
 
 def mmd(functional: AbstractFunctional) -> Any:
@@ -175,6 +178,7 @@ def mmd(functional: AbstractFunctional) -> Any:
 
 CASES: dict[str, Callable[[], Any]] = {
     "streamed plan": lambda: plan(max_iterations=1000)[:2],
+    "unbalanced plan": lambda: plan(max_iterations=1000, penalty=1.0)[:2],
     "error of a rough plan": lambda: plan(max_iterations=1).error,
     "potential": lambda: entropic_potential(X, Y, G, B, epsilon=0.3),
     "projection of three": lambda: barycentric_projection(X[:3], Y, G, epsilon=0.3),

@@ -17,7 +17,8 @@ from brenier.numerics import _devices, copy_to_all, split_rows
 
 HERE = Path(__file__).parent
 CASES = [
-    "streamed plan", "error of a rough plan", "potential", "projection of three", "mean distance",
+    "streamed plan", "unbalanced plan", "error of a rough plan", "potential",
+    "projection of three", "mean distance",
     "mean distance, far", "energy distance", "self transport", "conjugates", "L-BFGS", "gradient",
     "entropic map", "held-out dual", "steps", "steps in single precision",
     "maximum mean discrepancy", "of a kernel",
@@ -57,8 +58,8 @@ print(json.dumps({"devices": jax.device_count(), "one": one, "many": many}))
 
 def _environment(devices):
     source = str(HERE.parents[1] / "src")
-    # Small programs, compiled for four devices: it is their compilation that takes time.
-    flags = f"--xla_force_host_platform_device_count={devices} --xla_backend_optimization_level=0"
+    own = os.environ.get("XLA_FLAGS", "")
+    flags = f"{own} --xla_force_host_platform_device_count={devices}"
     return {**os.environ, "PYTHONPATH": source, "XLA_FLAGS": flags, "JAX_PLATFORMS": "cpu"}
 
 

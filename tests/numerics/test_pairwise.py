@@ -1,5 +1,6 @@
 """Means and medians of distances."""
 
+import jax
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -37,6 +38,46 @@ def test_weights_are_multiplicities():
     counts = np.array([1, 2, 0, 3, 1])
     weighted = energy_distance_squared(x, y, counts / counts.sum())
     np.testing.assert_allclose(weighted, energy_distance_squared(np.repeat(x, counts, axis=0), y))
+
+
+@pytest.mark.parametrize("unit", [1.0, 1e-300, 1e300], ids=["one", "tiny", "huge"])
+def test_weighted_energy_distance_is_the_double_sum(unit):
+    """More points than a tile, weights of no known sum: against every pair, added up."""
+    x, y = RNG.standard_normal((1300, 3)), RNG.standard_normal((1100, 3)) + 0.5
+    a, b = RNG.exponential(size=1300), RNG.exponential(size=1100)
+    a[:7], b[3] = 0.0, 0.0
+
+    def mean(one, other, first, second):
+        return first @ cdist(one, other) @ second / (first.sum() * second.sum())
+
+    expected = 2.0 * mean(x, y, a, b) - mean(x, x, a, a) - mean(y, y, b, b)
+    found = energy_distance_squared(x, y, unit * a, unit * b)
+    np.testing.assert_allclose(found, expected, atol=1e-13)
+    dropped = energy_distance_squared(x[7:], y, a[7:], b)
+    np.testing.assert_allclose(found, dropped, atol=1e-13)
+    # Of a traced program, too.
+    np.testing.assert_allclose(jax.jit(energy_distance_squared)(x, y, a, b), expected, atol=1e-13)
+
+
+def test_equal_weights_are_none():
+    x, y = RNG.standard_normal((7, 2)), RNG.standard_normal((5, 2))
+    equal = energy_distance_squared(x, y, np.full(7, 0.3))  # another program: sums in another order
+    np.testing.assert_allclose(equal, energy_distance_squared(x, y), rtol=1e-14)
+
+
+@pytest.mark.parametrize(
+    ("weights", "message"),
+    [
+        (np.ones(4), r"y_weights: got shape \(4,\); wants one weight for each of 5"),
+        ([1.0, 1.0, -1.0, 1.0, 1.0], "y_weights: got 1 negative, NaN or infinite"),
+        ([1.0, np.nan, 1.0, 1.0, 1.0], "y_weights: got 1 negative, NaN or infinite"),
+        (np.zeros(5), "y_weights: got weights that are all 0"),
+    ],
+)
+def test_bad_weights_are_named(weights, message):
+    x, y = RNG.standard_normal((7, 2)), RNG.standard_normal((5, 2))
+    with pytest.raises(ValueError, match=message):
+        energy_distance_squared(x, y, None, weights)
 
 
 @settings(max_examples=25, deadline=None)

@@ -12,6 +12,7 @@ from brenier.certify._defect import Bound, Defect, Growth
 from brenier.certify._pair_savings import Cycle
 from brenier.certify._symmetry import AbstractSymmetry, Elliptical, Exchangeable, SignChanges
 from brenier.certify._target_tests import TargetTests
+from brenier.certify._weights import EffectiveRows, WeightedLevel, Weighting
 from brenier.certify._witnesses import Asymmetry, Monotonicity, Ring, jacobian_asymmetry
 from brenier.certify.page import plot_certificate
 
@@ -25,6 +26,7 @@ __all__ = [
     "Cost",
     "Cycle",
     "Defect",
+    "EffectiveRows",
     "Elliptical",
     "Exchangeable",
     "Growth",
@@ -35,6 +37,8 @@ __all__ = [
     "TargetTests",
     "Truth",
     "Verdict",
+    "WeightedLevel",
+    "Weighting",
     "assignment_test",
     "audit",
     "audit_pairs",

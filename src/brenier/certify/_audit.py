@@ -1,9 +1,6 @@
 """The audit: runs all bounds, witnesses and tests on one map, and gathers a certificate."""
 
-import platform
-import time
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -13,13 +10,12 @@ import numpy as np
 from brenier._checks import as_key, check_points
 from brenier._progress import ProgressCallback
 from brenier._types import Key
-from brenier._version import __version__
 from brenier.certify._black_box import BlackBox
-from brenier.certify._certificate import Certificate, Cost, Truth
+from brenier.certify._certificate import Certificate
 from brenier.certify._compiling import compiling
 from brenier.certify._core import Split
 from brenier.certify._declared import Declared
-from brenier.certify._defect import defect_bounds
+from brenier.certify._gathered import gathered
 from brenier.certify._orbits import Orbits, density_rings, symmetric_orbits
 from brenier.certify._rows import (
     FEWEST,
@@ -32,15 +28,12 @@ from brenier.certify._rows import (
     warn_of_outliers,
 )
 from brenier.certify._settings import Seen, Settings
-from brenier.certify._target_tests import relative_entropy, target_tests
-from brenier.certify._verdict import verdict
-from brenier.certify._witnesses import asymmetry_at, monotonicity, ring_test
+from brenier.certify._target_tests import relative_entropy
+from brenier.certify._weights import Shares, drawn_rows, kept_labels, shares_of, weighed
+from brenier.certify._witnesses import asymmetry_at, ring_test
 from brenier.maps import AffineMap, GradientMap
 from brenier.measures import AbstractMeasure, Empirical
-from brenier.numerics import cosine_similarity, l2_uvp, numpy_generator
-
-# Points that a certificate keeps for pictures.
-_PICTURED = 2000
+from brenier.numerics import numpy_generator, random_order
 
 
 # What overflows is infinite, and says so itself.
@@ -57,6 +50,8 @@ def audit(
     budget: float = 20.0,
     truth: Callable[[np.ndarray], Any] | None = None,
     jacobian: Callable[[np.ndarray], Any] | None = None,
+    source_weights: Any = None,
+    target_weights: Any = None,
     groups: Any = None,
     law: Any = None,
     symmetry: Any = None,
@@ -92,10 +87,17 @@ def audit(
         truth: the Monge map T* to compare with, where it is known.
         jacobian: (n, d) → (n, d, d), the derivative DT of a map from elsewhere, where it is known;
             maps of brenier have their own.
+        source_weights: of source points (n,), non-negative: μ is the law in which a row counts by
+            its weight. Rows of weight 0 are dropped, and equal weights are as none. Of others no
+            level is exact: the largest weight is read off the rows, and a law may have a larger
+            one, that no row shows. ``certificate.weighting`` says what becomes of each level, and
+            how many rows of equal weight these are worth. Whole weights give the estimates of
+            repeated rows, and not their levels, as these are no independent draws.
+        target_weights: of target points (m,), likewise.
         groups: for source points, a label of each (n,): rows of one label belong together (frames
             of one film, cells of one donor) and count as one draw. One of each, at random, is
-            audited: levels hold for independent rows, and rows that are copies of each other with
-            no label are only counted (``how["copies"]``).
+            audited, with its weight: levels hold for independent rows, and rows that are copies of
+            each other with no label are only counted (``how["copies"]``).
         law: μ, where points are given and their law is known (a source given as a measure declares
             itself): for bounds from below that need no new rows. Compared with the rows.
         symmetry: of μ: "exchangeable", "signs" or "spherical" (about 0), or one of
@@ -127,7 +129,7 @@ def audit(
     >>> certificate.defect.lower < 4.0 < certificate.defect.upper
     True
 
-    Theory (5.5) to (5.9), (6.1) to (6.18).
+    Theory (5.5) to (5.9), (6.1) to (6.19).
     """
     key = as_key("key", key)
     settings = Settings(key, level, tolerance, samples, budget, callback).checked()
@@ -138,11 +140,17 @@ def audit(
     settings.tell("the map at points of the source")
     source = opened("source", source)
     target, names = opened("target", target, source), labels_of(source)
+    source, groups, shares = weighed("source", source, source_weights, groups)
+    target, target_shares = _target(target, target_weights)
     for name, given in (("source", source), ("target", target)):
         if given is not None:
             warn_of_outliers(name, given)
-    source = one_of_each(groups, source, jax.random.fold_in(key, 2))
-    x = points_of("source", source, keys[0], samples, min_points=FEWEST)
+    if shares is None:
+        source = one_of_each(groups, source, jax.random.fold_in(key, 2))
+        x = points_of("source", source, keys[0], samples, min_points=FEWEST)
+    else:
+        both = (jax.random.fold_in(key, 2), keys[0])
+        x, shares = drawn_rows(source, shares, groups, both, samples)
     check_spread("source", x)
     drawn = isinstance(source, AbstractMeasure) and not rows_alone
     declared = Declared.checked(
@@ -152,10 +160,12 @@ def audit(
     with compiling() as compiled:
         tx = asked.checked(x)
         declared = declared.upheld(
-            x, tx, jax.random.fold_in(key, 3), drawn=drawn, precision=asked.precision
+            x, tx, jax.random.fold_in(key, 3), drawn=drawn, precision=asked.precision, shares=shares
         )
         settings.tell("derivatives of the map")
-        asymmetry = asymmetry_at(asked, x)
+        by_weight = numpy_generator(jax.random.fold_in(key, 4))
+        seen_at = x if shares is None else x[shares.copies(len(x), by_weight)]
+        asymmetry = asymmetry_at(asked, seen_at)
         # An asymmetry within the error of the differences gives no plane to lay a ring in.
         visible = asymmetry.max > 4.0 * max(asymmetry.error, asked.precision)
         ring = ring_test(asked, x, asymmetry) if visible or asymmetry.negative_share > 0 else None
@@ -166,7 +176,7 @@ def audit(
         optimal, orbits = _is_gradient(map), list[Orbits]()
         if not optimal:
             settings.tell("orbits of the declared source")
-            orbits = _orbits(asked, x, tx, declared, jax.random.fold_in(key, 1))
+            orbits = _orbits(asked, x, tx, declared, jax.random.fold_in(key, 1), shares, by_weight)
     seen = Seen(
         type(map).__name__,
         optimal,
@@ -177,8 +187,11 @@ def audit(
         orbits,
         compiled.seconds,
         names,
+        shares,
     )
-    return _certificate(x, tx, true, target, [*keys[1:]], settings, seen, declared)
+    return gathered(
+        x, tx, true, target, [*keys[1:]], settings, seen, declared, target_shares=target_shares
+    )
 
 
 # What overflows is infinite, and says so itself.
@@ -194,6 +207,8 @@ def audit_pairs(
     samples: int = 20_000,
     budget: float = 20.0,
     truth: Any = None,
+    source_weights: Any = None,
+    target_weights: Any = None,
     groups: Any = None,
     law: Any = None,
     symmetry: Any = None,
@@ -210,6 +225,7 @@ def audit_pairs(
         key: of all random choices; ``jax.random.key(0)`` where None.
         level, tolerance, samples, budget: as for ``audit``.
         truth: the images T*(x_i) under the Monge map, where known.
+        source_weights, target_weights: of the pairs (n,) and the target's points, as for ``audit``.
         groups: as for ``audit``.
         law, symmetry: of the source, as for ``audit``: what they show of pairs alone is
             asymptotic.
@@ -231,10 +247,6 @@ def audit_pairs(
     second = check_points("tx", tx, dimension=first.shape[1]).astype(np.float64)
     if len(first) != len(second):
         raise ValueError(f"tx: got {len(second)} images of {len(first)} points; wants one each.")
-    for name, given in (("x", x), ("tx", tx), ("target", target)):
-        if given is not None:
-            warn_of_outliers(name, given)
-    keys = jax.random.split(key, 4)
     true = None
     if truth is not None:
         true = check_points("truth", truth, dimension=first.shape[1]).astype(np.float64)
@@ -242,28 +254,72 @@ def audit_pairs(
             raise ValueError(
                 f"truth: got {len(true)} images of {len(first)} points; wants one for each."
             )
+    names, precision, shares = labels_of(x), max(precision_of(x), precision_of(tx)), None
+    if source_weights is not None:
+        kept, shares = shares_of("source_weights", source_weights, len(first))
+        groups = kept_labels(groups, kept, len(first))
+        first, second, true = first[kept], second[kept], None if true is None else true[kept]
+        x, tx = first, second
+    target, target_shares = _target(target, target_weights)
+    for name, given in (("x", x), ("tx", tx), ("target", target)):
+        if given is not None:
+            warn_of_outliers(name, given)
+    keys = jax.random.split(key, 4)
     rows = one_of_each(groups, np.arange(len(first)), jax.random.fold_in(key, 2))
-    rows = rows[np.asarray(jax.random.permutation(keys[0], len(rows)))[:samples]]
+    rows = rows[random_order(keys[0], len(rows))[:samples]]
     first, second, true = first[rows], second[rows], None if true is None else true[rows]
+    shares = None if shares is None else shares.of(rows)
     check_spread("x", first)
-    precision = max(precision_of(x), precision_of(tx))
     declared = Declared.checked(
         first.shape[1], law=law, symmetry=symmetry, box=box, kurtosis=kurtosis
-    ).upheld(first, second, jax.random.fold_in(key, 3), drawn=False, precision=precision)
-    seen = Seen("pairs", precision=precision, names=labels_of(x))
-    return _certificate(first, second, true, target, [*keys[1:]], settings, seen, declared)
+    ).upheld(
+        first, second, jax.random.fold_in(key, 3), drawn=False, precision=precision, shares=shares
+    )
+    seen = Seen("pairs", precision=precision, names=names, shares=shares)
+    return gathered(
+        first,
+        second,
+        true,
+        target,
+        [*keys[1:]],
+        settings,
+        seen,
+        declared,
+        target_shares=target_shares,
+    )
+
+
+def _target(target: Any, weights: Any) -> tuple[Any, Shares | None]:
+    """The points of the target of positive weight, and their shares."""
+    if weights is not None and target is None:
+        raise ValueError("target_weights: got weights without a target; wants its points too.")
+    points, _, shares = weighed("target", target, weights)
+    return points, shares
 
 
 def _orbits(
-    map: BlackBox, x: np.ndarray, tx: np.ndarray, declared: Declared, key: Key
+    map: BlackBox,
+    x: np.ndarray,
+    tx: np.ndarray,
+    declared: Declared,
+    key: Key,
+    shares: Shares | None,
+    random: np.random.Generator,
 ) -> list[Orbits]:
     """What a declared source makes of few points. Of a symmetry alone they go through rows."""
+    split = Split.of(len(x))
+    evaluated = x[split.evaluated]
+    if shares is not None:
+        rows = shares.drawn_again([slice(split.pilot.stop)], random)
+        x, tx = x[rows], tx[rows]
+        evaluated = evaluated[shares.of(split.evaluated).accepted(random)]
+        if declared.law is None and not len(evaluated):
+            return []
     pilot: tuple[np.ndarray, np.ndarray] = (x, tx)
     starts: AbstractMeasure | np.ndarray = x if declared.law is None else declared.law
     if declared.law is None:
-        split = Split.of(len(x))
         pilot = (x[: split.pilot.stop], tx[: split.pilot.stop])
-        starts = x[split.evaluated]
+        starts = evaluated
     found: list[Orbits] = []
     for i, symmetry in enumerate(declared.symmetries):
         found += symmetric_orbits(map, symmetry, pilot, starts, jax.random.fold_in(key, i))
@@ -280,111 +336,3 @@ def _is_gradient(map: object) -> bool:
     if not isinstance(map, AffineMap) or not bool(jnp.all(map.matrix == map.matrix.T)):
         return False
     return float(jnp.linalg.eigvalsh(map.matrix)[0]) > 0
-
-
-def _certificate(
-    x: np.ndarray,
-    tx: np.ndarray,
-    true: np.ndarray | None,
-    target: Any,
-    keys: Sequence[Key],
-    settings: Settings,
-    seen: Seen,
-    declared: Declared,
-) -> Certificate:
-    with compiling() as compiled:
-        random = numpy_generator(keys[0])
-        y = (
-            None
-            if target is None
-            else points_of("target", target, keys[1], settings.samples, dimension=x.shape[1])
-        )
-        squares = np.sum((x - tx) ** 2, axis=1)
-        cost = Cost(float(squares.mean()), float(squares.std(ddof=1) / np.sqrt(len(x))))
-        settings.tell("bounds of the defect")
-        defect = defect_bounds(
-            x,
-            tx,
-            keys[2],
-            level=settings.level,
-            tolerance=settings.tolerance,
-            budget=settings.budget,
-            optimal=seen.optimal,
-            precision=seen.precision,
-            orbits=seen.orbits,
-            declared=declared,
-        )
-        pairs, swap = monotonicity(
-            x,
-            tx,
-            defect.points_moved,
-            settings.level,
-            random,
-            precision=seen.precision,
-            seconds=settings.budget,
-        )
-        if defect.cycle is None and not seen.optimal:
-            defect = replace(defect, cycle=swap)
-        known = None if true is None else _truth(x, tx, true)
-        tests = None
-        if y is not None:
-            settings.tell("tests of the target")
-            tests = target_tests(
-                tx,
-                y,
-                random,
-                level=settings.level,
-                seconds=settings.budget,
-                kl=seen.entropy,
-                target=target if isinstance(target, AbstractMeasure) else None,
-            )
-    return Certificate(
-        cost=cost,
-        defect=defect,
-        asymmetry=seen.asymmetry,
-        monotonicity=pairs,
-        ring=seen.ring,
-        pushforward=tests,
-        truth=known,
-        verdict=verdict(defect, tests, dimension=x.shape[1], tolerance=settings.tolerance),
-        how=_how(seen, x, y, settings, declared),
-        samples={
-            "x": x[:_PICTURED],
-            "tx": tx[:_PICTURED],
-            **({} if y is None else {"y": y[:_PICTURED]}),
-        },
-        compiling=seen.compiled + compiled.seconds,
-    )
-
-
-def _truth(x: np.ndarray, tx: np.ndarray, true: np.ndarray) -> Truth:
-    points, images, wanted = (jnp.asarray(cloud) for cloud in (x, tx, true))
-    return Truth(float(l2_uvp(images, wanted)), float(cosine_similarity(points, images, wanted)))
-
-
-def _how(
-    seen: Seen, x: np.ndarray, y: np.ndarray | None, settings: Settings, declared: Declared
-) -> dict[str, Any]:
-    return {
-        "map": seen.subject,
-        "dimension": x.shape[1],
-        "source_points": len(x),
-        "target_points": None if y is None else len(y),
-        "copies": len(x) - len(np.unique(x, axis=0)),
-        "declared": list(declared.said),
-        "key": np.asarray(jax.random.key_data(settings.key)).ravel().tolist(),
-        "tolerance": settings.tolerance,
-        "budget": settings.budget,
-        "precision": seen.precision,
-        "lower_bound": "exact assignments of random batches, averaged bets",
-        "upper_bound": "Fenchel-Young gap of a convex potential on a core of the pairs that it was "
-        "not fitted on, averaged bets",
-        **({} if seen.names is None else {"names": seen.names}),
-        "seconds": time.perf_counter() - settings.started,
-        "versions": {
-            "brenier": __version__,
-            "jax": jax.__version__,
-            "numpy": np.__version__,
-            "python": platform.python_version(),
-        },
-    }

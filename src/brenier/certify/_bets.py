@@ -26,7 +26,10 @@ _LEAST = 1e-12
 
 
 def mean_from_below(
-    draws: Sequence[np.ndarray], alpha: float, weights: Sequence[float] | None = None
+    draws: Sequence[np.ndarray],
+    alpha: float,
+    weights: Sequence[float] | None = None,
+    masses: Sequence[np.ndarray | float] | None = None,
 ) -> float:
     """L with P(L > θ) ≤ α, from sets of independent V_b ≥ 0 with E V_b ≤ θ.
 
@@ -34,62 +37,83 @@ def mean_from_below(
     expectation is at most 1 (Markov). Sets may depend on each other, as partitions of the same
     rows do. L is at most the largest mean of a set; ``weights`` of the sets are equal where None.
 
+    With ``masses`` of the sets, s_b in [0, 1] each, E V_b ≤ θ E s_b is enough, and a factor is
+    1 + λ (V_b/m − s_b): no ratio of two means whose errors are forgotten. (6.19)
+
     >>> round(mean_from_below([np.ones(64)], 0.025), 2)
     0.92
 
     Theory (6.6).
     """
     shares = np.repeat(np.ones(len(draws)) if weights is None else weights, len(_BELOW))
-    most = max((float(own.mean()) for own in draws), default=0.0)
+    if masses is None:
+        masses = [1.0] * len(draws)
+    pairs = list(zip(draws, masses, strict=True))
+    most = max(
+        (float(own.mean()) / float(np.mean(s)) for own, s in pairs if np.any(s)), default=0.0
+    )
     if most * _LEAST <= np.finfo(float).tiny:
         return 0.0
 
     def wealth(m: float) -> float:
-        logs = [np.log1p(_BELOW[:, None] * (own / m - 1.0)).sum(axis=1) for own in draws]
+        logs = [np.log1p(_BELOW[:, None] * (own / m - s)).sum(axis=1) for own, s in pairs]
         return _log_mean(np.concatenate(logs), shares)
 
     return _first_below(wealth, _LEAST * most, most, -np.log(alpha))
 
 
-def mean_from_above(values: np.ndarray, most: float, alpha: float, pilot: np.ndarray) -> float:
+def mean_from_above(
+    values: np.ndarray,
+    most: float,
+    alpha: float,
+    pilot: np.ndarray,
+    weights: np.ndarray | None = None,
+) -> float:
     """U with P(U < E Y) ≤ α, from independent 0 ≤ Y ≤ τ (``most``); at least their mean.
 
     U = sup{m : K(m) < 1/α}, K(m) the mean over λ of Π_i (1 + λ (m − Y_i)/(τ − m)). Half the weight
     is on the λ that serves the ``pilot``, other draws of Y, best.
 
+    With ``weights`` 0 ≤ u ≤ 1 of the values, not of the pilot, of the mean E[u Y]/E u: a factor is
+    1 + λ u_i (m − Y_i)/(τ − m), whose mean at m = E[u Y]/E u is 1. (6.19)
+
     Theory (6.7).
     """
-    mean = float(values.mean())
+    mean = float(np.average(values, weights=weights))
     if most <= 0.0 or mean >= most:
         return most
 
-    def logs(own: np.ndarray) -> _Logs:
-        return lambda m, bets: np.log1p(bets * ((m - own) / (most - m))).sum(axis=1)
+    def logs(own: np.ndarray, weights: Any) -> _Logs:
+        return lambda m, bets: np.log1p(bets * (weights * ((m - own) / (most - m)))).sum(axis=1)
 
-    return _last_below(logs(values), logs(np.clip(pilot, 0.0, most)), mean, most, alpha)
+    before = logs(np.clip(pilot, 0.0, most), _mean_weight(weights))
+    return _last_below(logs(values, _own_weights(weights)), before, mean, most, alpha)
 
 
-def mean_under_kurtosis(values: np.ndarray, kurtosis: float, alpha: float) -> float:
+def mean_under_kurtosis(
+    values: np.ndarray, kurtosis: float, alpha: float, weights: np.ndarray | None = None
+) -> float:
     """U with P(U < E G) ≤ α, from independent G ≥ 0 with E G² ≤ κ (E G)²; infinite for few.
 
     For R = θκ and q = 1 − 1/(4θ) every m ≤ E G has E min(G/m, R) ≥ q, as (g − t)₊ ≤ g²/(4t):
     U = sup{m : K(m) < 1/α}, K(m) the mean over θ and λ of Π_i (1 + λ(q − min(G_i/m, R))/(R − q)).
+    ``weights`` as of ``mean_from_above``: what is bet is multiplied by u_i.
 
     Theory (6.9).
     """
     if not np.isfinite(values).all():
         return float("inf")
     cuts, means = (part[:, None, None] for part in (_CUTS * kurtosis, 1.0 - 0.25 / _CUTS))
-    level = -np.log(alpha)
+    level, own = -np.log(alpha), _own_weights(weights)
 
     def wealth(m: float) -> float:
-        off = (means - np.minimum(values / m, cuts)) / (cuts - means)
+        off = own * ((means - np.minimum(values / m, cuts)) / (cuts - means))
         return _log_mean(np.log1p(_ABOVE[:, None] * off).sum(axis=2).ravel())
 
     if not values.any():
         # All m have one wealth: that of so many zeros proves a mean of 0, or nothing.
         return 0.0 if wealth(1.0) >= level else float("inf")
-    low = high = least = float(values.mean())
+    low = high = least = float(np.average(values, weights=weights))
     while wealth(high) < level:
         low, high = high, 2.0 * high
         if high > _FARTHEST * least:
@@ -103,26 +127,27 @@ def share_from_above(
     most: float,
     alpha: float,
     pilot: tuple[np.ndarray, np.ndarray],
+    weights: np.ndarray | None = None,
 ) -> float:
     """U with P(U < E G/E C) ≤ α, from independent pairs 0 ≤ G ≤ τ (``most``), C ≥ 0; at most 1.
 
     U = sup{q : K(q) < 1/α}, K(q) the mean over λ of Π_i (1 − λ (G_i − q C_i)/τ): no ratio of two
-    means whose errors are forgotten.
+    means whose errors are forgotten. ``weights`` as of ``mean_from_above``.
 
     Theory (6.17).
     """
-    total = float(costs.mean())
+    total = float(np.average(costs, weights=weights))
     if total <= 0.0:
         return 1.0
     if most <= 0.0:
         return 0.0
 
-    def logs(gaps: np.ndarray, costs: np.ndarray) -> _Logs:
-        return lambda q, bets: np.log1p(-bets * ((gaps - q * costs) / most)).sum(axis=1)
+    def logs(gaps: np.ndarray, costs: np.ndarray, weights: Any) -> _Logs:
+        return lambda q, bets: np.log1p(-bets * (weights * ((gaps - q * costs) / most))).sum(axis=1)
 
-    mean = min(float(gaps.mean()) / total, 1.0)
-    before = logs(np.clip(pilot[0], 0.0, most), pilot[1])
-    return _last_below(logs(gaps, costs), before, mean, 1.0, alpha)
+    mean = min(float(np.average(gaps, weights=weights)) / total, 1.0)
+    before = logs(np.clip(pilot[0], 0.0, most), pilot[1], _mean_weight(weights))
+    return _last_below(logs(gaps, costs, _own_weights(weights)), before, mean, 1.0, alpha)
 
 
 def probability_from_above(count: int, draws: int, alpha: float) -> float:
@@ -152,6 +177,16 @@ def mean_of_pairs_from_above(mean: float, half: int, alpha: float) -> float:
 
     top = 1.0 - np.finfo(float).eps
     return float(brentq(apart, mean, top)) if apart(top) > 0 else 1.0
+
+
+def _own_weights(weights: np.ndarray | None) -> Any:
+    """What is bet on each value, in parts of what is bet on one without weights."""
+    return 1.0 if weights is None else weights
+
+
+def _mean_weight(weights: np.ndarray | None) -> float:
+    """The same of each value of a pilot, which are drawn by their weights."""
+    return 1.0 if weights is None else float(weights.mean())
 
 
 def _log_mean(logs: np.ndarray, weights: np.ndarray | None = None) -> float:

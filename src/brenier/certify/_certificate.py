@@ -15,6 +15,7 @@ from brenier.certify._defect import Defect
 from brenier.certify._pair_savings import Cycle
 from brenier.certify._reading import read_dataclass
 from brenier.certify._target_tests import TargetTests
+from brenier.certify._weights import Weighting
 from brenier.certify._witnesses import Asymmetry, Monotonicity, Ring
 from brenier.certify.page import certificate_page, certificate_summary
 
@@ -93,7 +94,8 @@ class Certificate:
 
     Sections that could not be computed are None: ``asymmetry`` and ``ring`` without a map (a ring
     also where there is no asymmetry), ``pushforward`` (tests of the target) without a target,
-    ``truth`` without the true map. ``how`` says what was done, with the key and the versions;
+    ``truth`` without the true map, ``weighting`` (effective rows, and what becomes of each level)
+    without weights. ``how`` says what was done, with the key and the versions;
     ``samples`` holds the points for the figures (x, tx, and y). ``how["seconds"]`` is what it took,
     ``compiling`` the part of it in which JAX compiled.
 
@@ -114,6 +116,7 @@ class Certificate:
     verdict: Verdict
     how: dict[str, Any]
     samples: dict[str, np.ndarray] = field(repr=False)
+    weighting: Weighting | None = None
     # No number of the map: with equal arguments it is another in every process.
     compiling: float = field(default=math.nan, repr=False, compare=False)
 
@@ -205,6 +208,7 @@ class Certificate:
             ),
             ("cost E‖X − T(X)‖²", f"{self.cost.value:.6g}", f"± {self.cost.stderr:.2g}"),
             *self._precision_row(),
+            *([] if self.weighting is None else self.weighting.rows()),
             (
                 "defect, W₂² below the cost by",
                 "0 up to rounding" if d.one_shift else f"{d.lower:.4g} to {d.upper:.4g}",
@@ -278,7 +282,9 @@ class Certificate:
                 (
                     "energy distance to the target",
                     f"{p.energy_distance:.3g}",
-                    f"p = {p.p_value:.3g}, effect {p.effect:.2g}",
+                    "no test: too few rows"
+                    if math.isnan(p.p_value)
+                    else f"p = {p.p_value:.3g}, effect {p.effect:.2g}",
                 ),
                 (
                     "sliced W₂ to the target",

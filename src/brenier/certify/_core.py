@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 
@@ -16,6 +16,7 @@ from brenier.certify._bets import (
 from brenier.certify._gaps import AbstractGap
 from brenier.certify._orbits import Orbits
 from brenier.certify._pair_savings import PairSavings, pair_savings
+from brenier.certify._weights import Shares
 from brenier.certify._work import Work
 
 # Shares of the rows that potentials are fitted to, and by which one is picked.
@@ -166,6 +167,7 @@ def parts_of(
     orbits: Sequence[Orbits] = (),
     widths: np.ndarray | None = None,
     kurtosis: float | None = None,
+    shares: Shares | None = None,
 ) -> Parts | None:
     """The bounds by the potential that serves the pilot rows best; None where none is finite.
 
@@ -182,6 +184,8 @@ def parts_of(
         orbits: of a declared source, in the same coordinates.
         widths: of a box that all points and images lie in (d,), where one is declared.
         kurtosis: of gaps, where it is declared.
+        shares: of the weights of the rows that are evaluated, where they have some; those before
+            are drawn by theirs.
     """
     split = Split.of(len(x))
     shift = np.mean((tx - x)[split.fit], axis=0)
@@ -198,6 +202,7 @@ def parts_of(
         moved=moved[split.fit.stop :],
         apart=np.sum((x - middles[0]) ** 2 + (tx - middles[1]) ** 2, axis=1)[split.fit.stop :],
         pilot=len(pilot_gaps),
+        shares=shares,
     )
     known = pilot_gaps[np.isfinite(pilot_gaps)]
     displaced = float(np.linalg.norm(offset + shift))
@@ -209,11 +214,15 @@ def parts_of(
         inside = np.sum((tx - x - shift) ** 2, axis=1) <= reach
         return np.asarray(inside & (gap(x, tx) <= most))
 
-    def within(
-        inside: np.ndarray, orbits: Sequence[np.ndarray]
-    ) -> tuple[list[np.ndarray], list[float]]:
+    def within(inside: np.ndarray, orbits: Sequence[np.ndarray]) -> Draws:
         savings = pair_savings(
-            x[split.evaluated], tx[split.evaluated], random, work, inside=inside, noise=noise
+            x[split.evaluated],
+            tx[split.evaluated],
+            random,
+            work,
+            inside=inside,
+            noise=noise,
+            shares=shares,
         )
         return lower_draws(savings, orbits)
 
@@ -246,7 +255,7 @@ def parts_of(
         whole = replace(whole, outside=0.0, mass=1.0)
     tail = None
     if kurtosis is not None:
-        tail = mean_under_kurtosis(seen.gaps[seen.pilot :], kurtosis, alpha / 2.0)
+        tail = mean_under_kurtosis(seen.gaps[seen.pilot :], kurtosis, alpha / 2.0, seen.weights)
     return Parts(core, whole, tail)
 
 
@@ -260,13 +269,28 @@ class _Seen:
     apart: np.ndarray
     pilot: int
     inside: np.ndarray | None = None
+    shares: Shares | None = None
+
+    @property
+    def weights(self) -> np.ndarray | None:
+        """Of the rows behind the pilot, in parts of the largest."""
+        return None if self.shares is None else self.shares.values
 
     def cut(self, inside: np.ndarray) -> "_Seen":
         """The same, 0 outside."""
         gaps, costs, moved, apart = (
             np.where(inside, own, 0.0) for own in (self.gaps, self.costs, self.moved, self.apart)
         )
-        return _Seen(gaps, costs, moved, apart, self.pilot, inside)
+        return _Seen(gaps, costs, moved, apart, self.pilot, inside, self.shares)
+
+    def outside_at_most(self, alpha: float) -> float:
+        """The bound of the mass outside, of the rows behind the pilot."""
+        assert self.inside is not None
+        outside = ~self.inside[self.pilot :]
+        if self.weights is None:
+            return probability_from_above(int(np.sum(outside)), len(outside), alpha)
+        before = (~self.inside[: self.pilot]).astype(float)
+        return mean_from_above(outside.astype(float), 1.0, alpha, before, self.weights)
 
 
 @dataclass(frozen=True)
@@ -279,59 +303,69 @@ class _Ends:
 
 
 def _bounded(
-    seen: _Seen,
-    saved: tuple[list[np.ndarray], list[float]],
-    alpha: float,
-    ends: _Ends,
-    potential: str,
-    members: Members | None,
+    seen: _Seen, saved: "Draws", alpha: float, ends: _Ends, potential: str, members: Members | None
 ) -> Core:
     """Every bound of a core whose rows' numbers are cut to it."""
     pilot, rows = slice(0, seen.pilot), slice(seen.pilot, None)
     assert seen.inside is not None
-    inside, gaps = seen.inside[rows], seen.gaps[rows]
-    count = int(np.sum(~inside))
-    upper = mean_from_above(gaps, ends.gap, alpha / 4.0, seen.gaps[pilot])
-    outside = probability_from_above(count, len(inside), alpha / 4.0)
-    surely = mean_from_below(saved[0], alpha / 4.0, saved[1])
+    inside, gaps, weights = seen.inside[rows], seen.gaps[rows], seen.weights
+    upper = mean_from_above(gaps, ends.gap, alpha / 4.0, seen.gaps[pilot], weights)
+    outside = seen.outside_at_most(alpha / 4.0)
+    surely = mean_from_below(saved.sets, alpha / 4.0, saved.weights, saved.masses)
 
     def share(own: np.ndarray, largest: float) -> Share:
-        most_moved = mean_from_above(own[rows], largest, alpha / 4.0, own[pilot])
+        most_moved = mean_from_above(own[rows], largest, alpha / 4.0, own[pilot], weights)
         below = surely / most_moved if surely > 0 else 0.0
         before = (seen.gaps[pilot], own[pilot])
-        above = share_from_above(gaps, own[rows], ends.gap, alpha / 4.0, before)
+        above = share_from_above(gaps, own[rows], ends.gap, alpha / 4.0, before, weights)
         return Share(min(below, above), above)
 
     return Core(
-        lower=min(mean_from_below(saved[0], alpha / 2.0, saved[1]), upper),
+        lower=min(mean_from_below(saved.sets, alpha / 2.0, saved.weights, saved.masses), upper),
         upper=upper,
         outside=outside,
         mass=1.0 - outside,
         rows=len(inside),
-        rows_outside=count,
+        rows_outside=int(np.sum(~inside)),
         gap=ends.gap,
         reach=ends.moved,
         potential=potential,
-        mean_gap=float(gaps.mean()),
-        gap_stderr=float(gaps.std() / np.sqrt(len(gaps))),
+        mean_gap=float(np.average(gaps, weights=weights)),
+        gap_stderr=float(gaps.std() / np.sqrt(len(gaps)))
+        if seen.shares is None
+        else seen.shares.stderr(gaps),
         wasted=share(seen.costs, ends.cost),
         wasted_beyond_shift=share(seen.moved, ends.moved),
         of_spread=share_from_above(
-            gaps, seen.apart[rows], ends.gap, alpha / 4.0, (seen.gaps[pilot], seen.apart[pilot])
+            gaps,
+            seen.apart[rows],
+            ends.gap,
+            alpha / 4.0,
+            (seen.gaps[pilot], seen.apart[pilot]),
+            weights,
         ),
         members=members,
     )
 
 
-def lower_draws(
-    savings: PairSavings, orbits: Sequence[np.ndarray]
-) -> tuple[list[np.ndarray], list[float]]:
+class Draws(NamedTuple):
+    """Sets of V_b ≥ 0 with E V_b ≤ D, or at most D times the mean of their masses."""
+
+    sets: list[np.ndarray]
+    weights: list[float]
+    masses: list[np.ndarray | float] | None
+
+
+def lower_draws(savings: PairSavings, orbits: Sequence[np.ndarray]) -> Draws:
     """The savings of batches and of orbits, and their weights: most on orbits, where there are."""
     pairs = list(savings.sets)
     share = _PAIRS_SHARE if orbits else 1.0
     weights = [share / max(len(pairs), 1)] * len(pairs)
     weights += [(1.0 - share) / max(len(orbits), 1)] * len(orbits)
-    return [*pairs, *orbits], weights
+    masses: list[np.ndarray | float] | None = None
+    if savings.masses is not None:
+        masses = [*savings.masses, *(1.0 for _ in orbits)]
+    return Draws([*pairs, *orbits], weights, masses)
 
 
 def _orbit_inside(orbits: Orbits, members: Members) -> np.ndarray:

@@ -10,7 +10,9 @@ import numpy as np
 from brenier._checks import as_float_array, check_instance
 from brenier._types import Key
 from brenier.certify._feature_test import feature_test
+from brenier.certify._rows import FEWEST
 from brenier.certify._symmetry import AbstractSymmetry, Elliptical, Exchangeable, SignChanges
+from brenier.certify._weights import Shares
 from brenier.measures import AbstractMeasure, Gaussian, StandardNormal
 from brenier.numerics import numpy_generator
 
@@ -98,11 +100,19 @@ class Declared:
         return tuple(own for own in (*self.of_source, self.of_box, self.of_gaps) if own)
 
     def upheld(
-        self, x: np.ndarray, tx: np.ndarray, key: Key, *, drawn: bool, precision: float
+        self,
+        x: np.ndarray,
+        tx: np.ndarray,
+        key: Key,
+        *,
+        drawn: bool,
+        precision: float,
+        shares: Shares | None = None,
     ) -> "Declared":
         """What the rows do not contradict; those that were ``drawn`` from the law cannot.
 
-        Entries are known to ``precision``, a share of the largest.
+        Entries are known to ``precision``, a share of the largest. Rows whose weights have these
+        ``shares`` are accepted by them, and of fewer than an audit takes nothing is contradicted.
         """
         random = numpy_generator(key)
         left, said = self, []
@@ -113,7 +123,9 @@ class Declared:
             if out.any():
                 said.append(f"box: {int(out.sum()):,} of {len(x):,} rows lie outside of it")
                 left = replace(left, box=None)
-        few = x[: 2 * _COMPARED]
+        few = (x if shares is None else x[shares.accepted(random)])[: 2 * _COMPARED]
+        if len(few) < FEWEST:
+            return replace(left, withdrawn=tuple(said))
         half = len(few) // 2
 
         def upheld(symmetries: Sequence[AbstractSymmetry]) -> tuple[AbstractSymmetry, ...]:

@@ -1,7 +1,7 @@
 """Bounds on the optimality defect D(T) = E‖X − T(X)‖² − W₂²(μ, T#μ), each with its level."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -15,6 +15,7 @@ from brenier.certify._declared import Declared
 from brenier.certify._gaps import fitted_gaps
 from brenier.certify._orbits import Orbits, asymptotic_from_symmetry
 from brenier.certify._pair_savings import Cycle, PairSavings, pair_savings
+from brenier.certify._weights import LARGEST, Shares
 from brenier.certify._work import Work
 from brenier.numerics import numpy_generator
 
@@ -100,6 +101,8 @@ class Defect:
         digits_lost: whether offsets are so large that nothing is left to compare.
         one_shift: whether all points are moved by one vector, up to rounding.
         cycle: sampled points whose images would rather be passed on: D > 0 with certainty.
+        largest_weight: of the rows, in parts of the mean, where they have weights: then all bounds
+            are asymptotic.
         bounds: every bound, with its level and what it rests on.
 
     >>> import numpy as np
@@ -133,6 +136,7 @@ class Defect:
     digits_lost: bool = False
     one_shift: bool = False
     cycle: Cycle | None = None
+    largest_weight: float | None = None
     bounds: tuple[Bound, ...] = ()
 
     @property
@@ -153,6 +157,7 @@ def defect_bounds(
     precision: float = float(np.finfo(np.float64).eps),
     orbits: Sequence[Orbits] = (),
     declared: Declared | None = None,
+    shares: Shares | None = None,
 ) -> Defect:
     """Theory (6.6) to (6.17) from pairs (x_i, T(x_i)), float64 of shape (n, d), in random order.
 
@@ -165,6 +170,7 @@ def defect_bounds(
         precision: the machine epsilon of the map's values.
         orbits: of a declared source.
         declared: what else the caller says.
+        shares: of the weights of the rows, where they have some.
     """
     declared = Declared() if declared is None else declared
     random = numpy_generator(key)
@@ -178,11 +184,15 @@ def defect_bounds(
     noise = precision * float(np.abs(tx).max(initial=0.0)) / scale
     alpha = 1.0 - level
     work = Work.of(x.shape[0], x.shape[1], budget)
-    savings = pair_savings(a, b, random, work, noise=noise)
+    savings = pair_savings(a, b, random, work, noise=noise, shares=shares)
     if optimal:
         return _optimal(savings, len(x), level, scale, declared)
     orbits = [own.centred(*centres, scale) for own in orbits]
     split = Split.of(len(x))
+    still = _still(a, b, noise)
+    if shares is not None:
+        rows = shares.drawn_again([split.fit, split.pilot], random)  # potentials may be of any
+        a, b = a[rows], b[rows]
     candidates = fitted_gaps(a[split.fit], b[split.fit], random, seconds=work.fit_seconds)
     # No potential has a mean gap below D, of which rows that are not evaluated show this much.
     shown = saving_at_once(a[split.fit], b[split.fit], work.rows_at_once)
@@ -200,16 +210,21 @@ def defect_bounds(
         orbits=orbits,
         widths=None if declared.box is None else (declared.box[1] - declared.box[0]) / scale,
         kurtosis=declared.kurtosis,
+        shares=None if shares is None else shares.of(split.evaluated),
     )
-    draws, weights = lower_draws(savings, [own.savings(noise) for own in orbits])
-    lower = scale**2 * mean_from_below(draws, alpha / 2.0, weights)
+    sets, weights, masses = lower_draws(savings, [own.savings(noise) for own in orbits])
+    lower = scale**2 * mean_from_below(sets, alpha / 2.0, weights, masses)
     below = _from_below(orbits, declared)
     bounds = [Bound("D", "lower", lower, *below)]
-    own = companion(a, b, alpha / 2.0, random, work.rows_at_once)
-    at_once = f"all of {own.n:,} pairs at once"
-    bounds.append(Bound("D", "lower", own.lower * scale**2, "asymptotic", at_once))
+    if shares is None:
+        own = companion(a, b, alpha / 2.0, random, work.rows_at_once)
+        at_once = f"all of {own.n:,} pairs at once"
+        bounds.append(Bound("D", "lower", own.lower * scale**2, "asymptotic", at_once))
+    if shares is not None and declared.symmetries:
+        rows = shares.drawn_again([slice(len(x) // 2)], random)
+        x, tx = x[rows], tx[rows]
     for symmetry in declared.symmetries:
-        value = asymptotic_from_symmetry(x, tx, symmetry, float(-ndtri(alpha / 2.0)))
+        value = asymptotic_from_symmetry(x, tx, symmetry, float(-ndtri(alpha / 2.0)), shares)
         by = f"what moving the points by a symmetry gains: {symmetry.name}"
         basis = _Basis.of(by, *declared.of_source)._replace(level="asymptotic")
         bounds.append(Bound("D", "lower", value, *basis))
@@ -220,6 +235,8 @@ def defect_bounds(
         upper, of_whole, own_bounds = _from_above(parts, declared, below, cost)
         bounds += own_bounds
         judged = (parts.whole if of_whole else None) or parts.core
+    if shares is not None:
+        bounds = [_weighted(bound) for bound in bounds]
     growth = _growth(savings, scale**2)
     relative = (0.0, float("inf")) if judged is None else judged.wasted.of_optimal
     return Defect(
@@ -234,7 +251,7 @@ def defect_bounds(
         relative_lower=relative[0],
         relative_upper=relative[1],
         matched=growth[-1].mean if growth else 0.0,
-        matched_stderr=_stderr(savings) * scale**2,
+        matched_stderr=savings.stderr() * scale**2,
         gap=float("inf") if judged is None else judged.mean_gap,
         gap_stderr=float("nan") if judged is None else judged.gap_stderr,
         potential="none" if judged is None else judged.potential,
@@ -244,10 +261,16 @@ def defect_bounds(
         estimate=_extrapolated(growth),
         lowered=lower > upper,
         digits_lost=lost,
-        one_shift=judged is not None and _still(a, b, noise),
+        one_shift=judged is not None and still,
         cycle=None if savings.cycle is None else savings.cycle.placed(*centres, scale),
+        largest_weight=None if shares is None else 1.0 / float(shares.values.mean()),
         bounds=tuple(bounds),
     )
+
+
+def _weighted(bound: Bound) -> Bound:
+    """The same of rows with weights: their largest one is read off them."""
+    return replace(bound, level="asymptotic", assumes=f"{bound.assumes}; {LARGEST}")
 
 
 def _still(x: np.ndarray, tx: np.ndarray, noise: float) -> bool:
@@ -267,7 +290,7 @@ def _optimal(
         relative_lower=0.0,
         relative_upper=0.0,
         matched=growth[-1].mean if growth else 0.0,
-        matched_stderr=_stderr(savings) * scale**2,
+        matched_stderr=savings.stderr() * scale**2,
         gap=0.0,
         gap_stderr=0.0,
         potential="the map's own",
@@ -345,18 +368,9 @@ def _growth(savings: PairSavings, unit: float) -> list[Growth]:
     """Δ_k of each size of batch, the smallest first."""
     rows = []
     for size in sorted(set(savings.sizes)):
-        own = [s for s, k in zip(savings.sets, savings.sizes, strict=True) if k == size]
-        every = np.concatenate(own)
-        rows.append(Growth(size, len(every), unit * float(every.mean())))
+        batches, mean = savings.mean(size)
+        rows.append(Growth(size, batches, unit * mean))
     return rows
-
-
-def _stderr(savings: PairSavings) -> float:
-    """Of the mean of the largest batches."""
-    if not savings.sizes:
-        return float("nan")
-    own = savings.sets[int(np.argmax(savings.sizes))]
-    return float(own.std(ddof=1) / np.sqrt(len(own)))
 
 
 def _extrapolated(growth: list[Growth]) -> float:

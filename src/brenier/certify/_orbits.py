@@ -9,6 +9,7 @@ import numpy as np
 from brenier._types import Key
 from brenier.certify._black_box import BlackBox
 from brenier.certify._symmetry import AbstractSymmetry, turning_axes
+from brenier.certify._weights import Shares
 from brenier.measures import AbstractMeasure
 from brenier.numerics import numpy_generator
 
@@ -122,12 +123,17 @@ def density_rings(
 
 
 def asymptotic_from_symmetry(
-    x: np.ndarray, tx: np.ndarray, symmetry: AbstractSymmetry, quantile: float
+    x: np.ndarray,
+    tx: np.ndarray,
+    symmetry: AbstractSymmetry,
+    quantile: float,
+    shares: Shares | None = None,
 ) -> float:
     """mean h − z se: a lower bound of D for many pairs, from what a transformation gains.
 
     h = 2⟨Φ(x) − x, T(x) − b⟩ has E h ≤ D for each Φ that preserves the source. Φ and b are fixed
-    by one half of the pairs, h is averaged over the other. Theory (6.12).
+    by one half of the pairs, h is averaged over the other. Theory (6.12). With ``shares``
+    of weights, by which the first half is drawn already, the mean is a ratio of two.
     """
     half, tuned = len(x) // 2, max(len(x) // 10, 1)
     shift = tx[:half].mean(axis=0)
@@ -140,6 +146,10 @@ def asymptotic_from_symmetry(
         return 0.0
     best = max(moves, key=lambda move: float(gains(move, slice(half - tuned, half)).mean()))
     own = gains(best, slice(half, None))
+    if shares is not None:
+        kept = shares.of(slice(half, None))
+        low = kept.mean(own) - quantile * kept.stderr(own)
+        return low if low > 0.0 else 0.0
     return max(0.0, float(own.mean() - quantile * own.std(ddof=1) / np.sqrt(len(own))))
 
 

@@ -8,10 +8,13 @@ import numpy as np
 from scipy.optimize import linear_sum_assignment
 
 from brenier._types import Float
+from brenier.certify._weights import Shares
 from brenier.certify._work import BATCHES, Work
 
 # Rounding may make a saving of so many roundings of what is added up.
 _ROUNDING = 16.0
+# With weights, a batch is taken to be at most so many times as heavy as the heaviest seen.
+_HEAVIER = 1.25
 
 
 @dataclass(frozen=True)
@@ -66,12 +69,34 @@ class PairSavings:
         sizes: rows of a batch of each, up to one.
         cycle: the shortest that saves anything, where one does.
         moved: rows that the permutations moved, the most of any partition.
+        masses: where rows have weights, the mass s (batches,) of each batch, E V_b ≤ D E s_b.
     """
 
     sets: Sequence[np.ndarray]
     sizes: Sequence[int]
     cycle: Cycle | None
     moved: int
+    masses: Sequence[np.ndarray] | None = None
+
+    def mean(self, size: int) -> tuple[int, float]:
+        """How many batches are of that size, and what they save a row in the mean."""
+        places = [i for i, k in enumerate(self.sizes) if k == size]
+        every = np.concatenate([self.sets[i] for i in places])
+        if self.masses is None:
+            return len(every), float(every.mean())
+        total = sum(float(self.masses[i].sum()) for i in places)
+        return len(every), float(every.sum()) / total if total > 0.0 else 0.0
+
+    def stderr(self) -> float:
+        """The standard error of the mean of the largest batches."""
+        if not self.sizes:
+            return float("nan")
+        place = int(np.argmax(self.sizes))
+        own = self.sets[place]
+        if self.masses is not None and self.masses[place].any():
+            mass = self.masses[place]
+            own = (own - own.mean() / mass.mean() * mass) / mass.mean()
+        return float(own.std(ddof=1) / np.sqrt(len(own)))
 
 
 def pair_savings(
@@ -82,8 +107,12 @@ def pair_savings(
     *,
     inside: np.ndarray | None = None,
     noise: float = 0.0,
+    shares: Shares | None = None,
 ) -> PairSavings:
     """(1/k)[Σ c_j − min_σ Σ‖x_j − T(x_σ(j))‖²] of every batch of about k rows, exactly.
+
+    With weights of shares u_j of the largest, a batch holds N_j copies of a row, at random with
+    E N_j = q u_j; all of it is divided by q, and the mass of a batch is Σ_j N_j/(q k).
 
     Args:
         x, tx: independent pairs (n, d), centred.
@@ -91,21 +120,28 @@ def pair_savings(
         work: how many partitions, and rows of a batch.
         inside: the rows of a core (n,): only those are permuted, and k counts all.
         noise: the largest error of an entry of tx.
+        shares: of the weights of the rows, where they have some.
     """
     n = len(x)
-    sets, sizes, best, most = [], [], None, 0
+    sets, sizes, best, most, masses = [], [], None, 0, []
+    per_row = 1 if shares is None else shares.per_row
     for batches in BATCHES:
         size = min(n // batches, work.batch_rows)
         if size < 2:
             continue
         taken = n if size == n // batches else size * batches
         for _ in range(work.partitions):
-            savings, moved = np.zeros(batches), 0
+            savings, moved, mass = np.zeros(batches), 0, np.ones(batches)
             for b, rows in enumerate(np.array_split(random.permutation(n)[:taken], batches)):
-                kept = rows if inside is None else rows[inside[rows]]
+                copies = rows
+                if shares is not None:
+                    copies = np.repeat(rows, shares.of(rows).rounded(per_row, random))
+                    mass[b] = len(copies) / (per_row * len(rows))
+                kept = copies if inside is None else copies[inside[copies]]
                 # A pair that swaps is as short as a proof can be.
-                own = _saved(x[kept], tx[kept], noise, best is None or len(best.points) > 2)
-                savings[b] = own.mean * len(kept) / len(rows)
+                shown = best is None or len(best.points) > 2
+                own = _saved(x[kept], tx[kept], noise, shown, kept)
+                savings[b] = own.mean * len(kept) / (per_row * len(rows))
                 moved += own.moved
                 best = min(
                     (c for c in (best, own.cycle) if c is not None), key=_order, default=None
@@ -113,7 +149,12 @@ def pair_savings(
             most = max(most, moved)
             sets.append(savings)
             sizes.append(size)
-    return PairSavings(sets, sizes, best, most)
+            # The heavier a batch may be, the less can be bet on each.
+            heaviest = min(1.0, _HEAVIER * float(mass.max()))
+            if shares is not None and heaviest > 0.0:
+                sets[-1], mass = savings / heaviest, mass / heaviest
+            masses.append(mass)
+    return PairSavings(sets, sizes, best, most, None if shares is None else masses)
 
 
 class _Saved(NamedTuple):
@@ -122,15 +163,18 @@ class _Saved(NamedTuple):
     moved: int
 
 
-def _saved(x: np.ndarray, tx: np.ndarray, noise: float, shown: bool) -> _Saved:
-    """The mean saving of the best permutation of these rows, and its shortest cycle where shown."""
+def _saved(x: np.ndarray, tx: np.ndarray, noise: float, shown: bool, rows: np.ndarray) -> _Saved:
+    """The mean saving of the best permutation, and its shortest cycle where shown.
+
+    Of pairs (k, d), (k, d) that stand in these ``rows`` (k,), some of them maybe copies.
+    """
     k = len(x)
     if k < 2:
         return _Saved(0.0, None, 0)
     a, b = x - x.mean(axis=0), tx - tx.mean(axis=0)
     gains = a @ b.T
-    rows, mates = linear_sum_assignment(gains, maximize=True)
-    per_row = 2.0 * (gains[rows, mates] - np.diag(gains))
+    own, mates = linear_sum_assignment(gains, maximize=True)
+    per_row = 2.0 * (gains[own, mates] - np.diag(gains))
     saved = float(per_row.sum())
     if saved <= _noise(a, b, np.sqrt(np.sum((a - a[mates]) ** 2)), noise):
         return _Saved(0.0, None, 0)
@@ -141,7 +185,7 @@ def _saved(x: np.ndarray, tx: np.ndarray, noise: float, shown: bool) -> _Saved:
         gained = float(per_row[cycle].sum())
         if gained > doubt:
             found.append(Cycle(x[cycle], tx[cycle], gained, doubt))
-    moved = int(np.sum(mates != rows))
+    moved = len(np.unique(rows[rows[mates] != rows]))
     return _Saved(saved / k, min(found, key=_order, default=None), moved)
 
 

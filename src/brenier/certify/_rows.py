@@ -2,7 +2,6 @@
 
 from typing import Any
 
-import jax
 import numpy as np
 
 from brenier._checks import as_frame, check_labels, check_points
@@ -10,7 +9,7 @@ from brenier._frames import Frame
 from brenier._types import Key
 from brenier._warnings import warn_user
 from brenier.measures import AbstractMeasure, Empirical
-from brenier.numerics import describe_outliers, gross_outliers
+from brenier.numerics import describe_outliers, gross_outliers, random_order
 
 # Rows of an audit at least.
 FEWEST = 20
@@ -37,7 +36,7 @@ def one_of_each(groups: Any, rows: Any, key: Key) -> Any:
         raise ValueError(
             f"groups: got shape {labels.shape}; wants a label for each of {len(rows)} points."
         )
-    order = np.asarray(jax.random.permutation(key, len(rows)))
+    order = random_order(key, len(rows))
     _, first = np.unique(labels[order], return_index=True)
     if len(first) < FEWEST:
         raise ValueError(f"groups: got {len(first)} labels; wants at least {FEWEST}.")
@@ -76,7 +75,7 @@ def points_of(
     drawn = value.sample(key, samples) if isinstance(value, AbstractMeasure) else value
     cloud = check_points(name, drawn, dimension=dimension, min_points=min_points)
     if drawn is value:
-        cloud = cloud[np.asarray(jax.random.permutation(key, len(cloud)))[:samples]]
+        cloud = cloud[random_order(key, len(cloud))[:samples]]
     return cloud.astype(np.float64)
 
 

@@ -11,6 +11,7 @@ from brenier._progress import Progress, ProgressCallback
 from brenier._types import Key
 from brenier.certify._orbits import Orbits
 from brenier.certify._rows import FEWEST
+from brenier.certify._weights import Shares
 from brenier.certify._witnesses import Asymmetry, Ring
 
 
@@ -47,7 +48,10 @@ class Settings:
 
 @dataclass(frozen=True)
 class Seen:
-    """What only the map itself can show; where there are only pairs, none of it."""
+    """What only the map itself can show; where there are only pairs, none of it.
+
+    And the ``shares`` of the rows' weights, where they have some.
+    """
 
     subject: str
     optimal: bool = False
@@ -58,3 +62,4 @@ class Seen:
     orbits: Sequence[Orbits] = ()
     compiled: float = 0.0
     names: Sequence[str] | None = None
+    shares: Shares | None = None

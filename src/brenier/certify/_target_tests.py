@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
@@ -10,6 +11,8 @@ from scipy.spatial.distance import cdist, pdist
 from brenier.certify._axis_distance import axis_distance
 from brenier.certify._black_box import BlackBox
 from brenier.certify._feature_test import feature_test
+from brenier.certify._rows import FEWEST
+from brenier.certify._weights import Shares
 from brenier.measures import AbstractMeasure, Gibbs
 from brenier.numerics import energy_distance_squared
 
@@ -105,32 +108,38 @@ def target_tests(
     seconds: float = 20.0,
     target: AbstractMeasure | None = None,
     kl: tuple[float, float] = (np.nan, np.nan),
+    shares: Shares | None = None,
+    target_shares: Shares | None = None,
 ) -> TargetTests:
     """Tests of images tx (n, d) against y (m, d), and against ``target`` where it has a score.
 
-    With few ``seconds`` distances are of fewer points, and features of fewer rows.
+    With few ``seconds`` distances are of fewer points, and features of fewer rows. With ``shares``
+    of weights distances are weighted, and tests take independent draws: rows accepted by weight.
     """
     share = float(np.clip(seconds / _FULL, _LEAST_SHARE, 1.0))
+    images, points = (
+        cloud if own is None else cloud[own.accepted(random)]
+        for cloud, own in ((tx, shares), (y, target_shares))
+    )
+    if min(len(images), len(points)) < FEWEST and (images is not tx or points is not y):
+        return _untested(_distances((tx, y), (shares, target_shares), random, share))
     tested = _TESTED_LOW if tx.shape[1] <= _LOW_DIMENSION else _TESTED
     permutations = _permutations(level)
-    first, second = (_some(cloud, tested, random) for cloud in (tx, y))
+    first, second = (_some(cloud, tested, random) for cloud in (images, points))
     effect, p_value, spread = _energy_permutations(first, second, level, random, permutations)
-    many, others = (_some(cloud, int(share * _MEASURED), random) for cloud in (tx, y))
-    shuffled = random.permutation(others)
-    half = len(shuffled) // 2
-    seed = int(random.integers(2**31))
+    distances = _distances((tx, y), (shares, target_shares), random, share)
     stein = np.nan
     if target is not None and target.has_density:
         stein = _stein_p_value(first, np.asarray(target.score(first)), random, permutations)
-    features = feature_test(tx, y, random, permutations, share)
-    axes = axis_distance(tx, y, level=level, target=target)
+    features = feature_test(images, points, random, permutations, share)
+    axes = axis_distance(images, points, level=level, target=target)
     return TargetTests(
-        energy_distance=float(energy_distance_squared(jnp.asarray(many), jnp.asarray(others))),
+        energy_distance=distances.energy,
         effect=effect,
         effect_upper=effect + spread,
         p_value=p_value,
-        sliced_w2=_sliced(many, others, seed),
-        sliced_w2_floor=_sliced(shuffled[:half], shuffled[half:], seed) if half else float("nan"),
+        sliced_w2=distances.sliced,
+        sliced_w2_floor=distances.floor,
         stein_p_value=stein,
         kl=kl[0],
         kl_stderr=kl[1],
@@ -144,6 +153,62 @@ def target_tests(
         axis=axes.axis,
         axis_tested=axes.tested,
         axis_points=axes.points,
+    )
+
+
+class _Distances(NamedTuple):
+    """Between the images and the target, and of two halves of the target."""
+
+    energy: float
+    sliced: float
+    floor: float
+
+
+def _distances(
+    clouds: tuple[np.ndarray, np.ndarray],
+    weights: tuple[Shares | None, Shares | None],
+    random: np.random.Generator,
+    share: float,
+) -> _Distances:
+    """Of that share of as many points as are measured at most, by their weights."""
+    most = int(share * _MEASURED)
+    rows, others = (random.permutation(len(cloud))[:most] for cloud in clouds)
+    shuffled = random.permutation(others)
+    half, seed = len(shuffled) // 2, int(random.integers(2**31))
+    masses = [None if own is None else own.values for own in weights]
+    if weights != (None, None):  # those of one cloud alone are equal ones of the other
+        pairs = zip(clouds, masses, strict=True)
+        masses = [np.ones(len(cloud)) if own is None else own for cloud, own in pairs]
+
+    def sliced(i: int, first: np.ndarray, second: np.ndarray) -> float:
+        a, b = masses[i], masses[1]
+        if a is None or b is None:
+            return _sliced(clouds[i][first], clouds[1][second], seed)
+        return _weighted_sliced(clouds[i][first], clouds[1][second], a[first], b[second], seed)
+
+    energy = energy_distance_squared(
+        jnp.asarray(clouds[0][rows]),
+        jnp.asarray(clouds[1][others]),
+        None if masses[0] is None else masses[0][rows],
+        None if masses[1] is None else masses[1][others],
+    )
+    floor = sliced(1, shuffled[:half], shuffled[half:]) if half else float("nan")
+    return _Distances(float(energy), sliced(0, rows, others), floor)
+
+
+def _untested(distances: _Distances) -> TargetTests:
+    """Where too few rows are accepted for a test."""
+    return TargetTests(
+        energy_distance=distances.energy,
+        effect=np.nan,
+        effect_upper=np.nan,
+        p_value=np.nan,
+        sliced_w2=distances.sliced,
+        sliced_w2_floor=distances.floor,
+        stein_p_value=np.nan,
+        kl=np.nan,
+        kl_stderr=np.nan,
+        tested=0,
     )
 
 
@@ -204,6 +269,31 @@ def _sliced(first: np.ndarray, second: np.ndarray, seed: int) -> float:
         for cloud, size in ((first, n), (second, m))
     )
     return float(np.sqrt(np.mean(mass @ (one - other) ** 2)))
+
+
+def _weighted_sliced(
+    first: np.ndarray, second: np.ndarray, a: np.ndarray, b: np.ndarray, seed: int
+) -> float:
+    """``_sliced`` of rows with weights (n,), (m,), above 0."""
+    drawn = np.random.RandomState(seed).randn(first.shape[1], _DIRECTIONS)
+    drawn /= np.linalg.norm(drawn, axis=0)
+    total = 0.0
+    for direction in drawn.T:
+        places, ends = [], []
+        for cloud, mass in ((first, a), (second, b)):
+            along = cloud @ direction
+            order = np.argsort(along)
+            places.append(along[order])
+            ends.append(np.cumsum(mass[order]))
+            ends[-1] /= ends[-1][-1]
+        cuts = np.union1d(*ends)
+        mass = np.diff(cuts, prepend=0.0)
+        one, other = (
+            place[np.minimum(np.searchsorted(end, cuts - 0.5 * mass), len(place) - 1)]
+            for place, end in zip(places, ends, strict=True)
+        )
+        total += float(mass @ (one - other) ** 2)
+    return float(np.sqrt(total / _DIRECTIONS))
 
 
 def _stein_p_value(

@@ -15,6 +15,8 @@ _MOST_OUTSIDE = 0.01
 _HIGH_DIMENSION = 10
 # So many rows, half of them evaluated and none outside, leave about that mass unseen.
 _ROWS = 900
+# As many, times the largest weight in parts of the mean, where rows have weights.
+_WEIGHTED_ROWS = 1100
 
 
 def verdict(
@@ -22,6 +24,8 @@ def verdict(
 ) -> Verdict:
     """Optimal within ``tolerance``, not optimal, or what is left open; and whether T#μ is ν."""
     optimality, reason = _optimality(defect, dimension, tolerance)
+    if defect.largest_weight is not None and defect.parts:
+        reason += "; with weights, at a level for many rows"
     target, target_reason = (
         (None, None) if pushforward is None else _target(pushforward, defect.level)
     )
@@ -41,6 +45,8 @@ def _optimality(defect: Defect, dimension: int, tolerance: float) -> tuple[str, 
     if defect.one_shift:
         # None of the rows that were kept for the evaluation is moved in another way.
         otherwise = probability_from_above(0, defect.parts[-1].rows, 0.25 * (1.0 - defect.level))
+        if defect.largest_weight is not None:  # no row lies outside the core
+            otherwise = max(part.outside for part in defect.parts)
         if otherwise <= _MOST_OUTSIDE:
             return "optimal", (
                 "it moves all points by one vector (outside a set of mass at most "
@@ -49,7 +55,7 @@ def _optimality(defect: Defect, dimension: int, tolerance: float) -> tuple[str, 
         return "undecided", (
             f"it moves all rows by one vector, which is optimal, but a set of mass up to "
             f"{_percent(otherwise)} may be moved in another way (asked: "
-            f"{_percent(_MOST_OUTSIDE)}); about {_ROWS:,} rows would decide"
+            f"{_percent(_MOST_OUTSIDE)}); {_rows_that_decide(defect)}"
         )
     found = [_of_part(defect, part, dimension, tolerance) for part in defect.parts]
     word, reason = next((own for own in found if own[0] in ("optimal", "not optimal")), found[-1])
@@ -88,10 +94,15 @@ def _of_part(defect: Defect, part: Core, dimension: int, tolerance: float) -> tu
     if wasted.upper <= asked:
         return "undecided", (
             f"at most {_percent(wasted.upper)} of what it moves is wasted, but the core may leave "
-            f"out {_percent(part.outside)} of the mass (asked: {_percent(_MOST_OUTSIDE)}); about "
-            f"{_ROWS:,} rows would decide"
+            f"out {_percent(part.outside)} of the mass (asked: {_percent(_MOST_OUTSIDE)}); "
+            f"{_rows_that_decide(defect)}"
         )
-    many = [row for row in defect.bounds if row.level == "asymptotic" and row.value > 0.0]
+    many = [
+        row
+        for row in defect.bounds
+        if row.level == "asymptotic" and (row.quantity, row.side) == ("D", "lower")
+        if row.value > 0.0
+    ]
     seen = "nothing shows a waste"
     if many:
         best = max(many, key=lambda row: row.value)
@@ -111,6 +122,14 @@ def _of_part(defect: Defect, part: Core, dimension: int, tolerance: float) -> tu
     )
 
 
+def _rows_that_decide(defect: Defect) -> str:
+    """How many rows would leave so little mass unseen."""
+    if defect.largest_weight is None:
+        return f"about {_ROWS:,} rows would decide"
+    many = _rounded_up(int(_WEIGHTED_ROWS * defect.largest_weight))
+    return f"about {many:,} rows of such weights would decide"
+
+
 def _of_core(core: Core) -> str:
     if core.outside == 0.0:
         return "(of the whole map, in the declared box)"
@@ -119,6 +138,10 @@ def _of_core(core: Core) -> str:
 
 def _target(tests: TargetTests, level: float) -> tuple[str, str]:
     p_values = tests.p_values()
+    if not p_values:
+        return "undecided", (
+            "weights leave too few rows for a test: the largest of them stand for almost all"
+        )
     # The tests share 1 − level (Bonferroni).
     asked = (1.0 - level) / len(p_values)
     if min(p_values.values()) <= asked:

@@ -13,6 +13,7 @@ from brenier.cli._options import (
     DataFiles,
     Effort,
     FitReport,
+    Groups,
     Json,
     Layer,
     Obsm,
@@ -24,7 +25,9 @@ from brenier.cli._options import (
     Seed,
     Seeds,
     SourceValue,
+    SourceWeights,
     TargetValue,
+    TargetWeights,
     columns_in,
     no_columns,
     number_in,
@@ -99,6 +102,8 @@ def fit(
         ),
     ] = None,
     columns: Columns = None,
+    source_weights: SourceWeights = None,
+    target_weights: TargetWeights = None,
     effort: Effort = "auto",
     outliers: RowsFarOut = Outliers.warn,
     figure: CandidatesFigure = None,
@@ -128,18 +133,18 @@ def fit(
             check_folder(path, endings)
             check_installed(option, "matplotlib")
     choice = Choice(condition, source_value, target_value, layer, obsm, components)
-    chosen = columns_in(columns)
+    chosen, weights = columns_in(columns), (source_weights, target_weights)
     with progress_bar() as progress:
         if is_cells_file(source):
             no_columns(source, chosen)
-            result, rows, done = run_fit_cells(
-                source, target, out, settings, choice, progress, report
-            )
+            how = (settings, choice, progress, report, weights)
+            result, rows, done = run_fit_cells(source, target, out, *how)
         else:
             choice.refused(source)
             if target is None:
                 raise ValueError("TARGET: got no file; wants a file of target points.")
-            result, rows, done = run_fit(source, target, out, settings, chosen, progress, report)
+            by = (settings, chosen, progress, report, weights)
+            result, rows, done = run_fit(source, target, out, *by)
         if figure is not None:
             done.draw(figure)
     announce(result, "Fit", rows, json, candidates=done.candidates, warnings=done.warnings)
@@ -291,13 +296,9 @@ def audit(
         float,
         typer.Option(help="About how many seconds it may take, compiling and the map's own apart."),
     ] = 20.0,
-    groups: Annotated[
-        str | None,
-        typer.Option(
-            help="Rows that belong together count as one draw: a file with a label a row; for "
-            ".h5ad, a column of obs."
-        ),
-    ] = None,
+    source_weights: SourceWeights = None,
+    target_weights: TargetWeights = None,
+    groups: Groups = None,
     law: Annotated[
         str | None,
         typer.Option(
@@ -352,7 +353,8 @@ def audit(
     if target is not None and pairs_target is not None:
         raise ValueError(f"--target: got {pairs_target} beside TARGET {target}; wants one of them.")
     said = Declarations(law, symmetry, box, kurtosis, groups)
-    settings = Settings(level, tolerance, samples, budget, seed, said, chosen)
+    weights = (source_weights, target_weights)
+    settings = Settings(level, tolerance, samples, budget, seed, said, chosen, weights)
     with progress_bar() as progress:
         result, rows = run_audit(
             map,

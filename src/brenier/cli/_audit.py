@@ -21,10 +21,19 @@ from brenier.cli._cells import (
     clouds_of_cells,
     is_cells_file,
     labels_of_cells,
+    weights_of_cells,
 )
 from brenier.cli._declared import Declarations
 from brenier.cli._transport import load_map
-from brenier.io import PAGE_ENDINGS, check_folder, load_model, read_manifest, read_points
+from brenier.io import (
+    PAGE_ENDINGS,
+    check_folder,
+    load_model,
+    read_array,
+    read_manifest,
+    read_points,
+    read_weighted_points,
+)
 from brenier.measures import StandardNormal
 
 
@@ -39,10 +48,18 @@ class Settings:
     seed: int
     declared: Declarations
     columns: Sequence[str] | None = None
+    weights: tuple[str | None, str | None] = (None, None)
 
-    def options(self, dimension: int, labels: np.ndarray | None) -> dict[str, Any]:
+    def options(
+        self,
+        dimension: int,
+        labels: np.ndarray | None,
+        weights: Sequence[np.ndarray | None] = (None, None),
+    ) -> dict[str, Any]:
         """What ``audit`` and ``audit_pairs`` are told beside the map and the points."""
         return {
+            "source_weights": weights[0],
+            "target_weights": weights[1],
             "key": jax.random.key(self.seed),
             "level": self.level,
             "tolerance": self.tolerance,
@@ -129,27 +146,31 @@ def _of_map(
 ) -> tuple[Certificate, Sequence[str] | None, dict[str, str]]:
     map: Any
     names: Sequence[str] | None
+    weights: Sequence[np.ndarray | None]
     if names_callable(map_file):
         map = load_callable(map_file)
         if is_cells_file(source):
             clouds, names = clouds_of_cells(source, target, choice)
         else:
-            table = read_points(source, settings.columns)
-            clouds, names = [table.values], table.names
-            clouds += _read([target], names, source, table.values.shape[1], settings)
+            table, own = read_weighted_points(source, settings.columns, settings.weights[0])
+            names, width = table.names, table.values.shape[1]
+            others, others_own = _read([target], names, source, width, settings)
+            clouds, weights = [table.values, *others], [own, *others_own]
     elif is_cells_file(source):
         map, clouds = audited_cells(map_file, source, target, choice)
         names = [f"component {i}" for i in range(map.dimension)]
     else:
         map, names = load_map(map_file, source)
-        clouds = _read([source, target], names, map_file, map.dimension, settings)
+        clouds, weights = _read([source, target], names, map_file, map.dimension, settings)
+    if is_cells_file(source):
+        weights = weights_of_cells(source, target, choice, settings.weights)
     labels = (
         labels_of_cells(source, choice, settings.declared.groups)
         if is_cells_file(source) and settings.declared.groups is not None
         else settings.declared.labels(len(clouds[0]))
     )
     certificate = audit(
-        map, *clouds, **settings.options(clouds[0].shape[1], labels), callback=progress
+        map, *clouds, **settings.options(clouds[0].shape[1], labels, weights), callback=progress
     )
     files = {"map": map_file, "source": source}
     return certificate, names, files if target is None else {**files, "target": target}
@@ -161,13 +182,24 @@ def _read(
     wanted_by: str,
     dimension: int,
     settings: Settings,
-) -> list[np.ndarray]:
-    """The points of those files that there are, their columns in the order of ``names``."""
-    tables = [read_points(file, settings.columns) for file in files if file is not None]
-    return [
-        check_points(table.file, table.aligned(names, wanted_by).values, dimension=dimension)
-        for table in tables
-    ]
+) -> tuple[list[np.ndarray], list[np.ndarray | None]]:
+    """The points of [source,] target, their columns in the order of ``names``, and the weights.
+
+    Points of those files only that there are.
+    """
+    clouds: list[np.ndarray] = []
+    weights: list[np.ndarray | None] = []
+    for file, column in zip(files, settings.weights[-len(files) :], strict=True):
+        if file is None:
+            if column is not None:
+                raise ValueError(f"--target-weights: got {column} without a target; wants one.")
+            weights.append(None)
+            continue
+        table, own = read_weighted_points(file, settings.columns, column)
+        aligned = table.aligned(names, wanted_by).values
+        clouds.append(check_points(table.file, aligned, dimension=dimension))
+        weights.append(own)
+    return clouds, weights
 
 
 def _of_model(
@@ -180,11 +212,16 @@ def _of_model(
 
     if is_cells_file(source):
         raise ValueError(f"{source}: got cells beside the image model {folder}; wants images.")
+    if settings.weights != (None, None):
+        raise ValueError(
+            f"--source-weights, --target-weights: got one beside the image model {folder}; wants a "
+            "map and tables, or --pairs."
+        )
     model, maps = load_model(folder), MapChoice(steps=100)
     x, codes = encoder_pairs(model, source, settings.samples, maps, progress)
     law: Any = StandardNormal(model.dimension)
     if target is not None:
-        (law,) = _read([target], None, folder, model.dimension, settings)
+        (law,), _ = _read([target], None, folder, model.dimension, settings)
     progress(Progress(0, 0, "assigning and bounding"))
     certificate = audit_pairs(
         x,
@@ -212,18 +249,26 @@ def _of_pairs(
     if map_file is not None:
         raise ValueError(f"MAP: got {map_file} beside --pairs; wants one of the two.")
     x, tx, names = _read_pairs(pairs, settings.columns)
-    y = None
-    if target is not None:
-        (y,) = _read([target], names, pairs, x.shape[1], settings)
+    clouds, own = _read([target], names, pairs, x.shape[1], settings)
+    y = clouds[0] if clouds else None
+    weights = [_pair_weights(pairs, settings.weights[0]), *own]
     certificate = audit_pairs(
         x,
         tx,
         y,
         callback=progress,
-        **settings.options(x.shape[1], settings.declared.labels(len(x))),
+        **settings.options(x.shape[1], settings.declared.labels(len(x)), weights),
     )
     files = {"pairs": pairs}
     return certificate, names, files if target is None else {**files, "target": target}
+
+
+def _pair_weights(spec: str, name: str | None) -> np.ndarray | None:
+    """The array of that name, beside the pairs in ``file.npz``: a weight for each."""
+    if name is None:
+        return None
+    found = read_array(f"{spec.partition('.npz')[0]}.npz:{name}")
+    return found[:, 0] if found.shape[1:] == (1,) else found
 
 
 def _read_pairs(

@@ -11,7 +11,15 @@ import numpy as np
 
 from brenier._progress import Progress, ProgressCallback
 from brenier._version import __version__
-from brenier.cli._fit import Fit, Settings, fitted, left_out_rows, reported
+from brenier.cli._fit import (
+    Fit,
+    Settings,
+    fitted,
+    left_out_rows,
+    reported,
+    weights_rows,
+    weights_told,
+)
 from brenier.cli._transport import load_map, mean_cost, measure, measure_rows, transport_points
 from brenier.io import (
     MAP_ENDINGS,
@@ -86,16 +94,21 @@ def run_fit_cells(
     choice: Choice,
     progress: ProgressCallback,
     report: str | None = None,
+    weights: tuple[str | None, str | None] = (None, None),
 ) -> tuple[dict[str, Any], dict[str, str], Fit]:
     """Fit a map between two groups of cells; the result, its rows for people, and the fit.
 
     A page is written to ``report`` where one is given, of components where it was learned there.
+    ``weights`` are columns of ``obs``.
     """
     started = time.perf_counter()
     check_folder(out, MAP_ENDINGS)
     x, y = _groups(source, target, choice)
+    masses = weights_of_cells(source, target, choice, weights)
     files, components = (x.label, y.label), choice.components
-    fit = fitted(x, y, settings, progress, files=files, components=components, out=out)
+    fit = fitted(
+        x, y, settings, progress, files=files, components=components, out=out, weights=masses
+    )
     solution = fit.estimator.solution_
     map = solution.map
     about = {
@@ -112,7 +125,8 @@ def run_fit_cells(
     inner, (u, v) = _seen(map, x, y)
     progress(Progress(0, 0, "measuring"))
     kept_u, kept_v = fit.kept(u, v)
-    measured = measure(kept_u, transport_points(inner, kept_u, progress), kept_v, settings.seed)
+    moved, given = transport_points(inner, kept_u, progress), fit.kept_weights(masses)
+    measured = measure(kept_u, moved, kept_v, settings.seed, given)
     seconds = time.perf_counter() - started
     result = {
         "file": out,
@@ -125,6 +139,7 @@ def run_fit_cells(
         "obsm": choice.obsm,
         "seed": settings.seed,
         "result": solution.result.name,
+        **weights_told(weights, fit),
         **fit.result(),
         **measured,
         "seconds": seconds,
@@ -133,6 +148,7 @@ def run_fit_cells(
     rows = {
         "source": f"{len(u):,} cells of {x.label}, {map.dimension:,} columns",
         "target": f"{len(v):,} cells of {y.label}",
+        **weights_rows(weights, fit),
         **left_out_rows(files, fit.left_out),
         "kind of map": fit.candidates.sentence,
         **{f"{name}{where}": value for name, value in measure_rows(measured).items()},
@@ -141,7 +157,8 @@ def run_fit_cells(
     }
     if report is not None:
         names = x.names if inner is map else [f"component {i}" for i in range(inner.dimension)]
-        reported(report, fit, settings, (kept_u, kept_v), names, result, rows, progress)
+        seen = (kept_u, kept_v)
+        reported(report, fit, settings, seen, names, result, rows, progress, weights=given)
     return result, rows, fit
 
 
@@ -253,15 +270,45 @@ def clouds_of_cells(
 
 def labels_of_cells(source: str, choice: Choice, column: str) -> np.ndarray:
     """What that column of obs says of the source cells, (n,)."""
-    cells = read_cells(source, backed=True)
+    labels = _column_of_obs(source, choice.condition, choice.source, column, "--groups")
+    return np.asarray(labels.astype(str))
+
+
+def weights_of_cells(
+    source: str, target: str | None, choice: Choice, columns: tuple[str | None, str | None]
+) -> tuple[np.ndarray | None, np.ndarray | None]:
+    """What columns of obs say of how much the source cells, and the target cells, count."""
+    files = (source, target or source)
+    values = (choice.source, choice.target)
+    found: list[np.ndarray | None] = []
+    for i, option in enumerate(("--source-weights", "--target-weights")):
+        column = columns[i]
+        if column is None:
+            found.append(None)
+            continue
+        own = _column_of_obs(files[i], choice.condition, values[i], column, option)
+        try:
+            found.append(np.asarray(own, np.float64))
+        except (ValueError, TypeError):
+            raise ValueError(
+                f"{option}: got {column}, a column of obs in {files[i]} that holds no numbers; "
+                "wants a weight for each cell."
+            ) from None
+    return found[0], found[1]
+
+
+def _column_of_obs(
+    file: str, condition: str | None, value: str | None, column: str, option: str
+) -> Any:
+    """A column of obs, of the cells whose ``condition`` is that value."""
+    cells = read_cells(file, backed=True)
     if column not in cells.obs.columns:
         raise ValueError(
-            f"--groups: got {column}; wants a column of obs in {source}, one of "
+            f"{option}: got {column}; wants a column of obs in {file}, one of "
             f"{list(cells.obs.columns)}."
         )
-    labels = np.asarray(cells.obs[column].astype(str))
-    rows = _rows(cells, source, choice.condition, choice.source)
-    return labels if rows is None else labels[rows]
+    rows = _rows(cells, file, condition, value)
+    return cells.obs[column] if rows is None else cells.obs[column].iloc[rows]
 
 
 def _audited(source: str, target: str | None, choice: Choice) -> tuple[Cells, ...]:

@@ -5,20 +5,32 @@ import time
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
-from brenier._checks import check_points
+from brenier._checks import check_points, check_row_weights
 from brenier._progress import Progress, ProgressCallback
 from brenier.cli._stopping import saying_when_stopped
 from brenier.cli._transport import measure, measure_rows, transport_table
-from brenier.io import MAP_ENDINGS, check_folder, is_stream, read_points, save, write_whole
+from brenier.io import (
+    MAP_ENDINGS,
+    Table,
+    check_folder,
+    is_stream,
+    read_weighted_points,
+    save,
+    write_whole,
+)
 
 if TYPE_CHECKING:
     from brenier.estimators import MongeMap
     from brenier.estimators.candidates import CandidateTable
     from brenier.flows import AbstractMethod
+
+
+# Of the rows of source and target; None where all are equal.
+Weights: TypeAlias = tuple[np.ndarray | None, np.ndarray | None]
 
 
 @dataclass(frozen=True)
@@ -71,6 +83,14 @@ class Fit:
             np.delete(x, own, axis=0) if len(own) else x,
             np.delete(y, other, axis=0) if len(other) else y,
         )
+
+    def kept_weights(self, weights: Weights) -> Weights:
+        """Those of the rows that are left, each side's with sum 1."""
+        own, other = (
+            None if given is None else np.delete(given, rows) / np.delete(given, rows).sum()
+            for given, rows in zip(weights, self.left_out, strict=True)
+        )
+        return own, other
 
     @property
     def candidates(self) -> "CandidateTable":
@@ -136,11 +156,12 @@ def fitted(
     method: "AbstractMethod | None" = None,
     candidates: Sequence[str] | None = None,
     out: str | None = None,
+    weights: Weights = (None, None),
 ) -> Fit:
     """A fit between points or cells; how it ended stands in the estimator's ``solution_``.
 
     ``files`` are what warnings call the two; ``out`` is the map file to come, beside which what was
-    tried is kept meanwhile.
+    tried is kept meanwhile; ``weights`` are those of the rows.
     """
     from sklearn.exceptions import ConvergenceWarning
 
@@ -161,7 +182,7 @@ def fitted(
     with warnings.catch_warnings(record=True) as caught, kept:
         warnings.simplefilter("always", UserWarning)
         warnings.simplefilter("ignore", ConvergenceWarning)  # the caller looks at the solution
-        estimator.fit(source, target)
+        estimator.fit(source, target, *weights)
     return Fit(estimator, [for_files(str(one.message), *files) for one in caught])
 
 
@@ -197,20 +218,22 @@ def run_fit(
     columns: Sequence[str] | None,
     progress: ProgressCallback,
     report: str | None = None,
+    weights: tuple[str | None, str | None] = (None, None),
 ) -> tuple[dict[str, Any], dict[str, str], Fit]:
     """Fit a map between two files and save it; the result, its rows for people, and the fit.
 
-    A page is written to ``report`` where one is given.
+    A page is written to ``report`` where one is given. ``weights`` are columns of the files.
     """
     started = time.perf_counter()
     check_folder(out, MAP_ENDINGS)
-    first = read_points(source, columns)
-    second = read_points(target, columns).aligned(first.names, source)
+    first, own = _weighted(source, columns, weights[0], "--source-weights")
+    second, other = _weighted(target, columns, weights[1], "--target-weights")
+    second, masses = second.aligned(first.names, source), (own, other)
     check_points(source, first, min_points=2, allow_constant=False)
     check_points(
         target, second, dimension=first.values.shape[1], min_points=2, allow_constant=False
     )
-    fit = fitted(first, second, settings, progress, files=(source, target), out=out)
+    fit = fitted(first, second, settings, progress, files=(source, target), out=out, weights=masses)
     solution = fit.estimator.solution_
     map = solution.map
     fit.save(out, names=first.names or second.names, about=fit.about())
@@ -218,7 +241,7 @@ def run_fit(
     kept_x, kept_y = fit.kept(first.values, second.values)
     moved = transport_table(map, kept_x, first.picture, progress)
     progress(Progress(0, 0, "measuring"))
-    measured = measure(kept_x, moved, kept_y, settings.seed)
+    measured = measure(kept_x, moved, kept_y, settings.seed, fit.kept_weights(masses))
     seconds = time.perf_counter() - started
     result = {
         "file": out,
@@ -229,6 +252,7 @@ def run_fit(
         "columns": first.names or second.names,
         "seed": settings.seed,
         "result": solution.result.name,
+        **weights_told(weights, fit),
         **fit.result(),
         **measured,
         "seconds": seconds,
@@ -236,6 +260,7 @@ def run_fit(
     rows = {
         "source": f"{source}: {len(first.values):,} points in dimension {map.dimension}",
         "target": f"{target}: {len(second.values):,} points",
+        **weights_rows(weights, fit),
         **left_out_rows((source, target), fit.left_out),
         "kind of map": fit.candidates.sentence,
         **measure_rows(measured),
@@ -244,8 +269,36 @@ def run_fit(
     }
     if report is not None:
         seen = (kept_x, kept_y)
-        reported(report, fit, settings, seen, first.names or second.names, result, rows, progress)
+        names = first.names or second.names
+        given = fit.kept_weights(masses)
+        reported(report, fit, settings, seen, names, result, rows, progress, weights=given)
     return result, rows, fit
+
+
+def _weighted(
+    file: str, columns: Sequence[str] | None, weights: str | None, option: str
+) -> tuple[Table, np.ndarray | None]:
+    """The points in a file, and the column of their weights, which is none of them."""
+    table, own = read_weighted_points(file, columns, weights)
+    return table, None if own is None else check_row_weights(option, own, len(own))
+
+
+def weights_told(weights: tuple[str | None, str | None], fit: Fit) -> dict[str, Any]:
+    """What a JSON object says of weights, where there are any."""
+    if weights == (None, None):
+        return {}
+    source, target = fit.estimator.n_effective_
+    return {
+        "weights": {"source": weights[0], "target": weights[1]},
+        "effective_rows": {"source": source, "target": target},
+    }
+
+
+def weights_rows(weights: tuple[str | None, str | None], fit: Fit) -> dict[str, str]:
+    """What people are told of weights, where there are any."""
+    counts = zip(("source", "target"), weights, fit.estimator.n_effective_, strict=True)
+    told = [f"{side} by {own}, {count:,.0f} effective rows" for side, own, count in counts if own]
+    return {"weights": "; ".join(told)} if told else {}
 
 
 def reported(
@@ -257,11 +310,13 @@ def reported(
     result: dict[str, Any],
     rows: dict[str, str],
     progress: ProgressCallback,
+    *,
+    weights: Weights = (None, None),
 ) -> None:
     """Write the page of a fit between two clouds (n, d), and add it to the result and its rows."""
     from brenier.cli._fit_report import held_out, write_report
 
-    found = held_out(fit, settings, *clouds, progress)
+    found = held_out(fit, settings, *clouds, progress, weights)
     write_report(report, fit, found, rows, names, progress)
     result["held_out"] = None if found is None else found.result()
     result["report"] = rows["report"] = report

@@ -53,23 +53,43 @@ class HeldOut:
 
 
 def held_out(
-    fit: "Fit", settings: "Settings", x: np.ndarray, y: np.ndarray, progress: ProgressCallback
+    fit: "Fit",
+    settings: "Settings",
+    x: np.ndarray,
+    y: np.ndarray,
+    progress: ProgressCallback,
+    weights: tuple[np.ndarray | None, np.ndarray | None] = (None, None),
 ) -> HeldOut | None:
-    """Fit once more without one row in five, the kinds that were chosen; None for few rows."""
+    """Fit once more without one row in five, the kinds that were chosen; None for few rows.
+
+    ``weights`` are those of the rows of both.
+    """
     from brenier.cli._fit import fitted
     from brenier.estimators import energy_score
 
     if min(len(x), len(y)) < _FEWEST:
         return None
     random = np.random.default_rng(settings.seed)
-    (x, x_held), (y, y_held) = (_parted(rows, random) for rows in (x, y))
+    (left, out), (others, away) = (_parted(len(rows), random) for rows in (x, y))
+    own, other = weights
+    (a, a_held), (b, b_held) = (_taken(own, left, out), _taken(other, others, away))
+    (x, x_held), (y, y_held) = (x[left], x[out]), (y[others], y[away])
     once_more = dataclasses.replace(settings, resume=False, outliers="keep")
-    again = fitted(x, y, once_more, progress, files=("X", "Y"), candidates=_kinds(fit.candidates))
+    again = fitted(
+        x,
+        y,
+        once_more,
+        progress,
+        files=("X", "Y"),
+        candidates=_kinds(fit.candidates),
+        weights=(a, b),
+    )
     moved = transport_points(again.estimator.map_, x_held, progress)
     progress(Progress(0, 0, "measuring"))
-    before, after = (-energy_score(cloud, y_held) for cloud in (x_held, moved))
+    before, after = (-energy_score(cloud, y_held, a_held, b_held) for cloud in (x_held, moved))
     pool, sizes = np.concatenate([y, y_held]), (len(moved), len(y_held))
-    chance = max(-energy_score(*_two(pool, sizes, random)) for _ in range(_CHANCES))
+    masses = None if b is None else np.concatenate([b, b_held])
+    chance = max(-energy_score(*_two(pool, sizes, random, masses)) for _ in range(_CHANCES))
     return HeldOut(x_held, moved, y_held, before, after, chance, again.candidates.sentence)
 
 
@@ -111,19 +131,30 @@ def write_report(
     write_whole(path, html_page(title, "\n".join(body)).encode())
 
 
-def _parted(rows: np.ndarray, random: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+def _parted(n: int, random: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     """The rows to learn from, and those held out."""
-    order = random.permutation(len(rows))
-    count = min(len(rows) // _SHARE, _MOST)
-    return rows[np.sort(order[count:])], rows[np.sort(order[:count])]
+    order = random.permutation(n)
+    count = min(n // _SHARE, _MOST)
+    return np.sort(order[count:]), np.sort(order[:count])
+
+
+def _taken(
+    weights: np.ndarray | None, left: np.ndarray, out: np.ndarray
+) -> tuple[np.ndarray | None, np.ndarray | None]:
+    """The weights of rows to learn from, and of those held out."""
+    return (None, None) if weights is None else (weights[left], weights[out])
 
 
 def _two(
-    pool: np.ndarray, sizes: tuple[int, int], random: np.random.Generator
-) -> tuple[np.ndarray, np.ndarray]:
-    """Two samples without a common row."""
+    pool: np.ndarray,
+    sizes: tuple[int, int],
+    random: np.random.Generator,
+    weights: np.ndarray | None,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray | None, np.ndarray | None]:
+    """Two samples without a common row, and the weights of their rows."""
     order = random.permutation(len(pool))
-    return pool[order[: sizes[0]]], pool[order[sizes[0] :][: sizes[1]]]
+    first, second = order[: sizes[0]], order[sizes[0] :][: sizes[1]]
+    return pool[first], pool[second], *_taken(weights, first, second)
 
 
 def _kinds(candidates: "CandidateTable") -> list[str] | None:

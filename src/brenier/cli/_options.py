@@ -77,6 +77,27 @@ Columns = Annotated[
         metavar="NAME,NAME",
     ),
 ]
+Groups = Annotated[
+    str | None,
+    typer.Option(
+        help="Rows that belong together count as one draw: a file with a label a row; for .h5ad, a "
+        "column of obs."
+    ),
+]
+SourceWeights = Annotated[
+    str | None,
+    typer.Option(
+        help="The column of the source's table that says how much a row counts, which is then no "
+        "coordinate; for .h5ad, a column of obs; of --pairs, an array of the file.",
+        metavar="COLUMN",
+    ),
+]
+TargetWeights = Annotated[
+    str | None,
+    typer.Option(
+        help="The column that says how much a row of the target counts, likewise.", metavar="COLUMN"
+    ),
+]
 Layer = Annotated[str | None, typer.Option(help="For .h5ad: the layer to read instead of X.")]
 Obsm = Annotated[
     str | None, typer.Option(help="For .h5ad: the embedding of obsm to read instead of X.")

@@ -157,27 +157,42 @@ def transport_colours(
     return moved
 
 
-def mean_cost(points: np.ndarray, moved: np.ndarray) -> float:
-    """The transport cost: mean ‖T(x) − x‖², in blocks of rows."""
+def mean_cost(points: np.ndarray, moved: np.ndarray, weights: np.ndarray | None = None) -> float:
+    """The transport cost: mean ‖T(x) − x‖², in blocks of rows; of weights (n,) with sum 1."""
     total = 0.0
     for start in range(0, len(points), _BLOCK):
         rows = slice(start, start + _BLOCK)
-        total += float(np.sum((moved[rows] - points[rows]) ** 2, dtype=np.float64))
-    return total / len(points)
+        squares = (moved[rows] - points[rows]) ** 2
+        if weights is None:
+            total += float(np.sum(squares, dtype=np.float64))
+        else:
+            total += float(weights[rows] @ np.sum(squares, axis=1, dtype=np.float64))
+    return total / len(points) if weights is None else total
 
 
 def measure(
-    source: np.ndarray, moved: np.ndarray, target: np.ndarray, seed: int
+    source: np.ndarray,
+    moved: np.ndarray,
+    target: np.ndarray,
+    seed: int,
+    weights: tuple[np.ndarray | None, np.ndarray | None] = (None, None),
 ) -> dict[str, float]:
     """Squared energy distance to the target before and after, on random points, and the cost."""
-    random = np.random.default_rng(seed)
+    random, (a, b) = np.random.default_rng(seed), weights
     rows = random.choice(len(source), min(len(source), _MEASURED), replace=False)
-    y = random.choice(target, min(len(target), _MEASURED), replace=False)
-    before, after = (float(energy_distance_squared(cloud[rows], y)) for cloud in (source, moved))
+    others = random.choice(len(target), min(len(target), _MEASURED), replace=False)
+    masses = [
+        None if own is None else own[some] / own[some].sum()
+        for own, some in ((a, rows), (b, others))
+    ]
+    y = target[others]
+    before, after = (
+        float(energy_distance_squared(cloud[rows], y, *masses)) for cloud in (source, moved)
+    )
     return {
         "energy_distance_before": before,
         "energy_distance_after": after,
-        "cost": mean_cost(source, moved),
+        "cost": mean_cost(source, moved, a),
     }
 
 

@@ -22,6 +22,7 @@ from brenier.estimators.candidates import CandidateTable, Effort
 from brenier.estimators.data import (
     column_names,
     drawn_seed,
+    given_weights,
     keep_columns,
     kept_columns,
     known_points,
@@ -170,8 +171,11 @@ class Generator(BaseEstimator):
         """What scikit-learn gives to a notebook; after a fit, with the candidates."""
         return estimator_html(self, vars(self).get("candidates_"))
 
-    def fit(self, X: Any, y: None = None) -> "Generator":
+    def fit(self, X: Any, y: None = None, sample_weight: Any = None) -> "Generator":
         """Learn the map onto X (n, d), an array, data frame or ``io.Table``; y is ignored.
+
+        ``sample_weight`` is of the rows of X, (n,), as the weights of ``MongeMap.fit``; or the name
+        of the column that holds them, which is then no coordinate.
 
         Raises:
             ValueError: entries that are no finite numbers, fewer than two points, constant columns,
@@ -182,15 +186,19 @@ class Generator(BaseEstimator):
                 given; or the network of ``distill`` failed.
         """
         settings = self._settings()
+        X, given = given_weights("sample_weight", sample_weight, "X", X)
         X = as_frame("X", X)
         names = column_names(X)
-        x, sound, self.outliers_ = sound_points("X", X, self.outliers, names)
+        x, weights, sound, self.outliers_ = sound_points(
+            "X", X, self.outliers, names, weights=given
+        )
+        own = None if weights is None else weights[sound]
         settings.check_components(len(x))
-        coordinates = scaled_coordinates(x[sound], settings.scaling)
+        coordinates = scaled_coordinates(x[sound], settings.scaling, own)
         z = np.asarray(coordinates.encode_source(jnp.asarray(x)), x.dtype)
         with watched(self.verbose, self.callback) as tell:
             unit = float(coordinates.scale) ** 2
-            fit = fit_generator(z, sound, settings.scaled(unit), tell).in_units(unit)
+            fit = fit_generator(z, sound, settings.scaled(unit), tell, weights).in_units(unit)
             self._forget()
             self.map_ = map_in_units(fit.solution.map, coordinates, x.dtype)
             self.source_ = source_in_units(fit.law, coordinates, x.dtype)
@@ -233,14 +241,15 @@ class Generator(BaseEstimator):
             return values
         return frame_like(values, names, self._library)
 
-    def score(self, X: Any, y: None = None) -> float:
+    def score(self, X: Any, y: None = None, sample_weight: Any = None) -> float:
         """Minus the squared energy distance of X (n, d) and as many points generated, unbiased.
 
         Higher is better; about 0 where nothing is left to learn. For data not fitted on; the same
-        latent points at each call. y is ignored.
+        latent points at each call. y is ignored; ``sample_weight`` as in ``fit``.
         """
+        X, weights = given_weights("sample_weight", sample_weight, "X", X)
         x = known_points(self, "X", X, min_points=2)
-        return energy_score(self._generated(max(_SCORED, len(x)), 0), x)
+        return energy_score(self._generated(max(_SCORED, len(x)), 0), x, None, weights)
 
     def audit(
         self,

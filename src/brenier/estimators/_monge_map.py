@@ -8,25 +8,27 @@ import jax
 import numpy as np
 from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.utils.validation import check_is_fitted
 
+from brenier._checks import check_positive
 from brenier._progress import ProgressCallback
 from brenier._solution import Result, Solution
 from brenier._warnings import warn_user
+from brenier.estimators._fitted import judged, moved, seen
+from brenier.estimators._growth import EntropicGrowth, grown, growth_of
+from brenier.estimators._held_out_saving import held_out_saving
 from brenier.estimators._learned_map import LearnedMap, learned_map
 from brenier.estimators._notebook import estimator_html, with_names
 from brenier.estimators._progress_bar import watched
 from brenier.estimators.candidates import CandidateTable, Effort, Request, checked_names, fit_pair
 from brenier.estimators.data import (
-    MOST_POINTS,
     Layout,
-    dense,
     drawn_seed,
+    given_weights,
     keep_columns,
     kept_columns,
-    known_points,
-    opened,
+    one_of,
     read_pair,
+    weighted_rows,
 )
 from brenier.estimators.labels import (
     TransferredLabels,
@@ -35,9 +37,8 @@ from brenier.estimators.labels import (
     table_of_points,
 )
 from brenier.estimators.time import interpolated
-from brenier.io import Cells
-from brenier.maps import AbstractMap, ConjugateMap, SubspaceMap
-from brenier.measures import AbstractMeasure
+from brenier.maps import SubspaceMap
+from brenier.measures import Empirical
 
 if TYPE_CHECKING:
     from brenier.certify import Certificate
@@ -85,16 +86,15 @@ class MongeMap(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
     AnnData are points too: cells, whose coordinates are genes (matched by ``var_names``), or an
     embedding. Genes are many and cells few, so the map is learned in the leading principal
     components of both clouds together; what a cell has across them is kept, and moved by the
-    difference of the means (``maps.SubspaceMap``). ``score`` and ``audit`` then look at the
-    components.
+    difference of the means (``maps.SubspaceMap``); ``score`` and ``audit`` look at components.
 
     Args:
         effort: "quick" never trains a network; "auto" does where there are many points; "best"
             from 64 points a side on, once a fold, three times as long where points are many, and
             looks at maps of the way back too (minutes); or a number of seconds, of which networks
-            of both ways take a tenth to tell which is learned better, and after which nothing new
-            is begun. The work of the first three is counted, so that equal seeds give equal maps;
-            with seconds another day may choose otherwise.
+            of both ways take an eighth each to tell which is learned better, and after which
+            nothing new is begun. The work of the first three is counted, so that equal seeds give
+            equal maps; with seconds another day may choose otherwise.
         candidates: the kinds to choose from, as ["gaussian", "entropic"]; None for all. A network
             among them is trained whatever the effort.
         outliers: of rows that lie grossly outside of all others, as codes of missing values do:
@@ -113,6 +113,10 @@ class MongeMap(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
             columns of anything else.
         layer: of AnnData, the layer to take; ``X`` when None.
         obsm: of AnnData, the embedding to take instead of expression.
+        unbalanced: τ > 0, where the clouds do not hold the same things in the same shares: KL of
+            strength τ a side holds the marginals, so that mass is made or lost rather than moved by
+            more than about √(2τ). In units of ½ squared distance (of the components, where there
+            are any): in other units s, s²τ. None holds them exactly.
         checkpoint: a folder where what was tried is kept, after each kind and each block of a
             network's steps: the same fit goes on from there, to the same map, at once where it was
             done. Delete it when the map is saved. None for nowhere; a ``method`` of your own is not
@@ -127,6 +131,10 @@ class MongeMap(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
             coordinates; ``stats["gain"]`` of J over the affine map's, and its standard error.
         outliers_: the rows of X and those of Y that lie grossly outside of all others, in ascending
             order; empty where ``outliers`` is "keep".
+        n_effective_: how many rows those of X and of Y count for: the sum of weights that are whole
+            numbers, (Σw)²/Σw² of others, and n and m without any.
+        source_growth_, target_growth_: of an unbalanced map, the relative mass that each row of X
+            sends and each row of Y receives; None of others. ``growth_`` gives both at any point.
         n_features_in_: d; and ``feature_names_in_``, the columns, where X was a data frame.
 
     >>> import numpy as np
@@ -147,6 +155,10 @@ class MongeMap(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
     solution_: Solution[LearnedMap]
     candidates_: CandidateTable
     outliers_: tuple[np.ndarray, np.ndarray]
+    n_effective_: tuple[float, float]
+    growth_: EntropicGrowth | None
+    source_growth_: np.ndarray | None
+    target_growth_: np.ndarray | None
 
     def __init__(
         self,
@@ -163,6 +175,7 @@ class MongeMap(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         components: int | None = None,
         layer: str | None = None,
         obsm: str | None = None,
+        unbalanced: float | None = None,
         checkpoint: str | os.PathLike[str] | None = None,
     ):
         self.effort = effort
@@ -177,6 +190,7 @@ class MongeMap(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         self.components = components
         self.layer = layer
         self.obsm = obsm
+        self.unbalanced = unbalanced
         self.checkpoint = checkpoint
 
     def __repr__(self, N_CHAR_MAX: int = 700) -> str:
@@ -190,7 +204,14 @@ class MongeMap(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         """What scikit-learn gives to a notebook; after a fit, with the candidates."""
         return estimator_html(self, vars(self).get("candidates_"))
 
-    def fit(self, X: Any, Y: Any) -> "MongeMap":
+    def fit(
+        self,
+        X: Any,
+        Y: Any,
+        source_weights: Any = None,
+        target_weights: Any = None,
+        sample_weight: Any = None,
+    ) -> "MongeMap":
         """Learn the map from X (n, d) to Y (m, d).
 
         Arrays, data frames, tables of files (``io.read_points``), AnnData or measures.
@@ -198,9 +219,20 @@ class MongeMap(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         Of a measure 16,384 points are drawn, to choose by and to hold out; a network's training
         draws fresh ones in every step.
 
+        Only the ratios of weights count, but that whole numbers are rows repeated so often; 0 is a
+        row that is not there.
+
+        Args:
+            X, Y: source and target.
+            source_weights: of the rows of X, (n,); or the name of the column that holds them, of
+                ``obs`` for AnnData, or of a table, where it is then no coordinate.
+            target_weights: the same of Y.
+            sample_weight: another name for ``source_weights``, which scikit-learn uses.
+
         Raises:
             ValueError: entries that are no finite numbers, dimensions or columns that differ, fewer
-                than two points, constant columns.
+                than two points, constant columns; weights that are negative, no numbers, all 0 or
+                not one for each row.
 
         Warns:
             ConvergenceWarning: the fit failed; ``solution_.result`` says why, and ``map_`` is the
@@ -215,8 +247,15 @@ class MongeMap(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         seed = drawn_seed(self.random_state)
         draw, *keys = jax.random.split(jax.random.key(seed), 5)
         layout = Layout(self.components, self.layer, self.obsm)
-        pair = read_pair(X, Y, layout, outliers=self.outliers, random_state=seed, key=draw)
+        weights = one_of(source_weights, sample_weight), target_weights
+        pair = read_pair(
+            X, Y, layout, outliers=self.outliers, random_state=seed, key=draw, weights=weights
+        )
         self.outliers_ = (pair.source.outliers, pair.target.outliers)
+        self.growth_ = None
+        if self.unbalanced is not None:
+            pair, self.growth_ = grown(pair, float(self.unbalanced), seed)
+        self.n_effective_ = (pair.source.rows, pair.target.rows)
         coordinates = pair.coordinates
         with watched(self.verbose, self.callback) as watch:
             choice = fit_pair(pair, coordinates, request, keys=keys, seed=seed, callback=watch)
@@ -224,6 +263,11 @@ class MongeMap(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         self.solution_ = learned_map(pair, coordinates, choice)
         self.map_ = self.solution_.map
         keep_columns(self, self.map_.dimension, pair.names)
+        X, _ = given_weights("source_weights", weights[0], "X", X)
+        Y, _ = given_weights("target_weights", weights[1], "Y", Y)
+        self.source_growth_ = self.target_growth_ = None
+        if self.growth_ is not None:
+            self.source_growth_, self.target_growth_ = self.growth(X), self.growth(Y, side="target")
         self._clouds = {"X": X, "Y": Y}  # no copies: what was handed in, for labels of its rows
         if self.solution_.result is Result.interrupted:
             raise KeyboardInterrupt
@@ -233,11 +277,19 @@ class MongeMap(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
 
     def transform(self, X: Any) -> np.ndarray:
         """T(X) of points (n, d), in the dtype of X; 262,144 rows at a time."""
-        return self._moved("X", X, inverse=False)
+        return moved(self, X, inverse=False)
 
     def inverse_transform(self, X: Any) -> np.ndarray:
         """T⁻¹(X) = ∇φ*(X) of points (n, d) in the space of Y, in the dtype of X."""
-        return self._moved("X", X, inverse=True)
+        return moved(self, X, inverse=True)
+
+    def growth(self, X: Any, *, side: str = "source") -> np.ndarray:
+        """The relative mass (n,) that points X (n, d) of the "source" send, or "target" receive.
+
+        1 everywhere where the map is not unbalanced.
+        """
+        X = X.points if isinstance(X, Empirical) else X
+        return growth_of(self.growth_, seen(self, "X", X)[1], side)
 
     def interpolate(self, X: Any, t: Any) -> np.ndarray:
         """(1 − t) X + t T(X) of points (n, d), in the dtype of X: where they are on their way.
@@ -249,19 +301,22 @@ class MongeMap(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         """
         return interpolated(self, X, t)
 
-    def score(self, X: Any, Y: Any) -> float:
+    def score(
+        self,
+        X: Any,
+        Y: Any,
+        source_weights: Any = None,
+        target_weights: Any = None,
+        sample_weight: Any = None,
+    ) -> float:
         """½E‖X‖² + ½E‖Y‖² − J(φ) ≤ ½W₂² on points X (n, d), Y (m, d): higher is better.
 
-        For points that were not fitted on; with equality at the Monge map between these.
+        For points that were not fitted on; with equality at the Monge map between these. Weights as
+        in ``fit``; of an unbalanced map times the growth of the points.
         """
-        from brenier.flows import HeldOutDual
-
-        (map, x), (_, y) = self._seen("X", X), self._seen("Y", Y)
-        # J is the same both ways; of a map that is a conjugate's the potential is of the way back.
-        way, map = ((y, x), map.inverse()) if isinstance(map, ConjugateMap) else ((x, y), map)
-        dual = HeldOutDual(*way)(map)
-        halves = 0.5 * sum(np.sum(z**2, axis=1).mean(dtype=np.float64) for z in (x, y))
-        return float(halves - dual)
+        own = one_of(source_weights, sample_weight)
+        map, (x, a), (y, b) = judged(self, X, Y, own, target_weights)
+        return held_out_saving(map, weighted_rows(x, a), weighted_rows(y, b))
 
     def audit(
         self,
@@ -270,6 +325,8 @@ class MongeMap(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         *,
         level: float = 0.95,
         budget: float = 20.0,
+        source_weights: Any = None,
+        target_weights: Any = None,
         groups: Any = None,
         law: Any = None,
         symmetry: Any = None,
@@ -280,12 +337,12 @@ class MongeMap(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
 
         As ``brenier.audit``, with a key from ``random_state``; what is declared is of the
         components, where the map was learned there. The map is the gradient of a convex function,
-        hence optimal onto its own image: the question is whether that is the target.
+        hence optimal onto its own image: the question is whether that is the target. Weights as in
+        ``fit``; of an unbalanced map times the growth.
         """
         from brenier.certify import audit
 
-        map, x = self._seen("X", X)
-        y = Y if Y is None or isinstance(Y, AbstractMeasure) else self._seen("Y", Y)[1]
+        map, (x, a), (y, b) = judged(self, X, Y, source_weights, target_weights)
         key = jax.random.key(drawn_seed(self.random_state))
         certificate = audit(
             map,
@@ -294,6 +351,8 @@ class MongeMap(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
             key=key,
             level=level,
             budget=budget,
+            source_weights=a,
+            target_weights=b,
             groups=groups,
             law=law,
             symmetry=symmetry,
@@ -334,35 +393,8 @@ class MongeMap(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
             from brenier.flows import check_method
 
             check_method(self.method, "flows.SemiDual()")
+        if self.unbalanced is not None:
+            check_positive("unbalanced", self.unbalanced)
         names = checked_names(self.candidates)
         effort = Effort.of(self.effort)
         return Request(self.method, effort, names, self.widths, self.pieces, self.checkpoint)
-
-    def _moved(self, name: str, value: Any, *, inverse: bool) -> np.ndarray:
-        points = self._points(name, value)
-        map = self.map_.inverse() if inverse else self.map_
-        if isinstance(map, SubspaceMap):
-            return map.of_rows(points)
-        moved = np.empty(points.shape, points.dtype)
-        for start in range(0, len(points), MOST_POINTS):
-            rows = slice(start, start + MOST_POINTS)
-            moved[rows] = np.asarray(map(points[rows]))
-        return moved
-
-    def _seen(self, name: str, value: Any) -> tuple[AbstractMap, np.ndarray]:
-        """The map and points to judge it by: in components where it was learned there."""
-        points = self._points(name, value)
-        if isinstance(self.map_, SubspaceMap):
-            return self.map_.map, self.map_.coordinates(points)
-        return self.map_, points
-
-    def _points(self, name: str, value: Any) -> Any:
-        """Checked points (n, d): an array, or a sparse matrix where the map is of components."""
-        check_is_fitted(self)
-        value = opened(name, value, self.layer, self.obsm)
-        if isinstance(value, Cells):
-            value = value.aligned(kept_columns(self), "the fitted map")
-            if isinstance(self.map_, SubspaceMap) and value.values.shape[1] == self.n_features_in_:
-                return value.in_memory().values
-            value = dense(value)
-        return known_points(self, name, value)

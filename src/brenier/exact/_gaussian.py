@@ -15,7 +15,7 @@ from brenier.measures import AbstractMeasure, Gaussian
 _COVERED = 1e-6
 
 
-class _Normal(NamedTuple):
+class Normal(NamedTuple):
     """N(m, R Rᵀ): the mean, a root R of the covariance, and the pseudo-inverse of R."""
 
     mean: np.ndarray
@@ -59,8 +59,8 @@ def solve_gaussian(source: Any, target: Any) -> Solution[AffineMap]:
     Olkin & Pukelsheim (1982); Bhatia, Jain & Lim (2019).
     """
     began = time.perf_counter()
-    x = _read("source", source)
-    y = _read("target", target)
+    x = read_normal("source", source)
+    y = read_normal("target", target)
     if x.mean.shape != y.mean.shape:
         raise ValueError(f"target: got dimension {len(y.mean)}; wants dimension {len(x.mean)}.")
     left, singular, right = np.linalg.svd(y.root.T @ x.root)
@@ -88,11 +88,11 @@ def solve_gaussian(source: Any, target: Any) -> Solution[AffineMap]:
     return Solution(AffineMap(matrix, y.mean - matrix @ x.mean), Result.successful, stats)
 
 
-def _read(name: str, law: Any) -> _Normal:
+def read_normal(name: str, law: Any) -> Normal:
     if isinstance(law, Gaussian):
         root = np.asarray(law.factor, np.float64)
         inverse = solve_triangular(root, np.eye(len(root)), lower=True)
-        return _Normal(np.asarray(law.mean, np.float64), root, inverse)
+        return Normal(np.asarray(law.mean, np.float64), root, inverse)
     if isinstance(law, AbstractMeasure) or not isinstance(law, tuple | list) or len(law) != 2:
         raise ValueError(
             f"{name}: got {type(law).__name__}; wants a Gaussian, or a pair (mean, covariance)."
@@ -104,7 +104,7 @@ def _read(name: str, law: Any) -> _Normal:
     return _factored(name, mean, covariance)
 
 
-def _factored(name: str, mean: np.ndarray, covariance: np.ndarray) -> _Normal:
+def _factored(name: str, mean: np.ndarray, covariance: np.ndarray) -> Normal:
     d = len(mean)
     size = np.abs(covariance).max()
     if covariance.shape != (d, d) or np.abs(covariance - covariance.T).max() > 1e-6 * size:
@@ -122,4 +122,4 @@ def _factored(name: str, mean: np.ndarray, covariance: np.ndarray) -> _Normal:
     present = values > rounding
     roots = np.sqrt(np.where(present, values, 0.0))
     inverses = np.where(present, 1.0 / np.where(present, roots, 1.0), 0.0)
-    return _Normal(mean, vectors * roots, (vectors * inverses).T)
+    return Normal(mean, vectors * roots, (vectors * inverses).T)

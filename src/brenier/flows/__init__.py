@@ -15,6 +15,7 @@ from brenier.flows._gaussian_flow import (
     gaussian_parabolic_flow,
     gaussian_sinkhorn_flow,
 )
+from brenier.flows._growth import Growth
 from brenier.flows._held_out_dual import HeldOutDual
 from brenier.flows._kl_newton import KLNewton
 from brenier.flows._mckean_vlasov import mckean_vlasov, potential_path
@@ -45,6 +46,7 @@ __all__ = [
     "FirstOrder",
     "FlowMatching",
     "GridCoupling",
+    "Growth",
     "HeldOutDual",
     "KLNewton",
     "MatchingLoss",

@@ -6,11 +6,12 @@ import equinox as eqx
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 
-from brenier._checks import check_points
-from brenier._types import Array, Float, Points, Scalar
+from brenier._checks import check_points, check_positive, check_weights
+from brenier._types import Array, Float, Points, Scalar, Weights
 from brenier.flows._method import shared_work
+from brenier.flows._penalties import penalised_mean
 from brenier.maps import AbstractMap, GradientMap
-from brenier.numerics import conjugate_upper_bound, conjugate_work, float64_mean, over_devices
+from brenier.numerics import conjugate_upper_bound, conjugate_work, over_devices
 from brenier.potentials import AbstractPotential, conjugate_points
 
 # Source points among which conjugates look for a start: bounded memory.
@@ -23,9 +24,17 @@ class HeldOutDual(eqx.Module):
     J ≥ ½E‖X‖² + ½E‖Y‖² − ½W₂², with equality at the Monge map: lower is closer. The conjugates
     are solved to a relative residual of 1e-5; the means are float64's.
 
+    Where a penalty τ is in the place of a marginal, E φ(X) is τ log E exp((φ(X) − ½|X|²)/τ) +
+    ½E|X|², likewise for Y. Then J is ½E|X|² + ½E|Y|² + (τ + τ') log m, where m is the mass that φ
+    sends for the best of its constants, and (τ + τ')(1 − m) the dual of unbalanced transport.
+    Values at two τ are not comparable. Séjourné, Vialard & Peyré (2022).
+
     Args:
         x: source points (n, d).
         y: target points (m, d).
+        x_weights, y_weights: of the points, (n,) and (m,); equal where None.
+        source_penalty, target_penalty: τ > 0, in units of ½ squared distance, by which KL holds the
+            marginal; None holds it as it is.
 
     >>> import brenier, jax
     >>> x = jax.random.normal(jax.random.key(0), (100, 2))
@@ -37,16 +46,44 @@ class HeldOutDual(eqx.Module):
     # Fields, not constants of a closure: XLA folds constants, for minutes where they are large.
     x: Points
     y: Points
+    x_weights: Weights | None
+    y_weights: Weights | None
+    source_penalty: float | None = eqx.field(static=True)
+    target_penalty: float | None = eqx.field(static=True)
 
-    def __init__(self, x: ArrayLike, y: ArrayLike):
+    def __init__(
+        self,
+        x: ArrayLike,
+        y: ArrayLike,
+        x_weights: ArrayLike | None = None,
+        y_weights: ArrayLike | None = None,
+        *,
+        source_penalty: float | None = None,
+        target_penalty: float | None = None,
+    ):
         self.x = jnp.asarray(check_points("x", x))
         self.y = jnp.asarray(check_points("y", y, dimension=self.x.shape[1]))
+        self.x_weights, self.y_weights = (
+            None if own is None else jnp.asarray(check_weights(name, own, len(points)))
+            for name, own, points in (
+                ("x_weights", x_weights, self.x),
+                ("y_weights", y_weights, self.y),
+            )
+        )
+
+        for name, penalty in (
+            ("source_penalty", source_penalty), ("target_penalty", target_penalty)
+        ):  # fmt: skip
+            if penalty is not None:
+                check_positive(name, penalty)
+        self.source_penalty, self.target_penalty = source_penalty, target_penalty
 
     def __call__(self, map: AbstractMap) -> Scalar:
         if not isinstance(map, GradientMap):
             raise ValueError(f"map: got {type(map).__name__}; wants a GradientMap.")
         heights, conjugates = self.terms(map.potential)
-        return float64_mean(heights) + float64_mean(conjugates)
+        source = penalised_mean(heights, self.x, self.x_weights, self.source_penalty)
+        return source + penalised_mean(conjugates, self.y, self.y_weights, self.target_penalty)
 
     def terms(self, potential: AbstractPotential) -> tuple[Float[Array, " n"], Float[Array, " m"]]:
         """φ(x_i) and bounds on φ*(y_j) from above, whose means add up to J."""

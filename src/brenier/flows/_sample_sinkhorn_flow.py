@@ -10,7 +10,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from brenier._checks import as_key, check_at_least, check_digits, check_points, check_positive
+from brenier._checks import (
+    as_key,
+    check_at_least,
+    check_digits,
+    check_points,
+    check_positive,
+    check_weights,
+)
 from brenier._progress import ProgressCallback
 from brenier._solution import Result, Solution
 from brenier._types import Array, Float, Int, Key, Point, Points, Scalar
@@ -23,6 +30,7 @@ from brenier.numerics import (
     half_shift_covariance,
     inverse_sqrtm_spd,
     plan_error,
+    row_mean,
     sinkhorn,
     sqrtm_spd,
 )
@@ -49,6 +57,7 @@ def sample_sinkhorn_flow(
     key: Key | None = None,
     callback: ProgressCallback | None = None,
     throw: bool = True,
+    weights: Any = None,
 ) -> Solution[AbstractMap]:
     """The map from a known e^{−f} onto data y_1, …, y_n, by Sinkhorn's flow at time t = kε.
 
@@ -85,6 +94,7 @@ def sample_sinkhorn_flow(
             metric the error.
         throw: raise ``SolveError`` where the tolerance is not reached and ``KeyboardInterrupt`` on
             Ctrl-C; else the ``Result`` says so.
+        weights: of the data, (n,), above 0; equal where None. An offset ε log w_j goes with g_j.
 
     Returns:
         A ``Solution`` with that map. Its stats: ``error``, the L1 error of the plan's marginals (of
@@ -110,22 +120,26 @@ def sample_sinkhorn_flow(
         )
     checked = check_points("data", data, dimension=source.dimension)
     check_digits("data", checked)
+    shares = None if weights is None else check_weights("weights", weights, len(checked))
+    if shares is not None and not shares.all():
+        raise ValueError("weights: got weights of 0; wants data that have one above 0.")
     check_positive("epsilon", epsilon)
     check_positive("tolerance", tolerance)
     check_at_least("max_iterations", max_iterations, 1)
     count = max(_FEWEST_PARTICLES, len(checked)) if particles is None else particles
     check_at_least("particles", count, 2)
     # Around the data: what is far from 0 would drown there.
-    centre = jnp.asarray(checked[0] + np.mean(checked - checked[0], axis=0))
+    centre = jnp.asarray(checked[0] + row_mean(checked - checked[0], shares).astype(checked.dtype))
     y, law = jnp.asarray(checked) - centre, _moved(source, -centre)
     draw = as_key("key", key)
     x = quasi_sample(law, count, key=draw).astype(y.dtype)
     eps = jnp.asarray(epsilon, y.dtype)
-    shift = _half_shift_law(law, np.asarray(y), epsilon) if debias else None
+    shift = _half_shift_law(law, np.asarray(y), epsilon, shares) if debias else None
+    b = None if shares is None else jnp.asarray(shares, y.dtype)
     if time is None:
         reached = _Reached(None if potential is None else jnp.asarray(potential, y.dtype))
         limit = max_iterations
-        moments = _accelerated(reached, x, y, eps, tolerance, limit)
+        moments = _accelerated(reached, x, y, b, eps, tolerance, limit)
     else:
         check_positive("time", time)
         reached, limit = _Reached(), max(1, round(time / epsilon))
@@ -133,7 +147,7 @@ def sample_sinkhorn_flow(
         f = jnp.zeros(len(x), y.dtype)
         if shift is not None:
             f = -0.5 * eps * shift.log_density(x).astype(y.dtype)
-        moments = _swept(reached, x, y, f, eps, limit)
+        moments = _swept(reached, x, y, b, f, eps, limit)
     result = follow(moments, limit, stage="Sinkhorn", callback=callback, throw=throw)
     g = jnp.zeros(len(y), y.dtype) if reached.g is None else reached.g
     stats = {
@@ -142,7 +156,8 @@ def sample_sinkhorn_flow(
         "epsilon": float(epsilon),
         "potential": np.asarray(g),
     }
-    return Solution(_read_off(shift, y, centre, g, eps), result, stats).checked(throw)
+    offsets = g if b is None else g + eps * jnp.log(b)
+    return Solution(_read_off(shift, y, centre, offsets, eps), result, stats).checked(throw)
 
 
 @dataclass
@@ -158,6 +173,7 @@ def _accelerated(
     reached: _Reached,
     x: Points,
     y: Float[Array, "m d"],
+    b: Float[Array, " m"] | None,
     epsilon: Scalar,
     tolerance: float,
     limit: int,
@@ -168,6 +184,8 @@ def _accelerated(
         plan = sinkhorn(
             x,
             y,
+            None,
+            b,
             epsilon=epsilon,
             tolerance=tolerance,
             max_iterations=min(_ACCELERATED, limit - reached.iterations),
@@ -188,6 +206,7 @@ def _swept(
     reached: _Reached,
     x: Points,
     y: Float[Array, "m d"],
+    b: Float[Array, " m"] | None,
     f: Float[Array, " n"],
     epsilon: Scalar,
     sweeps: int,
@@ -195,7 +214,7 @@ def _swept(
     """Plain sweeps in parts."""
     while reached.iterations < sweeps:
         count = min(_SWEEPS, sweeps - reached.iterations)
-        f, reached.g, gap = _sweep(x, y, f, epsilon, jnp.asarray(count))
+        f, reached.g, gap = _sweep(x, y, b, f, epsilon, jnp.asarray(count))
         reached.error = float(gap)
         reached.iterations += count
         yield Moment(reached.iterations, reached.error)
@@ -205,6 +224,7 @@ def _swept(
 def _sweep(
     x: Points,
     y: Float[Array, "m d"],
+    b: Float[Array, " m"] | None,
     f: Float[Array, " n"],
     epsilon: Scalar,
     sweeps: Int[Array, ""],
@@ -214,11 +234,12 @@ def _sweep(
     def body(_, carry):
         f, _, _ = carry
         g = entropic_potential(y, x, f, epsilon=epsilon)
-        return entropic_potential(x, y, g, epsilon=epsilon), g, f
+        return entropic_potential(x, y, g, b, epsilon=epsilon), g, f
 
     start = f, jnp.zeros(y.shape[0], y.dtype), f
     f, g, before = jax.lax.fori_loop(0, sweeps, body, start)
-    a, b = (jnp.full(z.shape[0], 1.0 / z.shape[0], z.dtype) for z in (x, y))
+    a, equal = (jnp.full(z.shape[0], 1.0 / z.shape[0], z.dtype) for z in (x, y))
+    b = equal if b is None else b
     return f, g, plan_error(x, y, a, b, before, g, epsilon)
 
 
@@ -251,14 +272,14 @@ def _moved(law: Gaussian | GaussianMixture, by: Point) -> Gaussian | GaussianMix
 
 
 def _half_shift_law(
-    source: Gaussian | GaussianMixture, data: np.ndarray, epsilon: float
+    source: Gaussian | GaussianMixture, data: np.ndarray, epsilon: float, shares: np.ndarray | None
 ) -> Gaussian | GaussianMixture:
     """The source with covariances of ``half_shift_covariance``.
 
     A mixture is taken to be fitted to the data: the target's covariance is each component's own.
     """
     if isinstance(source, Gaussian):
-        target = np.atleast_2d(np.cov(data.astype(np.float64).T, bias=True))
+        target = np.atleast_2d(np.cov(data.astype(np.float64).T, bias=True, aweights=shares))
         return Gaussian(
             source.mean, half_shift_covariance(np.asarray(source.covariance), target, epsilon)
         )

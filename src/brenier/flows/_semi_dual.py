@@ -20,6 +20,7 @@ from brenier.flows._method import (
     running_average,
     shared_work,
 )
+from brenier.flows._penalties import growth_shares
 from brenier.flows._strata import cell_order, spread_batches, spread_rows
 from brenier.maps import AbstractMap, GradientMap
 from brenier.measures import AbstractMeasure, Empirical
@@ -85,6 +86,9 @@ class SemiDual(AbstractMethod[SemiDualState, GradientMap]):
     cells leave. Training begins with 16 batches of target points, and an eighth of each further
     batch is new, until all are seen; of a target that is not ``Empirical``, to the end.
 
+    Of penalties J is that of ``HeldOutDual``, and both expectations of its gradient are under the
+    laws times their growth (``Growth``), which each batch estimates for itself.
+
     Wants points of unit scale whose Gaussian map is about the identity (``MongeMap`` sees to it)
     and a gradient of a smooth, strongly convex potential to start from. Not for a target known by
     its density alone: ``ConstrainedDrift`` needs no samples of it.
@@ -96,6 +100,8 @@ class SemiDual(AbstractMethod[SemiDualState, GradientMap]):
         tolerance: on ‖y − ∇φ(x̂)‖ / (1 + ‖y‖).
         refinements: Newton steps after the first, on the worst quarter of the batch, at most.
         averaging: decay of the running average of the parameters, which is the map.
+        source_penalty, target_penalty: τ > 0, in units of ½ squared distance, by which KL holds the
+            marginal (unbalanced transport); None holds it as it is.
 
     Makkuva et al. (2020), eq. 6; Amos (2023), eq. 5, whose exact conjugates it keeps warm;
     Vyas et al. (2024), algorithm 3.
@@ -123,6 +129,8 @@ class SemiDual(AbstractMethod[SemiDualState, GradientMap]):
     tolerance: float = eqx.field(static=True, default=1e-2)
     averaging: float = eqx.field(static=True, default=0.99)
     refinements: int = eqx.field(static=True, default=1)
+    source_penalty: float | None = eqx.field(static=True, default=None)
+    target_penalty: float | None = eqx.field(static=True, default=None)
 
     def __check_init__(self):
         check_at_least("steps", self.steps, 1)
@@ -130,6 +138,9 @@ class SemiDual(AbstractMethod[SemiDualState, GradientMap]):
         check_positive("learning_rate", self.learning_rate)
         check_positive("tolerance", self.tolerance)
         check_at_least("refinements", self.refinements, 0)
+        for name in ("source_penalty", "target_penalty"):
+            if getattr(self, name) is not None:
+                check_positive(name, getattr(self, name))
 
     def default_initial(self, key: Key, points: Points) -> AbstractMap:
         return near_identity(key, points)
@@ -178,9 +189,12 @@ class SemiDual(AbstractMethod[SemiDualState, GradientMap]):
         x, y, start = split_batch((x, state.cloud[rows], state.conjugates[rows]))
         refinements = jnp.where(fresh, max(self.refinements, _FRESH), self.refinements)
         points = self._conjugates(state.potential, y, start, refinements)
+        conjugates = jnp.sum(points * y, axis=1) - state.potential(points)
+        a = growth_shares(state.potential(x), x, None, self.source_penalty)
+        b = growth_shares(conjugates, y, weights, self.target_penalty)
 
         def objective(potential):
-            return jnp.mean(potential(x)) - jnp.average(potential(points), weights=weights)
+            return jnp.average(potential(x), weights=a) - jnp.average(potential(points), weights=b)
 
         gradient = eqx.filter_grad(objective)(state.potential)
         updates, optimiser = self._optimiser(state.steps).update(gradient, state.optimiser)

@@ -19,6 +19,7 @@ from brenier.images._denoising import DDPM, HeldOutDenoising
 from brenier.images._model import ImageModel
 from brenier.images._unet import UNet, UNetSettings
 from brenier.measures import Empirical, StandardNormal
+from brenier.numerics import random_order
 from brenier.velocities import AbstractSchedule, CosineSchedule, LinearSchedule
 
 _SCHEDULES: dict[str, Callable[[], AbstractSchedule]] = {
@@ -137,7 +138,7 @@ def fit_images(
         )
     schedule = _SCHEDULES[settings.schedule]()
     model = ImageModel(network, shape, settings.prediction, schedule, levels, classes)
-    order = np.asarray(jax.random.permutation(jax.random.fold_in(key, 2), len(pixels)))
+    order = random_order(jax.random.fold_in(key, 2), len(pixels))
     held_out = settings.count_held_out(len(pixels))
     test, train = order[:held_out], order[held_out:]
     if len(train) < settings.method.batch:

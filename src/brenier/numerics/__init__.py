@@ -64,7 +64,7 @@ from brenier.numerics._pairwise import (
     median_squared_distance,
 )
 from brenier.numerics._plan_error import plan_error
-from brenier.numerics._random import host_seed, numpy_generator
+from brenier.numerics._random import host_seed, numpy_generator, random_order
 from brenier.numerics._self_transport import (
     SelfTransport,
     default_epsilon,
@@ -91,6 +91,17 @@ from brenier.numerics._tensor_train import (
     tensor_train_round,
 )
 from brenier.numerics._tensor_train_cross import tensor_train_cross
+from brenier.numerics._weighting import (
+    RowWeights,
+    row_count,
+    row_mean,
+    row_mean_error,
+    row_products,
+    row_sum,
+    row_variance,
+    row_weights,
+    rows_by_weight,
+)
 
 __all__ = [
     "Conjugate",
@@ -98,6 +109,7 @@ __all__ = [
     "Gaps",
     "GridSinkhornResult",
     "Lattice",
+    "RowWeights",
     "SelfTransport",
     "SinkhornResult",
     "TensorTrainCores",
@@ -148,6 +160,15 @@ __all__ = [
     "pairs",
     "plan_error",
     "probed_squares",
+    "random_order",
+    "row_count",
+    "row_mean",
+    "row_mean_error",
+    "row_products",
+    "row_sum",
+    "row_variance",
+    "row_weights",
+    "rows_by_weight",
     "scaled_conjugate_gradients",
     "scaled_solve",
     "self_entropic_score",

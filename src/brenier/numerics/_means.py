@@ -26,11 +26,16 @@ def float64_mean(terms: Float[Array, " n"], weights: Weights | None = None) -> S
 
 
 @jax.jit
-def total_variance(points: Points) -> Scalar:
-    """E‖X − EX‖² of points (n, d), in float64.
+def total_variance(points: Points, weights: Weights | None = None) -> Scalar:
+    """E‖X − EX‖² of points (n, d), of non-negative weights (n,) where there are some, in float64.
 
     >>> float(total_variance(jnp.asarray([[1e4], [1e4 + 2.0]], jnp.float32)))
     1.0
     """
     wide = jnp.promote_types(points.dtype, jnp.float64)
-    return jnp.sum(jnp.var(points.astype(wide), axis=0))
+    points = points.astype(wide)
+    if weights is None:
+        return jnp.sum(jnp.var(points, axis=0))
+    weights = weights.astype(wide)
+    centred = points - jnp.average(points, axis=0, weights=weights)
+    return float64_mean(jnp.sum(centred**2, axis=1), weights)

@@ -1,16 +1,18 @@
 """Entropic transport between two weighted clouds: Sinkhorn's iteration, in memory or streamed."""
 
 from collections.abc import Callable
-from functools import partial
+from functools import partial, wraps
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 
+from brenier._checks import check_positive
 from brenier._types import Array, Bool, Float, Int, Scalar
 from brenier.numerics._devices import over_devices
 from brenier.numerics._half_steps import DRIFT, Transform, by_kernel, by_tiles
 from brenier.numerics._plan_error import plan_error
+from brenier.numerics._sides import Side, best_translation
 from brenier.numerics._streaming import TILE, log_sum_exp, pairs, soft_reduce
 
 # The kernel matrix is kept up to this many entries (128 MiB of float64).
@@ -30,9 +32,11 @@ _PERIOD, _MOST_RELAXED, _EASING = 6, 1.98, 0.95
 class SinkhornResult(NamedTuple):
     """Potentials f (n,), g (m,) of the plan a_i b_j exp((f_i + g_j − c_ij)/ε).
 
-    ``error`` is the L1 error of its two marginals together, evaluated in float64 for the potentials
-    as they are; ``iterations`` counts pairs of half-steps at the full problem; ``converged`` says
-    that the error met the tolerance.
+    ``error`` is the L1 error of its two marginals together, over its mass where a penalty leaves
+    that free, evaluated in float64 for the potentials as they are; ``iterations`` counts pairs of
+    half-steps at the full problem; ``converged`` says that the error met the tolerance.
+    ``source_growth`` e^{−f/τ} (n,) and ``target_growth`` (m,) are by what the plan's marginals are
+    more or less than a and b: 1 for a side that is held as it is.
 
     >>> result = sinkhorn(jnp.zeros((1, 1)), jnp.full((1, 1), 2.0), epsilon=0.1)
     >>> bool(result.converged), round(float(result.f[0] + result.g[0]), 6)  # c = ½·2²
@@ -44,6 +48,8 @@ class SinkhornResult(NamedTuple):
     error: Scalar
     iterations: Int[Array, ""]
     converged: Bool[Array, ""]
+    source_growth: Float[Array, " n"]
+    target_growth: Float[Array, " m"]
 
 
 class _State(NamedTuple):
@@ -70,6 +76,19 @@ def _streamed_pairs(x: Any, y: Any, *_: Any, block: int | None = None, **kwargs:
     return pairs(x, y) if block is not None or pairs(x, y) > _KERNEL_ENTRIES else 0
 
 
+def _penalties_checked(function: Callable[..., SinkhornResult]) -> Callable[..., SinkhornResult]:
+    @wraps(function)
+    def call(*args: Any, **kwargs: Any) -> SinkhornResult:
+        for name in ("source_penalty", "target_penalty"):
+            penalty = kwargs.get(name)
+            if penalty is not None and not isinstance(penalty, jax.core.Tracer):
+                check_positive(name, penalty)
+        return function(*args, **kwargs)
+
+    return call
+
+
+@_penalties_checked
 @over_devices(_streamed_pairs)
 @partial(jax.jit, static_argnames=("epsilon_scaling", "block"))
 def sinkhorn(
@@ -79,6 +98,8 @@ def sinkhorn(
     b: Float[Array, " m"] | None = None,
     *,
     epsilon: float | Scalar,
+    source_penalty: float | Scalar | None = None,
+    target_penalty: float | Scalar | None = None,
     tolerance: float | Scalar = 1e-5,
     max_iterations: int | Int[Array, ""] = 1000,
     f: Float[Array, " n"] | None = None,
@@ -92,6 +113,15 @@ def sinkhorn(
     observed (Young's theory; Lehmann et al. 2022), and ω = 1 for a half-step that would not raise
     the dual enough (Thibault et al. 2021): convergence is kept, iterations fall 3 to 10 times.
 
+    Unbalanced, where a side has a penalty τ: the plan is the least of
+
+        ⟨c, π⟩ + ε KL(π | a ⊗ b) + τ KL(π1 | a) + τ' KL(πᵀ1 | b),  KL(p | q) = Σ p log(p/q) − p + q,
+
+    whose marginals are a e^{−f/τ} and b e^{−g/τ'}. A half-step is then f ← τ/(τ + ε) T(g), and
+    after each pair the constant in f and g is the best (Séjourné et al. 2022): iterations are few
+    for ε ≪ τ too. With both penalties a and b may have any masses; with one the plan's mass is that
+    of the other side. At a new point the growth is e^{−f/τ}, f = τ/(τ + ε) ``entropic_potential``.
+
     Up to 16 million pairs the scaled kernel is kept, and formed anew when the scalings grow:
     log-domain safety at the price of matrix products. Beyond, the kernel is streamed in memory
     O(n + m), from the solution for 4096 points of each cloud. The clouds are centred apart (the
@@ -100,15 +130,22 @@ def sinkhorn(
 
     Args:
         x, y: clouds (n, d) and (m, d).
-        a, b: weights, non-negative with sum 1; uniform where None.
+        a, b: weights, non-negative; of sum 1 unless there is a penalty; uniform where None.
         epsilon: the regularisation ε > 0, in units of ½ squared distance.
-        tolerance: on the L1 error of both marginals. Potentials that are rounded to the dtype reach
-            some (cost)/ε units in the last place: below, it does not converge.
+        source_penalty, target_penalty: τ > 0 of π1 and of πᵀ1, in units of ½ squared distance: mass
+            is made or removed rather than moved by more than about √(2τ). None: that marginal is
+            held as it is. The penalties and ε of libraries whose cost is ‖x − y‖² are twice these.
+        tolerance: on the L1 error of both marginals, relative to the mass. Potentials that are
+            rounded to the dtype reach some (cost)/ε units in the last place: below, it does not
+            converge.
         max_iterations: where it stops anyway; ``converged`` tells.
         f, g: potentials to start from; either will do (f goes first).
         epsilon_scaling: the factor from one ε to the next, down from the mean cost; 1 starts at
             ``epsilon`` itself.
         block: stream over tiles of this side; None decides by the number of pairs.
+
+    Raises:
+        ValueError: a penalty that is not above 0.
 
     >>> import jax.numpy as jnp
     >>> x = jnp.array([[0.0], [1.0]])
@@ -116,17 +153,23 @@ def sinkhorn(
     >>> dual = jnp.mean(result.f) + jnp.mean(result.g)
     >>> bool(result.converged), bool(abs(dual - 12.5) < 0.1)
     (True, True)
+    >>> y = jnp.array([[0.0], [1.0], [9.0]])  # far from all of x: nothing is sent there
+    >>> result = sinkhorn(x, y, epsilon=0.1, source_penalty=1.0, target_penalty=1.0)
+    >>> result.target_growth.round(2).tolist()
+    [1.17, 1.17, 0.0]
     """
     dtype = x.dtype
     a = jnp.full(x.shape[0], 1.0 / x.shape[0], dtype) if a is None else a
     b = jnp.full(y.shape[0], 1.0 / y.shape[0], dtype) if b is None else b
-    given, x_mean, y_mean = (x, y, a, b), a @ x, b @ y
+    eps, rates = jnp.asarray(epsilon, dtype), (_rate(source_penalty, x), _rate(target_penalty, x))
+    given, a_mass, b_mass = (x, y, a, b), jnp.sum(a), jnp.sum(b)
+    x_mean, y_mean = a @ x / a_mass, b @ y / b_mass
     shift = x_mean - y_mean
     x, y = x - x_mean, y - y_mean
     # The cost is that of the centred clouds plus these two functions, one of x and one of y.
-    x_part, y_part = x @ shift + 0.5 * (shift @ shift), -(y @ shift)
-    eps = jnp.asarray(epsilon, dtype)
-    spread = 0.5 * jnp.sum(a @ (x * x) + b @ (y * y))
+    source = Side(a, rates[0], x @ shift + 0.5 * (shift @ shift))
+    target = Side(b, rates[1], -(y @ shift))
+    spread = 0.5 * jnp.sum(a @ (x * x) / a_mass + b @ (y * y) / b_mass)
     least = _LEAST_ERROR * jnp.finfo(dtype).eps
     limit = jnp.maximum(jnp.asarray(tolerance, dtype), least)
     highest = jnp.maximum(eps, spread) if epsilon_scaling < 1.0 else eps
@@ -135,12 +178,15 @@ def sinkhorn(
     if f is not None or g is not None:
         if f is None:
             assert g is not None
-            f = x_part + entropic_potential(x, y, g - y_part, b, epsilon=eps)
-        f = f - x_part
-        g = entropic_potential(y, x, f, a, epsilon=eps) if g is None else g - y_part
-        start = _start(f, g, eps)
+            soft = entropic_potential(x, y, g - target.part, b, epsilon=eps)
+            f = source.damped(soft, eps) + source.part
+        f = f - source.part
+        if g is None:
+            g = target.damped(entropic_potential(y, x, f, a, epsilon=eps), eps) + target.part
+        start = _start(f, g - target.part, eps)
     elif streamed:
-        start = _coarse_start(x, y, a, b, descent._replace(limit=jnp.maximum(limit, 1e-3)), highest)
+        rough = descent._replace(limit=jnp.maximum(limit, 1e-3))
+        start = _coarse_start(x, y, source, target, rough, highest)
     else:
         start = _start(jnp.zeros_like(a), jnp.zeros_like(b), highest)
     make = partial(by_tiles, tile=block or TILE) if streamed else by_kernel
@@ -151,14 +197,20 @@ def sinkhorn(
 
     def closer(reached):
         now, goal, _ = reached
-        end = _descend(now, partial(make, x, y, a, b), a, b, descent._replace(limit=goal))
-        error = plan_error(*given, end.f + x_part, end.g + y_part, eps)
+        end = _descend(now, partial(make, x, y, a, b), source, target, descent._replace(limit=goal))
+        error = plan_error(*given, end.f + source.part, end.g + target.part, eps, rates=rates)
         return end, _CLOSER * goal, error
 
     first = start, limit, jnp.asarray(jnp.inf, jnp.float64)
     end, _, error = jax.lax.while_loop(unfinished, closer, first)
     return SinkhornResult(
-        end.f + x_part, end.g + y_part, error.astype(dtype), end.iterations, error <= tolerance
+        end.f + source.part,
+        end.g + target.part,
+        error.astype(dtype),
+        end.iterations,
+        error <= tolerance,
+        jnp.exp(source.log_growth(end.f)),
+        jnp.exp(target.log_growth(end.g)),
     )
 
 
@@ -210,6 +262,11 @@ def barycentric_projection(
     return centre + soft_reduce(z, y, offsets, y, jnp.asarray(epsilon, y.dtype))[1]
 
 
+def _rate(penalty: float | Scalar | None, x: Array) -> Array:
+    """1/τ, 0 for a marginal that is held as it is."""
+    return jnp.zeros((), x.dtype) if penalty is None else 1.0 / jnp.asarray(penalty, x.dtype)
+
+
 def _offsets(y: Array, g: Array, b: Array | None, epsilon: float | Scalar) -> Array:
     """log b_j + (g_j − ½‖y_j‖²)/ε: what is left of the scores beside ⟨z, y_j⟩/ε − ½‖z‖²/ε."""
     log_b = -jnp.log(y.shape[0]) if b is None else jnp.log(b)
@@ -222,22 +279,28 @@ def _start(f: Array, g: Array, epsilon: Array) -> _State:
 
 
 def _coarse_start(
-    x: Array, y: Array, a: Array, b: Array, descent: _Descent, highest: Array
+    x: Array, y: Array, source: Side, target: Side, descent: _Descent, highest: Array
 ) -> _State:
     """The solution for a systematic sample of both clouds, extended to all their points."""
-    i, j = _systematic_sample(a), _systematic_sample(b)
-    few_a, few_b = (jnp.full(k.shape, 1.0 / k.shape[0], x.dtype) for k in (i, j))
-    start = _start(jnp.zeros_like(few_a), jnp.zeros_like(few_b), highest)
-    few = _descend(start, partial(by_kernel, x[i], y[j], few_a, few_b), few_a, few_b, descent)
-    f = entropic_potential(x, y[j], few.g, epsilon=descent.epsilon)
-    g = entropic_potential(y, x[i], few.f, epsilon=descent.epsilon)
+    i, j = _systematic_sample(source.weights), _systematic_sample(target.weights)
+    few_source, few_target = source.at(i), target.at(j)
+    a, b = few_source.weights, few_target.weights
+    start = _start(jnp.zeros_like(a), jnp.zeros_like(b), highest)
+    make = partial(by_kernel, x[i], y[j], a, b)
+    few = _descend(start, make, few_source, few_target, descent)
+    f = source.damped(
+        entropic_potential(x, y[j], few.g, b, epsilon=descent.epsilon), descent.epsilon
+    )
+    g = target.damped(
+        entropic_potential(y, x[i], few.f, a, epsilon=descent.epsilon), descent.epsilon
+    )
     return _start(f, g, descent.epsilon)._replace(relaxation=few.relaxation)
 
 
 def _systematic_sample(weights: Array) -> Array:
     """Indices of equally weighted points, spaced evenly along the cumulated weights."""
     count = min(weights.shape[0], _COARSE_POINTS)
-    levels = (jnp.arange(count) + 0.5) / count
+    levels = (jnp.arange(count) + 0.5) / count * jnp.sum(weights)
     found = jnp.searchsorted(jnp.cumsum(weights), levels.astype(weights.dtype))
     return jnp.minimum(found, weights.shape[0] - 1)
 
@@ -245,8 +308,8 @@ def _systematic_sample(weights: Array) -> Array:
 def _descend(
     start: _State,
     make: Callable[[Array, Array, Array], tuple[Transform, Transform]],
-    a: Array,
-    b: Array,
+    source: Side,
+    target: Side,
     descent: _Descent,
 ) -> _State:
     """Relax level after level, ε falling by ``factor`` down to the last, there to the limit."""
@@ -260,8 +323,8 @@ def _descend(
         end = _relax(
             state,
             make(state.f, state.g, state.epsilon),
-            a,
-            b,
+            source,
+            target,
             goal=jnp.where(final, descent.limit, _LEVEL_ERROR),
             budget=jnp.where(final, left, _LEVEL_ITERATIONS),
         )
@@ -279,8 +342,8 @@ def _descend(
 def _relax(
     state: _State,
     transforms: tuple[Transform, Transform],
-    a: Array,
-    b: Array,
+    source: Side,
+    target: Side,
     goal: Array,
     budget: Array,
 ) -> _State:
@@ -295,11 +358,16 @@ def _relax(
 
     def iterate(carry):
         now, g_target, mark = carry
-        g = _over_relaxed(now.g, g_target, b, now.relaxation, epsilon)
-        f_target = rows(now.f, g)
-        f = _over_relaxed(now.f, f_target, a, now.relaxation, epsilon)
-        g_target = columns(f, g)
-        error = _marginal_error(f, f_target, a, epsilon) + _marginal_error(g, g_target, b, epsilon)
+        g = target.over_relaxed(now.g, g_target, now.relaxation, epsilon)
+        f_soft = rows(now.f, g)
+        f = source.over_relaxed(now.f, source.damped(f_soft, epsilon), now.relaxation, epsilon)
+        g_soft = columns(f, g)
+        # The soft minima move with the constant.
+        constant = best_translation(source, target, f, g)
+        f, g = f + constant, g - constant
+        f_target = source.damped(f_soft + constant, epsilon)
+        g_target = target.damped(g_soft - constant, epsilon)
+        error = source.error(f, f_target, epsilon) + target.error(g, g_target, epsilon)
         count = now.iterations + 1
         fit = count % _PERIOD == 0
         fitted = _fitted_relaxation(now.relaxation, error / mark)
@@ -310,26 +378,8 @@ def _relax(
     start = state._replace(
         error=jnp.full_like(state.error, jnp.inf), iterations=jnp.zeros_like(state.iterations)
     )
-    carry = start, columns(state.f, state.g), start.error
+    carry = start, target.damped(columns(state.f, state.g), epsilon), start.error
     return jax.lax.while_loop(going, iterate, carry)[0]
-
-
-def _over_relaxed(
-    now: Array, target: Array, weights: Array, relaxation: Array, epsilon: Array
-) -> Array:
-    """now + ω(target − now), ω back to 1 where that would not raise the dual enough.
-
-    With u = (target − now)/ε the dual rises by ε Σ w (h(−u) − h((ω − 1)u)), h(t) = eᵗ − 1 − t,
-    which is ω(2 − ω) of the full step's near the solution; half of that is asked for.
-    """
-    u = jnp.clip((target - now) / epsilon, -2.0 * DRIFT, 2.0 * DRIFT)
-
-    def loss(t):
-        return jnp.sum(weights * (jnp.expm1(t) - t))
-
-    full = loss(-u)
-    enough = full - loss((relaxation - 1.0) * u) >= 0.5 * relaxation * (2.0 - relaxation) * full
-    return now + jnp.where(enough, relaxation, 1.0) * (target - now)
 
 
 def _fitted_relaxation(relaxation: Array, ratio: Array) -> Array:
@@ -345,8 +395,3 @@ def _fitted_relaxation(relaxation: Array, ratio: Array) -> Array:
     fitted = jnp.where((rate < 1.0) & (rate > relaxation - 1.0), best, eased)
     # No rate has been seen in the first period.
     return jnp.where(ratio > 0.0, fitted, relaxation)
-
-
-def _marginal_error(now: Array, target: Array, weights: Array, epsilon: Array) -> Array:
-    gap = jnp.minimum((now - target) / epsilon, 2.0 * DRIFT)
-    return jnp.sum(weights * jnp.abs(jnp.expm1(gap)))

@@ -132,6 +132,13 @@ def _head(c: "Certificate") -> str:
     ]
     if c.how.get("target_points") is not None:
         facts.append(f"{count(c.how['target_points'])} of the target")
+    if c.weighting is not None:
+        pair = (("source", c.weighting.source), ("target", c.weighting.target))
+        facts += [
+            f"by weight {count(round(own.effective))} effective points of the {name}"
+            for name, own in pair
+            if own is not None
+        ]
     facts.append(f"intervals at {100 * c.defect.level:g} %")
     files, names = c.how.get("files"), ""
     if isinstance(files, Mapping) and files:

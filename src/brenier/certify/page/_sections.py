@@ -58,8 +58,8 @@ def interval_section(c: "Certificate", figure: Figures) -> str:
     if core is not None:
         caption += (
             f" Those of the core hold outside a set of mass at most {100 * core.outside:.2g} % "
-            f"({core.rows:,} rows evaluated, {core.rows_outside:,} outside), at every law of "
-            "independent rows. Lower: cheaper permutations of batches. Upper: the "
+            f"({core.rows:,} rows evaluated, {core.rows_outside:,} outside), {_holds(c)}. "
+            "Lower: cheaper permutations of batches. Upper: the "
             f"Fenchel–Young gap of a convex potential, here {escaped(core.potential)}."
         )
     if not math.isfinite(c.defect.upper):
@@ -77,6 +77,13 @@ def interval_section(c: "Certificate", figure: Figures) -> str:
         said = "; ".join(f"{name} {low:.3g} to {high:.3g}" for name, low, high in shares)
         drawn = figure(interval_axes(c.defect, tolerance), f"wasted shares, {said}", caption)
     return section("How much of its cost is wasted", drawn + _bounds(c) + _withdrawn(c) + _cycle(c))
+
+
+def _holds(c: "Certificate") -> str:
+    """Where bounds on the core hold."""
+    if c.defect.largest_weight is None:
+        return "at every law of independent rows"
+    return "with these weights for many independent rows"
 
 
 def _bounds(c: "Certificate") -> str:

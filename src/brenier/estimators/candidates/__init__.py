@@ -1,6 +1,7 @@
 """Candidates for a Monge map, each one convex potential, and what chooses among them."""
 
 from brenier.estimators.candidates._choice import Choice, Chooser
+from brenier.estimators.candidates._combination import CombinationKind
 from brenier.estimators.candidates._defaults import KINDS, checked_names, fold_counts
 from brenier.estimators.candidates._effort import EFFORTS, Effort
 from brenier.estimators.candidates._fit import Request, fit_pair, kinds_to_try
@@ -19,6 +20,7 @@ __all__ = [
     "CandidateTable",
     "Choice",
     "Chooser",
+    "CombinationKind",
     "Effort",
     "Fold",
     "Request",

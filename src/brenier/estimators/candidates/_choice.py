@@ -64,15 +64,14 @@ class Chooser:
 
     Args:
         folds: of the data; none where they are too few to hold any out.
-        u, v: all points (n, d), (m, d), in standard coordinates of their own.
+        whole: all points, in standard coordinates of their own.
         random: where the fits start.
         tell: of progress; one step a kind.
         record: where what was tried is kept, and taken up again; None for nowhere.
     """
 
     folds: Sequence[Fold]
-    u: np.ndarray
-    v: np.ndarray
+    whole: Fold
     random: np.random.Generator
     tell: ProgressCallback
     record: Record | None = None
@@ -169,7 +168,7 @@ class Chooser:
         kept, winner = self._held_back(*self._nearer(kept, winner))
         if kept not in self._kept:
             self._kept.append(kept)
-        fit = kept.kind.refitted(winner, self.folds, self.u, self.v)
+        fit = kept.kind.refitted(winner, self.folds, self.whole)
         table, stats = self._table(winner), self._stats(winner)
         return Choice(compiled(fit), table, result, stats, winner.reverse)
 

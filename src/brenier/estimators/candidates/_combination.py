@@ -28,8 +28,10 @@ class CombinationKind(AbstractKind):
         """One, where more than one part has a weight; its settings are the weights."""
         if len(self.parts) < 2:
             return
-        held = [(fold.u_held[:_STACKED], fold.v_held[:_STACKED]) for fold in folds]
-        weights = stacking_weights(self._potentials(folds), held)
+        few = [fold.fewer_held(_STACKED) for fold in folds]
+        held = [(fold.u_held, fold.v_held) for fold in few]
+        masses = [fold.held_weights for fold in few]
+        weights = stacking_weights(self._potentials(folds), held, masses)
         if np.count_nonzero(weights) > 1:
             names = [trial.kind for _, trial in self.parts]
             yield self.weighted(dict(zip(names, weights, strict=True)), folds)
@@ -43,11 +45,9 @@ class CombinationKind(AbstractKind):
         nearest = min(trials, key=lambda trial: trial.dual)
         return judged(self.name, named, mixtures, folds, nearest)
 
-    def refitted(
-        self, trial: Trial, folds: Sequence[Fold], u: np.ndarray, v: np.ndarray
-    ) -> HostPotential:
+    def refitted(self, trial: Trial, folds: Sequence[Fold], whole: Fold) -> HostPotential:
         used = [(kind, own) for kind, own in self.parts if own.kind in trial.settings]
-        fits = tuple(kind.refitted(own, folds, u, v) for kind, own in used)
+        fits = tuple(kind.refitted(own, folds, whole) for kind, own in used)
         return HostMixture(fits, np.array([trial.settings[own.kind] for _, own in used]))
 
     def _potentials(self, folds: Sequence[Fold]) -> list[list[HostPotential]]:

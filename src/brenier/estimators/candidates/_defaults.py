@@ -29,7 +29,7 @@ QUICK = (GaussianKind, SeparableKind, EntropicKind)
 PATIENT = ("best", "seconds")
 # The share of a network's work that tells which way is learned better, where there are so many
 # seconds for it: of fewer too large a part goes into compilation.
-BEGUN, WORTH_BOTH = 0.1, 200.0
+BEGUN, WORTH_BOTH = 0.125, 200.0
 # Points a side from which on a network is better than what is fitted on the host, by default.
 MANY = 4000
 # Below this many points a side none can be spared for a comparison.

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from brenier.estimators.candidates._trial import Fold, Trial
+from brenier.numerics import row_mean, row_mean_error, row_variance
 from brenier.potentials.host import host_conjugates
 
 # Held-out points of a fold, at most.
@@ -33,7 +34,9 @@ def nearer(one: Trial, other: Trial, folds: Sequence[Fold]) -> Trial:
 def _relative(there: Trial, back: Trial, folds: Sequence[Fold]) -> tuple[float, float]:
     """The difference of two maps' errors and its standard error, over the target's variance."""
     difference, stderr = error_difference(there, back, folds)
-    spread = np.mean([np.sum(np.var(_in_units(fold.v_held, fold), axis=0)) for fold in folds])
+    spread = np.mean(
+        [np.sum(row_variance(_in_units(fold.v_held, fold), fold.held_weights[1])) for fold in folds]
+    )
     return difference / spread, stderr / spread
 
 
@@ -59,7 +62,8 @@ def error_difference(there: Trial, back: Trial, folds: Sequence[Fold]) -> tuple[
     """
     differences, variances = [], []
     for k, fold in enumerate(folds):
-        u, v = fold.u_held[:_POINTS], fold.v_held[:_POINTS]
+        few = fold.fewer_held(_POINTS)
+        u, v, (u_weights, v_weights) = few.u_held, few.v_held, few.held_weights
         phi, psi = there.potentials[k], back.potentials[k]
         first_back, second = there.points[k][: len(v)], back.points[k][: len(u)]
         first = phi.expand(u.astype(phi.precision)).gradient
@@ -72,6 +76,6 @@ def error_difference(there: Trial, back: Trial, folds: Sequence[Fold]) -> tuple[
         )
         squares = np.sum((one - two) * (one + two), axis=1)
         products = np.sum((one_at_two - two_at_one) * target, axis=1)
-        differences.append(squares.mean() - products.mean())
-        variances.append(squares.var() / len(squares) + products.var() / len(products))
+        differences.append(row_mean(squares, u_weights) - row_mean(products, v_weights))
+        variances.append(row_mean_error(squares, u_weights) + row_mean_error(products, v_weights))
     return float(np.mean(differences)), float(np.sqrt(np.sum(variances)) / len(folds))

@@ -91,6 +91,7 @@ def fit_pair(
         )
     x, y = (side.points.astype(np.float64) for side in (pair.source, pair.target))
     sound = pair.source.sound, pair.target.sound
+    weights = pair.source.weights, pair.target.weights
     standard = None
     if pair.size > MANY:
         standard = StandardData.of(pair, coordinates, np.float32, keys=(keys[0], keys[1]))
@@ -98,13 +99,14 @@ def fit_pair(
             np.asarray(points, np.float64)
             for points in (standard.u, standard.v, standard.u_held, standard.v_held)
         )
-        folds = [Fold(u, v, u_held, v_held, own)]
+        folds = [Fold(u, v, u_held, v_held, own, standard.weights, standard.held_weights)]
     else:
-        folds = cut_folds(x, y, own, random, count=count, parts=parts, sound=sound)
+        folds = cut_folds(x, y, own, random, count=count, parts=parts, sound=sound, weights=weights)
     record = None
     if request.checkpoint is not None:
         settings = (seed, pair.size, request.names, request.widths, request.pieces)
-        record = Record.opened(request.checkpoint, x, y, *sound, settings)
+        given = [side for side in weights if side is not None]
+        record = Record.opened(request.checkpoint, x, y, *sound, *given, settings)
     kinds = kinds_to_try(
         own,
         request,
@@ -114,7 +116,9 @@ def fit_pair(
         standard=standard,
         record=record,
     )
-    chooser = Chooser(folds, own.encode_source(x), own.encode_target(y), random, callback, record)
+    u, v = own.encode_source(x), own.encode_target(y)
+    whole = Fold(u, v, u, v, own, weights, weights)
+    chooser = Chooser(folds, whole, random, callback, record)
     return chooser.choose(kinds, request.effort)
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from brenier.estimators.candidates._trial import Fold, Trial, judged
+from brenier.numerics import row_variance
 from brenier.potentials.host import (
     HostLogSumExp,
     HostPotential,
@@ -63,10 +64,8 @@ class AbstractKind(abc.ABC):
         """Settings tried one after the other, each on all folds."""
 
     @abc.abstractmethod
-    def refitted(
-        self, trial: Trial, folds: Sequence[Fold], u: np.ndarray, v: np.ndarray
-    ) -> HostPotential:
-        """The potential with the settings of a trial on all points (n, d), (m, d)."""
+    def refitted(self, trial: Trial, folds: Sequence[Fold], whole: Fold) -> HostPotential:
+        """The potential with the settings of a trial on the whole of the points."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,10 +84,8 @@ class ReversedKind(AbstractKind):
         for trial in self.kind.trials([fold.reversed() for fold in folds], random):
             yield trial.reversed(self.name)
 
-    def refitted(
-        self, trial: Trial, folds: Sequence[Fold], u: np.ndarray, v: np.ndarray
-    ) -> HostPotential:
-        return self.kind.refitted(trial, [fold.reversed() for fold in folds], v, u)
+    def refitted(self, trial: Trial, folds: Sequence[Fold], whole: Fold) -> HostPotential:
+        return self.kind.refitted(trial, [fold.reversed() for fold in folds], whole.reversed())
 
 
 class GaussianKind(AbstractKind):
@@ -103,15 +100,16 @@ class GaussianKind(AbstractKind):
         d = folds[0].u.shape[1]
         shrunk = [HostQuadratic.identity(d) for _ in folds]
         yield judged(self.name, {"covariance": "shrunk"}, shrunk, folds)
-        sample = [fit for fold in folds if (fit := gaussian_potential(fold.u, fold.v)) is not None]
+        fits = [gaussian_potential(fold.u, fold.v, *fold.weights) for fold in folds]
+        sample = [fit for fit in fits if fit is not None]
         if len(sample) == len(folds):
             yield judged(self.name, {"covariance": "sample"}, sample, folds)
 
-    def refitted(
-        self, trial: Trial, folds: Sequence[Fold], u: np.ndarray, v: np.ndarray
-    ) -> HostPotential:
-        fit = gaussian_potential(u, v) if trial.settings["covariance"] == "sample" else None
-        return fit or HostQuadratic.identity(u.shape[1])
+    def refitted(self, trial: Trial, folds: Sequence[Fold], whole: Fold) -> HostPotential:
+        fit = None
+        if trial.settings["covariance"] == "sample":
+            fit = gaussian_potential(whole.u, whole.v, *whole.weights)
+        return fit or HostQuadratic.identity(whole.u.shape[1])
 
 
 @dataclass(frozen=True, eq=False)
@@ -126,28 +124,28 @@ class SeparableKind(AbstractKind):
     name = "separable"
 
     def trials(self, folds: Sequence[Fold], random: np.random.Generator) -> Iterator[Trial]:
-        fewest = min(len(points) for fold in folds for points in (fold.u, fold.v))
+        fewest = max(int(min(count for fold in folds for count in fold.counts)), 1)
         names = ("columns", "standard") if len(self.columns) > 1 else ("columns",)
         for axes in names:
             for blocks in sorted({min(blocks, fewest) for blocks in _BLOCKS}):
-                fits = [self._fit(fold.u, fold.v, axes, blocks) for fold in folds]
+                fits = [self._fit(fold, axes, blocks) for fold in folds]
                 yield judged(self.name, {"axes": axes, "blocks": blocks}, fits, folds)
 
-    def refitted(
-        self, trial: Trial, folds: Sequence[Fold], u: np.ndarray, v: np.ndarray
-    ) -> HostPotential:
-        return self._fit(u, v, trial.settings["axes"], trial.settings["blocks"])
+    def refitted(self, trial: Trial, folds: Sequence[Fold], whole: Fold) -> HostPotential:
+        return self._fit(whole, trial.settings["axes"], trial.settings["blocks"])
 
-    def _fit(self, u: np.ndarray, v: np.ndarray, axes: str, blocks: int) -> HostPotential:
+    def _fit(self, fold: Fold, axes: str, blocks: int) -> HostPotential:
+        u, v, (u_weights, v_weights) = fold.u, fold.v, fold.weights
         if axes == "standard":
-            return fit_separable(u, v, np.eye(u.shape[1]), blocks)
+            return fit_separable(u, v, np.eye(u.shape[1]), blocks, u_weights, v_weights)
         z, w = u @ self.columns.T, np.linalg.solve(self.columns.T, v.T).T
         # Both sides of one spread, so that slopes are about 1; a column may be constant in a fold.
         spreads = [
-            np.maximum(part.std(axis=0), _LEAST_SPREAD * np.abs(part).max()) for part in (w, z)
+            np.maximum(np.sqrt(row_variance(part, own)), _LEAST_SPREAD * np.abs(part).max())
+            for part, own in ((w, v_weights), (z, u_weights))
         ]
         scales = np.sqrt(spreads[0] / spreads[1])
-        return fit_separable(u, v, scales[:, None] * self.columns, blocks)
+        return fit_separable(u, v, scales[:, None] * self.columns, blocks, u_weights, v_weights)
 
 
 class EntropicKind(AbstractKind):
@@ -166,7 +164,7 @@ class EntropicKind(AbstractKind):
         atoms = int(min(_ATOMS, _HESSIAN_WORK / (held * d * d)))
         if atoms < _FEWEST_ATOMS:
             return
-        ladders = [_Ladder(fold.u[:atoms], fold.v[:atoms], _EPSILONS) for fold in folds]
+        ladders = [_Ladder(fold.first(atoms), _EPSILONS) for fold in folds]
         tried: dict[tuple[int, float], Trial] = {}
 
         def attempt(rung: int, share: float, near: Trial | None) -> Iterator[Trial]:
@@ -194,21 +192,23 @@ class EntropicKind(AbstractKind):
         for other in (rung - 1, rung + 1):
             yield from attempt(other, share, near)
 
-    def refitted(
-        self, trial: Trial, folds: Sequence[Fold], u: np.ndarray, v: np.ndarray
-    ) -> HostPotential:
+    def refitted(self, trial: Trial, folds: Sequence[Fold], whole: Fold) -> HostPotential:
         last = _EPSILONS.index(trial.settings["epsilon"])
-        ladder = _Ladder(u[:_ATOMS], v[:_ATOMS], _EPSILONS[: last + 1])
+        ladder = _Ladder(whole.first(_ATOMS), _EPSILONS[: last + 1])
         return ladder.potential(last, trial.settings["share"])
 
 
 class _Ladder:
     """Sinkhorn's potentials at falling ε between two clouds."""
 
-    def __init__(self, u: np.ndarray, v: np.ndarray, ratios: Sequence[float]):
-        self.v, self.weights = v, np.full(len(v), 1.0 / len(v))
-        self.epsilons = median_square(v[:_MEDIAN_OF]) * np.asarray(ratios)
-        self._solving = sinkhorn_ladder(u, v, self.weights, self.epsilons)
+    def __init__(self, fold: Fold, ratios: Sequence[float]):
+        (own, given), self.v = fold.weights, fold.v
+        self.weights = (
+            np.full(len(self.v), 1.0 / len(self.v)) if given is None else given / given.sum()
+        )
+        few = None if given is None else given[:_MEDIAN_OF]
+        self.epsilons = median_square(self.v[:_MEDIAN_OF], few) * np.asarray(ratios)
+        self._solving = sinkhorn_ladder(fold.u, self.v, self.weights, self.epsilons, own)
         self._solved: list[np.ndarray] = []
 
     def potential(self, rung: int, share: float) -> HostLogSumExp:
@@ -226,9 +226,10 @@ class AbstractPieces(AbstractKind):
     nothing = "too few points for so many dimensions"
 
     def trials(self, folds: Sequence[Fold], random: np.random.Generator) -> Iterator[Trial]:
-        best, fewest, d = np.inf, min(len(fold.v) for fold in folds), folds[0].v.shape[1]
-        clouds = [(fold.u[:_FITTED], fold.v[:_FITTED]) for fold in folds]
-        different = min(len(np.unique(v, axis=0)) for _, v in clouds)
+        best, d = np.inf, folds[0].v.shape[1]
+        fewest = min(min(len(fold.v), fold.counts[1]) for fold in folds)
+        clouds = [fold.first(_FITTED) for fold in folds]
+        different = min(len(np.unique(cloud.v, axis=0)) for cloud in clouds)
         fits: list[SoftPieces] = []
         for size in _SIZES if fewest < _ENOUGH else _SIZES[1:]:
             many = size * _POINTS_A_PIECE > max(fewest, _LEAST_POINTS) and size > _SIZES[0]
@@ -236,11 +237,11 @@ class AbstractPieces(AbstractKind):
                 return
             steps = _SPLIT_STEPS if fits else _STEPS
             starts = [fit.split(random) for fit in fits] or [
-                self.start(u, v, size, random) for u, v in clouds
+                self.start(cloud, size, random) for cloud in clouds
             ]
             fits = [
-                fit_soft_pieces(start, u, v, steps=steps)
-                for start, (u, v) in zip(starts, clouds, strict=True)
+                fit_soft_pieces(start, cloud.u, cloud.v, steps=steps, weights=cloud.weights)
+                for start, cloud in zip(starts, clouds, strict=True)
             ]
             trial = judged(self.name, {"pieces": size}, fits, folds)
             yield trial
@@ -248,20 +249,15 @@ class AbstractPieces(AbstractKind):
                 return
             best = trial.dual
 
-    def refitted(
-        self, trial: Trial, folds: Sequence[Fold], u: np.ndarray, v: np.ndarray
-    ) -> HostPotential:
+    def refitted(self, trial: Trial, folds: Sequence[Fold], whole: Fold) -> HostPotential:
         """From the folds' fits the one that is best on all points: no other optimum is found."""
-        u, v = u[:_FITTED], v[:_FITTED]
-        everything = [Fold(u, v, u, v, folds[0].coordinates)]
-        first = min(trial.potentials, key=lambda fit: judged("", {}, [fit], everything).dual)
+        few = whole.first(_FITTED).judged_on_itself()
+        first = min(trial.potentials, key=lambda fit: judged("", {}, [fit], [few]).dual)
         assert isinstance(first, SoftPieces)
-        return fit_soft_pieces(first, u, v, steps=_MORE_STEPS)
+        return fit_soft_pieces(first, few.u, few.v, steps=_MORE_STEPS, weights=few.weights)
 
     @abc.abstractmethod
-    def start(
-        self, u: np.ndarray, v: np.ndarray, size: int, random: np.random.Generator
-    ) -> SoftPieces:
+    def start(self, fold: Fold, size: int, random: np.random.Generator) -> SoftPieces:
         """Where Gauss-Newton starts."""
 
 
@@ -270,10 +266,8 @@ class LogSumExpKind(AbstractPieces):
 
     name = "log-sum-exp"
 
-    def start(
-        self, u: np.ndarray, v: np.ndarray, size: int, random: np.random.Generator
-    ) -> SoftPieces:
-        return soft_maximum(u, v, size, random)
+    def start(self, fold: Fold, size: int, random: np.random.Generator) -> SoftPieces:
+        return soft_maximum(fold.u, fold.v, size, random, *fold.weights)
 
 
 class RidgesKind(AbstractPieces):
@@ -281,7 +275,5 @@ class RidgesKind(AbstractPieces):
 
     name = "ridges"
 
-    def start(
-        self, u: np.ndarray, v: np.ndarray, size: int, random: np.random.Generator
-    ) -> SoftPieces:
-        return soft_hinges(u, v, size, random)
+    def start(self, fold: Fold, size: int, random: np.random.Generator) -> SoftPieces:
+        return soft_hinges(fold.u, fold.v, size, random, fold.weights[0])

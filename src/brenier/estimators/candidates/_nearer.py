@@ -42,7 +42,5 @@ class NearerKind(AbstractKind):
             reverse = back.dual < there.dual
         yield from self.ways[reverse].trials(folds, random)
 
-    def refitted(
-        self, trial: Trial, folds: Sequence[Fold], u: np.ndarray, v: np.ndarray
-    ) -> HostPotential:
-        return self.ways[trial.reverse].refitted(trial, folds, u, v)
+    def refitted(self, trial: Trial, folds: Sequence[Fold], whole: Fold) -> HostPotential:
+        return self.ways[trial.reverse].refitted(trial, folds, whole)

@@ -126,9 +126,9 @@ class Network(eqx.Module):
 
         Only ``begun``, it is the one of the lowest dual, whether or not its images are too large.
         """
-        source, target = data.laws
-        if target is None or (self.method.uses_density and not target.has_density):
-            target = Empirical(data.v)
+        source, target = data.measures
+        if self.method.uses_density and not target.has_density:
+            target = Empirical(data.v, data.weights[1])
         looks: list[Look] = []
         blocks = _LOOKS if seconds is None else _LOOKS_OF_SECONDS
 
@@ -139,19 +139,20 @@ class Network(eqx.Module):
 
         initial = cast_floats(self.initial, data.u.dtype)
         solution = solve(
-            Empirical(data.u) if source is None else source,
+            source,
             target,
             method=self.method,
             initial=GradientMap(initial),
             key=key,
-            metric=HeldOutDual(data.u_held, data.v_held),
+            metric=HeldOutDual(data.u_held, data.v_held, *data.held_weights),
             blocks=_LOOKS_OF_BEGUN if begun else blocks,
             seconds=seconds,
             callback=look,
             checkpoint=None if checkpoint is None else _WithLooks(checkpoint, looks, initial),
             throw=False,
         )
-        kept = None if begun else best_stop(looks, data.u_held, data.v_held)
+        held = data.u_held, data.v_held, *data.held_weights
+        kept = None if begun else best_stop(looks, *held)
         if kept is None:
             return NetworkFit(solution.map.potential, solution.result, solution.stats)
         stats = {**solution.stats, "best_metric": kept.dual}
@@ -263,9 +264,7 @@ class NetworkKind(AbstractKind):
             steps = fit.stats["steps"]
         yield judged(self.name, {"steps": steps}, fits, folds)
 
-    def refitted(
-        self, trial: Trial, folds: Sequence[Fold], u: np.ndarray, v: np.ndarray
-    ) -> HostPotential:
+    def refitted(self, trial: Trial, folds: Sequence[Fold], whole: Fold) -> HostPotential:
         if self.standard is not None:
             return trial.potentials[0]
         parts = []
@@ -278,10 +277,14 @@ class NetworkKind(AbstractKind):
 
 def _cut(fold: Fold, random: np.random.Generator, precision: np.dtype) -> StandardData:
     """The points of a fold, an eighth of which tells where to stop."""
-    sides = []
-    for points in (fold.u, fold.v):
-        shuffled = jnp.asarray(random.permutation(points), precision)
+    sides, masses = [], []
+    for points, weights in zip((fold.u, fold.v), fold.weights, strict=True):
+        rows = random.permutation(len(points))
+        shuffled = jnp.asarray(points[rows], precision)
         held = max(len(points) // _STOPPING, 1)
         sides.append((shuffled[held:], shuffled[:held]))
+        own = None if weights is None else weights[rows]
+        masses.append((None, None) if own is None else (own[held:], own[:held]))
     (u, u_held), (v, v_held) = sides
-    return StandardData(u, v, u_held, v_held)
+    (a, a_held), (b, b_held) = masses
+    return StandardData(u, v, u_held, v_held, (None, None), (a, b), (a_held, b_held))

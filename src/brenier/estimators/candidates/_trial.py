@@ -2,13 +2,16 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
 from brenier.estimators.data import shrunk_covariance
-from brenier.numerics import Coordinates
+from brenier.numerics import Coordinates, RowWeights, row_count, row_mean, row_mean_error
 from brenier.potentials.host import HostPotential, host_conjugates
+
+# Of source and of target points.
+Masses: TypeAlias = tuple[RowWeights, RowWeights]
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,6 +25,8 @@ class Fold:
         u, v: source (n, d) and target (m, d) to learn from.
         u_held, v_held: source (k, d) and target (l, d) held out.
         coordinates: what they were encoded by.
+        weights: of u and of v, (n,) and (m,): how many rows each point stands for.
+        held_weights: of those held out.
     """
 
     u: np.ndarray
@@ -29,6 +34,8 @@ class Fold:
     u_held: np.ndarray
     v_held: np.ndarray
     coordinates: Coordinates
+    weights: Masses = (None, None)
+    held_weights: Masses = (None, None)
 
     @classmethod
     def encoded(
@@ -36,6 +43,8 @@ class Fold:
         learn: tuple[np.ndarray, np.ndarray],
         held: tuple[np.ndarray, np.ndarray],
         coordinates: Coordinates,
+        weights: Masses = (None, None),
+        held_weights: Masses = (None, None),
     ) -> "Fold":
         """The fold of these source and target points, in these coordinates."""
         (x, y), (x_held, y_held) = learn, held
@@ -45,16 +54,42 @@ class Fold:
             coordinates.encode_source(x_held),
             coordinates.encode_target(y_held),
             coordinates,
+            weights,
+            held_weights,
         )
 
     def reversed(self) -> "Fold":
         """The same for the way back, from the target to the source."""
         coordinates = self.coordinates.reversed().on_host()
-        return Fold(self.v, self.u, self.v_held, self.u_held, coordinates)
+        weights, held_weights = self.weights[::-1], self.held_weights[::-1]
+        return Fold(self.v, self.u, self.v_held, self.u_held, coordinates, weights, held_weights)
+
+    def first(self, most: int) -> "Fold":
+        """The same with at most so many points to learn from on a side."""
+        return replace(self, u=self.u[:most], v=self.v[:most], weights=_first(self.weights, most))
 
     def fewer_held(self, most: int) -> "Fold":
         """The same with at most so many points held out on a side."""
-        return replace(self, u_held=self.u_held[:most], v_held=self.v_held[:most])
+        return replace(
+            self,
+            u_held=self.u_held[:most],
+            v_held=self.v_held[:most],
+            held_weights=_first(self.held_weights, most),
+        )
+
+    def judged_on_itself(self) -> "Fold":
+        """The same with the points that are learned from in the place of those held out."""
+        return replace(self, u_held=self.u, v_held=self.v, held_weights=self.weights)
+
+    @property
+    def counts(self) -> tuple[float, float]:
+        """How many rows the points to learn from stand for on both sides."""
+        return row_count(self.u, self.weights[0]), row_count(self.v, self.weights[1])
+
+
+def _first(weights: Masses, most: int) -> Masses:
+    source, target = (None if own is None else own[:most] for own in weights)
+    return source, target
 
 
 def cut_folds(
@@ -66,29 +101,57 @@ def cut_folds(
     count: int,
     parts: int,
     sound: tuple[np.ndarray, np.ndarray] | None = None,
+    weights: Masses = (None, None),
 ) -> list[Fold]:
     """``count`` of ``parts`` folds of points (n, d) and (m, d), each holding out a part of both.
 
     ``coordinates`` are those of all points; they serve where a column is constant in a fold. The
-    others are of the ``sound`` points, (n,) and (m,) bool; of all where None.
+    others are of the ``sound`` points, (n,) and (m,) bool; of all where None. ``weights`` say how
+    many rows each point stands for.
     """
-    sides = [(points, random.permutation(np.arange(len(points)) % parts)) for points in (x, y)]
+    sides = [
+        (points, random.permutation(np.arange(len(points)) % parts), own)
+        for points, own in zip((x, y), weights, strict=True)
+    ]
     bulks = sides
     if sound is not None:
-        bulks = [(z[good], part[good]) for (z, part), good in zip(sides, sound, strict=True)]
+        bulks = [
+            (z[good], part[good], None if own is None else own[good])
+            for (z, part, own), good in zip(sides, sound, strict=True)
+        ]
     folds = []
     for k in range(count):
-        (x, y), held = (
-            tuple(points[(part == k) == out] for points, part in sides) for out in (False, True)
+        learn, held = (
+            [_of_part(*side, part=k, inside=inside) for side in sides] for inside in (False, True)
         )
-        own, bulk = coordinates, [points[part != k] for points, part in bulks]
-        if all((points.std(axis=0) > 0).all() for points in bulk):
+        own, bulk = coordinates, [_of_part(*side, part=k, inside=False) for side in bulks]
+        if all((points.std(axis=0) > 0).all() for points, _ in bulk):
             moments = (
-                part for points in bulk for part in (points.mean(axis=0), shrunk_covariance(points))
+                part
+                for points, own_weights in bulk
+                for part in (row_mean(points, own_weights), shrunk_covariance(points, own_weights))
             )
             own = Coordinates.gaussian(*moments).on_host()
-        folds.append(Fold.encoded((x, y), held, own))
+        (x, x_weights), (y, y_weights) = learn
+        (x_held, x_held_weights), (y_held, y_held_weights) = held
+        folds.append(
+            Fold.encoded(
+                (x, y),
+                (x_held, y_held),
+                own,
+                (x_weights, y_weights),
+                (x_held_weights, y_held_weights),
+            )
+        )
     return folds
+
+
+def _of_part(
+    points: np.ndarray, parts: np.ndarray, weights: RowWeights, *, part: int, inside: bool
+) -> tuple[np.ndarray, RowWeights]:
+    """The points inside of a part, or those outside of it, and their weights."""
+    rows = (parts == part) == inside
+    return points[rows], None if weights is None else weights[rows]
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,6 +166,7 @@ class Trial:
         conjugates: φ* at the held-out target points of every fold.
         points: the conjugate points of every fold, where a similar trial may start from.
         reverse: whether the potentials are of the way back, and the map the inverse of theirs.
+        weights: of the heights and of the conjugates of every fold; none where they are equal.
     """
 
     kind: str
@@ -112,17 +176,28 @@ class Trial:
     conjugates: Sequence[np.ndarray]
     points: Sequence[np.ndarray] = field(repr=False)
     reverse: bool = False
+    weights: Sequence[Masses] = field(default=(), repr=False)
 
     def reversed(self, kind: str) -> "Trial":
         """The trial on reversed folds as one on the folds themselves: J is the same both ways."""
         return replace(
-            self, kind=kind, heights=self.conjugates, conjugates=self.heights, reverse=True
+            self,
+            kind=kind,
+            heights=self.conjugates,
+            conjugates=self.heights,
+            reverse=True,
+            weights=[own[::-1] for own in self.weights],
         )
 
     @property
     def dual(self) -> float:
         """J(φ), the mean over the folds; infinite where it is no number."""
-        own = [a.mean() + b.mean() for a, b in zip(self.heights, self.conjugates, strict=True)]
+        own = [
+            row_mean(a, a_weights) + row_mean(b, b_weights)
+            for a, b, (a_weights, b_weights) in zip(
+                self.heights, self.conjugates, self._masses, strict=True
+            )
+        ]
         value = float(np.mean(own))
         return value if np.isfinite(value) else np.inf
 
@@ -130,11 +205,17 @@ class Trial:
         """The standard error of the difference of J to that of another, on the same points."""
         # Within each fold: a potential is known up to a constant, another one in each.
         variances = [
-            np.var(own - their) / len(own)
-            for mine, yours in ((self.heights, other.heights), (self.conjugates, other.conjugates))
-            for own, their in zip(mine, yours, strict=True)
+            row_mean_error(own - their, weights[side])
+            for side, (mine, yours) in enumerate(
+                ((self.heights, other.heights), (self.conjugates, other.conjugates))
+            )
+            for own, their, weights in zip(mine, yours, self._masses, strict=True)
         ]
         return float(np.sqrt(np.sum(variances)) / len(self.heights))
+
+    @property
+    def _masses(self) -> Sequence[Masses]:
+        return self.weights or [(None, None)] * len(self.heights)
 
 
 def judged(
@@ -154,4 +235,5 @@ def judged(
             found = host_conjugates(potential, y, start)
         conjugates.append(found.values.astype(np.float64))
         points.append(found.points)
-    return Trial(kind, settings, potentials, heights, conjugates, points)
+    weights = [fold.held_weights for fold in folds]
+    return Trial(kind, settings, potentials, heights, conjugates, points, weights=weights)

@@ -17,6 +17,7 @@ from brenier.estimators.data._components import (
     principal_components,
 )
 from brenier.estimators.data._covariance import shrunk_covariance
+from brenier.estimators.data._given_weights import given_weights, one_of, weighted_rows
 from brenier.estimators.data._pair import Layout, Pair, read_pair
 from brenier.estimators.data._standard_data import FEW, StandardData
 
@@ -30,9 +31,11 @@ __all__ = [
     "column_names",
     "dense",
     "drawn_seed",
+    "given_weights",
     "keep_columns",
     "kept_columns",
     "known_points",
+    "one_of",
     "opened",
     "opened_alike",
     "principal_components",
@@ -40,4 +43,5 @@ __all__ = [
     "shrunk_covariance",
     "sound_points",
     "training_points",
+    "weighted_rows",
 ]

@@ -9,7 +9,16 @@ from brenier._checks import as_float_array, as_frame, check_points, check_varyin
 from brenier._frames import Frame
 from brenier.estimators.data._columns import training_points
 from brenier.estimators.data._covariance import lifted_covariance, shrunk_covariance
-from brenier.numerics import beyond_digits, sound_rows
+from brenier.estimators.data._given_weights import weighted_rows
+from brenier.numerics import (
+    RowWeights,
+    beyond_digits,
+    row_count,
+    row_mean,
+    row_products,
+    row_weights,
+    sound_rows,
+)
 
 # Points a side that a fit works on, at most: some five visits each in the default's steps, and
 # 50 MB in fifty dimensions in single precision.
@@ -30,6 +39,8 @@ class Cloud(NamedTuple):
         sound: (n,), which points do not lie far outside of all others; all where nobody asked.
         outliers: rows of what was read that lie far outside of all others, ascending; empty where
             nobody asked for them.
+        weights: (n,), how many rows each point stands for; None for one each.
+        rows: how many all of what was read stand for.
     """
 
     points: np.ndarray
@@ -38,6 +49,13 @@ class Cloud(NamedTuple):
     covariance: np.ndarray
     sound: np.ndarray
     outliers: np.ndarray
+    weights: RowWeights
+    rows: float
+
+    @property
+    def size(self) -> int:
+        """Points that may be held out from one another, no more than the rows they stand for."""
+        return int(min(len(self.points), row_count(self.points, self.weights)))
 
 
 def read_cloud(
@@ -48,12 +66,14 @@ def read_cloud(
     random_state: int,
     outliers: str,
     columns: Sequence[Any] | None,
+    weights: np.ndarray | None = None,
 ) -> Cloud:
     """The cloud in an array or a data frame, checked; a large array is read block after block.
 
     So a memory map (``np.load(..., mmap_mode="r")``) is never read whole. Rows far outside of all
     others are named in a warning, kept, or taken out (``outliers``: "warn", "keep" or "drop");
-    ``columns`` are the names that the warning uses.
+    ``columns`` are the names that the warning uses. Of ``weights``, checked, (n,), rows of 0 are
+    taken out; of a large array rows are then drawn by weight.
 
     Raises:
         ValueError: as ``check_points``, for constant columns, and for less than two points.
@@ -61,14 +81,21 @@ def read_cloud(
     value = as_frame(name, value)
     value = value.values if isinstance(value, Frame) else value
     if not isinstance(value, np.ndarray) or value.ndim != 2 or len(value) <= MOST_POINTS:
-        return _of_points(*sound_points(name, value, outliers, columns, dimension=dimension))
+        return _of_points(
+            *sound_points(name, value, outliers, columns, dimension=dimension, weights=weights)
+        )
     n, d = value.shape
-    chosen = np.sort(np.random.default_rng(random_state).choice(n, MOST_POINTS, replace=False))
+    count = float(n)
+    if weights is not None:
+        weights = weights.copy()
+        weights[weights > 0] = row_weights(weights[weights > 0])
+        count = float(weights.sum())
+    chosen, kept_weights = _drawn(n, weights, np.random.default_rng(random_state))
     origin = _middle(as_float_array(name, value[:_ROWS]))
-    kept = np.empty((MOST_POINTS, d), origin.dtype)
+    kept = np.empty((len(chosen), d), origin.dtype)
     mean, square = np.zeros(d), np.zeros((d, d))
     low, high = np.full(d, np.inf), np.full(d, -np.inf)
-    filled = 0
+    filled, mass = 0, 0.0
     for start in range(0, n, _ROWS):
         block = check_points(
             f"{name}, rows from {start}",
@@ -79,22 +106,29 @@ def read_cloud(
         own = chosen[np.searchsorted(chosen, start) : np.searchsorted(chosen, start + len(block))]
         kept[filled : filled + len(own)] = block[own - start]
         filled += len(own)
+        block, masses = weighted_rows(
+            block, None if weights is None else weights[start:][: len(block)]
+        )
+        if not len(block):
+            continue
         low, high = np.minimum(low, block.min(axis=0)), np.maximum(high, block.max(axis=0))
         # Chan, Golub, LeVeque (1983): the moments of a union from those of its parts.
-        wide = block.astype(np.float64) - origin
-        apart = wide.mean(axis=0) - mean
-        centred = wide - wide.mean(axis=0)
-        weight = start * len(block) / (start + len(block))
-        square += centred.T @ centred + weight * np.outer(apart, apart)
-        mean += apart * (len(block) / (start + len(block)))
+        wide, own_mass = block.astype(np.float64) - origin, row_count(block, masses)
+        middle = row_mean(wide, masses)
+        apart = middle - mean
+        weight = mass * own_mass / (mass + own_mass)
+        square += row_products(wide - middle, masses) + weight * np.outer(apart, apart)
+        mean += apart * (own_mass / (mass + own_mass))
+        mass += own_mass
     check_varying(name, low, high, columns)
-    points, sound, found = sound_points(name, kept, outliers, columns)
-    cloud = _of_points(points, sound, chosen[found])
+    points, kept_weights, sound, found = sound_points(
+        name, kept, outliers, columns, weights=kept_weights
+    )
+    cloud = _of_points(points, kept_weights, sound, chosen[found])._replace(rows=count)
     if len(cloud.outliers):  # their moments are not those of all points
         return cloud
-    return Cloud(
-        kept - origin, origin, mean, lifted_covariance(square / n), cloud.sound, cloud.outliers
-    )
+    covariance = lifted_covariance(square / mass)
+    return cloud._replace(points=kept - origin, origin=origin, mean=mean, covariance=covariance)
 
 
 def sound_points(
@@ -104,11 +138,12 @@ def sound_points(
     columns: Sequence[Any] | None,
     *,
     dimension: int | None = None,
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Points (n, d) to learn from, which of them count for moments, and the rows of the outliers.
+    weights: np.ndarray | None = None,
+) -> tuple[np.ndarray, RowWeights, np.ndarray, np.ndarray]:
+    """Points (n, d) to learn from, their weights, which count for moments, the outliers' rows.
 
     Outliers that stay do not spoil the moments; those beside which the others have no digits do not
-    stay, nor does any under "drop".
+    stay, nor does any under "drop", nor what has no weight.
 
     Raises:
         ValueError: as ``check_points``.
@@ -116,21 +151,58 @@ def sound_points(
     points = as_float_array(name, value)
     if points.ndim != 2 or not len(points) or not np.isfinite(points).all():
         points = training_points(name, points, dimension, columns)  # says what is wrong
+    rows = np.arange(len(points)) if weights is None else np.flatnonzero(weights)
+    if len(rows) < len(points):
+        name = f"{name} without rows of weight 0"
+    points, masses = weighted_rows(points, weights)
     sound = sound_rows(name, points, outliers, columns, leaves_out=True)
     found = np.flatnonzero(~sound)
     if len(found):
         training_points(f"{name} without outliers", points[sound], dimension, columns)
         kept = sound if outliers == "drop" else ~beyond_digits(points, sound)
         points, sound = points[kept], sound[kept]
-    return training_points(name, points, dimension, columns), sound, found
+        masses = None if masses is None else masses[kept]
+    masses = None if masses is None else row_weights(masses)
+    return training_points(name, points, dimension, columns), masses, sound, rows[found]
 
 
-def _of_points(points: np.ndarray, sound: np.ndarray, outliers: np.ndarray) -> Cloud:
+def reweighted(cloud: Cloud, factors: np.ndarray) -> Cloud:
+    """The cloud with so many times the weight of each point; those of 0 are taken out."""
+    weights = factors if cloud.weights is None else cloud.weights * factors
+    kept = weights > 0
+    points, masses = cloud.points[kept], row_weights(weights[kept])
+    found = _of_points(points, masses, cloud.sound[kept], cloud.outliers)
+    return found._replace(origin=cloud.origin + found.origin)
+
+
+def _drawn(
+    n: int, weights: np.ndarray | None, random: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray | None]:
+    """The rows that a fit works on, ascending, and their weights: how often each was drawn.
+
+    One row from each of ``MOST_POINTS`` runs of equal weight: of equal weights none is drawn twice.
+    """
+    if weights is None:
+        return np.sort(random.choice(n, MOST_POINTS, replace=False)), None
+    if np.count_nonzero(weights) <= MOST_POINTS:
+        rows = np.flatnonzero(weights)
+        return rows, weights[rows]
+    sums = np.cumsum(weights)
+    places = (np.arange(MOST_POINTS) + random.uniform()) * (sums[-1] / MOST_POINTS)
+    rows, times = np.unique(np.searchsorted(sums, places, side="right"), return_counts=True)
+    return rows, times / times.max()
+
+
+def _of_points(
+    points: np.ndarray, weights: RowWeights, sound: np.ndarray, outliers: np.ndarray
+) -> Cloud:
     """The cloud of ``sound_points``."""
     origin = _middle(points[sound])
     near = points - origin
-    wide = near[sound].astype(np.float64)
-    return Cloud(near, origin, wide.mean(axis=0), shrunk_covariance(wide), sound, outliers)
+    wide, own = near[sound].astype(np.float64), None if weights is None else weights[sound]
+    mean, covariance = row_mean(wide, own), shrunk_covariance(wide, own)
+    count = row_count(near, weights)
+    return Cloud(near, origin, mean, covariance, sound, outliers, weights, count)
 
 
 def _middle(points: np.ndarray) -> np.ndarray:

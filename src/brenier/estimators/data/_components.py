@@ -1,7 +1,7 @@
 """Many dimensions and few points: the principal components that a map is learned in."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -9,9 +9,11 @@ import numpy as np
 from brenier._checks import as_frame, check_at_least, check_points
 from brenier._frames import Frame
 from brenier.estimators.data._columns import aligned, column_names
+from brenier.estimators.data._directions import leading_directions
 from brenier.io import BackedRows, Cells, cells_of, is_cells
 from brenier.maps import AbstractMap, SubspaceMap
 from brenier.measures import AbstractMeasure
+from brenier.numerics import row_weights
 
 # Components of the genes of cells: the best by five-fold cross-validation on training cells
 # (docs/single-cells.md).
@@ -31,6 +33,7 @@ class Components:
         x, y: Bᵀ(x − a) and Bᵀ(y − a), in float64.
         names: of the d columns, where they have any.
         share: the part of the variance of both clouds together that lies along B.
+        rows: what both clouds are of, each with its weights.
 
     >>> line = np.outer(np.arange(5.0), [0.6, 0.8])
     >>> space = principal_components(line, line + 3.0 * line[1], 1)
@@ -45,6 +48,15 @@ class Components:
     y: np.ndarray
     names: tuple[str, ...] | None
     share: float
+    rows: tuple[tuple[Cells, np.ndarray | None], ...]
+
+    def reweighted(self, source: np.ndarray, target: np.ndarray) -> "Components":
+        """With the difference of the means of rows of so many times the weight, (n,) and (m,)."""
+        mean, other = (
+            _projected(cells, self.basis, self.centre, factors if own is None else factors * own)[1]
+            for (cells, own), factors in zip(self.rows, (source, target), strict=True)
+        )
+        return replace(self, shift=_across(self.basis, other - mean))
 
     def around(self, map: AbstractMap) -> SubspaceMap:
         """The map of R^d that is ``map`` in the components, and moves the mean across them."""
@@ -94,7 +106,13 @@ def opened_alike(
 
 
 def principal_components(
-    x: Any, y: Any, components: int | None = None, *, embedded: bool = False, random_state: int = 0
+    x: Any,
+    y: Any,
+    components: int | None = None,
+    *,
+    embedded: bool = False,
+    random_state: int = 0,
+    weights: tuple[np.ndarray | None, np.ndarray | None] = (None, None),
 ) -> Components | None:
     """Both clouds in their leading principal components, or None to take all columns as they are.
 
@@ -106,6 +124,7 @@ def principal_components(
             of anything else.
         embedded: whether cells are given by an embedding, which None does not reduce further.
         random_state: of the eigensolver, and of the sample of cells that stay on the disk.
+        weights: of the rows of both, (n,) and (m,), 0 or more.
 
     Raises:
         ValueError: more components than there are dimensions or points, or a target without points.
@@ -134,6 +153,10 @@ def principal_components(
     (n, d), (m, other) = first.values.shape, second.values.shape
     if other != d:
         raise ValueError(f"Y: got dimension {other}; wants dimension {d}.")
+    n, m = (
+        size if own is None else int(np.count_nonzero(own))
+        for size, own in zip((n, m), weights, strict=True)
+    )
     for name, count in (("X", n), ("Y", m)):
         if count < 2:
             raise ValueError(f"{name}: got {count} points; wants at least 2.")
@@ -146,7 +169,8 @@ def principal_components(
     k = components or min(GENE_COMPONENTS, n - 1)
     if k >= d:
         return None
-    return _fitted(first, second, k, None if names is None else tuple(names), random_state)
+    kept = None if names is None else tuple(names)
+    return _fitted(first, second, k, kept, random_state, weights)
 
 
 def dense(value: Any) -> Any:
@@ -159,49 +183,71 @@ def dense(value: Any) -> Any:
 
 
 def _fitted(
-    x: Cells, y: Cells, k: int, names: tuple[str, ...] | None, random_state: int
+    x: Cells,
+    y: Cells,
+    k: int,
+    names: tuple[str, ...] | None,
+    random_state: int,
+    weights: tuple[np.ndarray | None, np.ndarray | None],
 ) -> Components:
     from scipy import sparse
-    from sklearn.decomposition import PCA
 
     random = np.random.default_rng(random_state)
-    some, others = (_some(cells, random) for cells in (x, y))
+    (some, own), (others, their) = (
+        _some(cells, part, random) for cells, part in zip((x, y), weights, strict=True)
+    )
     together: Any = (
         sparse.vstack([sparse.csr_matrix(some), sparse.csr_matrix(others)], format="csr")
         if sparse.issparse(some)
         else np.concatenate([some, others if isinstance(others, np.ndarray) else others.toarray()])
     ).astype(np.float64)
-    # Lanczos: the sparse matrix is multiplied, never centred or made dense.
-    solver = "arpack" if k < min(together.shape) else "full"
-    pca = PCA(k, svd_solver=solver, random_state=random_state).fit(together)
-    basis, centre = pca.components_.T, pca.mean_
-    (first, mean), (second, other) = (_projected(cells, basis, centre) for cells in (x, y))
-    apart = other - mean
-    return Components(
-        basis,
-        centre,
-        apart - basis @ (basis.T @ apart),
-        first,
-        second,
-        names,
-        float(np.sum(pca.explained_variance_ratio_)),
+    basis, centre, share = leading_directions(
+        together, _joined(own, their, some.shape[0], others.shape[0]), k, random_state
     )
+    (first, mean), (second, other) = (
+        _projected(cells, basis, centre, part) for cells, part in zip((x, y), weights, strict=True)
+    )
+    rows = tuple(zip((x, y), weights, strict=True))
+    shift = _across(basis, other - mean)
+    return Components(basis, centre, shift, first, second, names, share, rows)
 
 
-def _some(cells: Cells, random: np.random.Generator) -> Any:
+def _across(basis: np.ndarray, direction: np.ndarray) -> np.ndarray:
+    return direction - basis @ (basis.T @ direction)
+
+
+def _some(
+    cells: Cells, weights: np.ndarray | None, random: np.random.Generator
+) -> tuple[Any, np.ndarray | None]:
     """What the components are fitted to: all cells, or some of those on the disk."""
     if not isinstance(cells.values, BackedRows):
-        return cells.values
+        return cells.values, weights
     n = cells.values.shape[0]
-    return cells.values.take(np.sort(random.choice(n, min(n, _MOST_ROWS), replace=False)))
+    rows = np.sort(random.choice(n, min(n, _MOST_ROWS), replace=False))
+    return cells.values.take(rows), None if weights is None else weights[rows]
+
+
+def _joined(
+    first: np.ndarray | None, second: np.ndarray | None, n: int, m: int
+) -> np.ndarray | None:
+    """How many rows each of n and m rows stands for; None for one each."""
+    if first is None and second is None:
+        return None
+    sides = [np.ones(size) if own is None else own for own, size in ((first, n), (second, m))]
+    return np.concatenate([row_weights(own) for own in sides])
 
 
 def _projected(
-    cells: Cells, basis: np.ndarray, centre: np.ndarray
+    cells: Cells, basis: np.ndarray, centre: np.ndarray, weights: np.ndarray | None
 ) -> tuple[np.ndarray, np.ndarray]:
     """Bᵀ(x − a) of all cells, (n, k), and their mean, (d,), in one reading of them."""
-    parts, total = [], np.zeros(len(centre))
+    parts, total, start = [], np.zeros(len(centre)), 0
+    shares = None if weights is None else weights / weights.max()
     for block in cells.blocks():
         parts.append((np.asarray(block @ basis) - centre @ basis).astype(np.float64))
-        total += np.asarray(block.sum(axis=0, dtype=np.float64)).ravel()
-    return np.concatenate(parts), total / cells.values.shape[0]
+        if shares is None:
+            total += np.asarray(block.sum(axis=0, dtype=np.float64)).ravel()
+        else:
+            total += block.T @ shares[start : start + block.shape[0]]
+        start += block.shape[0]
+    return np.concatenate(parts), total / (start if shares is None else shares.sum())

@@ -2,19 +2,19 @@
 
 import numpy as np
 
-from brenier.numerics import shrunk_moments
+from brenier.numerics import RowWeights, row_mean, row_variance, shrunk_moments
 
 # The least eigenvalue of a correlation matrix: flat directions are not blown up past it.
 _LEAST_CORRELATION = 1e-6
 
 
-def shrunk_covariance(x: np.ndarray) -> np.ndarray:
+def shrunk_covariance(x: np.ndarray, weights: RowWeights = None) -> np.ndarray:
     """The covariance of points (n, d) with its correlations shrunk (OAS): never near singular.
 
     Chen, Wiesel, Eldar & Hero (2010).
     """
-    spread = x.std(axis=0)
-    return _lifted(shrunk_moments((x - x.mean(axis=0)) / spread), spread)
+    spread = np.sqrt(row_variance(x, weights))
+    return _lifted(shrunk_moments((x - row_mean(x, weights)) / spread, weights), spread)
 
 
 def lifted_covariance(covariance: np.ndarray) -> np.ndarray:

@@ -10,10 +10,11 @@ import numpy as np
 
 from brenier._progress import Progress, ProgressCallback
 from brenier._solution import Result, Solution
+from brenier._types import Points, Scalar, Weights
 from brenier.estimators.generation._settings import GeneratorSettings
 from brenier.estimators.generation._source_law import SOURCES, fitted_source
 from brenier.measures import Gaussian, GaussianMixture
-from brenier.numerics import default_flow_epsilon, mean_distance
+from brenier.numerics import RowWeights, default_flow_epsilon, mean_distance
 
 # Multiples of the rule's ε, from the largest: each starts at the potential of the one before.
 RATIOS = (8.0, 4.0, 2.0, 1.0, 0.5, 0.25)
@@ -54,6 +55,7 @@ def run_flow(
     time: float | None,
     potential: Any = None,
     callback: ProgressCallback | None = None,
+    weights: RowWeights = None,
 ) -> Solution:
     """Sinkhorn's flow from a source to data (n, d), both in standard coordinates.
 
@@ -69,6 +71,7 @@ def run_flow(
         time=time,
         debias=settings.debias,
         potential=potential,
+        weights=weights,
         key=jax.random.key(settings.random_state),
         callback=callback,
         throw=False,
@@ -78,7 +81,9 @@ def run_flow(
     return solution
 
 
-def choose(z: np.ndarray, settings: GeneratorSettings, tell: ProgressCallback) -> Choice:
+def choose(
+    z: np.ndarray, settings: GeneratorSettings, tell: ProgressCallback, weights: RowWeights = None
+) -> Choice:
     """The candidate of the best mean held-out score over the folds; the first where there is one.
 
     Raises:
@@ -100,7 +105,7 @@ def choose(z: np.ndarray, settings: GeneratorSettings, tell: ProgressCallback) -
     for fold in range(folds):
         held = np.zeros(len(order), bool)
         held[fold * size : (fold + 1) * size] = True
-        train, test = z[order[~held]], z[order[held]]
+        train, test = _rows(z, weights, order[~held]), _rows(z, weights, order[held])
         tell(Progress(fold * len(candidates), folds * len(candidates), "cross-validating"))
         scores[:, fold] = _fold_scores(candidates, train, test, settings)
     means = scores.mean(axis=1)
@@ -115,7 +120,12 @@ def choose(z: np.ndarray, settings: GeneratorSettings, tell: ProgressCallback) -
     return replace(best, table=table)
 
 
-def energy_score(made: np.ndarray, held: np.ndarray) -> float:
+def energy_score(
+    made: np.ndarray,
+    held: np.ndarray,
+    made_weights: np.ndarray | None = None,
+    held_weights: np.ndarray | None = None,
+) -> float:
     """Minus the squared energy distance between two samples, unbiased: higher is better, best 0.
 
     −(2E‖G − Y‖ − E‖G − G'‖ − E‖Y − Y'‖) over pairs of different points, so that it may be a little
@@ -125,6 +135,7 @@ def energy_score(made: np.ndarray, held: np.ndarray) -> float:
     Args:
         made: G, (n, d), generated; two points at least.
         held: Y, (m, d), held out; two at least.
+        made_weights, held_weights: of the points, (n,) and (m,); equal where None.
 
     >>> import numpy as np
     >>> energy_score(np.array([[0.0], [2.0]]), np.array([[0.0], [2.0]]))
@@ -133,9 +144,20 @@ def energy_score(made: np.ndarray, held: np.ndarray) -> float:
     -16.0
     """
     x, y = jnp.asarray(made), jnp.asarray(held)
-    n, m = len(x), len(y)
-    within = mean_distance(x) * n / (n - 1) + mean_distance(y) * m / (m - 1)
-    return float(within - 2.0 * mean_distance(x, y))
+    a, b = (None if own is None else own / own.sum() for own in (made_weights, held_weights))
+    within = _within(x, a) + _within(y, b)
+    return float(
+        within
+        - 2.0 * mean_distance(x, y, *(None if own is None else jnp.asarray(own) for own in (a, b)))
+    )
+
+
+def _within(points: Points, shares: Weights | None) -> Scalar:
+    """The mean distance of different points (n, d), of weights (n,) with sum 1."""
+    if shares is None:
+        n = len(points)
+        return mean_distance(points) * n / (n - 1)
+    return mean_distance(points, None, shares) / (1.0 - shares @ shares)
 
 
 def _candidates(settings: GeneratorSettings) -> list[Choice]:
@@ -154,11 +176,15 @@ def _candidates(settings: GeneratorSettings) -> list[Choice]:
 
 
 def _fold_scores(
-    candidates: list[Choice], train: np.ndarray, test: np.ndarray, settings: GeneratorSettings
+    candidates: list[Choice],
+    train: tuple[np.ndarray, RowWeights],
+    test: tuple[np.ndarray, RowWeights],
+    settings: GeneratorSettings,
 ) -> list[float]:
-    rule = default_flow_epsilon(train)
+    (points, weights), (held, held_weights) = train, test
+    rule, seed = default_flow_epsilon(points, weights), settings.random_state
     laws = {
-        name: fitted_source(name, train, settings.components, random_state=settings.random_state)
+        name: fitted_source(name, points, settings.components, weights, random_state=seed)
         for name in dict.fromkeys(choice.source for choice in candidates)
     }
     potential, scores, last = None, [], None
@@ -168,15 +194,21 @@ def _fold_scores(
         if (choice.source, choice.time) != last:
             potential, last = None, (choice.source, choice.time)
         solution = run_flow(
-            train,
+            points,
             law,
             settings,
             epsilon=choice.epsilon_for(rule),
             time=choice.time,
             potential=potential,
+            weights=weights,
         )
         potential = solution.stats["potential"]
         key = jax.random.key(settings.random_state)
-        latent = law.sample(key, _PUSHED).astype(train.dtype)
-        scores.append(energy_score(np.asarray(solution.map(latent)), test))
+        latent = law.sample(key, _PUSHED).astype(points.dtype)
+        made = np.asarray(solution.map(latent))
+        scores.append(energy_score(made, held, None, held_weights))
     return scores
+
+
+def _rows(z: np.ndarray, weights: RowWeights, rows: np.ndarray) -> tuple[np.ndarray, RowWeights]:
+    return z[rows], None if weights is None else weights[rows]

@@ -15,7 +15,7 @@ from brenier.estimators.generation._settings import GeneratorSettings
 from brenier.estimators.generation._source_law import fitted_source
 from brenier.maps import AbstractMap, GradientMap
 from brenier.measures import Gaussian, GaussianMixture
-from brenier.numerics import cast_floats, default_flow_epsilon
+from brenier.numerics import RowWeights, cast_floats, default_flow_epsilon, row_count
 from brenier.potentials import Preconditioned
 
 
@@ -61,36 +61,49 @@ class GeneratorFit:
 
 
 def fit_generator(
-    z: np.ndarray, sound: np.ndarray, settings: GeneratorSettings, tell: ProgressCallback
+    z: np.ndarray,
+    sound: np.ndarray,
+    settings: GeneratorSettings,
+    tell: ProgressCallback,
+    weights: RowWeights = None,
 ) -> GeneratorFit:
     """The map onto data (n, d) in scaled coordinates; moments are of the ``sound`` rows (n,).
+
+    ``weights`` say how many rows each stands for.
 
     Raises:
         ValueError: too few points for the folds that were asked for.
         KeyboardInterrupt: interrupted before there was any map.
     """
-    if settings.one_shot or fold_counts(len(z)) == (0, 0):
-        return _flowed(z, sound, choose(z, settings, tell), settings, tell)
+    own = None if weights is None else weights[sound]
+    if settings.one_shot or fold_counts(int(min(len(z), row_count(z, weights)))) == (0, 0):
+        choice = choose(z, settings, tell, weights)
+        return _flowed(z, sound, choice, settings, tell, weights)
     seed = settings.random_state
-    law = fitted_source("isotropic", z[sound], None, random_state=seed)
+    law = fitted_source("isotropic", z[sound], None, own, random_state=seed)
     assert isinstance(law, Gaussian)
     request = Request(None, settings.effort, None, settings.widths, None)
-    rule = default_flow_epsilon(z)
+    rule = default_flow_epsilon(z, weights)
 
     @functools.cache  # the map that was chosen may be it alone
     def flow(ratio: float) -> Solution[AbstractMap]:
-        return run_flow(z, law, settings, epsilon=ratio * rule, time=None, callback=tell)
+        epsilon = ratio * rule
+        return run_flow(
+            z, law, settings, epsilon=epsilon, time=None, callback=tell, weights=weights
+        )
 
-    choice, own = compare(z, sound, law, request, rule=rule, flow=flow, seed=seed, callback=tell)
-    chosen = choice.table.chosen
+    compared, coordinates = compare(
+        z, sound, law, request, rule=rule, flow=flow, seed=seed, callback=tell, weights=weights
+    )
+    chosen = compared.table.chosen
     if chosen.name == "one-shot":
         done, epsilon = flow(chosen.settings["ratio"]), chosen.settings["ratio"] * rule
-        result = choice.result if choice.result is Result.interrupted else done.result
-        solution = replace(done, result=result, stats={**done.stats, **choice.stats})
-        return GeneratorFit(solution, law, "isotropic", epsilon, None, candidates=choice.table)
-    potential = cast_floats(Preconditioned.in_coordinates(choice.potential, own), z.dtype)
-    solution = Solution[AbstractMap](GradientMap(potential), choice.result, choice.stats)
-    return GeneratorFit(solution, law, "isotropic", None, None, candidates=choice.table)
+        result = compared.result if compared.result is Result.interrupted else done.result
+        solution = replace(done, result=result, stats={**done.stats, **compared.stats})
+        return GeneratorFit(solution, law, "isotropic", epsilon, None, candidates=compared.table)
+    potential = cast_floats(Preconditioned.in_coordinates(compared.potential, coordinates), z.dtype)
+    solution = Solution[AbstractMap](GradientMap(potential), compared.result, compared.stats)
+    return GeneratorFit(solution, law, "isotropic", None, None, candidates=compared.table)
 
 
 def _flowed(
@@ -99,11 +112,15 @@ def _flowed(
     choice: Choice,
     settings: GeneratorSettings,
     tell: ProgressCallback,
+    weights: RowWeights,
 ) -> GeneratorFit:
     """The map of Sinkhorn's flow."""
     tell(Progress(0, 0, "Sinkhorn"))
     seed = settings.random_state
-    law = fitted_source(choice.source, z[sound], settings.components, random_state=seed)
-    epsilon = choice.epsilon_for(default_flow_epsilon(z))
-    solution = run_flow(z, law, settings, epsilon=epsilon, time=choice.time, callback=tell)
+    own = None if weights is None else weights[sound]
+    law = fitted_source(choice.source, z[sound], settings.components, own, random_state=seed)
+    epsilon = choice.epsilon_for(default_flow_epsilon(z, weights))
+    solution = run_flow(
+        z, law, settings, epsilon=epsilon, time=choice.time, callback=tell, weights=weights
+    )
     return GeneratorFit(solution, law, choice.source, epsilon, choice.time, cv_results=choice.table)

@@ -10,7 +10,7 @@ from brenier.estimators.candidates import AbstractKind, Fold, Trial, judged
 from brenier.estimators.generation._choice import RATIOS
 from brenier.maps import AbstractMap, GradientMap
 from brenier.measures import Gaussian
-from brenier.numerics import Coordinates, half_shift_covariance
+from brenier.numerics import Coordinates, RowWeights, half_shift_covariance, row_count
 from brenier.potentials.host import (
     CompiledPotential,
     HostLogSumExp,
@@ -52,7 +52,7 @@ class OneShotKind(AbstractKind):
     name = "one-shot"
 
     def trials(self, folds: Sequence[Fold], random: np.random.Generator) -> Iterator[Trial]:
-        ladders = [self.ladder(fold.v, fold.coordinates, RATIOS) for fold in folds]
+        ladders = [self.ladder(fold.v, fold.coordinates, RATIOS, fold.weights[1]) for fold in folds]
         best, near = None, None
         for rung, ratio in enumerate(RATIOS):
             fits = [next(ladder) for ladder in ladders]
@@ -63,31 +63,34 @@ class OneShotKind(AbstractKind):
             elif rung >= best[0] + _PAST_BEST:
                 return
 
-    def refitted(
-        self, trial: Trial, folds: Sequence[Fold], u: np.ndarray, v: np.ndarray
-    ) -> HostPotential:
+    def refitted(self, trial: Trial, folds: Sequence[Fold], whole: Fold) -> HostPotential:
         map = self.flow(trial.settings["ratio"]).map
         assert isinstance(map, GradientMap)
         moved = between(map.potential, Coordinates.identity(self.law.dimension), self.coordinates)
         return CompiledPotential(moved, np.dtype(np.float64))
 
     def ladder(
-        self, v: np.ndarray, coordinates: Coordinates, ratios: Sequence[float]
+        self,
+        v: np.ndarray,
+        coordinates: Coordinates,
+        ratios: Sequence[float],
+        weights: RowWeights = None,
     ) -> Iterator[HostPotential]:
         """The potentials onto points (n, d) in these coordinates, one a ratio."""
         v, scale = v[:_ATOMS], float(coordinates.scale)
-        n, d = v.shape
+        masses = None if weights is None else weights[:_ATOMS]
+        n, d = row_count(v, masses), v.shape[1]
         matrix = np.asarray(coordinates.matrix) / scale
         source = matrix @ np.asarray(self.law.covariance) @ matrix.T
-        target = np.cov(v.T, bias=True).reshape(d, d)
+        target = np.cov(v.T, bias=True, aweights=masses).reshape(d, d)
         (centre,) = coordinates.encode_source(np.asarray(self.law.mean)[None])
         # ⟨x, y⟩ is scale² as large as ⟨u, v⟩, hence ε too.
         epsilons = [ratio * self.epsilon / n**0.5 / scale**2 for ratio in ratios]
         u = coordinates.encode_source(self.particles)
-        weights = np.full(n, 1.0 / n)
-        solved = sinkhorn_ladder(u, v, weights, epsilons)
+        shares = np.full(len(v), 1.0 / n) if masses is None else masses / n
+        solved = sinkhorn_ladder(u, v, shares, epsilons)
         for epsilon, g in zip(epsilons, solved, strict=True):
-            offsets = entropic_offsets(v, weights, g, epsilon)
+            offsets = entropic_offsets(v, shares, g, epsilon)
             half = np.linalg.inv(half_shift_covariance(source, target, epsilon)) * epsilon / 2.0
             # One part of the quadratic makes the soft maximum strongly convex, the rest is beside.
             modulus = 0.5 * float(np.linalg.eigvalsh(half)[0])

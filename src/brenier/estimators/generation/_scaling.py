@@ -6,13 +6,13 @@ import numpy as np
 from brenier.estimators.data import shrunk_covariance
 from brenier.maps import AbstractMap, DebiasedMap, GradientMap
 from brenier.measures import Gaussian, GaussianMixture
-from brenier.numerics import Coordinates, cast_floats
+from brenier.numerics import Coordinates, RowWeights, cast_floats, row_mean, row_variance
 from brenier.potentials import Preconditioned
 
 SCALINGS = ("columns", "whitened", "none")
 
 
-def scaled_coordinates(x: np.ndarray, scaling: str) -> Coordinates:
+def scaled_coordinates(x: np.ndarray, scaling: str, weights: RowWeights = None) -> Coordinates:
     """Coordinates that encode data (n, d) as E(y − m)/s, in which the cost is ½‖·‖²; m the mean.
 
     E is symmetric and positive definite: the inverse deviations of the columns, the inverse root
@@ -21,14 +21,14 @@ def scaled_coordinates(x: np.ndarray, scaling: str) -> Coordinates:
     x, the target: around 0, where no digits drown in m.
     """
     wide = x.astype(np.float64) - x[0]
-    mean = x[0] + wide.mean(axis=0)
-    spread = 1.0
+    mean = x[0] + row_mean(wide, weights)
+    spread, variances = 1.0, row_variance(wide, weights)
     if scaling == "none":
-        matrix, spread = np.eye(x.shape[1]), float(np.sqrt(wide.var(axis=0).mean()))
+        matrix, spread = np.eye(x.shape[1]), float(np.sqrt(variances.mean()))
     elif scaling == "columns":
-        matrix = np.diag(1.0 / wide.std(axis=0))
+        matrix = np.diag(1.0 / np.sqrt(variances))
     else:
-        values, vectors = np.linalg.eigh(shrunk_covariance(wide))
+        values, vectors = np.linalg.eigh(shrunk_covariance(wide, weights))
         matrix = vectors @ (vectors / np.sqrt(values)).T
     centre = jnp.asarray(mean)
     return Coordinates(jnp.asarray(matrix), centre, jnp.zeros_like(centre), jnp.asarray(spread))

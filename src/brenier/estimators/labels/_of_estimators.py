@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 
+from brenier.estimators._fitted import seen
 from brenier.estimators.labels._results import TransferredLabels, TransitionTable
 from brenier.estimators.labels._transfer import transfer_labels, transition_table
 from brenier.io import is_cells, obs_column
@@ -56,5 +57,5 @@ def _labels(name: str, labels: Any, value: Any) -> Any:
 
 def _met(estimator: Any, X: Any, Y: Any) -> tuple[np.ndarray, np.ndarray]:
     """T(X) beside Y: in components where the map was learned there."""
-    (map, x), (_, y) = estimator._seen("X", X), estimator._seen("Y", Y)
+    (map, x), (_, y) = seen(estimator, "X", X), seen(estimator, "Y", Y)
     return in_blocks(map, x, min(len(x), _BLOCK)), y

@@ -7,6 +7,7 @@ import numpy as np
 
 from brenier._checks import check_number
 from brenier._warnings import warn_user
+from brenier.estimators._fitted import fitted_points
 from brenier.maps import AbstractMap, ConjugateMap, GradientMap, SubspaceMap
 from brenier.numerics import in_blocks
 from brenier.potentials import AbstractPotential, Mixture, Preconditioned, Quadratic
@@ -20,7 +21,7 @@ def interpolated(estimator: Any, X: Any, t: Any) -> np.ndarray:
     share = check_number("t", t)
     if not 0.0 <= share <= 1.0:
         warn_user(f"t: got {share:g}, outside of [0, 1], where the paths of points may cross.")
-    points = estimator._points("X", X)
+    points = fitted_points(estimator, "X", X)
     points = points if isinstance(points, np.ndarray) else points.toarray()
     return between(estimator.map_, points, share)
 

@@ -1,7 +1,13 @@
 """Points as people bring them: tables, arrays, pictures and sets of images."""
 
 from brenier.io.points._images import ImageSet, read_images
-from brenier.io.points._points import check_output, read_array, read_points, write_points
+from brenier.io.points._points import (
+    check_output,
+    read_array,
+    read_points,
+    read_weighted_points,
+    write_points,
+)
 from brenier.io.points._table import Picture, Table
 from brenier.io.points._words import check_words_file, read_words, write_columns
 
@@ -14,6 +20,7 @@ __all__ = [
     "read_array",
     "read_images",
     "read_points",
+    "read_weighted_points",
     "read_words",
     "write_columns",
     "write_points",

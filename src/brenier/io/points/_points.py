@@ -71,6 +71,38 @@ def read_points(spec: str | os.PathLike[str], columns: Sequence[str] | None = No
     return Table(check_points(name, table.values, names=table.names), name, table.names)
 
 
+def read_weighted_points(
+    spec: str | os.PathLike[str], columns: Sequence[str] | None, weights: str | None
+) -> tuple[Table, np.ndarray | None]:
+    """``read_points``, and one more column as the rows' weights (n,): that one is no coordinate.
+
+    Args:
+        spec, columns: as for ``read_points``.
+        weights: the column, a name or a place from "0" on; None for no weights.
+
+    Raises:
+        ValueError: as ``read_points``; no such column, or one that is a coordinate, too.
+
+    >>> import tempfile
+    >>> path = tempfile.mkdtemp() + "/points.csv"
+    >>> _ = Path(path).write_text("height,people\\n1.5,2\\n3,4\\n")
+    >>> table, weights = read_weighted_points(path, None, "people")
+    >>> table.names, weights.tolist()
+    (('height',), [2.0, 4.0])
+    """
+    if weights is None:
+        return read_points(spec, columns), None
+    if columns is not None:
+        table, place = read_points(spec, [*columns, weights]), len(columns)
+    else:
+        table = read_points(spec)
+        (place,) = places_of(table.file, table.names, table.values.shape[1], [weights])
+    rest = [i for i in range(table.values.shape[1]) if i != place]
+    names = None if table.names is None else tuple(table.names[i] for i in rest)
+    values = check_points(table.file, table.values[:, rest], names=names)
+    return Table(values, table.file, names), table.values[:, place]
+
+
 def read_array(spec: str | os.PathLike[str]) -> np.ndarray:
     """The array of an ``.npy`` file, or of ``file.npz:key``, of any shape; floats, and finite.
 

@@ -5,6 +5,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.linalg import cho_factor, cho_solve
 
+from brenier.numerics import RowWeights
 from brenier.potentials.host._conjugates import host_conjugates
 from brenier.potentials.host._soft_pieces import SoftPieces
 
@@ -19,14 +20,23 @@ _LEAST_SCALE, _LEAST_DAMPING, _MOST_DAMPING = 1e-2, 1e-4, 1e8
 _ROWS_A_PARAMETER, _CURVATURE_POINTS = 3, 150
 
 
-def fit_soft_pieces(initial: SoftPieces, x: np.ndarray, y: np.ndarray, *, steps: int) -> SoftPieces:
+def fit_soft_pieces(
+    initial: SoftPieces,
+    x: np.ndarray,
+    y: np.ndarray,
+    *,
+    steps: int,
+    weights: tuple[RowWeights, RowWeights] = (None, None),
+) -> SoftPieces:
     """min over the parameters of J(φ) = mean φ(x_i) + mean φ*(y_j), in at most so many steps.
 
     As ``potentials.minimise_semi_dual`` (Newton with the leading part of the Hessian, damped after
     Marquardt by the gain ratio), without its compilation of some seconds, which is more than the
     work for the few parameters that a few thousand points can tell. In single precision: what it
-    rounds is far below what so few points can tell.
+    rounds is far below what so few points can tell. Points of other ``weights`` (n,), (m,) count
+    so many times.
     """
+    a, b = (_mean_one(own) for own in weights)
     initial, (x, y) = initial.astype(np.float32), (part.astype(np.float32) for part in (x, y))
     parameters, best, idle = initial.parameters, np.inf, 0
     points, candidate, foreseen = y, parameters, np.inf
@@ -38,7 +48,9 @@ def fit_soft_pieces(initial: SoftPieces, x: np.ndarray, y: np.ndarray, *, steps:
             conjugates = host_conjugates(
                 potential, y, points, tolerance=_CONJUGATE_TOLERANCE, steps=_CONJUGATE_STEPS
             )
-            heights = np.concatenate([potential.value(x) / len(x), conjugates.values / len(y)])
+            heights = np.concatenate(
+                [_shared(potential.value(x), a), _shared(conjugates.values, b)]
+            )
             dual = float(heights.sum(dtype=np.float64))
         if np.isfinite(dual) and np.isfinite(conjugates.points).all() and dual < best:
             gained = best - dual
@@ -47,7 +59,7 @@ def fit_soft_pieces(initial: SoftPieces, x: np.ndarray, y: np.ndarray, *, steps:
             damping = max(damping * max(1.0 / 3.0, 1.0 - (2.0 * ratio - 1.0) ** 3), _LEAST_DAMPING)
             growth = 2.0
             parameters, best, points = potential.parameters, dual, conjugates.points
-            model = _Model.at(potential, x, points)
+            model = _Model.at(potential, x, points, a, b)
         else:
             damping, growth = damping * growth, 2.0 * growth
         if model is None or idle >= _PATIENCE or damping > _MOST_DAMPING:
@@ -65,18 +77,24 @@ class _Model(NamedTuple):
     scale: np.ndarray
 
     @classmethod
-    def at(cls, potential: SoftPieces, x: np.ndarray, points: np.ndarray) -> "_Model":
-        slope = potential.mean_slope(x) - potential.mean_slope(points)
+    def at(
+        cls, potential: SoftPieces, x: np.ndarray, points: np.ndarray, a: RowWeights, b: RowWeights
+    ) -> "_Model":
+        slope = potential.mean_slope(x, a) - potential.mean_slope(points, b)
         most = max(_CURVATURE_POINTS, _ROWS_A_PARAMETER * len(slope) // points.shape[1])
-        some = points[:: -(-len(points) // most)]
+        every = -(-len(points) // most)
+        some = points[::every]
         hessian = potential.expand(some).hessian
         # D²φ⁻¹ = LLᵀ by its eigenvectors: singular only up to rounding.
         values, vectors = np.linalg.eigh(hessian)
         least = np.finfo(values.dtype).eps * values[:, -1:]
         roots = vectors / np.sqrt(np.maximum(values, least))[:, None, :]
         rows = np.swapaxes(roots, 1, 2) @ potential.slopes_of_gradient(some)
+        if b is not None:
+            rows = rows * np.sqrt(b[::every])[:, None, None]
         rows = rows.reshape(-1, len(slope))
-        curvature = (rows.T @ rows).astype(np.float64) / len(some)
+        total = len(some) if b is None else float(b[::every].sum())
+        curvature = (rows.T @ rows).astype(np.float64) / total
         diagonal = np.diag(curvature)
         return cls(slope, curvature, np.maximum(diagonal, _LEAST_SCALE * diagonal.max()))
 
@@ -85,3 +103,13 @@ class _Model(NamedTuple):
         damped = self.curvature + damping * np.diag(self.scale)
         delta = -cho_solve(cho_factor(damped, overwrite_a=True), self.slope)
         return delta, -float(self.slope @ delta + 0.5 * delta @ self.curvature @ delta)
+
+
+def _mean_one(weights: RowWeights) -> RowWeights:
+    """Weights (n,) of mean 1, in single precision."""
+    return None if weights is None else (weights / weights.mean()).astype(np.float32)
+
+
+def _shared(terms: np.ndarray, weights: RowWeights) -> np.ndarray:
+    """The terms (n,) of a mean, which is their sum."""
+    return terms / len(terms) if weights is None else weights * terms / len(terms)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from brenier.numerics import RowWeights, row_mean
 from brenier.potentials.host._conjugates import host_conjugates
 from brenier.potentials.host._potentials import HostExpansion, HostPotential
 
@@ -45,7 +46,9 @@ class HostMixture(HostPotential):
 
 
 def stacking_weights(
-    potentials: Sequence[Sequence[HostPotential]], held: Sequence[tuple[np.ndarray, np.ndarray]]
+    potentials: Sequence[Sequence[HostPotential]],
+    held: Sequence[tuple[np.ndarray, np.ndarray]],
+    masses: Sequence[tuple[RowWeights, RowWeights]] | None = None,
 ) -> np.ndarray:
     """The weights w on the simplex of least mean held-out J(Σ_i w_i φ_i), (k,).
 
@@ -55,12 +58,14 @@ def stacking_weights(
     Args:
         potentials: for each fold, the k potentials that were fitted without it.
         held: for each fold, the points (n, d), (m, d) held out.
+        masses: for each fold, the weights (n,), (m,) of those points; equal where None.
 
     Breiman (1996), Stacked regressions.
     """
     k = len(potentials[0])
+    masses = [(None, None)] * len(held) if masses is None else masses
     weights, starts = np.full(k, 1.0 / k), [y for _, y in held]
-    dual, slope, curvature, starts = _model(potentials, held, weights, starts)
+    dual, slope, curvature, starts = _model(potentials, held, masses, weights, starts)
     for _ in range(_STEPS):
         if not (np.isfinite(slope).all() and np.isfinite(curvature).all()):
             break  # what overflows has no best weights
@@ -70,7 +75,7 @@ def stacking_weights(
             break
         while length > 1e-2:
             trial = weights + length * (target - weights)
-            new = _model(potentials, held, trial, starts)
+            new = _model(potentials, held, masses, trial, starts)
             if new[0] < dual:
                 break
             length *= 0.3
@@ -84,25 +89,26 @@ def stacking_weights(
 def _model(
     potentials: Sequence[Sequence[HostPotential]],
     held: Sequence[tuple[np.ndarray, np.ndarray]],
+    masses: Sequence[tuple[RowWeights, RowWeights]],
     weights: np.ndarray,
     starts: Sequence[np.ndarray],
 ) -> tuple[float, np.ndarray, np.ndarray, list[np.ndarray]]:
     """Mean J over the folds, its slope and curvature in the weights, and the conjugate points."""
     k = len(weights)
     dual, slope, curvature, points = 0.0, np.zeros(k), np.zeros((k, k)), []
-    for own, (x, y), start in zip(potentials, held, starts, strict=True):
+    for own, (x, y), (a, b), start in zip(potentials, held, masses, starts, strict=True):
         mixture = HostMixture.of(own, weights)
         conjugates = host_conjugates(mixture, y, start, tolerance=3e-3, steps=12)
         points.append(conjugates.points)
         parts = [phi.expand(conjugates.points) for phi in own]
         hessian = sum(w * part.hessian for w, part in zip(weights, parts, strict=True))
         images = np.stack([part.gradient for part in parts], axis=2)
-        heights = np.array([phi.value(x).mean() for phi in own])
-        dual += float(heights @ weights + conjugates.values.mean())
-        slope = slope + heights - np.array([part.value.mean() for part in parts])
+        heights = np.array([row_mean(phi.value(x), a) for phi in own])
+        dual += float(heights @ weights + row_mean(conjugates.values, b))
+        slope = slope + heights - np.array([row_mean(part.value, b) for part in parts])
         ridge = 1e-9 * np.trace(hessian, axis1=1, axis2=2)[:, None, None] * np.eye(x.shape[1])
-        curvature = curvature + np.mean(
-            np.swapaxes(images, 1, 2) @ np.linalg.solve(hessian + ridge, images), axis=0
+        curvature = curvature + row_mean(
+            np.swapaxes(images, 1, 2) @ np.linalg.solve(hessian + ridge, images), b
         )
     folds = len(held)
     return dual / folds, slope / folds, curvature / folds, points

@@ -6,6 +6,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from brenier.numerics import RowWeights, row_count, row_mean, row_products
+
 
 class HostExpansion(NamedTuple):
     """φ (n,), ∇φ (n, d) and D²φ (n, d, d) at n points."""
@@ -70,17 +72,29 @@ class HostQuadratic(HostPotential):
         return HostExpansion(self.value(x), x @ self.matrix + self.shift, hessian)
 
 
-def gaussian_potential(u: np.ndarray, v: np.ndarray) -> HostQuadratic | None:
+def gaussian_potential(
+    u: np.ndarray, v: np.ndarray, u_weights: RowWeights = None, v_weights: RowWeights = None
+) -> HostQuadratic | None:
     """The Monge map between Gaussians with the moments of points (n, d) and (m, d), not shrunk.
 
     None where a covariance is singular to a millionth.
     """
-    source, target = (np.cov(points.T).reshape(points.shape[1], -1) for points in (u, v))
+    source, target = _covariance(u, u_weights), _covariance(v, v_weights)
     for spectrum in map(np.linalg.eigvalsh, (source, target)):
         if not spectrum[0] > 1e-6 * spectrum[-1]:
             return None
     matrix = host_gaussian_matrix(source, target)
-    return HostQuadratic(matrix, v.mean(axis=0) - matrix @ u.mean(axis=0))
+    return HostQuadratic(matrix, row_mean(v, v_weights) - matrix @ row_mean(u, u_weights))
+
+
+def _covariance(points: np.ndarray, weights: RowWeights) -> np.ndarray:
+    """Of points (n, d), unbiased, (d, d)."""
+    if weights is None:
+        return np.cov(points.T).reshape(points.shape[1], -1)
+    count = row_count(points, weights)
+    # One row alone tells nothing: what stands for less than two counts as half of itself.
+    freedom = max(count - 1.0, 0.5 * count)
+    return row_products(points - row_mean(points, weights), weights) / freedom
 
 
 def host_gaussian_matrix(source: np.ndarray, target: np.ndarray) -> np.ndarray:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from brenier.numerics import RowWeights, row_count, row_variance
 from brenier.potentials.host._potentials import HostExpansion, HostPotential
 
 # The least slope: the map stays a bijection.
@@ -78,14 +79,24 @@ class HostSeparable(HostPotential):
         return value, images, slopes
 
 
-def fit_separable(u: np.ndarray, v: np.ndarray, axes: np.ndarray, blocks: int) -> HostSeparable:
+def fit_separable(
+    u: np.ndarray,
+    v: np.ndarray,
+    axes: np.ndarray,
+    blocks: int,
+    u_weights: RowWeights = None,
+    v_weights: RowWeights = None,
+) -> HostSeparable:
     """The monotone map of each coordinate of Bu onto that of B⁻ᵀv, from (n, d) and (m, d).
 
     Quantiles are averaged over about ``blocks`` blocks of equal mass, finer in the tails. An atom
     of u is sent to the median of its share of v.
     """
     z, w = u @ axes.T, np.linalg.solve(axes.T, v.T).T
-    pairs = [_knots(np.sort(z[:, i]), np.sort(w[:, i]), blocks) for i in range(z.shape[1])]
+    pairs = [
+        _knots(*_sorted(z[:, i], u_weights), *_sorted(w[:, i], v_weights), blocks)
+        for i in range(z.shape[1])
+    ]
     most = max(len(t) for t, _ in pairs)
     knots, images, ends = [], [], []
     for t, q in pairs:
@@ -102,12 +113,22 @@ def fit_separable(u: np.ndarray, v: np.ndarray, axes: np.ndarray, blocks: int) -
     return HostSeparable(axes, np.array(knots), np.array(images), np.array(ends))
 
 
-def _knots(x: np.ndarray, y: np.ndarray, blocks: int) -> tuple[np.ndarray, np.ndarray]:
+def _sorted(points: np.ndarray, weights: RowWeights) -> tuple[np.ndarray, RowWeights]:
+    """Points (n,) in ascending order, and their weights."""
+    if weights is None:
+        return np.sort(points), None
+    order = np.argsort(points)
+    return points[order], weights[order]
+
+
+def _knots(
+    x: np.ndarray, x_weights: RowWeights, y: np.ndarray, y_weights: RowWeights, blocks: int
+) -> tuple[np.ndarray, np.ndarray]:
     """Knots and images of the monotone map between sorted points (n,) and (m,)."""
-    edges = _edges(min(len(x), len(y)), blocks)
+    edges = _edges(max(int(min(row_count(x, x_weights), row_count(y, y_weights))), 1), blocks)
     masses = np.diff(edges)
-    t, q = (_block_means(points, edges) for points in (x, y))
-    tear = _ATOM * _spread(x, y)
+    t, q = _block_means(x, x_weights, edges), _block_means(y, y_weights, edges)
+    tear = _ATOM * _spread(x, x_weights, y, y_weights)
     knots: list[float] = []
     images: list[float] = []
     first = 0
@@ -133,26 +154,33 @@ def _knots(x: np.ndarray, y: np.ndarray, blocks: int) -> tuple[np.ndarray, np.nd
     return t, q
 
 
-def _spread(x: np.ndarray, y: np.ndarray) -> float:
+def _spread(x: np.ndarray, x_weights: RowWeights, y: np.ndarray, y_weights: RowWeights) -> float:
     """That of x; where all x are one, as happens within a fold, that of y."""
-    for points in (x, y):
-        if points.std() > _ROUNDING * np.abs(points).max():
-            return float(points.std())
+    for points, weights in ((x, x_weights), (y, y_weights)):
+        spread = float(np.sqrt(row_variance(points, weights)))
+        if spread > _ROUNDING * np.abs(points).max():
+            return spread
     return 1.0
 
 
 def _edges(n: int, blocks: int) -> np.ndarray:
     """Levels of quantiles: steps of 1/blocks inside, and finer towards both ends."""
     most = max(n / blocks, 1.0)
-    growth = _GROWTH ** np.minimum(np.arange(n), 100)  # more would overflow
+    # Half of them reach the middle, after a few that grow; 1.6^100 does not overflow.
+    growth = _GROWTH ** np.minimum(np.arange(min(n, blocks + 100)), 100)
     steps = np.minimum(max(_FINEST * most, 1.0) * growth, most) / n
     below = np.cumsum(steps)
     below = below[below < 0.5 - 0.25 * steps]
     return np.concatenate([[0.0], below, 1.0 - below[::-1], [1.0]])
 
 
-def _block_means(points: np.ndarray, edges: np.ndarray) -> np.ndarray:
+def _block_means(points: np.ndarray, weights: RowWeights, edges: np.ndarray) -> np.ndarray:
     """The mean of the quantile function of sorted points between the edges."""
     n = len(points)
-    sums = np.concatenate([[0.0], np.cumsum(points)]) / n
-    return np.diff(np.interp(edges, np.linspace(0.0, 1.0, n + 1), sums)) / np.diff(edges)
+    if weights is None:
+        levels, sums = np.linspace(0.0, 1.0, n + 1), np.cumsum(points) / n
+    else:
+        below = np.cumsum(weights)
+        levels = np.concatenate([[0.0], below / below[-1]])
+        sums = np.cumsum(weights * points) / below[-1]
+    return np.diff(np.interp(edges, levels, np.concatenate([[0.0], sums]))) / np.diff(edges)

@@ -4,6 +4,8 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
+from brenier.numerics import RowWeights, row_sum
+
 # Sweeps between two kernels, and in all at one ε; the work bounds them where points are many.
 _SWEEPS, _MOST_SWEEPS, _WORK = 50, 400, 2e8
 # What a kernel costs, in sweeps: of far points it is made again and again.
@@ -23,24 +25,40 @@ def entropic_offsets(
     return g - 0.5 * np.sum(y * y, axis=1) + epsilon * np.log(weights)
 
 
-def median_square(points: np.ndarray) -> float:
+def median_square(points: np.ndarray, weights: RowWeights = None) -> float:
     """The median squared distance of different points among (n, d); all pairs are formed."""
     squares = np.sum((points[:, None] - points) ** 2, axis=2)
-    apart = squares[np.triu_indices(len(points), 1)]
-    return float(np.median(apart[apart > 0]))
+    pairs = np.triu_indices(len(points), 1)
+    apart = squares[pairs]
+    if weights is None:
+        return float(np.median(apart[apart > 0]))
+    masses = weights / weights.max()
+    masses = (masses[pairs[0]] * masses[pairs[1]])[apart > 0]
+    apart = apart[apart > 0]
+    order = np.argsort(apart)
+    below = np.cumsum(masses[order])
+    # Both sides of the middle, as of an even number.
+    middle = [np.searchsorted(below, 0.5 * below[-1], side=side) for side in ("left", "right")]
+    return float(np.mean(apart[order[np.minimum(middle, len(order) - 1)]]))
 
 
 def sinkhorn_ladder(
-    x: np.ndarray, y: np.ndarray, weights: np.ndarray, epsilons: Sequence[float] | np.ndarray
+    x: np.ndarray,
+    y: np.ndarray,
+    weights: np.ndarray,
+    epsilons: Sequence[float] | np.ndarray,
+    x_weights: RowWeights = None,
 ) -> Iterator[np.ndarray]:
     """g (m,) of the entropic plan from points (n, d) to (m, d), for falling ε, each from the last.
 
-    The y have weights (m,) with sum 1, the x are equally weighted. Not for plans that must be exact
-    (``numerics.sinkhorn``): here they only start a map, and the kernel is in single precision.
+    The y have weights (m,) with sum 1, the x are equally weighted where nothing else is said. Not
+    for plans that must be exact (``numerics.sinkhorn``): here they only start a map, and the kernel
+    is in single precision.
     """
     n, m = len(x), len(y)
     x, y, weights = (part.astype(np.float32) for part in (x, y, weights))
     shares, logs = n * weights, np.log(weights)
+    own = None if x_weights is None else (x_weights * (n / x_weights.sum())).astype(np.float32)
     cost = 0.5 * (np.sum(x * x, axis=1)[:, None] + np.sum(y * y, axis=1)) - x @ y.T
     most = int(np.clip(_WORK / (n * m), _SWEEPS, _MOST_SWEEPS))
     g = np.zeros(m, dtype=np.float32)
@@ -51,13 +69,13 @@ def sinkhorn_ladder(
             kernel -= kernel.max(axis=1, keepdims=True)
             np.exp(kernel, out=kernel)
             kernel /= kernel.sum(axis=1, keepdims=True)
-            error = np.abs(kernel.sum(axis=0) - shares).sum() / n
+            error = np.abs(row_sum(kernel, own) - shares).sum() / n
             if error < _TOLERANCE or done >= most:
                 break
             done += _KERNEL
             rows, columns = (np.ones(size, dtype=np.float32) for size in (n, m))
             for sweep in range(_SWEEPS):
-                sums = rows @ kernel
+                sums = (rows if own is None else own * rows) @ kernel
                 if sweep % 10 == 9 and np.abs(sums * columns - shares).sum() < 0.5 * n * _TOLERANCE:
                     break
                 columns = shares / np.maximum(sums, _LEAST_SUM)

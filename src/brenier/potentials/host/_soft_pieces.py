@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from brenier.numerics import RowWeights, row_count, row_sum
 from brenier.potentials.host._potentials import HostExpansion, HostPotential
 
 # Bounds of what is learned as a logarithm: kinks no sharper than the points can tell.
@@ -108,17 +109,19 @@ class SoftPieces(HostPotential):
         gradient = chances.reshape(n, -1) @ flat + x @ fixed + self.linear
         return HostExpansion(heights @ epsilon + self._quadratic(x), gradient, hessian)
 
-    def mean_slope(self, x: np.ndarray) -> np.ndarray:
+    def mean_slope(self, x: np.ndarray, weights: RowWeights = None) -> np.ndarray:
         """The mean over points (n, d) of ∂φ/∂θ, (parameters,)."""
-        n = len(x)
         heights, chances, scores = self._soft(x)
-        flat = chances.reshape(n, -1)
+        flat = chances.reshape(len(x), -1)
+        own = x if weights is None else weights[:, None] * x
         epsilon = np.exp(self.log_epsilon)
         spread = epsilon * (heights - np.sum(chances * scores, axis=2))
         skip = x @ self.factor.T
-        modulus = 0.5 * np.exp(self.log_modulus) * np.sum(x * x)
-        sums = (flat.T @ x, flat.sum(axis=0), spread.sum(axis=0), skip.T @ x, x.sum(axis=0))
-        return np.concatenate([*(part.ravel() for part in sums), modulus.ravel()]) / n
+        modulus = 0.5 * np.exp(self.log_modulus) * np.sum(own * x)
+        once = (row_sum(part, weights) for part in (flat, spread))
+        sums = (flat.T @ own, *once, skip.T @ own, own.sum(axis=0))
+        total = row_count(x, weights)
+        return np.concatenate([*(part.ravel() for part in sums), modulus.ravel()]) / total
 
     def slopes_of_gradient(self, x: np.ndarray) -> np.ndarray:
         """∂∇φ/∂θ at points (n, d): (n, d, parameters)."""

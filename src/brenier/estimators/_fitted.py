@@ -1,0 +1,68 @@
+"""What a fitted map makes of points as users hand them in."""
+
+from typing import Any
+
+import numpy as np
+from sklearn.utils.validation import check_is_fitted
+
+from brenier.estimators._growth import grown_weights
+from brenier.estimators.data import (
+    MOST_POINTS,
+    dense,
+    given_weights,
+    kept_columns,
+    known_points,
+    opened,
+)
+from brenier.io import Cells
+from brenier.maps import AbstractMap, SubspaceMap
+from brenier.measures import AbstractMeasure
+from brenier.numerics import RowWeights
+
+
+def fitted_points(estimator: Any, name: str, value: Any) -> Any:
+    """Checked points (n, d): an array, or a sparse matrix where the map is of components."""
+    check_is_fitted(estimator)
+    value = opened(name, value, estimator.layer, estimator.obsm)
+    if isinstance(value, Cells):
+        value = value.aligned(kept_columns(estimator), "the fitted map")
+        whole = value.values.shape[1] == estimator.n_features_in_
+        if isinstance(estimator.map_, SubspaceMap) and whole:
+            return value.in_memory().values
+        value = dense(value)
+    return known_points(estimator, name, value)
+
+
+def moved(estimator: Any, value: Any, *, inverse: bool) -> np.ndarray:
+    """T, or T⁻¹, of points (n, d), in their dtype, block after block."""
+    points = fitted_points(estimator, "X", value)
+    map = estimator.map_.inverse() if inverse else estimator.map_
+    if isinstance(map, SubspaceMap):
+        return map.of_rows(points)
+    images = np.empty(points.shape, points.dtype)
+    for start in range(0, len(points), MOST_POINTS):
+        rows = slice(start, start + MOST_POINTS)
+        images[rows] = np.asarray(map(points[rows]))
+    return images
+
+
+def seen(estimator: Any, name: str, value: Any) -> tuple[AbstractMap, np.ndarray]:
+    """The map and points to judge it by: in components where it was learned there."""
+    points = fitted_points(estimator, name, value)
+    if isinstance(estimator.map_, SubspaceMap):
+        return estimator.map_.map, estimator.map_.coordinates(points)
+    return estimator.map_, points
+
+
+def judged(
+    estimator: Any, X: Any, Y: Any, source_weights: Any, target_weights: Any
+) -> tuple[AbstractMap, tuple[np.ndarray, RowWeights], tuple[Any, RowWeights]]:
+    """The map, and points or a measure to judge it by, with their weights times their growth."""
+    X, a = given_weights("source_weights", source_weights, "X", X)
+    Y, b = given_weights("target_weights", target_weights, "Y", Y)
+    map, x = seen(estimator, "X", X)
+    a = grown_weights(estimator.growth_, x, a, "source")
+    if Y is None or isinstance(Y, AbstractMeasure):
+        return map, (x, a), (Y, b)
+    y = seen(estimator, "Y", Y)[1]
+    return map, (x, a), (y, grown_weights(estimator.growth_, y, b, "target"))

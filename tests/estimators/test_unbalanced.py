@@ -1,0 +1,145 @@
+"""Maps between clouds that do not hold the same things in the same shares."""
+
+import jax
+import numpy as np
+import pytest
+
+from brenier import MongeMap, audit
+from brenier.estimators._growth import entropic_growth
+from brenier.exact import solve_unbalanced_gaussian
+from brenier.measures import Gaussian
+
+RNG = np.random.default_rng(0)
+# Two types of points, far apart, which both move by (1, 0); the second is rare in the target.
+STEP = np.array([1.0, 0.0])
+FAR = np.array([0.0, 12.0])
+
+
+def _clouds(n, share, rng=RNG):
+    one, two = rng.normal(size=(n, 2)), FAR + rng.normal(size=(n, 2))
+    few = round(share * n)
+    target = np.concatenate([rng.normal(size=(n, 2)), FAR + rng.normal(size=(few, 2))]) + STEP
+    return np.concatenate([one, two]), target
+
+
+def _fit(x, y, unbalanced, **settings):
+    return MongeMap(
+        random_state=0, candidates=["gaussian", "entropic"], unbalanced=unbalanced, **settings
+    ).fit(x, y)
+
+
+X, Y = _clouds(300, 0.0)
+BALANCED, UNBALANCED = _fit(X, Y, None), _fit(X, Y, 4.0)
+
+
+def test_the_growth_finds_the_type_that_is_gone():
+    growth = UNBALANCED.source_growth_
+    assert growth.shape == (600,)
+    assert growth[300:].max() < 0.05
+    # The others send their mass and, at the price of a move by 1, hardly less.
+    assert np.median(growth[:300]) == pytest.approx(1.0, abs=0.4)
+    np.testing.assert_allclose(UNBALANCED.growth(X), growth)
+    np.testing.assert_allclose(UNBALANCED.growth(Y, side="target"), UNBALANCED.target_growth_)
+    assert BALANCED.source_growth_ is None
+    assert (BALANCED.growth(X) == 1.0).all()
+
+
+def test_the_others_are_not_distorted():
+    kept = X[:300]
+    off = [
+        np.linalg.norm(est.transform(kept) - kept - STEP, axis=1).mean()
+        for est in (BALANCED, UNBALANCED)
+    ]
+    # The balanced map stretches the first type over all of the target.
+    assert off[0] > 3.0 * off[1]
+    assert off[1] < 0.35
+    x, y = _clouds(300, 0.0)
+    assert UNBALANCED.score(x, y) < 1.0 < BALANCED.score(x, y)
+
+
+def test_an_audit_is_of_the_points_that_are_left():
+    x, y = _clouds(300, 0.0)
+    growth = UNBALANCED.growth(x)
+    # All of the type that is gone counts for nothing.
+    assert growth[x[:, 1] > 8.0].max() < 1e-3 * growth.max()
+    own = UNBALANCED.audit(x, y, budget=2.0)
+    given = audit(
+        UNBALANCED.map_,
+        x,
+        y,
+        source_weights=growth,
+        target_weights=UNBALANCED.growth(y, side="target"),
+        key=jax.random.key(0),
+        budget=2.0,
+    )
+    assert own.cost.value == pytest.approx(given.cost.value, rel=1e-9)
+    assert own.weighting is not None
+
+
+def test_units_change_nothing():
+    unit = 2.0**20
+    moved = _fit(unit * X, unit * Y, 4.0 * unit**2)
+    np.testing.assert_allclose(moved.source_growth_, UNBALANCED.source_growth_, rtol=1e-6)
+    np.testing.assert_allclose(moved.transform(unit * X) / unit, UNBALANCED.transform(X), atol=1e-4)
+
+
+def test_a_large_penalty_is_none():
+    rng = np.random.default_rng(1)
+    x, y = rng.normal(size=(200, 2)), 3.0 + 2.0 * rng.normal(size=(200, 2))
+    balanced, far = _fit(x, y, None), _fit(x, y, 1e7)
+    np.testing.assert_allclose(far.source_growth_, 1.0, atol=1e-4)
+    np.testing.assert_allclose(far.transform(x), balanced.transform(x), atol=1e-3)
+
+
+@pytest.mark.parametrize("penalty", [1.0, 5.0])
+def test_growth_and_map_between_gaussians(penalty):
+    rng = np.random.default_rng(2)
+    laws = (np.zeros(2), np.diag([1.2, 0.6])), (np.array([1.0, 0.5]), np.diag([0.5, 1.0]))
+    exact = solve_unbalanced_gaussian(*laws, source_penalty=penalty, target_penalty=penalty)
+    x, y = (rng.multivariate_normal(*law, size=1500) for law in laws)
+    growth = entropic_growth(x, y, penalty)
+    for found, points, name in (
+        (growth.source, x, "source"), (growth.target, y, "target"),
+    ):  # fmt: skip
+        gaps = np.log(found(points)) - np.log(exact.stats[f"{name}_growth"](points))
+        # What 1500 points leave: Sinkhorn's own, for any ε, has a spread of 0.15 at τ = 1.
+        assert abs(gaps.mean()) < 0.08
+        assert gaps.std() < 0.2 / penalty
+    fitted = MongeMap(random_state=0, candidates=["gaussian"], unbalanced=penalty).fit(x, y)
+    off = np.linalg.norm(fitted.transform(x) - np.asarray(exact.map(x)), axis=1)
+    balanced = MongeMap(random_state=0, candidates=["gaussian"]).fit(x, y)
+    other = np.linalg.norm(balanced.transform(x) - np.asarray(exact.map(x)), axis=1)
+    assert off.mean() < 0.15
+    assert off.mean() < 0.5 * other.mean()
+
+
+@pytest.mark.parametrize("wrong", [0.0, -1.0, np.inf, np.nan])
+def test_a_penalty_that_is_none_is_refused(wrong):
+    with pytest.raises(ValueError, match=r"unbalanced: got .*; wants a finite number above 0"):
+        MongeMap(unbalanced=wrong).fit(X, Y)
+
+
+def test_what_cannot_be_unbalanced_is_refused():
+    with pytest.raises(ValueError, match=r"Y: got the measure Gaussian with unbalanced=1\.0"):
+        MongeMap(unbalanced=1.0).fit(X, Gaussian(np.zeros(2), np.eye(2)))
+    with pytest.raises(ValueError, match="unbalanced: got 1e-06, for which"):
+        MongeMap(unbalanced=1e-6).fit(X, Y + 1e3)
+    with pytest.raises(ValueError, match="side: got 'both'"):
+        UNBALANCED.growth(X, side="both")
+
+
+def test_in_components_what_is_gone_moves_nothing_across_them():
+    anndata = pytest.importorskip("anndata")
+    rng = np.random.default_rng(3)
+    kind = np.repeat([0, 1], 100)
+    # The second type lies far off, in a column that the map keeps but for the mean's change.
+    genes = rng.normal(size=(200, 6)) * [3.0, 3.0, 0.1, 0.1, 0.1, 0.1]
+    genes[kind == 1] += [30.0, 0.0, 0.0, 0.0, 0.0, 1.0]
+    after = rng.normal(size=(100, 6)) * [3.0, 3.0, 0.1, 0.1, 0.1, 0.1] + [0, 1.0, 0, 0, 0, 0]
+    x, y = anndata.AnnData(genes), anndata.AnnData(after)
+    est = MongeMap(random_state=0, candidates=["gaussian"], components=2, unbalanced=20.0)
+    est.fit(x, y)
+    assert est.source_growth_[kind == 1].max() < 0.1
+    moved = est.transform(genes) - genes
+    # Across the components the first type stays where it is.
+    assert abs(moved[kind == 0, 5].mean()) < 0.1
