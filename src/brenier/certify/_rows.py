@@ -4,8 +4,9 @@ from typing import Any
 
 import numpy as np
 
-from brenier._checks import as_frame, check_labels, check_points
+from brenier._checks import as_frame, check_points
 from brenier._frames import Frame
+from brenier._labels import check_labels
 from brenier._types import Key
 from brenier._warnings import warn_user
 from brenier.measures import AbstractMeasure, Empirical

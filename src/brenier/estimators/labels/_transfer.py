@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from brenier._checks import check_labels
+from brenier._labels import check_labels
 from brenier.estimators.labels._results import TransferredLabels, TransitionTable
 from brenier.estimators.labels._vote import Vote
 
