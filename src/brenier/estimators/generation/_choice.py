@@ -144,12 +144,11 @@ def energy_score(
     -16.0
     """
     x, y = jnp.asarray(made), jnp.asarray(held)
-    a, b = (None if own is None else own / own.sum() for own in (made_weights, held_weights))
-    within = _within(x, a) + _within(y, b)
-    return float(
-        within
-        - 2.0 * mean_distance(x, y, *(None if own is None else jnp.asarray(own) for own in (a, b)))
+    a, b = (
+        None if own is None else jnp.asarray(own / own.sum())
+        for own in (made_weights, held_weights)
     )
+    return float(_within(x, a) + _within(y, b) - 2.0 * mean_distance(x, y, a, b))
 
 
 def _within(points: Points, shares: Weights | None) -> Scalar:
