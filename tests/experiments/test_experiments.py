@@ -33,6 +33,7 @@ _SEEDS = {
     "single/cell": "1",
     "single/labels": "1",
     "single/time": "1",
+    "single/weights": "3",
     "w2/benchmark": "1",
 }
 # Those that read data, which a fresh clone does not have.

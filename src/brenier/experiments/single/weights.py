@@ -60,7 +60,9 @@ def main(run: Run) -> dict[str, Any]:
     run.progress(Progress(len(seeds) + 1, len(seeds) + 2, "time"))
     ratio = seconds_ratio(run.seed)
     write_whole(run.out / "weights.png", survey.figure(errors, run.seed))
-    means = {n: {name: float(np.mean(v)) for name, v in own.items()} for n, own in errors.items()}
+    means = {
+        str(n): {name: float(np.mean(v)) for name, v in own.items()} for n, own in errors.items()
+    }
     return {"repeated": rows, "survey": means, "seconds_ratio": ratio, "seeds": len(seeds)}
 
 
