@@ -18,7 +18,7 @@ Y = here + step + rng.normal(size=(600, 2))  # the second type is gone
 
 maps = {
     "Balanced": brenier.MongeMap(random_state=0).fit(X, Y),
-    "unbalanced=6": brenier.MongeMap(random_state=0, unbalanced=6.0).fit(X, Y),
+    "unbalanced=15": brenier.MongeMap(random_state=0, unbalanced=15.0).fit(X, Y),
 }
 fig, panels = plt.subplots(1, 2, figsize=(10.4, 5.2), layout="constrained")
 for ax, (title, est) in zip(panels, maps.items(), strict=True):
