@@ -227,7 +227,7 @@ def _groups(
         files = source, target or source
         choices = choice, dataclasses.replace(choice, source=choice.target)
         x, y = (
-            _of_cells(own, file, one, given)
+            _of_cells(own if names is None else own.aligned(names, wanted_by), file, one, given)
             for own, file, one in zip(cells, files, choices, strict=True)
         )
         return x, y
@@ -247,7 +247,9 @@ def _group(
 ) -> _Group:
     if is_cells_file(path):
         own = dataclasses.replace(choice, target=value)
-        return _of_cells(groups_of_cells(path, path, own)[0], path, choice, given)
+        cells, _ = groups_of_cells(path, path, own)
+        cells = cells if names is None else cells.aligned(names, wanted_by)
+        return _of_cells(cells, path, choice, given)
     return _of_table(path, given, names, wanted_by)
 
 

@@ -129,9 +129,9 @@ def audit(
             source_weights=source_weights,
             target_weights=target_weights,
         )
+        own = (map, source, pairs_target if target is None else target)
         with progress_bar() as progress:
-            told = columns_given(given)
-            result, rows = run_audit_given(map, source, target, choice, told, settings, progress)
+            result, rows = run_audit_given(*own, choice, columns_given(given), settings, progress)
         announce(result, "Audit", rows, json)
         return
     with progress_bar() as progress:

@@ -132,8 +132,8 @@ def choose(
         rest = sides.without(group)
         given = None if own is None else [own[k] for k in range(len(sides)) if k not in group]
         conditions += _held(_fitted(rest, quick, names, given), sides, group)
-    unseen = _stacked(conditions, names, seen)
-    if any(sides.layout):
+    unseen = _stacked(conditions, names, {"pooled": 1.0} if any(sides.layout) else seen)
+    if any(sides.layout) and conditions:
         unseen = _held_back(conditions, names, unseen)
     else:  # numbers: between two that were seen lies what was not
         both = [_Held({n: one.potentials[n] for n in names}, one.points) for one in rows]
