@@ -213,8 +213,9 @@ def _held_back(
 ) -> dict[str, float]:
     """The weights for categories not seen, held towards the map that needs no category.
 
-    What is gained over that map varies from condition to condition, and few were left out: of a
-    mean gain g with a standard error s between them the share 1 − s²/(2g²) is kept.
+    What is gained over that map varies from condition to condition, few were left out, and a new
+    one may be like none of them: of a mean gain g with a standard error s between them the share
+    1 − 4s²/g² is kept, and nothing below two standard errors.
     """
     if len(held) < 2:
         return weights
@@ -226,7 +227,7 @@ def _held_back(
         mixed = float(phi.value(u).mean() + host_conjugates(phi, v).values.mean())
         gains.append(one.dual("pooled") - mixed)
     gain, stderr = np.mean(gains), np.std(gains, ddof=1) / np.sqrt(len(gains))
-    share = max(1.0 - 0.5 * float(stderr / gain) ** 2, 0.0) if gain > 0 else 0.0
+    share = max(1.0 - 4.0 * float(stderr / gain) ** 2, 0.0) if gain > 0 else 0.0
     kept = {name: share * weight for name, weight in weights.items()}
     return kept | {"pooled": kept["pooled"] + 1.0 - share}
 
