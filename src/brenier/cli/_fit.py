@@ -280,7 +280,7 @@ def _weighted(
     file: str, columns: Sequence[str] | None, weights: str | None, option: str
 ) -> tuple[Table, np.ndarray | None]:
     """The points in a file, and the column of their weights, which is none of them."""
-    table, own = read_weighted_points(file, columns, weights)
+    table, own = read_weighted_points(file, columns, weights, option)
     return table, None if own is None else check_row_weights(option, own, len(own))
 
 

@@ -72,13 +72,17 @@ def read_points(spec: str | os.PathLike[str], columns: Sequence[str] | None = No
 
 
 def read_weighted_points(
-    spec: str | os.PathLike[str], columns: Sequence[str] | None, weights: str | None
+    spec: str | os.PathLike[str],
+    columns: Sequence[str] | None,
+    weights: str | None,
+    asked_by: str = "weights",
 ) -> tuple[Table, np.ndarray | None]:
     """``read_points``, and one more column as the rows' weights (n,): that one is no coordinate.
 
     Args:
         spec, columns: as for ``read_points``.
         weights: the column, a name or a place from "0" on; None for no weights.
+        asked_by: what errors about that column begin with.
 
     Raises:
         ValueError: as ``read_points``; no such column, or one that is a coordinate, too.
@@ -96,7 +100,8 @@ def read_weighted_points(
         table, place = read_points(spec, [*columns, weights]), len(columns)
     else:
         table = read_points(spec)
-        (place,) = places_of(table.file, table.names, table.values.shape[1], [weights])
+        where = f"{asked_by}: {table.file}"
+        (place,) = places_of(where, table.names, table.values.shape[1], [weights])
     rest = [i for i in range(table.values.shape[1]) if i != place]
     names = None if table.names is None else tuple(table.names[i] for i in rest)
     values = check_points(table.file, table.values[:, rest], names=names)
