@@ -89,9 +89,9 @@ class _Model(NamedTuple):
         values, vectors = np.linalg.eigh(hessian)
         least = np.finfo(values.dtype).eps * values[:, -1:]
         roots = vectors / np.sqrt(np.maximum(values, least))[:, None, :]
-        rows = np.swapaxes(roots, 1, 2) @ potential.slopes_of_gradient(some)
         if b is not None:
-            rows = rows * np.sqrt(b[::every])[:, None, None]
+            roots = roots * np.sqrt(b[::every])[:, None, None]
+        rows = np.swapaxes(roots, 1, 2) @ potential.slopes_of_gradient(some)
         rows = rows.reshape(-1, len(slope))
         total = len(some) if b is None else float(b[::every].sum())
         curvature = (rows.T @ rows).astype(np.float64) / total
