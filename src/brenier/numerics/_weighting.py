@@ -101,8 +101,10 @@ def row_weights(shares: np.ndarray) -> np.ndarray:
 
     Kish (1965), Survey Sampling, section 11.7.
 
-    >>> row_weights(np.array([1.0, 3.0])).tolist(), row_weights(np.array([0.5, 1.5])).tolist()
-    ([1.0, 3.0], [0.4, 1.2])
+    >>> row_weights(np.array([1.0, 3.0])).tolist()
+    [1.0, 3.0]
+    >>> row_weights(np.array([0.5, 1.5])).round(9).tolist()
+    [0.4, 1.2]
     """
     if _are_whole(shares):
         return shares
