@@ -213,7 +213,7 @@ class Weighting:
     >>> weights = np.where(x[:, 0] > 0.0, 2.0, 1.0)
     >>> found = audit_pairs(x, x + 1.0, source_weights=weights, budget=0.1).weighting
     >>> round(found.source.effective), found.source.rows
-    (360, 400)
+    (358, 400)
     """
 
     source: EffectiveRows | None
