@@ -33,6 +33,7 @@ _SEEDS = {
     "single/cell": "1",
     "single/labels": "1",
     "single/time": "1",
+    "single/unbalanced": "1",
     "single/weights": "3",
     "w2/benchmark": "1",
 }
@@ -41,6 +42,7 @@ _SHARED = Path(__file__).parents[3] / "shared" / "data"
 _DATA = {
     "single/cell": (_SHARED / "kang_ifnb_pbmc.h5ad",),
     "single/labels": (_SHARED / "kang_ifnb_pbmc.h5ad",),
+    "single/unbalanced": (_SHARED / "kang_ifnb_pbmc.h5ad",),
     "w2/benchmark": (_SHARED / "w2bench_D2.npz", _SHARED / "w2bench_D16.npz"),
 }
 

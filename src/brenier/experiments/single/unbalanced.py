@@ -26,7 +26,7 @@ from brenier.experiments.single import _cells as cells
 from brenier.io import cells_of, read_cells
 from brenier.numerics import median_squared_distance
 
-TIME = "tens of minutes"
+TIME = "five minutes"
 
 _GONE = "CD14 Mono"
 _TRAINED = 0.6  # of the cells of each type and condition
