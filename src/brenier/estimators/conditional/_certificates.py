@@ -22,8 +22,8 @@ class ConditionalCertificate:
 
     >>> import numpy as np
     >>> from brenier import audit_pairs
-    >>> x = np.random.default_rng(0).normal(size=(400, 2))
-    >>> found = ConditionalCertificate({"dose 1": audit_pairs(x, x, budget=0.1)}, 0.95)
+    >>> x = np.random.default_rng(0).normal(size=(1000, 2))
+    >>> found = ConditionalCertificate({"dose 1": audit_pairs(x, x + 1.0, budget=0.1)}, 0.95)
     >>> found.summary
     'optimal: 1 of 1 conditions; target: not asked; together at 95 %'
     """
