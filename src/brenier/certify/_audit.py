@@ -79,7 +79,8 @@ def audit(
             whatever array it returns (of tensors, give ``lambda x: map(torch.as_tensor(x))``; of
             one point, ``jax.vmap(map)``).
         source: μ: a measure of brenier, or fresh points (n, d) that the map was not fitted on.
-        target: ν: a measure or points (m, d); None to ask about optimality only.
+        target: ν: a measure or points (m, d), fresh too: a map may have learned those that it was
+            fitted to reach; None to ask about optimality only.
         key: of all random choices; ``jax.random.key(0)`` where None.
         level: the confidence of every interval.
         tolerance: p; the map is called optimal where its defect is below p W₂² of the clouds after

@@ -258,7 +258,7 @@ class MongeMap(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         box: Any = None,
         kurtosis: Any = None,
     ) -> "Certificate":
-        """How far the map is from optimal on fresh points X (n, d), and whether it reaches Y.
+        """How far the map is from optimal on fresh points X (n, d), and whether it reaches fresh Y.
 
         As ``brenier.audit``, with a key from ``random_state``; what is declared is of the
         components, where the map was learned there. The map is the gradient of a convex function,
