@@ -1,5 +1,6 @@
 """Whole audits: the verdicts on maps whose answer is known, and what is refused."""
 
+import dataclasses
 import json
 import math
 
@@ -227,3 +228,22 @@ def test_a_pair_that_no_batch_holds_is_a_proof_too():
     assert len(found.defect.cycle.points) == 2
     assert "though not exactly" in found.verdict.optimality_reason
     assert found.monotonicity.violated_share > 0
+
+
+def test_points_before_the_map_are_told_so():
+    with pytest.raises(ValueError, match=r"map: got ndarray, and a function as the source; wants "):
+        audit(np.zeros((30, 2)), lambda x: x)
+
+
+def test_numbers_of_a_certificate_are_plain():
+    x = np.random.default_rng(0).normal(size=(60, 2))
+
+    def scalars(value):
+        if dataclasses.is_dataclass(value):
+            value = [getattr(value, each.name) for each in dataclasses.fields(value)]
+        if isinstance(value, tuple | list):
+            return [found for each in value for found in scalars(each)]
+        return [value]
+
+    found = audit(lambda p: -p, x, x, budget=0.1)
+    assert not [type(each) for each in scalars(found) if isinstance(each, np.generic)]

@@ -21,6 +21,7 @@ from brenier.certify._core import Split
 from brenier.certify._declared import Declared
 from brenier.certify._defect import defect_bounds
 from brenier.certify._orbits import Orbits, density_rings, symmetric_orbits
+from brenier.certify._other_frameworks import check_order
 from brenier.certify._rows import (
     FEWEST,
     check_spread,
@@ -131,6 +132,7 @@ def audit(
     """
     key = as_key("key", key)
     settings = Settings(key, level, tolerance, samples, budget, callback).checked()
+    check_order(map, source)
     rows_alone = isinstance(source, Empirical)
     if law is not None and isinstance(source, AbstractMeasure) and not rows_alone:
         raise ValueError("law: got one beside a measure, which is its own; wants one of the two.")
