@@ -8,6 +8,8 @@
 # sees what the function does to fresh points, and nothing of how it was made. Here two models are trained, and both audited.
 
 # %%
+import textwrap
+
 import jax
 import matplotlib.pyplot as plt
 import numpy as np
@@ -73,7 +75,7 @@ plt.show()
 
 # %%
 for coupling, certificate in certificates.items():
-    print(f"{coupling}: {certificate.verdict.optimality_reason}")
+    print(textwrap.fill(f"{coupling}: {certificate.verdict.optimality_reason}", 100))
     print(f"  from the true Monge map: L2-UVP {certificate.truth.l2_uvp:.2f} %")
 
 # %% [markdown]

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from brenier import audit, audit_pairs
+from brenier.certify._other_frameworks import check_order
 from brenier.maps import AffineMap, GradientMap
 from brenier.measures import Empirical, Gaussian
 from brenier.problems import separable
@@ -231,7 +232,11 @@ def test_a_pair_that_no_batch_holds_is_a_proof_too():
 
 
 def test_points_before_the_map_are_told_so():
+    # Called by itself: the types of arguments are checked before, in tests alone.
     with pytest.raises(ValueError, match=r"map: got ndarray, and a function as the source; wants "):
+        check_order(np.zeros((30, 2)), lambda x: x)
+    check_order(lambda x: x, np.zeros((30, 2)))
+    with pytest.raises((ValueError, TypeError)):
         audit(np.zeros((30, 2)), lambda x: x)
 
 
@@ -247,3 +252,23 @@ def test_numbers_of_a_certificate_are_plain():
 
     found = audit(lambda p: -p, x, x, budget=0.1)
     assert not [type(each) for each in scalars(found) if isinstance(each, np.generic)]
+
+
+@pytest.mark.parametrize("kind", ["map", "pairs"])
+def test_many_copies_of_rows_are_told_and_said(kind):
+    x = np.repeat(np.random.default_rng(0).normal(size=(30, 2)), 40, axis=0)
+    labels = np.repeat(np.arange(30), 40)
+
+    def audited(rows, **options):
+        if kind == "map":
+            return audit(lambda p: p + 1.0, rows, budget=0.1, **options)
+        return audit_pairs(rows, rows + 1.0, budget=0.1, **options)
+
+    with pytest.warns(UserWarning, match=r"1,170 of 1,200 rows are exact copies of others"):
+        found = audited(x)
+    row = ("copies of rows", "1,170 of 1,200", "the levels take rows for independent")
+    assert row in found.rows()
+    # Labels say which belong together; a few copies are no one's fault.
+    assert row[0] not in [each for each, *_ in audited(x, groups=labels).rows()]
+    few = np.concatenate([np.random.default_rng(1).normal(size=(200, 2)), x[:2]])
+    assert row[0] not in [each for each, *_ in audited(few).rows()]

@@ -29,6 +29,7 @@ from brenier.certify._rows import (
     one_of_each,
     points_of,
     precision_of,
+    warn_of_copies,
     warn_of_outliers,
 )
 from brenier.certify._settings import Seen, Settings
@@ -114,7 +115,8 @@ def audit(
             is not deterministic, hangs on the batch, or raises an error of its own.
 
     Warns:
-        UserWarning: evaluations of the map that will take more than five minutes; rows grossly
+        UserWarning: evaluations of the map that will take more than five minutes; more than a tenth
+            of the rows that are exact copies of others; rows grossly
             outside of all others, which widen the bounds (the potentials are fitted to the moments
             of the rest; all rows are judged).
 
@@ -146,6 +148,8 @@ def audit(
     x = points_of("source", source, keys[0], samples, min_points=FEWEST)
     check_spread("source", x)
     drawn = isinstance(source, AbstractMeasure) and not rows_alone
+    if not isinstance(source, AbstractMeasure):
+        warn_of_copies("source", x)
     declared = Declared.checked(
         x.shape[1], law=source if drawn else law, symmetry=symmetry, box=box, kurtosis=kurtosis
     )
@@ -242,6 +246,7 @@ def audit_pairs(
                 f"truth: got {len(true)} images of {len(first)} points; wants one for each."
             )
     rows = one_of_each(groups, np.arange(len(first)), jax.random.fold_in(key, 2))
+    warn_of_copies("x", first[rows])
     rows = rows[random_order(keys[0], len(rows))[:samples]]
     first, second, true = first[rows], second[rows], None if true is None else true[rows]
     check_spread("x", first)

@@ -17,6 +17,7 @@ from brenier.certify._defect import Defect
 from brenier.certify._pair_savings import Cycle
 from brenier.certify._printed import printed
 from brenier.certify._reading import read_dataclass
+from brenier.certify._rows import MANY_COPIES
 from brenier.certify._target_tests import TargetTests
 from brenier.certify._witnesses import Asymmetry, Monotonicity, Ring
 from brenier.certify.page import certificate_page, certificate_summary
@@ -162,7 +163,7 @@ class Certificate:
         if isinstance(plain, dict):
             plain = {**plain, "samples": {}}
         read = read_dataclass(cls, plain, "certificate")
-        for name in ("precision", "seconds"):  # what the table shows of it
+        for name in ("precision", "seconds", "copies", "source_points"):  # what the table shows
             if not isinstance(read.how.get(name, 0.0), int | float):
                 raise ValueError(
                     f"certificate.how.{name}: got {read.how[name]!r:.100}; wants a number."
@@ -218,6 +219,13 @@ class Certificate:
         remark = "of the largest: noise or rounding, which hides smaller defects"
         return [("error of the map's values", f"{precision:.1g}", remark)]
 
+    def _copies_row(self) -> list[tuple[str, str, str]]:
+        """Said where many rows are exact copies of others."""
+        copies, of = self.how.get("copies", 0), self.how.get("source_points", 0)
+        if not copies > MANY_COPIES * of:
+            return []
+        return [("copies of rows", f"{copies:,} of {of:,}", "the levels take rows for independent")]
+
     def rows(self) -> list[tuple[str, str, str]]:
         """(question, answer, remark): the table that a person reads."""
         d, level = self.defect, f"{100 * self.defect.level:g} %"
@@ -230,6 +238,7 @@ class Certificate:
             ),
             ("cost E‖X − T(X)‖²", f"{self.cost.value:.6g}", f"± {self.cost.stderr:.2g}"),
             *self._precision_row(),
+            *self._copies_row(),
             (
                 "defect, W₂² below the cost by",
                 "0 up to rounding" if d.one_shift else f"{d.lower:.4g} to {d.upper:.4g}",

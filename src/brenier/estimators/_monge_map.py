@@ -70,6 +70,9 @@ class MongeMap(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
     (``ConstrainedDrift``). With a ``method`` of your own exactly that is done, and nothing is
     compared.
 
+    The cost takes the numbers as they are: divide columns of different units, in X and in Y, by the
+    same numbers first.
+
     Where X or Y is a measure to be sampled, every step of the network draws fresh points.
 
     Clouds of more than 262,144 points, memory maps among them, are read block after block: the
