@@ -236,9 +236,9 @@ class Certificate:
                 self.verdict.target or "not asked",
                 self.verdict.target_reason or "no target was given",
             ),
+            *self._copies_row(),
             ("cost E‖X − T(X)‖²", f"{self.cost.value:.6g}", f"± {self.cost.stderr:.2g}"),
             *self._precision_row(),
-            *self._copies_row(),
             (
                 "defect, W₂² below the cost by",
                 "0 up to rounding" if d.one_shift else f"{d.lower:.4g} to {d.upper:.4g}",
