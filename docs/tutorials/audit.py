@@ -8,6 +8,8 @@
 # sees what the function does to fresh points, and nothing of how it was made. Here two models are trained, and both audited.
 
 # %%
+import textwrap
+
 import jax
 import matplotlib.pyplot as plt
 import numpy as np
@@ -52,10 +54,10 @@ plt.show()
 # bounds that hold, whatever the model is, with 95 % together.
 
 # %%
-fresh = np.asarray(target.sample(jax.random.key(2), 2000))
+Y_fresh = np.asarray(target.sample(jax.random.key(2), 2000))
 certificates = {
     coupling: brenier.audit(
-        map, source, fresh, key=jax.random.key(3), samples=2000, budget=1.5, truth=modes.map
+        map, source, Y_fresh, key=jax.random.key(3), samples=2000, budget=1.5, truth=modes.map
     )
     for coupling, map in models.items()
 }
@@ -73,7 +75,7 @@ plt.show()
 
 # %%
 for coupling, certificate in certificates.items():
-    print(f"{coupling}: {certificate.verdict.optimality_reason}")
+    print(textwrap.fill(f"{coupling}: {certificate.verdict.optimality_reason}", 100))
     print(f"  from the true Monge map: L2-UVP {certificate.truth.l2_uvp:.2f} %")
 
 # %% [markdown]
@@ -83,7 +85,8 @@ for coupling, certificate in certificates.items():
 #   where it was: the [gallery of audits](../gallery.md) shows it.
 # - **Optimal is not right.** A map can waste nothing and miss the target. The certificate has a line
 #   for each, and asks about the target only where you give it one.
-# - **Fresh points.** Points that the model was trained on are no sample of what it does elsewhere.
+# - **Fresh points, on both sides.** Source points that the model was trained on are no sample of what it
+#   does elsewhere, and a map may have learned the very points of the target that it was shown.
 # - **Many dimensions.** With few points in many dimensions the interval is wide, and the
 #   audit says "no bound" or "undecided" rather than guess. More points, a longer `budget`, or a
 #   declared law of the source close it.

@@ -88,4 +88,4 @@ for name, points in (("before", some), ("after", moved), ("the flower's own", ot
 #
 # `brenier demo` does this at full size and in both directions, with a network for the map.
 # [How to choose](../choose.md) says when another tool does it better, and
-# [two conditions of cells](cells.md) does the same with 200 genes in the place of three colours.
+# [two conditions of cells](cells.md) does the same with genes in the place of colours.

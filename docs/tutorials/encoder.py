@@ -4,7 +4,7 @@
 # **The question.** The probability flow of a diffusion model carries data to a Gaussian. It was found,
 # and conjectured (Khrulkov et al., 2022), that this *encoder* is the optimal map. It is, for
 # Gaussians and for everything that is radial or a product. Lavenant and Santambrogio (2022) proved that it is not so in
-# general. How would one see that, when the difference is a ten-thousandth?
+# general. How would one see that, when the difference is six ten-thousandths?
 
 # %%
 import equinox as eqx

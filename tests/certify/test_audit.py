@@ -1,5 +1,6 @@
 """Whole audits: the verdicts on maps whose answer is known, and what is refused."""
 
+import dataclasses
 import json
 import math
 
@@ -8,6 +9,7 @@ import numpy as np
 import pytest
 
 from brenier import audit, audit_pairs
+from brenier.certify._other_frameworks import check_order
 from brenier.maps import AffineMap, GradientMap
 from brenier.measures import Empirical, Gaussian
 from brenier.problems import separable
@@ -178,7 +180,8 @@ def test_rows_of_one_group_count_as_one_draw():
     assert found.defect.n == 60
     assert found.how["copies"] == 0
     assert found.defect.lower == pytest.approx(alone.defect.lower, rel=0.4)
-    naive = audit_pairs(copies, -copies, budget=0.1)
+    with pytest.warns(UserWarning, match="540 of 600 rows are exact copies"):
+        naive = audit_pairs(copies, -copies, budget=0.1)
     assert naive.how["copies"] == 540
     assert naive.defect.lower > found.defect.lower
     of_map = audit(lambda x: -x, copies, groups=labels, budget=0.1)
@@ -212,7 +215,7 @@ def test_single_precision_stays_what_it_is_when_it_is_cast():
     assert wide.defect.cycle is None
     assert wide.how["precision"] == np.finfo(np.float32).eps
     # Whole numbers are exact in either.
-    whole = np.random.default_rng(0).integers(-3, 4, size=(400, 2)).astype(np.float64)
+    whole = np.random.default_rng(0).integers(-99, 99, size=(400, 2)).astype(np.float64)
     assert audit_pairs(whole, -whole, budget=0.1).how["precision"] == np.finfo(np.float64).eps
 
 
@@ -227,3 +230,46 @@ def test_a_pair_that_no_batch_holds_is_a_proof_too():
     assert len(found.defect.cycle.points) == 2
     assert "though not exactly" in found.verdict.optimality_reason
     assert found.monotonicity.violated_share > 0
+
+
+def test_points_before_the_map_are_told_so():
+    # Called by itself: the types of arguments are checked before, in tests alone.
+    with pytest.raises(ValueError, match=r"map: got ndarray, and a function as the source; wants "):
+        check_order(np.zeros((30, 2)), lambda x: x)
+    check_order(lambda x: x, np.zeros((30, 2)))
+    with pytest.raises((ValueError, TypeError)):
+        audit(np.zeros((30, 2)), lambda x: x)
+
+
+def test_numbers_of_a_certificate_are_plain():
+    x = np.random.default_rng(0).normal(size=(60, 2))
+
+    def scalars(value):
+        if dataclasses.is_dataclass(value):
+            value = [getattr(value, each.name) for each in dataclasses.fields(value)]
+        if isinstance(value, tuple | list):
+            return [found for each in value for found in scalars(each)]
+        return [value]
+
+    found = audit(lambda p: -p, x, x, budget=0.1)
+    assert not [type(each) for each in scalars(found) if isinstance(each, np.generic)]
+
+
+@pytest.mark.parametrize("kind", ["map", "pairs"])
+def test_many_copies_of_rows_are_told_and_said(kind):
+    x = np.repeat(np.random.default_rng(0).normal(size=(30, 2)), 40, axis=0)
+    labels = np.repeat(np.arange(30), 40)
+
+    def audited(rows, **options):
+        if kind == "map":
+            return audit(lambda p: p + 1.0, rows, budget=0.1, **options)
+        return audit_pairs(rows, rows + 1.0, budget=0.1, **options)
+
+    with pytest.warns(UserWarning, match=r"1,170 of 1,200 rows are exact copies of others"):
+        found = audited(x)
+    row = ("copies of rows", "1,170 of 1,200", "the levels take rows for independent")
+    assert row in found.rows()
+    # Labels say which belong together; a few copies are no one's fault.
+    assert row[0] not in [each for each, *_ in audited(x, groups=labels).rows()]
+    few = np.concatenate([np.random.default_rng(1).normal(size=(200, 2)), x[:2]])
+    assert row[0] not in [each for each, *_ in audited(few).rows()]

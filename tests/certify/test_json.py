@@ -33,7 +33,8 @@ def test_what_is_written_is_read(certificate):
     assert isinstance(read.defect.core.wasted, Share)
     assert isinstance(read.defect.cycle, Cycle)
     assert read.defect.growth == certificate.defect.growth
-    assert str(read) == str(certificate)
+    # What compiled is no number of the map, and not written.
+    assert str(read) == str(dataclasses.replace(certificate, compiling=math.nan))
     np.testing.assert_array_equal(read.defect.cycle.points, certificate.defect.cycle.points)
 
 

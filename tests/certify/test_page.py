@@ -397,10 +397,9 @@ def test_the_bars_are_shares_of_what_is_moved():
     np.testing.assert_allclose(drawn_bars(unbounded()), [[100 * 0.43 / 1.43, 100.0]])
     np.testing.assert_allclose(drawn_bars(identity()), [[0.0, 0.0]])
     # D ≤ p W₂² is q ≤ p / (1 + p).
-    dashed = [
-        line for line in plot_certificate(certificate(2)).lines if line.get_linestyle() == "--"
-    ]
-    assert dashed[0].get_xdata() == pytest.approx([1.0 / 1.01, 1.0 / 1.01])
+    (dashed,) = plot_certificate(certificate(2)).collections
+    pieces = np.array([piece[:, 0] for piece in dashed.get_segments()])
+    np.testing.assert_allclose(pieces, 1.0 / 1.01)
 
 
 def test_the_figure_says_the_verdicts_on_the_axes_it_is_given():
@@ -442,7 +441,8 @@ def test_high_dimensions_are_seen_in_components_and_named_columns():
 
 
 def test_equal_certificates_make_equal_pages_that_to_html_writes(tmp_path):
-    page = certificate().to_html(tmp_path / "page.html")
+    assert certificate().to_html(tmp_path / "page.html") is None  # a notebook would print it
+    page = certificate().to_html()
     assert page == certificate_page(certificate())
     assert (tmp_path / "page.html").read_text(encoding="utf-8") == page
 
@@ -459,3 +459,67 @@ def test_a_page_that_cannot_be_written_leaves_the_old_one(tmp_path, monkeypatch)
         certificate().to_html(place)
     assert place.read_text() == "the page of yesterday"
     assert list(tmp_path.iterdir()) == [place]
+
+
+def test_columns_that_have_names_are_called_by_them():
+    found = certificate().with_names(["age", "BMI", "height"])
+    text = str(found)
+    assert "spread of column 'height', smaller in the images" in " ".join(text.split())
+    assert "all columns at once: column 'BMI'" in " ".join(text.split())
+    assert "of 3" not in text
+    assert found.how["names"] == ["age", "BMI", "height"]
+    assert without_target().with_names(["a", "b", "c"]).pushforward is None
+
+
+def test_a_printed_table_is_a_hundred_columns_wide_and_loses_no_word():
+    whole = dataclasses.replace(certificate(), verdict=Verdict("optimal", None, "word " * 60, None))
+    text = str(whole)
+    assert max(map(len, text.splitlines())) <= 100
+    assert text.count("word") == 60
+
+
+def test_permutations_are_of_batches_and_the_time_is_in_two_parts():
+    text = str(dataclasses.replace(certificate(), compiling=0.7))
+    assert "190 of 200 points moved, in batches of up to 200" in " ".join(text.split())
+    assert "1.5" in text.splitlines()[-1]
+    assert "of which JAX compiled for 0.7" in text.splitlines()[-1]
+
+
+def test_shares_are_per_cent_and_the_lower_bound_names_its_source():
+    core = Bound("D on the core", "lower", 0.13, "declared: x", "cheaper permutations and orbits")
+    share = Bound("wasted share beyond one common shift", "lower", 0.0000512, "exact", "savings")
+    whole = certificate()
+    whole = dataclasses.replace(whole, defect=dataclasses.replace(DEFECT, bounds=(core, share)))
+    text = read(certificate_page(whole)).text.replace("\u00a0", " ")
+    assert "Lower: cheaper permutations and orbits." in text
+    assert "≥ 0.00512 %" in text
+    assert "5.12e-05" not in text
+
+
+def test_a_ring_beside_the_verdict_optimal_is_no_contradiction():
+    text = read(certificate_page(certificate())).text
+    assert "not exactly optimal, and what it wastes" not in text
+    whole = certificate()
+    whole = dataclasses.replace(
+        whole,
+        verdict=Verdict("optimal", None, "within 1 %", None),
+        how={**whole.how, "tolerance": 0.01},
+    )
+    text = read(certificate_page(whole)).text
+    assert "not exactly optimal, and what it wastes lies between the bounds above" in text
+
+
+def test_nothing_is_drawn_over_the_words_of_the_interval():
+    axes = plot_certificate(certificate())
+    figure = axes.get_figure()
+    figure.canvas.draw()
+    words = [text.get_window_extent() for text in axes.texts]
+    pieces = [
+        axes.transData.transform(segment)
+        for lines in axes.collections
+        for segment in lines.get_segments()
+    ]
+    assert pieces
+    for word in words:
+        for (x, low), (_, high) in pieces:
+            assert not (word.x0 < x < word.x1 and low < word.y1 and high > word.y0)

@@ -40,3 +40,22 @@ def test_examples_run(page, blocks, tmp_path, monkeypatch):
     namespace = {"__name__": "__main__"}
     for number, block in enumerate(blocks):
         exec(compile(block, f"{page}, block {number}", "exec"), namespace)
+
+
+FITTED = re.compile(r"\.fit\(([^)]*)\)|brenier fit (\S+ \S+)")
+AUDITED = re.compile(r"\baudit\(\s*([^)]*)\)|brenier audit (?!--)\S+ (\S+(?: [^\s#-]\S*)?)")
+GIVEN = re.compile(r"[\w.]*\w")
+
+
+@pytest.mark.parametrize(
+    "page", [*sorted((ROOT / "docs").rglob("*.md")), ROOT / "README.md"], ids=str
+)
+def test_no_example_audits_what_it_fitted(page):
+    """A map flatters the points that it was fitted on, and those that it was fitted to reach."""
+    text = page.read_text()
+    fitted, audited = (
+        {name for found in kind.findall(text) for given in found for name in GIVEN.findall(given)}
+        for kind in (FITTED, AUDITED)
+    )
+    # X is the source of maps too that were not fitted; one file may hold cells of both sides.
+    assert not {"Y", "before.csv", "after.csv"} & fitted & audited

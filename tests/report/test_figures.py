@@ -1,17 +1,22 @@
 """Figures: what is drawn, and that the same data draw the same bytes."""
 
 import io
+import re
 
 import numpy as np
 import pytest
 from rich.console import Console
 
 from brenier.report import (
+    figure_of,
     image_grid_figure,
+    legend_above,
+    new_axes,
     palette_figure,
     picture_figure,
     png_bytes,
     summary_table,
+    svg_text,
     words_table,
 )
 
@@ -74,3 +79,25 @@ def test_rows_of_images_that_do_not_match_are_named():
     for rows in ([], [("a", one), ("b", other)], [("a", np.zeros((2, 8, 8, 2)))]):
         with pytest.raises(ValueError, match=r"rows: got images of shapes .*; wants one shape"):
             image_grid_figure(rows)
+
+
+def test_an_svg_keeps_all_digits_of_its_words():
+    axes = new_axes(3.0, 2.0)
+    axes.annotate("0.00512 to 0.0216 %", (0.5, 0.5))
+    text = svg_text(figure_of(axes), "words")
+    assert ">0.00512 to 0.0216 %</text>" in text
+    assert not re.search(r"d=\"[^\"]*\d\.\d{3}", text)  # of lines hundredths of a point are enough
+
+
+@pytest.mark.parametrize("count", [3, 4])
+def test_a_legend_ends_with_its_figure(count):
+    axes = new_axes(5.2, 2.4)
+    for i in range(count):
+        axes.plot([0, 1], label=f"99 %: 0.21{i}")
+    legend_above(axes)
+    figure = figure_of(axes)
+    png_bytes(figure)
+    drawn = axes.get_legend().get_window_extent()
+    assert drawn.x1 < 0.93 * figure.get_window_extent().x1  # letters of a browser may be wider
+    # Nor does room for it make the axes narrow.
+    assert axes.get_window_extent().width > 0.8 * figure.get_window_extent().width

@@ -17,6 +17,7 @@ from brenier.certify._core import Split
 from brenier.certify._declared import Declared
 from brenier.certify._gathered import gathered
 from brenier.certify._orbits import Orbits, density_rings, symmetric_orbits
+from brenier.certify._other_frameworks import check_order
 from brenier.certify._rows import (
     FEWEST,
     check_spread,
@@ -25,6 +26,7 @@ from brenier.certify._rows import (
     opened,
     points_of,
     precision_of,
+    warn_of_copies,
     warn_of_outliers,
 )
 from brenier.certify._settings import Seen, Settings
@@ -75,7 +77,8 @@ def audit(
             whatever array it returns (of tensors, give ``lambda x: map(torch.as_tensor(x))``; of
             one point, ``jax.vmap(map)``).
         source: μ: a measure of brenier, or fresh points (n, d) that the map was not fitted on.
-        target: ν: a measure or points (m, d); None to ask about optimality only.
+        target: ν: a measure or points (m, d), fresh too: a map may have learned those that it was
+            fitted to reach; None to ask about optimality only.
         key: of all random choices; ``jax.random.key(0)`` where None.
         level: the confidence of every interval.
         tolerance: p; the map is called optimal where its defect is below p W₂² of the clouds after
@@ -115,7 +118,8 @@ def audit(
             is not deterministic, hangs on the batch, or raises an error of its own.
 
     Warns:
-        UserWarning: evaluations of the map that will take more than five minutes; rows grossly
+        UserWarning: evaluations of the map that will take more than five minutes; more than a tenth
+            of the rows that are exact copies of others; rows grossly
             outside of all others, which widen the bounds (the potentials are fitted to the moments
             of the rest; all rows are judged).
 
@@ -133,6 +137,7 @@ def audit(
     """
     key = as_key("key", key)
     settings = Settings(key, level, tolerance, samples, budget, callback).checked()
+    check_order(map, source)
     rows_alone = isinstance(source, Empirical)
     if law is not None and isinstance(source, AbstractMeasure) and not rows_alone:
         raise ValueError("law: got one beside a measure, which is its own; wants one of the two.")
@@ -153,6 +158,8 @@ def audit(
         x, shares = drawn_rows(source, shares, groups, both, samples)
     check_spread("source", x)
     drawn = isinstance(source, AbstractMeasure) and not rows_alone
+    if not isinstance(source, AbstractMeasure):
+        warn_of_copies("source", x)
     declared = Declared.checked(
         x.shape[1], law=source if drawn else law, symmetry=symmetry, box=box, kurtosis=kurtosis
     )
@@ -266,6 +273,7 @@ def audit_pairs(
             warn_of_outliers(name, given)
     keys = jax.random.split(key, 4)
     rows = one_of_each(groups, np.arange(len(first)), jax.random.fold_in(key, 2))
+    warn_of_copies("x", first[rows])
     rows = rows[random_order(keys[0], len(rows))[:samples]]
     first, second, true = first[rows], second[rows], None if true is None else true[rows]
     shares = None if shares is None else shares.of(rows)

@@ -3,17 +3,21 @@
 import dataclasses
 import math
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 
 from brenier._atomic import atomic_write
 from brenier._json import json_text, parsed_json
+from brenier.certify._column_words import in_names
 from brenier.certify._core import Share
 from brenier.certify._defect import Defect
 from brenier.certify._pair_savings import Cycle
+from brenier.certify._printed import printed
 from brenier.certify._reading import read_dataclass
+from brenier.certify._rows import MANY_COPIES
 from brenier.certify._target_tests import TargetTests
 from brenier.certify._weights import Weighting
 from brenier.certify._witnesses import Asymmetry, Monotonicity, Ring
@@ -162,27 +166,49 @@ class Certificate:
         if isinstance(plain, dict):
             plain = {**plain, "samples": {}}
         read = read_dataclass(cls, plain, "certificate")
-        for name in ("precision", "seconds"):  # what the table shows of it
+        for name in ("precision", "seconds", "copies", "source_points"):  # what the table shows
             if not isinstance(read.how.get(name, 0.0), int | float):
                 raise ValueError(
                     f"certificate.how.{name}: got {read.how[name]!r:.100}; wants a number."
                 )
         return read
 
-    def to_html(self, path: str | os.PathLike[str] | None = None) -> str:
+    @overload
+    def to_html(self) -> str: ...
+
+    @overload
+    def to_html(self, path: str | os.PathLike[str]) -> None: ...
+
+    def to_html(self, path: str | os.PathLike[str] | None = None) -> str | None:
         """The report, one HTML page that needs nothing else; written to ``path`` where given.
 
         Whole or not at all: what stood there stands until the page is complete.
+
+        Returns:
+            The page, where there is no ``path``.
         """
         if not self.samples:
             raise ValueError(
                 "certificate: got one without points, as JSON has none; wants one that audit gave."
             )
         page = certificate_page(self)
-        if path is not None:
-            with atomic_write(path) as handle:
-                handle.write(page.encode())
-        return page
+        if path is None:
+            return page
+        with atomic_write(path) as handle:
+            handle.write(page.encode())
+        return None
+
+    def with_names(self, names: Sequence[str]) -> "Certificate":
+        """The same of columns that have names, which stand in the place of their numbers.
+
+        >>> import numpy as np
+        >>> from brenier import audit_pairs
+        >>> x = np.random.default_rng(0).normal(size=(400, 2))
+        >>> found = audit_pairs(x, x + [0.0, 9.0], x, budget=0.1)
+        >>> found.pushforward.axis, found.with_names(["age", "BMI"]).pushforward.axis
+        ('column 2 of 2', "column 'BMI'")
+        """
+        return in_names(self, names)
 
     def _repr_html_(self) -> str:
         """What a notebook shows: verdicts, interval and table."""
@@ -196,6 +222,13 @@ class Certificate:
         remark = "of the largest: noise or rounding, which hides smaller defects"
         return [("error of the map's values", f"{precision:.1g}", remark)]
 
+    def _copies_row(self) -> list[tuple[str, str, str]]:
+        """Said where many rows are exact copies of others."""
+        copies, of = self.how.get("copies", 0), self.how.get("source_points", 0)
+        if not copies > MANY_COPIES * of:
+            return []
+        return [("copies of rows", f"{copies:,} of {of:,}", "the levels take rows for independent")]
+
     def rows(self) -> list[tuple[str, str, str]]:
         """(question, answer, remark): the table that a person reads."""
         d, level = self.defect, f"{100 * self.defect.level:g} %"
@@ -206,6 +239,7 @@ class Certificate:
                 self.verdict.target or "not asked",
                 self.verdict.target_reason or "no target was given",
             ),
+            *self._copies_row(),
             ("cost E‖X − T(X)‖²", f"{self.cost.value:.6g}", f"± {self.cost.stderr:.2g}"),
             *self._precision_row(),
             *([] if self.weighting is None else self.weighting.rows()),
@@ -251,7 +285,7 @@ class Certificate:
             (
                 "  cheaper permutations of batches",
                 f"{d.matched:.4g}",
-                f"{d.points_moved:,} of {d.n:,} points moved",
+                f"{d.points_moved:,} of {d.n:,} points moved, {_in_batches(d)}",
             )
         )
         if self.asymmetry is not None:
@@ -307,14 +341,18 @@ class Certificate:
                 )
             )
         if "seconds" in self.how:
-            rows.append(("seconds", f"{self.how['seconds']:.1f}", ""))
+            of_it = self.compiling
+            compiled = "" if math.isnan(of_it) else f"of which JAX compiled for {of_it:.1f}"
+            rows.append(("seconds", f"{self.how['seconds']:.1f}", compiled))
         return rows
 
     def __str__(self) -> str:
-        rows = self.rows()
-        first, second = (max(len(row[i]) for row in rows) for i in (0, 1))
-        lines = (f"{a:<{first}}  {b:<{second}}  {c}".rstrip() for a, b, c in rows)
-        return "\n".join(lines)
+        return printed(self.rows())
+
+
+def _in_batches(d: Defect) -> str:
+    """How many points were permuted at a time: not all of them."""
+    return f"in batches of up to {d.growth[-1].n:,}" if d.growth else "which are too few for one"
 
 
 def _feature_rows(p: TargetTests, level: str) -> list[tuple[str, str, str]]:

@@ -37,7 +37,7 @@ def companion(
     saving = float(gaps.mean())
     lower = saving + float(ndtri(alpha)) * float(deviation) / np.sqrt(n)
     # Both clouds are of spread 1 or less: what is below this is rounding.
-    return Companion(saving, lower if lower > _ROUNDING else 0.0, n)
+    return Companion(saving, float(lower) if lower > _ROUNDING else 0.0, n)
 
 
 def saving_at_once(x: np.ndarray, tx: np.ndarray, most: int) -> float:

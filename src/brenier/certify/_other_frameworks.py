@@ -12,6 +12,15 @@ from scipy import sparse
 from brenier._memory import is_out_of_memory
 
 
+def check_order(map: Any, source: Any) -> None:
+    """Raise a ``ValueError`` where points stand in the place of the map, and a map in theirs."""
+    if callable(source) and not callable(map):
+        raise ValueError(
+            f"map: got {type(map).__name__}, and a {type(source).__name__} as the source; wants "
+            "the map first: audit(map, source, target)."
+        )
+
+
 def evaluator(name: str, map: Any) -> Callable[[np.ndarray], Any]:
     """The map as a function of NumPy arrays: itself, or what hands a module of torch tensors.
 

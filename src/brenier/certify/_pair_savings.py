@@ -200,7 +200,7 @@ def _noise(a: np.ndarray, b: np.ndarray, steps: float, noise: float) -> float:
     Errors e of the images change it by 2 Σ⟨a_j, e_σ(j) − e_j⟩ = 2 Σ⟨a_σ⁻¹(j) − a_j, e_j⟩.
     """
     eps = float(np.finfo(np.float64).eps)
-    entries = np.sqrt(b.size) * noise
+    entries = float(np.sqrt(b.size)) * float(noise)
     sums = float(np.sqrt(np.sum(a * a) * np.sum(b * b)))
     return 4.0 * float(steps) * entries + _ROUNDING * eps * sums
 

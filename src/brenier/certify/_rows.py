@@ -14,6 +14,8 @@ from brenier.numerics import describe_outliers, gross_outliers, random_order
 
 # Rows of an audit at least.
 FEWEST = 20
+# From this share of exact copies on, rows that are taken for independent may not be.
+MANY_COPIES = 0.1
 # The square of a smaller spread, and a share of it, are not held in float64.
 _LEAST_SPREAD = 1e-140
 
@@ -59,6 +61,18 @@ def warn_of_outliers(name: str, value: Any) -> None:
     if len(rows):
         text = describe_outliers(name, rows, points, optional=False)
         warn_user(text)
+
+
+def warn_of_copies(name: str, points: np.ndarray) -> None:
+    """Tell where more than a tenth of the rows (n, d) are exact copies of others."""
+    copies = len(points) - len({row.tobytes() for row in points})
+    if copies > MANY_COPIES * len(points):
+        warn_user(
+            f"{name}: {copies:,} of {len(points):,} rows are exact copies of others, and the "
+            "levels take rows for independent. Where copies are one draw that was written down "
+            "several times, give groups, a label a row; where the law has atoms, as counts have, "
+            "they do no harm."
+        )
 
 
 def points_of(

@@ -34,7 +34,10 @@ def verdict(
 
 def _optimality(defect: Defect, dimension: int, tolerance: float) -> tuple[str, str]:
     if not defect.parts and defect.upper == 0.0:
-        return "optimal", "the gradient of a convex function: no map to the same image costs less"
+        return "optimal", (
+            "the gradient of a convex function: no map to the same image costs less"
+            + _withdrawn(defect)
+        )
     if defect.digits_lost:
         return "undecided", (
             "the points lie so far from 0, in parts of their spread, that their digits are lost: "
@@ -59,9 +62,14 @@ def _optimality(defect: Defect, dimension: int, tolerance: float) -> tuple[str, 
         )
     found = [_of_part(defect, part, dimension, tolerance) for part in defect.parts]
     word, reason = next((own for own in found if own[0] in ("optimal", "not optimal")), found[-1])
-    if word != "not optimal" and defect.withdrawn:
-        reason += f"; withdrawn, as the rows contradict it: {'; '.join(defect.withdrawn)}"
-    return word, reason
+    return word, reason + ("" if word == "not optimal" else _withdrawn(defect))
+
+
+def _withdrawn(defect: Defect) -> str:
+    """What was declared and contradicted, where something was."""
+    if not defect.withdrawn:
+        return ""
+    return f"; withdrawn, as the rows contradict it: {'; '.join(defect.withdrawn)}"
 
 
 def _of_part(defect: Defect, part: Core, dimension: int, tolerance: float) -> tuple[str, str]:

@@ -14,7 +14,7 @@ from brenier._checks import check_points
 from brenier._extras import check_installed
 from brenier._progress import Progress, ProgressCallback
 from brenier.certify import Certificate, audit, audit_pairs
-from brenier.cli._callables import load_callable, names_callable
+from brenier.cli._callables import check_map_file, load_callable, names_callable
 from brenier.cli._cell_choice import Choice, is_cells_file, labels_of_cells, weights_of_cells
 from brenier.cli._cells import audited_cells, clouds_of_cells
 from brenier.cli._declared import Declarations
@@ -101,6 +101,8 @@ def run_audit(
             certificate, names, files = _of_map(
                 map_file, source, target, settings, choice, progress
             )
+    if names is not None:
+        certificate = certificate.with_names(names)
     how = {**certificate.how, "names": names, "files": files}
     kind = how.get("kind") or _kind(map_file)
     if kind is not None:
@@ -115,7 +117,6 @@ def run_audit(
         question: f"{answer}; {remark}" if remark else answer
         for question, answer, remark in certificate.rows()
     }
-    rows["seconds"] += f"; of which JAX compiled for {certificate.compiling:.1f}"
     if kind is not None:
         rows["kind of map"] = kind
     if report is not None:
@@ -154,6 +155,7 @@ def _of_map(
         map, clouds = audited_cells(map_file, source, target, choice)
         names = [f"component {i}" for i in range(map.dimension)]
     else:
+        check_map_file(map_file)
         map, names = load_map(map_file, source)
         clouds, weights = _read([source, target], names, map_file, map.dimension, settings)
     if is_cells_file(source):
@@ -241,7 +243,8 @@ def _of_pairs(
     progress: ProgressCallback,
 ) -> tuple[Certificate, Sequence[str] | None, dict[str, str]]:
     if map_file is not None:
-        raise ValueError(f"MAP: got {map_file} beside --pairs; wants one of the two.")
+        hint = "" if target is not None else f" (a target stands behind --target {map_file})"
+        raise ValueError(f"MAP: got {map_file} beside --pairs; wants one of the two{hint}.")
     x, tx, names = _read_pairs(pairs, settings.columns)
     clouds, own = _read([target], names, pairs, x.shape[1], settings)
     y = clouds[0] if clouds else None

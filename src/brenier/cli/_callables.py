@@ -20,14 +20,28 @@ def names_callable(spec: str) -> bool:
     return bool(colon) and all(map(str.isidentifier, words)) and not Path(spec).exists()
 
 
+def check_map_file(spec: str) -> None:
+    """Raise a ``ValueError`` where a module was meant that only module:function names."""
+    file, _, attribute = spec.partition(":")
+    path, ending = Path(file), Path(file).suffix
+    if ending == ".py" or not (ending or attribute or path.exists()):
+        module = path.stem if path.stem.isidentifier() else "module"
+        raise ValueError(
+            f"MAP: got {spec}; wants a .brenier file, a model folder, or module:function, as in "
+            f"{module}:{attribute or 'function'} (of a module in this folder or installed)."
+        )
+
+
 def load_callable(spec: str) -> Callable[..., Any]:
     """What ``module:attribute`` names; the module is imported, from the current folder too.
 
     Raises:
-        ValueError: no such module, one that cannot be imported, no such attribute, or one that is
-            not callable.
+        ValueError: a file in the place of a module, no such module, one that cannot be imported,
+            no such attribute, or one that is not callable.
     """
     name, _, path = spec.partition(":")
+    if Path(name).suffix == ".py":
+        check_map_file(spec)
     found: Any = _imported(name)
     seen = name
     for part in path.split("."):

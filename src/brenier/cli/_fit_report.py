@@ -177,7 +177,7 @@ def _reach(found: HeldOut | None) -> str:
         )
     gone = 1.0 - max(found.after, 0.0) / found.before if found.before > 0 else 0.0
     lines = [
-        ("squared energy distance", "value", ""),
+        ("squared energy distance, rows held out", "value", ""),
         ("source to target", f"{found.before:.3g}", "before"),
         ("moved source to target", f"{found.after:.3g}", f"{100 * gone:.1f}\u00a0% of it is gone"),
         ("target to target", f"{found.chance:.3g}", "which chance exceeds once in twenty"),
@@ -192,7 +192,8 @@ def _reach(found: HeldOut | None) -> str:
         f"<p>On rows that it was not fitted on: a map of the same kinds, learned without "
         f"{len(found.x):,} rows of the source and {len(found.y):,} of the target "
         f"({html.escape(found.sentence)}), moved the former onto the latter. {said} Distances are "
-        f"unbiased, and may fall below 0.</p>{html_table(lines)}",
+        f"unbiased, and may fall below 0; those under “The fit” are of all rows, "
+        f"which the map was fitted on, and biased by chance.</p>{html_table(lines)}",
     )
 
 

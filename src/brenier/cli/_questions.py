@@ -53,7 +53,8 @@ def audit(
         ),
     ] = None,
     target: Annotated[
-        str | None, typer.Argument(help="Target points; for an image model N(0, I), if none.")
+        str | None,
+        typer.Argument(help="Fresh target points, too; for an image model N(0, I), if none."),
     ] = None,
     pairs: Annotated[
         str | None,

@@ -78,6 +78,9 @@ class MongeMap(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
     (``ConstrainedDrift``). With a ``method`` of your own exactly that is done, and nothing is
     compared.
 
+    The cost takes the numbers as they are: divide columns of different units, in X and in Y, by the
+    same numbers first.
+
     Where X or Y is a measure to be sampled, every step of the network draws fresh points.
 
     Clouds of more than 262,144 points, memory maps among them, are read block after block: the
@@ -333,7 +336,7 @@ class MongeMap(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         box: Any = None,
         kurtosis: Any = None,
     ) -> "Certificate":
-        """How far the map is from optimal on fresh points X (n, d), and whether it reaches Y.
+        """How far the map is from optimal on fresh points X (n, d), and whether it reaches fresh Y.
 
         As ``brenier.audit``, with a key from ``random_state``; what is declared is of the
         components, where the map was learned there. The map is the gradient of a convex function,

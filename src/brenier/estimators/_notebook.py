@@ -1,6 +1,5 @@
 """What is shown of an estimator: in a notebook what was chosen, on a page the columns' names."""
 
-import dataclasses
 import html
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -19,8 +18,7 @@ def with_names(certificate: "Certificate", names: Sequence[Any] | None) -> "Cert
     """The certificate with the names of the columns, where there are any."""
     if names is None:
         return certificate
-    how = {**certificate.how, "names": [str(name) for name in names]}
-    return dataclasses.replace(certificate, how=how)
+    return certificate.with_names([str(name) for name in names])
 
 
 def estimator_html(estimator: BaseEstimator, candidates: CandidateTable | None) -> str:

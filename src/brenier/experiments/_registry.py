@@ -2,6 +2,7 @@
 
 import ast
 import contextlib
+import difflib
 import importlib
 import importlib.util
 import pkgutil
@@ -78,14 +79,16 @@ def experiment_name(name: str) -> str:
     """The name of an experiment, written with hyphens, underscores or dots.
 
     Raises:
-        ValueError: no experiment is called so; the message lists those there are.
+        ValueError: no experiment is called so; the message lists those there are, and the nearest.
 
     >>> experiment_name("dlv26_fig2")
     'dlv26-fig2'
     """
     known = experiments()
     if _hyphenated(name) not in known:
-        raise ValueError(f"NAME: got {name!r}; wants one of: {', '.join(known)}.")
+        near = difflib.get_close_matches(_hyphenated(name), known)
+        hint = f" Did you mean {' or '.join(near)}?" if near else ""
+        raise ValueError(f"NAME: got {name!r}; wants one of: {', '.join(known)}.{hint}")
     return _hyphenated(name)
 
 

@@ -30,8 +30,8 @@ _VARIABLES = {
     WARP: "warp",
     BAR: "bar",
 }
-# Digits of an SVG beyond hundredths of a point are seen by nobody.
-_LONG = re.compile(r"(\d\.\d\d)\d+")
+# Digits of an SVG beyond hundredths of a point are seen by nobody; those of its words are.
+_LONG, _TAG = re.compile(r"(\d\.\d\d)\d+"), re.compile(r"<[^>]*>")
 _COLOUR = re.compile("|".join(_VARIABLES))
 
 
@@ -112,7 +112,7 @@ def svg_text(figure: "Figure", label: str) -> str:
     # Its own names ("figure_1", "axes_1") stand in every figure.
     body = re.sub(r'<g id="[^"]*"', "<g", body)
     body = re.sub(r"font: [\d.]+px [^;\"]*", _font, body)
-    body = _LONG.sub(r"\1", body)
+    body = _TAG.sub(lambda tag: _LONG.sub(r"\1", tag[0]), body)
     body = _COLOUR.sub(lambda found: f"var(--{_VARIABLES[found[0]]}, {found[0]})", body)
     width, height = (72.0 * inches for inches in figure.get_size_inches())
     return (

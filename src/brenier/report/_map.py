@@ -6,13 +6,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 from jaxtyping import Float, Num
 
-from brenier.report._figure import BLUE, GREY, RED, WARP, new_axes, plain
+from brenier.report._figure import BLUE, GREY, RED, WARP, figure_of, new_axes, plain
 from brenier.report._plane import Plane, column_names, spaced
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 _ARROWS, _LINES, _NODES, _GRAPH = 80, 15, 81, 2000
+# Inches of a legend: about a line and the space beside it, and a letter.
+_HANDLE, _LETTER = 0.47, 0.075
 
 
 def plot_map(
@@ -96,7 +98,7 @@ def in_plane(axes: "Axes", plane: Plane) -> "Axes":
 
 
 def legend_above(axes: "Axes") -> "Axes":
-    """A legend in a row above the axes, of what has a label.
+    """A legend above the axes, of what has a label: in a row, or in two where it is too long.
 
     >>> legend_above(new_axes(2.0, 2.0)).get_legend() is None
     True
@@ -108,7 +110,7 @@ def legend_above(axes: "Axes") -> "Axes":
             labels,
             loc="lower left",
             bbox_to_anchor=(0.0, 1.0),
-            ncols=len(handles),
+            ncols=_columns(axes, labels),
             frameon=False,
             fontsize=9,
             labelcolor=GREY,
@@ -117,6 +119,13 @@ def legend_above(axes: "Axes") -> "Axes":
             columnspacing=1.2,
         )
     return axes
+
+
+def _columns(axes: "Axes", labels: Sequence[str]) -> int:
+    """So many columns of a legend that it ends with the axes, or in half as many."""
+    long = sum(_HANDLE + _LETTER * len(label) for label in labels)
+    room = axes.get_position().width * figure_of(axes).get_figwidth()
+    return len(labels) if long <= room else -(-len(labels) // 2)
 
 
 def _graph(

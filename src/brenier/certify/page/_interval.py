@@ -57,9 +57,22 @@ def interval_axes(defect: "Defect", tolerance: float | None, ax: "Axes | None" =
         )
     if tolerance is not None and asked is not None:
         label = f"tolerance p = {100.0 * tolerance:g} %"
-        axes.axvline(asked, color=GREY, linewidth=1.2, linestyle="--", label=label)
-        axes.legend(loc="lower right", frameon=False, fontsize=9, labelcolor=GREY)
         right = max(right, 1.15 * asked)
+        # In pieces: what stands above a bar is not struck through.
+        starts, ends = [[row + side for row in range(len(bars))] for side in (-0.3, 0.33)]
+        ends[-1] = len(bars) - 0.3
+        axes.vlines([asked] * len(bars), starts, ends, GREY, "--", linewidth=1.2)
+        left = asked > 0.5 * right
+        axes.annotate(
+            label,
+            (asked, len(bars) - 0.45),
+            xytext=(-5 if left else 5, 0),
+            textcoords="offset points",
+            ha="right" if left else "left",
+            va="center",
+            fontsize=9,
+            color=GREY,
+        )
     axes.axvline(0.0, color=GREY, linewidth=1.0)
     axes.set_yticks(range(len(bars)), [label for label, _, _ in bars], fontsize=9.5, color=INK)
     axes.tick_params(axis="y", length=0)

@@ -2,7 +2,7 @@
 
 import importlib.resources
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from brenier._extras import check_installed
 from brenier.certify.page._interval import interval_axes
@@ -182,7 +182,14 @@ def _numbers(c: "Certificate") -> str:
 
 def _how(c: "Certificate") -> str:
     rows = [
-        (escaped(_LABELS.get(name, name)), listed(value))
+        (escaped(_LABELS.get(name, name)), _said(name, value))
         for name, value in {**c.how, "compiling": c.compiling}.items()
     ]
     return section("How it was computed", html_table(rows, head=False, kind="how"))
+
+
+def _said(name: str, value: Any) -> str:
+    """A value of ``how``; the tolerance in per cent, as everywhere on the page."""
+    if name == "tolerance" and isinstance(value, float):
+        return f"{100 * value:g}\u00a0%"
+    return listed(value)
