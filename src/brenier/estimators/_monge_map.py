@@ -81,10 +81,9 @@ class MongeMap(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
     The cost takes the numbers as they are: divide columns of different units, in X and in Y, by the
     same numbers first.
 
-    Where X or Y is a measure to be sampled, every step of the network draws fresh points.
-
-    Clouds of more than 262,144 points, memory maps among them, are read block after block: the
-    moments are those of all points, and a random sample of that many is fitted.
+    Where X or Y is a measure to be sampled, every step of the network draws fresh points. Clouds of
+    more than 262,144 points, memory maps among them, are read block after block: the moments are
+    those of all points, and a random sample of that many is fitted.
 
     AnnData are points too: cells, whose coordinates are genes (matched by ``var_names``), or an
     embedding. Genes are many and cells few, so the map is learned in the leading principal
@@ -226,7 +225,6 @@ class MongeMap(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         row that is not there.
 
         Args:
-            X, Y: source and target.
             source_weights: of the rows of X, (n,); or the name of the column that holds them, of
                 ``obs`` for AnnData, or of a table, where it is then no coordinate.
             target_weights: the same of Y.
