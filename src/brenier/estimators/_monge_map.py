@@ -221,8 +221,7 @@ class MongeMap(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         Of a measure 16,384 points are drawn, to choose by and to hold out; a network's training
         draws fresh ones in every step.
 
-        Only the ratios of weights count, but that whole numbers are rows repeated so often; 0 is a
-        row that is not there.
+        Only ratios of weights count, but that whole numbers repeat rows; of weight 0 is none.
 
         Args:
             source_weights: of the rows of X, (n,); or the name of the column that holds them, of
