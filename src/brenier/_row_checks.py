@@ -29,7 +29,7 @@ def check_row_weights(name: str, value: Any, n: int) -> np.ndarray:
         )
     largest = weights.max(initial=0.0)
     if not largest > 0:
-        raise ValueError(f"{name}: got weights that are all 0; wants some above 0.")
+        raise ValueError(f"{name}: got weights that are all zero; wants some above 0.")
     return np.where(weights < _LEAST_WEIGHT * largest, 0.0, weights)
 
 

@@ -302,7 +302,7 @@ def test_copies_are_as_many_as_weights_say_and_never_without_end():
     [
         ({"source_weights": -_W}, "source_weights: got 240 negative, NaN or infinite weights"),
         ({"source_weights": np.where(_W > 2, np.nan, _W)}, r"source_weights: got .* the first nan"),
-        ({"source_weights": 0.0 * _W}, "source_weights: got weights that are all 0"),
+        ({"source_weights": 0.0 * _W}, "source_weights: got weights that are all zero"),
         ({"source_weights": _W[1:]}, r"source_weights: got shape \(239,\)"),
         (
             {"source_weights": (np.arange(240) < 9) * 1.0},

@@ -295,7 +295,7 @@ def test_atoms_of_a_measure_are_weighted_points(quick):
     [
         (A[:-1], "got shape (89,); wants one weight for each of 90 rows."),
         (A[:, None], "got shape (90, 1); wants one weight for each of 90 rows."),
-        (np.zeros(90), "got weights that are all 0; wants some above 0."),
+        (np.zeros(90), "got weights that are all zero; wants some above 0."),
         (-A, "got 90 negative, NaN or infinite weights, the first"),
         (np.where(np.arange(90) == 4, np.nan, A), "the first nan in row 4; wants finite numbers"),
         (np.where(np.arange(90) == 4, np.inf, A), "the first inf in row 4; wants finite numbers"),

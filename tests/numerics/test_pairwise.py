@@ -71,7 +71,7 @@ def test_equal_weights_are_none():
         (np.ones(4), r"y_weights: got shape \(4,\); wants one weight for each of 5"),
         ([1.0, 1.0, -1.0, 1.0, 1.0], "y_weights: got 1 negative, NaN or infinite"),
         ([1.0, np.nan, 1.0, 1.0, 1.0], "y_weights: got 1 negative, NaN or infinite"),
-        (np.zeros(5), "y_weights: got weights that are all 0"),
+        (np.zeros(5), "y_weights: got weights that are all zero"),
     ],
 )
 def test_bad_weights_are_named(weights, message):
