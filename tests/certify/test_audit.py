@@ -273,3 +273,12 @@ def test_many_copies_of_rows_are_told_and_said(kind):
     assert row[0] not in [each for each, *_ in audited(x, groups=labels).rows()]
     few = np.concatenate([np.random.default_rng(1).normal(size=(200, 2)), x[:2]])
     assert row[0] not in [each for each, *_ in audited(few).rows()]
+
+
+def test_columns_of_a_data_frame_are_called_by_their_names():
+    pandas = pytest.importorskip("pandas")
+    x = np.random.default_rng(0).normal(size=(200, 2))
+    frame = pandas.DataFrame(x, columns=["age", "BMI"])
+    found = audit_pairs(frame, x + [0.0, 9.0], x, budget=0.1)
+    assert found.pushforward.axis == "column 'BMI'"
+    assert "column 2 of 2" not in str(found)

@@ -297,6 +297,7 @@ def test_a_law_beside_a_measure_is_one_too_many():
         audit(np.sinh, Gaussian.standard(2), law=StandardNormal(2))
 
 
+@pytest.mark.filterwarnings("ignore:.*exact copies of others:UserWarning")
 def test_numbers_of_any_kind_are_numbers():
     x = _normal(100)
     audit_pairs(x, x, budget=0.1, kurtosis=np.float32(3))

@@ -100,7 +100,7 @@ def audit(
         groups: for source points, a label of each (n,): rows of one label belong together (frames
             of one film, cells of one donor) and count as one draw. One of each, at random, is
             audited, with its weight: levels hold for independent rows, and rows that are copies of
-            each other with no label are only counted (``how["copies"]``).
+            each other with no label are counted (``how["copies"]``), and told of where many.
         law: μ, where points are given and their law is known (a source given as a measure declares
             itself): for bounds from below that need no new rows. Compared with the rows.
         symmetry: of μ: "exchangeable", "signs" or "spherical" (about 0), or one of

@@ -102,7 +102,7 @@ def gathered(
         tested=None if tests is None else bool(tests.p_values()),
     )
     pictured = _pictured(x, shares, by_weight)
-    return Certificate(
+    found = Certificate(
         cost=_cost(x, tx, shares),
         defect=defect,
         asymmetry=seen.asymmetry,
@@ -120,6 +120,7 @@ def gathered(
         },
         compiling=seen.compiled + compiled.seconds,
     )
+    return found if seen.names is None else found.with_names(seen.names)
 
 
 def _cost(x: np.ndarray, tx: np.ndarray, shares: Shares | None) -> Cost:

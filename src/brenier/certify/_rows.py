@@ -65,8 +65,10 @@ def warn_of_outliers(name: str, value: Any) -> None:
 
 def warn_of_copies(name: str, points: np.ndarray) -> None:
     """Tell where more than a tenth of the rows (n, d) are exact copies of others."""
-    copies = len(points) - len({row.tobytes() for row in points})
-    if copies > MANY_COPIES * len(points):
+    distinct = len({row.tobytes() for row in points})
+    copies = len(points) - distinct
+    # Rows that are all equal are refused.
+    if distinct > 1 and copies > MANY_COPIES * len(points):
         warn_user(
             f"{name}: {copies:,} of {len(points):,} rows are exact copies of others, and the "
             "levels take rows for independent. Where copies are one draw that was written down "
