@@ -279,6 +279,6 @@ def test_columns_of_a_data_frame_are_called_by_their_names():
     pandas = pytest.importorskip("pandas")
     x = np.random.default_rng(0).normal(size=(200, 2))
     frame = pandas.DataFrame(x, columns=["age", "BMI"])
-    found = audit_pairs(frame, x + [0.0, 9.0], x, budget=0.1)
+    found = audit_pairs(frame, x + np.array([0.0, 9.0]), x, budget=0.1)
     assert found.pushforward.axis == "column 'BMI'"
     assert "column 2 of 2" not in str(found)
