@@ -184,7 +184,8 @@ def test_estimates_are_those_of_repeated_rows():
     )
     tx, true = 2.0 * _X + 0.5, 2.0 * _X
     found = audit_pairs(_X, tx, _Y, truth=true, source_weights=_W, target_weights=_V, **_SMALL)
-    repeated = audit_pairs(_X[rows], tx[rows], _Y[others], truth=true[rows], **_SMALL)
+    with pytest.warns(UserWarning, match="rows are exact copies of others"):
+        repeated = audit_pairs(_X[rows], tx[rows], _Y[others], truth=true[rows], **_SMALL)
     assert found.cost.value == pytest.approx(repeated.cost.value, rel=1e-12)
     assert found.truth.l2_uvp == pytest.approx(repeated.truth.l2_uvp, rel=1e-12)
     assert found.truth.cosine == pytest.approx(repeated.truth.cosine, rel=1e-12)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from brenier.certify._certificate import Certificate
 
-_COUNTED = re.compile(r"\b(columns?) (\d+)(?: and (\d+))? of ([\d,]+)")
+_COUNTED = re.compile(r"\b(columns?) (\d+)(?: and (\d+))? of (\d[\d,]*\d|\d)")
 
 
 def in_names(certificate: "Certificate", names: Sequence[str]) -> "Certificate":
