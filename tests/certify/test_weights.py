@@ -218,7 +218,7 @@ def test_rows_of_no_weight_are_dropped_and_equal_weights_are_none():
     )
 
 
-def test_a_certificate_says_what_becomes_of_each_level(tmp_path):
+def test_a_certificate_says_what_becomes_of_each_level():
     found = audit_pairs(_X, -_X, _Y, source_weights=_W, box=(-9.0, 9.0), kurtosis=5.0, **_SMALL)
     own = found.weighting
     kish = _W.sum() ** 2 / np.sum(_W**2)
@@ -235,7 +235,7 @@ def test_a_certificate_says_what_becomes_of_each_level(tmp_path):
     plain = found.to_dict()["weighting"]
     assert plain["source"]["effective"] == own.source.effective
     assert Certificate.from_json(found.to_json()).weighting == own
-    page = found.to_html(tmp_path / "page.html")
+    page = found.to_html()
     assert f"{round(kish):,} effective points of the source" in page
     assert "at every law of independent rows" not in page
     assert max(len("".join(row)) for row in own.rows()) < 250
