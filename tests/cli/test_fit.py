@@ -158,7 +158,7 @@ def test_bad_outliers_are_refused(capsys):
 def test_effort_and_outliers_reach_the_estimator(gross, capsys, monkeypatch):
     seen = {}
 
-    def stop(self, X, Y):
+    def stop(self, X, Y, *weights):
         seen.update(self.get_params())
         raise ValueError("stop")
 

@@ -25,6 +25,7 @@ from brenier.exact import (
     solve_line,
     solve_monge_ampere,
     solve_semi_discrete,
+    solve_unbalanced_gaussian,
 )
 from brenier.flows import (
     annealed_sinkhorn,
@@ -274,6 +275,22 @@ def of_gaussian(dtype):
         bend = matrix - np.eye(3)
         cost = 3e6 + float(np.trace(bend @ first @ bend.T))
         yield Verdict(case, None, solution.stats["cost"], cost, rounding=1e-9 * cost, factor=1.0)
+
+
+def of_unbalanced_gaussian(dtype):
+    r = np.random.default_rng(4)
+    turn = np.linalg.qr(r.normal(size=(3, 3)))[0]
+    for penalty in (1e4, 1e6):
+        first = (turn * np.array([0.25, 1.0, 4.0])) @ turn.T
+        second = np.diag([9.0, 1.0, 0.04])
+        means = np.zeros(3), np.array([1.0, -1.0, 0.5])
+        solution = solve_unbalanced_gaussian(
+            (means[0], first), (means[1], second), source_penalty=penalty, target_penalty=penalty
+        )
+        # Where hardly any mass may be lost the map is that of balanced transport, to order 1/τ.
+        balanced = solve_gaussian((means[0], first), (means[1], second)).map
+        true = float(np.abs(solution.map.matrix - balanced.matrix).max())
+        yield Verdict(f"τ = {penalty:g}", not solution.result.failed, true, true, 30.0 / penalty)
 
 
 def of_monge_ampere(dtype):
@@ -556,6 +573,7 @@ CASES: dict[str, Callable[[type], Iterator[Verdict]]] = {
     "exact.solve_semi_discrete": of_semi_discrete,
     "exact.solve_line": of_line,
     "exact.solve_gaussian": of_gaussian,
+    "exact.solve_unbalanced_gaussian": of_unbalanced_gaussian,
     "exact.solve_monge_ampere": of_monge_ampere,
     "numerics.sinkhorn": of_sinkhorn,
     "numerics.self_transport": of_self_transport,
@@ -572,8 +590,8 @@ CASES: dict[str, Callable[[type], Iterator[Verdict]]] = {
 }
 # Measured in float64 whatever the dtype of the input: once is enough.
 _DOUBLE = {
-    "exact.solve_gaussian", "exact.solve_monge_ampere", "flows.sinkhorn_flow",
-    "flows.annealed_sinkhorn", "flows.parabolic_flow", "flows.divergence_flow",
+    "exact.solve_gaussian", "exact.solve_unbalanced_gaussian", "exact.solve_monge_ampere",
+    "flows.sinkhorn_flow", "flows.annealed_sinkhorn", "flows.parabolic_flow", "flows.divergence_flow",
 }  # fmt: skip
 
 

@@ -228,7 +228,7 @@ def test_public_face():
 
 
 def test_points_are_moved_some_at_a_time(fitted, monkeypatch):
-    monkeypatch.setattr("brenier.estimators._monge_map.MOST_POINTS", 64)
+    monkeypatch.setattr("brenier.estimators._fitted.MOST_POINTS", 64)
     moved, sizes = clone(fitted), []
     vars(moved).update(vars(fitted))
     moved.map_ = lambda x: sizes.append(len(x)) or fitted.map_(x)

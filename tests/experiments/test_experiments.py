@@ -31,6 +31,7 @@ _SEEDS = {
     "deb25/scaling_limit": "1",
     "krco22/images": "1",
     "single/cell": "1",
+    "single/conditions": "1",
     "single/labels": "1",
     "single/time": "1",
     "single/unbalanced": "1",

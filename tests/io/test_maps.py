@@ -144,7 +144,7 @@ def _kinds(module):
 
 # A file holds no function of one's own.
 _WITHOUT = {"ScoreVelocity"}
-# Dearer to make: saved and loaded in tests/velocities.
+# Dearer to make: saved and loaded in tests/velocities and tests/estimators/test_conditional.py.
 _ELSEWHERE = {
     "DacorognaMoserVelocity",
     "FokkerPlanckVelocity",
@@ -163,6 +163,13 @@ _ELSEWHERE = {
     "Dense",
     "GroupNorm",
     "ResidualBlock",
+    "Blended",
+    "ConditionalGaussian",
+    "ConditionalMap",
+    "ConditionalMixture",
+    "Covariates",
+    "Kriging",
+    "Unconditional",
 }
 
 
