@@ -591,7 +591,8 @@ CASES: dict[str, Callable[[type], Iterator[Verdict]]] = {
 # Measured in float64 whatever the dtype of the input: once is enough.
 _DOUBLE = {
     "exact.solve_gaussian", "exact.solve_unbalanced_gaussian", "exact.solve_monge_ampere",
-    "flows.sinkhorn_flow", "flows.annealed_sinkhorn", "flows.parabolic_flow", "flows.divergence_flow",
+    "flows.sinkhorn_flow", "flows.annealed_sinkhorn", "flows.parabolic_flow",
+    "flows.divergence_flow",
 }  # fmt: skip
 
 

@@ -167,6 +167,7 @@ _ELSEWHERE = {
     "ConditionalGaussian",
     "ConditionalMap",
     "ConditionalMixture",
+    "Coordinates",
     "Covariates",
     "Kriging",
     "Unconditional",
