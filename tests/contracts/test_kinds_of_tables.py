@@ -124,6 +124,9 @@ def test_audits_match_columns_by_name(kind):
     found = audit(FITTED.map_, make(X, "ab"), make(Y[:, ::-1], "ba"), **options).to_dict()
     assert found["how"]["names"] == ["a", "b"]
     np.testing.assert_equal(found["defect"], known["defect"])
+    named = {"column 1 of 2": "column 'a'", "column 2 of 2": "column 'b'"}
+    axis = known["pushforward"]["axis"]
+    known["pushforward"]["axis"] = named.get(axis, axis)
     np.testing.assert_equal(found["pushforward"], known["pushforward"])
     moved = FITTED.transform(X)
     pairs = audit_pairs(make(X, "ab"), make(moved[:, ::-1], "ba"), make(Y, "ab"), **options)
