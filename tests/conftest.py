@@ -35,7 +35,8 @@ def pytest_configure(config: pytest.Config) -> None:
 
     Slow tests and doctests have XLA's own choice.
     """
-    if config.option.markexpr == "not slow":
+    # XLA ends the process at a flag that it does not know: newer ones were not asked.
+    if config.option.markexpr == "not slow" and jax.__version_info__ < (0, 11):
         os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {_QUICK_CODE}"
 
 
