@@ -14,6 +14,9 @@ Batch: TypeAlias = Float[Array, "*batch d"]
 BatchLike: TypeAlias = Float[Array, "*batch d"] | Float[np.ndarray, "*batch d"]
 BatchScalar: TypeAlias = Float[Array, "*batch"]
 Key: TypeAlias = PRNGKeyArray
+# How many rows each row stands for, (n,), above 0; None for one each, which costs and rounds
+# nothing. Only their ratios and, where rows are counted, their sum say anything.
+RowWeights: TypeAlias = np.ndarray | None
 
 __all__ = [
     "Array",
@@ -27,6 +30,7 @@ __all__ = [
     "Matrix",
     "Point",
     "Points",
+    "RowWeights",
     "Scalar",
     "Weights",
 ]

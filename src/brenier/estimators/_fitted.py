@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
+from brenier._types import RowWeights
 from brenier.estimators._growth import grown_weights
 from brenier.estimators.data import (
     MOST_POINTS,
@@ -17,7 +18,6 @@ from brenier.estimators.data import (
 from brenier.io import Cells
 from brenier.maps import AbstractMap, SubspaceMap
 from brenier.measures import AbstractMeasure
-from brenier.numerics import RowWeights
 
 
 def fitted_points(estimator: Any, name: str, value: Any) -> Any:

@@ -6,10 +6,10 @@ import jax.numpy as jnp
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
-from brenier._types import Float
+from brenier._types import Float, RowWeights
 from brenier._warnings import warn_user
 from brenier.estimators.data import Pair
-from brenier.numerics import RowWeights, default_epsilon, entropic_potential, sinkhorn
+from brenier.numerics import default_epsilon, entropic_potential, sinkhorn
 
 # Points a side between which the plan is found: all others have the growth of its potentials.
 _POINTS = 2048

@@ -2,8 +2,9 @@
 
 import numpy as np
 
+from brenier._types import RowWeights
 from brenier.maps import AbstractMap, ConjugateMap
-from brenier.numerics import RowWeights, row_mean
+from brenier.numerics import row_mean
 
 
 def held_out_saving(

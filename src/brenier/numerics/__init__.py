@@ -93,7 +93,6 @@ from brenier.numerics._tensor_train import (
 )
 from brenier.numerics._tensor_train_cross import tensor_train_cross
 from brenier.numerics._weighting import (
-    RowWeights,
     row_count,
     row_mean,
     row_mean_error,
@@ -111,7 +110,6 @@ __all__ = [
     "GridSinkhornResult",
     "Kriging",
     "Lattice",
-    "RowWeights",
     "SelfTransport",
     "SinkhornResult",
     "TensorTrainCores",

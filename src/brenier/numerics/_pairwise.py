@@ -9,10 +9,10 @@ import numpy as np
 
 from brenier._checks import check_points
 from brenier._row_checks import check_row_weights
-from brenier._types import Array, Float, Points, Scalar, Weights
+from brenier._types import Array, Float, Points, RowWeights, Scalar, Weights
 from brenier.numerics._devices import on_each_device, over_devices, sharing
 from brenier.numerics._streaming import cut_tiles, pairs, shared_tiles, squared_distances
-from brenier.numerics._weighting import RowWeights, row_count, rows_by_weight
+from brenier.numerics._weighting import row_count, rows_by_weight
 
 # The side of a tile: large enough for several cores, small enough for their caches.
 _TILE = 1024

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from brenier._types import Float
-from brenier.numerics._weighting import RowWeights, row_count, row_products
+from brenier._types import Float, RowWeights
+from brenier.numerics._weighting import row_count, row_products
 
 
 def shrunk_moments(

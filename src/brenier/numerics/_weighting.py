@@ -1,12 +1,11 @@
 """Moments of rows that may stand for several rows each, or for a part of one."""
 
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 
-# How many rows each row stands for, (n,), above 0; None for one each, which costs and rounds
-# nothing. Only their ratios and, where rows are counted, their sum say anything.
-RowWeights: TypeAlias = np.ndarray | None
+from brenier._types import RowWeights
+
 # Whole numbers beyond this are not told apart.
 _MOST_ROWS = 2.0**53
 

@@ -7,8 +7,8 @@ import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
 
-from brenier._types import Array, Float
-from brenier.numerics import RowWeights, float64_mean, total_variance
+from brenier._types import Array, Float, RowWeights
+from brenier.numerics import float64_mean, total_variance
 from brenier.potentials import AbstractPotential
 
 # Images whose size is off by so many standard errors more than another look's are too large.

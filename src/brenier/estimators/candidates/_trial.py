@@ -6,8 +6,9 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from brenier._types import RowWeights
 from brenier.estimators.data import shrunk_covariance
-from brenier.numerics import Coordinates, RowWeights, row_count, row_mean, row_mean_error
+from brenier.numerics import Coordinates, row_count, row_mean, row_mean_error
 from brenier.potentials.host import HostPotential, host_conjugates
 
 # Of source and of target points.

@@ -7,11 +7,11 @@ import numpy as np
 
 from brenier._checks import as_float_array, as_frame, check_points, check_varying
 from brenier._frames import Frame
+from brenier._types import RowWeights
 from brenier.estimators.data._columns import training_points
 from brenier.estimators.data._covariance import lifted_covariance, shrunk_covariance
 from brenier.estimators.data._given_weights import weighted_rows
 from brenier.numerics import (
-    RowWeights,
     beyond_digits,
     row_count,
     row_mean,

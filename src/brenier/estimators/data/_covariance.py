@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from brenier.numerics import RowWeights, row_mean, row_variance, shrunk_moments
+from brenier._types import RowWeights
+from brenier.numerics import row_mean, row_variance, shrunk_moments
 
 # The least eigenvalue of a correlation matrix: flat directions are not blown up past it.
 _LEAST_CORRELATION = 1e-6

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from brenier.numerics import RowWeights
+from brenier._types import RowWeights
 
 
 def leading_directions(

@@ -5,11 +5,11 @@ from typing import Any
 
 import jax.numpy as jnp
 
-from brenier._types import Array, Float, Key
+from brenier._types import Array, Float, Key, RowWeights
 from brenier.estimators.data._pair import Pair
 from brenier.maps import AffineMap, Pushforward
 from brenier.measures import AbstractMeasure, Empirical
-from brenier.numerics import Coordinates, RowWeights, random_order
+from brenier.numerics import Coordinates, random_order
 
 # Below this many points a side none can be spared.
 FEW = 64

@@ -10,11 +10,11 @@ import numpy as np
 
 from brenier._progress import Progress, ProgressCallback
 from brenier._solution import Result, Solution
-from brenier._types import Points, Scalar, Weights
+from brenier._types import Points, RowWeights, Scalar, Weights
 from brenier.estimators.generation._settings import GeneratorSettings
 from brenier.estimators.generation._source_law import SOURCES, fitted_source
 from brenier.measures import Gaussian, GaussianMixture
-from brenier.numerics import RowWeights, default_flow_epsilon, mean_distance
+from brenier.numerics import default_flow_epsilon, mean_distance
 
 # Multiples of the rule's ε, from the largest: each starts at the potential of the one before.
 RATIOS = (8.0, 4.0, 2.0, 1.0, 0.5, 0.25)

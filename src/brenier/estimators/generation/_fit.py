@@ -8,6 +8,7 @@ import numpy as np
 
 from brenier._progress import Progress, ProgressCallback
 from brenier._solution import Result, Solution
+from brenier._types import RowWeights
 from brenier.estimators.candidates import CandidateTable, Request, fold_counts
 from brenier.estimators.generation._choice import Choice, choose, run_flow
 from brenier.estimators.generation._latent import compare
@@ -15,7 +16,7 @@ from brenier.estimators.generation._settings import GeneratorSettings
 from brenier.estimators.generation._source_law import fitted_source
 from brenier.maps import AbstractMap, GradientMap
 from brenier.measures import Gaussian, GaussianMixture
-from brenier.numerics import RowWeights, cast_floats, default_flow_epsilon, row_count
+from brenier.numerics import cast_floats, default_flow_epsilon, row_count
 from brenier.potentials import Preconditioned
 
 

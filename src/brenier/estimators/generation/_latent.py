@@ -7,7 +7,7 @@ import numpy as np
 
 from brenier._progress import ProgressCallback
 from brenier._solution import Solution
-from brenier._types import Key
+from brenier._types import Key, RowWeights
 from brenier.estimators.candidates import (
     AbstractPieces,
     Choice,
@@ -21,7 +21,7 @@ from brenier.estimators.data import shrunk_covariance
 from brenier.estimators.generation._one_shot import OneShotKind
 from brenier.maps import AbstractMap
 from brenier.measures import Gaussian, quasi_sample
-from brenier.numerics import Coordinates, RowWeights, row_count, row_mean
+from brenier.numerics import Coordinates, row_count, row_mean
 
 # Latent points cost nothing: at least so many to learn from, and four a datum held out.
 _LEAST_LEARNT, _HELD_A_DATUM, _MOST_HELD = 512, 4, 4096

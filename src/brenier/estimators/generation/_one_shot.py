@@ -6,11 +6,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from brenier._solution import Solution
+from brenier._types import RowWeights
 from brenier.estimators.candidates import AbstractKind, Fold, Trial, judged
 from brenier.estimators.generation._choice import RATIOS
 from brenier.maps import AbstractMap, GradientMap
 from brenier.measures import Gaussian
-from brenier.numerics import Coordinates, RowWeights, half_shift_covariance, row_count
+from brenier.numerics import Coordinates, half_shift_covariance, row_count
 from brenier.potentials.host import (
     CompiledPotential,
     HostLogSumExp,

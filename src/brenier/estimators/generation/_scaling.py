@@ -3,10 +3,11 @@
 import jax.numpy as jnp
 import numpy as np
 
+from brenier._types import RowWeights
 from brenier.estimators.data import shrunk_covariance
 from brenier.maps import AbstractMap, DebiasedMap, GradientMap
 from brenier.measures import Gaussian, GaussianMixture
-from brenier.numerics import Coordinates, RowWeights, cast_floats, row_mean, row_variance
+from brenier.numerics import Coordinates, cast_floats, row_mean, row_variance
 from brenier.potentials import Preconditioned
 
 SCALINGS = ("columns", "whitened", "none")

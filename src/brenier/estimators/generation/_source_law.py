@@ -4,10 +4,11 @@ import warnings
 
 import numpy as np
 
+from brenier._types import RowWeights
 from brenier.estimators.data import shrunk_covariance
 from brenier.estimators.generation._scaling import symmetrised
 from brenier.measures import Gaussian, GaussianMixture
-from brenier.numerics import RowWeights, row_mean, row_variance, rows_by_weight
+from brenier.numerics import row_mean, row_variance, rows_by_weight
 
 SOURCES = ("isotropic", "covariance", "mixture")
 # Components tried for a mixture, and points that each should have (or twice as many as d).

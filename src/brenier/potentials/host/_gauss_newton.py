@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.linalg import cho_factor, cho_solve
 
-from brenier.numerics import RowWeights
+from brenier._types import RowWeights
 from brenier.potentials.host._conjugates import host_conjugates
 from brenier.potentials.host._soft_pieces import SoftPieces
 

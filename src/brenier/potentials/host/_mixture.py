@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from brenier.numerics import RowWeights, row_mean
+from brenier._types import RowWeights
+from brenier.numerics import row_mean
 from brenier.potentials.host._conjugates import host_conjugates
 from brenier.potentials.host._potentials import HostExpansion, HostPotential
 

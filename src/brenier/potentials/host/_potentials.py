@@ -6,7 +6,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from brenier.numerics import RowWeights, row_count, row_mean, row_products
+from brenier._types import RowWeights
+from brenier.numerics import row_count, row_mean, row_products
 
 
 class HostExpansion(NamedTuple):

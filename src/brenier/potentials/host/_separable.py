@@ -4,7 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from brenier.numerics import RowWeights, row_count, row_variance
+from brenier._types import RowWeights
+from brenier.numerics import row_count, row_variance
 from brenier.potentials.host._potentials import HostExpansion, HostPotential
 
 # The least slope: the map stays a bijection.

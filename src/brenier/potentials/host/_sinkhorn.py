@@ -4,7 +4,8 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from brenier.numerics import RowWeights, row_sum
+from brenier._types import RowWeights
+from brenier.numerics import row_sum
 
 # Sweeps between two kernels, and in all at one ε; the work bounds them where points are many.
 _SWEEPS, _MOST_SWEEPS, _WORK = 50, 400, 2e8

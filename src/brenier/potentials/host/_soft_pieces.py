@@ -5,7 +5,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from brenier.numerics import RowWeights, row_count, row_sum
+from brenier._types import RowWeights
+from brenier.numerics import row_count, row_sum
 from brenier.potentials.host._potentials import HostExpansion, HostPotential
 
 # Bounds of what is learned as a logarithm: kinks no sharper than the points can tell.

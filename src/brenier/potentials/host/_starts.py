@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from brenier.numerics import RowWeights
+from brenier._types import RowWeights
 from brenier.potentials.host._sinkhorn import entropic_offsets, median_square, sinkhorn_ladder
 from brenier.potentials.host._soft_pieces import SoftPieces
 
