@@ -1,5 +1,6 @@
 """The semi-dual against maps in closed form, and its parts against exact conjugates."""
 
+import dataclasses
 import functools
 
 import equinox as eqx
@@ -10,6 +11,7 @@ import pytest
 
 from brenier.flows import HeldOutDual, SemiDual, advance, solve
 from brenier.flows._semi_dual import _newton_step
+from brenier.flows._semi_dual_clouds import SourceCloud, TargetCloud
 from brenier.io import Checkpoint
 from brenier.maps import AffineMap, GradientMap
 from brenier.measures import Empirical, Gaussian
@@ -112,12 +114,14 @@ def test_of_a_sorted_cloud_a_fair_part_is_seen_first():
     method = SemiDual(steps=30, batch=64)
     start = GradientMap(Quadratic.identity(1))
     state = method.init(y, y, start, key=_KEYS[0])
-    assert int(state.seen) == 1024
+    assert int(state.target.seen) == 1024
     # The mean of 1024 of 5000 points on [-1, 1] has a standard error of .016.
-    assert abs(float(jnp.mean(state.cloud[state.arrival[: state.seen]]))) < 0.08
+    assert (
+        abs(float(jnp.mean(state.target.points[state.target.arrival[: state.target.seen]]))) < 0.08
+    )
     last = advance(method, state, y, y, 30)
-    assert int(last.seen) == 1024 + 8 * 30
-    assert len(np.unique(last.arrival)) == 5000
+    assert int(last.target.seen) == 1024 + 8 * 30
+    assert len(np.unique(last.target.arrival)) == 5000
 
 
 def test_all_points_are_seen_in_the_end_and_each_in_its_turn():
@@ -125,31 +129,50 @@ def test_all_points_are_seen_in_the_end_and_each_in_its_turn():
     method = SemiDual(steps=200, batch=16)
     state = method.init(y, y, GradientMap(Quadratic.identity(1)), key=_KEYS[0])
     last = advance(method, state, y, y, 200)
-    assert int(last.seen) == int(last.round) == 301
-    assert sorted(np.asarray(last.order).tolist()) == list(range(301))
+    assert int(last.target.seen) == int(last.target.round) == 301
+    assert sorted(np.asarray(last.target.order).tolist()) == list(range(301))
 
 
 def test_measures_are_drawn_anew_and_give_the_map_between_their_laws():
     x, y = Gaussian.standard(1), Gaussian(jnp.array([3.0]), jnp.array([[4.0]]))
-    method = SemiDual(steps=300, batch=64, learning_rate=0.1)
+    method = SemiDual(steps=1500, batch=64, learning_rate=0.1)
 
     @eqx.filter_jit
     def run():
         start = GradientMap(Quadratic.identity(1))
         first = method.init(x, y, start, key=_KEYS[0])
-        return first, advance(method, first, x, y, 300)
+        return first, advance(method, first, x, y, 890), advance(method, first, x, y, 1500)
 
-    first, last = run()
-    # Every step draws 8 new points beside the first 16 batches.
-    assert int(last.seen) == 1024 + 8 * 300
-    seen = last.arrival[: 1024 + 8 * 300]
-    assert not np.isin(np.asarray(last.cloud[seen[1024:]]), np.asarray(first.cloud)).any()
-    assert len(np.unique(last.cloud)) == 128 * 64
-    # Every point seen has its conjugate, as well as its last visit left it, up to 53 steps ago.
-    gradient = last.potential.gradient(last.conjugates[seen])
-    assert jnp.mean(jnp.abs(gradient - last.cloud[seen])) < 0.05
+    first, begun, last = run()
+    # Every step has seen 8 new points beside the first 16 batches; none is replaced yet.
+    assert int(begun.target.seen) == 1024 + 8 * 890
+    np.testing.assert_array_equal(begun.target.points, first.target.points)
+    # Since all 128 batches are seen, a ninth of them is replaced in each further round or so.
+    old = np.isin(np.asarray(last.target.points), np.asarray(first.target.points))
+    assert 0.3 < np.mean(old) < 0.7
+    assert len(np.unique(last.target.points)) == 128 * 64
+    assert not np.isin(np.asarray(last.source.drawn), np.asarray(first.source.drawn)).any()
+    assert len(np.unique(last.target.arrival)) == 128 * 64
+    # Every point seen has its conjugate, as well as its last visit left it.
+    seen = last.target.arrival[: last.target.seen]
+    gradient = last.potential.gradient(last.target.conjugates[seen])
+    assert jnp.mean(jnp.abs(gradient - last.target.points[seen])) < 0.05
     map = method.current_map(last)
     np.testing.assert_allclose(map(np.array([[-1.0], [1.0]])), [[1.0], [5.0]], atol=0.15)
+
+
+def test_batches_of_laws_are_spread_over_them():
+    """Means over a batch have less than half of the variance of as many independent draws."""
+    law = Gaussian.standard(2)
+    source = SourceCloud.of(law, 64, jnp.float64, _KEYS[0])
+    target = TargetCloud.of(law, 64, jnp.float64, _KEYS[1])
+    target = dataclasses.replace(target, seen=jnp.asarray(128 * 64))  # as after many steps
+    target = target.next_round(jnp.asarray(True), law, 64, _KEYS[2])
+    assert 0 < 128 * 64 - int(target.seen) < 128 * 64 / 8
+    batches = target.points[target.order[: 64 * 100]].reshape(100, 64, 2)
+    drawn = jnp.stack([source.batch(law, 64, key) for key in jax.random.split(_KEYS[0], 100)])
+    for means in (jnp.mean(batches, axis=1), jnp.mean(drawn, axis=1)):
+        assert np.all(np.var(np.asarray(means), axis=0) < 0.5 / 64)
 
 
 def test_dtype_follows_the_data():

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import optax
 
 from brenier._checks import check_at_least, check_positive
-from brenier._types import Array, Bool, Float, Int, Key, Points
+from brenier._types import Array, Float, Int, Key, Points
 from brenier.flows._held_out_dual import starts
 from brenier.flows._kronecker_adam import kronecker_adam
 from brenier.flows._method import (
@@ -21,7 +21,7 @@ from brenier.flows._method import (
     shared_work,
 )
 from brenier.flows._penalties import growth_shares
-from brenier.flows._strata import cell_order, spread_batches, spread_rows
+from brenier.flows._semi_dual_clouds import SourceCloud, TargetCloud
 from brenier.maps import AbstractMap, GradientMap
 from brenier.measures import AbstractMeasure, Empirical
 from brenier.numerics import spd_solve, split_batch
@@ -39,35 +39,20 @@ _WORST = 4
 _WARM, _FLAT = 0.05, 0.3
 # Source points a step for each target point: they cost no conjugate, and take noise away.
 _SOURCE = 4
-# Training begins with target points for so many steps: were there more, x̂ would lag behind φ where
-# that still moves fast. This part of each further batch is new, improved so often since no visit
-# before has done it.
-_FIRST, _NEW, _FRESH = 16, 8, 6
-# Of a target that is sampled, so many batches are kept with their x̂, and numbers at most.
-_KEPT, _KEPT_FLOATS = 128, 2**24
+# New points are improved so often since no visit before has done it.
+_FRESH = 6
 
 
 class SemiDualState(eqx.Module):
-    """The potential, its average, its optimiser; steps taken and to take; target points and x̂(y).
-
-    Points are seen in the order of ``arrival``; the first ``seen`` are so far, and the first
-    ``round`` visited in turn: in ``order``, of which a batch begins at ``turn``. In the order of
-    ``cells`` neighbours lie close, of source and target where they are ``Empirical``.
-    """
+    """The potential, its average, its optimiser; steps taken and to take; points of both sides."""
 
     potential: AbstractPotential
     average: AbstractPotential
     step: Int[Array, ""]
     steps: Int[Array, ""]
     optimiser: optax.OptState
-    cloud: Points
-    conjugates: Points
-    cells: tuple[Int[Array, " _"], Int[Array, " m"]]
-    arrival: Int[Array, " m"]
-    seen: Int[Array, ""]
-    round: Int[Array, ""]
-    turn: Int[Array, ""]
-    order: Int[Array, " m"]
+    source: SourceCloud
+    target: TargetCloud
     key: Key
 
 
@@ -81,10 +66,11 @@ class SemiDual(AbstractMethod[SemiDualState, GradientMap]):
     Adam in the eigenbases of Kronecker factors (``kronecker_adam``), at a rate that rises, stands
     and falls to zero: a natural gradient for the price of a few small matrix products.
 
-    Each step draws four source points for each target point, and of an ``Empirical`` both batches
-    are spread over their clouds, one point of each of many cells: the noise of a step is what the
-    cells leave. Training begins with 16 batches of target points, and an eighth of each further
-    batch is new, until all are seen; of a target that is not ``Empirical``, to the end.
+    Each step draws four source points for each target point, and both batches are spread over their
+    clouds, one point of each of many cells: the noise of a step is what the cells leave. Training
+    begins with 16 batches of target points, and an eighth of each further batch is new, until all
+    are seen. Of a law that is no ``Empirical`` the cloud is drawn, and goes on being drawn: all of
+    a source's with each round, an eighth of a target's.
 
     Of penalties J is that of ``HeldOutDual``, and both expectations of its gradient are under the
     laws times their growth (``Growth``), which each batch estimates for itself.
@@ -151,44 +137,38 @@ class SemiDual(AbstractMethod[SemiDualState, GradientMap]):
         if not isinstance(initial, GradientMap):
             raise ValueError(f"initial: got {type(initial).__name__}; wants a GradientMap.")
         potential = initial.potential
-        key, draw_key, arrival_key = jax.random.split(key, 3)
-        if isinstance(target, Empirical):
-            cloud, order = target.points, cell_order(target.points)
-        else:
-            kept = max(self.batch, min(_KEPT * self.batch, _KEPT_FLOATS // target.dimension))
-            cloud = _sample(target, draw_key, kept, potential)
-            order = jnp.arange(kept)  # points are replaced: they lie in no cell for long
-        first = jnp.asarray(min(len(cloud), _FIRST * self.batch))
-        own = cell_order(source.points) if isinstance(source, Empirical) else jnp.arange(0)
+        key, source_key, target_key = jax.random.split(key, 3)
+        precision = _precision(potential)
         return SemiDualState(
             potential,
             potential,
             jnp.asarray(0),
             jnp.asarray(self.steps),
             self._optimiser(jnp.asarray(self.steps)).init(_parameters(potential)),
-            cloud,
-            cloud,  # as a start, the potential is about ½‖x‖², its own conjugate
-            (own, order),
-            spread_batches(order, jnp.ones(len(cloud), bool), arrival_key, self._new(cloud)),
-            first,
-            first,
-            first,  # at the end of a round: the first step begins one
-            jnp.arange(len(cloud)),
+            SourceCloud.of(source, self.batch, precision, source_key),
+            TargetCloud.of(target, self.batch, precision, target_key),
             key,
         )
 
     def step(
         self, state: SemiDualState, source: AbstractMeasure, target: AbstractMeasure
     ) -> SemiDualState:
-        key, order_key, draw_key, fresh_key = jax.random.split(state.key, 4)
-        x = self._source(state, source, draw_key)
-        state = self._next_round(state, order_key)
-        state, rows, fresh = self._batch(state, x[::_SOURCE], target, fresh_key)
+        key, source_key, target_key, draw_key = jax.random.split(state.key, 4)
+        over = state.target.round_is_over(self.batch)
+        own = state.source.renewed(over, source, self.batch, source_key)
+        x = own.batch(source, _SOURCE * self.batch, draw_key).astype(_precision(state.potential))
+        cloud = state.target.next_round(over, target, self.batch, target_key)
+
+        def start(y):
+            # Every fourth of them: the best of so many is near enough.
+            return starts(state.potential, y, x[::_SOURCE], state.potential(x[::_SOURCE]))
+
+        cloud, rows, fresh = cloud.next_batch(self.batch, start)
         weights = target.weights if isinstance(target, Empirical) else None
         weights = None if weights is None else weights[rows]
-        x, y, start = split_batch((x, state.cloud[rows], state.conjugates[rows]))
+        x, y, known = split_batch((x, cloud.points[rows], cloud.conjugates[rows]))
         refinements = jnp.where(fresh, max(self.refinements, _FRESH), self.refinements)
-        points = self._conjugates(state.potential, y, start, refinements)
+        points = self._conjugates(state.potential, y, known, refinements)
         conjugates = jnp.sum(points * y, axis=1) - state.potential(points)
         a = growth_shares(state.potential(x), x, None, self.source_penalty)
         b = growth_shares(conjugates, y, weights, self.target_penalty)
@@ -205,70 +185,10 @@ class SemiDual(AbstractMethod[SemiDualState, GradientMap]):
             average=running_average(state.average, potential, self.averaging, state.step),
             step=state.step + 1,
             optimiser=optimiser,
-            conjugates=state.conjugates.at[rows].set(points),
-            turn=state.turn + len(rows),
+            source=own,
+            target=cloud.visited(rows, points),
             key=key,
         )
-
-    def _source(self, state: SemiDualState, source: AbstractMeasure, key: Key) -> Points:
-        """The source points of a step."""
-        count = _SOURCE * self.batch
-        if not isinstance(source, Empirical):
-            return _sample(source, key, count, state.potential)
-        rows = spread_rows(state.cells[0], source.weights, key, count)
-        return source.points[rows].astype(_precision(state.potential))
-
-    def _size(self, cloud: Points) -> int:
-        """Target points a step."""
-        return min(self.batch, len(cloud))
-
-    def _new(self, cloud: Points) -> int:
-        """Target points of a batch that are new, while there are any."""
-        return max(1, self._size(cloud) // _NEW)
-
-    def _next_round(self, state: SemiDualState, key: Key) -> SemiDualState:
-        """Another round over the points seen, where this one has no batch left.
-
-        Without replacement: no point waits for its turn longer than two rounds.
-        """
-
-        def shuffled() -> tuple[Array, Array, Array]:
-            seen = jnp.arange(len(state.cloud)) < state.seen
-            seen = jnp.zeros_like(seen).at[state.arrival].set(seen)
-            order = spread_batches(state.cells[1], seen, key, self._size(state.cloud))
-            return order, state.seen, jnp.zeros_like(state.turn)
-
-        over = state.turn + self._size(state.cloud) > state.round
-        order, round, turn = jax.lax.cond(
-            over, shuffled, lambda: (state.order, state.round, state.turn)
-        )
-        return dataclasses.replace(state, order=order, round=round, turn=turn)
-
-    def _batch(
-        self, state: SemiDualState, x: Float[Array, "k d"], target: AbstractMeasure, key: Key
-    ) -> tuple[SemiDualState, Int[Array, " l"], Bool[Array, ""]]:
-        """The rows of the next batch, new ones in front while there are any, with a start each."""
-        most, size, count = len(state.cloud), self._size(state.cloud), self._new(state.cloud)
-        growing = state.seen < most
-        places = jax.lax.dynamic_slice_in_dim(state.order, state.turn, size)
-        first = jnp.minimum(state.seen, most - count)
-        new = jax.lax.dynamic_slice_in_dim(state.arrival, first, count)
-        rows = places.at[:count].set(jnp.where(growing, new, places[:count]))
-        cloud, fresh = state.cloud, growing
-        if not isinstance(target, Empirical):
-            y = _sample(target, key, count, state.potential)
-            cloud, fresh = cloud.at[rows[:count]].set(y), jnp.asarray(True)
-        y, known = cloud[rows[:count]], state.conjugates[rows[:count]]
-        start = jax.lax.cond(
-            fresh, lambda: starts(state.potential, y, x, state.potential(x)), lambda: known
-        )
-        grown = dataclasses.replace(
-            state,
-            cloud=cloud,
-            conjugates=state.conjugates.at[rows[:count]].set(start),
-            seen=jnp.where(growing, first + count, state.seen),
-        )
-        return grown, rows, fresh
 
     def current_map(self, state: SemiDualState) -> GradientMap:
         return GradientMap(state.average)
@@ -314,11 +234,6 @@ def _(method: SemiDual, state: SemiDualState, steps: int) -> SemiDualState:
 @shared_work.register
 def _(method: SemiDual, state: SemiDualState, *args: Any) -> int:
     return batch_work(state.potential, method.batch)
-
-
-def _sample(law: AbstractMeasure, key: Key, n: int, potential: AbstractPotential) -> Points:
-    """Points (n, d) in the precision of the potential; they are drawn in that of the law."""
-    return law.sample(key, n).astype(_precision(potential))
 
 
 def _precision(potential: AbstractPotential) -> Any:
