@@ -49,6 +49,18 @@ def test_moments_of_the_mixture_are_exact():
     np.testing.assert_allclose(GAUSSIAN.covariance, COVARIANCE, rtol=1e-12)
 
 
+def test_samples_of_a_mixture_are_of_its_law_in_the_memory_of_the_points():
+    law = GaussianMixture(
+        np.array([0.3, 0.7]), np.eye(2, 60), np.array([np.eye(60), 4.0 * np.eye(60)])
+    )
+    sample = jax.jit(lambda key: law.sample(key, 5000)).lower(jax.random.key(0)).compile()
+    # Not a factor (d, d) for each of the points, 144 MB.
+    assert sample.memory_analysis().temp_size_in_bytes < 10 * 5000 * 60 * 8
+    points = np.asarray(sample(jax.random.key(0)))
+    np.testing.assert_allclose(points.mean(axis=0), law.mean, atol=5 * 2.0 / np.sqrt(5000))
+    np.testing.assert_allclose(points.var(axis=0), np.diag(law.covariance), rtol=0.15)
+
+
 def test_weights_in_single_precision_are_normalised():
     single = GaussianMixture(WEIGHTS.astype(np.float32), MEANS, COVARIANCES)
     np.testing.assert_allclose(np.sum(single.weights), 1.0, rtol=1e-7)

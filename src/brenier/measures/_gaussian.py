@@ -10,8 +10,9 @@ from jax.scipy.linalg import solve_triangular
 from jax.typing import ArrayLike
 
 from brenier._checks import as_array, check_key
-from brenier._types import Array, Float, Key, Matrix, Point, Points, Scalar, Weights
+from brenier._types import Array, Float, Int, Key, Matrix, Point, Points, Scalar, Weights
 from brenier.measures._base import AbstractMeasure
+from brenier.numerics import over_points
 
 # Weights in float32 sum to 1 within this.
 _WEIGHT_SLACK = 1e-5
@@ -135,11 +136,20 @@ class GaussianMixture(AbstractMeasure):
         which, noise = jax.random.split(key)
         component = jax.random.categorical(which, self.log_weights, shape=(n,))
         z = jax.random.normal(noise, (n, self.dimension), self.means.dtype)
-        return self.means[component] + jnp.einsum("nij,nj->ni", self.factors[component], z)
+        return self.means[component] + _products(self.factors, component, z)
 
     def point_log_density(self, x: Point) -> Scalar:
         parts = jax.vmap(_log_normal, in_axes=(None, 0, 0))(x, self.means, self.factors)
         return jax.nn.logsumexp(self.log_weights + parts)
+
+
+@jax.jit
+def _products(factors: Float[Array, "k d d"], which: Int[Array, " n"], z: Points) -> Points:
+    """L_which z for each row: of a block at once, since a factor a row is (n, d, d)."""
+    rows = jnp.column_stack([which.astype(z.dtype), z])
+    return over_points(
+        lambda row: factors[row[0].astype(int)] @ row[1:], rows, floats=factors[0].size
+    )
 
 
 def _cholesky(name: str, matrices: Array, shape: tuple[int, ...]) -> Float[Array, "*k d d"]:

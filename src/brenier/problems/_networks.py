@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from brenier._checks import check_at_least
+from brenier.maps import GradientMap
 from brenier.measures import GaussianMixture
 from brenier.potentials import ICNN, Mixture
 from brenier.problems._convex import known
@@ -42,7 +43,7 @@ def convex_networks(dimension: int, *, seed: int = 0) -> Problem:
     source = _three_gaussians(random, dimension)
     networks = [_network(random, dimension) for _ in range(2)]
     x = source.sample(jax.random.key(seed), _DRAWN)
-    spread = np.std(np.asarray(Mixture(networks, [0.5, 0.5]).gradient(x)), axis=0)
+    spread = np.std(np.asarray(GradientMap(Mixture(networks, [0.5, 0.5]))(x)), axis=0)
     share = 0.5 / float(np.sqrt(np.mean(spread**2)))
     return known(
         f"networks-{dimension}",
