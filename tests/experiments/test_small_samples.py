@@ -5,10 +5,11 @@ import time
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from brenier.experiments import Run
 from brenier.experiments.peers import _small_cells as cells
-from brenier.experiments.peers import small_samples
+from brenier.experiments.peers import error_time, small_samples
 from brenier.experiments.peers._small_figure import errors_figure
 from brenier.experiments.peers._small_methods import METHODS, Fitted, seeds_at
 from brenier.experiments.peers._small_problems import PROBLEMS
@@ -184,3 +185,20 @@ def test_a_stopped_study_goes_on(tmp_path):
     assert last[:-1] == first[:-1]
     assert json.loads(last[-1])["error"] == json.loads(first[-1])["error"]
     assert [c["methods"] for c in again["cells"]] == [c["methods"] for c in found["cells"]]
+
+
+def test_error_against_time_is_measured_and_drawn(tmp_path, monkeypatch):
+    pytest.importorskip("ot")
+    cheap = {name: error_time._COLOURS[name] for name in ("POT EMD", "POT linear")}
+    monkeypatch.setattr(error_time, "_COLOURS", cheap)
+    run = Run(out=tmp_path, seeds=1)
+    found = error_time.main(run)
+    assert found["failed"] == 0
+    assert len(found["rows"]) == 2 * 2 * 3
+    assert all(row["seeds"] == 1 and row["cpu_seconds"] > 0 for row in found["rows"])
+    # The assignment of more points is nearer, and nearer than an affine map, in the plane.
+    plane = {(r["method"], r["n"]): r["error"] for r in found["rows"] if r["d"] == 2}
+    assert plane["POT EMD", 1000] < plane["POT EMD", 100]
+    assert plane["POT EMD", 1000] < plane["POT linear", 1000]
+    with Image.open(tmp_path / "error_time.png") as picture:
+        assert picture.width > 800
