@@ -70,7 +70,7 @@ class SemiDual(AbstractMethod[SemiDualState, GradientMap]):
     clouds, one point of each of many cells: the noise of a step is what the cells leave. Training
     begins with 16 batches of target points, and an eighth of each further batch is new, until all
     are seen. Of a law that is no ``Empirical`` the cloud is drawn, and goes on being drawn: all of
-    a source's with each round, an eighth of a target's.
+    a source's with each round, a sixteenth of a target's.
 
     Of penalties J is that of ``HeldOutDual``, and both expectations of its gradient are under the
     laws times their growth (``Growth``), which each batch estimates for itself.

@@ -15,6 +15,9 @@ from brenier.measures import AbstractMeasure, Empirical
 # Training begins with target points for so many steps: were there more, x̂ would lag behind φ where
 # that still moves fast. This part of each further batch is new.
 _FIRST, _NEW = 16, 8
+# This part of a target that is sampled is drawn anew with each round: of no batch, which all are
+# spread over old and new, more than an eighth is then new.
+_RENEWED = 16
 # Of a law that is sampled a cloud of so many batches is kept, at least and at most, and of so many
 # numbers at most.
 _LEAST, _MOST, _FLOATS = 2, 128, 2**24
@@ -54,8 +57,8 @@ class TargetCloud(eqx.Module):
     """Target points and the x̂(y) that each has kept from its last visit.
 
     Points are seen in the order of ``arrival``; the first ``seen`` are so far, and the first
-    ``round`` visited in turn: in ``order``, of which a batch begins at ``turn``. In the order of
-    ``cells`` neighbours lie close.
+    ``round`` visited in turn: in ``order``, of which a batch begins at ``turn``. ``new`` ones have
+    no x̂ yet. In the order of ``cells`` neighbours lie close.
     """
 
     points: Points
@@ -66,6 +69,7 @@ class TargetCloud(eqx.Module):
     round: Int[Array, ""]
     turn: Int[Array, ""]
     order: Int[Array, " m"]
+    new: Bool[Array, " m"]
 
     @classmethod
     def of(cls, target: AbstractMeasure, batch: int, precision: Any, key: Key) -> "TargetCloud":
@@ -79,8 +83,10 @@ class TargetCloud(eqx.Module):
         first = jnp.asarray(min(rows, _FIRST * batch))
         new = _new(min(batch, rows))
         arrival = spread_batches(cells, jnp.ones(rows, bool), arrival_key, new)
+        unseen = jnp.zeros(rows, bool).at[arrival].set(jnp.arange(rows) >= first)
+        order = jnp.arange(rows)
         # As a start, the potential is about ½‖x‖², its own conjugate.
-        return cls(points, points, cells, arrival, first, first, first, jnp.arange(rows))
+        return cls(points, points, cells, arrival, first, first, first, order, unseen)
 
     def round_is_over(self, batch: int) -> Bool[Array, ""]:
         return self.turn + self._size(batch) > self.round
@@ -90,14 +96,14 @@ class TargetCloud(eqx.Module):
     ) -> "TargetCloud":
         """Where the last one is over, a round of all points seen, each once.
 
-        Of a target that is sampled the oldest make room for others, which are not seen yet, once
-        all are seen. No point that stays waits for its turn longer than two rounds.
+        Of a target that is sampled, once all are seen, the oldest make room for others. No point
+        that stays waits for its turn longer than two rounds.
         """
         renewal_key, order_key = jax.random.split(key)
         cloud = self
         if not isinstance(target, Empirical):
             known = over & (self.seen == len(self.points))
-            cloud = self._renewed(known, target, batch, renewal_key)
+            cloud = self._renewed(known, target, renewal_key)
 
         def shuffled() -> tuple[Array, Array, Array]:
             seen = jnp.arange(len(cloud.points)) < cloud.seen
@@ -119,48 +125,47 @@ class TargetCloud(eqx.Module):
         growing = self.seen < most
         places = jax.lax.dynamic_slice_in_dim(self.order, self.turn, size)
         first = jnp.minimum(self.seen, most - count)
-        new = jax.lax.dynamic_slice_in_dim(self.arrival, first, count)
-        rows = places.at[:count].set(jnp.where(growing, new, places[:count]))
-        y, known = self.points[rows[:count]], self.conjugates[rows[:count]]
-        begun = jax.lax.cond(growing, lambda: start(y), lambda: known)
+        next = jax.lax.dynamic_slice_in_dim(self.arrival, first, count)
+        rows = places.at[:count].set(jnp.where(growing, next, places[:count]))
+        rows = rows[jnp.argsort(~self.new[rows])]
+        y, known, new = (of[rows[:count]] for of in (self.points, self.conjugates, self.new))
+        some = jnp.any(new)
+        begun = jax.lax.cond(some, lambda: jnp.where(new[:, None], start(y), known), lambda: known)
         grown = dataclasses.replace(
             self,
             conjugates=self.conjugates.at[rows[:count]].set(begun),
             seen=jnp.where(growing, first + count, self.seen),
         )
-        return grown, rows, growing
+        return grown, rows, some
 
     def visited(self, rows: Int[Array, " l"], conjugates: Points) -> "TargetCloud":
         """With the x̂ of the rows of a batch, which is done."""
         return dataclasses.replace(
-            self, conjugates=self.conjugates.at[rows].set(conjugates), turn=self.turn + len(rows)
+            self,
+            conjugates=self.conjugates.at[rows].set(conjugates),
+            new=self.new.at[rows].set(False),
+            turn=self.turn + len(rows),
         )
 
     def _size(self, batch: int) -> int:
         """Points of a step."""
         return min(batch, len(self.points))
 
-    def _renewed(
-        self, when: Bool[Array, ""], target: AbstractMeasure, batch: int, key: Key
-    ) -> "TargetCloud":
-        """Other points for as many of the oldest as one round can see."""
-        draw_key, spread_key = jax.random.split(key)
-        most, size = len(self.points), self._size(batch)
-        renewed = max(_new(size), (most - size) // (_NEW + 1))
+    def _renewed(self, when: Bool[Array, ""], target: AbstractMeasure, key: Key) -> "TargetCloud":
+        """Other points in the place of the oldest."""
+        renewed = max(1, len(self.points) // _RENEWED)
 
         def drawn() -> tuple[Array, Array, Array, Array]:
             oldest, kept = self.arrival[:renewed], self.arrival[renewed:]
-            others = _sample(target, draw_key, renewed, self.points.dtype)
+            others = _sample(target, key, renewed, self.points.dtype)
             points = self.points.at[oldest].set(others)
-            cells = cell_order(points)
-            unseen = jnp.zeros(most, bool).at[oldest].set(True)
-            spread = spread_batches(cells, unseen, spread_key, _new(size))[:renewed]
-            return points, cells, jnp.append(kept, spread), jnp.full_like(self.seen, most - renewed)
+            new = self.new.at[oldest].set(True)
+            return points, cell_order(points), jnp.append(kept, oldest), new
 
-        points, cells, arrival, seen = jax.lax.cond(
-            when, drawn, lambda: (self.points, self.cells, self.arrival, self.seen)
+        points, cells, arrival, new = jax.lax.cond(
+            when, drawn, lambda: (self.points, self.cells, self.arrival, self.new)
         )
-        return dataclasses.replace(self, points=points, cells=cells, arrival=arrival, seen=seen)
+        return dataclasses.replace(self, points=points, cells=cells, arrival=arrival, new=new)
 
 
 def _new(size: int) -> int:
