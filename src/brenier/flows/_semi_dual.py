@@ -33,8 +33,9 @@ _CG_ITERATIONS = 4
 # Newton steps are cut by this factor, at most so often, until they improve a point.
 _CUT, _CUTS = 0.25, 6
 _ARMIJO = 1e-2
-# The share of a batch that is improved again while a conjugate in it is far off.
-_WORST = 4
+# The share of a batch that is improved again while a conjugate in it is far off; where some are new
+# in every batch, of a target that is sampled, as large as that of these.
+_WORST, _WORST_NEW = 4, 8
 # The rate rises over this share of the steps, stands until that one, then falls to zero.
 _WARM, _FLAT = 0.05, 0.3
 # Source points a step for each target point: they cost no conjugate, and take noise away.
@@ -70,7 +71,7 @@ class SemiDual(AbstractMethod[SemiDualState, GradientMap]):
     clouds, one point of each of many cells: the noise of a step is what the cells leave. Training
     begins with 16 batches of target points, and an eighth of each further batch is new, until all
     are seen. Of a law that is no ``Empirical`` the cloud is drawn, and goes on being drawn: all of
-    a source's with each round, a sixteenth of a target's.
+    a source's after each 512 steps, a sixteenth of a target's with each round.
 
     Of penalties J is that of ``HeldOutDual``, and both expectations of its gradient are under the
     laws times their growth (``Growth``), which each batch estimates for itself.
@@ -155,7 +156,7 @@ class SemiDual(AbstractMethod[SemiDualState, GradientMap]):
     ) -> SemiDualState:
         key, source_key, target_key, draw_key = jax.random.split(state.key, 4)
         over = state.target.round_is_over(self.batch)
-        own = state.source.renewed(over, source, self.batch, source_key)
+        own = state.source.next_step(state.step, source, self.batch, source_key)
         x = own.batch(source, _SOURCE * self.batch, draw_key).astype(_precision(state.potential))
         cloud = state.target.next_round(over, target, self.batch, target_key)
 
@@ -168,7 +169,8 @@ class SemiDual(AbstractMethod[SemiDualState, GradientMap]):
         weights = None if weights is None else weights[rows]
         x, y, known = split_batch((x, cloud.points[rows], cloud.conjugates[rows]))
         refinements = jnp.where(fresh, max(self.refinements, _FRESH), self.refinements)
-        points = self._conjugates(state.potential, y, known, refinements)
+        worst = len(y) // (_WORST if isinstance(target, Empirical) else _WORST_NEW)
+        points = self._conjugates(state.potential, y, known, refinements, max(1, worst))
         conjugates = jnp.sum(points * y, axis=1) - state.potential(points)
         a = growth_shares(state.potential(x), x, None, self.source_penalty)
         b = growth_shares(conjugates, y, weights, self.target_penalty)
@@ -205,10 +207,14 @@ class SemiDual(AbstractMethod[SemiDualState, GradientMap]):
         return kronecker_adam(rate)
 
     def _conjugates(
-        self, potential: AbstractPotential, y: Points, start: Points, refinements: Int[Array, ""]
+        self,
+        potential: AbstractPotential,
+        y: Points,
+        start: Points,
+        refinements: Int[Array, ""],
+        worst: int,
     ) -> Points:
         """x̂(y) improved from ``start``: all once, the worst again until the tolerance."""
-        worst = max(1, y.shape[0] // _WORST)
         limit = self.tolerance * (1.0 + jnp.linalg.norm(y, axis=1))
 
         def unfinished(state):

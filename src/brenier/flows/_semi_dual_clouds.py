@@ -16,8 +16,9 @@ from brenier.measures import AbstractMeasure, Empirical
 # that still moves fast. This part of each further batch is new.
 _FIRST, _NEW = 16, 8
 # This part of a target that is sampled is drawn anew with each round: of no batch, which all are
-# spread over old and new, more than an eighth is then new.
-_RENEWED = 16
+# spread over old and new, more than an eighth is then new. A source's is drawn anew after so many
+# steps: more often, ordering it would cost as much as the steps do.
+_RENEWED, _LASTS = 16, 512
 # Of a law that is sampled a cloud of so many batches is kept, at least and at most, and of so many
 # numbers at most.
 _LEAST, _MOST, _FLOATS = 2, 128, 2**24
@@ -36,14 +37,16 @@ class SourceCloud(eqx.Module):
         drawn = _sample(source, key, _count(source, batch), precision)
         return cls(drawn, cell_order(drawn))
 
-    def renewed(
-        self, when: Bool[Array, ""], source: AbstractMeasure, batch: int, key: Key
+    def next_step(
+        self, step: Int[Array, ""], source: AbstractMeasure, batch: int, key: Key
     ) -> "SourceCloud":
-        """Other points of a source that is sampled, all of them."""
+        """Now and then other points of a source that is sampled, all of them."""
         if isinstance(source, Empirical):
             return self
         return jax.lax.cond(
-            when, lambda: SourceCloud.of(source, batch, self.drawn.dtype, key), lambda: self
+            (step + 1) % _LASTS == 0,
+            lambda: SourceCloud.of(source, batch, self.drawn.dtype, key),
+            lambda: self,
         )
 
     def batch(self, source: AbstractMeasure, count: int, key: Key) -> Points:
