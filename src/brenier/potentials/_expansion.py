@@ -65,7 +65,10 @@ def _(phi: Preconditioned, x: Point) -> Point:
 def _(phi: MaxAffine, x: Point) -> Point:
     """The slope of the largest piece, to the last bit; the mean of those that are equally large."""
     heights = phi.heights(x)
-    largest = (heights == jnp.max(heights)).astype(heights.dtype)
+    first = jnp.argmax(heights)
+    # A compiler may compute heights twice, in other roundings: the first is the largest always.
+    equal = (heights == heights[first]) | (jnp.arange(heights.size) == first)
+    largest = equal.astype(heights.dtype)
     return largest @ phi.slopes / jnp.sum(largest) + jnp.exp(phi.log_modulus) * x
 
 
