@@ -5,6 +5,10 @@ module that imports one of its packages, and a test that does or that was told t
 """
 
 import os
+
+# Before NumPy and SciPy: each worker has its core, and threads that wait for one spin.
+os.environ["OPENBLAS_NUM_THREADS"] = os.environ["OMP_NUM_THREADS"] = "1"
+
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
