@@ -1,4 +1,4 @@
-"""What a user writes; ``make lint`` has mypy read it in its strict rules; ``test_types`` runs it."""
+"""What a user writes: ``make lint`` has mypy read it in strict rules; ``test_types`` runs it."""
 
 import tempfile
 from typing import assert_type
