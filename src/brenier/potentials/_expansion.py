@@ -49,7 +49,8 @@ def point_gradient(potential: AbstractPotential, x: Point) -> Point:
 
     There not through the value, whose s² underflows in small units.
 
-    >>> tiny = Preconditioned(Quadratic.identity(1), jnp.eye(1), *jnp.zeros((2, 1)), 1e-200)
+    >>> unit = jnp.array(1e-200)
+    >>> tiny = Preconditioned(Quadratic.identity(1), jnp.eye(1), *jnp.zeros((2, 1)), unit)
     >>> float(point_gradient(tiny, jnp.array([1e-200]))[0])
     1e-200
     """
