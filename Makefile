@@ -11,6 +11,8 @@ UV ?= $(firstword $(wildcard $(BIN)/uv) uv)
 COMPILE := $(UV) pip compile --quiet --no-annotate --no-header --no-emit-index-url \
   --no-emit-find-links --extra dev
 
+DOCTESTS := --doctest-modules src/brenier --ignore-glob='*/__init__.py'
+
 .PHONY: setup demo ddpm-demo test test-core doctest lint docs build lock
 
 setup: $(STAMP)
@@ -31,8 +33,9 @@ demo: setup
 ddpm-demo: setup
 	$(BIN)/brenier ddpm demo --out ddpm-demo
 
+# Tests, and then the examples of docstrings: whose modules are those that tests have imported.
 test: setup
-	$(BIN)/python -m pytest -n 2 --dist worksteal
+	$(BIN)/python -m pytest -n 2 --dist worksteal tests $(DOCTESTS)
 
 # The same tests where only the core and pytest are installed: what needs an extra is skipped.
 test-core:
@@ -41,8 +44,7 @@ test-core:
 	.venv-core/bin/python -m pytest -n 2 --dist worksteal
 
 doctest: setup
-	JAX_ENABLE_X64=1 $(BIN)/python -m pytest -n 2 --doctest-modules src/brenier \
-	  --ignore-glob='*/__init__.py'
+	JAX_ENABLE_X64=1 $(BIN)/python -m pytest -n 2 $(DOCTESTS)
 
 lint: setup
 	$(BIN)/ruff format --check .

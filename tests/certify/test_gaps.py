@@ -9,6 +9,8 @@ from brenier.certify._steps import StepPotential
 
 _RANDOM = np.random.default_rng(0)
 _X = _RANDOM.normal(size=(1200, 2))
+# Of work: enough for each kind of potential, and for the smallest number of soft pieces.
+_SECONDS = 1.0
 _CENTRES = 2.0 * _RANDOM.normal(size=(9, 2))
 
 
@@ -31,7 +33,7 @@ def test_an_optimal_map_has_almost_no_gap_under_what_is_made_for_it(name):
     y = map(_X)
     gaps = {
         gap.name: gap(_X[500:], y[500:])
-        for gap in fitted_gaps(_X[:500], y[:500], np.random.default_rng(0), seconds=5.0)
+        for gap in fitted_gaps(_X[:500], y[:500], np.random.default_rng(0), seconds=_SECONDS)
     }
     assert all((own >= -1e-12).all() for own in gaps.values())
     best = min(
@@ -47,7 +49,7 @@ def test_gaps_are_above_what_any_permutation_saves(name):
     x, y_held = _X[500:700], y[500:700]
     rows, mates = linear_sum_assignment(x @ y_held.T, maximize=True)
     saved = 2.0 * np.sum(x * (y_held[mates] - y_held[rows]))
-    for gap in fitted_gaps(_X[:500], y[:500], np.random.default_rng(0), seconds=5.0):
+    for gap in fitted_gaps(_X[:500], y[:500], np.random.default_rng(0), seconds=_SECONDS):
         assert gap(x, y_held).sum() >= saved - 1e-9
 
 
@@ -56,7 +58,7 @@ def test_the_conjugate_is_held_from_above():
     y = MAPS["hinges"][0](_X)
     soft = [
         gap
-        for gap in fitted_gaps(_X[:500], y[:500], np.random.default_rng(0), seconds=5.0)
+        for gap in fitted_gaps(_X[:500], y[:500], np.random.default_rng(0), seconds=_SECONDS)
         if isinstance(gap, SoftGap)
     ]
     assert soft
@@ -98,6 +100,6 @@ def test_few_vectors_are_found_and_a_new_one_is_not_bounded():
 
 def test_fewer_pairs_than_dimensions_have_shrunk_covariances():
     x = np.random.default_rng(0).normal(size=(20, 30))
-    names = [gap.name for gap in fitted_gaps(x, x + np.tanh(x), _RANDOM, seconds=5.0)]
+    names = [gap.name for gap in fitted_gaps(x, x + np.tanh(x), _RANDOM, seconds=_SECONDS)]
     assert names[0] == "quadratic, of shrunk covariances"
     assert not any("pieces" in name for name in names)

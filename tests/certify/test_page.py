@@ -2,6 +2,7 @@
 
 import dataclasses
 import errno
+import functools
 import math
 import os
 import re
@@ -230,6 +231,12 @@ CASES = {
 }
 
 
+@functools.cache
+def page_of(name: str) -> str:
+    """Drawn once for all tests that only read it."""
+    return certificate_page(CASES[name]())
+
+
 class Loads(HTMLParser):
     """Everything that a page's elements point to, and its text outside of scripts."""
 
@@ -258,7 +265,7 @@ def read(page: str) -> Loads:
 
 @pytest.mark.parametrize("name", CASES)
 def test_every_case_is_small_loads_nothing_and_says_its_figures_in_words(name):
-    page = certificate_page(CASES[name]())
+    page = page_of(name)
     loads = read(page)
     assert loads.targets == ["data:,"]
     assert loads.scripts == 0
@@ -291,15 +298,15 @@ def test_what_is_but_rounding_is_a_sentence_and_no_figure():
         ),
         "identity on a line": ("Nothing is wasted", "T moves no point"),
     }.items():
-        page = read(certificate_page(CASES[name]()))
+        page = read(page_of(name))
         assert all(word in page.text for word in words)
-    labels = read(certificate_page(identity())).labels
+    labels = read(page_of("identity")).labels
     assert [label.partition(",")[0] for label in labels] == ["Figure 1: Source", "Figure 2: Source"]
 
 
 def test_no_formula_sheet_is_cited_and_no_bar_ends_a_line():
-    for case in CASES.values():
-        text = read(certificate_page(case())).text
+    for name in CASES:
+        text = read(page_of(name)).text
         assert not re.search(r"MATH|\([56]\.\d", text)
     whole = certificate(2)
     tests = dataclasses.replace(TARGET_TESTS, kl=0.1, kl_stderr=0.01)
@@ -342,11 +349,11 @@ def test_the_verdicts_come_first_in_words():
     ]
     assert places == sorted(places)
     assert "estimate and bounds nothing" in text
-    undecided = read(certificate_page(without_target())).text
+    undecided = read(page_of("no target")).text
     assert "Undecided" in undecided
     assert "Not asked" in undecided
-    assert "there are no derivatives" in read(certificate_page(without_map())).text
-    assert "No potential gave an upper bound" in read(certificate_page(unbounded())).text
+    assert "there are no derivatives" in read(page_of("pairs")).text
+    assert "No potential gave an upper bound" in read(page_of("unbounded")).text
 
 
 def test_what_the_tests_of_the_target_may_miss_is_said():

@@ -129,10 +129,11 @@ def test_every_experiment_keeps_the_contract():
     files = {path for path in root.glob("*/*.py") if not path.name.startswith("_")}
     found = {Path(find_spec(module).origin) for module in experiments().values()}
     assert found == files
+    times = experiment_times()
     for file in files:
         tree = ast.parse(file.read_text())
         functions = {node.name: node for node in tree.body if isinstance(node, ast.FunctionDef)}
         arguments = [argument.arg for argument in functions["main"].args.args]
         assert arguments == ["run"], file
-        assert experiment_times()[_name(file)] != "no time known", file
+        assert times[_name(file)] != "no time known", file
         assert ast.unparse(tree.body[-1].test) == "__name__ == '__main__'", file

@@ -131,7 +131,7 @@ _FIT = ["fit", "x.npy", "y.npy", "-o", "map.brenier"]
 
 
 def test_an_interrupted_fit_goes_on_to_the_same_bytes(tmp_path):
-    _clouds(tmp_path, 600)
+    _clouds(tmp_path, 300)
     record = tmp_path / "map.brenier.checkpoint" / "kinds.brenier"
     with _running(_COMMAND, _FIT, tmp_path) as run:
         while not record.exists() and run.poll() is None:

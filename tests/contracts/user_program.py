@@ -1,4 +1,4 @@
-"""What a user writes; ``test_types`` has mypy read it with all its rules on, and then runs it."""
+"""What a user writes: ``make lint`` has mypy read it in strict rules; ``test_types`` runs it."""
 
 import tempfile
 from typing import assert_type

@@ -1,9 +1,10 @@
-"""Run by ``test_devices.py`` where JAX has four devices: each case, on one of them and shared.
+"""Run by ``test_devices.py`` where JAX has four devices: the cases named, on one and shared.
 
 Prints what each case found as JSON.
 """
 
 import json
+import sys
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -259,5 +260,6 @@ def rows() -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    report = {"devices": jax.device_count(), "cases": {n: compared(c) for n, c in CASES.items()}}
+    cases = {name: compared(CASES[name]) for name in sys.argv[1:]}
+    report = {"devices": jax.device_count(), "known": [*CASES], "cases": cases}
     print(json.dumps(report | {"decisions": decisions(), "rows": rows()}))

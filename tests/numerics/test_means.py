@@ -70,7 +70,8 @@ def distance_of_maps():
 
 
 def held_out_dual():
-    x, y = (jnp.asarray(np.round(terms() + shift)[:, None]) for shift in (0.0, 3.0))
+    # A sixteenth of the terms: each has its conjugate found.
+    x, y = (jnp.asarray(np.round(terms()[::16] + shift)[:, None]) for shift in (0.0, 3.0))
     identity = Quadratic(jnp.eye(1, dtype=jnp.float32), jnp.zeros(1, jnp.float32))
     found = HeldOutDual(x, y)(GradientMap(identity))
     assert jax.tree.leaves(identity)[0].dtype == jnp.float32

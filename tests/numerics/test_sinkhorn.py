@@ -186,7 +186,8 @@ def test_converged_is_the_true_error_of_what_is_returned(dtype, far, apart):
                 uniform, uniform, cost, float(dtype(epsilon)),
             )  # fmt: skip
         error = _marginal_error(plan, uniform, uniform)
-        assert bool(result.converged) == (error <= 1e-4)
+        # At the very tolerance, within the rounding that the line below allows, it is either.
+        assert bool(result.converged) == (error <= 1e-4) or abs(error - 1e-4) < 1e-7
         np.testing.assert_allclose(min(result.error, 1e30), min(error, 1e30), rtol=1e-3)
         said.append(bool(result.converged))
     # Something is reached in either dtype, but not all of it.

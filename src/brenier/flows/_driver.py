@@ -68,7 +68,7 @@ def advance(
     """``count`` steps as one pure function: jit it, vmap it over seeds.
 
     >>> from brenier import flows, functionals, maps, measures
-    >>> rho, start = measures.Gaussian.standard(1), maps.AffineMap(jnp.eye(1), [1.0])
+    >>> rho, start = measures.Gaussian.standard(1), maps.AffineMap(jnp.eye(1), jnp.ones(1))
     >>> method = flows.EuclideanDescent(functionals.PotentialEnergy(lambda y: y @ y))
     >>> state = method.init(rho, rho, start, key=jax.random.key(0))
     >>> int(advance(method, state, rho, rho, 2).step)

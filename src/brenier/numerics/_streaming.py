@@ -115,7 +115,8 @@ def soft_reduce(
             top, total, mean = carry
             y_tile, h_tile, v_tile = column
             scores = x_tile @ y_tile.T + h_tile
-            new_top = jnp.maximum(top, jnp.max(scores, axis=1))
+            # No slope of its own: what is summed is the same by any constant.
+            new_top = jax.lax.stop_gradient(jnp.maximum(top, jnp.max(scores, axis=1)))
             rescale = jnp.exp(top - new_top)
             kernel = jnp.exp(scores - new_top[:, None])
             total = total * rescale + jnp.sum(kernel, axis=1)

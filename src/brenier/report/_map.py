@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from jaxtyping import Float, Num
+from threadpoolctl import threadpool_limits
 
 from brenier.report._figure import BLUE, GREY, RED, WARP, figure_of, new_axes, plain
 from brenier.report._plane import Plane, column_names, spaced
@@ -145,13 +146,15 @@ def _grid(axes: "Axes", x: Float[np.ndarray, "n 2"], tx: Float[np.ndarray, "n 2"
     from scipy.spatial import QhullError
 
     low, high = np.quantile(x, [0.01, 0.99], axis=0)
+    along = np.linspace(low, high, _NODES)
+    lines = np.tile(along, (2, _LINES, 1, 1))
+    for side in (0, 1):
+        lines[side, ..., side] = np.linspace(low[side], high[side], _LINES)[:, None]
     try:
-        image = LinearNDInterpolator(x, tx)
+        # Its factorisations are of two rows: threads would only wait for each other, for seconds.
+        with threadpool_limits(1, user_api="blas"):
+            images = LinearNDInterpolator(x, tx)(lines)
     except QhullError:  # fewer than three points, or all on one line: there are no triangles
         return
-    along = np.linspace(low, high, _NODES)
-    for side in (0, 1):
-        for at in np.linspace(low[side], high[side], _LINES):
-            line = along.copy()
-            line[:, side] = at
-            axes.plot(*image(line).T, color=WARP, linewidth=0.8, zorder=1)
+    for image in images.reshape(-1, _NODES, 2):
+        axes.plot(*image.T, color=WARP, linewidth=0.8, zorder=1)

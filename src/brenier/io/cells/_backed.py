@@ -48,7 +48,8 @@ class BackedRows:
     def take(self, which: np.ndarray | slice) -> Any:
         """Some of the rows, in memory."""
         chosen = self.rows[which]
-        with refusing(self.cells.filename, "damaged data", "them as they were written"):
+        # A name is lacked only by cells that are in memory after all.
+        with refusing(self.cells.filename or "cells", "damaged data", "them as they were written"):
             block = self.cells[chosen].X
         block = self.checked(block, self.cells.obs_names[chosen], self.cells.var_names)
         return block if self.columns is None else block[:, self.columns]
