@@ -6,8 +6,9 @@ module that imports one of its packages, and a test that does or that was told t
 
 import os
 
-# Before NumPy and SciPy: each worker has its core, and threads that wait for one spin.
-os.environ["OPENBLAS_NUM_THREADS"] = os.environ["OMP_NUM_THREADS"] = "1"
+# Before NumPy and SciPy: each worker has its core, and threads that wait for one spin. (Not
+# OMP_NUM_THREADS, by which brenier itself would take one.)
+os.environ["OPENBLAS_NUM_THREADS"] = "1"
 
 from collections import Counter
 from collections.abc import Iterator
