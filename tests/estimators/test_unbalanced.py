@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from brenier import MongeMap, audit
-from brenier.estimators._growth import entropic_growth
+from brenier.estimators.growth import entropic_growth
 from brenier.exact import solve_unbalanced_gaussian
 from brenier.measures import Gaussian
 

@@ -24,10 +24,13 @@ from brenier.cli._options import (
     RowsFarOut,
     Seed,
     Seeds,
+    SourceGrowth,
     SourceValue,
     SourceWeights,
+    TargetGrowth,
     TargetValue,
     TargetWeights,
+    Unbalanced,
     columns_in,
     no_columns,
     number_in,
@@ -105,6 +108,9 @@ def fit(
     columns: Columns = None,
     source_weights: SourceWeights = None,
     target_weights: TargetWeights = None,
+    unbalanced: Unbalanced = None,
+    source_growth: SourceGrowth = None,
+    target_growth: TargetGrowth = None,
     effort: Effort = "auto",
     outliers: RowsFarOut = Outliers.warn,
     figure: CandidatesFigure = None,
@@ -125,10 +131,13 @@ def fit(
     from brenier.cli._fit import Settings, run_fit
     from brenier.cli._given import run_fit_given
     from brenier.cli._given_rows import columns_given, refuse_beside_given
+    from brenier.cli._growth import GrowthFiles, penalty_in
     from brenier.io import FIGURE_ENDINGS, PAGE_ENDINGS, check_apart, check_folder
 
-    settings = Settings.of(effort, outliers, seed, resume)
-    check_apart([out, figure, report], [source, target])
+    settings = Settings.of(effort, outliers, seed, resume, penalty_in(unbalanced))
+    check_apart([out, figure, report, source_growth, target_growth], [source, target])
+    growth = GrowthFiles(source_growth, target_growth)
+    growth.checked(settings.unbalanced, source)
     for option, path, endings in (
         ("--figure", figure, FIGURE_ENDINGS),
         ("--report", report, PAGE_ENDINGS),
@@ -147,6 +156,7 @@ def fit(
             resume=resume or None,
             source_weights=source_weights,
             target_weights=target_weights,
+            unbalanced=unbalanced,
         )
         with progress_bar() as progress:
             result, rows = run_fit_given(source, target, out, settings, choice, told, progress)
@@ -155,13 +165,13 @@ def fit(
     with progress_bar() as progress:
         if is_cells_file(source):
             no_columns(source, chosen)
-            how = (settings, choice, progress, report, weights)
+            how = (settings, choice, progress, report, weights, growth)
             result, rows, done = run_fit_cells(source, target, out, *how)
         else:
             choice.refused(source)
             if target is None:
                 raise ValueError("TARGET: got no file; wants a file of target points.")
-            by = (settings, chosen, progress, report, weights)
+            by = (settings, chosen, progress, report, weights, growth)
             result, rows, done = run_fit(source, target, out, *by)
         if figure is not None:
             done.draw(figure)

@@ -29,6 +29,7 @@ from brenier.cli._fit import (
     weights_told,
 )
 from brenier.cli._given_rows import grouped_by, load_given
+from brenier.cli._growth import NO_FILES, GrowthFiles, growth_rows, growth_told
 from brenier.cli._transport import load_map, mean_cost, measure, measure_rows, transport_points
 from brenier.io import (
     MAP_ENDINGS,
@@ -57,16 +58,18 @@ def run_fit_cells(
     progress: ProgressCallback,
     report: str | None = None,
     weights: tuple[str | None, str | None] = (None, None),
+    growth: GrowthFiles = NO_FILES,
 ) -> tuple[dict[str, Any], dict[str, str], Fit]:
     """Fit a map between two groups of cells; the result, its rows for people, and the fit.
 
     A page is written to ``report`` where one is given, of components where it was learned there.
-    ``weights`` are columns of ``obs``.
+    ``weights`` are columns of ``obs``; ``growth`` says where the growth goes.
     """
     started = time.perf_counter()
     check_folder(out, MAP_ENDINGS)
     x, y = groups_of_cells(source, target, choice)
     masses = weights_of_cells(source, target, choice, weights)
+    growth.check_free((source, target or source))
     files, components = (x.label, y.label), choice.components
     fit = fitted(
         x, y, settings, progress, files=files, components=components, out=out, weights=masses
@@ -84,11 +87,13 @@ def run_fit_cells(
     }
     fit.save(out, names=x.names, about=about)
     solution.checked(throw=True)  # after saving: the best map seen is worth keeping
+    growth.write_cells(fit, (source, target or source), choice)
     inner, (u, v) = _seen(map, x, y)
     progress(Progress(0, 0, "measuring"))
     kept_u, kept_v = fit.kept(u, v)
     moved, given = transport_points(inner, kept_u, progress), fit.kept_weights(masses)
-    measured = measure(kept_u, moved, kept_v, settings.seed, given)
+    grown = fit.kept_weights(fit.grown_weights(masses))
+    measured = measure(kept_u, moved, kept_v, settings.seed, grown)
     seconds = time.perf_counter() - started
     result = {
         "file": out,
@@ -102,6 +107,7 @@ def run_fit_cells(
         "seed": settings.seed,
         "result": solution.result.name,
         **weights_told(weights, fit),
+        **growth_told(fit),
         **fit.result(),
         **measured,
         "seconds": seconds,
@@ -111,11 +117,13 @@ def run_fit_cells(
         "source": f"{len(u):,} cells of {x.label}, {map.dimension:,} columns",
         "target": f"{len(v):,} cells of {y.label}",
         **weights_rows(weights, fit),
+        **growth_rows(fit),
         **left_out_rows(files, fit.left_out),
         "kind of map": fit.candidates.sentence,
         **{f"{name}{where}": value for name, value in measure_rows(measured).items()},
         "seconds": f"{seconds:.1f}",
         "map": out,
+        **growth.told(),
     }
     if report is not None:
         names = x.names if inner is map else [f"component {i}" for i in range(inner.dimension)]

@@ -12,6 +12,7 @@ import numpy as np
 from brenier._checks import check_points
 from brenier._progress import Progress, ProgressCallback
 from brenier._row_checks import check_row_weights
+from brenier.cli._growth import NO_FILES, GrowthFiles, growth_rows, growth_told
 from brenier.cli._stopping import saying_when_stopped
 from brenier.cli._transport import measure, measure_rows, transport_table
 from brenier.io import (
@@ -43,15 +44,24 @@ class Settings:
         outliers: "warn", "drop" or "keep".
         seed: of all randomness.
         resume: whether a fit that was interrupted goes on.
+        unbalanced: None, the strength τ by which marginals are held, or "cv".
     """
 
     effort: str | float
     outliers: str
     seed: int
     resume: bool = False
+    unbalanced: float | str | None = None
 
     @classmethod
-    def of(cls, effort: str, outliers: str, seed: int, resume: bool = False) -> "Settings":
+    def of(
+        cls,
+        effort: str,
+        outliers: str,
+        seed: int,
+        resume: bool = False,
+        unbalanced: float | str | None = None,
+    ) -> "Settings":
         """The settings out of what was written behind the options.
 
         Raises:
@@ -60,7 +70,7 @@ class Settings:
         >>> Settings.of("2.5", "warn", 0).effort
         2.5
         """
-        return cls(effort_of(effort), outliers, seed, resume)
+        return cls(effort_of(effort), outliers, seed, resume, unbalanced)
 
 
 @dataclass(frozen=True)
@@ -85,6 +95,39 @@ class Fit:
             np.delete(y, other, axis=0) if len(other) else y,
         )
 
+    @property
+    def penalty(self) -> float | None:
+        """τ; None of a balanced map."""
+        growth = self.estimator.growth_
+        return None if growth is None else growth.penalty
+
+    @property
+    def growth(self) -> tuple[np.ndarray, np.ndarray]:
+        """Of all rows of source and target, where the map may be unbalanced."""
+        source, target = self.estimator.source_growth_, self.estimator.target_growth_
+        assert source is not None
+        assert target is not None
+        return source, target
+
+    def grown_weights(self, weights: Weights) -> Weights:
+        """Those of all rows, times their growth."""
+        if self.penalty is None:
+            return weights
+        own, other = (
+            growth if given is None else given * growth
+            for given, growth in zip(weights, self.growth, strict=True)
+        )
+        return own, other
+
+    def weights_of(
+        self, points: np.ndarray, weights: np.ndarray | None, side: str = "source"
+    ) -> np.ndarray | None:
+        """Those of points (n, d), times their growth."""
+        if self.penalty is None:
+            return weights
+        growth = self.estimator.growth(points, side=side)
+        return growth if weights is None else weights * growth
+
     def kept_weights(self, weights: Weights) -> Weights:
         """Those of the rows that are left, each side's with sum 1."""
         own, other = (
@@ -105,7 +148,8 @@ class Fit:
 
     def about(self) -> dict[str, Any]:
         """What a map file says of the choice."""
-        return described(self.candidates, timed=False)
+        told = {} if self.penalty is None else {"unbalanced": self.penalty}
+        return {**told, **described(self.candidates, timed=False)}
 
     def save(self, out: str, names: Sequence[str] | None, about: dict[str, Any]) -> None:
         """Write the map; what was kept to come back to is then needed no more."""
@@ -177,6 +221,7 @@ def fitted(
         components=components,
         method=method,
         candidates=candidates,
+        unbalanced=settings.unbalanced,
         checkpoint=None if out is None else _checkpoint(out, settings.resume),
     )
     kept = saying_when_stopped(lambda: _left(estimator))
@@ -220,10 +265,12 @@ def run_fit(
     progress: ProgressCallback,
     report: str | None = None,
     weights: tuple[str | None, str | None] = (None, None),
+    growth: GrowthFiles = NO_FILES,
 ) -> tuple[dict[str, Any], dict[str, str], Fit]:
     """Fit a map between two files and save it; the result, its rows for people, and the fit.
 
-    A page is written to ``report`` where one is given. ``weights`` are columns of the files.
+    A page is written to ``report`` where one is given. ``weights`` are columns of the files;
+    ``growth`` says where the growth goes.
     """
     started = time.perf_counter()
     check_folder(out, MAP_ENDINGS)
@@ -234,15 +281,19 @@ def run_fit(
     check_points(
         target, second, dimension=first.values.shape[1], min_points=2, allow_constant=False
     )
+    for table in (first, second):
+        growth.check_column(table.names or (), table.file)
     fit = fitted(first, second, settings, progress, files=(source, target), out=out, weights=masses)
     solution = fit.estimator.solution_
     map = solution.map
     fit.save(out, names=first.names or second.names, about=fit.about())
     solution.checked(throw=True)  # after saving: the best map seen is worth keeping
+    growth.write_tables(fit, (first, second))
     kept_x, kept_y = fit.kept(first.values, second.values)
     moved = transport_table(map, kept_x, first.picture, progress)
     progress(Progress(0, 0, "measuring"))
-    measured = measure(kept_x, moved, kept_y, settings.seed, fit.kept_weights(masses))
+    grown = fit.kept_weights(fit.grown_weights(masses))
+    measured = measure(kept_x, moved, kept_y, settings.seed, grown)
     seconds = time.perf_counter() - started
     result = {
         "file": out,
@@ -254,6 +305,7 @@ def run_fit(
         "seed": settings.seed,
         "result": solution.result.name,
         **weights_told(weights, fit),
+        **growth_told(fit),
         **fit.result(),
         **measured,
         "seconds": seconds,
@@ -262,11 +314,13 @@ def run_fit(
         "source": f"{source}: {len(first.values):,} points in dimension {map.dimension}",
         "target": f"{target}: {len(second.values):,} points",
         **weights_rows(weights, fit),
+        **growth_rows(fit),
         **left_out_rows((source, target), fit.left_out),
         "kind of map": fit.candidates.sentence,
         **measure_rows(measured),
         "seconds": f"{seconds:.1f}",
         "map": out,
+        **growth.told(),
     }
     if report is not None:
         seen = (kept_x, kept_y)

@@ -74,7 +74,7 @@ def held_out(
     own, other = weights
     (a, a_held), (b, b_held) = (_taken(own, left, out), _taken(other, others, away))
     (x, x_held), (y, y_held) = (x[left], x[out]), (y[others], y[away])
-    once_more = dataclasses.replace(settings, resume=False, outliers="keep")
+    once_more = dataclasses.replace(settings, resume=False, outliers="keep", unbalanced=fit.penalty)
     again = fitted(
         x,
         y,
@@ -84,11 +84,13 @@ def held_out(
         candidates=_kinds(fit.candidates),
         weights=(a, b),
     )
+    a_held, b_held = again.weights_of(x_held, a_held), again.weights_of(y_held, b_held, "target")
     moved = transport_points(again.estimator.map_, x_held, progress)
     progress(Progress(0, 0, "measuring"))
     before, after = (-energy_score(cloud, y_held, a_held, b_held) for cloud in (x_held, moved))
     pool, sizes = np.concatenate([y, y_held]), (len(moved), len(y_held))
-    masses = None if b is None else np.concatenate([b, b_held])
+    b = again.weights_of(y, b, "target")
+    masses = None if b is None or b_held is None else np.concatenate([b, b_held])
     chance = max(-energy_score(*_two(pool, sizes, random, masses)) for _ in range(_CHANCES))
     return HeldOut(x_held, moved, y_held, before, after, chance, again.candidates.sentence)
 

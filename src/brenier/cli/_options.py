@@ -106,6 +106,30 @@ TargetWeights = Annotated[
         help="The column that says how much a row of the target counts, likewise.", metavar="COLUMN"
     ),
 ]
+Unbalanced = Annotated[
+    str | None,
+    typer.Option(
+        help="Let mass be made and lost where source and target do not hold the same things in the "
+        "same shares: a strength in units of half a squared distance, beyond which nothing is "
+        "moved; or cv, to choose one, or none, by points held out.",
+        metavar="TAU|cv",
+    ),
+]
+SourceGrowth = Annotated[
+    str | None,
+    typer.Option(
+        help="A file to write: the source with a column growth more, the relative mass that each "
+        "row sends; of .h5ad, a column of obs.",
+        metavar="FILE",
+    ),
+]
+TargetGrowth = Annotated[
+    str | None,
+    typer.Option(
+        help="A file to write: the target with the relative mass that each row receives, likewise.",
+        metavar="FILE",
+    ),
+]
 Layer = Annotated[str | None, typer.Option(help="For .h5ad: the layer to read instead of X.")]
 Obsm = Annotated[
     str | None, typer.Option(help="For .h5ad: the embedding of obsm to read instead of X.")

@@ -30,6 +30,7 @@ from brenier.cli._options import (
     TargetValue,
     TargetWeights,
     Tolerance,
+    Unbalanced,
     columns_in,
     no_columns,
 )
@@ -205,6 +206,7 @@ def series(
         typer.Option(help="The time of each table; for .h5ad, the column of obs that holds it."),
     ],
     columns: Columns = None,
+    unbalanced: Unbalanced = None,
     effort: Effort = "auto",
     outliers: RowsFarOut = Outliers.warn,
     seed: Seed = 0,
@@ -213,11 +215,13 @@ def series(
     """Learn the maps between snapshots of several times, as in day0.csv day2.csv --times 0,2."""
     from brenier.cli._cell_choice import is_cells_file
     from brenier.cli._fit import Settings
+    from brenier.cli._growth import penalty_in
     from brenier.cli._series import run_series
     from brenier.io import check_apart
 
     check_apart([out], snapshots)
-    settings, chosen = Settings.of(effort, outliers, seed), columns_in(columns)
+    settings = Settings.of(effort, outliers, seed, unbalanced=penalty_in(unbalanced))
+    chosen = columns_in(columns)
     held = times if is_cells_file(snapshots[0]) else _times_in(times)
     if isinstance(held, str):
         no_columns(snapshots[0], chosen)

@@ -41,6 +41,7 @@ def run_series(
         outliers=settings.outliers,
         random_state=settings.seed,
         callback=progress,
+        unbalanced=settings.unbalanced,
     )
     series = TimeSeries(own).fit(given, times)
     series.save(out)

@@ -6,7 +6,6 @@ import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
 from brenier._types import RowWeights
-from brenier.estimators._growth import grown_weights
 from brenier.estimators.data import (
     MOST_POINTS,
     dense,
@@ -15,6 +14,7 @@ from brenier.estimators.data import (
     known_points,
     opened,
 )
+from brenier.estimators.growth import grown_weights
 from brenier.io import Cells
 from brenier.maps import AbstractMap, SubspaceMap
 from brenier.measures import AbstractMeasure

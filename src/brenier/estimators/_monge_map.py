@@ -9,12 +9,10 @@ import numpy as np
 from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
 from sklearn.exceptions import ConvergenceWarning
 
-from brenier._checks import check_positive
 from brenier._progress import ProgressCallback
 from brenier._solution import Result, Solution
 from brenier._warnings import warn_user
 from brenier.estimators._fitted import judged, moved, seen
-from brenier.estimators._growth import EntropicGrowth, grown, growth_of
 from brenier.estimators._held_out_saving import held_out_saving
 from brenier.estimators._learned_map import LearnedMap, learned_map
 from brenier.estimators._notebook import estimator_html, with_names
@@ -30,6 +28,7 @@ from brenier.estimators.data import (
     read_pair,
     weighted_rows,
 )
+from brenier.estimators.growth import EntropicGrowth, PenaltyRow, check_unbalanced, grown, growth_of
 from brenier.estimators.labels import (
     TransferredLabels,
     TransitionTable,
@@ -118,7 +117,8 @@ class MongeMap(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         unbalanced: τ > 0, where the clouds do not hold the same things in the same shares: KL of
             strength τ a side holds the marginals, so that mass is made or lost rather than moved by
             more than about √(2τ). In units of ½ squared distance (of the components, where there
-            are any): in other units s, s²τ. None holds them exactly.
+            are any): in other units s, s²τ. None holds them exactly; "cv" chooses τ or None by
+            points held out (seconds; from 40 points a side).
         checkpoint: a folder where what was tried is kept, after each kind and each block of a
             network's steps: the same fit goes on from there, to the same map, at once where it was
             done. Delete it when the map is saved. None for nowhere; a ``method`` of your own is not
@@ -136,7 +136,9 @@ class MongeMap(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         n_effective_: how many rows those of X and of Y count for: the sum of weights that are whole
             numbers, (Σw)²/Σw² of others, and n and m without any.
         source_growth_, target_growth_: of an unbalanced map, the relative mass that each row of X
-            sends and each row of Y receives; None of others. ``growth_`` gives both at any point.
+            sends and each row of Y receives; None of others. ``growth_`` gives both at any point,
+            ``growth_.penalty`` is τ; it is None where "cv" took None.
+        penalties_: what "cv" tried, a row for each τ; None where τ was given.
         n_features_in_: d; and ``feature_names_in_``, the columns, where X was a data frame.
 
     >>> import numpy as np
@@ -159,6 +161,7 @@ class MongeMap(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
     outliers_: tuple[np.ndarray, np.ndarray]
     n_effective_: tuple[float, float]
     growth_: EntropicGrowth | None
+    penalties_: tuple[PenaltyRow, ...] | None
     source_growth_: np.ndarray | None
     target_growth_: np.ndarray | None
 
@@ -177,7 +180,7 @@ class MongeMap(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         components: int | None = None,
         layer: str | None = None,
         obsm: str | None = None,
-        unbalanced: float | None = None,
+        unbalanced: float | str | None = None,
         checkpoint: str | os.PathLike[str] | None = None,
     ):
         self.effort = effort
@@ -252,9 +255,7 @@ class MongeMap(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
             X, Y, layout, outliers=self.outliers, random_state=seed, key=draw, weights=weights
         )
         self.outliers_ = (pair.source.outliers, pair.target.outliers)
-        self.growth_ = None
-        if self.unbalanced is not None:
-            pair, self.growth_ = grown(pair, float(self.unbalanced), seed)
+        pair, self.growth_, self.penalties_ = grown(pair, self.unbalanced, seed)
         self.n_effective_ = (pair.source.rows, pair.target.rows)
         coordinates = pair.coordinates
         with watched(self.verbose, self.callback) as watch:
@@ -266,7 +267,7 @@ class MongeMap(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         X, _ = given_weights("source_weights", weights[0], "X", X)
         Y, _ = given_weights("target_weights", weights[1], "Y", Y)
         self.source_growth_ = self.target_growth_ = None
-        if self.growth_ is not None:
+        if self.unbalanced is not None:
             self.source_growth_, self.target_growth_ = self.growth(X), self.growth(Y, side="target")
         self._clouds = {"X": X, "Y": Y}  # no copies: what was handed in, for labels of its rows
         if self.solution_.result is Result.interrupted:
@@ -393,8 +394,7 @@ class MongeMap(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
             from brenier.flows import check_method
 
             check_method(self.method, "flows.SemiDual()")
-        if self.unbalanced is not None:
-            check_positive("unbalanced", self.unbalanced)
+        check_unbalanced(self.unbalanced)
         names = checked_names(self.candidates)
         effort = Effort.of(self.effort)
         return Request(self.method, effort, names, self.widths, self.pieces, self.checkpoint)

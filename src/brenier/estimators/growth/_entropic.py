@@ -1,0 +1,202 @@
+"""Growth: how much more or less than its own mass each point sends or receives."""
+
+from typing import NamedTuple
+
+import jax.numpy as jnp
+import numpy as np
+from sklearn.exceptions import ConvergenceWarning
+
+from brenier._types import Float
+from brenier._warnings import warn_user
+from brenier.numerics import barycentric_projection, default_epsilon, entropic_potential, sinkhorn
+
+# Points a side between which the plan is found: all others have the growth of its potentials.
+_POINTS = 2048
+_TOLERANCE, _ITERATIONS = 1e-4, 2000
+
+
+class Side(NamedTuple):
+    """Points (n, d), weights of sum 1 and potentials: the other side's, and the side's own."""
+
+    other: Float[np.ndarray, "m d"]
+    other_potential: Float[np.ndarray, " m"]
+    other_weights: Float[np.ndarray, " m"]
+    own: Float[np.ndarray, "n d"]
+    own_potential: Float[np.ndarray, " n"]
+    own_weights: Float[np.ndarray, " n"]
+
+
+class EntropicGrowth(NamedTuple):
+    """e^{−(f − p)/τ} of a source point, f the potential of the unbalanced plan between the clouds.
+
+    p is that of the plan between the source and itself, whose growth is 1 but for ε: what ε does to
+    f is mostly in p too (Séjourné et al. 2019). Both are known at any point, by the half-step
+    f(x) = −ετ/(τ + ε) log Σ_j b_j exp((g_j − ½|x − y_j|²)/ε).
+
+    Args:
+        penalty: τ; None of a balanced plan, whose growth is 1.
+        epsilon: ε.
+        origin: what is taken off all points.
+        sides: of the source and of the target.
+    """
+
+    penalty: float | None
+    epsilon: float
+    origin: np.ndarray
+    sides: tuple[Side, Side]
+
+    def source(self, x: np.ndarray) -> Float[np.ndarray, " n"]:
+        """Of source points x (n, d)."""
+        return self._of(x, self.sides[0])
+
+    def target(self, y: np.ndarray) -> Float[np.ndarray, " m"]:
+        """Of target points y (m, d)."""
+        return self._of(y, self.sides[1])
+
+    def source_steps(self, x: np.ndarray) -> Float[np.ndarray, "n d"]:
+        """From source points x (n, d) to the middle of where the plan sends them."""
+        return self._steps(x, self.sides[0])
+
+    def target_steps(self, y: np.ndarray) -> Float[np.ndarray, "m d"]:
+        """From target points y (m, d) back to the middle of where they come from."""
+        return self._steps(y, self.sides[1])
+
+    def _of(self, points: np.ndarray, side: Side) -> np.ndarray:
+        if self.penalty is None:
+            return np.ones(len(points))
+        f, p = (np.asarray(entropic_potential(*of, epsilon=self.epsilon)) for of in self._plans(
+            points, side
+        ))  # fmt: skip
+        return np.exp(-(f - p) / (self.penalty + self.epsilon))
+
+    def _steps(self, points: np.ndarray, side: Side) -> np.ndarray:
+        there, here = (
+            np.asarray(barycentric_projection(*plan, epsilon=self.epsilon))
+            for plan in self._plans(points, side)
+        )
+        return there - here  # ε blurs both
+
+    def _plans(self, points: np.ndarray, side: Side) -> list[list[jnp.ndarray]]:
+        """The points, and what sends them to the other side, and to their own."""
+        z = points.astype(np.float64) - self.origin
+        return [[jnp.asarray(part) for part in (z, *plan)] for plan in (side[:3], side[3:])]
+
+
+def entropic_growth(
+    x: Float[np.ndarray, "n d"],
+    y: Float[np.ndarray, "m d"],
+    penalty: float,
+    weights: tuple[np.ndarray | None, np.ndarray | None] = (None, None),
+    random_state: int = 0,
+) -> EntropicGrowth:
+    """The growth between two clouds whose marginals are held by KL with strength τ.
+
+    Args:
+        x, y: the clouds.
+        penalty: τ, in units of ½ squared distance: clouds in other units s have the same growth for
+            s²τ.
+        weights: of the rows of both, above 0; of sum 1 each, whatever they are.
+        random_state: of the rows that are taken of large clouds.
+
+    Raises:
+        ValueError: a τ for which no mass is left.
+
+    Warns:
+        ConvergenceWarning: where Sinkhorn's iteration did not end.
+
+    >>> x = np.random.default_rng(0).normal(size=(200, 1))
+    >>> growth = entropic_growth(x, np.concatenate([x, x + 20.0]), 1.0)
+    >>> growth.target(np.array([[0.0], [20.0]])).round(2).tolist()  # half of them is out of reach
+    [1.42, 0.0]
+    """
+    clouds, origin = few_points((x, y), weights, random_state)
+    epsilon = common_epsilon(*clouds)
+    found, error = growth_between(*clouds, penalty, epsilon, _TOLERANCE, _ITERATIONS)
+    if not error <= _TOLERANCE:
+        warn_user(
+            f"The growth is known to {error:.2g} of the mass only: Sinkhorn's iteration did not "
+            "end. Take a larger penalty.",
+            ConvergenceWarning,
+        )
+    return found._replace(origin=origin)
+
+
+# Points (n, d) and their weights (n,) of sum 1.
+Weighted = tuple[np.ndarray, np.ndarray]
+
+
+def few_points(
+    points: tuple[np.ndarray, np.ndarray],
+    weights: tuple[np.ndarray | None, np.ndarray | None],
+    random_state: int,
+) -> tuple[tuple[Weighted, Weighted], np.ndarray]:
+    """At most ``_POINTS`` of either side, by weight, less the mean of the target; and that mean."""
+    random = np.random.default_rng(random_state)
+    origin = points[1].astype(np.float64).mean(axis=0)
+    x, y = (
+        _few(own.astype(np.float64) - origin, masses, random)
+        for own, masses in zip(points, weights, strict=True)
+    )
+    return (x, y), origin
+
+
+def common_epsilon(x: Weighted, y: Weighted) -> float:
+    """ε of plans between the clouds: the default of the narrower."""
+    return min(float(default_epsilon(jnp.asarray(points))) for points, _ in (x, y))
+
+
+def growth_between(
+    x: Weighted,
+    y: Weighted,
+    penalty: float | None,
+    epsilon: float,
+    tolerance: float,
+    max_iterations: int,
+) -> tuple[EntropicGrowth, float]:
+    """The growth between weighted clouds, and the largest error of the plans that it is from.
+
+    Raises:
+        ValueError: a τ for which no mass is left.
+    """
+    plans = [
+        sinkhorn(
+            *(jnp.asarray(part) for part in (u, v, a, b)),
+            epsilon=epsilon,
+            source_penalty=penalty,
+            target_penalty=penalty,
+            tolerance=tolerance,
+            max_iterations=max_iterations,
+        )
+        for (u, a), (v, b) in ((x, y), (x, x), (y, y))
+    ]
+    if not float(plans[0].source_growth @ jnp.asarray(x[1])) > 0.0:
+        raise ValueError(too_small(penalty))
+    f, g, p, q = (np.asarray(of) for of in (plans[0].f, plans[0].g, plans[1].f, plans[2].f))
+    (u, a), (v, b) = x, y
+    sides = Side(v, g, b, u, p, a), Side(u, f, a, v, q, b)
+    error = max(float(plan.error) for plan in plans)
+    return EntropicGrowth(penalty, epsilon, np.zeros(u.shape[1]), sides), error
+
+
+def too_small(penalty: float | None) -> str:
+    """What is said of a τ that leaves nothing."""
+    return (
+        f"unbalanced: got {penalty}, for which fewer than two points a side keep their mass; wants "
+        "a larger one: half of the squared distance by which mass may be moved."
+    )
+
+
+def _few(
+    points: np.ndarray, weights: np.ndarray | None, random: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """At most ``_POINTS`` of the points, by weight, and their weights of sum 1."""
+    if len(points) > _POINTS:
+        shares = None if weights is None else weights / weights.sum()
+        rows, times = np.unique(
+            random.choice(len(points), _POINTS, replace=weights is not None, p=shares),
+            return_counts=True,
+        )
+        points, weights = points[rows], times.astype(np.float64)
+    elif weights is None:
+        weights = np.ones(len(points))
+    return points, weights / weights.sum()
