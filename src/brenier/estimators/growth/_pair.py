@@ -52,13 +52,16 @@ def grown(
     clouds = pair.source, pair.target
     x, y = (cloud.points.astype(np.float64) + cloud.origin for cloud in clouds)
     weights = clouds[0].weights, clouds[1].weights
-    rows, chosen = None, penalty
-    if penalty == "cv":
+    rows: tuple[PenaltyRow, ...] | None = None
+    strength: float | None
+    if isinstance(penalty, str):
         rows = penalty_rows(x, y, weights, random_state)
-        chosen = next(row.penalty for row in rows if row.chosen)
-        if chosen is None:
+        strength = next(row.penalty for row in rows if row.chosen)
+        if strength is None:
             return pair, None, rows
-    growth = entropic_growth(x, y, float(chosen), weights, random_state)
+    else:
+        strength = float(penalty)
+    growth = entropic_growth(x, y, strength, weights, random_state)
     factors = growth.source(x), growth.target(y)
     for cloud, factor in zip(clouds, factors, strict=True):
         masses = factor if cloud.weights is None else factor * cloud.weights
