@@ -165,14 +165,14 @@ def fit(
     with progress_bar() as progress:
         if is_cells_file(source):
             no_columns(source, chosen)
-            how = (settings, choice, progress, report, weights, growth)
-            result, rows, done = run_fit_cells(source, target, out, *how)
+            how = (settings, choice, progress, report, weights)
+            result, rows, done = run_fit_cells(source, target, out, *how, growth=growth)
         else:
             choice.refused(source)
             if target is None:
                 raise ValueError("TARGET: got no file; wants a file of target points.")
-            by = (settings, chosen, progress, report, weights, growth)
-            result, rows, done = run_fit(source, target, out, *by)
+            by = (settings, chosen, progress, report, weights)
+            result, rows, done = run_fit(source, target, out, *by, growth=growth)
         if figure is not None:
             done.draw(figure)
     announce(result, "Fit", rows, json, candidates=done.candidates, warnings=done.warnings)

@@ -19,17 +19,16 @@ from brenier.cli._cell_choice import (
     rows_of_choice,
     weights_of_cells,
 )
-from brenier.cli._fit import (
-    Fit,
-    Settings,
-    fitted,
-    left_out_rows,
-    reported,
+from brenier.cli._fit import Fit, Settings, fitted, left_out_rows, reported
+from brenier.cli._given_rows import grouped_by, load_given
+from brenier.cli._growth import (
+    NO_FILES,
+    GrowthFiles,
+    growth_rows,
+    growth_told,
     weights_rows,
     weights_told,
 )
-from brenier.cli._given_rows import grouped_by, load_given
-from brenier.cli._growth import NO_FILES, GrowthFiles, growth_rows, growth_told
 from brenier.cli._transport import load_map, mean_cost, measure, measure_rows, transport_points
 from brenier.io import (
     MAP_ENDINGS,
@@ -58,6 +57,7 @@ def run_fit_cells(
     progress: ProgressCallback,
     report: str | None = None,
     weights: tuple[str | None, str | None] = (None, None),
+    *,
     growth: GrowthFiles = NO_FILES,
 ) -> tuple[dict[str, Any], dict[str, str], Fit]:
     """Fit a map between two groups of cells; the result, its rows for people, and the fit.

@@ -12,7 +12,14 @@ import numpy as np
 from brenier._checks import check_points
 from brenier._progress import Progress, ProgressCallback
 from brenier._row_checks import check_row_weights
-from brenier.cli._growth import NO_FILES, GrowthFiles, growth_rows, growth_told
+from brenier.cli._growth import (
+    NO_FILES,
+    GrowthFiles,
+    growth_rows,
+    growth_told,
+    weights_rows,
+    weights_told,
+)
 from brenier.cli._stopping import saying_when_stopped
 from brenier.cli._transport import measure, measure_rows, transport_table
 from brenier.io import (
@@ -265,6 +272,7 @@ def run_fit(
     progress: ProgressCallback,
     report: str | None = None,
     weights: tuple[str | None, str | None] = (None, None),
+    *,
     growth: GrowthFiles = NO_FILES,
 ) -> tuple[dict[str, Any], dict[str, str], Fit]:
     """Fit a map between two files and save it; the result, its rows for people, and the fit.
@@ -336,24 +344,6 @@ def _weighted(
     """The points in a file, and the column of their weights, which is none of them."""
     table, own = read_weighted_points(file, columns, weights, option)
     return table, None if own is None else check_row_weights(option, own, len(own))
-
-
-def weights_told(weights: tuple[str | None, str | None], fit: Fit) -> dict[str, Any]:
-    """What a JSON object says of weights, where there are any."""
-    if weights == (None, None):
-        return {}
-    source, target = fit.estimator.n_effective_
-    return {
-        "weights": {"source": weights[0], "target": weights[1]},
-        "effective_rows": {"source": source, "target": target},
-    }
-
-
-def weights_rows(weights: tuple[str | None, str | None], fit: Fit) -> dict[str, str]:
-    """What people are told of weights, where there are any."""
-    counts = zip(("source", "target"), weights, fit.estimator.n_effective_, strict=True)
-    told = [f"{side} by {own}, {count:,.0f} effective rows" for side, own, count in counts if own]
-    return {"weights": "; ".join(told)} if told else {}
 
 
 def reported(

@@ -1,4 +1,4 @@
-"""What ``brenier fit --unbalanced`` says and writes of growth."""
+"""What ``brenier fit`` says of weights and of growth, and where it writes growth."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -100,6 +100,24 @@ class GrowthFiles:
 
 
 NO_FILES = GrowthFiles()
+
+
+def weights_told(weights: tuple[str | None, str | None], fit: "Fit") -> dict[str, Any]:
+    """What a JSON object says of weights, where there are any."""
+    if weights == (None, None):
+        return {}
+    source, target = fit.estimator.n_effective_
+    return {
+        "weights": {"source": weights[0], "target": weights[1]},
+        "effective_rows": {"source": source, "target": target},
+    }
+
+
+def weights_rows(weights: tuple[str | None, str | None], fit: "Fit") -> dict[str, str]:
+    """What people are told of weights, where there are any."""
+    counts = zip(("source", "target"), weights, fit.estimator.n_effective_, strict=True)
+    told = [f"{side} by {own}, {count:,.0f} effective rows" for side, own, count in counts if own]
+    return {"weights": "; ".join(told)} if told else {}
 
 
 def growth_told(fit: "Fit") -> dict[str, Any]:
