@@ -30,6 +30,7 @@ from brenier.velocities._schedule import (
     LinearSchedule,
     RateSchedule,
 )
+from brenier.velocities._table import TableSchedule
 from brenier.velocities._tensor_train import TensorTrainVelocity, tensor_train_encoder
 
 __all__ = [
@@ -58,6 +59,7 @@ __all__ = [
     "RatioVelocity",
     "RescaledDiffusionVelocity",
     "ScoreVelocity",
+    "TableSchedule",
     "TensorTrainVelocity",
     "integration_floats",
     "log_likelihood",
