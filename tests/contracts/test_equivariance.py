@@ -378,8 +378,8 @@ OTHERS = {
     "HyperbolicClock; functionals: Moving; flows: GridCoupling; estimators: Components "
     "ConditionalCertificate ConditionalTable TransferredLabels TransitionTable",
     _NO_POINTS: "maps: Covariates evaluation_floats; velocities: integration_floats "
-    "ConstantSchedule CosineSchedule LinearSchedule RateSchedule TableSchedule; flows: CheckpointStore Progress "
-    "batch_work check_method shared_work",
+    "ConstantSchedule CosineSchedule LinearSchedule RateSchedule TableSchedule; "
+    "flows: CheckpointStore Progress batch_work check_method shared_work",
 }
 
 

@@ -113,7 +113,7 @@ def test_dropout_keeps_the_mean_and_wants_a_key():
     ("shape", "settings", "phrase"),
     [
         ((4, 8, 1), {}, "shape: got"),
-        ((8, 300, 1), {}, "shape: got"),
+        ((8, 600, 1), {}, "shape: got"),
         ((10, 8, 1), {"multipliers": (1, 1, 1)}, "cannot be halved 2 times"),
         ((8, 8, 1), {"attention": (5,)}, r"attention: got \[5\]"),
         ((8, 8, 1), {"width": 6, "heads": 4}, "heads: got 4"),

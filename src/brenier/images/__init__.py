@@ -7,7 +7,8 @@ from brenier.images._host_network import HostNetwork
 from brenier.images._likelihood import bits_per_dimension
 from brenier.images._model import ImageModel, ImageVelocity, image_model
 from brenier.images._precision import Precision
-from brenier.images._unet import NETWORK_PARTS, UNet, UNetSettings
+from brenier.images._settings import Timesteps, UNetSettings
+from brenier.images._unet import NETWORK_PARTS, UNet
 
 __all__ = [
     "DDPM",
@@ -17,6 +18,7 @@ __all__ = [
     "ImageModel",
     "ImageVelocity",
     "Precision",
+    "Timesteps",
     "TrainingSettings",
     "UNet",
     "UNetSettings",

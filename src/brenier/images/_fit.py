@@ -17,7 +17,8 @@ from brenier._types import Float, Int, Key
 from brenier.flows import CheckpointStore, solve
 from brenier.images._denoising import DDPM, HeldOutDenoising
 from brenier.images._model import ImageModel
-from brenier.images._unet import UNet, UNetSettings
+from brenier.images._settings import UNetSettings
+from brenier.images._unet import UNet
 from brenier.measures import Empirical, StandardNormal
 from brenier.numerics import random_order
 from brenier.velocities import AbstractSchedule, CosineSchedule, LinearSchedule

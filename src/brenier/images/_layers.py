@@ -4,6 +4,7 @@ Channels come last: the layout in which XLA's convolutions are fast on a CPU, an
 """
 
 from functools import partial
+from typing import Literal, TypeAlias
 
 import equinox as eqx
 import jax
@@ -14,6 +15,9 @@ from numpy.random import Generator
 from brenier._types import Array, Float, Key
 from brenier.images._precision import multiplied
 from brenier.images._winograd import convolve
+
+Resampling: TypeAlias = Literal["none", "down", "up"]
+"""What a residual block does to the resolution."""
 
 # At least so many channels are normalised together.
 _GROUP = 8
@@ -31,7 +35,7 @@ class Convolution(eqx.Module):
     @classmethod
     def random(
         cls,
-        random: Generator,
+        random: Generator | None,
         channels: tuple[int, int],
         *,
         size: int = 3,
@@ -41,12 +45,16 @@ class Convolution(eqx.Module):
         """Normal weights of variance scale² / inputs, no bias."""
         shape = (size, size, *channels)
         deviation = scale / (size * size * channels[0]) ** 0.5
-        return cls(_normal(random, shape, deviation), _full(channels[1], 0.0), stride)
+        return cls(normal(random, shape, deviation), _full(channels[1], 0.0), stride)
 
     def __call__(self, x: Float[Array, "_ _ _"]) -> Float[Array, "_ _ _"]:
         product = partial(convolve, stride=self.stride)
         convolved = multiplied(product, x, self.kernel.astype(x.dtype))
         return convolved + self.bias.astype(x.dtype)
+
+    def first(self, channels: int) -> "Convolution":
+        """The same, to its first channels only."""
+        return Convolution(self.kernel[..., :channels], self.bias[:channels], self.stride)
 
 
 class Dense(eqx.Module):
@@ -56,9 +64,11 @@ class Dense(eqx.Module):
     bias: Float[Array, " o"]
 
     @classmethod
-    def random(cls, random: Generator, channels: tuple[int, int], *, scale: float = 1.0) -> "Dense":
+    def random(
+        cls, random: Generator | None, channels: tuple[int, int], *, scale: float = 1.0
+    ) -> "Dense":
         """Normal weights of variance scale² / inputs, no bias."""
-        weight = _normal(random, channels, scale / channels[0] ** 0.5)
+        weight = normal(random, channels, scale / channels[0] ** 0.5)
         return cls(weight, _full(channels[1], 0.0))
 
     def __call__(self, x: Float[Array, "*batch i"]) -> Float[Array, "*batch o"]:
@@ -73,17 +83,18 @@ class GroupNorm(eqx.Module):
     groups: int = eqx.field(static=True)
 
     @classmethod
-    def ones(cls, channels: int) -> "GroupNorm":
-        """Scale 1, shift 0, in the most groups of at least 8 channels (32 at most)."""
-        groups = next(
-            g for g in range(min(32, max(1, channels // _GROUP)), 0, -1) if channels % g == 0
-        )
+    def ones(cls, channels: int, groups: int | None = None) -> "GroupNorm":
+        """Scale 1, shift 0; in the most groups of at least 8 channels (32 at most) by default."""
+        if groups is None:
+            most = min(32, max(1, channels // _GROUP))
+            groups = next(g for g in range(most, 0, -1) if channels % g == 0)
         return cls(_full(channels, 1.0), _full(channels, 0.0), groups)
 
     def __call__(
         self, x: Float[Array, "h w c"], modulation: tuple[Array, Array] | None = None
     ) -> Float[Array, "h w c"]:
-        """norm(x), or norm(x) (1 + s) + b for a modulation (s, b)."""
+        """norm(x), or norm(x) (1 + s) + b for a modulation (s, b); in float32 at least."""
+        given, x = x.dtype, x.astype(jnp.promote_types(x.dtype, jnp.float32))
         scale, shift = self.scale.astype(x.dtype), self.shift.astype(x.dtype)
         if modulation is not None:
             more = 1.0 + modulation[0]
@@ -98,7 +109,7 @@ class GroupNorm(eqx.Module):
         # the loop over pixels, with too many arrays for that loop to be vectorised.
         factor = jnp.sum(members * inverse[:, None] * scale, axis=0)
         offset = jnp.sum(members * (shift - (mean * inverse)[:, None] * scale), axis=0)
-        return x * factor + offset
+        return (x * factor + offset).astype(given)
 
     def _shared(self, x: Float[Array, "h w c"]) -> Float[Array, " g"]:
         """The mean over pixels and over the channels of each group."""
@@ -109,8 +120,11 @@ class GroupNorm(eqx.Module):
 class ResidualBlock(eqx.Module):
     """x + conv(drop(silu(norm(conv(silu(norm(x)))) (1 + s) + b))), (s, b) linear in the condition.
 
-    Where the number of channels changes, the first x goes through a dense layer, pixel by pixel.
-    The last convolution starts at zero, so that a new block is x, or that dense layer.
+    Where it only shifts, b is added before the second norm. Where the number of channels changes,
+    the first x goes through a dense layer, pixel by pixel. Where the resolution changes, both the
+    first x and what the first convolution gets are averaged over squares of four pixels, or every
+    pixel becomes such a square. The last convolution starts at zero, so that a new block is x, or
+    that dense layer.
     """
 
     first_norm: GroupNorm
@@ -120,33 +134,58 @@ class ResidualBlock(eqx.Module):
     second: Convolution
     shortcut: Dense | None
     dropout: float = eqx.field(static=True)
+    scales: bool = eqx.field(static=True, default=True)
+    resampling: Resampling = eqx.field(static=True, default="none")
 
     @classmethod
     def random(
-        cls, random: Generator, channels: tuple[int, int], condition: int, dropout: float
+        cls,
+        random: Generator | None,
+        channels: tuple[int, int],
+        condition: int,
+        dropout: float,
+        *,
+        groups: int | None = None,
+        scales: bool = True,
+        resampling: Resampling = "none",
     ) -> "ResidualBlock":
         """From ``channels[0]`` to ``channels[1]`` channels, given a condition of that length."""
         inputs, outputs = channels
         return cls(
-            GroupNorm.ones(inputs),
+            GroupNorm.ones(inputs, groups),
             Convolution.random(random, channels),
-            Dense.random(random, (condition, 2 * outputs), scale=0.1),
-            GroupNorm.ones(outputs),
+            Dense.random(random, (condition, (2 if scales else 1) * outputs), scale=0.1),
+            GroupNorm.ones(outputs, groups),
             Convolution.random(random, (outputs, outputs), scale=0.0),
             None if inputs == outputs else Dense.random(random, channels),
             dropout,
+            scales,
+            resampling,
         )
 
     def __call__(
         self, x: Float[Array, "h w _"], condition: Float[Array, " e"], key: Key | None
-    ) -> Float[Array, "h w _"]:
-        scale, shift = jnp.split(self.modulation(jax.nn.silu(condition)), 2)
-        hidden = self.first(jax.nn.silu(self.first_norm(x)))
-        hidden = jax.nn.silu(self.second_norm(hidden, (scale, shift)))
+    ) -> Float[Array, "_ _ _"]:
+        told = self.modulation(jax.nn.silu(condition))
+        hidden = self.first(self._resampled(jax.nn.silu(self.first_norm(x))))
+        if self.scales:
+            scale, shift = jnp.split(told, 2)
+            hidden = self.second_norm(hidden, (scale, shift))
+        else:
+            hidden = self.second_norm(hidden + told)
+        hidden = jax.nn.silu(hidden)
         if key is not None and self.dropout > 0.0:
             kept = jax.random.bernoulli(key, 1.0 - self.dropout, hidden.shape)
             hidden = jnp.where(kept, hidden / (1.0 - self.dropout), 0.0)
-        return (x if self.shortcut is None else self.shortcut(x)) + self.second(hidden)
+        straight = self._resampled(x)
+        if self.shortcut is not None:
+            straight = self.shortcut(straight)
+        return straight + self.second(hidden)
+
+    def _resampled(self, x: Float[Array, "h w c"]) -> Float[Array, "_ _ c"]:
+        if self.resampling == "down":
+            return averaged(x)
+        return upsampled(x) if self.resampling == "up" else x
 
 
 class Attention(eqx.Module):
@@ -158,10 +197,12 @@ class Attention(eqx.Module):
     heads: int = eqx.field(static=True)
 
     @classmethod
-    def random(cls, random: Generator, channels: int, heads: int) -> "Attention":
+    def random(
+        cls, random: Generator | None, channels: int, heads: int, *, groups: int | None = None
+    ) -> "Attention":
         """A layer for images of so many channels, which ``heads`` divides."""
         return cls(
-            GroupNorm.ones(channels),
+            GroupNorm.ones(channels, groups),
             Dense.random(random, (channels, 3 * channels)),
             Dense.random(random, (channels, channels), scale=0.0),
             heads,
@@ -185,15 +226,43 @@ def upsampled(x: Float[Array, "_ _ c"]) -> Float[Array, "_ _ c"]:
     return jnp.repeat(jnp.repeat(x, 2, axis=0), 2, axis=1)
 
 
-def wave_features(value: Float[Array, ""], count: int) -> Float[Array, " count"]:
-    """Sines and cosines of ``value`` at frequencies from 1 down to 1e-4, ``count`` in all."""
+def averaged(x: Float[Array, "h w c"]) -> Float[Array, "_ _ c"]:
+    """The image at half the height and width: every square of four pixels becomes its mean."""
+    height, width, channels = x.shape
+    return x.reshape(height // 2, 2, width // 2, 2, channels).mean(axis=(1, 3))
+
+
+def wave_features(
+    value: Float[Array, ""], frequencies: Float[np.ndarray, " k"]
+) -> Float[Array, " _"]:
+    """Sines and cosines of ``value`` at these frequencies."""
+    angles = value * jnp.asarray(frequencies, value.dtype)
+    return jnp.concatenate([jnp.sin(angles), jnp.cos(angles)])
+
+
+def frequencies(count: int) -> Float[np.ndarray, " k"]:
+    """From 1 down to 1e-4, for ``count`` sines and cosines in all."""
     half = count // 2
-    frequencies = jnp.exp(-jnp.log(1e4) * jnp.arange(half) / half).astype(value.dtype)
-    return jnp.concatenate([jnp.sin(value * frequencies), jnp.cos(value * frequencies)])
+    return np.exp(-np.log(1e4) * np.arange(half) / half)
 
 
-def _normal(random: Generator, shape: tuple[int, ...], deviation: float) -> Array:
-    """Normal weights, drawn by NumPy: JAX would compile a program for each of dozens of shapes."""
+def rounded_frequencies(count: int) -> Float[np.ndarray, " k"]:
+    """``frequencies`` as PyTorch rounds them in float32, for networks that were trained so.
+
+    At t = 1000 their last digits move an angle by 1e-4.
+    """
+    half = count // 2
+    exponents = np.float32(-np.log(1e4)) * np.arange(half, dtype=np.float32) / np.float32(half)
+    return np.exp(exponents.astype(float)).astype(np.float32).astype(float)
+
+
+def normal(random: Generator | None, shape: tuple[int, ...], deviation: float) -> Array:
+    """Normal weights, drawn by NumPy: JAX would compile a program for each of dozens of shapes.
+
+    0 without a generator, where only shapes are asked for (``jax.eval_shape``).
+    """
+    if random is None:
+        return jnp.zeros(shape, np.float32)
     return jnp.asarray((deviation * random.normal(size=shape)).astype(np.float32))
 
 

@@ -1,75 +1,33 @@
 """The U-Net of an image diffusion model, conditioned on the noise level and on a label."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator
+from typing import Any
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-import numpy as np
+from numpy.random import Generator
 
-from brenier._checks import check_at_least
 from brenier._types import Array, Float, Int, Key, Scalar
 from brenier.images._layers import (
     Attention,
     Convolution,
     Dense,
     GroupNorm,
+    Resampling,
     ResidualBlock,
+    frequencies,
+    normal,
+    rounded_frequencies,
     upsampled,
     wave_features,
 )
+from brenier.images._settings import Timesteps, UNetSettings, check_settings
 from brenier.numerics import numpy_generator
 
-# The noise level is scaled to [0, 1000], like the step numbers of a DDPM: the frequencies of
-# ``wave_features`` are made for that range.
+# Our own networks are told the noise level in [0, 1000], like the step numbers of a DDPM: the
+# frequencies of ``wave_features`` are made for that range.
 _STEPS = 1000.0
-_SIDES = (8, 256)
-
-
-@dataclass(frozen=True)
-class UNetSettings:
-    """The architecture of a ``UNet``.
-
-    Args:
-        shape: (height, width, channels) of the images; sides of 8 to 256 pixels that can be halved
-            ``len(multipliers) - 1`` times.
-        width: channels at full resolution.
-        multipliers: of the width, one for each resolution, finest first.
-        blocks: residual blocks at each resolution (one more on the way up).
-        attention: heights of the resolutions that have self-attention.
-        heads: number of attention heads; divides the channels of every resolution.
-        dropout: probability that an activation is set to 0 in training.
-        classes: number of labels; 0 for none. One more, ``classes``, means "no label".
-
-    >>> UNetSettings((28, 28, 1), width=16, classes=10).multipliers
-    (1, 2)
-    """
-
-    shape: tuple[int, int, int] = (8, 8, 1)
-    width: int = 32
-    multipliers: Sequence[int] = (1, 2)
-    blocks: int = 1
-    attention: Sequence[int] = ()
-    heads: int = 1
-    dropout: float = 0.0
-    classes: int = 0
-
-    def __post_init__(self):
-        # JAX hashes the settings of a network, and lists have no hash.
-        for name in ("multipliers", "attention"):
-            object.__setattr__(self, name, tuple(getattr(self, name)))
-
-    @property
-    def fewest_weights(self) -> int:
-        """What the network has at least: the weights of its widest layers, by formula.
-
-        >>> UNetSettings().fewest_weights < 200_000
-        True
-        """
-        blocks = 9 * (2 * self.blocks + 1) * sum((self.width * m) ** 2 for m in self.multipliers)
-        ends = 18 * self.shape[2] * self.width
-        return blocks + ends + 4 * self.width * (5 * self.width + self.classes)
 
 
 class UNetStep(eqx.Module):
@@ -88,12 +46,13 @@ class UNetStep(eqx.Module):
 class UNet(eqx.Module):
     """A U-Net f(a, x, label) from images (h, w, c) to images, the network of an ``ImageModel``.
 
-    On the way down, residual blocks at each resolution, and a convolution of stride 2 to the next.
-    On the way up, each block is also given the activation of the way down at its place. There is
-    self-attention at the resolutions of ``settings.attention`` and in the middle. The noise level
-    a enters as sines and cosines of 1000 (2/π) arccos a, the same for every schedule. Ho, Jain &
-    Abbeel (2020); the condition scales and shifts as in Dhariwal & Nichol (2021), whose models
-    KRCO22 uses.
+    On the way down, residual blocks at each resolution, and a convolution of stride 2 (or a
+    residual block that averages) to the next. On the way up, each block is also given the
+    activation of the way down at its place. There is self-attention at the resolutions of
+    ``settings.attention`` and in the middle. The noise level a enters as sines and cosines of
+    1000 (2/π) arccos a, the same for every schedule, or of the step of ``settings.timesteps``. Ho,
+    Jain & Abbeel (2020); the condition scales and shifts as in Dhariwal & Nichol (2021), whose
+    networks, used by KRCO22, are among the settings: ``io.load_guided_diffusion`` reads them.
 
     Not for points that are not images: a ``maps.ResidualNetwork`` is cheaper there.
 
@@ -107,10 +66,10 @@ class UNet(eqx.Module):
     labels: Float[Array, "_ e"] | None
     stem: Convolution
     down: tuple[tuple[UNetStep, ...], ...]
-    halving: tuple[Convolution, ...]
+    halving: tuple[Convolution | ResidualBlock, ...]
     middle: tuple[UNetStep, UNetStep]
     up: tuple[tuple[UNetStep, ...], ...]
-    doubling: tuple[Convolution, ...]
+    doubling: tuple[Convolution | ResidualBlock, ...]
     norm: GroupNorm
     head: Convolution
     settings: UNetSettings = eqx.field(static=True)
@@ -126,60 +85,8 @@ class UNet(eqx.Module):
         Raises:
             ValueError: settings that do not go together; the first is named.
         """
-        _check(settings)
-        random = numpy_generator(key)
-        width, colours, classes = settings.width, settings.shape[2], settings.classes
-        condition = 4 * width
-        sizes = [width * m for m in settings.multipliers]
-        heights = [settings.shape[0] >> level for level in range(len(sizes))]
-
-        def step(channels: tuple[int, int], height: int, middle: bool = False) -> UNetStep:
-            block = ResidualBlock.random(random, channels, condition, settings.dropout)
-            if not middle and height not in settings.attention:
-                return UNetStep(block, None)
-            return UNetStep(block, Attention.random(random, channels[1], settings.heads))
-
-        embedding = (
-            Dense.random(random, (width, condition)),
-            Dense.random(random, (condition, condition)),
-        )
-        table = random.normal(size=(classes + 1, condition)).astype(np.float32)
-        labels = jnp.asarray(table) if classes else None
-        stem = Convolution.random(random, (colours, width))
-        down, halving, skips, now = [], [], [width], width
-        for level, (size, height) in enumerate(zip(sizes, heights, strict=True)):
-            steps = []
-            for _ in range(settings.blocks):
-                steps.append(step((now, size), height))
-                now = size
-                skips.append(now)
-            down.append(tuple(steps))
-            if level + 1 < len(sizes):
-                halving.append(Convolution.random(random, (now, now), stride=2))
-                skips.append(now)
-        middle = (step((now, now), heights[-1], middle=True), step((now, now), -1))
-        up, doubling = [], []
-        for size, height in zip(reversed(sizes), reversed(heights), strict=True):
-            steps = []
-            for _ in range(settings.blocks + 1):
-                steps.append(step((now + skips.pop(), size), height))
-                now = size
-            up.append(tuple(steps))
-            if height != heights[0]:
-                doubling.append(Convolution.random(random, (now, now)))
-        return cls(
-            embedding,
-            labels,
-            stem,
-            tuple(down),
-            tuple(halving),
-            middle,
-            tuple(up),
-            tuple(doubling),
-            GroupNorm.ones(now),
-            Convolution.random(random, (now, colours), scale=0.0),
-            settings,
-        )
+        check_settings(settings)
+        return built_network(settings, numpy_generator(key))
 
     def __call__(
         self,
@@ -196,8 +103,11 @@ class UNet(eqx.Module):
             image: of shape ``settings.shape``.
             label: below ``classes``, or ``classes`` (or None) for none.
             key: draws the dropout; None, outside training, for no dropout.
+
+        Raises:
+            ValueError: no label, for a network that knows no image without one.
         """
-        condition = self._condition(jnp.asarray(signal, image.dtype), label)
+        condition = self._condition(jnp.asarray(signal), label, image.dtype)
         keys = _keys(key)
         hidden = self.stem(image)
         passed = [hidden]
@@ -206,7 +116,7 @@ class UNet(eqx.Module):
                 hidden = step(hidden, condition, next(keys))
                 passed.append(hidden)
             if level < len(self.halving):
-                hidden = self.halving[level](hidden)
+                hidden = _halved(self.halving[level], hidden, condition, keys)
                 passed.append(hidden)
         for step in self.middle:
             hidden = step(hidden, condition, next(keys))
@@ -215,19 +125,123 @@ class UNet(eqx.Module):
                 beside = jnp.concatenate([hidden, passed.pop()], axis=-1)
                 hidden = step(beside, condition, next(keys))
             if level < len(self.doubling):
-                hidden = self.doubling[level](upsampled(hidden))
-        return self.head(jax.nn.silu(self.norm(hidden)))
+                hidden = _doubled(self.doubling[level], hidden, condition, keys)
+        # The first half of a head with learned variances is the prediction.
+        return self.head.first(image.shape[-1])(jax.nn.silu(self.norm(hidden)))
 
-    def _condition(self, signal: Scalar, label: Int[Array, ""] | None) -> Float[Array, " e"]:
-        # arccos a, by arctan2: that and its derivative are accurate at both ends of [0, 1].
-        angle = jnp.arctan2(jnp.sqrt(jnp.maximum(1.0 - signal**2, 0.0)), signal)
-        waves = wave_features(_STEPS * angle / (0.5 * jnp.pi), self.settings.width)
+    def _condition(
+        self, signal: Scalar, label: Int[Array, ""] | None, dtype: Any
+    ) -> Float[Array, " e"]:
         first, second = self.embedding
-        condition = second(jax.nn.silu(first(waves)))
+        condition = second(jax.nn.silu(first(self._waves(signal, dtype))))
         if self.labels is None:
             return condition
+        if label is None and not self.settings.unlabelled:
+            raise ValueError(
+                f"label: got None; wants 0 to {self.settings.classes - 1}: the network knows no "
+                "image without a label."
+            )
         chosen = jnp.asarray(self.settings.classes if label is None else label)
-        return condition + self.labels.astype(condition.dtype)[chosen]
+        return condition + self.labels.astype(dtype)[chosen]
+
+    def _waves(self, signal: Scalar, dtype: Any) -> Float[Array, " _"]:
+        width, steps = self.settings.width, self.settings.timesteps
+        if steps is not None:
+            return wave_features(steps.at(signal, dtype), rounded_frequencies(width))
+        # arccos a, by arctan2: that and its derivative are accurate at both ends of [0, 1].
+        signal = signal.astype(dtype)
+        angle = jnp.arctan2(jnp.sqrt(jnp.maximum(1.0 - signal**2, 0.0)), signal)
+        return wave_features(_STEPS * angle / (0.5 * jnp.pi), frequencies(width))
+
+
+def built_network(settings: UNetSettings, random: Generator | None) -> UNet:
+    """A network of these settings, which have been checked; all 0 without a generator."""
+    width, colours, classes = settings.width, settings.shape[2], settings.classes
+    sizes, heights, condition = settings.sizes, settings.heights, 4 * width
+
+    def block(channels: tuple[int, int], resampling: Resampling = "none") -> ResidualBlock:
+        return ResidualBlock.random(
+            random,
+            channels,
+            condition,
+            settings.dropout,
+            groups=settings.groups,
+            scales=settings.modulation == "scale and shift",
+            resampling=resampling,
+        )
+
+    def step(channels: tuple[int, int], attentive: bool, up: bool = False) -> UNetStep:
+        first = block(channels)
+        heads = settings.heads_of(channels[1], up=up)
+        if not attentive:
+            return UNetStep(first, None)
+        return UNetStep(first, Attention.random(random, channels[1], heads, groups=settings.groups))
+
+    def resampled(channels: int, way: Resampling) -> Convolution | ResidualBlock:
+        if settings.resampling == "residual":
+            return block((channels, channels), way)
+        stride = 2 if way == "down" else 1
+        return Convolution.random(random, (channels, channels), stride=stride)
+
+    embedding = (
+        Dense.random(random, (width, condition)),
+        Dense.random(random, (condition, condition)),
+    )
+    rows = classes + (1 if settings.unlabelled else 0)
+    labels = normal(random, (rows, condition), 1.0) if classes else None
+    now = width if settings.timesteps is None else sizes[0]
+    stem = Convolution.random(random, (colours, now))
+    down, halving, skips = [], [], [now]
+    for level, (size, height) in enumerate(zip(sizes, heights, strict=True)):
+        steps = []
+        for _ in range(settings.blocks):
+            steps.append(step((now, size), height in settings.attention))
+            now = size
+            skips.append(now)
+        down.append(tuple(steps))
+        if level + 1 < len(sizes):
+            halving.append(resampled(now, "down"))
+            skips.append(now)
+    middle = (step((now, now), True), step((now, now), False))
+    up, doubling = [], []
+    for size, height in zip(reversed(sizes), reversed(heights), strict=True):
+        steps = []
+        for _ in range(settings.blocks + 1):
+            steps.append(step((now + skips.pop(), size), height in settings.attention, up=True))
+            now = size
+        up.append(tuple(steps))
+        if height != heights[0]:
+            doubling.append(resampled(now, "up"))
+    outputs = 2 * colours if settings.variance else colours
+    return UNet(
+        embedding,
+        labels,
+        stem,
+        tuple(down),
+        tuple(halving),
+        middle,
+        tuple(up),
+        tuple(doubling),
+        GroupNorm.ones(now, settings.groups),
+        Convolution.random(random, (now, outputs), scale=0.0),
+        settings,
+    )
+
+
+def _halved(
+    layer: Convolution | ResidualBlock, x: Array, condition: Array, keys: Iterator[Key | None]
+) -> Float[Array, "_ _ _"]:
+    if isinstance(layer, ResidualBlock):
+        return layer(x, condition, next(keys))
+    return layer(x)
+
+
+def _doubled(
+    layer: Convolution | ResidualBlock, x: Array, condition: Array, keys: Iterator[Key | None]
+) -> Float[Array, "_ _ _"]:
+    if isinstance(layer, ResidualBlock):
+        return layer(x, condition, next(keys))
+    return layer(upsampled(x))
 
 
 NETWORK_PARTS = (
@@ -236,6 +250,7 @@ NETWORK_PARTS = (
     Dense,
     GroupNorm,
     ResidualBlock,
+    Timesteps,
     UNet,
     UNetSettings,
     UNetStep,
@@ -251,41 +266,3 @@ def _keys(key: Key | None) -> Iterator[Key | None]:
         else:
             key, now = jax.random.split(key)
             yield now
-
-
-def _check(settings: UNetSettings) -> None:
-    shape, sizes = settings.shape, settings.multipliers
-    if len(shape) != 3 or not all(_SIDES[0] <= s <= _SIDES[1] for s in shape[:2]) or shape[2] < 1:
-        raise ValueError(
-            f"shape: got {shape}; wants (height, width, channels) with sides "
-            f"of {_SIDES[0]} to {_SIDES[1]} pixels."
-        )
-    for name, value in (
-        ("width", settings.width),
-        ("blocks", settings.blocks),
-        ("heads", settings.heads),
-        ("multipliers", len(sizes)),
-        ("multipliers", min(sizes, default=1)),
-    ):
-        check_at_least(name, value, 1)
-    check_at_least("classes", settings.classes, 0)
-    if settings.width % 2:
-        raise ValueError(f"width: got {settings.width}; wants an even number.")
-    if any(side % 2 ** (len(sizes) - 1) for side in shape[:2]):
-        raise ValueError(
-            f"multipliers: got {len(sizes)} resolutions for sides {shape[0]} and "
-            f"{shape[1]}, which cannot be halved {len(sizes) - 1} times; wants fewer."
-        )
-    unknown = set(settings.attention) - {shape[0] >> level for level in range(len(sizes))}
-    if unknown:
-        raise ValueError(
-            f"attention: got {sorted(unknown)}; wants heights of resolutions, "
-            f"{[shape[0] >> level for level in range(len(sizes))]}."
-        )
-    if any(settings.width * m % settings.heads for m in sizes):
-        raise ValueError(
-            f"heads: got {settings.heads}; wants a divisor of the channels, "
-            f"{[settings.width * m for m in sizes]}."
-        )
-    if not 0.0 <= settings.dropout < 1.0:
-        raise ValueError(f"dropout: got {settings.dropout}; wants a number in [0, 1).")
