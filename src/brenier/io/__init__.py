@@ -53,6 +53,7 @@ from brenier.io.points import (
     write_columns,
     write_points,
 )
+from brenier.io.tensors import read_tensors
 
 __all__ = [
     "FIGURE_ENDINGS",
@@ -92,6 +93,7 @@ __all__ = [
     "read_model_config",
     "read_points",
     "read_record",
+    "read_tensors",
     "read_weighted_points",
     "read_words",
     "rows_of_condition",
