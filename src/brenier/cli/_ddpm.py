@@ -10,6 +10,7 @@ from brenier.cli._console import announce, progress_bar
 from brenier.cli._ddpm_choices import AuditChoice, ImageChoice, MapChoice, integers, one_of
 from brenier.cli._options import Json, OutFolder, Seed
 from brenier.images import DDPM, Precision, TrainingSettings, UNetSettings
+from brenier.io import GuidedDiffusion
 
 # The defaults of the options; ``pair`` and ``labels``, which only draw pictures, have quicker ones.
 _TRAINING = TrainingSettings()
@@ -17,6 +18,7 @@ _METHOD, _NETWORK = _TRAINING.method, _TRAINING.network
 _MULTIPLIERS, _ATTENTION = (
     ",".join(map(str, values)) for values in (_NETWORK.multipliers, _NETWORK.attention)
 )
+_GUIDED = GuidedDiffusion()
 _MAPS, _DRAWN_MAPS, _AUDIT = MapChoice(), MapChoice(steps=50), AuditChoice()
 
 Model = Annotated[Path, typer.Argument(help="A model folder that ddpm train wrote.")]
@@ -46,9 +48,9 @@ Grid = Annotated[Path, typer.Option("--out", "-o", help="The picture to write (.
 Count = Annotated[int, typer.Option("-n", help="Number of random codes.", min=1)]
 
 
-def _of_network(help: str) -> Any:
+def _of_network(help: str, least: int | None = None) -> Any:
     """An option of ``train``, in the panel of the network on its help page."""
-    return typer.Option(help=help, rich_help_panel="Network")
+    return typer.Option(help=help, min=least, rich_help_panel="Network")
 
 
 def _of_training(help: str, least: int | None = None) -> Any:
@@ -154,6 +156,95 @@ def train(
             choice, out, settings, progress, seed=seed, conditional=conditional
         )
     announce(result, "Training", rows, json)
+
+
+@ddpm.command("import")
+def import_(
+    checkpoint: Annotated[
+        Path, typer.Argument(help="A file of weights, of PyTorch (.pt) or safetensors.")
+    ],
+    out: Annotated[Path, typer.Option("--out", "-o", help="The model folder to write.")],
+    family: Annotated[str, typer.Option(help="Whose network it is: guided-diffusion.")],
+    image_size: Annotated[
+        int | None, _of_network("Side of the images, where the weights do not say it.", 1)
+    ] = None,
+    class_cond: Annotated[
+        bool | None,
+        typer.Option(
+            "--class-cond/--no-class-cond",
+            help="Whether the network must know classes; by default as it is.",
+            rich_help_panel="Network",
+        ),
+    ] = None,
+    num_heads: Annotated[int | None, _of_network("Number of attention heads.", -1)] = None,
+    num_head_channels: Annotated[
+        int | None, _of_network("Channels of each attention head, in place of their number.", -1)
+    ] = None,
+    num_heads_upsample: Annotated[
+        int | None, _of_network("Number of attention heads on the way up, if another.", -1)
+    ] = None,
+    attention_order: Annotated[
+        str | None,
+        _of_network("Order of heads and queries: new (use_new_attention_order) or legacy."),
+    ] = None,
+    dropout: Annotated[float, _of_network("Dropout, where it is trained further.")] = (
+        _GUIDED.dropout
+    ),
+    noise_schedule: Annotated[
+        str | None, _of_training("The noise schedule, linear or cosine.")
+    ] = None,
+    diffusion_steps: Annotated[
+        int, _of_training("Number of steps of the schedule.", 2)
+    ] = _GUIDED.diffusion_steps,
+    rescale_timesteps: Annotated[
+        bool,
+        typer.Option(
+            "--rescale-timesteps",
+            help="The network is told steps of a thousand, whatever their number.",
+            rich_help_panel="Training",
+        ),
+    ] = False,
+    json: Json = False,
+) -> None:
+    """Make a model folder of CHECKPOINT, a public model's weights.
+
+    Options have the names of guided-diffusion's flags. The weights say the rest: channels, blocks,
+    places of attention, classes, resblock_updown, use_scale_shift_norm, learn_sigma.
+    """
+    from brenier.cli._ddpm_import import run_import
+    from brenier.io import check_apart, check_outside
+
+    check_apart([out], [checkpoint])
+    check_outside(out, checkpoint)
+    one_of("--family", family, "guided-diffusion")
+    told = GuidedDiffusion(
+        image_size=image_size,
+        num_heads=_given(num_heads),
+        num_head_channels=_given(num_head_channels),
+        num_heads_upsample=_given(num_heads_upsample),
+        attention_order=(
+            None
+            if attention_order is None
+            else one_of("--attention-order", attention_order, "legacy", "new")
+        ),
+        noise_schedule=(
+            None
+            if noise_schedule is None
+            else one_of("--noise-schedule", noise_schedule, "linear", "cosine")
+        ),
+        diffusion_steps=diffusion_steps,
+        rescale_timesteps=rescale_timesteps,
+        dropout=dropout,
+        class_cond=class_cond,
+    )
+    with progress_bar() as progress:
+        result, rows = run_import(checkpoint, out, told, progress)
+    announce(result, "Import", rows, json)
+
+
+def _given(count: int | None) -> int | None:
+    """The count; guided-diffusion's flags say -1 for none."""
+    return None if count == -1 else count
 
 
 @ddpm.command()

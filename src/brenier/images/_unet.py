@@ -86,7 +86,20 @@ class UNet(eqx.Module):
             ValueError: settings that do not go together; the first is named.
         """
         check_settings(settings)
-        return built_network(settings, numpy_generator(key))
+        return _built(settings, numpy_generator(key))
+
+    @classmethod
+    def shapes(cls, settings: UNetSettings) -> "UNet":
+        """A network of the shapes of its weights, without weights: it takes no memory.
+
+        Raises:
+            ValueError: as ``random``.
+
+        >>> UNet.shapes(UNetSettings((8, 8, 1), width=8)).stem.kernel.shape
+        (3, 3, 1, 8)
+        """
+        check_settings(settings)
+        return jax.eval_shape(lambda: _built(settings, None))
 
     def __call__(
         self,
@@ -154,7 +167,7 @@ class UNet(eqx.Module):
         return wave_features(_STEPS * angle / (0.5 * jnp.pi), frequencies(width))
 
 
-def built_network(settings: UNetSettings, random: Generator | None) -> UNet:
+def _built(settings: UNetSettings, random: Generator | None) -> UNet:
     """A network of these settings, which have been checked; all 0 without a generator."""
     width, colours, classes = settings.width, settings.shape[2], settings.classes
     sizes, heights, condition = settings.sizes, settings.heights, 4 * width

@@ -2,6 +2,8 @@
 
 from brenier.io.modules._checkpoint import Checkpoint
 from brenier.io.modules._diffusers import load_diffusers
+from brenier.io.modules._guided_diffusion import GuidedDiffusion
+from brenier.io.modules._imported import import_guided_diffusion, load_guided_diffusion
 from brenier.io.modules._maps import load, read_manifest, save
 from brenier.io.modules._model_folder import (
     check_model_folder,
@@ -13,9 +15,12 @@ from brenier.io.modules._records import read_record, write_record
 
 __all__ = [
     "Checkpoint",
+    "GuidedDiffusion",
     "check_model_folder",
+    "import_guided_diffusion",
     "load",
     "load_diffusers",
+    "load_guided_diffusion",
     "load_model",
     "read_manifest",
     "read_model_config",

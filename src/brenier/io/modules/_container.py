@@ -12,7 +12,7 @@ import re
 import struct
 import zipfile
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -174,6 +174,17 @@ def digest(manifest: Mapping[str, Any], members: Sequence[bytes]) -> str:
     for member in members:
         digest.update(len(member).to_bytes(8, "little"))
         digest.update(member)
+    return digest.hexdigest()
+
+
+def digest_of_parts(
+    manifest: Mapping[str, Any], size: int, parts: Iterable[bytes | memoryview]
+) -> str:
+    """``digest`` with one member of so many bytes, which come in parts."""
+    digest = hashlib.sha256(_json_bytes(manifest))
+    digest.update(size.to_bytes(8, "little"))
+    for part in parts:
+        digest.update(part)
     return digest.hexdigest()
 
 

@@ -2,12 +2,14 @@
 
 import functools
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
+
+from brenier.io.tensors import Lazy
 
 # Imported where a model is read: most who open files have none.
 if TYPE_CHECKING:
@@ -17,12 +19,7 @@ Shapes = Mapping[str, tuple[int, ...]]
 _FIRST, _STEM, _HEAD = "time_embed.0.weight", "input_blocks.0.0.weight", "out.2.weight"
 # The multipliers that the original takes for each size of images where none are given.
 _SIZES = MappingProxyType(
-    {
-        (1, 2, 3, 4): 64,
-        (1, 1, 2, 3, 4): 128,
-        (1, 1, 2, 2, 4, 4): 256,
-        (0.5, 1, 1, 2, 2, 4, 4): 512,
-    }
+    {(1, 2, 3, 4): 64, (1, 1, 2, 3, 4): 128, (1, 1, 2, 2, 4, 4): 256, (0.5, 1, 1, 2, 2, 4, 4): 512}
 )
 # What our modules are called there, inside a block.
 _OF_BLOCK = MappingProxyType(
@@ -170,8 +167,8 @@ def converters(
     skeleton: "UNet",
     leaves: Shapes,
     order: AttentionOrder | None,
-) -> dict[str, Callable[[], np.ndarray]]:
-    """For each of our arrays a function that makes it, of the dtype of the file.
+) -> dict[str, Lazy]:
+    """Each of our arrays, made when it is wanted, of the dtype of the file.
 
     Args:
         path: of the file, for messages.
@@ -205,16 +202,20 @@ def converters(
             f"settings ({'; '.join(faults)}); wants its state_dict, whole."
         )
     return {
-        place: functools.partial(
-            _converted, place, tensors[names[place]], _heads(skeleton, place, order)
+        place: Lazy(
+            tensors[names[place]].dtype,
+            shape,
+            functools.partial(
+                _converted, place, tensors[names[place]], _heads(skeleton, place, order)
+            ),
         )
-        for place in leaves
+        for place, shape in leaves.items()
     }
 
 
 def _converted(place: str, array: np.ndarray, heads: int) -> np.ndarray:
-    """The array in our layout: inputs before outputs, sines before cosines, q, k, v before heads."""
-    if place == "labels" or array.ndim == 1 and not heads:
+    """The array in our layout: inputs before outputs, sines first, q, k and v before heads."""
+    if place == "labels" or (array.ndim == 1 and not heads):
         return array
     if heads:
         parts = array.reshape(heads, 3, -1, *array.shape[1:])
@@ -285,22 +286,23 @@ def _ends(path: Any, shapes: Shapes) -> tuple[int, int]:
     axes = {_FIRST: 2, _STEM: 4, _HEAD: 4}
     missing = [name for name, count in axes.items() if len(shapes.get(name, ())) != count]
     colours, outputs = (0, 0) if missing else (shapes[_STEM][1], shapes[_HEAD][0])
-    if missing or colours > 4 or outputs not in (colours, 2 * colours):
-        kinds = {
-            "down_blocks.": "diffusers (give its folder)",
-            "model.diffusion_model.": "a latent diffusion model",
-            "out.2.positional_embedding": "a classifier of guided-diffusion",
-        }
-        said = next((of for name, of in kinds.items() if any(n.startswith(name) for n in shapes)), "")
-        if not missing and colours > 4:
-            said = "an upsampler of guided-diffusion"
-        got = f"the weights of {said}" if said else f"tensors as {_listed(list(shapes))}"
-        wants = f"{', '.join(missing)} of {[axes[name] for name in missing]} axes, " if missing else ""
-        raise ValueError(
-            f"{path}: got {got}; wants {wants}a network of guided-diffusion of as many or twice as "
-            "many channels out as in."
-        )
-    return colours, outputs
+    if not missing and colours <= 4 and outputs in (colours, 2 * colours):
+        return colours, outputs
+    kinds = {
+        "down_blocks.": "of diffusers (give its folder)",
+        "model.diffusion_model.": "of a latent diffusion model",
+        "out.2.positional_embedding": "of a classifier of guided-diffusion",
+        _FIRST: f"of {colours} channels in and {outputs} out, as an upsampler has",
+    }
+    known = (kind for name, kind in kinds.items() if any(n.startswith(name) for n in shapes))
+    got = f"tensors as {_listed(list(shapes))}" if missing else kinds[_FIRST]
+    if missing and _FIRST not in shapes:
+        got = f"weights {next(known, got)}"
+    lacks = f" (no {', '.join(missing)} of {[axes[name] for name in missing]} axes)"
+    raise ValueError(
+        f"{path}: got {got}{lacks if missing else ''}; wants a network of guided-diffusion, of as "
+        "many channels out as in, or twice as many."
+    )
 
 
 def _levels(path: Any, shapes: Shapes) -> tuple[int, int]:

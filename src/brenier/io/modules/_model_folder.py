@@ -1,11 +1,13 @@
 """Folders of image models: weights in safetensors, configuration in JSON."""
 
 import dataclasses
+import functools
 import json
+import math
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import jax
 import jax.numpy as jnp
@@ -17,26 +19,31 @@ from brenier._json import parsed_json
 from brenier._outputs import check_output_folder
 from brenier._version import __version__
 from brenier.io._refusals import one_line, refusing
-from brenier.io.modules._container import digest, plain_json
+from brenier.io.modules._container import digest_of_parts, plain_json
 from brenier.io.modules._tree import decode, encode
+from brenier.io.tensors import Lazy, Place, safetensors_parts, safetensors_places
 
 # Imported where a model is written or read: most who open files have none.
 if TYPE_CHECKING:
-    from brenier.images import ImageModel, UNet
+    from brenier.images import ImageModel, UNet, UNetSettings
 
 MODEL_FORMAT = "brenier image model"
 MODEL_VERSION = 1
 _CONFIG, _WEIGHTS = "config.json", "weights.safetensors"
 _PENDING = f"{_WEIGHTS}.new"
 _AS_WRITTEN = "the file as brenier wrote it"
-_DTYPES = {
-    "F64": np.float64,
-    "F32": np.float32,
-    "F16": np.float16,
-    "BF16": jnp.bfloat16,
-    "F8_E4M3": jnp.float8_e4m3fn,
-    "F8_E5M2": jnp.float8_e5m2,
-}
+# What a configuration has had from the first version on.
+_FIRST_SETTINGS = (
+    "shape",
+    "width",
+    "multipliers",
+    "blocks",
+    "attention",
+    "heads",
+    "dropout",
+    "classes",
+)
+_BLOCK = 2**24  # bytes that are read at a time
 
 
 def save_model(
@@ -61,8 +68,6 @@ def save_model(
     >>> load_model(folder).dimension
     64
     """
-    from safetensors.numpy import save
-
     from brenier.images import UNet
 
     home = Path(folder)
@@ -72,8 +77,35 @@ def save_model(
             f"model: got a {type(model.network).__name__} as its network; wants a "
             "UNet (of another one, keep the code that makes it)."
         )
-    weights = {name: np.asarray(leaf) for name, leaf in _named(model.network).items()}
-    _check_finite("model", weights)
+    weights = {name: np.asarray(leaf) for name, leaf in named_leaves(model.network).items()}
+    tensors = {
+        name: Lazy(array.dtype, array.shape, functools.partial(np.asarray, array))
+        for name, array in weights.items()
+    }
+    write_model(home, model, tensors, "model", about)
+
+
+def write_model(
+    home: Path,
+    model: "ImageModel",
+    tensors: Mapping[str, Lazy],
+    source: str,
+    about: Mapping[str, Any] | None = None,
+) -> None:
+    """``save_model`` of weights that are made one by one; those of ``model`` are not looked at.
+
+    Args:
+        home: the folder, which ``check_model_folder`` has seen.
+        model: the model, whose network may hold shapes in place of weights.
+        tensors: the weights, by their places in the network.
+        source: what they come from, for messages.
+        about: plain JSON, on the training.
+
+    Raises:
+        ValueError: weights that are no finite numbers; nothing is written then.
+    """
+    for name, tensor in tensors.items():
+        check_finite(source, name, tensor.make())
     home.mkdir(parents=True, exist_ok=True)
     config = plain_json(
         {
@@ -90,11 +122,10 @@ def save_model(
             "about": dict(about or {}),
         }
     )
-    data = save(weights, metadata={"format": MODEL_FORMAT})
-    config["sha256"] = digest(config, [data])
+    size, parts = safetensors_parts(tensors, {"format": MODEL_FORMAT})
     _finish(home)
     with atomic_write(home / _PENDING) as handle:
-        handle.write(data)
+        config["sha256"] = digest_of_parts(config, size, _written(handle, parts))
     # From this step on it is the new model: its weights are known by their checksum.
     with atomic_write(home / _CONFIG) as handle:
         handle.write(json.dumps(config, indent=1).encode() + b"\n")
@@ -119,21 +150,19 @@ def load_model(folder: str | os.PathLike[str]) -> "ImageModel":
     >>> load_model(folder).shape
     (8, 8, 1)
     """
-    from safetensors import SafetensorError, deserialize
-
-    from brenier.images import ImageModel, UNet, UNetSettings
+    from brenier.images import ImageModel, UNet
 
     home = Path(folder)
     file = home / _CONFIG
     config = read_model_config(home)
-    data, place = _weights(home, config)
+    place = _weights(home, config)
     try:
-        shape, network = config["network"]["shape"], config["network"]
-        given = {"shape": shape, **{name: network[name] for name in _network_settings()}}
+        network = config["network"]
         model = {name: config[name] for name in ("shape", "prediction", "levels", "classes")}
         # Folders of earlier versions have none.
         model["precision"] = config.get("precision", "highest")
         schedule = config["schedule"]
+        settings = _network_settings(file, network)
     except (KeyError, TypeError) as error:
         raise ValueError(
             f"{file}: got a configuration without {error}; wants the file as brenier wrote it."
@@ -141,31 +170,27 @@ def load_model(folder: str | os.PathLike[str]) -> "ImageModel":
     model["schedule"] = decode(
         schedule, [], f"{file}: schedule", one_line(config.get("brenier_version"))
     )
-    check_fields(UNetSettings, given, f"{file}: network")
     check_fields(ImageModel, model, f"{file}: model")
-    with refusing(place, "damaged weights", _AS_WRITTEN, SafetensorError, KeyError):
-        weights = {name: _array(**parts) for name, parts in deserialize(data)}
-    _check_finite(str(place), weights)
-    settings = UNetSettings(**{**given, "shape": tuple(shape)})
-    held = sum(array.size for array in weights.values())
-    if settings.fewest_weights > held:
-        raise ValueError(
-            f"{file}: got a network of at least {settings.fewest_weights:,} weights beside a file "
-            f"of {held:,}; wants the configuration of these weights."
-        )
-    with refusing(file, "an impossible network", _AS_WRITTEN, ValueError):
-        skeleton = UNet.random(jax.random.key(0), settings)
-    wanted = {name: tuple(leaf.shape) for name, leaf in _named(skeleton).items()}
-    got = {name: leaf.shape for name, leaf in weights.items()}
+    with refusing(place, "damaged weights", _AS_WRITTEN, ValueError):
+        places = safetensors_places(place)
+    held = sum(math.prod(tensor.shape) for tensor in places.values())
+    with refusing(file, "an impossible network", _AS_WRITTEN, ValueError, OverflowError):
+        if settings.fewest_weights > held:
+            raise ValueError(
+                f"a network of at least {settings.fewest_weights:,} weights beside a file of "
+                f"{held:,}"
+            )
+        skeleton = UNet.shapes(settings)
+    wanted = {name: tuple(leaf.shape) for name, leaf in named_leaves(skeleton).items()}
+    got = {name: tensor.shape for name, tensor in places.items()}
     if got != wanted:
         name = min(set(got.items()) ^ set(wanted.items()))[0]
         raise ValueError(
             f"{place}: got {got.get(name, 'nothing')} as {name:.200}; wants "
             f"{wanted.get(name, 'no such array')}, by {_CONFIG}."
         )
-    net = jax.tree.unflatten(
-        jax.tree.structure(skeleton), [jnp.asarray(weights[name]) for name in wanted]
-    )
+    leaves = [jnp.array(_read(place, name, places[name])) for name in wanted]
+    net = jax.tree.unflatten(jax.tree.structure(skeleton), leaves)
     with refusing(file, "an impossible model", _AS_WRITTEN, ValueError):
         return ImageModel(net, **{**model, "shape": tuple(model["shape"])})
 
@@ -230,23 +255,32 @@ def check_model_folder(folder: str | os.PathLike[str]) -> None:
         read_model_config(home)
 
 
-def _network_settings() -> list[str]:
-    """What a network is built from, besides its shape."""
-    from brenier.images import UNetSettings
+def _network_settings(file: Path, given: dict[str, Any]) -> "UNetSettings":
+    """The architecture in a configuration; what an older brenier did not know has its default."""
+    from brenier.images import Timesteps, UNetSettings
 
-    return [field.name for field in dataclasses.fields(UNetSettings) if field.name != "shape"]
+    fields = dataclasses.fields(UNetSettings)
+    values = {
+        field.name: given[field.name]
+        for field in fields
+        if field.name in given or field.name in _FIRST_SETTINGS
+    }
+    if values.get("timesteps") is not None:
+        check_fields(Timesteps, values["timesteps"], f"{file}: network.timesteps")
+        with refusing(file, "impossible timesteps", _AS_WRITTEN, ValueError, TypeError):
+            values["timesteps"] = Timesteps(**values["timesteps"])
+    check_fields(UNetSettings, values, f"{file}: network")
+    return UNetSettings(**{**values, "shape": tuple(values["shape"])})
 
 
-def _weights(home: Path, config: dict[str, Any]) -> tuple[bytes, Path]:
-    """The weights of the configuration, and where they lie.
+def _weights(home: Path, config: dict[str, Any]) -> Path:
+    """Where the weights of the configuration lie.
 
     Where a writer was killed after its configuration, they still wait under another name.
     """
     for place in (home / _WEIGHTS, home / _PENDING):
-        if place.is_file():
-            data = place.read_bytes()
-            if "sha256" not in config or _belongs(home, config, data):
-                return data, place
+        if place.is_file() and ("sha256" not in config or _belongs(home, config, place)):
+            return place
     if not (home / _WEIGHTS).is_file():
         raise ValueError(f"{home}: got a folder without {_WEIGHTS}; wants a model folder.")
     raise ValueError(
@@ -261,34 +295,52 @@ def _finish(home: Path) -> None:
     pending = home / _PENDING
     if not (pending.is_file() and (home / _CONFIG).is_file()):
         return
-    if _belongs(home, read_model_config(home), pending.read_bytes()):
+    if _belongs(home, read_model_config(home), pending):
         os.replace(pending, home / _WEIGHTS)
 
 
-def _belongs(home: Path, config: dict[str, Any], data: bytes) -> bool:
+def _belongs(home: Path, config: dict[str, Any], place: Path) -> bool:
     """Whether these are the weights that the configuration was written with."""
     content = {key: value for key, value in config.items() if key != "sha256"}
-    with refusing(home / _CONFIG, "no plain JSON", _AS_WRITTEN, ValueError, RecursionError):
-        return digest(content, [data]) == config.get("sha256")
+    with (
+        place.open("rb") as handle,
+        refusing(home / _CONFIG, "no plain JSON", _AS_WRITTEN, ValueError, RecursionError),
+    ):
+        blocks = iter(functools.partial(handle.read, _BLOCK), b"")
+        return digest_of_parts(content, place.stat().st_size, blocks) == config.get("sha256")
 
 
-def _array(dtype: str, shape: list[int], data: bytes | bytearray) -> np.ndarray:
-    """Weights of a safetensors file, in single precision at least."""
-    array = np.frombuffer(data, _DTYPES[dtype]).reshape(shape)
-    return array if array.dtype.itemsize >= 4 else array.astype(np.float32)
+def _written(handle: BinaryIO, parts: Iterable[bytes | memoryview]) -> Iterator[bytes | memoryview]:
+    """The parts, each of them written to the file."""
+    for part in parts:
+        handle.write(part)
+        yield part
 
 
-def _check_finite(name: str, weights: Mapping[str, np.ndarray]) -> None:
-    for place, array in weights.items():
-        bad = int((~np.isfinite(array)).sum())
-        if bad:
-            raise ValueError(
-                f"{name}: got {bad:,} of {array.size:,} weights of {place} NaN or infinite; wants "
-                "finite numbers."
-            )
+def _read(path: Path, name: str, place: Place) -> np.ndarray:
+    """The weights at a place of a file, in single precision at least."""
+    if place.dtype.kind not in "fV":  # those of machine learning are V
+        raise ValueError(
+            f"{path}: got damaged weights ({name:.200} of {place.dtype}); wants {_AS_WRITTEN}."
+        )
+    flat = np.fromfile(path, place.dtype, math.prod(place.shape), offset=place.start)
+    array = flat.reshape(place.shape)
+    array = array if array.dtype.itemsize >= 4 else array.astype(np.float32)
+    check_finite(str(path), name, array)
+    return array
 
 
-def _named(network: "UNet") -> dict[str, Any]:
+def check_finite(source: str, place: str, array: np.ndarray) -> None:
+    """Raise a ``ValueError`` where weights are NaN or infinite."""
+    bad = int((~np.isfinite(array)).sum())
+    if bad:
+        raise ValueError(
+            f"{source}: got {bad:,} of {array.size:,} weights of {place} NaN or infinite; wants "
+            "finite numbers."
+        )
+
+
+def named_leaves(network: "UNet") -> dict[str, Any]:
     """The arrays of a network by their place in it, as in ``down.0.0.block.first.kernel``."""
     leaves = jax.tree_util.tree_leaves_with_path(network)
     return {jax.tree_util.keystr(path, simple=True, separator="."): leaf for path, leaf in leaves}
