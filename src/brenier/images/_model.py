@@ -122,7 +122,17 @@ class ImageModel(eqx.Module):
                 wants = f"0 to {self.classes - 1}" if self.classes else "none: it has no classes"
                 raise ValueError(f"label: got {label}; wants {wants}.")
             label = jnp.asarray(label)
+        if label is None and not self.unlabelled:
+            raise ValueError(
+                f"label: got None; wants 0 to {self.classes - 1}: the network knows no image "
+                "without a label."
+            )
         return dataclasses.replace(self, label=label)
+
+    @property
+    def unlabelled(self) -> bool:
+        """Whether the model can be called without a label."""
+        return not isinstance(self.network, UNet) or self.network.settings.unlabelled
 
     def with_precision(self, precision: Precision) -> "ImageModel":
         """The same model, whose network multiplies in another precision.

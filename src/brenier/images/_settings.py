@@ -19,6 +19,7 @@ _SIDES = (8, 512)
 _COSINE_OFFSET, _LARGEST_RATE = 0.008, 0.999
 # The step numbers that networks were first made for: others are rescaled to them where asked.
 _STEPS = 1000
+_MOST_STEPS = 10**6
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,8 @@ class Timesteps:
         if self.schedule not in ("linear", "cosine"):
             raise ValueError(f"schedule: got {self.schedule!r}; wants 'linear' or 'cosine'.")
         check_at_least("count", self.count, 2)
+        if self.count > _MOST_STEPS:
+            raise ValueError(f"count: got {self.count}; wants at most {_MOST_STEPS:,} steps.")
         if self.schedule == "linear" and 20.0 / self.count >= 1.0:
             raise ValueError(f"count: got {self.count} linear steps; wants more than 20.")
 
