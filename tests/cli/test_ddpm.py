@@ -223,3 +223,44 @@ def test_the_classes_stand_in_the_table_and_in_the_result(home, capsys):
     assert main([*command, "two", "--json"]) == 0
     result = _result(capsys)
     assert (result["class_names"], result["classes"]) == (["cats", "dogs"], 2)
+
+
+def test_training_further_keeps_the_model_and_says_whose_it_was(home, capsys):
+    command = ["ddpm", "train", "images.npy", "-o", "new", "--from", "model", "--json"]
+    brief = ["--steps", "2", "--batch", "3", "--checks", "1"]
+    assert main([*command, *brief, "--label-file", "labels.npy", "--dropout", "0.5"]) == 0
+    capsys.readouterr()
+    parent, child = load_model("model"), load_model("new")
+    assert (child.prediction, child.schedule) == (parent.prediction, parent.schedule)
+    assert child.network.settings.dropout == 0.5
+    config = read_model_config("new")
+    told = {"folder": "model", "sha256": read_model_config("model")["sha256"]}
+    assert config["about"]["parent"] == told
+    for options, phrase in (
+        (["--width", "4"], "settings: got other width"),
+        (["--schedule", "linear"], "--schedule: got a value beside --from"),
+        (["--label-file", "labels.npy", "--classes", "2"], "--classes"),
+        ([], "got images without labels beside --from a model of 2 classes"),
+    ):
+        command[4] = "other"
+        assert main([*command, *brief, *options]) == 2
+        assert re.search(phrase, capsys.readouterr().err)
+        assert not (home / "other").exists()
+
+
+def test_a_checkpoint_of_another_program_is_imported_or_refused(home, capsys):
+    from safetensors.numpy import save_file
+
+    save_file({"x": np.ones(2)}, "other.safetensors")
+    command = ["ddpm", "import", "other.safetensors", "-o", "new", "--family"]
+    for rest, phrase in (
+        (["guided-diffusion"], "other.safetensors: got tensors as x"),
+        (
+            ["guided-diffusion", "--attention-order", "old"],
+            "--attention-order: got 'old'; wants le",
+        ),
+        (["stylegan"], "--family: got 'stylegan'; wants guided-diffusion"),
+    ):
+        assert main([*command, *rest]) == 2
+        assert phrase in capsys.readouterr().err
+        assert not (home / "new").exists()

@@ -2,6 +2,7 @@
 
 import dataclasses
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -90,6 +91,39 @@ def test_a_training_in_bfloat16_learns_as_much(whole):
     assert image_model(coarse.map).precision == "highest"
 
 
+# Compiles two gradients.
+@pytest.mark.slow
+def test_a_batch_in_parts_and_with_activations_computed_again_makes_the_same_step():
+    """But for the rounding of its sums; AdamW's first step is a sign, so after the gradient."""
+    method = DDPM(jnp.asarray(LABELS[:8]), steps=2, batch=8, weight_decay=0.0)
+    net = jax.tree.map(lambda a: a + 0.1, _net())
+    model = ImageModel(net, (8, 8, 1), "v", CosineSchedule(), classes=2)
+    images = Empirical(model.points(GREY[:8].astype(np.float32)))
+    moments = []
+    for changes in ({}, {"parts": 2, "checkpointed": True}):
+        changed = dataclasses.replace(method, **changes)
+        state = changed.init(images, images, model.encoder(), key=KEY)
+        stepped = eqx.filter_jit(changed.step)(state, images, images)
+        moments.append(jax.tree.leaves(stepped.optimiser)[1:])
+    for got, wanted in zip(*moments, strict=True):
+        np.testing.assert_allclose(got, wanted, rtol=1e-3, atol=1e-6)
+
+
+def test_training_further_goes_on_from_the_average(whole):
+    """With a learning rate of almost nothing the model stays, and so does its average."""
+    parent = image_model(whole.map)
+    slow = dataclasses.replace(SETTINGS.method, steps=3, learning_rate=1e-9)
+    other = dataclasses.replace(
+        SETTINGS, method=slow, checks=1, schedule="linear", prediction="epsilon"
+    )
+    child = image_model(_fit(settings=other, parent=parent).map)
+    assert (child.schedule, child.prediction) == (parent.schedule, parent.prediction)
+    for got, wanted in zip(_leaves(child.network), _leaves(parent.network), strict=True):
+        np.testing.assert_allclose(got, wanted, atol=1e-6)
+    with pytest.raises(ValueError, match=r"settings: got other width, which make weights"):
+        parent.network.with_settings(dataclasses.replace(parent.network.settings, width=8))
+
+
 def test_the_held_out_loss_of_the_true_predictor():
     """For X = 0 the best v is −(√(1−a²)) 0 + a Z = x a / √(1−a²), with loss 0."""
     model = ImageModel(
@@ -135,6 +169,7 @@ def test_only_encoders_of_image_models_are_trained():
         {"averaging": 1.0},
         {"weight_decay": -1.0},
         {"warmup": 1.0},
+        {"parts": 3},
     ],
 )
 def test_settings_are_checked(changes):

@@ -7,7 +7,14 @@ import typer
 
 from brenier.cli._app import ddpm
 from brenier.cli._console import announce, progress_bar
-from brenier.cli._ddpm_choices import AuditChoice, ImageChoice, MapChoice, integers, one_of
+from brenier.cli._ddpm_choices import (
+    AuditChoice,
+    ImageChoice,
+    MapChoice,
+    ParentChoice,
+    integers,
+    one_of,
+)
 from brenier.cli._options import Json, OutFolder, Seed
 from brenier.images import DDPM, Precision, TrainingSettings, UNetSettings
 from brenier.io import GuidedDiffusion
@@ -68,8 +75,13 @@ def _maps(steps: int, tolerance: float, precision: str) -> MapChoice:
 
 @ddpm.command()
 def train(
+    ctx: typer.Context,
     images: Images,
     out: Annotated[Path, typer.Option("--out", "-o", help="The model folder to write.")],
+    parent: Annotated[
+        Path | None,
+        typer.Option("--from", help="A model folder to go on from; images get its size."),
+    ] = None,
     label_file: Labels = None,
     classes: Classes = None,
     conditional: Annotated[
@@ -112,6 +124,17 @@ def train(
     precision: Annotated[
         str, _of_training("Products of the network: highest, tf32 or bfloat16.")
     ] = _METHOD.precision,
+    parts: Annotated[
+        int, _of_training("Go through each batch in so many parts: less memory.", 1)
+    ] = _METHOD.parts,
+    checkpointed: Annotated[
+        bool,
+        typer.Option(
+            "--checkpointed",
+            help="Compute activations again rather than keep them: less memory.",
+            rich_help_panel="Training",
+        ),
+    ] = _METHOD.checkpointed,
     checks: Annotated[
         int,
         _of_training(
@@ -123,12 +146,15 @@ def train(
 ) -> None:
     """Train a diffusion model on IMAGES. After Ctrl-C, the same command continues the training.
 
+    With --from, a model is trained further: its prediction, schedule and network stay, but for
+    options that are given and keep the shapes of its weights (--dropout, --heads).
+
     Every check draws samples.png in the model folder, and keeps training.checkpoint until the end.
     """
     from brenier.cli._ddpm_train import run_train
     from brenier.io import check_apart, check_outside
 
-    check_apart([out], [images, label_file])
+    check_apart([out], [images, label_file, parent])
     check_outside(out, images)
     choice = ImageChoice(images, label_file, classes, size, colours, levels, strict)
     settings = TrainingSettings(
@@ -138,6 +164,8 @@ def train(
             learning_rate=learning_rate,
             weight_decay=weight_decay,
             precision=_precision(precision),
+            parts=parts,
+            checkpointed=checkpointed,
         ),
         network=UNetSettings(
             width=width,
@@ -153,9 +181,21 @@ def train(
     )
     with progress_bar() as progress:
         result, rows = run_train(
-            choice, out, settings, progress, seed=seed, conditional=conditional
+            choice,
+            out,
+            settings,
+            progress,
+            seed=seed,
+            conditional=conditional,
+            parent=None if parent is None else ParentChoice(parent, _said(ctx)),
         )
     announce(result, "Training", rows, json)
+
+
+def _said(ctx: typer.Context) -> frozenset[str]:
+    """The options that stand in the command, as against those that have their defaults."""
+    sources = {name: ctx.get_parameter_source(name) for name in ctx.params}
+    return frozenset(n for n, source in sources.items() if source and source.name == "COMMANDLINE")
 
 
 @ddpm.command("import")

@@ -6,8 +6,11 @@ from typing import Literal, TypeVar, cast
 
 import numpy as np
 
-from brenier.images import ImageModel, Precision
-from brenier.io import ImageSet, read_images
+from brenier.images import ImageModel, Precision, TrainingSettings
+from brenier.io import ImageSet, load_model, read_images
+
+# What a model that is trained further has already.
+_OF_PARENTS = ("size", "colours", "levels", "conditional", "prediction", "schedule")
 
 Known = TypeVar("Known", bound=str)
 
@@ -92,6 +95,42 @@ class AuditChoice:
     bits: int = 0
     jacobians: int = 0
     seed: int = 0
+
+
+@dataclasses.dataclass(frozen=True)
+class ParentChoice:
+    """The model that a training goes on from, and the options that its command names."""
+
+    folder: Path
+    said: frozenset[str]
+
+    def check(self) -> None:
+        """Raise a ``ValueError`` where an option is the parent's to say."""
+        options = [f"--{name.replace('_', '-')}" for name in _OF_PARENTS if name in self.said]
+        if options:
+            raise ValueError(
+                f"{options[0]}: got a value beside --from; wants none: a model that is trained "
+                "further keeps its own."
+            )
+
+    def model(self, settings: TrainingSettings) -> ImageModel:
+        """The model, with the settings of its network that the command names.
+
+        Raises:
+            ValueError: options that the weights cannot have.
+        """
+        model = load_model(self.folder)
+        changes = {
+            field.name: getattr(settings.network, field.name)
+            for field in dataclasses.fields(settings.network)
+            if field.name in self.said
+        }
+        if not changes:
+            return model
+        network = model.network.with_settings(
+            dataclasses.replace(model.network.settings, **changes)
+        )
+        return dataclasses.replace(model, network=network)
 
 
 def one_of(name: str, text: str, *known: Known) -> Known:

@@ -1,6 +1,6 @@
 """Denoising score matching: the training of an image model, as a method of the driver."""
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import equinox as eqx
 import jax
@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import optax
 
 from brenier._checks import check_at_least, check_positive
-from brenier._types import Array, Int, Key, Points, Scalar
+from brenier._types import Array, Float, Int, Key, Points, Scalar
 from brenier.flows import AbstractMethod, batch_work, shared_work
 from brenier.images._likelihood import dequantisation
 from brenier.images._model import ImageModel, image_model
@@ -61,6 +61,12 @@ class DDPM(AbstractMethod[DDPMState, FlowMap]):
             steps.
         precision: of the network's products while it is trained, as in ``ImageModel``; weights,
             sums and the held-out loss keep all digits.
+        parts: a batch is gone through in so many parts, whose gradients are added: the same step
+            (but for its dropout), in less memory.
+        checkpointed: whether activations are computed again for the gradient, block by block, in
+            place of being kept: less memory, and a third more time.
+        continued: whether the running average goes on from the initial network, which is one, in
+            place of soon forgetting it.
 
     Raises:
         ValueError: numbers out of range; in ``init``, a source without enough images, labels that
@@ -80,12 +86,19 @@ class DDPM(AbstractMethod[DDPMState, FlowMap]):
     clip: float = eqx.field(static=True, default=1.0)
     averaging: float = eqx.field(static=True, default=0.998)
     precision: Precision = eqx.field(static=True, default="highest")
+    parts: int = eqx.field(static=True, default=1)
+    checkpointed: bool = eqx.field(static=True, default=False)
+    continued: bool = eqx.field(static=True, default=False)
     # One compiled step, called again and again (see the docstring).
     compiled_loop: ClassVar[bool] = False
 
     def __check_init__(self):
-        for name in ("steps", "batch"):
+        for name in ("steps", "batch", "parts"):
             check_at_least(name, getattr(self, name), 1)
+        if self.batch % self.parts:
+            raise ValueError(
+                f"parts: got {self.parts}; wants a divisor of {self.batch}, the batch."
+            )
         for name in ("learning_rate", "clip"):
             check_positive(name, getattr(self, name))
         for name, value in (("averaging", self.averaging), ("warmup", self.warmup)):
@@ -136,21 +149,18 @@ class DDPM(AbstractMethod[DDPMState, FlowMap]):
         x = x + dequantisation(x, model.levels, key=grey_key)
         labels = None
         if model.classes and self.labels is not None:
-            hidden = jax.random.bernoulli(label_key, _UNLABELLED, (self.batch,))
-            labels = jnp.where(hidden, model.classes, self.labels[rows])
-
-        def loss(network: UNet) -> Scalar:
-            trained = eqx.tree_at(lambda m: m.network, model, network)
-            trained = trained.with_precision(self.precision)
-            return denoising_loss(trained, x, labels, key=loss_key, dropout=True)
-
-        gradient = eqx.filter_grad(loss)(state.network)
+            labels = self.labels[rows]
+            if model.unlabelled:
+                hidden = jax.random.bernoulli(label_key, _UNLABELLED, (self.batch,))
+                labels = jnp.where(hidden, model.classes, labels)
+        gradient = self._gradient(state.network, model, _noised(model, x, labels, key=loss_key))
         updates, optimiser = self._optimiser().update(
             gradient, state.optimiser, eqx.filter(state.network, eqx.is_array)
         )
         network = eqx.apply_updates(state.network, updates)
         # A shorter average at first, so that the initial weights are soon forgotten.
-        decay = jnp.minimum(self.averaging, (1.0 + state.step) / (10.0 + state.step))
+        short = (1.0 + state.step) / (10.0 + state.step)
+        decay = jnp.minimum(self.averaging, jnp.where(self.continued, 1.0, short))
         decay = decay.astype(jnp.float32)
         average = jax.tree.map(
             lambda old, new: decay * old + (1.0 - decay) * new if eqx.is_array(old) else old,
@@ -162,6 +172,27 @@ class DDPM(AbstractMethod[DDPMState, FlowMap]):
 
     def current_map(self, state: DDPMState) -> FlowMap:
         return state.encoder
+
+    def _gradient(self, network: UNet, model: ImageModel, batch: "_Noised") -> UNet:
+        def loss(network: UNet, part: _Noised) -> Scalar:
+            trained = eqx.tree_at(lambda m: m.network, model, network)
+            trained = trained.with_precision(self.precision)
+            return _mean_error(trained, part, dropout=True, checkpointed=self.checkpointed)
+
+        gradient = eqx.filter_grad(loss)
+        if self.parts == 1:
+            return gradient(network, batch)
+        # Part i has every ``parts``-th image: all noise levels are in each.
+        split = jax.tree.map(
+            lambda a: a.reshape(-1, self.parts, *a.shape[1:]).swapaxes(0, 1), batch
+        )
+
+        def add(total: UNet, part: _Noised) -> tuple[UNet, None]:
+            return jax.tree.map(jnp.add, total, gradient(network, part)), None
+
+        zero = jax.tree.map(jnp.zeros_like, eqx.filter(network, eqx.is_inexact_array))
+        total, _ = jax.lax.scan(add, zero, split)
+        return jax.tree.map(lambda sum: sum / self.parts, total)
 
     def _optimiser(self) -> optax.GradientTransformation:
         # At least one step to rise and one to fall, also where there is one step in all.
@@ -177,15 +208,24 @@ class DDPM(AbstractMethod[DDPMState, FlowMap]):
         )
 
 
+class _Noised(NamedTuple):
+    """Images with noise: what the network sees, and what it should say."""
+
+    signals: Float[Array, " n"]
+    images: Points
+    wanted: Points
+    labels: Int[Array, " n"] | None
+    keys: Key
+
+
 def denoising_loss(
-    model: ImageModel,
-    x: Points,
-    labels: Int[Array, " n"] | None,
-    *,
-    key: Key,
-    dropout: bool = False,
+    model: ImageModel, x: Points, labels: Int[Array, " n"] | None, *, key: Key
 ) -> Scalar:
     """Mean squared error of the network's prediction, per dimension; one noise level an image."""
+    return _mean_error(model, _noised(model, x, labels, key=key))
+
+
+def _noised(model: ImageModel, x: Points, labels: Int[Array, " n"] | None, *, key: Key) -> _Noised:
     level_key, noise_key, drop_key = jax.random.split(key, 3)
     n = x.shape[0]
     x, labels = split_batch((x, labels))
@@ -196,17 +236,24 @@ def denoising_loss(
     noise = jax.random.normal(noise_key, x.shape, x.dtype)
     noisy = signals * x + spreads * noise
     wanted = noise if model.prediction == "epsilon" else signals * noise - spreads * x
-    keys = jax.random.split(drop_key, n)
+    return _Noised(signals[:, 0], noisy, wanted, labels, jax.random.split(drop_key, n))
+
+
+def _mean_error(
+    model: ImageModel, batch: _Noised, *, dropout: bool = False, checkpointed: bool = False
+) -> Scalar:
+    signals, noisy, wanted, labels, keys = batch
 
     def one(signal: Scalar, y: Array, label: Array | None, key: Key) -> Array:
         image = y.reshape(model.shape)
         if not dropout:
             return model.network(signal, image, label).reshape(-1)
-        return model.network(signal, image, label, key=key).reshape(-1)
+        found = model.network(signal, image, label, key=key, checkpointed=checkpointed)
+        return found.reshape(-1)
 
     axes = (0, 0, None if labels is None else 0, 0)
     with network_products(model.precision):
-        found = jax.vmap(one, in_axes=axes)(signals[:, 0], noisy, labels, keys)
+        found = jax.vmap(one, in_axes=axes)(signals, noisy, labels, keys)
     return float64_mean(jnp.mean(jnp.square(found - wanted), axis=1))
 
 

@@ -81,6 +81,7 @@ def fit_images(
     key: Key,
     settings: TrainingSettings = _DEFAULTS,
     network: UNet | None = None,
+    parent: ImageModel | None = None,
     levels: int = ImageModel.levels,
     callback: ProgressCallback | None = None,
     checkpoint: CheckpointStore | None = None,
@@ -96,6 +97,8 @@ def fit_images(
         key: of everything random; the same key gives the same model on the same machine.
         settings: what is trained, and how.
         network: a network to start from; None for a new one, of the architecture in ``settings``.
+        parent: a model to train further, of a ``UNet``: its network, prediction, schedule and
+            levels, in place of those of ``settings``; the running average goes on from it.
         levels: grey levels of the images.
         callback, checkpoint, throw: as for ``solve``.
 
@@ -126,6 +129,9 @@ def fit_images(
             "images: got values outside of [0, 1], or NaN; wants grey levels in [0, 1]."
         )
     shape = (pixels.shape[1], pixels.shape[2], pixels.shape[3])
+    if parent is not None:
+        check_instance("parent.network", parent.network, UNet, "UNet")
+        network, levels = parent.network, parent.levels
     classes = network.settings.classes if network is not None else 0
     known = None if labels is None else _checked_labels(labels, len(pixels), classes)
     if network is None:
@@ -137,8 +143,11 @@ def fit_images(
             f"network: got one for images of shape {network.settings.shape}; wants "
             f"{shape}, the images'."
         )
-    schedule = _SCHEDULES[settings.schedule]()
-    model = ImageModel(network, shape, settings.prediction, schedule, levels, classes)
+    model = parent
+    if model is None:
+        schedule = _SCHEDULES[settings.schedule]()
+        model = ImageModel(network, shape, settings.prediction, schedule, levels, classes)
+    method = dataclasses.replace(settings.method, continued=parent is not None)
     order = random_order(jax.random.fold_in(key, 2), len(pixels))
     held_out = settings.count_held_out(len(pixels))
     test, train = order[:held_out], order[held_out:]
@@ -155,7 +164,7 @@ def fit_images(
         Empirical(points[train]),
         StandardNormal(model.dimension),
         method=eqx.tree_at(
-            lambda m: m.labels, settings.method, train_labels, is_leaf=lambda leaf: leaf is None
+            lambda m: m.labels, method, train_labels, is_leaf=lambda leaf: leaf is None
         ),
         initial=model.encoder(),
         key=key,

@@ -1,7 +1,8 @@
 """The U-Net of an image diffusion model, conditioned on the noise level and on a label."""
 
+import dataclasses
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, TypeAlias
 
 import equinox as eqx
 import jax
@@ -41,6 +42,9 @@ class UNetStep(eqx.Module):
     ) -> Float[Array, "h w _"]:
         hidden = self.block(x, condition, key)
         return hidden if self.attention is None else self.attention(hidden)
+
+
+Layer: TypeAlias = UNetStep | ResidualBlock | Convolution
 
 
 class UNet(eqx.Module):
@@ -101,6 +105,31 @@ class UNet(eqx.Module):
         check_settings(settings)
         return jax.eval_shape(lambda: _built(settings, None))
 
+    def with_settings(self, settings: UNetSettings) -> "UNet":
+        """The same weights in another architecture of the same shapes: other dropout, other heads.
+
+        Raises:
+            ValueError: settings that do not go together, or with weights of other shapes.
+
+        >>> import jax
+        >>> net = UNet.random(jax.random.key(0), UNetSettings((8, 8, 1), width=8))
+        >>> net.with_settings(UNetSettings((8, 8, 1), width=8, dropout=0.1)).settings.dropout
+        0.1
+        """
+        skeleton = UNet.shapes(settings)
+        own, other = jax.tree.leaves(self), jax.tree.leaves(skeleton)
+        if [leaf.shape for leaf in own] != [leaf.shape for leaf in other]:
+            changed = [
+                field.name
+                for field in dataclasses.fields(UNetSettings)
+                if getattr(settings, field.name) != getattr(self.settings, field.name)
+            ]
+            raise ValueError(
+                f"settings: got other {', '.join(changed)}, which make weights of other shapes; "
+                "wants settings that keep them."
+            )
+        return jax.tree.unflatten(jax.tree.structure(skeleton), own)
+
     def __call__(
         self,
         signal: Scalar,
@@ -108,6 +137,7 @@ class UNet(eqx.Module):
         label: Int[Array, ""] | None = None,
         *,
         key: Key | None = None,
+        checkpointed: bool = False,
     ) -> Float[Array, "h w c"]:
         """f(a, x, label) at one image.
 
@@ -116,29 +146,35 @@ class UNet(eqx.Module):
             image: of shape ``settings.shape``.
             label: below ``classes``, or ``classes`` (or None) for none.
             key: draws the dropout; None, outside training, for no dropout.
+            checkpointed: whether derivatives compute each block's activations again.
 
         Raises:
             ValueError: no label, for a network that knows no image without one.
         """
         condition = self._condition(jnp.asarray(signal), label, image.dtype)
         keys = _keys(key)
+
+        def run(layer: Layer, x: Array) -> Array:
+            through = eqx.filter_checkpoint(_run) if checkpointed else _run
+            return through(layer, x, condition, next(keys))
+
         hidden = self.stem(image)
         passed = [hidden]
         for level, steps in enumerate(self.down):
             for step in steps:
-                hidden = step(hidden, condition, next(keys))
+                hidden = run(step, hidden)
                 passed.append(hidden)
             if level < len(self.halving):
-                hidden = _halved(self.halving[level], hidden, condition, keys)
+                hidden = run(self.halving[level], hidden)
                 passed.append(hidden)
         for step in self.middle:
-            hidden = step(hidden, condition, next(keys))
+            hidden = run(step, hidden)
         for level, steps in enumerate(self.up):
             for step in steps:
-                beside = jnp.concatenate([hidden, passed.pop()], axis=-1)
-                hidden = step(beside, condition, next(keys))
+                hidden = run(step, jnp.concatenate([hidden, passed.pop()], axis=-1))
             if level < len(self.doubling):
-                hidden = _doubled(self.doubling[level], hidden, condition, keys)
+                layer = self.doubling[level]
+                hidden = run(layer, upsampled(hidden) if isinstance(layer, Convolution) else hidden)
         # The first half of a head with learned variances is the prediction.
         return self.head.first(image.shape[-1])(jax.nn.silu(self.norm(hidden)))
 
@@ -241,20 +277,10 @@ def _built(settings: UNetSettings, random: Generator | None) -> UNet:
     )
 
 
-def _halved(
-    layer: Convolution | ResidualBlock, x: Array, condition: Array, keys: Iterator[Key | None]
+def _run(
+    layer: Layer, x: Float[Array, "h w _"], condition: Float[Array, " e"], key: Key | None
 ) -> Float[Array, "_ _ _"]:
-    if isinstance(layer, ResidualBlock):
-        return layer(x, condition, next(keys))
-    return layer(x)
-
-
-def _doubled(
-    layer: Convolution | ResidualBlock, x: Array, condition: Array, keys: Iterator[Key | None]
-) -> Float[Array, "_ _ _"]:
-    if isinstance(layer, ResidualBlock):
-        return layer(x, condition, next(keys))
-    return layer(upsampled(x))
+    return layer(x) if isinstance(layer, Convolution) else layer(x, condition, key)
 
 
 NETWORK_PARTS = (
