@@ -81,6 +81,7 @@ class GroupNorm(eqx.Module):
     scale: Float[Array, " c"]
     shift: Float[Array, " c"]
     groups: int = eqx.field(static=True)
+    least: float = eqx.field(static=True, default=_LEAST_VARIANCE)
 
     @classmethod
     def ones(cls, channels: int, groups: int | None = None) -> "GroupNorm":
@@ -103,7 +104,7 @@ class GroupNorm(eqx.Module):
         members = np.repeat(np.eye(self.groups), len(scale) // self.groups, axis=1).astype(x.dtype)
         mean = self._shared(x)
         spread = jnp.repeat(mean, len(scale) // self.groups)
-        inverse = jax.lax.rsqrt(self._shared(jnp.square(x - spread)) + _LEAST_VARIANCE)
+        inverse = jax.lax.rsqrt(self._shared(jnp.square(x - spread)) + self.least)
         # The statistics of a channel's group, picked by a sum over all groups in which the other
         # terms are 0. XLA stores the result of a sum. Without one it would fuse these products into
         # the loop over pixels, with too many arrays for that loop to be vectorised.
