@@ -8,6 +8,7 @@ from brenier.images._likelihood import bits_per_dimension
 from brenier.images._model import ImageModel, ImageVelocity, image_model
 from brenier.images._noise_levels import NoiseLevels
 from brenier.images._precision import Precision
+from brenier.images._sampling import Sampling, ScheduledDDIM
 from brenier.images._settings import Timesteps, UNetSettings
 from brenier.images._unet import NETWORK_PARTS, UNet
 from brenier.images._unet2d import UNet2D
@@ -22,6 +23,8 @@ __all__ = [
     "ImageVelocity",
     "NoiseLevels",
     "Precision",
+    "Sampling",
+    "ScheduledDDIM",
     "Timesteps",
     "TrainingSettings",
     "UNet",

@@ -102,13 +102,14 @@ def _strided(x: Array, kernel: Array, *, sides: list[tuple[int, int]]) -> Array:
 
 def activation(name: str) -> Callable[[Array], Array]:
     """An activation by diffusers' name; GELU is the exact one."""
-    return {
+    known: dict[str, Callable[[Array], Array]] = {
         "silu": jax.nn.silu,
         "swish": jax.nn.silu,
         "mish": jax.nn.mish,
         "gelu": partial(jax.nn.gelu, approximate=False),
         "relu": jax.nn.relu,
-    }[name.lower()]
+    }
+    return known[name.lower()]
 
 
 def pooled(x: Float[Array, "_ _ c"]) -> Float[Array, "_ _ c"]:

@@ -19,7 +19,9 @@ from brenier.images._precision import (
     network_products,
     reachable,
 )
+from brenier.images._sampling import Sampling, ScheduledDDIM
 from brenier.images._unet import UNet
+from brenier.images._unet2d import UNet2D
 from brenier.maps import AbstractMap
 from brenier.velocities import (
     DDIM,
@@ -27,6 +29,7 @@ from brenier.velocities import (
     AbstractSchedule,
     FlowMap,
     HyperbolicClock,
+    TableSchedule,
 )
 
 # Maps start at this share of the schedule: the first of a DDPM's 1000 steps. Nearer to a = 1
@@ -56,6 +59,7 @@ class ImageModel(eqx.Module):
         precision: of the network's products, of float32 numbers: "highest" for all digits, "tf32"
             for 3 (GPUs; others keep all), "bfloat16" for 2. Sums, group norms and the steps of maps
             keep theirs.
+        sampling: where steps of DDIM lie, for a model with a scheduler; None for equal times.
 
     Raises:
         ValueError: a network that is not callable, an impossible shape, prediction or count, a
@@ -75,8 +79,9 @@ class ImageModel(eqx.Module):
     schedule: AbstractSchedule
     levels: int = eqx.field(static=True, default=256)
     classes: int = eqx.field(static=True, default=0)
-    label: Int[Array, ""] | None = None
+    label: Int[Array, ""] | Float[Array, " e"] | None = None
     precision: Precision = eqx.field(static=True, default="highest")
+    sampling: Sampling | None = eqx.field(static=True, default=None)
 
     def __check_init__(self):
         if not callable(self.network):
@@ -100,6 +105,17 @@ class ImageModel(eqx.Module):
                     f"shape: got {self.shape} with {self.classes} classes over a network of "
                     f"{made.shape} with {made.classes}; wants the network's."
                 )
+        if isinstance(self.network, UNet2D):
+            held = self.network.settings
+            if (held.shape, held.noise.gives) != (tuple(self.shape), self.prediction):
+                raise ValueError(
+                    f"shape: got {self.shape} of {self.prediction} over a network of "
+                    f"{held.shape} of {held.noise.gives}; wants the network's."
+                )
+        if self.sampling is not None and not isinstance(self.schedule, TableSchedule):
+            raise ValueError(
+                f"sampling: got a {type(self.schedule).__name__} beside it; wants a TableSchedule."
+            )
         if not np.isfinite(self.schedule.duration):
             raise ValueError(
                 "schedule: got one without a last time; wants a schedule with a "
@@ -157,7 +173,10 @@ class ImageModel(eqx.Module):
 
     def signal(self, share: Scalar) -> Scalar:
         """The signal level at a share of the way from images (0) to codes (1)."""
-        return self.schedule.signal((_FIRST + (1.0 - _FIRST) * share) * self.schedule.duration)
+        end = self.schedule.duration
+        # A table begins at its first step.
+        first = 1.0 / end if isinstance(self.schedule, TableSchedule) else _FIRST
+        return self.schedule.signal((first + (1.0 - first) * share) * end)
 
     @property
     def start(self) -> Scalar:
@@ -174,18 +193,66 @@ class ImageModel(eqx.Module):
 
         Tolerances below about 1e-5 need float64 images; 1e-3 is the least in "tf32", 1e-2 in
         "bfloat16".
+
+        Raises:
+            ValueError: a model whose scheduler clips predicted images: that has no inverse.
         """
+        self._check_unclipped()
         clock = HyperbolicClock(ImageVelocity(self))
         least = reachable(tolerance, self.precision)
         return FlowMap(clock, jnp.arctanh(self.start), jnp.arctanh(self.stop), tolerance=least)
 
-    def ddim_encoder(self, steps: int = 50) -> DDIM:
-        """Images to codes in ``steps`` DDIM steps, equally long in the schedule's time."""
-        return DDIM(self, self._levels(steps), self.dimension)
+    def ddim_encoder(self, steps: int = 50) -> DDIM | ScheduledDDIM:
+        """Images to codes in ``steps`` DDIM steps, equally long in the schedule's time.
 
-    def ddim_decoder(self, steps: int = 50) -> DDIM:
+        With ``sampling``: through the levels of its scheduler.
+
+        Raises:
+            ValueError: a model whose scheduler clips predicted images.
+        """
+        self._check_unclipped()
+        if self.sampling is None:
+            return DDIM(self, self._levels(steps), self.dimension)
+        levels = jnp.asarray(self._scheduled(steps)[::-1])
+        return ScheduledDDIM(self, levels[:-1], levels[1:])
+
+    def ddim_decoder(self, steps: int = 50) -> DDIM | ScheduledDDIM:
         """Codes to images in ``steps`` DDIM steps."""
-        return DDIM(self, self._levels(steps)[::-1], self.dimension)
+        if self.sampling is None:
+            return DDIM(self, self._levels(steps)[::-1], self.dimension)
+        here, there = self.sampling.levels(steps, self._table())
+        return ScheduledDDIM(self, jnp.asarray(here), jnp.asarray(there), self.sampling.clip)
+
+    def without_clipping(self) -> "ImageModel":
+        """The same model, whose scheduler does not cut predicted images: it can encode.
+
+        >>> from brenier.velocities import LinearSchedule
+        >>> model = ImageModel(lambda a, image, label: image, (1, 1, 1), "v", LinearSchedule())
+        >>> model.without_clipping().sampling is None
+        True
+        """
+        if self.sampling is None:
+            return self
+        return dataclasses.replace(self, sampling=dataclasses.replace(self.sampling, clip=None))
+
+    def _check_unclipped(self) -> None:
+        if self.sampling is not None and self.sampling.clip is not None:
+            raise ValueError(
+                f"clip_sample: got a scheduler that cuts predicted images at {self.sampling.clip:g}"
+                ", which no flow does and which has no inverse; wants without_clipping() (ddpm "
+                "import --no-clipping)."
+            )
+
+    def _table(self) -> np.ndarray:
+        """The signal levels of the steps."""
+        assert isinstance(self.schedule, TableSchedule)  # checked with ``sampling``
+        return np.asarray(self.schedule.signals)
+
+    def _scheduled(self, steps: int) -> np.ndarray:
+        """The levels of a scheduler, from codes to images."""
+        assert self.sampling is not None  # both callers have seen it
+        here, there = self.sampling.levels(steps, self._table())
+        return np.append(here, there[-1])
 
     def _levels(self, steps: int) -> Float[Array, " k"]:
         check_at_least("steps", steps, 1)

@@ -91,9 +91,11 @@ class NoiseLevels:
         a, b = _both(signal)
         if self.kind == "flow":
             return (self.count * b / (a + b)).astype(dtype)
+        depth = jnp.log(b) - jnp.log(a)
         if self.kind == "steps":
-            return self._step(jnp.log(b) - jnp.log(a)).astype(dtype)
-        return (0.25 * (jnp.log(b) - jnp.log(a))).astype(dtype)
+            return self._step(depth).astype(dtype)
+        # At a = 1 it would be told −∞: the first level stands for it.
+        return (0.25 * jnp.where(b > 0.0, depth, _depths(self.table)[0])).astype(dtype)
 
     def input_scale(self, signal: Scalar) -> Scalar:
         """What y is multiplied by before the network sees it."""
@@ -121,22 +123,27 @@ class NoiseLevels:
             sign = 1.0 if self.prediction == "v" else -1.0
             return sign * self.data / jnp.sqrt(spread), a * b * (1.0 - self.data**2) / spread
         if self.prediction == "sample":
+            # Where nothing is left of the noise, its first level stands for it.
+            b = jnp.maximum(b, np.sqrt(1.0 - self.table[0] ** 2))
             return -1.0 / b, a / b
         return jnp.ones_like(a), jnp.zeros_like(a)
 
     def _step(self, depth: Scalar) -> Scalar:
         """The step at log σ, linear between steps; each stands for what rounds to it."""
-        levels = self.table
-        spreads = 1.0 - levels**2
-        depths = 0.5 * np.log(spreads) - np.log(levels)
+        depths = _depths(self.table)
         gaps = np.diff(depths)
         # d log σ = da / (a b²), and a is rounded.
-        flat = np.minimum(_ROUNDING / spreads[:-1] / gaps, _MOST_ROUNDING)
+        flat = np.minimum(_ROUNDING / (1.0 - self.table[:-1] ** 2) / gaps, _MOST_ROUNDING)
         inside = jnp.clip(depth, depths[0], depths[-1])
         piece = jnp.clip(jnp.searchsorted(depths, inside, side="right") - 1, 0, len(gaps) - 1)
         share = (inside - jnp.asarray(depths)[piece]) / jnp.asarray(gaps)[piece]
         edge = jnp.asarray(flat)[piece]
         return piece + jnp.clip((share - edge) / (1.0 - 2.0 * edge), 0.0, 1.0)
+
+
+def _depths(table: np.ndarray) -> np.ndarray:
+    """log σ of the levels."""
+    return 0.5 * np.log((1.0 - table) * (1.0 + table)) - np.log(table)
 
 
 def _both(signal: Scalar) -> tuple[Scalar, Scalar]:

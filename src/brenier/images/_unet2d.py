@@ -385,7 +385,7 @@ def _up(
         skip = jnp.zeros((), x.dtype) if skip is None else blurred_up(skip)
     if last:
         return x, skip
-    if skips:
+    if skip is not None and skips:
         own = (min(channels // 4, 32),) * 2
         shown = jax.nn.silu(layers.normed(f"{name}.skip_norm", x, own[0], settings.norm_eps))
         skip = skip + layers.convolved(f"{name}.skip_conv", shown, _SKIP_CHANNELS)

@@ -1,151 +1,136 @@
-"""Models saved by the ``diffusers`` library: the optional extra ``brenier[diffusers]``."""
+"""Models saved by the ``diffusers`` library, read without it and without PyTorch."""
 
-import importlib
+import dataclasses
 import os
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from brenier._extras import check_installed
+from brenier._annotations import check_fields
 from brenier._json import parsed_json
 from brenier.io._refusals import check_file, one_line, refusing
+from brenier.io.modules._diffusers_schedule import Scheduler, read_scheduler
+from brenier.io.tensors import read_tensors
 
 # Imported where a model is read: most who open files have none.
 if TYPE_CHECKING:
-    from brenier.images import ImageModel
-    from brenier.velocities import AbstractSchedule
+    from brenier.images import ImageModel, UNet2DSettings
 
-_STEPS = 10**6  # of a schedule, at most
-_PREDICTIONS = {"epsilon": "epsilon", "v_prediction": "v"}
+_NETWORK = "UNet2DModel"
+# diffusers' own defaults, for files of versions that did not write them.
+_DEFAULTS: Mapping[str, Any] = {
+    "in_channels": 3,
+    "out_channels": 3,
+    "down_block_types": ["DownBlock2D", *["AttnDownBlock2D"] * 3],
+    "up_block_types": [*["AttnUpBlock2D"] * 3, "UpBlock2D"],
+    "block_out_channels": [224, 448, 672, 896],
+    "layers_per_block": 2,
+}
 
 
-def load_diffusers(folder: str | os.PathLike[str]) -> "ImageModel":
-    """The ``UNet2DModel`` in a folder, with the DDPM or DDIM scheduler beside it, as a model.
+def load_diffusers(folder: str | os.PathLike[str], *, clipping: bool = True) -> "ImageModel":
+    """The ``UNet2DModel`` in a folder, with the scheduler beside it, as a model in JAX.
 
     The folder is that of a pipeline, with ``unet/`` and ``scheduler/`` in it, or holds
-    ``config.json`` and ``scheduler_config.json`` itself. The network runs in PyTorch, called from
-    JAX batch by batch. Encoders, decoders and DDIM work; likelihoods and Jacobians, which need
-    derivatives, do not.
+    ``config.json`` and ``scheduler_config.json`` itself. Weights are ``.safetensors`` or ``.bin``,
+    whole or sharded; see ``read_tensors``. Nothing in the folder can run code.
 
-    The 1000 discrete noise levels of the scheduler become continuous by interpolation. Only weights
-    in safetensors are loaded: nothing in the folder can run code.
+    The scheduler is DDPM, DDIM, PNDM, DPM-Solver (multistep and singlestep), Euler, EDM (Euler and
+    DPM-Solver) or FlowMatchEuler; each becomes the one velocity that the encoder integrates. Where
+    its steps lie (``timestep_spacing``, ``steps_offset``, ``set_alpha_to_one``, Karras sigmas) is
+    what ``ddim_decoder`` and ``ddim_encoder`` follow, in steps of first order.
+
+    Args:
+        folder: the folder.
+        clipping: whether to keep the scheduler's ``clip_sample``, by which ``ddim_decoder`` cuts
+            predicted images. It has no inverse: encoders refuse it, and ``thresholding`` is refused
+            at once. False leaves both out.
 
     Raises:
-        ValueError: the extra is not installed, no such folder, a network that is not a
-            ``UNet2DModel``, or a schedule or prediction that brenier does not know.
+        ValueError: no such folder, a network that is not a ``UNet2DModel``, a scheduler, a schedule
+            or a prediction that brenier does not know, switches that have no deterministic inverse,
+            tensors that are missing, surplus or of another shape.
 
     >>> load_diffusers("my-ddpm")
     Traceback (most recent call last):
         ...
     ValueError: my-ddpm/config.json: got no such file; wants a model folder of diffusers.
     """
-    from brenier.images import HostNetwork, ImageModel
+    from brenier.images import ImageModel, UNet2D
+    from brenier.velocities import TableSchedule
 
+    network_home, settings, scheduler = _read(Path(folder), clipping)
+    network = UNet2D.of_tensors(str(network_home), read_tensors(network_home), settings)
+    return ImageModel(
+        network,
+        settings.shape,
+        settings.noise.gives,
+        TableSchedule(scheduler.signals),
+        classes=0 if settings.class_embed_type == "identity" else settings.classes,
+        sampling=scheduler.sampling,
+    )
+
+
+def is_diffusers_folder(folder: str | os.PathLike[str]) -> bool:
+    """Whether a folder looks like one of diffusers.
+
+    >>> is_diffusers_folder("no-such-folder")
+    False
+    """
     home = Path(folder)
+    files = ("model_index.json", "unet/config.json", "scheduler_config.json")
+    return any((home / file).is_file() for file in files)
+
+
+def _read(home: Path, clipping: bool) -> "tuple[Path, UNet2DSettings, Scheduler]":
+    """Where the network lies, its architecture, and the scheduler: all but the weights."""
     network_home = home / "unet" if (home / "unet").is_dir() else home
     scheduler_home = home / "scheduler" if (home / "scheduler").is_dir() else home
     config = _config(network_home / "config.json")
     plan = _config(scheduler_home / "scheduler_config.json")
-    if config.get("_class_name") != "UNet2DModel":
+    if config.get("_class_name") != _NETWORK:
         raise ValueError(
-            f"{network_home}: got a {one_line(config.get('_class_name'))}; wants a UNet2DModel."
+            f"{network_home}: got a {one_line(config.get('_class_name'))}; wants a {_NETWORK}."
         )
-    predicted = plan.get("prediction_type", "epsilon")
-    if not isinstance(predicted, str) or predicted not in _PREDICTIONS:
-        raise ValueError(
-            f"{scheduler_home}: got the prediction {predicted!r:.100}; wants "
-            f"one of {sorted(_PREDICTIONS)}."
-        )
-    shape, classes = _shape(network_home, config)
-    schedule, signals = _schedule(scheduler_home, plan)
-    check_installed(str(folder), "torch", "diffusers")
-    torch, diffusers = importlib.import_module("torch"), importlib.import_module("diffusers")
-    # diffusers promises no list of what it raises.
-    with refusing(network_home, "a model that diffusers cannot open", "one it wrote"):
-        network = diffusers.UNet2DModel.from_pretrained(network_home, use_safetensors=True).eval()
-
-    def evaluate(at: np.ndarray, images: np.ndarray, labels: np.ndarray | None) -> np.ndarray:
-        # The signals decrease along the table; np.interp wants them increasing.
-        steps = np.interp(at, signals[::-1], np.arange(len(signals))[::-1])
-        batch = torch.from_numpy(np.array(images.transpose(0, 3, 1, 2), np.float32, order="C"))
-        classes = None if labels is None else torch.from_numpy(np.array(labels, np.int64))
-        with torch.no_grad():
-            found = network(
-                batch, torch.from_numpy(np.array(steps, np.float32)), class_labels=classes
-            ).sample
-        return found.numpy().transpose(0, 2, 3, 1)
-
-    return ImageModel(
-        HostNetwork(evaluate),
-        shape,
-        cast(Literal["epsilon", "v"], _PREDICTIONS[predicted]),
-        schedule,
-        classes=classes,
-    )
+    scheduler = read_scheduler(scheduler_home, plan, clipping=clipping)
+    return network_home, _settings(network_home, config, scheduler), scheduler
 
 
-def _shape(home: Path, config: dict[str, Any]) -> tuple[tuple[int, int, int], int]:
-    """(height, width, channels) of the images, and the number of classes.
+def _settings(home: Path, config: dict[str, Any], scheduler: Scheduler) -> "UNet2DSettings":
+    """The architecture.
 
     Raises:
-        ValueError: impossible ones, or layers of more weights than the files beside have bytes.
+        ValueError: an impossible one, or one of more weights than the files beside have bytes.
     """
+    from brenier.images import UNet2DSettings
+
+    config = {**_DEFAULTS, **config}
     size = config.get("sample_size")
-    sides: list[Any] = size if isinstance(size, list) else [size, size]
-    widths = config.get("block_out_channels", [])
-    counts: list[Any] = [*sides, config.get("in_channels"), config.get("layers_per_block", 1)]
-    classes = config.get("num_class_embeds", 0)
-    classes = 0 if classes is None else classes
-    lists = len(sides) == 2 and isinstance(widths, list)
-    if (
-        not lists
-        or not all(map(_is_count, (*counts, *widths)))
-        or not (classes == 0 or _is_count(classes))
-    ):
+    sides = size if isinstance(size, list) else [size, size]
+    fields = {field.name for field in dataclasses.fields(UNet2DSettings)} - {"shape", "noise"}
+    given = {name: value for name, value in config.items() if name in fields}
+    given |= {"shape": [*sides, config["in_channels"]], "noise": scheduler.noise}
+    # What older versions wrote as null stands for the default.
+    given = {
+        name: value for name, value in given.items() if value is not None or _may_be_none(name)
+    }
+    check_fields(UNet2DSettings, given, str(home))
+    with refusing(home, "an impossible network", "one that diffusers wrote", ValueError):
+        settings = UNet2DSettings(**given)
+    held = sum(file.stat().st_size for file in home.iterdir() if file.is_file())
+    if settings.fewest_weights > held:
         raise ValueError(
-            f"{home}: got a network of {counts!s:.100} (sides, channels, layers), widths "
-            f"{widths!r:.100} and {classes!r:.100} classes; wants integers above 0."
+            f"{home}: got layers of at least {settings.fewest_weights:,} weights beside files of "
+            f"{held:,} bytes; wants the configuration of these weights."
         )
-    held = sum(file.stat().st_size for file in home.glob("*.safetensors"))
-    least = 9 * counts[3] * sum(width**2 for width in widths)
-    if held and least > held:
-        raise ValueError(
-            f"{home}: got layers of at least {least:,} weights beside files of {held:,} bytes; "
-            "wants the configuration of these weights."
-        )
-    return (sides[0], sides[1], counts[2]), classes
+    return settings
 
 
-def _is_count(value: Any) -> bool:
-    return type(value) is int and value > 0
-
-
-def _schedule(home: Path, plan: dict[str, Any]) -> "tuple[AbstractSchedule, np.ndarray]":
-    """The schedule in continuous time, and the table √ᾱ of the discrete schedule."""
-    from brenier.velocities import CosineSchedule, LinearSchedule
-
-    count, kind = plan.get("num_train_timesteps", 1000), plan.get("beta_schedule", "linear")
-    first, last = plan.get("beta_start", 1e-4), plan.get("beta_end", 0.02)
-    rates = isinstance(first, float | int) and isinstance(last, float | int)
-    if not (rates and 0.0 < first <= last < 1.0 and _is_count(count) and count <= _STEPS):
-        raise ValueError(
-            f"{home}: got {count!r:.100} steps of rates {first!r:.100} to {last!r:.100}; wants at "
-            f"most {_STEPS:,} steps, of rates between 0 and 1 that do not fall."
-        )
-    if kind == "linear":
-        betas = np.linspace(first, last, count)
-        schedule: AbstractSchedule = LinearSchedule(first * count, last * count)
-    elif kind == "squaredcos_cap_v2":
-        schedule = CosineSchedule()
-        shares = (np.arange(count + 1) / count + 0.008) / 1.008
-        bars = np.cos(0.5 * np.pi * shares) ** 2
-        betas = np.minimum(1.0 - bars[1:] / bars[:-1], 0.999)
-    else:
-        raise ValueError(
-            f"{home}: got the schedule {kind!r:.100}; wants linear or squaredcos_cap_v2."
-        )
-    return schedule, np.sqrt(np.cumprod(1.0 - betas))
+def _may_be_none(name: str) -> bool:
+    return name in (
+        "time_embedding_dim", "mid_block_type", "attention_head_dim", "norm_num_groups",
+        "attn_norm_num_groups", "class_embed_type", "num_class_embeds", "num_train_timesteps",
+    )  # fmt: skip
 
 
 def _config(file: Path) -> dict[str, Any]:
