@@ -28,7 +28,7 @@ _MULTIPLIERS, _ATTENTION = (
 _GUIDED = GuidedDiffusion()
 _MAPS, _DRAWN_MAPS, _AUDIT = MapChoice(), MapChoice(steps=50), AuditChoice()
 
-Model = Annotated[Path, typer.Argument(help="A model folder that ddpm train wrote.")]
+Model = Annotated[Path, typer.Argument(help="A model folder that ddpm train or import wrote.")]
 Images = Annotated[
     Path, typer.Argument(help="A folder of pictures, an .npy file, or an IDX file (.gz or not).")
 ]
@@ -201,10 +201,25 @@ def _said(ctx: typer.Context) -> frozenset[str]:
 @ddpm.command("import")
 def import_(
     checkpoint: Annotated[
-        Path, typer.Argument(help="A file of weights, of PyTorch (.pt) or safetensors.")
+        Path,
+        typer.Argument(
+            help="A file of weights, of PyTorch (.pt) or safetensors, or a folder of diffusers."
+        ),
     ],
     out: Annotated[Path, typer.Option("--out", "-o", help="The model folder to write.")],
-    family: Annotated[str, typer.Option(help="Whose network it is: guided-diffusion.")],
+    family: Annotated[
+        str | None,
+        typer.Option(
+            help="Whose network it is: guided-diffusion or diffusers; by default as it looks."
+        ),
+    ] = None,
+    clipping: Annotated[
+        bool,
+        typer.Option(
+            "--clipping/--no-clipping",
+            help="Keep clip_sample of diffusers' scheduler, which only decoding can do.",
+        ),
+    ] = True,
     image_size: Annotated[
         int | None, _of_network("Side of the images, where the weights do not say it.", 1)
     ] = None,
@@ -249,14 +264,20 @@ def import_(
     """Make a model folder of CHECKPOINT, a public model's weights.
 
     Options have the names of guided-diffusion's flags. The weights say the rest: channels, blocks,
-    places of attention, classes, resblock_updown, use_scale_shift_norm, learn_sigma.
+    places of attention, classes, resblock_updown, use_scale_shift_norm, learn_sigma. A folder of
+    diffusers (a UNet2DModel and its scheduler) says all itself.
     """
-    from brenier.cli._ddpm_import import run_import
-    from brenier.io import check_apart, check_outside
+    from brenier.cli._ddpm_import import run_import, run_import_diffusers
+    from brenier.io import check_apart, check_outside, is_diffusers_folder
 
     check_apart([out], [checkpoint])
     check_outside(out, checkpoint)
-    one_of("--family", family, "guided-diffusion")
+    looks = "diffusers" if is_diffusers_folder(checkpoint) else "guided-diffusion"
+    if one_of("--family", family or looks, "guided-diffusion", "diffusers") == "diffusers":
+        with progress_bar() as progress:
+            result, rows = run_import_diffusers(checkpoint, out, clipping, progress)
+        announce(result, "Import", rows, json)
+        return
     told = GuidedDiffusion(
         image_size=image_size,
         num_heads=_given(num_heads),

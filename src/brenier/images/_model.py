@@ -148,7 +148,7 @@ class ImageModel(eqx.Module):
     @property
     def unlabelled(self) -> bool:
         """Whether the model can be called without a label."""
-        return not isinstance(self.network, UNet) or self.network.settings.unlabelled
+        return not isinstance(self.network, UNet | UNet2D) or self.network.settings.unlabelled
 
     def with_precision(self, precision: Precision) -> "ImageModel":
         """The same model, whose network multiplies in another precision.

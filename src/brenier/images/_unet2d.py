@@ -52,6 +52,17 @@ class UNet2D(eqx.Module):
         return cls(weights, settings)
 
     @classmethod
+    def shapes(cls, settings: UNet2DSettings) -> "UNet2D":
+        """The network with the shapes of its weights in their places.
+
+        >>> UNet2D.shapes(UNet2DSettings()).weights["conv_in.bias"].shape
+        (32,)
+        """
+        wanted = wanted_shapes(settings).items()
+        weights: Any = {name: jax.ShapeDtypeStruct(shape, jnp.float32) for name, shape in wanted}
+        return cls(weights, settings)
+
+    @classmethod
     def of_tensors(
         cls, name: str, tensors: Mapping[str, np.ndarray], settings: UNet2DSettings
     ) -> "UNet2D":

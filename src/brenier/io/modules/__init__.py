@@ -1,7 +1,7 @@
 """Maps, potentials, measures and image models as files, and the states of unfinished work."""
 
 from brenier.io.modules._checkpoint import Checkpoint
-from brenier.io.modules._diffusers import load_diffusers
+from brenier.io.modules._diffusers import is_diffusers_folder, load_diffusers
 from brenier.io.modules._guided_diffusion import GuidedDiffusion
 from brenier.io.modules._imported import import_guided_diffusion, load_guided_diffusion
 from brenier.io.modules._maps import load, read_manifest, save
@@ -18,6 +18,7 @@ __all__ = [
     "GuidedDiffusion",
     "check_model_folder",
     "import_guided_diffusion",
+    "is_diffusers_folder",
     "load",
     "load_diffusers",
     "load_guided_diffusion",

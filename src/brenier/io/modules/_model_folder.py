@@ -25,7 +25,7 @@ from brenier.io.tensors import Lazy, Place, safetensors_parts, safetensors_place
 
 # Imported where a model is written or read: most who open files have none.
 if TYPE_CHECKING:
-    from brenier.images import ImageModel, UNet, UNetSettings
+    from brenier.images import ImageModel, Sampling, UNet, UNet2D, UNet2DSettings, UNetSettings
 
 MODEL_FORMAT = "brenier image model"
 MODEL_VERSION = 1
@@ -51,12 +51,12 @@ def save_model(
 ) -> None:
     """Write a model to a folder, which is made where it is missing.
 
-    ``weights.safetensors`` gets the weights of the model's ``UNet``, named by their place in it;
+    ``weights.safetensors`` gets the weights of the model's network, named by their place in it;
     ``config.json`` the rest of the model, ``about`` (plain JSON, on its training) and a checksum
     over both files. Over another model: the old one, whole, until the new one is.
 
     Raises:
-        ValueError: another network than a ``UNet``, weights that are no finite numbers, or a folder
+        ValueError: another network than a ``UNet`` or ``UNet2D``, weights that are no finite numbers, or a folder
             that is a file.
 
     >>> import tempfile
@@ -68,14 +68,14 @@ def save_model(
     >>> load_model(folder).dimension
     64
     """
-    from brenier.images import UNet
+    from brenier.images import UNet, UNet2D
 
     home = Path(folder)
     check_model_folder(home)
-    if not isinstance(model.network, UNet):
+    if not isinstance(model.network, UNet | UNet2D):
         raise ValueError(
             f"model: got a {type(model.network).__name__} as its network; wants a "
-            "UNet (of another one, keep the code that makes it)."
+            "UNet or a UNet2D (of another one, keep the code that makes it)."
         )
     weights = {name: np.asarray(leaf) for name, leaf in named_leaves(model.network).items()}
     tensors = {
@@ -118,6 +118,8 @@ def write_model(
             "classes": model.classes,
             "precision": model.precision,
             "schedule": encode(model.schedule, "schedule", []),
+            "sampling": None if model.sampling is None else dataclasses.asdict(model.sampling),
+            "architecture": type(model.network).__name__,
             "network": dataclasses.asdict(model.network.settings),
             "about": dict(about or {}),
         }
@@ -150,7 +152,7 @@ def load_model(folder: str | os.PathLike[str]) -> "ImageModel":
     >>> load_model(folder).shape
     (8, 8, 1)
     """
-    from brenier.images import ImageModel, UNet
+    from brenier.images import ImageModel
 
     home = Path(folder)
     file = home / _CONFIG
@@ -162,7 +164,7 @@ def load_model(folder: str | os.PathLike[str]) -> "ImageModel":
         # Folders of earlier versions have none.
         model["precision"] = config.get("precision", "highest")
         schedule = config["schedule"]
-        settings = _network_settings(file, network)
+        settings = _network_settings(file, network, config.get("architecture", "UNet"))
     except (KeyError, TypeError) as error:
         raise ValueError(
             f"{file}: got a configuration without {error}; wants the file as brenier wrote it."
@@ -170,6 +172,7 @@ def load_model(folder: str | os.PathLike[str]) -> "ImageModel":
     model["schedule"] = decode(
         schedule, [], f"{file}: schedule", one_line(config.get("brenier_version"))
     )
+    model["sampling"] = _sampling(file, config.get("sampling"))
     check_fields(ImageModel, model, f"{file}: model")
     with refusing(place, "damaged weights", _AS_WRITTEN, ValueError):
         places = safetensors_places(place)
@@ -180,7 +183,7 @@ def load_model(folder: str | os.PathLike[str]) -> "ImageModel":
                 f"a network of at least {settings.fewest_weights:,} weights beside a file of "
                 f"{held:,}"
             )
-        skeleton = UNet.shapes(settings)
+        skeleton = _skeleton(settings)
     wanted = {name: tuple(leaf.shape) for name, leaf in named_leaves(skeleton).items()}
     got = {name: tensor.shape for name, tensor in places.items()}
     if got != wanted:
@@ -217,10 +220,10 @@ def read_model_config(folder: str | os.PathLike[str]) -> dict[str, Any]:
     config = parsed_json(str(file), file.read_bytes())
     if not isinstance(config, dict) or config.get("format") != MODEL_FORMAT:
         kind = config.get("_class_name") if isinstance(config, dict) else None
-        hint = " (brenier.io.load_diffusers reads those of diffusers)" if kind else ""
+        hint = " (brenier ddpm import makes one of diffusers' folders)" if kind else ""
         raise ValueError(
             f"{folder}: got a folder of another format{hint}; wants one that brenier "
-            "ddpm train wrote."
+            "ddpm train or import wrote."
         )
     if config.get("format_version") != MODEL_VERSION:
         raise ValueError(
@@ -255,10 +258,44 @@ def check_model_folder(folder: str | os.PathLike[str]) -> None:
         read_model_config(home)
 
 
-def _network_settings(file: Path, given: dict[str, Any]) -> "UNetSettings":
-    """The architecture in a configuration; what an older brenier did not know has its default."""
-    from brenier.images import Timesteps, UNetSettings
+def _skeleton(settings: "UNetSettings | UNet2DSettings") -> "UNet | UNet2D":
+    """The network of an architecture, with shapes in place of weights."""
+    from brenier.images import UNet, UNet2D, UNetSettings
 
+    return UNet.shapes(settings) if isinstance(settings, UNetSettings) else UNet2D.shapes(settings)
+
+
+def _sampling(file: Path, given: Any) -> "Sampling | None":
+    """The steps of a model with a scheduler; older folders have none."""
+    from brenier.images import Sampling
+
+    if given is None:
+        return None
+    return _of_fields(Sampling, f"{file}: sampling", given)
+
+
+def _of_fields(kind: type[Any], name: str, given: Any) -> Any:
+    """A dataclass of plain JSON."""
+    if not isinstance(given, dict):
+        raise ValueError(f"{name}: got a {type(given).__name__}; wants {_AS_WRITTEN}.")
+    check_fields(kind, given, name)
+    with refusing(name, "impossible values", _AS_WRITTEN, ValueError, TypeError):
+        return kind(**given)
+
+
+def _network_settings(
+    file: Path, given: dict[str, Any], architecture: str
+) -> "UNetSettings | UNet2DSettings":
+    """The architecture in a configuration; what an older brenier did not know has its default."""
+    from brenier.images import NoiseLevels, Timesteps, UNet2DSettings, UNetSettings
+
+    if architecture == "UNet2D":
+        noise = _of_fields(NoiseLevels, f"{file}: network.noise", given["noise"])
+        return _of_fields(UNet2DSettings, f"{file}: network", {**given, "noise": noise})
+    if architecture != "UNet":
+        raise ValueError(
+            f"{file}: got the architecture {architecture!r:.100}; wants UNet or UNet2D."
+        )
     fields = dataclasses.fields(UNetSettings)
     values = {
         field.name: given[field.name]
@@ -266,9 +303,8 @@ def _network_settings(file: Path, given: dict[str, Any]) -> "UNetSettings":
         if field.name in given or field.name in _FIRST_SETTINGS
     }
     if values.get("timesteps") is not None:
-        check_fields(Timesteps, values["timesteps"], f"{file}: network.timesteps")
-        with refusing(file, "impossible timesteps", _AS_WRITTEN, ValueError, TypeError):
-            values["timesteps"] = Timesteps(**values["timesteps"])
+        name = f"{file}: network.timesteps"
+        values["timesteps"] = _of_fields(Timesteps, name, values["timesteps"])
     check_fields(UNetSettings, values, f"{file}: network")
     return UNetSettings(**{**values, "shape": tuple(values["shape"])})
 
@@ -340,7 +376,7 @@ def check_finite(source: str, place: str, array: np.ndarray) -> None:
         )
 
 
-def named_leaves(network: "UNet") -> dict[str, Any]:
+def named_leaves(network: "UNet | UNet2D") -> dict[str, Any]:
     """The arrays of a network by their place in it, as in ``down.0.0.block.first.kernel``."""
     leaves = jax.tree_util.tree_leaves_with_path(network)
     return {jax.tree_util.keystr(path, simple=True, separator="."): leaf for path, leaf in leaves}
