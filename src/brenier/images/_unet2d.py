@@ -301,7 +301,7 @@ def _attended(
 
 
 def _middle(layers: Layers, settings: UNet2DSettings, x: Array, condition: Array) -> Array:
-    channels, rescale = x.shape[-1], settings.mid_block_scale_factor
+    channels, rescale = x.shape[-1], float(settings.mid_block_scale_factor)
     own = settings.norm_num_groups or min(channels // 4, 32)
     both, groups = (own, own), settings.attn_norm_num_groups
     if groups is None and settings.resnet_time_scale_shift == "default":

@@ -56,8 +56,8 @@ def save_model(
     over both files. Over another model: the old one, whole, until the new one is.
 
     Raises:
-        ValueError: another network than a ``UNet`` or ``UNet2D``, weights that are no finite numbers, or a folder
-            that is a file.
+        ValueError: another network than a ``UNet`` or ``UNet2D``, weights that are no finite
+            numbers, or a folder that is a file.
 
     >>> import tempfile
     >>> from brenier.images import ImageModel, UNet, UNetSettings
