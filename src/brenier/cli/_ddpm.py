@@ -39,6 +39,10 @@ Tolerance = Annotated[float, typer.Option(help="Error tolerance of the adaptive 
 PrecisionName = Annotated[
     str, typer.Option("--precision", help="Products of the network: highest, tf32 or bfloat16.")
 ]
+Sampler = Annotated[
+    str,
+    typer.Option(help="Of the steps: ddim, or bdia, which is exactly invertible and codes pairs."),
+]
 Label = Annotated[int | None, typer.Option(help="The class to condition on.", min=0)]
 Labels = Annotated[
     Path | None,
@@ -69,8 +73,9 @@ def _precision(text: str) -> Precision:
     return one_of("--precision", text, "highest", "tf32", "bfloat16")
 
 
-def _maps(steps: int, tolerance: float, precision: str) -> MapChoice:
-    return MapChoice(steps, tolerance, _precision(precision))
+def _maps(steps: int, tolerance: float, precision: str, sampler: str = "ddim") -> MapChoice:
+    known = one_of("--sampler", sampler, "ddim", "bdia")
+    return MapChoice(steps, tolerance, _precision(precision), known)
 
 
 @ddpm.command()
@@ -316,6 +321,7 @@ def encode(
     steps: Steps = _MAPS.steps,
     tolerance: Tolerance = _MAPS.tolerance,
     precision: PrecisionName = _MAPS.precision,
+    sampler: Sampler = _MAPS.sampler,
     label: Label = None,
     strict: Strict = False,
     limit: Limit = None,
@@ -327,7 +333,10 @@ def encode(
 
     check_apart([out], [images])
     with progress_bar() as progress:
-        choice, maps = ImageChoice(images, strict=strict), _maps(steps, tolerance, precision)
+        choice, maps = (
+            ImageChoice(images, strict=strict),
+            _maps(steps, tolerance, precision, sampler),
+        )
         result, rows = run_encode(model, choice, out, maps, label, limit, progress)
     announce(result, "Encode", rows, json)
 
@@ -346,6 +355,7 @@ def decode(
     steps: Steps = _MAPS.steps,
     tolerance: Tolerance = _MAPS.tolerance,
     precision: PrecisionName = _MAPS.precision,
+    sampler: Sampler = _MAPS.sampler,
     label: Label = None,
     seed: Seed = 0,
     json: Json = False,
@@ -356,7 +366,7 @@ def decode(
 
     check_apart([out], [codes])
     with progress_bar() as progress:
-        maps = _maps(steps, tolerance, precision)
+        maps = _maps(steps, tolerance, precision, sampler)
         result, rows = run_decode(model, codes, out, n, maps, label, seed, progress)
     announce(result, "Decode", rows, json)
 

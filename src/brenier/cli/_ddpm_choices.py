@@ -63,12 +63,21 @@ class ImageChoice:
 class MapChoice:
     """How codes and images are computed: in ``steps`` DDIM steps, or for 0 by the adaptive flow.
 
-    ``precision`` is that of the network's products.
+    ``precision`` is that of the network's products. Of the samplers in steps, "bdia" is exactly
+    invertible: its codes are pairs (n, 2d).
+
+    Raises:
+        ValueError: BDIA without its number of steps.
     """
 
     steps: int = 0
     tolerance: float = 1e-6
     precision: Precision = "highest"
+    sampler: Literal["ddim", "bdia"] = "ddim"
+
+    def __post_init__(self):
+        if self.sampler == "bdia" and self.steps < 2:
+            raise ValueError(f"--sampler: got bdia with --steps {self.steps}; wants 2 or more.")
 
     def model(self, model: ImageModel) -> ImageModel:
         """The model, in the precision that is asked for."""
@@ -76,7 +85,7 @@ class MapChoice:
 
     def name(self, model: ImageModel) -> str:
         """The method and its accuracy, for people."""
-        said = f"{self.steps} DDIM steps"
+        said = f"{self.steps} {self.sampler.upper()} steps"
         if not self.steps:
             # A coarse network has its least.
             reached = self.model(model).encoder(tolerance=self.tolerance).tolerance

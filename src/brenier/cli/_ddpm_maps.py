@@ -45,6 +45,7 @@ def run_encode(
     codes = encoded(model, x, maps, progress)
     back = decoded(model, codes, maps, progress, "decoding back")
     error = round_trip(x, back)
+    first = codes[:, : model.dimension]  # of pairs
     with atomic_write(out) as handle:
         np.save(handle, codes, allow_pickle=False)
     seconds = time.perf_counter() - started
@@ -55,9 +56,9 @@ def run_encode(
         "method": maps.name(model),
         "precision": maps.precision,
         "round_trip_error": error,
-        "cost": mean_cost(x.astype(np.float64), codes),
-        "code_mean": float(codes.mean()),
-        "code_deviation": float(codes.std()),
+        "cost": mean_cost(x.astype(np.float64), first),
+        "code_mean": float(first.mean()),
+        "code_deviation": float(first.std()),
         "notes": list(found.notes),
         "class_names": found.class_names,
         "skipped": [list(item) for item in found.skipped],
@@ -68,7 +69,7 @@ def run_encode(
         **image_rows(found),
         "method": maps.name(model),
         "round trip, relative error": f"{error:.3g}",
-        "codes, mean and deviation": f"{codes.mean():.3g}, {codes.std():.4g}",
+        "codes, mean and deviation": f"{first.mean():.3g}, {first.std():.4g}",
         "mean ‖E(x) − x‖²": f"{result['cost']:.6g}",
         "seconds": f"{seconds:.1f}",
         "file": str(out),
@@ -93,7 +94,9 @@ def run_decode(
     if codes is None:
         z = random_codes(model, n, seed)
     else:
-        z = check_points(str(codes), read_points(codes).values, dimension=model.dimension)
+        held = read_points(codes).values
+        paired = maps.sampler == "bdia" and held.shape[-1] == 2 * model.dimension
+        z = check_points(str(codes), held, dimension=model.dimension * (2 if paired else 1))
     if out.suffix == ".png":
         _check_count("-n" if codes is None else str(codes), len(z), _COLUMNS * _MOST)
     images = model.images(decoded(model, z, maps, progress))
@@ -188,6 +191,10 @@ def encoded(
 ) -> np.ndarray:
     """Codes of points, in the precision that the choice of the map needs."""
     model = maps.model(model)
+    if maps.sampler == "bdia":
+        pairs = model.bdia_encoder(maps.steps)
+        x = np.asarray(pairs.paired(x))
+        return transport_points(pairs, x, progress, stage, most=_block())
     if maps.steps:
         return transport_points(model.ddim_encoder(maps.steps), x, progress, stage, most=_block())
     flow = model.encoder(tolerance=maps.tolerance)
@@ -201,8 +208,13 @@ def decoded(
     progress: ProgressCallback,
     stage: str = "decoding",
 ) -> np.ndarray:
-    """Points of codes, as ``encoded``."""
+    """Points of codes, as ``encoded``; of pairs of them where it made pairs."""
     model = maps.model(model)
+    if maps.sampler == "bdia":
+        pairs = model.bdia_encoder(maps.steps).inverse()
+        if codes.shape[1] == model.dimension:
+            codes = np.asarray(pairs.paired(codes))
+        return transport_points(pairs, codes, progress, stage, most=_block())[:, : model.dimension]
     if maps.steps:
         z = codes.astype(np.float32)
         return transport_points(model.ddim_decoder(maps.steps), z, progress, stage, most=_block())

@@ -24,6 +24,7 @@ from brenier.images._unet import UNet
 from brenier.images._unet2d import UNet2D
 from brenier.maps import AbstractMap
 from brenier.velocities import (
+    BDIA,
     DDIM,
     AbstractDiffusionVelocity,
     AbstractSchedule,
@@ -35,6 +36,8 @@ from brenier.velocities import (
 # Maps start at this share of the schedule: the first of a DDPM's 1000 steps. Nearer to a = 1
 # networks are not trained, and images have no density.
 _FIRST = 1e-3
+# Steps that divide by the signal begin here where a scheduler begins at 0.
+_LEAST_SIGNAL = 1e-6
 
 
 class ImageModel(eqx.Module):
@@ -222,6 +225,19 @@ class ImageModel(eqx.Module):
             return DDIM(self, self._levels(steps)[::-1], self.dimension)
         here, there = self.sampling.levels(steps, self._table())
         return ScheduledDDIM(self, jnp.asarray(here), jnp.asarray(there), self.sampling.clip)
+
+    def bdia_encoder(self, steps: int = 50, *, weight: float = 1.0) -> BDIA:
+        """Pairs of images to pairs of codes in ``steps`` steps, exactly invertible; see ``BDIA``.
+
+        Through the levels of ``ddim_encoder``; a level of 0 becomes 1e-6.
+
+        Raises:
+            ValueError: a model whose scheduler clips predicted images, or fewer than two steps.
+        """
+        self._check_unclipped()
+        check_at_least("steps", steps, 2)
+        levels = self._levels(steps) if self.sampling is None else self._scheduled(steps)[::-1]
+        return BDIA(self, jnp.maximum(jnp.asarray(levels), _LEAST_SIGNAL), self.dimension, weight)
 
     def without_clipping(self) -> "ImageModel":
         """The same model, whose scheduler does not cut predicted images: it can encode.

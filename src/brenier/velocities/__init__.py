@@ -6,6 +6,7 @@ from brenier._arithmetic import guard
 from brenier._moved import absent
 from brenier.velocities._atoms import AtomsDecoder, AtomsVelocity
 from brenier.velocities._base import AbstractVelocity
+from brenier.velocities._bdia import BDIA
 from brenier.velocities._dacorogna_moser import DacorognaMoserVelocity
 from brenier.velocities._ddim import DDIM
 from brenier.velocities._diffusion import AbstractDiffusionVelocity, noise, posterior_mean, score
@@ -34,6 +35,7 @@ from brenier.velocities._table import TableSchedule
 from brenier.velocities._tensor_train import TensorTrainVelocity, tensor_train_encoder
 
 __all__ = [
+    "BDIA",
     "DDIM",
     "AbstractDiffusionVelocity",
     "AbstractSchedule",
