@@ -364,7 +364,7 @@ OTHERS = {
     _UNITS_GIVEN: "maps: AffineMap Composition ConditionalMap Pushforward ResidualNetwork "
     "SubspaceMap; "
     "velocities: NetworkVelocity FokkerPlanckVelocity log_likelihood; flows: distill",
-    _NOISE: "velocities: DDIM ExactNoise NoiseVelocity RatioVelocity ScoreVelocity "
+    _NOISE: "velocities: BDIA DDIM ExactNoise NoiseVelocity RatioVelocity ScoreVelocity "
     "TensorTrainVelocity noise posterior_mean score tensor_train_encoder",
     _OWN_UNITS: "exact: laguerre_cells solve_monge_ampere; functionals: KL MMD Energy ExactScore "
     "GaussianKernel InteractionEnergy LaplaceKernel PotentialEnergy PowerDivergence "

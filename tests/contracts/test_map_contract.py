@@ -20,7 +20,7 @@ from brenier.maps import (
 )
 from brenier.measures import Gaussian, GaussianMixture
 from brenier.potentials import ICNN, LogSumExp, Preconditioned
-from brenier.velocities import DDIM, AtomsDecoder, ExactNoise, FlowMap, MixtureVelocity
+from brenier.velocities import BDIA, DDIM, AtomsDecoder, ExactNoise, FlowMap, MixtureVelocity
 
 KEY = jax.random.key(0)
 PHI = LogSumExp.identity(KEY, 2, 8, temperature=0.3)
@@ -56,6 +56,9 @@ MAPS = {
     ),
     "network": NETWORK,
     "flow": FlowMap(TILTED, 1.0, 0.0, tolerance=1e-11),
+    "bdia": BDIA(
+        ExactNoise(MixtureVelocity(Gaussian.standard(1))), jnp.array([0.9, 0.7, 0.5, 0.3]), 1, 0.8
+    ),
     "ddim": DDIM(ExactNoise(TILTED), jnp.array([1.0, 0.7, 0.3]), 2),
     "monotone": MonotoneMap(
         Gaussian(np.array([0.3]), np.array([[1.5]])),

@@ -74,8 +74,9 @@ def _precision(text: str) -> Precision:
 
 
 def _maps(steps: int, tolerance: float, precision: str, sampler: str = "ddim") -> MapChoice:
-    known = one_of("--sampler", sampler, "ddim", "bdia")
-    return MapChoice(steps, tolerance, _precision(precision), known)
+    return MapChoice(
+        steps, tolerance, _precision(precision), one_of("--sampler", sampler, "ddim", "bdia")
+    )
 
 
 @ddpm.command()

@@ -50,7 +50,7 @@ class Sampling:
     """
 
     family: Literal["ddim", "dpm", "euler", "edm", "flow"] = "ddim"
-    spacing: Literal["leading", "linspace", "trailing"] = "leading"
+    spacing: str = "leading"
     law: Literal["steps", "karras", "exponential", "flow"] = "steps"
     offset: int = 0
     clean: bool = True

@@ -152,9 +152,10 @@ def _renamed(tensors: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     olds = {"query": "to_q", "key": "to_k", "value": "to_v", "proj_attn": "to_out.0"}
     found = {}
     for name, array in tensors.items():
-        *home, layer, kind = name.split(".")
-        if layer in olds and "attentions" in home:
-            name = ".".join([*home, olds[layer], kind])
+        layer, _, kind = name.rpartition(".")
+        home, _, old = layer.rpartition(".")
+        if "attentions." in home and old in olds:
+            name = f"{home}.{olds[old]}.{kind}"
             array = array.reshape(array.shape[:2])  # 1 x 1 convolutions, in the oldest files
         # The downsampler once had its convolution twice, under two names.
         if "Conv2d_0" in name and name.replace("Conv2d_0", "conv") in tensors:

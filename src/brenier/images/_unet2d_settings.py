@@ -3,7 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
@@ -49,7 +49,7 @@ class UNet2DSettings:
     noise: NoiseLevels = field(default_factory=NoiseLevels)
     out_channels: int = 1
     center_input_sample: bool = False
-    time_embedding_type: Literal["positional", "fourier", "learned"] = "positional"
+    time_embedding_type: str = "positional"
     time_embedding_dim: int | None = None
     freq_shift: int | float = 0
     flip_sin_to_cos: bool = True
@@ -60,16 +60,16 @@ class UNet2DSettings:
     layers_per_block: int = 1
     mid_block_scale_factor: int | float = 1
     downsample_padding: int = 1
-    downsample_type: Literal["conv", "resnet"] = "conv"
-    upsample_type: Literal["conv", "resnet"] = "conv"
+    downsample_type: str = "conv"
+    upsample_type: str = "conv"
     act_fn: str = "silu"
     attention_head_dim: int | None = 8
     norm_num_groups: int | None = 32
     attn_norm_num_groups: int | None = None
     norm_eps: float = 1e-5
-    resnet_time_scale_shift: Literal["default", "scale_shift"] = "default"
+    resnet_time_scale_shift: str = "default"
     add_attention: bool = True
-    class_embed_type: Literal["timestep", "identity"] | None = None
+    class_embed_type: str | None = None
     num_class_embeds: int | None = None
     num_train_timesteps: int | None = None
 

@@ -21,8 +21,8 @@ class BDIA(AbstractMap):
 
     D_{k→j}(x) is the DDIM step from level a_k to a_j with ε(a_k, x). Of three neighbours any outer
     one follows from the other two without an error of approximation: from (x_0, x_1), concatenated
-    in R^{2d}, to (x_K, x_{K−1}), in that order, and back by the same rule with 1/γ. ``paired`` makes
-    the x_1 of a point by a DDIM step. Bi-directional integration (Zhang, Lewis & Kleijn 2023).
+    in R^{2d}, to (x_K, x_{K−1}), in that order, and back by the same rule with 1/γ. ``paired``
+    makes the x_1 of a point by a DDIM step. Bi-directional integration (Zhang et al. 2023).
 
     Not for codes of d numbers: DDIM's are, without an inverse; the adaptive flow's are, with one to
     its tolerance.

@@ -98,6 +98,13 @@ def _number(plan: dict[str, Any], name: str, usual: float | None) -> Any:
         return None
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
         raise ValueError(f"{name} {value!r:.100}, not a number")
+    return float(value)
+
+
+def _whole(plan: dict[str, Any], name: str) -> int:
+    value = plan.get(name, 0)
+    if type(value) is not int:
+        raise ValueError(f"{name} {value!r:.100}, not an integer")
     return value
 
 
@@ -131,7 +138,7 @@ def _steps(plan: dict[str, Any], name: str, clipping: bool) -> Scheduler:
         family,
         _spacing(plan, name),
         _law(plan),
-        int(_number(plan, "steps_offset", 0)),
+        _whole(plan, "steps_offset"),
         clean=_clean(plan, name),
         clip=_number(plan, "clip_sample_range", 1.0) if clipping and clipped else None,
         range=_range(plan),
