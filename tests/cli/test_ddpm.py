@@ -264,3 +264,69 @@ def test_a_checkpoint_of_another_program_is_imported_or_refused(home, capsys):
         assert main([*command, *rest]) == 2
         assert phrase in capsys.readouterr().err
         assert not (home / "new").exists()
+
+
+def _diffusers_folder(home, scheduler):
+    """A folder of diffusers with the smallest network."""
+    from safetensors.numpy import save_file
+
+    from brenier.images import UNet2D, UNet2DSettings
+
+    plain = {
+        "block_out_channels": [4],
+        "norm_num_groups": 2,
+        "add_attention": False,
+        "layers_per_block": 1,
+        "out_channels": 1,
+        "down_block_types": ["DownBlock2D"],
+        "up_block_types": ["UpBlock2D"],
+    }
+    network = {"_class_name": "UNet2DModel", "sample_size": 8, "in_channels": 1, **plain}
+    (home / "unet").mkdir(parents=True)
+    (home / "unet/config.json").write_text(json.dumps(network))
+    (home / "scheduler").mkdir()
+    (home / "scheduler/scheduler_config.json").write_text(json.dumps(scheduler))
+    net = UNet2D.random(jax.random.key(0), UNet2DSettings((8, 8, 1), **plain))
+    tensors = {}
+    for name, weight in net.weights.items():
+        axes = {4: (3, 2, 0, 1), 2: (1, 0)}.get(weight.ndim)
+        array = np.asarray(weight)
+        tensors[name] = np.ascontiguousarray(array.transpose(axes) if axes else array)
+    save_file(tensors, home / "unet/diffusion_pytorch_model.safetensors")
+
+
+def test_a_folder_of_diffusers_is_imported_and_inverted_exactly(home, capsys):
+    plan = {"_class_name": "DDIMScheduler", "prediction_type": "v_prediction"}
+    _diffusers_folder(home / "theirs", plan)
+    assert main(["ddpm", "import", "theirs", "-o", "clipped", "--json"]) == 0
+    assert _result(capsys)["clip"] == 1.0
+    encode = ["ddpm", "encode", "clipped", "images.npy", "-o", "codes.npy", "--steps", "6"]
+    assert main(encode) == 2
+    assert "clip_sample: got a scheduler that cuts" in capsys.readouterr().err
+    assert not (home / "codes.npy").exists()
+    assert main(["ddpm", "import", "theirs", "-o", "free", "--no-clipping", "--json"]) == 0
+    capsys.readouterr()
+    encode[2] = "free"
+    assert main([*encode, "--json"]) == 0
+    loose = _result(capsys)["round_trip_error"]
+    assert main([*encode, "--sampler", "bdia", "--json"]) == 0
+    # DDIM's steps have no inverse, BDIA's have: to single precision.
+    assert _result(capsys)["round_trip_error"] < 1e-4 < loose
+    assert np.load("codes.npy").shape == (6, 128)
+    decode = ["ddpm", "decode", "free", "codes.npy", "-o", "back.npy", "--steps", "6", "--json"]
+    assert main([*decode, "--sampler", "bdia"]) == 0
+    capsys.readouterr()
+    np.testing.assert_allclose(np.load("back.npy")[..., 0], IMAGES / 255, atol=1e-3)
+    assert main(decode) == 2
+    assert "codes.npy: got" in capsys.readouterr().err
+    assert main([*encode[:6], "--sampler", "bdia"]) == 2
+    assert "--sampler: got bdia with --steps 0" in capsys.readouterr().err
+
+
+def test_a_folder_of_diffusers_that_is_refused_leaves_nothing(home, capsys):
+    _diffusers_folder(home / "theirs", {"_class_name": "RePaintScheduler"})
+    assert main(["ddpm", "import", "theirs", "-o", "new"]) == 2
+    error = capsys.readouterr().err
+    assert "got the scheduler 'RePaintScheduler'" in error
+    assert error.count("\n") == 1
+    assert not (home / "new").exists()

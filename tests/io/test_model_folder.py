@@ -104,7 +104,7 @@ def _schedule(folder, **fields):
 COSINE = {"class": "brenier.velocities.CosineSchedule", "fields": {"offset": "x", "duration": 0.9}}
 BROKEN = {
     "another format": (lambda f: _changed(f, format="x"), "got a folder of another format"),
-    "diffusers": (lambda f: _changed(f, format=None, _class_name="UNet2DModel"), "load_diffusers"),
+    "diffusers": (lambda f: _changed(f, format=None, _class_name="UNet2DModel"), "ddpm import"),
     "newer": (lambda f: _changed(f, format_version=9), "a model of format 9.*upgrade brenier"),
     "no json": (lambda f: (f / "config.json").write_text("{"), "got no JSON"),
     "no config": (lambda f: (f / "config.json").unlink(), "without config.json"),

@@ -350,3 +350,23 @@ def test_what_torch_saves_is_what_it_had(new, tmp_path):
         same = tensor.detach().float().numpy()
         np.testing.assert_array_equal(found[name].astype(np.float32), same)
         assert str(found[name].dtype) == str(tensor.dtype).removeprefix("torch.")
+
+
+@pytest.mark.parametrize("count", [100, pytest.param(20_000, marks=pytest.mark.slow)])
+def test_files_changed_at_random_are_read_or_refused(count, tmp_path, mutations, read_or_refused):
+    first, second = NUMBERS.astype(np.float32).tobytes(), NUMBERS.tobytes()
+
+    def body(*, legacy):
+        a = _tensor("0", "FloatStorage", 6, (3, 2), (1, 3), legacy=legacy)
+        return _state(a=a, b=_tensor("1", "DoubleStorage", 6, (6,), (1,), legacy=legacy))
+
+    records = {"0": (6, first), "1": (6, second)}
+    plain = {key: data for key, (_, data) in records.items()}
+    new = _zip(tmp_path / "a.pt", body(legacy=False), plain).read_bytes()
+    old = _legacy(tmp_path / "b.pt", body(legacy=True), records).read_bytes()
+    refused, path = 0, tmp_path / "c.pt"
+    for seed, whole in enumerate((new, old)):
+        for data in mutations(whole, seed, count // 2):
+            path.write_bytes(data)
+            refused += read_or_refused(lambda: read_tensors(path), path) is None
+    assert refused > count / 4

@@ -10,7 +10,7 @@ import numpy as np
 from jax.typing import ArrayLike
 
 from brenier._checks import as_array, as_points, check_at_least, check_positive
-from brenier._types import Array, Batch, BatchLike, Float, Point, Scalar
+from brenier._types import Array, BatchLike, Float, Point, Scalar
 from brenier.maps import AbstractMap
 
 Pair: TypeAlias = tuple[Point, Point]
@@ -80,7 +80,7 @@ class BDIA(AbstractMap):
     def dimension(self) -> int:
         return 2 * self.size
 
-    def paired(self, x: BatchLike) -> Batch:
+    def paired(self, x: BatchLike) -> Float[Array, "*batch _"]:
         """Points (..., d) with what follows them by one DDIM step, (..., 2d)."""
         points = as_points("x", x, self.size)
         seconds = jnp.vectorize(self._second, signature="(d)->(d)")(points)
