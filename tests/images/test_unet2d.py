@@ -156,7 +156,7 @@ def test_tensors_that_do_not_fit_are_named(change, phrase):
         ("act_fn", "tanh", "act_fn: got 'tanh'"),
         ("out_channels", 4, "out_channels: got 4 for images of 1"),
         ("time_embedding_type", "learned", "num_train_timesteps: got none"),
-        ("norm_num_groups", 0.5, "norm_num_groups: got 0.5"),
+        ("norm_num_groups", -2, "norm_num_groups: got -2"),
         ("norm_eps", -1.0, "norm_eps: got -1.0"),
         ("downsample_padding", 3, "downsample_padding: got 3"),
     ],

@@ -73,8 +73,9 @@ def _folder(path, network=NETWORK, scheduler=SCHEDULER, tensors=None):
         ({"down_block_types": ["AttentionBlock"]}, {}, "down_block_types: got 'AttentionBlock'"),
         ({"sample_size": None}, {}, "shape"),
         ({"layers_per_block": 10**9}, {}, "at least .* weights beside files"),
-        ({"block_out_channels": [8]}, {}, r"conv_in.bias of shape \(4,\)"),
-        ({"add_attention": True}, {}, "got no tensor mid_block.attentions.0"),
+        ({"block_out_channels": [8]}, {}, r"of shape \(4, 16\) .* wants \(8, 32\)"),
+        ({"add_attention": True}, {}, "unet: attention_head_dim: got 8 for the 4 channels"),
+        ({"add_attention": True, "attention_head_dim": 2}, {}, "no tensor mid_block.attentions.0"),
     ],
 )
 def test_what_brenier_does_not_know_is_named(network, scheduler, phrase, tmp_path):

@@ -59,8 +59,11 @@ class UNet2D(eqx.Module):
         (32,)
         """
         wanted = wanted_shapes(settings).items()
-        weights: Any = {name: jax.ShapeDtypeStruct(shape, jnp.float32) for name, shape in wanted}
-        return cls(weights, settings)
+
+        def zeros() -> "UNet2D":
+            return cls({name: jnp.zeros(shape, jnp.float32) for name, shape in wanted}, settings)
+
+        return jax.eval_shape(zeros)
 
     @classmethod
     def of_tensors(
@@ -77,7 +80,10 @@ class UNet2D(eqx.Module):
             ValueError: a tensor that is missing, is not of the network, has another shape, or is no
                 finite numbers.
         """
-        wanted = wanted_shapes(settings)
+        try:
+            wanted = wanted_shapes(settings)
+        except ValueError as error:
+            raise ValueError(f"{name}: {error}") from None
         tensors = _renamed(tensors)
         differ = sorted(set(wanted) ^ set(tensors))
         if differ:

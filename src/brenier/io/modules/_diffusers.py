@@ -109,7 +109,7 @@ def _settings(home: Path, config: dict[str, Any], scheduler: Scheduler) -> "UNet
     sides = size if isinstance(size, list) else [size, size]
     fields = {field.name for field in dataclasses.fields(UNet2DSettings)} - {"shape", "noise"}
     given = {name: value for name, value in config.items() if name in fields}
-    given |= {"shape": [*sides, config["in_channels"]], "noise": scheduler.noise}
+    given |= {"shape": (*sides, config["in_channels"]), "noise": scheduler.noise}
     # What older versions wrote as null stands for the default.
     given = {
         name: value for name, value in given.items() if value is not None or _may_be_none(name)

@@ -280,7 +280,7 @@ def _of_fields(kind: type[Any], name: str, given: Any) -> Any:
         raise ValueError(f"{name}: got a {type(given).__name__}; wants {_AS_WRITTEN}.")
     check_fields(kind, given, name)
     with refusing(name, "impossible values", _AS_WRITTEN, ValueError, TypeError):
-        return kind(**given)
+        return kind(**{key: tuple(v) if isinstance(v, list) else v for key, v in given.items()})
 
 
 def _network_settings(
