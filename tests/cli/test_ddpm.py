@@ -225,6 +225,8 @@ def test_the_classes_stand_in_the_table_and_in_the_result(home, capsys):
     assert (result["class_names"], result["classes"]) == (["cats", "dogs"], 2)
 
 
+# Compiles a training, and its samples.
+@pytest.mark.slow
 def test_training_further_keeps_the_model_and_says_whose_it_was(home, capsys):
     command = ["ddpm", "train", "images.npy", "-o", "new", "--from", "model", "--json"]
     brief = ["--steps", "2", "--batch", "3", "--checks", "1"]
@@ -233,19 +235,26 @@ def test_training_further_keeps_the_model_and_says_whose_it_was(home, capsys):
     parent, child = load_model("model"), load_model("new")
     assert (child.prediction, child.schedule) == (parent.prediction, parent.schedule)
     assert child.network.settings.dropout == 0.5
-    config = read_model_config("new")
     told = {"folder": "model", "sha256": read_model_config("model")["sha256"]}
-    assert config["about"]["parent"] == told
-    for options, phrase in (
+    assert read_model_config("new")["about"]["parent"] == told
+
+
+@pytest.mark.parametrize(
+    ("options", "phrase"),
+    [
         (["--width", "4"], "settings: got other width"),
         (["--schedule", "linear"], "--schedule: got a value beside --from"),
-        (["--label-file", "labels.npy", "--classes", "2"], "--classes"),
+        (["--conditional"], "--conditional: got a value beside --from"),
         ([], "got images without labels beside --from a model of 2 classes"),
-    ):
-        command[4] = "other"
-        assert main([*command, *brief, *options]) == 2
-        assert re.search(phrase, capsys.readouterr().err)
-        assert not (home / "other").exists()
+        (["--label-file", "three.npy"], "got labels up to 2; wants those of the model, 0 to 1"),
+    ],
+)
+def test_what_a_parent_says_is_not_said_again(options, phrase, home, capsys):
+    np.save("three.npy", np.array([0, 1, 2, 0, 1, 2]))
+    command = ["ddpm", "train", "images.npy", "-o", "other", "--from", "model"]
+    assert main([*command, "--batch", "3", *options]) == 2
+    assert phrase in capsys.readouterr().err
+    assert not (home / "other").exists()
 
 
 def test_a_checkpoint_of_another_program_is_imported_or_refused(home, capsys):

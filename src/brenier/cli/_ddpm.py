@@ -1,7 +1,7 @@
 """``brenier ddpm``: image diffusion models, trained, encoded, decoded, paired and audited."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -28,6 +28,10 @@ _MULTIPLIERS, _ATTENTION = (
 _GUIDED = GuidedDiffusion()
 _MAPS, _DRAWN_MAPS, _AUDIT = MapChoice(), MapChoice(steps=50), AuditChoice()
 
+if TYPE_CHECKING:
+    Context = typer.Context
+else:  # what typer in fact hands over: the parent of its own, whose place differs by version
+    Context = typer.Context.__mro__[1]
 Model = Annotated[Path, typer.Argument(help="A model folder that ddpm train or import wrote.")]
 Images = Annotated[
     Path, typer.Argument(help="A folder of pictures, an .npy file, or an IDX file (.gz or not).")
@@ -81,7 +85,7 @@ def _maps(steps: int, tolerance: float, precision: str, sampler: str = "ddim") -
 
 @ddpm.command()
 def train(
-    ctx: typer.Context,
+    ctx: Context,
     images: Images,
     out: Annotated[Path, typer.Option("--out", "-o", help="The model folder to write.")],
     parent: Annotated[
@@ -198,7 +202,7 @@ def train(
     announce(result, "Training", rows, json)
 
 
-def _said(ctx: typer.Context) -> frozenset[str]:
+def _said(ctx: Context) -> frozenset[str]:
     """The options that stand in the command, as against those that have their defaults."""
     sources = {name: ctx.get_parameter_source(name) for name in ctx.params}
     return frozenset(n for n, source in sources.items() if source and source.name == "COMMANDLINE")

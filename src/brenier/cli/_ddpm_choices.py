@@ -11,6 +11,8 @@ from brenier.io import ImageSet, load_model, read_images
 
 # What a model that is trained further has already.
 _OF_PARENTS = ("size", "colours", "levels", "conditional", "prediction", "schedule")
+# What may be given anew, where the weights keep their shapes.
+_OF_NETWORKS = ("width", "multipliers", "blocks", "attention", "heads", "dropout")
 
 Known = TypeVar("Known", bound=str)
 
@@ -130,9 +132,7 @@ class ParentChoice:
         """
         model = load_model(self.folder)
         changes = {
-            field.name: getattr(settings.network, field.name)
-            for field in dataclasses.fields(settings.network)
-            if field.name in self.said
+            name: getattr(settings.network, name) for name in _OF_NETWORKS if name in self.said
         }
         if not changes:
             return model
