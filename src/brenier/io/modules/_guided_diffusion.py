@@ -49,6 +49,15 @@ _LEAVES = MappingProxyType(
 _ONES = MappingProxyType({"skip_connection": (1, 1), "qkv": (1,), "proj_out": (1,)})
 _SHOWN = 4  # names of a kind that an error lists
 
+# Other networks, by how names begin in them.
+_OTHERS = MappingProxyType(
+    {
+        "down_blocks.": "weights of diffusers (give their folder)",
+        "model.diffusion_model.": "weights of a latent diffusion model",
+        "out.2.positional_embedding": "weights of a classifier of guided-diffusion",
+    }
+)
+
 AttentionOrder = Literal["legacy", "new"]
 
 
@@ -288,16 +297,10 @@ def _ends(path: Any, shapes: Shapes) -> tuple[int, int]:
     colours, outputs = (0, 0) if missing else (shapes[_STEM][1], shapes[_HEAD][0])
     if not missing and colours <= 4 and outputs in (colours, 2 * colours):
         return colours, outputs
-    kinds = {
-        "down_blocks.": "of diffusers (give its folder)",
-        "model.diffusion_model.": "of a latent diffusion model",
-        "out.2.positional_embedding": "of a classifier of guided-diffusion",
-        _FIRST: f"of {colours} channels in and {outputs} out, as an upsampler has",
-    }
-    known = (kind for name, kind in kinds.items() if any(n.startswith(name) for n in shapes))
-    got = f"tensors as {_listed(list(shapes))}" if missing else kinds[_FIRST]
-    if missing and _FIRST not in shapes:
-        got = f"weights {next(known, got)}"
+    got = f"{colours} channels in and {outputs} out, as an upsampler has"
+    if missing:
+        said = (kind for start, kind in _OTHERS.items() if any(n.startswith(start) for n in shapes))
+        got = next(said, f"tensors as {_listed(list(shapes))}")
     lacks = f" (no {', '.join(missing)} of {[axes[name] for name in missing]} axes)"
     raise ValueError(
         f"{path}: got {got}{lacks if missing else ''}; wants a network of guided-diffusion, of as "
