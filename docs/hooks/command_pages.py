@@ -9,7 +9,8 @@ from typer.core import TyperGroup
 
 def commands_page() -> str:
     """Markdown of all commands, as ``brenier COMMAND --help`` has them."""
-    import brenier.cli._ddpm  # noqa: F401  its commands join the app when it is imported
+    import brenier.cli._ddpm
+    import brenier.cli._ddpm_checkpoint  # noqa: F401  their commands join the app when imported
     from brenier.cli._questions import app
 
     command = typer.main.get_command(app)

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 import typer
 
-import brenier.cli._ddpm  # noqa: F401  # its commands
+import brenier.cli._ddpm
+import brenier.cli._ddpm_checkpoint  # noqa: F401  # its commands
 from brenier.cli._questions import app
 
 PAGE = Path(__file__).parents[2] / "docs" / "command-line.md"

@@ -1,7 +1,7 @@
 """``brenier ddpm``: image diffusion models, trained, encoded, decoded, paired and audited."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -15,9 +15,25 @@ from brenier.cli._ddpm_choices import (
     integers,
     one_of,
 )
+from brenier.cli._ddpm_options import (
+    Classes,
+    Count,
+    Grid,
+    Images,
+    Label,
+    Labels,
+    Limit,
+    Model,
+    PrecisionName,
+    Sampler,
+    Steps,
+    Strict,
+    Tolerance,
+    of_network,
+    of_training,
+)
 from brenier.cli._options import Json, OutFolder, Seed
 from brenier.images import DDPM, Precision, TrainingSettings, UNetSettings
-from brenier.io import GuidedDiffusion
 
 # The defaults of the options; ``pair`` and ``labels``, which only draw pictures, have quicker ones.
 _TRAINING = TrainingSettings()
@@ -25,52 +41,12 @@ _METHOD, _NETWORK = _TRAINING.method, _TRAINING.network
 _MULTIPLIERS, _ATTENTION = (
     ",".join(map(str, values)) for values in (_NETWORK.multipliers, _NETWORK.attention)
 )
-_GUIDED = GuidedDiffusion()
 _MAPS, _DRAWN_MAPS, _AUDIT = MapChoice(), MapChoice(steps=50), AuditChoice()
 
 if TYPE_CHECKING:
     Context = typer.Context
 else:  # what typer in fact hands over: the parent of its own, whose place differs by version
     Context = typer.Context.__mro__[1]
-Model = Annotated[Path, typer.Argument(help="A model folder that ddpm train or import wrote.")]
-Images = Annotated[
-    Path, typer.Argument(help="A folder of pictures, an .npy file, or an IDX file (.gz or not).")
-]
-Steps = Annotated[
-    int, typer.Option(help="Number of DDIM steps; 0 for the flow in adaptive steps.", min=0)
-]
-Tolerance = Annotated[float, typer.Option(help="Error tolerance of the adaptive steps.")]
-PrecisionName = Annotated[
-    str, typer.Option("--precision", help="Products of the network: highest, tf32 or bfloat16.")
-]
-Sampler = Annotated[
-    str,
-    typer.Option(help="Of the steps: ddim, or bdia, which is exactly invertible and codes pairs."),
-]
-Label = Annotated[int | None, typer.Option(help="The class to condition on.", min=0)]
-Labels = Annotated[
-    Path | None,
-    typer.Option("--label-file", help="A file with the labels of the images, .npy or IDX."),
-]
-Classes = Annotated[
-    str | None, typer.Option(help="Take only the images of these classes, as in 0,1,2.")
-]
-Strict = Annotated[
-    bool, typer.Option("--strict", help="Fail at a damaged file, rather than skip it.")
-]
-Limit = Annotated[int | None, typer.Option(help="Take at most this many images.", min=1)]
-Grid = Annotated[Path, typer.Option("--out", "-o", help="The picture to write (.png).")]
-Count = Annotated[int, typer.Option("-n", help="Number of random codes.", min=1)]
-
-
-def _of_network(help: str, least: int | None = None) -> Any:
-    """An option of ``train``, in the panel of the network on its help page."""
-    return typer.Option(help=help, min=least, rich_help_panel="Network")
-
-
-def _of_training(help: str, least: int | None = None) -> Any:
-    """An option of ``train``, in the panel of the training on its help page."""
-    return typer.Option(help=help, min=least, rich_help_panel="Training")
 
 
 def _precision(text: str) -> Precision:
@@ -105,37 +81,35 @@ def train(
         int, typer.Option(help="Number of grey levels in arrays of integers.")
     ] = ImageChoice.levels,
     strict: Strict = False,
-    steps: Annotated[int, _of_training("Number of gradient steps.", 1)] = _METHOD.steps,
-    batch: Annotated[int, _of_training("Images in each gradient step.", 1)] = _METHOD.batch,
+    steps: Annotated[int, of_training("Number of gradient steps.", 1)] = _METHOD.steps,
+    batch: Annotated[int, of_training("Images in each gradient step.", 1)] = _METHOD.batch,
     learning_rate: Annotated[
-        float, _of_training("Learning rate of AdamW, at its maximum.")
+        float, of_training("Learning rate of AdamW, at its maximum.")
     ] = _METHOD.learning_rate,
     weight_decay: Annotated[
-        float, _of_training("Weight decay of AdamW; 0 for Adam.")
+        float, of_training("Weight decay of AdamW; 0 for Adam.")
     ] = _METHOD.weight_decay,
-    width: Annotated[int, _of_network("Channels at full resolution.")] = _NETWORK.width,
+    width: Annotated[int, of_network("Channels at full resolution.")] = _NETWORK.width,
     multipliers: Annotated[
-        str, _of_network("Channels at each resolution, finest first, as multiples of the width.")
+        str, of_network("Channels at each resolution, finest first, as multiples of the width.")
     ] = _MULTIPLIERS,
-    blocks: Annotated[int, _of_network("Residual blocks at each resolution.")] = _NETWORK.blocks,
+    blocks: Annotated[int, of_network("Residual blocks at each resolution.")] = _NETWORK.blocks,
     attention: Annotated[
-        str, _of_network("Image heights with self-attention, as in 16,8.")
+        str, of_network("Image heights with self-attention, as in 16,8.")
     ] = _ATTENTION,
-    heads: Annotated[int, _of_network("Number of attention heads.")] = _NETWORK.heads,
-    dropout: Annotated[
-        float, _of_network("Probability of dropout in training.")
-    ] = _NETWORK.dropout,
+    heads: Annotated[int, of_network("Number of attention heads.")] = _NETWORK.heads,
+    dropout: Annotated[float, of_network("Probability of dropout in training.")] = _NETWORK.dropout,
     prediction: Annotated[
-        str, _of_network("What the network predicts, v or epsilon.")
+        str, of_network("What the network predicts, v or epsilon.")
     ] = _TRAINING.prediction,
     schedule: Annotated[
-        str, _of_training("The noise schedule, cosine or linear.")
+        str, of_training("The noise schedule, cosine or linear.")
     ] = _TRAINING.schedule,
     precision: Annotated[
-        str, _of_training("Products of the network: highest, tf32 or bfloat16.")
+        str, of_training("Products of the network: highest, tf32 or bfloat16.")
     ] = _METHOD.precision,
     parts: Annotated[
-        int, _of_training("Go through each batch in so many parts: less memory.", 1)
+        int, of_training("Go through each batch in so many parts: less memory.", 1)
     ] = _METHOD.parts,
     checkpointed: Annotated[
         bool,
@@ -147,7 +121,7 @@ def train(
     ] = _METHOD.checkpointed,
     checks: Annotated[
         int,
-        _of_training(
+        of_training(
             "How many times to compute the held-out loss, draw samples and save a checkpoint.", 1
         ),
     ] = _TRAINING.checks,
@@ -206,116 +180,6 @@ def _said(ctx: Context) -> frozenset[str]:
     """The options that stand in the command, as against those that have their defaults."""
     sources = {name: ctx.get_parameter_source(name) for name in ctx.params}
     return frozenset(n for n, source in sources.items() if source and source.name == "COMMANDLINE")
-
-
-@ddpm.command("import")
-def import_(
-    checkpoint: Annotated[
-        Path,
-        typer.Argument(
-            help="A file of weights, of PyTorch (.pt) or safetensors, or a folder of diffusers."
-        ),
-    ],
-    out: Annotated[Path, typer.Option("--out", "-o", help="The model folder to write.")],
-    family: Annotated[
-        str | None,
-        typer.Option(
-            help="Whose network it is: guided-diffusion or diffusers; by default as it looks."
-        ),
-    ] = None,
-    clipping: Annotated[
-        bool,
-        typer.Option(
-            "--clipping/--no-clipping",
-            help="Keep clip_sample of diffusers' scheduler, which only decoding can do.",
-        ),
-    ] = True,
-    image_size: Annotated[
-        int | None, _of_network("Side of the images, where the weights do not say it.", 1)
-    ] = None,
-    class_cond: Annotated[
-        bool | None,
-        typer.Option(
-            "--class-cond/--no-class-cond",
-            help="Whether the network must know classes; by default as it is.",
-            rich_help_panel="Network",
-        ),
-    ] = None,
-    num_heads: Annotated[int | None, _of_network("Number of attention heads.", -1)] = None,
-    num_head_channels: Annotated[
-        int | None, _of_network("Channels of each attention head, in place of their number.", -1)
-    ] = None,
-    num_heads_upsample: Annotated[
-        int | None, _of_network("Number of attention heads on the way up, if another.", -1)
-    ] = None,
-    attention_order: Annotated[
-        str | None,
-        _of_network("Order of heads and queries: new (use_new_attention_order) or legacy."),
-    ] = None,
-    dropout: Annotated[float, _of_network("Dropout, where it is trained further.")] = (
-        _GUIDED.dropout
-    ),
-    noise_schedule: Annotated[
-        str | None, _of_training("The noise schedule, linear or cosine.")
-    ] = None,
-    diffusion_steps: Annotated[
-        int, _of_training("Number of steps of the schedule.", 2)
-    ] = _GUIDED.diffusion_steps,
-    rescale_timesteps: Annotated[
-        bool,
-        typer.Option(
-            "--rescale-timesteps",
-            help="The network is told steps of a thousand, whatever their number.",
-            rich_help_panel="Training",
-        ),
-    ] = False,
-    json: Json = False,
-) -> None:
-    """Make a model folder of CHECKPOINT, a public model's weights.
-
-    Options have the names of guided-diffusion's flags. The weights say the rest: channels, blocks,
-    places of attention, classes, resblock_updown, use_scale_shift_norm, learn_sigma. A folder of
-    diffusers (a UNet2DModel and its scheduler) says all itself.
-    """
-    from brenier.cli._ddpm_import import run_import, run_import_diffusers
-    from brenier.io import check_apart, check_outside, is_diffusers_folder
-
-    check_apart([out], [checkpoint])
-    check_outside(out, checkpoint)
-    looks = "diffusers" if is_diffusers_folder(checkpoint) else "guided-diffusion"
-    if one_of("--family", family or looks, "guided-diffusion", "diffusers") == "diffusers":
-        with progress_bar() as progress:
-            result, rows = run_import_diffusers(checkpoint, out, clipping, progress)
-        announce(result, "Import", rows, json)
-        return
-    told = GuidedDiffusion(
-        image_size=image_size,
-        num_heads=_given(num_heads),
-        num_head_channels=_given(num_head_channels),
-        num_heads_upsample=_given(num_heads_upsample),
-        attention_order=(
-            None
-            if attention_order is None
-            else one_of("--attention-order", attention_order, "legacy", "new")
-        ),
-        noise_schedule=(
-            None
-            if noise_schedule is None
-            else one_of("--noise-schedule", noise_schedule, "linear", "cosine")
-        ),
-        diffusion_steps=diffusion_steps,
-        rescale_timesteps=rescale_timesteps,
-        dropout=dropout,
-        class_cond=class_cond,
-    )
-    with progress_bar() as progress:
-        result, rows = run_import(checkpoint, out, told, progress)
-    announce(result, "Import", rows, json)
-
-
-def _given(count: int | None) -> int | None:
-    """The count; guided-diffusion's flags say -1 for none."""
-    return None if count == -1 else count
 
 
 @ddpm.command()

@@ -6,7 +6,7 @@ from typing import Literal, TypeVar, cast
 
 import numpy as np
 
-from brenier.images import ImageModel, Precision, TrainingSettings
+from brenier.images import ImageModel, Precision, TrainingSettings, UNet
 from brenier.io import ImageSet, load_model, read_images
 
 # What a model that is trained further has already.
@@ -131,6 +131,11 @@ class ParentChoice:
             ValueError: options that the weights cannot have.
         """
         model = load_model(self.folder)
+        if not isinstance(model.network, UNet):
+            kind = type(model.network).__name__
+            raise ValueError(
+                f"{self.folder}: got a {kind}, which is not trained here; wants a UNet."
+            )
         changes = {
             name: getattr(settings.network, name) for name in _OF_NETWORKS if name in self.said
         }
@@ -155,6 +160,11 @@ def one_of(name: str, text: str, *known: Known) -> Known:
         if value == text:
             return value
     raise ValueError(f"{name}: got {text!r}; wants {' or '.join(known)}.")
+
+
+def any_of(name: str, text: str | None, *known: Known) -> Known | None:
+    """``one_of`` where something is said."""
+    return None if text is None else one_of(name, text, *known)
 
 
 def integers(name: str, text: str) -> tuple[int, ...]:

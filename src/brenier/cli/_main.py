@@ -58,7 +58,8 @@ def _run(words: list[str]) -> int:
     # "--json -" says where to as well: the same as "--json".
     words = [word for i, word in enumerate(words) if word != "-" or words[i - 1] != "--json"]
     if words[:1] == ["ddpm"]:
-        importlib.import_module("brenier.cli._ddpm")
+        for commands in ("_ddpm", "_ddpm_checkpoint"):
+            importlib.import_module(f"brenier.cli.{commands}")
     return app(args=words, prog_name="brenier", standalone_mode=False) or 0
 
 

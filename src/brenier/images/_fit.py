@@ -130,7 +130,9 @@ def fit_images(
         )
     shape = (pixels.shape[1], pixels.shape[2], pixels.shape[3])
     if parent is not None:
-        check_instance("parent.network", parent.network, UNet, "UNet")
+        if not isinstance(parent.network, UNet):
+            kind = type(parent.network).__name__
+            raise ValueError(f"parent: got a {kind} as its network; wants a UNet.")
         network, levels = parent.network, parent.levels
     classes = network.settings.classes if network is not None else 0
     known = None if labels is None else _checked_labels(labels, len(pixels), classes)

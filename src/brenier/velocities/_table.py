@@ -35,9 +35,11 @@ class TableSchedule(AbstractSchedule):
     """
 
     signals: tuple[float, ...] = eqx.field(static=True)
+    duration: float = eqx.field(static=True)
 
     def __init__(self, signals: Sequence[float]):
         self.signals = tuple(float(signal) for signal in signals)
+        self.duration = float(len(self.signals))
 
     def __check_init__(self):
         levels = np.asarray(self.signals, float)
@@ -47,10 +49,8 @@ class TableSchedule(AbstractSchedule):
                 f"signals: got {len(levels)} levels from {levels.max(initial=0.0):g} to "
                 f"{levels.min(initial=0.0):g}; wants at least 2, falling from below 1 to above 0."
             )
-
-    @property
-    def duration(self) -> float:
-        return float(len(self.signals))
+        if self.duration != len(levels):
+            raise ValueError(f"duration: got {self.duration}; wants {len(levels)}, the steps.")
 
     def log_signal(self, time: Scalar) -> Scalar:
         nodes, parts = _cubics(self.signals, inverse=False)

@@ -233,7 +233,7 @@ def _converted(place: str, array: np.ndarray, heads: int) -> np.ndarray:
             return array
     if place.endswith(".kernel"):
         return np.ascontiguousarray(array.transpose(2, 3, 1, 0))
-    array = array.reshape(array.shape[:2])
+    array = array.reshape(len(array), -1)
     if place == "embedding.0.weight":
         array = np.roll(array, array.shape[1] // 2, axis=1)
     return np.ascontiguousarray(array.T)

@@ -106,6 +106,7 @@ def write_model(
     """
     for name, tensor in tensors.items():
         check_finite(source, name, tensor.make())
+    network: Any = model.network
     home.mkdir(parents=True, exist_ok=True)
     config = plain_json(
         {
@@ -119,8 +120,8 @@ def write_model(
             "precision": model.precision,
             "schedule": encode(model.schedule, "schedule", []),
             "sampling": None if model.sampling is None else dataclasses.asdict(model.sampling),
-            "architecture": type(model.network).__name__,
-            "network": dataclasses.asdict(model.network.settings),
+            "architecture": type(network).__name__,
+            "network": dataclasses.asdict(network.settings),
             "about": dict(about or {}),
         }
     )
