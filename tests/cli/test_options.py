@@ -12,7 +12,7 @@ from brenier.cli._questions import app
 
 PAGE = Path(__file__).parents[2] / "docs" / "command-line.md"
 # The work of these draws no random numbers.
-SURE = {"follow", "labels", "transport", "ddpm encode"}
+SURE = {"follow", "labels", "transport", "ddpm encode", "ddpm import"}
 
 
 def _commands(group, before=""):
