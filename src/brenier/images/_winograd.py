@@ -26,6 +26,9 @@ _OUTPUT = np.array(
     [[1.0, 1, 1, 1, 1, 0], [0, 1, -1, 2, -2, 0], [0, 1, 1, 4, 4, 0], [0, 1, -1, 8, -8, 1]]
 )
 
+# Floats of combined filters that are never too many: 4 MB.
+_FEW = 2**20
+
 
 def convolve(
     x: Float[Array, "h w i"], kernel: Float[Array, "k l i o"], stride: int = 1
@@ -33,18 +36,27 @@ def convolve(
     """The convolution with zeros around the image, by whichever algorithm is faster for it."""
     # Its combinations of inputs would cost half of bfloat16's digits.
     coarse = x.dtype == jnp.bfloat16
-    if stride == 1 and not coarse and _winograd_is_faster(kernel.shape, x.shape[1]):
+    if stride == 1 and not coarse and _winograd_is_better(kernel.shape, x.shape):
         return _by_winograd(x, kernel)
     return _directly(x, kernel, stride)
 
 
-def _winograd_is_faster(kernel: tuple[int, ...], width: int) -> bool:
+def _winograd_is_better(kernel: tuple[int, ...], image: tuple[int, ...]) -> bool:
     """Only on a CPU: libraries for GPUs choose their algorithm themselves.
 
-    Small convolutions are not worth the longer compilation.
+    Small convolutions are not worth the longer compilation. Where filters are large beside the
+    image, their combinations take more memory than its own: XLA makes those of a whole network
+    before it needs them.
     """
+    channels = kernel[2:]
+    filters = 18 * channels[0] * channels[1]
+    images = 1.5 * image[0] * image[1] * sum(channels)
     return (
-        jax.default_backend() == "cpu" and kernel[0] == 3 and min(kernel[2:]) >= 16 and width >= 12
+        jax.default_backend() == "cpu"
+        and kernel[0] == 3
+        and min(channels) >= 16
+        and image[1] >= 12
+        and filters <= max(_FEW, images)
     )
 
 
