@@ -92,7 +92,7 @@ class BDIA(AbstractMap):
 
         def step(pair: Pair, near: Float[Array, " 3"]) -> tuple[Pair, None]:
             before, now = pair
-            noise = self.predictor(near[1], now)
+            noise = self.predictor(near[1], now).astype(now.dtype)
             back, on = (_moved(now, noise, near[1], level) for level in (near[0], near[2]))
             return (now, on + self.weight * (before - back)), None
 
@@ -105,7 +105,7 @@ class BDIA(AbstractMap):
 
     def _second(self, x: Point) -> Point:
         first, second = self.levels[0], self.levels[1]
-        return _moved(x, self.predictor(first, x), first, second)
+        return _moved(x, self.predictor(first, x).astype(x.dtype), first, second)
 
 
 def _moved(x: Point, noise: Point, here: Scalar, there: Scalar) -> Point:
