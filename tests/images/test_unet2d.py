@@ -62,6 +62,7 @@ SWITCHES = [
 
 @pytest.mark.slow
 @pytest.mark.parametrize("switches", SWITCHES, ids=str)
+@pytest.mark.filterwarnings("ignore:::diffusers", "ignore::DeprecationWarning")
 def test_every_switch_is_what_diffusers_computes(switches):
     torch, diffusers = pytest.importorskip("torch"), pytest.importorskip("diffusers")
     torch.manual_seed(0)

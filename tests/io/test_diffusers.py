@@ -203,6 +203,7 @@ SCHEDULERS = [
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("name", "config"), SCHEDULERS, ids=str)
+@pytest.mark.filterwarnings("ignore:::diffusers", "ignore::DeprecationWarning")
 def test_steps_are_those_of_diffusers(name, config, tmp_path):
     torch, diffusers = pytest.importorskip("torch"), pytest.importorskip("diffusers")
     torch.manual_seed(0)
