@@ -5,7 +5,7 @@ import pickle
 import struct
 import zipfile
 
-import ml_dtypes
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -15,7 +15,7 @@ KINDS = {
     "DoubleStorage": np.float64,
     "FloatStorage": np.float32,
     "HalfStorage": np.float16,
-    "BFloat16Storage": ml_dtypes.bfloat16,
+    "BFloat16Storage": jnp.bfloat16,
     "LongStorage": np.int64,
     "IntStorage": np.int32,
     "ShortStorage": np.int16,
@@ -261,7 +261,7 @@ def test_safetensors_as_its_own_library_reads_them(tmp_path):
 
 def test_bfloat16_in_safetensors(tmp_path):
     entry = {"dtype": "BF16", "shape": [2], "data_offsets": [0, 4]}
-    numbers = np.array([1.5, -2.0], ml_dtypes.bfloat16)
+    numbers = np.array([1.5, -2.0], jnp.bfloat16)
     path = _safetensors(tmp_path / "a.safetensors", {"w": entry}, numbers.tobytes())
     assert read_tensors(path)["w"].astype(float).tolist() == [1.5, -2.0]
 

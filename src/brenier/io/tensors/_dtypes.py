@@ -13,7 +13,8 @@ def as_dtype(name: str) -> np.dtype:
     (2, 1)
     """
     if name in _OF_LEARNING:
-        import ml_dtypes
+        # Here: who reads other files need not wait for JAX.
+        import jax.numpy as jnp
 
-        return np.dtype(getattr(ml_dtypes, name))
+        return np.dtype(getattr(jnp, name))
     return np.dtype("uint8" if name == "bytes" else name)
