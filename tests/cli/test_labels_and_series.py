@@ -55,6 +55,21 @@ def test_labels_of_a_table_go_to_another(ending, home, capsys):
     assert read_points(out, ["transferred_kind_probability"]).values.min() > 0.9
 
 
+def test_weights_are_no_coordinates_and_count(home, capsys):
+    weights = np.tile([0.0, 1.0], 40)
+    for name, points in (("wx", X), ("wy", Y)):
+        lines = [
+            f"{a!r},{b!r},{kind},{w}"
+            for (a, b), kind, w in zip(points.tolist(), KINDS, weights, strict=True)
+        ]
+        (home / f"{name}.csv").write_text("\n".join(["a,b,kind,w", *lines]))
+    words = ("labels", "m.brenier", "wx.csv", "wy.csv", "--labels", "kind", "-o", "out.csv")
+    own = ("--source-weights", "w", "--target-weights", "w")
+    _result(capsys, *words, "--source-labels", "kind", *own)
+    assert main([*words, *own]) == 2
+    assert "--source-weights: got w without --source-labels" in capsys.readouterr().err
+
+
 def test_the_table_of_what_goes_where(home, capsys):
     words = ("labels", "m.brenier", "x_kinds.csv", "y.csv", "--labels", "kind", "-o", "out.csv")
     found = _result(capsys, *words, "--source-labels", "kind", "--into", "guessed")

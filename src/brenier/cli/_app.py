@@ -140,17 +140,11 @@ def fit(
     chosen, weights = columns_in(columns), (source_weights, target_weights)
     told = columns_given(given)
     if told:
-        refuse_beside_given(
-            figure=figure,
-            report=report,
-            columns=columns,
-            resume=resume or None,
-            source_weights=source_weights,
-            target_weights=target_weights,
-        )
+        refuse_beside_given(figure=figure, report=report, columns=columns, resume=resume or None)
         with progress_bar() as progress:
-            result, rows = run_fit_given(source, target, out, settings, choice, told, progress)
-        announce(result, "Fit", rows, json)
+            own = (settings, choice, told, weights, progress)
+            result, rows, warnings = run_fit_given(source, target, out, *own)
+        announce(result, "Fit", rows, json, warnings=warnings)
         return
     with progress_bar() as progress:
         if is_cells_file(source):

@@ -4,7 +4,7 @@ import dataclasses
 import hashlib
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +14,8 @@ from brenier._progress import Progress, ProgressCallback
 from brenier._version import __version__
 from brenier.cli._cell_choice import (
     Choice,
-    conditions_of_cells,
     is_cells_file,
+    obs_columns,
     rows_of_choice,
     weights_of_cells,
 )
@@ -28,7 +28,7 @@ from brenier.cli._fit import (
     weights_rows,
     weights_told,
 )
-from brenier.cli._given_rows import grouped_by, load_given
+from brenier.cli._given_rows import grouped_by, load_given, told_columns
 from brenier.cli._transport import load_map, mean_cost, measure, measure_rows, transport_points
 from brenier.io import (
     MAP_ENDINGS,
@@ -101,7 +101,7 @@ def run_fit_cells(
         "obsm": choice.obsm,
         "seed": settings.seed,
         "result": solution.result.name,
-        **weights_told(weights, fit),
+        **weights_told(weights, fit.estimator.n_effective_),
         **fit.result(),
         **measured,
         "seconds": seconds,
@@ -110,7 +110,7 @@ def run_fit_cells(
     rows = {
         "source": f"{len(u):,} cells of {x.label}, {map.dimension:,} columns",
         "target": f"{len(v):,} cells of {y.label}",
-        **weights_rows(weights, fit),
+        **weights_rows(weights, fit.estimator.n_effective_),
         **left_out_rows(files, fit.left_out),
         "kind of map": fit.candidates.sentence,
         **{f"{name}{where}": value for name, value in measure_rows(measured).items()},
@@ -169,8 +169,9 @@ def run_transport_cells(
             f"{map.dimension}, that of {map_file}."
         )
     if isinstance(map, ConditionalMap):
-        labels = conditions_of_cells(new, choice, given)
-        moved, cost = _moved_given(map, points, labels, inverse, progress)
+        obs = cells.obs if rows is None else cells.obs.iloc[rows]
+        told = told_columns(given, obs_columns(obs, new, given, "--given"))
+        moved, cost = _moved_given(map, points, grouped_by(map, told), inverse, progress)
     else:
         moved, cost = _moved(map.inverse() if inverse else map, points, progress)
     kept = cells if rows is None else cells[rows]
@@ -246,7 +247,7 @@ def clouds_of_cells(
 def _audited(source: str, target: str | None, choice: Choice) -> tuple[Cells, ...]:
     """Source cells, and target cells where they are asked for."""
     if target is None and choice.target is None:
-        return (_group(source, choice.source, choice),)
+        return (group_of_cells(source, choice),)
     return groups_of_cells(source, target, choice)
 
 
@@ -262,12 +263,14 @@ def groups_of_cells(source: str, target: str | None, choice: Choice) -> tuple[Ce
         )
     if target is not None and not is_cells_file(target):
         raise ValueError(f"{target}: got a table beside the cells of {source}; wants .h5ad.")
-    x = _group(source, choice.source, choice)
-    y = _group(target or source, choice.target, choice)
+    x = group_of_cells(source, choice)
+    y = group_of_cells(target or source, dataclasses.replace(choice, source=choice.target))
     return x, y.aligned(x.names, x.label)
 
 
-def _group(path: str, value: str | None, choice: Choice) -> Cells:
+def group_of_cells(path: str, choice: Choice) -> Cells:
+    """The source cells of a choice."""
+    value = choice.source
     cells = read_cells(path, backed=Path(path).is_file() and os.path.getsize(path) > _IN_MEMORY)
     rows = rows_of_choice(cells, path, choice.condition, value)
     label = path if value is None else f"{path} ({choice.condition} {value})"
@@ -304,13 +307,13 @@ def _moved(map: AbstractMap, points: Cells, progress: ProgressCallback) -> tuple
 def _moved_given(
     map: ConditionalMap,
     points: Cells,
-    conditions: np.ndarray,
+    grouped: Mapping[tuple[str | float, ...], np.ndarray],
     inverse: bool,
     progress: ProgressCallback,
 ) -> tuple[np.ndarray, float]:
     """Each cell by the map of its condition; the images, and the mean cost."""
     moved, total = np.empty(points.values.shape, points.values.dtype), 0.0
-    for condition, rows in grouped_by(map, conditions).items():
+    for condition, rows in grouped.items():
         one = map.at(condition)
         part = dataclasses.replace(points, values=points.values[rows])
         moved[rows], cost = _moved(one.inverse() if inverse else one, part, progress)

@@ -1,9 +1,10 @@
 """``brenier fit``, and the fit that other commands share with it."""
 
+import contextlib
 import os
 import time
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -180,11 +181,21 @@ def fitted(
         checkpoint=None if out is None else _checkpoint(out, settings.resume),
     )
     kept = saying_when_stopped(lambda: _left(estimator))
-    with warnings.catch_warnings(record=True) as caught, kept:
-        warnings.simplefilter("always", UserWarning)
-        warnings.simplefilter("ignore", ConvergenceWarning)  # the caller looks at the solution
+    with said_of(*files) as said, kept:
+        # The caller looks at the solution.
+        warnings.simplefilter("ignore", ConvergenceWarning)
         estimator.fit(source, target, *weights)
-    return Fit(estimator, [for_files(str(one.message), *files) for one in caught])
+    return Fit(estimator, said)
+
+
+@contextlib.contextmanager
+def said_of(*files: str) -> Iterator[list[str]]:
+    """What an estimator warns of meanwhile, as the command line would say it of these files."""
+    said: list[str] = []
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", UserWarning)
+        yield said
+    said += [for_files(str(one.message), *files) for one in caught]
 
 
 def _checkpoint(out: str, resume: bool) -> str | None:
@@ -253,7 +264,7 @@ def run_fit(
         "columns": first.names or second.names,
         "seed": settings.seed,
         "result": solution.result.name,
-        **weights_told(weights, fit),
+        **weights_told(weights, fit.estimator.n_effective_),
         **fit.result(),
         **measured,
         "seconds": seconds,
@@ -261,7 +272,7 @@ def run_fit(
     rows = {
         "source": f"{source}: {len(first.values):,} points in dimension {map.dimension}",
         "target": f"{target}: {len(second.values):,} points",
-        **weights_rows(weights, fit),
+        **weights_rows(weights, fit.estimator.n_effective_),
         **left_out_rows((source, target), fit.left_out),
         "kind of map": fit.candidates.sentence,
         **measure_rows(measured),
@@ -284,20 +295,23 @@ def _weighted(
     return table, None if own is None else check_row_weights(option, own, len(own))
 
 
-def weights_told(weights: tuple[str | None, str | None], fit: Fit) -> dict[str, Any]:
+def weights_told(
+    weights: tuple[str | None, str | None], effective: tuple[float, float]
+) -> dict[str, Any]:
     """What a JSON object says of weights, where there are any."""
     if weights == (None, None):
         return {}
-    source, target = fit.estimator.n_effective_
     return {
         "weights": {"source": weights[0], "target": weights[1]},
-        "effective_rows": {"source": source, "target": target},
+        "effective_rows": {"source": effective[0], "target": effective[1]},
     }
 
 
-def weights_rows(weights: tuple[str | None, str | None], fit: Fit) -> dict[str, str]:
+def weights_rows(
+    weights: tuple[str | None, str | None], effective: tuple[float, float]
+) -> dict[str, str]:
     """What people are told of weights, where there are any."""
-    counts = zip(("source", "target"), weights, fit.estimator.n_effective_, strict=True)
+    counts = zip(("source", "target"), weights, effective, strict=True)
     told = [f"{side} by {own}, {count:,.0f} effective rows" for side, own, count in counts if own]
     return {"weights": "; ".join(told)} if told else {}
 

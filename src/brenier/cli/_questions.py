@@ -121,14 +121,7 @@ def audit(
     settings = Settings(level, tolerance, samples, budget, seed, said, chosen, weights)
     if given is not None:
         refuse_beside_given(
-            pairs=pairs,
-            report=report,
-            columns=columns,
-            groups=groups,
-            law=law,
-            symmetry=symmetry,
-            source_weights=source_weights,
-            target_weights=target_weights,
+            pairs=pairs, report=report, columns=columns, groups=groups, law=law, symmetry=symmetry
         )
         own = (map, source, pairs_target if target is None else target)
         with progress_bar() as progress:
@@ -170,6 +163,8 @@ def labels(
         str | None, typer.Option(help="The new column; by default transferred_LABELS.")
     ] = None,
     columns: Columns = None,
+    source_weights: SourceWeights = None,
+    target_weights: TargetWeights = None,
     json: Json = False,
 ) -> None:
     """Give points of SOURCE the labels of TARGET, with a probability each, by a saved map.
@@ -188,9 +183,8 @@ def labels(
     else:
         Choice(condition, source_value, target_value, layer, obsm).refused(source)
     with progress_bar() as progress:
-        result, rows = run_labels(
-            (map, source, target), out, labels, source_labels, chosen, choice, progress
-        )
+        own = (source_labels, (source_weights, target_weights), chosen, choice, progress)
+        result, rows = run_labels((map, source, target), out, labels, *own)
     announce(result, "Labels", rows, json)
 
 

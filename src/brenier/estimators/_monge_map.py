@@ -263,12 +263,13 @@ class MongeMap(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         self.solution_ = learned_map(pair, coordinates, choice)
         self.map_ = self.solution_.map
         keep_columns(self, self.map_.dimension, pair.names)
-        X, _ = given_weights("source_weights", weights[0], "X", X)
-        Y, _ = given_weights("target_weights", weights[1], "Y", Y)
+        X, a = given_weights("source_weights", weights[0], "X", X)
+        Y, b = given_weights("target_weights", weights[1], "Y", Y)
         self.source_growth_ = self.target_growth_ = None
         if self.growth_ is not None:
             self.source_growth_, self.target_growth_ = self.growth(X), self.growth(Y, side="target")
-        self._clouds = {"X": X, "Y": Y}  # no copies: what was handed in, for labels of its rows
+        # No copies: what was handed in, for labels of its rows.
+        self._clouds = {"X": (X, a), "Y": (Y, b)}
         if self.solution_.result is Result.interrupted:
             raise KeyboardInterrupt
         if self.solution_.result.failed:
@@ -363,23 +364,33 @@ class MongeMap(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
             certificate, None if isinstance(self.map_, SubspaceMap) else kept_columns(self)
         )
 
-    def transfer_labels(self, X: Any, Y_labels: Any, Y: Any = None) -> TransferredLabels:
+    def transfer_labels(
+        self, X: Any, Y_labels: Any, Y: Any = None, target_weights: Any = None
+    ) -> TransferredLabels:
         """The label, soft and hard, of each point of X (n, d) where the map takes it.
 
         By a vote (``estimators.transfer_labels``) of the points Y (m, d), those of the fit by
-        default, which ``Y_labels`` (m,) are of; of AnnData a column of ``obs`` by its name.
+        default and with its weights, which ``Y_labels`` (m,) are of; of AnnData a column of ``obs``
+        by its name.
         """
-        return labels_of_points(self, X, Y_labels, Y)
+        return labels_of_points(self, X, Y_labels, Y, target_weights)
 
     def transition_table(
-        self, X_labels: Any, Y_labels: Any, X: Any = None, Y: Any = None
+        self,
+        X_labels: Any,
+        Y_labels: Any,
+        X: Any = None,
+        Y: Any = None,
+        source_weights: Any = None,
+        target_weights: Any = None,
     ) -> TransitionTable:
         """What share of each kind of points of X goes to each kind of Y; rows sum to 1.
 
-        Labels (n,), (m,) of the points of the fit, or of X (n, d) and Y (m, d); of AnnData columns
-        of ``obs`` by their names.
+        Labels (n,), (m,) of the points of the fit, and its weights, or of X (n, d) and Y (m, d); of
+        AnnData columns of ``obs`` by their names.
         """
-        return table_of_points(self, X_labels, Y_labels, X, Y)
+        weights = source_weights, target_weights
+        return table_of_points(self, X_labels, Y_labels, X, Y, weights)
 
     def __getstate__(self) -> dict[str, Any]:
         """What is copied and pickled: all but the points of the fit."""

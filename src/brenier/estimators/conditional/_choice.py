@@ -8,10 +8,12 @@ import jax.numpy as jnp
 import numpy as np
 
 from brenier._progress import Progress, ProgressCallback
+from brenier._types import RowWeights
 from brenier.estimators.candidates import CandidateTable
 from brenier.estimators.conditional._gaussian_part import gaussian_part
 from brenier.estimators.conditional._parts import Learner, blended
 from brenier.estimators.conditional._sides import Sides
+from brenier.numerics import row_mean
 from brenier.potentials import AbstractConditionalPotential, AbstractPotential, ConditionalMixture
 from brenier.potentials.host import (
     HostMixture,
@@ -102,11 +104,16 @@ class _Held:
 
     potentials: dict[str, HostPotential]
     points: tuple[np.ndarray, np.ndarray]
+    weights: tuple[RowWeights, RowWeights] = (None, None)
 
     def dual(self, name: str) -> float:
         """J of one part."""
-        (u, v), phi = self.points, self.potentials[name]
-        return float(phi.value(u).mean() + host_conjugates(phi, v).values.mean())
+        return self.dual_of(self.potentials[name])
+
+    def dual_of(self, phi: HostPotential) -> float:
+        """J of a potential."""
+        (u, v), (a, b) = self.points, self.weights
+        return float(row_mean(phi.value(u), a) + row_mean(host_conjugates(phi, v).values, b))
 
 
 def choose(
@@ -136,7 +143,7 @@ def choose(
     if any(sides.layout) and conditions:
         unseen = _held_back(conditions, names, unseen)
     else:  # numbers: between two that were seen lies what was not
-        both = [_Held({n: one.potentials[n] for n in names}, one.points) for one in rows]
+        both = [replace(one, potentials={n: one.potentials[n] for n in names}) for one in rows]
         unseen = seen = _stacked([*both, *conditions], names, seen)
     tell(Progress(steps - 1, steps, "all points"))
     used = [name for name in PARTS if seen[name] or unseen[name]]
@@ -190,7 +197,9 @@ def _held(
         u, v = (points[:_TOLD] for points in sides.points(k))
         if len(u) and len(v):
             code = sides.codes[k]
-            found.append(_Held({n: on_host(part.at(code)) for n, part in parts.items()}, (u, v)))
+            a, b = (None if own is None else own[:_TOLD] for own in sides.masses(k))
+            potentials = {n: on_host(part.at(code)) for n, part in parts.items()}
+            found.append(_Held(potentials, (u, v), (a, b)))
     return found
 
 
@@ -202,7 +211,7 @@ def _stacked(
     if not held:
         return found | otherwise
     potentials = [[one.potentials[name] for name in names] for one in held]
-    own = stacking_weights(potentials, [one.points for one in held])
+    own = stacking_weights(potentials, [one.points for one in held], [one.weights for one in held])
     if not np.isfinite(own).all():
         return found | otherwise
     return found | dict(zip(names, own.tolist(), strict=True))
@@ -223,9 +232,8 @@ def _held_back(
     own = np.array([weights[name] for name in used])
     gains = []
     for one in held:
-        (u, v), phi = one.points, HostMixture(tuple(one.potentials[n] for n in used), own)
-        mixed = float(phi.value(u).mean() + host_conjugates(phi, v).values.mean())
-        gains.append(one.dual("pooled") - mixed)
+        mixed = HostMixture(tuple(one.potentials[n] for n in used), own)
+        gains.append(one.dual("pooled") - one.dual_of(mixed))
     gain, stderr = np.mean(gains), np.std(gains, ddof=1) / np.sqrt(len(gains))
     share = max(1.0 - 4.0 * float(stderr / gain) ** 2, 0.0) if gain > 0 else 0.0
     kept = {name: share * weight for name, weight in weights.items()}

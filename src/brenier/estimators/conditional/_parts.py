@@ -7,6 +7,7 @@ import jax
 import numpy as np
 
 from brenier._progress import ProgressCallback
+from brenier._types import RowWeights
 from brenier.estimators.candidates import CandidateTable, Effort, Request, fit_pair
 from brenier.estimators.conditional._sides import Sides
 from brenier.estimators.data import Layout, read_pair
@@ -48,7 +49,8 @@ class Learner:
     def pooled(self, sides: Sides) -> tuple[Unconditional, CandidateTable]:
         """One map for all, whatever the condition."""
         own = sides.balanced(np.random.default_rng(self.seed))
-        potential, table = self.learned(own.u, own.v)
+        (u, v), weights = (side.points for side in own.both), _weights(own)
+        potential, table = self.learned(u, v, weights)
         return Unconditional(potential, sides.layout), table
 
     def shared(
@@ -56,9 +58,9 @@ class Learner:
     ) -> tuple[ConditionalGaussian, CandidateTable]:
         """The Gaussian map of each condition, and one potential for what they leave."""
         own = sides.balanced(np.random.default_rng(self.seed))
-        parts = [_left(gaussian, code, *own.points(k)) for k, code in enumerate(own.codes)]
-        u, v = (np.concatenate(side) for side in zip(*parts, strict=True))
-        potential, table = self.learned(u, v)
+        left = _left_of(own, gaussian)
+        u, v = (side.points for side in left.both)
+        potential, table = self.learned(u, v, _weights(left))
         return _after(gaussian, Unconditional(potential, sides.layout)), table
 
     def own(self, sides: Sides, gaussian: ConditionalGaussian) -> list[AbstractPotential]:
@@ -69,10 +71,14 @@ class Learner:
             few = min(len(u), len(v)) < _FEWEST
             few = few or not min(side.std(axis=0).min() for side in (u, v)) > 0
             learner = replace(self, names=_OF_FEW) if len(u) < _MANY else self
-            found.append(Quadratic.identity(u.shape[1]) if few else learner.learned(u, v)[0])
+            found.append(
+                Quadratic.identity(u.shape[1]) if few else learner.learned(u, v, sides.masses(k))[0]
+            )
         return found
 
-    def learned(self, u: np.ndarray, v: np.ndarray) -> tuple[AbstractPotential, CandidateTable]:
+    def learned(
+        self, u: np.ndarray, v: np.ndarray, weights: tuple[RowWeights, RowWeights]
+    ) -> tuple[AbstractPotential, CandidateTable]:
         """The best of the kinds of ``MongeMap`` between two clouds."""
         home = self.coordinates.on_host()
         pair = read_pair(
@@ -82,6 +88,7 @@ class Learner:
             outliers="keep",
             random_state=self.seed,
             key=jax.random.key(self.seed),
+            weights=weights,
         )
         own = pair.coordinates
         request = Request(None, Effort(self.effort), self.names, None, None)
@@ -101,6 +108,22 @@ def _after(
     gaussian: ConditionalGaussian, residual: AbstractConditionalPotential
 ) -> ConditionalGaussian:
     return ConditionalGaussian(residual, gaussian.logarithm, gaussian.shift)
+
+
+def _weights(sides: Sides) -> tuple[RowWeights, RowWeights]:
+    return sides.source.weights, sides.target.weights
+
+
+def _left_of(sides: Sides, gaussian: ConditionalGaussian) -> Sides:
+    """All points in the coordinates in which the Gaussian map of their condition is the identity.
+
+    They stand condition after condition.
+    """
+    parts = [_left(gaussian, code, *sides.points(k)) for k, code in enumerate(sides.codes)]
+    order = [np.argsort(side.of, kind="stable") for side in sides.both]
+    own = sides.rows(*order)
+    u, v = (np.concatenate(side) for side in zip(*parts, strict=True))
+    return replace(own, source=replace(own.source, points=u), target=replace(own.target, points=v))
 
 
 def _left(
