@@ -151,8 +151,8 @@ def test_conditions_that_cannot_be_are_named(of_x, of_y, message):
 
 
 def test_other_bad_input_is_named(fitted):
-    with pytest.raises(ValueError, match=r"effort: got 'best'; wants one of"):
-        ConditionalMongeMap(effort="best").fit(X, Y, SIX, SIX)
+    with pytest.raises(ValueError, match=r"effort: got 'much'; wants one of"):
+        ConditionalMongeMap(effort="much").fit(X, Y, SIX, SIX)
     with pytest.raises(ValueError, match=r"X: got the measure Gaussian; wants points"):
         ConditionalMongeMap().fit(brenier.measures.Gaussian.standard(2), Y, SIX, SIX)
     with pytest.raises(ValueError, match=r"condition: got None; wants condition, of each row"):
@@ -266,9 +266,7 @@ def test_weights_are_routed_and_checked():
 def test_rows_far_outside_are_named_or_left_out():
     x, y, kinds, _ = weighted_rows()
     x[3] = 1e4
-    with pytest.warns(
-        UserWarning, match=r"X: 1 of 40 rows lies far outside.*\(row 3,"
-    ):
+    with pytest.warns(UserWarning, match=r"X: 1 of 40 rows lies far outside.*\(row 3,"):
         kept = ConditionalMongeMap(effort="quick", random_state=0).fit(x, y, kinds, kinds)
     assert kept.outliers_[0].tolist() == [3]
     est = ConditionalMongeMap(effort="quick", outliers="drop", random_state=0)

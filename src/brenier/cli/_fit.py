@@ -178,9 +178,9 @@ def fitted(
         components=components,
         method=method,
         candidates=candidates,
-        checkpoint=None if out is None else _checkpoint(out, settings.resume),
+        checkpoint=None if out is None else checkpoint_of(out, settings.resume),
     )
-    kept = saying_when_stopped(lambda: _left(estimator))
+    kept = saying_when_stopped(lambda: kept_where(estimator.checkpoint))
     with said_of(*files) as said, kept:
         # The caller looks at the solution.
         warnings.simplefilter("ignore", ConvergenceWarning)
@@ -198,7 +198,7 @@ def said_of(*files: str) -> Iterator[list[str]]:
     said += [for_files(str(one.message), *files) for one in caught]
 
 
-def _checkpoint(out: str, resume: bool) -> str | None:
+def checkpoint_of(out: str, resume: bool) -> str | None:
     """The folder where a fit is kept until it is done, as it should be found at the start."""
     from brenier.estimators.candidates import discard_record
 
@@ -214,9 +214,8 @@ def _checkpoint(out: str, resume: bool) -> str | None:
     return folder
 
 
-def _left(estimator: "MongeMap") -> str:
+def kept_where(folder: str | os.PathLike[str] | None) -> str:
     """What is said where a fit is interrupted."""
-    folder = estimator.checkpoint
     if folder is None or not os.path.isdir(folder):
         return ""
     return f"What was tried is kept in {folder}: the same command with --resume goes on from there."

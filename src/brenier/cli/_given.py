@@ -14,8 +14,16 @@ from brenier._row_checks import check_row_weights
 from brenier._types import RowWeights
 from brenier.cli._cell_choice import Choice, conditions_of_cells, is_cells_file, weights_of_cells
 from brenier.cli._cells import group_of_cells, groups_of_cells
-from brenier.cli._fit import Settings, said_of, weights_rows, weights_told
+from brenier.cli._fit import (
+    Settings,
+    checkpoint_of,
+    kept_where,
+    said_of,
+    weights_rows,
+    weights_told,
+)
 from brenier.cli._given_rows import grouped_by, load_given, told_columns
+from brenier.cli._stopping import saying_when_stopped
 from brenier.cli._transport import transport_points, transported
 from brenier.io import (
     MAP_ENDINGS,
@@ -98,20 +106,21 @@ def run_fit_given(
     ``weights`` are columns of the files. The result, its rows for people, and warnings.
     """
     from brenier.estimators import ConditionalMongeMap
+    from brenier.estimators.candidates import discard_record
 
     started = time.perf_counter()
     check_folder(out, MAP_ENDINGS)
-    if settings.effort not in ("quick", "auto"):
-        raise ValueError(f"--effort: got {settings.effort}; wants quick or auto beside --given.")
     x, y = _groups(source, target, choice, given, weights)
     estimator = ConditionalMongeMap(
-        effort=str(settings.effort),
+        effort=settings.effort,
         outliers=settings.outliers,
         random_state=settings.seed,
         callback=lambda now: progress(now._replace(stage=f"fitting, {now.stage}")),
         components=choice.components,
+        checkpoint=checkpoint_of(out, settings.resume),
     )
-    with said_of(source, target or source) as said:
+    kept = saying_when_stopped(lambda: kept_where(estimator.checkpoint))
+    with said_of(source, target or source) as said, kept:
         estimator.fit(x.points, y.points, x.conditions, y.conditions, x.weights, y.weights)
     map = dataclasses.replace(
         estimator.map_,
@@ -126,6 +135,8 @@ def run_fit_given(
         "parts": [{k: v for k, v in part.items() if v == v} for part in parts],
     }
     save(out, map, names=x.names, about=about)
+    if estimator.checkpoint is not None:
+        discard_record(estimator.checkpoint)
     seconds = time.perf_counter() - started
     result = {
         "file": out,

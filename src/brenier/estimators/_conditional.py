@@ -1,5 +1,6 @@
 """The Monge map of every condition behind scikit-learn's interface."""
 
+import os
 from typing import Any
 
 import jax
@@ -9,6 +10,7 @@ from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
 from brenier._progress import ProgressCallback
 from brenier.estimators._fitted import fitted_points
 from brenier.estimators._progress_bar import watched
+from brenier.estimators.candidates import Effort
 from brenier.estimators.conditional import (
     ConditionalCertificate,
     ConditionalTable,
@@ -34,8 +36,6 @@ from brenier.numerics import row_count, row_mean
 from brenier.potentials import Preconditioned
 from brenier.potentials.host import CompiledPotential, host_conjugates
 
-_EFFORTS = ("quick", "auto")
-
 
 class ConditionalMongeMap(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
     """One Monge map for every value of a condition: cell type, batch, dose, day, or several.
@@ -48,19 +48,22 @@ class ConditionalMongeMap(OneToOneFeatureMixin, TransformerMixin, BaseEstimator)
     to each. Nor for pairs that are told apart by which row belongs to which.
 
     Text, booleans and categories of pandas are categories; what is a number is one, and what lies
-    between numbers that were seen is interpolated. φ is a mixture of four parts,
+    between numbers that were seen is interpolated. φ is a mixture of these parts,
 
     - "pooled": a ``MongeMap`` that does not know of conditions;
     - "gaussian": the Gaussian map of each condition, x ↦ exp(L(c)) x + b(c), with L and b smoothed
       over conditions and carried to others by kriging, as far as they differ by more than chance;
     - "shared": that, and then one potential for what the Gaussian maps leave in all conditions;
     - "own": that, and then one of each condition, blended between them (up to 32 conditions);
+    - "network": that, and then one ``PartialICNN`` trained on all conditions, if it is asked for;
 
     with weights of least J on rows held out, for conditions that were seen, and on conditions left
     out, for such as were not. ``print(est.candidates_)`` shows them.
 
     Args:
-        effort: "quick" never trains a network; "auto" does where there are many points.
+        effort: "quick" never trains a network; "auto" does for a part where there are many points;
+            "best" trains one for all conditions too (minutes), and so does a number of seconds, of
+            which there are 60 left or more, and which it takes.
         outliers: of rows that lie grossly outside of all others: "warn", "drop" or "keep", as of
             ``MongeMap``.
         random_state: int, ``RandomState`` or None; the same int gives the same map.
@@ -70,6 +73,8 @@ class ConditionalMongeMap(OneToOneFeatureMixin, TransformerMixin, BaseEstimator)
             columns of anything else.
         layer: of AnnData, the layer to take; ``X`` when None.
         obsm: of AnnData, the embedding to take instead of expression.
+        checkpoint: a folder where what takes long is kept, as of ``MongeMap``: the same fit goes on
+            from there.
 
     Attributes:
         map_: the ``ConditionalMap``: ``map_.at(c)`` is the map of one condition; ``brenier.save``
@@ -102,7 +107,7 @@ class ConditionalMongeMap(OneToOneFeatureMixin, TransformerMixin, BaseEstimator)
     def __init__(
         self,
         *,
-        effort: str = "auto",
+        effort: str | int | float = "auto",
         outliers: str = "warn",
         random_state: int | np.random.RandomState | None = None,
         verbose: bool = False,
@@ -110,6 +115,7 @@ class ConditionalMongeMap(OneToOneFeatureMixin, TransformerMixin, BaseEstimator)
         components: int | None = None,
         layer: str | None = None,
         obsm: str | None = None,
+        checkpoint: str | os.PathLike[str] | None = None,
     ):
         self.effort = effort
         self.outliers = outliers
@@ -119,6 +125,7 @@ class ConditionalMongeMap(OneToOneFeatureMixin, TransformerMixin, BaseEstimator)
         self.components = components
         self.layer = layer
         self.obsm = obsm
+        self.checkpoint = checkpoint
 
     def fit(
         self,
@@ -145,8 +152,7 @@ class ConditionalMongeMap(OneToOneFeatureMixin, TransformerMixin, BaseEstimator)
             ValueError: entries that are no finite numbers, conditions that do not match rows, that
                 are on one side alone, or of fewer than two rows; weights as of ``MongeMap``.
         """
-        if self.effort not in _EFFORTS:
-            raise ValueError(f"effort: got {self.effort!r}; wants one of {list(_EFFORTS)}.")
+        effort = Effort.of(self.effort)
         layout = Layout(self.components, self.layer, self.obsm)
         with watched(self.verbose, self.callback) as watch:
             found = fit_conditions(
@@ -157,9 +163,10 @@ class ConditionalMongeMap(OneToOneFeatureMixin, TransformerMixin, BaseEstimator)
                 weights=(one_of(source_weights, sample_weight), target_weights),
                 layout=layout,
                 outliers=self.outliers,
-                effort=self.effort,
+                effort=effort,
                 seed=drawn_seed(self.random_state),
                 tell=watch,
+                checkpoint=self.checkpoint,
             )
         self.map_, self.candidates_ = found.map, found.table
         self.conditions_ = found.map.known

@@ -1,6 +1,6 @@
 """How much of each part a conditional potential is, by rows and by conditions held out."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -23,13 +23,15 @@ from brenier.potentials.host import (
     stacking_weights,
 )
 
-PARTS = ("pooled", "gaussian", "shared", "own")
+PARTS = ("pooled", "gaussian", "shared", "own", "network")
 # Kinds that tell, in a second, how much of each part there is; all are tried once that is known.
 _QUICK = ("gaussian", "separable")
 # Conditions are left out in so many groups at most, and potentials of so many are blended.
 _GROUPS, _MOST_OWN = 4, 32
 # Points of a side that tell, at most, of each condition.
 _TOLD = 250
+# Of the seconds that are left, what a network on trial takes, and the one of all points.
+_TRIAL, _WHOLE = 0.45, 0.85
 
 
 @dataclass(frozen=True)
@@ -100,11 +102,22 @@ class ConditionalTable:
 
 @dataclass(frozen=True, eq=False)
 class _Held:
-    """Potentials of one condition, learned without what was held out of it, and that."""
+    """Potentials of one condition, learned without what was held out of it, and that.
 
+    Args:
+        condition: which one.
+        potentials: by the names of the parts.
+        points, weights: source and target that were held out.
+    """
+
+    condition: int
     potentials: dict[str, HostPotential]
     points: tuple[np.ndarray, np.ndarray]
     weights: tuple[RowWeights, RowWeights] = (None, None)
+
+    def of(self, names: Sequence[str]) -> "_Held":
+        """With the parts of these names alone."""
+        return replace(self, potentials={name: self.potentials[name] for name in names})
 
     def dual(self, name: str) -> float:
         """J of one part."""
@@ -121,12 +134,12 @@ def choose(
 ) -> tuple[AbstractConditionalPotential, ConditionalTable]:
     """The mixture of parts of least J on what is held out: of rows, and of conditions."""
     random = np.random.default_rng(learner.seed)
-    quick = replace(learner, names=_QUICK, tell=lambda now: None)
+    quick = replace(learner, names=_QUICK, tell=lambda now: None, checkpoint=None)
     learn, held = sides.split(random)
     groups = _groups(sides, random)
     steps = len(groups) + 2
     tell(Progress(0, steps, "rows held out"))
-    names: tuple[str, ...] = PARTS if len(sides) <= _MOST_OWN else PARTS[:-1]
+    names: tuple[str, ...] = PARTS[:4] if len(sides) <= _MOST_OWN else PARTS[:3]
     rows = _held(_fitted(learn, quick, names), held)
     seen = _stacked(rows, names, {"gaussian": 1.0})
     # Where a potential beyond the Gaussian maps is of no use to conditions that were seen, it is
@@ -143,8 +156,17 @@ def choose(
     if any(sides.layout) and conditions:
         unseen = _held_back(conditions, names, unseen)
     else:  # numbers: between two that were seen lies what was not
-        both = [replace(one, potentials={n: one.potentials[n] for n in names}) for one in rows]
-        unseen = seen = _stacked([*both, *conditions], names, seen)
+        unseen = seen = _stacked([*(one.of(names) for one in rows), *conditions], names, seen)
+    if learner.trains(learn):
+        tell(Progress(steps - 1, steps, "a network"))
+        left_out = groups[0] if groups and not any(sides.layout) else []
+        rows, conditions = _with_network(learner, (learn, held), sides, left_out, rows, conditions)
+        seen = _stacked(
+            [one for one in (*rows, *conditions) if "network" in one.potentials],
+            (*names, "network"),
+            seen,
+        )
+        unseen = unseen if any(sides.layout) else seen
     tell(Progress(steps - 1, steps, "all points"))
     used = [name for name in PARTS if seen[name] or unseen[name]]
     parts, shared, pooled = _final(sides, learner, used)
@@ -187,7 +209,7 @@ def _fitted(
 
 
 def _held(
-    parts: dict[str, AbstractConditionalPotential],
+    parts: Mapping[str, AbstractConditionalPotential],
     sides: Sides,
     conditions: Sequence[int] | None = None,
 ) -> list[_Held]:
@@ -199,8 +221,37 @@ def _held(
             code = sides.codes[k]
             a, b = (None if own is None else own[:_TOLD] for own in sides.masses(k))
             potentials = {n: on_host(part.at(code)) for n, part in parts.items()}
-            found.append(_Held(potentials, (u, v), (a, b)))
+            found.append(_Held(k, potentials, (u, v), (a, b)))
     return found
+
+
+def _with_network(
+    learner: Learner,
+    split: tuple[Sides, Sides],
+    sides: Sides,
+    left_out: Sequence[int],
+    rows: Sequence[_Held],
+    conditions: Sequence[_Held],
+) -> tuple[list[_Held], list[_Held]]:
+    """What was held out, with the network of the other rows and conditions where it may be judged.
+
+    It is trained once, without the rows that are held out and without some conditions.
+    """
+    learn = split[0].without(left_out)
+    part = {"network": learner.network(learn, gaussian_part(learn), _TRIAL)}
+    own = {one.condition: one for one in _held(part, split[1])}
+    others = {one.condition: one for one in _held(part, sides, left_out)}
+    kept = {k: one for k, one in own.items() if k not in left_out}
+    first, second = (
+        [
+            replace(one, potentials={**one.potentials, **found[one.condition].potentials})
+            if one.condition in found
+            else one
+            for one in told
+        ]
+        for told, found in ((rows, kept), (conditions, others))
+    )
+    return first, second
 
 
 def _stacked(
@@ -253,6 +304,8 @@ def _final(
         parts["shared"], shared = learner.shared(sides, gaussian)
     if "own" in used:
         parts["own"] = blended(gaussian, learner.own(sides, gaussian), sides)
+    if "network" in used:
+        parts["network"] = learner.network(sides, gaussian, _WHOLE)
     return parts, shared, pooled
 
 

@@ -1,6 +1,8 @@
 """From two clouds and their conditions to one map for each."""
 
+import os
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -8,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from brenier._progress import ProgressCallback
+from brenier.estimators.candidates import Effort
 from brenier.estimators.conditional._choice import ConditionalTable, choose
 from brenier.estimators.conditional._conditions import Conditions, read_columns
 from brenier.estimators.conditional._parts import Learner
@@ -20,7 +23,7 @@ from brenier.estimators.data import (
     opened,
     read_pair,
 )
-from brenier.io import Cells, Table
+from brenier.io import Cells, Table, check_output_folder
 from brenier.maps import ConditionalMap
 from brenier.measures import AbstractMeasure
 from brenier.numerics import Kriging, cast_floats
@@ -52,9 +55,10 @@ def fit_conditions(
     weights: tuple[Any, Any],
     layout: Layout,
     outliers: str,
-    effort: str,
+    effort: Effort,
     seed: int,
     tell: ProgressCallback,
+    checkpoint: str | os.PathLike[str] | None,
 ) -> ConditionalFit:
     """The conditional map between points (n, d) and (m, d).
 
@@ -88,7 +92,12 @@ def fit_conditions(
         )
     )
     sides = Sides(first, second, own.codes, own.covariates.layout)
-    potential, table = choose(sides, Learner(coordinates, effort, seed, tell), tell)
+    folder = None if checkpoint is None else Path(checkpoint)
+    if folder is not None:
+        check_output_folder(folder)
+        folder.mkdir(exist_ok=True)
+    learner = Learner(coordinates, effort, seed, tell, checkpoint=folder)
+    potential, table = choose(sides, learner, tell)
     parts: tuple[Any, ...] = (None, None, None)
     if pair.space is not None:
         clouds = [opened(n, z, layout.layer, layout.obsm) for n, z in (("X", x), ("Y", y))]

@@ -2,15 +2,23 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import jax
 import numpy as np
 
 from brenier._progress import ProgressCallback
 from brenier._types import RowWeights
-from brenier.estimators.candidates import CandidateTable, Effort, Request, fit_pair
+from brenier.estimators.candidates import (
+    CandidateTable,
+    Effort,
+    Request,
+    fit_pair,
+    kept_training,
+    network_for,
+)
 from brenier.estimators.conditional._sides import Sides
-from brenier.estimators.data import Layout, read_pair
+from brenier.estimators.data import FEW, Layout, read_pair
 from brenier.numerics import Coordinates
 from brenier.potentials import (
     AbstractConditionalPotential,
@@ -22,6 +30,8 @@ from brenier.potentials import (
 )
 from brenier.potentials.host import between
 
+# Seconds that a network is worth beginning with, most of which go into compilation.
+_LEAST_SECONDS = 60.0
 # Points of a condition that a potential of its own is learned from, at least.
 _FEWEST = 40
 # Below so many it is of these kinds, which take a second.
@@ -34,23 +44,26 @@ class Learner:
 
     Args:
         coordinates: those, of all points.
-        effort: "quick" or "auto", as ``MongeMap``'s.
+        effort: as a user asked for it. Only "auto" and "best" look for other maps than quick ones
+            in a part; "best" and seconds train one network for all conditions.
         seed: of all randomness.
         tell: of progress.
         names: the kinds to choose from; None for all.
+        checkpoint: a folder where what takes long is kept; None for nowhere.
     """
 
     coordinates: Coordinates
-    effort: str
+    effort: Effort
     seed: int
     tell: ProgressCallback
     names: tuple[str, ...] | None = None
+    checkpoint: Path | None = None
 
     def pooled(self, sides: Sides) -> tuple[Unconditional, CandidateTable]:
         """One map for all, whatever the condition."""
         own = sides.balanced(np.random.default_rng(self.seed))
         (u, v), weights = (side.points for side in own.both), _weights(own)
-        potential, table = self.learned(u, v, weights)
+        potential, table = self.learned(u, v, weights, "pooled")
         return Unconditional(potential, sides.layout), table
 
     def shared(
@@ -60,7 +73,7 @@ class Learner:
         own = sides.balanced(np.random.default_rng(self.seed))
         left = _left_of(own, gaussian)
         u, v = (side.points for side in left.both)
-        potential, table = self.learned(u, v, _weights(left))
+        potential, table = self.learned(u, v, _weights(left), "shared")
         return _after(gaussian, Unconditional(potential, sides.layout)), table
 
     def own(self, sides: Sides, gaussian: ConditionalGaussian) -> list[AbstractPotential]:
@@ -71,13 +84,50 @@ class Learner:
             few = min(len(u), len(v)) < _FEWEST
             few = few or not min(side.std(axis=0).min() for side in (u, v)) > 0
             learner = replace(self, names=_OF_FEW) if len(u) < _MANY else self
-            found.append(
-                Quadratic.identity(u.shape[1]) if few else learner.learned(u, v, sides.masses(k))[0]
-            )
+            if few:
+                found.append(Quadratic.identity(u.shape[1]))
+                continue
+            found.append(learner.learned(u, v, sides.masses(k), f"own-{k}")[0])
         return found
 
+    def trains(self, sides: Sides) -> bool:
+        """Whether a network is trained: for the best, or where seconds are left."""
+        enough = min(len(side.of) for side in sides.both) >= FEW
+        name = self.effort.name
+        return enough and (
+            name == "best" or (name == "seconds" and self.effort.left > _LEAST_SECONDS)
+        )
+
+    def network(
+        self, sides: Sides, gaussian: ConditionalGaussian, share: float
+    ) -> ConditionalGaussian:
+        """The Gaussian map of each condition, and one network for what they leave.
+
+        ``share`` is of the seconds that are left, where they are counted.
+        """
+        from brenier.estimators.conditional._network import network_of
+
+        counted = self.effort.name == "seconds"
+        seconds = max(share * self.effort.left, 1.0) if counted else None
+        key = jax.random.fold_in(jax.random.key(self.seed), len(sides))
+        left = _left_of(sides, gaussian)
+        points = min(len(side.of) for side in left.both)
+        network = network_for(points, left.dimension, Effort("auto"), key=key)
+        sides_told = [part for side in left.both for part in (side.points, side.of, side.masses)]
+        told = (*sides_told, left.codes, self.seed, counted)
+        found = network_of(
+            left,
+            network.method,
+            network.initial,
+            key=key,
+            tell=self.tell,
+            seconds=seconds,
+            checkpoint=None if self.checkpoint is None else kept_training(self.checkpoint, *told),
+        )
+        return _after(gaussian, found)
+
     def learned(
-        self, u: np.ndarray, v: np.ndarray, weights: tuple[RowWeights, RowWeights]
+        self, u: np.ndarray, v: np.ndarray, weights: tuple[RowWeights, RowWeights], part: str
     ) -> tuple[AbstractPotential, CandidateTable]:
         """The best of the kinds of ``MongeMap`` between two clouds."""
         home = self.coordinates.on_host()
@@ -91,7 +141,10 @@ class Learner:
             weights=weights,
         )
         own = pair.coordinates
-        request = Request(None, Effort(self.effort), self.names, None, None)
+        patient = self.effort.name in ("auto", "best")
+        effort = Effort("auto" if patient else "quick")
+        folder = None if self.checkpoint is None else self.checkpoint / part
+        request = Request(None, effort, self.names, None, None, folder)
         keys = list(jax.random.split(jax.random.key(self.seed), 4))
         choice = fit_pair(pair, own, request, keys=keys, seed=self.seed, callback=self.tell)
         return between(choice.potential, pair.in_units(own), home), choice.table

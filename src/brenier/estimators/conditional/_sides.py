@@ -105,8 +105,8 @@ class Sides:
         own, other = (replace(side, of=place[side.of]) for side in (own, other))
         return Sides(own, other, self.codes[kept], self.layout)
 
-    def split(self, random: np.random.Generator) -> tuple["Sides", "Sides"]:
-        """Rows to learn from, and a quarter of every condition that has enough, held out."""
+    def split(self, random: np.random.Generator, share: int = _SHARE) -> tuple["Sides", "Sides"]:
+        """Rows to learn from, and one in ``share`` of every condition that has enough, held out."""
         held = []
         sizes = np.stack([np.bincount(side.of, minlength=len(self)) for side in self.both])
         for side in self.both:
@@ -114,7 +114,7 @@ class Sides:
             for k in range(len(self)):
                 own = random.permutation(np.flatnonzero(side.of == k))
                 if sizes[:, k].min() >= _SPARED:
-                    out[own[: len(own) // _SHARE]] = True
+                    out[own[: len(own) // share]] = True
             held.append(out)
         return self.rows(~held[0], ~held[1]), self.rows(*held)
 
@@ -143,6 +143,7 @@ class Sides:
         """With weights by which every condition has so many times the mass of its target."""
         counts = self.counts
         least = np.stack([counts[:, 0], ratio * counts[:, 1]]).min(axis=0)
+        counts = np.where(counts > 0.0, counts, 1.0)  # of none of whose rows a factor is asked
         factors = least / counts[:, 0], least / (ratio * counts[:, 1])
         own, other = (
             replace(side, weights=side.masses * factor[side.of])
