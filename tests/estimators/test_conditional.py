@@ -10,6 +10,7 @@ import sklearn
 
 import brenier
 from brenier import ConditionalMongeMap
+from brenier.estimators.candidates import discard_record
 from brenier.estimators.conditional._gaussian_part import gaussian_part
 from brenier.estimators.conditional._sides import Side, Sides, within_conditions
 from brenier.maps import ConditionalMap
@@ -277,3 +278,18 @@ def test_rows_far_outside_are_named_or_left_out():
     other = ConditionalMongeMap(effort="quick", random_state=0)
     other.fit(x[rest], y, kinds[rest], kinds)
     np.testing.assert_allclose(est.transform(y, kinds), other.transform(y, kinds), rtol=1e-9)
+
+
+def test_a_fit_that_is_kept_goes_on_to_the_same_maps(tmp_path):
+    x, y, doses = data(50)
+    est = ConditionalMongeMap(effort="quick", random_state=0, checkpoint=tmp_path / "kept")
+    first = est.fit(x, y, doses, doses).transform(x, doses)
+    parts = {path.name for path in (tmp_path / "kept").iterdir()}
+    used = {row.name for row in est.candidates_.parts if row.weight} - {"gaussian", "own"}
+    assert used <= parts
+    assert parts
+    np.testing.assert_array_equal(est.fit(x, y, doses, doses).transform(x, doses), first)
+    with pytest.raises(ValueError, match="got what a fit of other data, another seed or other"):
+        est.fit(x[::-1], y[::-1], doses, doses)
+    discard_record(tmp_path / "kept")
+    assert not (tmp_path / "kept").exists()

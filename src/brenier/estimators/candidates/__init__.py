@@ -4,7 +4,7 @@ from brenier.estimators.candidates._choice import Choice, Chooser
 from brenier.estimators.candidates._combination import CombinationKind
 from brenier.estimators.candidates._defaults import KINDS, checked_names, fold_counts
 from brenier.estimators.candidates._effort import EFFORTS, Effort
-from brenier.estimators.candidates._fit import Request, fit_pair, kinds_to_try, network_for
+from brenier.estimators.candidates._fit import Request, fit_pair, kinds_to_try
 from brenier.estimators.candidates._kinds import AbstractKind, AbstractPieces, ReversedKind
 from brenier.estimators.candidates._record import discard_record, kept_training
 from brenier.estimators.candidates._table import NUMBERS, CandidateRow, CandidateTable
@@ -33,5 +33,4 @@ __all__ = [
     "judged",
     "kept_training",
     "kinds_to_try",
-    "network_for",
 ]

@@ -159,14 +159,6 @@ def kinds_to_try(
     return kinds
 
 
-def network_for(points: int, dimension: int, effort: Effort, *, key: Key) -> "Network":
-    """A network near the identity, and what evolves it, by so many points a side."""
-    from brenier.estimators.candidates._network import Network
-
-    method = default_method(False, points, dimension, effort)
-    return Network.near_identity(method, dimension, points, widths=None, pieces=None, key=key)
-
-
 def _network_kind(
     coordinates: Coordinates,
     request: Request,

@@ -11,7 +11,7 @@ from brenier._progress import ProgressCallback
 from brenier._solution import Result
 from brenier._types import Array, Float, Key, Point, Scalar
 from brenier.estimators.conditional._sides import Side, Sides
-from brenier.flows import AbstractMethod, HeldOutDual, solve
+from brenier.flows import AbstractMethod, HeldOutDual, SemiDual, solve
 from brenier.io import Checkpoint
 from brenier.maps import GradientMap
 from brenier.measures import Empirical
@@ -30,6 +30,11 @@ _STOPPING = 8
 # How far conditions lie apart in the space of points with their conditions, in units of points:
 # conjugates then begin at points of the same condition.
 _APART = 5.0
+# A network of the size that ``MongeMap`` trains learns some thousand points by heart before it has
+# learned how slopes move with conditions.
+_WIDTH, _PIECES_A_DIMENSION, _SHARPNESS, _RATE, _MANY = 16, 4, 3.0, 0.03, 4000
+_STEPS_A_POINT, _FEWEST_STEPS, _MOST_STEPS = 0.3, 300, 3000
+_LEAST_BATCH, _BATCH = 64, 512
 
 
 class Fibred(AbstractPotential):
@@ -78,6 +83,22 @@ def _(phi: Fibred, x: Point) -> Expansion:
         jnp.concatenate([inner.gradient, code]),
         jax.scipy.linalg.block_diag(inner.hessian, jnp.eye(len(code), dtype=x.dtype)),
     )
+
+
+def small_network(points: int, dimension: int, key: Key) -> tuple[SemiDual, ICNN]:
+    """What is trained of so many points a side, and how."""
+    steps = int(np.clip(_STEPS_A_POINT * points, _FEWEST_STEPS, _MOST_STEPS))
+    batch = int(np.clip(points // 2, _LEAST_BATCH, _BATCH))
+    width = _WIDTH if points < _MANY else 2 * _WIDTH
+    initial = ICNN.identity(
+        key,
+        dimension,
+        (width, width),
+        activation="squareplus",
+        pieces=_PIECES_A_DIMENSION * dimension,
+        sharpness=_SHARPNESS,
+    )
+    return SemiDual(steps=steps, batch=batch, learning_rate=_RATE), initial
 
 
 def network_of(

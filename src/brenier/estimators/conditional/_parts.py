@@ -9,14 +9,7 @@ import numpy as np
 
 from brenier._progress import ProgressCallback
 from brenier._types import RowWeights
-from brenier.estimators.candidates import (
-    CandidateTable,
-    Effort,
-    Request,
-    fit_pair,
-    kept_training,
-    network_for,
-)
+from brenier.estimators.candidates import CandidateTable, Effort, Request, fit_pair, kept_training
 from brenier.estimators.conditional._sides import Sides
 from brenier.estimators.data import FEW, Layout, read_pair
 from brenier.numerics import Coordinates
@@ -105,20 +98,20 @@ class Learner:
 
         ``share`` is of the seconds that are left, where they are counted.
         """
-        from brenier.estimators.conditional._network import network_of
+        from brenier.estimators.conditional._network import network_of, small_network
 
         counted = self.effort.name == "seconds"
         seconds = max(share * self.effort.left, 1.0) if counted else None
         key = jax.random.fold_in(jax.random.key(self.seed), len(sides))
         left = _left_of(sides, gaussian)
         points = min(len(side.of) for side in left.both)
-        network = network_for(points, left.dimension, Effort("auto"), key=key)
+        method, initial = small_network(points, left.dimension, key)
         sides_told = [part for side in left.both for part in (side.points, side.of, side.masses)]
         told = (*sides_told, left.codes, self.seed, counted)
         found = network_of(
             left,
-            network.method,
-            network.initial,
+            method,
+            initial,
             key=key,
             tell=self.tell,
             seconds=seconds,
