@@ -9,7 +9,7 @@ import numpy as np
 
 from brenier._progress import ProgressCallback
 from brenier._solution import Result
-from brenier._types import Array, Float, Key, Point, Scalar
+from brenier._types import Array, Key, Point, Scalar
 from brenier.estimators.conditional._sides import Side, Sides
 from brenier.flows import AbstractMethod, HeldOutDual, SemiDual, solve
 from brenier.io import Checkpoint
@@ -68,7 +68,7 @@ class Fibred(AbstractPotential):
         zero = jnp.zeros(self.dimension - self.potential.dimension)
         return jnp.minimum(self.potential.at(zero).strong_convexity(), 1.0)
 
-    def parted(self, x: Point) -> tuple[Point, Float[Array, " e"], Float[Array, " e"]]:
+    def parted(self, x: Point) -> tuple[Array, Array, Array]:
         """x, kc and c, of which c is held fixed."""
         point, code = jnp.split(x, [self.potential.dimension])
         return point, code, jax.lax.stop_gradient(code) / self.apart
