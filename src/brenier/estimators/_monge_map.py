@@ -19,7 +19,7 @@ from brenier.estimators._held_out_saving import held_out_saving
 from brenier.estimators._learned_map import LearnedMap, learned_map
 from brenier.estimators._notebook import estimator_html, with_names
 from brenier.estimators._progress_bar import watched
-from brenier.estimators.candidates import CandidateTable, Effort, Request, checked_names, fit_pair
+from brenier.estimators.candidates import CandidateTable, Request, fit_pair
 from brenier.estimators.data import (
     Layout,
     drawn_seed,
@@ -243,7 +243,10 @@ class MongeMap(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
                 "Y: got None; wants the points to map onto: MongeMap requires y to be passed, but "
                 "the target y is None."
             )
-        request = self._request()
+        if self.unbalanced is not None:
+            check_positive("unbalanced", self.unbalanced)
+        network = (self.widths, self.pieces)
+        request = Request.of(self.method, self.effort, self.candidates, *network, self.checkpoint)
         seed = drawn_seed(self.random_state)
         draw, *keys = jax.random.split(jax.random.key(seed), 5)
         layout = Layout(self.components, self.layer, self.obsm)
@@ -268,8 +271,7 @@ class MongeMap(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         self.source_growth_ = self.target_growth_ = None
         if self.growth_ is not None:
             self.source_growth_, self.target_growth_ = self.growth(X), self.growth(Y, side="target")
-        # No copies: what was handed in, for labels of its rows.
-        self._clouds = {"X": (X, a), "Y": (Y, b)}
+        self._clouds = {"X": (X, a), "Y": (Y, b)}  # no copies: what was handed in, for labels
         if self.solution_.result is Result.interrupted:
             raise KeyboardInterrupt
         if self.solution_.result.failed:
@@ -389,23 +391,10 @@ class MongeMap(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         Labels (n,), (m,) of the points of the fit, and its weights, or of X (n, d) and Y (m, d); of
         AnnData columns of ``obs`` by their names.
         """
-        weights = source_weights, target_weights
-        return table_of_points(self, X_labels, Y_labels, X, Y, weights)
+        return table_of_points(self, X_labels, Y_labels, X, Y, (source_weights, target_weights))
 
     def __getstate__(self) -> dict[str, Any]:
         """What is copied and pickled: all but the points of the fit."""
         state: dict[str, Any] = dict(BaseEstimator.__getstate__(self))
         state.pop("_clouds", None)
         return state
-
-    def _request(self) -> Request:
-        """What the settings ask for, checked."""
-        if self.method is not None:
-            from brenier.flows import check_method
-
-            check_method(self.method, "flows.SemiDual()")
-        if self.unbalanced is not None:
-            check_positive("unbalanced", self.unbalanced)
-        names = checked_names(self.candidates)
-        effort = Effort.of(self.effort)
-        return Request(self.method, effort, names, self.widths, self.pieces, self.checkpoint)
