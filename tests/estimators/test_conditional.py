@@ -293,3 +293,14 @@ def test_a_fit_that_is_kept_goes_on_to_the_same_maps(tmp_path):
         est.fit(x[::-1], y[::-1], doses, doses)
     discard_record(tmp_path / "kept")
     assert not (tmp_path / "kept").exists()
+
+
+def test_a_column_of_weights_is_no_coordinate():
+    x, y, kinds, w = weighted_rows()
+    frame = pd.DataFrame({"a": x[:, 0], "w": w, "b": x[:, 1]})
+    est = ConditionalMongeMap(effort="quick", random_state=0, components=1)
+    named = est.fit(frame, y, kinds, kinds, source_weights="w").transform(x, kinds)
+    value = est.score(frame, y, kinds, kinds, source_weights="w")
+    plain = est.fit(x, y, kinds, kinds, source_weights=w)
+    np.testing.assert_array_equal(named, plain.transform(x, kinds))
+    assert value == plain.score(x, y, kinds, kinds, source_weights=w)

@@ -61,7 +61,7 @@ class ConditionalTable:
     """What a conditional map was mixed from.
 
     Attributes:
-        parts: a row each.
+        parts: a row for each that was tried.
         shared: the candidates of what the Gaussian maps leave, where that was learned.
         pooled: those of the map without conditions.
 
@@ -121,10 +121,15 @@ class _Held:
 
     def dual(self, name: str) -> float:
         """J of one part."""
-        return self.dual_of(self.potentials[name])
+        return self._dual(self.potentials[name])
 
-    def dual_of(self, phi: HostPotential) -> float:
-        """J of a potential."""
+    def mixed(self, weights: Mapping[str, float]) -> float:
+        """J of a mixture of parts."""
+        used = [name for name in self.potentials if weights[name]]
+        own = np.array([weights[name] for name in used])
+        return self._dual(HostMixture(tuple(self.potentials[name] for name in used), own))
+
+    def _dual(self, phi: HostPotential) -> float:
         (u, v), (a, b) = self.points, self.weights
         return float(row_mean(phi.value(u), a) + row_mean(host_conjugates(phi, v).values, b))
 
@@ -154,18 +159,18 @@ def choose(
         conditions += _held(_fitted(rest, quick, names, given), sides, group)
     unseen = _stacked(conditions, names, {"pooled": 1.0} if any(sides.layout) else seen)
     if any(sides.layout) and conditions:
-        unseen = _held_back(conditions, names, unseen)
+        unseen = _held_back(conditions, unseen)
     else:  # numbers: between two that were seen lies what was not
         unseen = seen = _stacked([*(one.of(names) for one in rows), *conditions], names, seen)
     if learner.trains(learn):
         tell(Progress(steps - 1, steps, "a network"))
         left_out = groups[0] if groups and not any(sides.layout) else []
         rows, conditions = _with_network(learner, (learn, held), sides, left_out, rows, conditions)
-        seen = _stacked(
-            [one for one in (*rows, *conditions) if "network" in one.potentials],
-            (*names, "network"),
-            seen,
-        )
+        told = [one for one in (*rows, *conditions) if "network" in one.potentials]
+        found = _stacked(told, (*names, "network"), seen)
+        gain, stderr = _gain(told, seen, found)
+        if gain > 2.0 * stderr:
+            seen = found
         unseen = unseen if any(sides.layout) else seen
     tell(Progress(steps - 1, steps, "all points"))
     used = [name for name in PARTS if seen[name] or unseen[name]]
@@ -268,9 +273,17 @@ def _stacked(
     return found | dict(zip(names, own.tolist(), strict=True))
 
 
-def _held_back(
-    held: Sequence[_Held], names: Sequence[str], weights: dict[str, float]
-) -> dict[str, float]:
+def _gain(
+    held: Sequence[_Held], old: Mapping[str, float], new: Mapping[str, float]
+) -> tuple[float, float]:
+    """By how much J falls from one mixture to another, and a standard error between conditions."""
+    gains = [one.mixed(old) - one.mixed(new) for one in held]
+    if len(gains) < 2:
+        return 0.0, 0.0
+    return float(np.mean(gains)), float(np.std(gains, ddof=1) / np.sqrt(len(gains)))
+
+
+def _held_back(held: Sequence[_Held], weights: dict[str, float]) -> dict[str, float]:
     """The weights for categories not seen, held towards the map that needs no category.
 
     What is gained over that map varies from condition to condition, few were left out, and a new
@@ -279,14 +292,8 @@ def _held_back(
     """
     if len(held) < 2:
         return weights
-    used = [name for name in names if weights[name]]
-    own = np.array([weights[name] for name in used])
-    gains = []
-    for one in held:
-        mixed = HostMixture(tuple(one.potentials[n] for n in used), own)
-        gains.append(one.dual("pooled") - one.dual_of(mixed))
-    gain, stderr = np.mean(gains), np.std(gains, ddof=1) / np.sqrt(len(gains))
-    share = max(1.0 - 4.0 * float(stderr / gain) ** 2, 0.0) if gain > 0 else 0.0
+    gain, stderr = _gain(held, dict.fromkeys(PARTS, 0.0) | {"pooled": 1.0}, weights)
+    share = max(1.0 - 4.0 * (stderr / gain) ** 2, 0.0) if gain > 0 else 0.0
     kept = {name: share * weight for name, weight in weights.items()}
     return kept | {"pooled": kept["pooled"] + 1.0 - share}
 
@@ -318,6 +325,7 @@ def _rows(
     return tuple(
         ConditionalRow(name, _mean(rows, name), _mean(conditions, name), seen[name], unseen[name])
         for name in PARTS
+        if seen[name] or unseen[name] or any(name in one.potentials for one in rows)
     )
 
 

@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from brenier._frames import Frame
 from brenier._progress import ProgressCallback
 from brenier.estimators.candidates import Effort
 from brenier.estimators.conditional._choice import ConditionalTable, choose
@@ -119,7 +120,7 @@ def fit_conditions(
 
 
 def _rows(name: str, value: Any) -> int:
-    value = value.values if isinstance(value, Cells | Table) else value
+    value = value.values if isinstance(value, Cells | Frame | Table) else value
     rows = int(value.shape[0]) if isinstance(getattr(value, "shape", None), tuple) else len(value)
     if rows > MOST_POINTS:
         raise ValueError(f"{name}: got {rows:,} rows; wants at most {MOST_POINTS:,}: draw some.")
