@@ -55,6 +55,21 @@ def test_labels_of_a_table_go_to_another(ending, home, capsys):
     assert read_points(out, ["transferred_kind_probability"]).values.min() > 0.9
 
 
+def test_weights_are_no_coordinates_and_count(home, capsys):
+    weights = np.tile([0.0, 1.0], 40)
+    for name, points in (("wx", X), ("wy", Y)):
+        lines = [
+            f"{a!r},{b!r},{kind},{w}"
+            for (a, b), kind, w in zip(points.tolist(), KINDS, weights, strict=True)
+        ]
+        (home / f"{name}.csv").write_text("\n".join(["a,b,kind,w", *lines]))
+    words = ("labels", "m.brenier", "wx.csv", "wy.csv", "--labels", "kind", "-o", "out.csv")
+    own = ("--source-weights", "w", "--target-weights", "w")
+    _result(capsys, *words, "--source-labels", "kind", *own)
+    assert main([*words, *own]) == 2
+    assert "--source-weights: got w without --source-labels" in capsys.readouterr().err
+
+
 def test_the_table_of_what_goes_where(home, capsys):
     words = ("labels", "m.brenier", "x_kinds.csv", "y.csv", "--labels", "kind", "-o", "out.csv")
     found = _result(capsys, *words, "--source-labels", "kind", "--into", "guessed")
@@ -98,6 +113,30 @@ def test_a_series_is_learned_and_followed(home, capsys):
     expected = TimeSeries.load("s.brenier").transform(X[::2], 0, 3.5)
     np.testing.assert_allclose(read_points("o.csv").values, expected, rtol=1e-12)
     np.testing.assert_allclose(expected, X[::2] + 4.0, atol=0.2)
+
+
+def test_cells_are_followed_and_keep_their_obs(home, capsys):
+    anndata, pd = pytest.importorskip("anndata"), pytest.importorskip("pandas")
+    factors = RANDOM.normal(size=(2, 4))
+    day = np.repeat([0, 2, 5], 40)
+    values = np.concatenate([X[::2], X[::2] + 3.0, X[::2] + 5.0]) @ factors
+    obs = pd.DataFrame({"day": day}, index=[f"c{i}" for i in range(120)])
+    cells = anndata.AnnData(values, obs, pd.DataFrame(index=[f"g{i}" for i in range(4)]))
+    cells.write_h5ad("cells.h5ad")
+    _result(
+        capsys, "series", "cells.h5ad", "--times", "day", "-o", "s.brenier", "--effort", "quick"
+    )
+    words = ("follow", "s.brenier", "cells.h5ad", "--from", "0", "--to", "3.5", "-o", "o.h5ad")
+    assert _result(capsys, *words, "--times", "day")["cells"] == 40
+    written = anndata.read_h5ad("o.h5ad")
+    assert written.obs["day"].tolist() == [0] * 40
+    expected = TimeSeries.load("s.brenier").transform(cells[:40], 0, 3.5)
+    np.testing.assert_allclose(written.layers["transported"], expected, rtol=1e-12)
+    np.testing.assert_allclose(expected, values[:40] + 4.0 * factors.sum(axis=0), atol=0.5)
+    assert written.uns["brenier"]["transported"]["to_time"] == 3.5
+    assert _result(capsys, *words, "--into", "all")["cells"] == 120
+    assert main([*words, "--times", "week"]) == 2
+    assert "got no column 'week' in obs" in " ".join(capsys.readouterr().err.split())
 
 
 BAD = {

@@ -6,9 +6,13 @@ import anndata
 import numpy as np
 import pandas as pd
 import pytest
+import sklearn
 
 import brenier
 from brenier import ConditionalMongeMap
+from brenier.estimators.candidates import discard_record
+from brenier.estimators.conditional._gaussian_part import gaussian_part
+from brenier.estimators.conditional._sides import Side, Sides, within_conditions
 from brenier.maps import ConditionalMap
 
 DOSES = np.array([0.0, 1.0, 2.0, 3.0])
@@ -148,8 +152,8 @@ def test_conditions_that_cannot_be_are_named(of_x, of_y, message):
 
 
 def test_other_bad_input_is_named(fitted):
-    with pytest.raises(ValueError, match=r"effort: got 'best'; wants one of"):
-        ConditionalMongeMap(effort="best").fit(X, Y, SIX, SIX)
+    with pytest.raises(ValueError, match=r"effort: got 'much'; wants one of"):
+        ConditionalMongeMap(effort="much").fit(X, Y, SIX, SIX)
     with pytest.raises(ValueError, match=r"X: got the measure Gaussian; wants points"):
         ConditionalMongeMap().fit(brenier.measures.Gaussian.standard(2), Y, SIX, SIX)
     with pytest.raises(ValueError, match=r"condition: got None; wants condition, of each row"):
@@ -181,3 +185,120 @@ def test_cells_by_a_column_of_obs():
         warnings.simplefilter("error")
         one = est.transform(x[:3], "B")
     np.testing.assert_allclose(est.inverse_transform(one, "B"), counts[:3], atol=1e-3)
+
+
+def weighted_rows(n: int = 20) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Points of two conditions with weights that are whole numbers, 0 among them."""
+    r = np.random.default_rng(3)
+    kinds = np.repeat(["a", "b"], n)
+    x, y = r.normal(size=(2, 2 * n, 2)) + np.where(kinds == "a", 0.0, 3.0)[:, None]
+    return x, 2.0 * y + 1.0, kinds, r.integers(0, 4, 2 * n).astype(float)
+
+
+def moments(x, y, kinds, kinds_y, a=None, b=None):
+    """The Gaussian part of a fit: in closed form, and smoothed over conditions."""
+    sides = [
+        Side(points, of, np.ones(len(of), bool), weights)
+        for points, of, weights in ((x, kinds, a), (y, kinds_y, b))
+    ]
+    return gaussian_part(Sides(*sides, np.eye(2), (2,)))
+
+
+def test_whole_weights_are_repeated_rows_to_the_gaussian_part():
+    x, y, kinds, w = weighted_rows()
+    of = (kinds == "b").astype(int)
+    rows = np.repeat(np.arange(len(x)), w.astype(int))
+    own = moments(x, y, of, of, w, np.ones(len(w)))
+    twin = moments(x[rows], y, of[rows], of)
+    for code in np.eye(2):
+        for part in ("logarithm", "shift"):
+            pair = (np.asarray(getattr(phi, part)(code)) for phi in (own, twin))
+            np.testing.assert_allclose(*pair, rtol=1e-9, atol=1e-12)
+
+
+def test_rows_of_weight_0_are_not_there():
+    x, y, kinds, w = weighted_rows()
+    kept = w > 0
+    est = ConditionalMongeMap(effort="quick", random_state=0)
+    own = est.fit(x, y, kinds, kinds, source_weights=w).transform(x, kinds)
+    assert est.n_effective_ == (w.sum(), len(y))
+    value = est.score(x, y, kinds, kinds, sample_weight=w)
+    assert value == pytest.approx(est.score(x[kept], y, kinds[kept], kinds, w[kept]), rel=1e-12)
+    est.fit(x[kept], y, kinds[kept], kinds, sample_weight=w[kept])
+    np.testing.assert_allclose(est.transform(x, kinds), own, rtol=1e-9)
+
+
+def test_weights_of_a_condition_know_no_other_condition():
+    assert within_conditions(None, np.zeros(2, int), 1) is None
+    w = np.array([0.5, 1.0, 30.0, 60.0])
+    found = within_conditions(w, np.array([0, 0, 1, 1]), 2)
+    np.testing.assert_allclose(found, [0.6, 1.2, 0.6, 1.2])  # of Kish's sum, (Σw)²/Σw²
+
+
+def test_a_weighted_sample_has_the_map_of_its_law():
+    # x is drawn where it is seldom, and counts for the more there; the known map is 2x + c.
+    r = np.random.default_rng(4)
+    doses = np.repeat([0.0, 1.0, 2.0], 300)
+    x = r.normal(size=(900, 2)) + np.array([0.8, 0.0])
+    w = np.exp(-0.8 * x[:, 0])
+    y = 2.0 * r.normal(size=(900, 2)) + doses[:, None]
+    errors = []
+    for weights in (w, None):
+        est = ConditionalMongeMap(effort="quick", random_state=0)
+        est.fit(x, y, doses, doses, source_weights=weights)
+        fresh = r.normal(size=(300, 2))
+        error = est.transform(fresh, 1.5) - (2.0 * fresh + 1.5)
+        errors.append(float(np.mean(error**2)))
+    assert errors[0] < 0.15
+    assert errors[1] > 4.0 * errors[0]
+
+
+def test_weights_are_routed_and_checked():
+    x, y, kinds, _ = weighted_rows()
+    with sklearn.config_context(enable_metadata_routing=True):
+        est = ConditionalMongeMap().set_fit_request(source_weights=True, condition_X=True)
+        assert est.get_metadata_routing().fit.requests["source_weights"] is True
+    with pytest.raises(ValueError, match=r"source_weights: got shape \(2,\); wants one weight"):
+        ConditionalMongeMap().fit(x, y, kinds, kinds, [1.0, 2.0])
+    with pytest.raises(ValueError, match=r"condition_X: got no row of condition a"):
+        ConditionalMongeMap().fit(x, y, kinds, kinds, np.where(kinds == "a", 0.0, 1.0))
+
+
+def test_rows_far_outside_are_named_or_left_out():
+    x, y, kinds, _ = weighted_rows()
+    x[3] = 1e4
+    with pytest.warns(UserWarning, match=r"X: 1 of 40 rows lies far outside.*\(row 3,"):
+        kept = ConditionalMongeMap(effort="quick", random_state=0).fit(x, y, kinds, kinds)
+    assert kept.outliers_[0].tolist() == [3]
+    est = ConditionalMongeMap(effort="quick", outliers="drop", random_state=0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        est.fit(x, y, kinds, kinds)
+    rest = np.arange(len(x)) != 3
+    other = ConditionalMongeMap(effort="quick", random_state=0)
+    other.fit(x[rest], y, kinds[rest], kinds)
+    np.testing.assert_allclose(est.transform(y, kinds), other.transform(y, kinds), rtol=1e-9)
+
+
+def test_a_fit_that_is_kept_goes_on_to_the_same_maps(tmp_path):
+    x, y, doses = data(50)
+    est = ConditionalMongeMap(effort="quick", random_state=0, checkpoint=tmp_path / "kept")
+    first = est.fit(x, y, doses, doses).transform(x, doses)
+    parts = {path.name for path in (tmp_path / "kept").iterdir()}
+    used = {row.name for row in est.candidates_.parts if row.weight} - {"gaussian", "own"}
+    assert used <= parts
+    assert parts
+    np.testing.assert_array_equal(est.fit(x, y, doses, doses).transform(x, doses), first)
+    discard_record(tmp_path / "kept")
+    assert not (tmp_path / "kept").exists()
+
+
+def test_a_column_of_weights_is_no_coordinate():
+    x, y, kinds, w = weighted_rows()
+    frame = pd.DataFrame({"a": x[:, 0], "w": w, "b": x[:, 1]})
+    est = ConditionalMongeMap(effort="quick", random_state=0, components=1)
+    named = est.fit(frame, y, kinds, kinds, source_weights="w").transform(x, kinds)
+    value = est.score(frame, y, kinds, kinds, source_weights="w")
+    plain = est.fit(x, y, kinds, kinds, source_weights=w)
+    np.testing.assert_array_equal(named, plain.transform(x, kinds))
+    assert value == plain.score(x, y, kinds, kinds, source_weights=w)

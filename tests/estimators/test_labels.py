@@ -2,12 +2,14 @@
 
 import copy
 import pickle
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from brenier import MongeMap
 from brenier.estimators import transfer_labels, transition_table
+from brenier.estimators.labels._vote import Vote
 from brenier.measures import Gaussian
 
 RANDOM = np.random.default_rng(0)
@@ -175,3 +177,74 @@ def test_the_table_is_the_mean_of_soft_labels():
     soft = transfer_labels(points, points, kinds).probabilities
     for row, kind in zip(table.shares, table.sources, strict=True):
         np.testing.assert_allclose(row, soft[kinds == kind].mean(axis=0), rtol=1e-12)
+
+
+def _repeated(points, kinds, weights):
+    rows = np.repeat(np.arange(len(points)), weights)
+    return points[rows], kinds[rows]
+
+
+def test_whole_weights_vote_as_repeated_rows():
+    random = np.random.default_rng(5)
+    points, kinds = _blobs(120, 2.0, random)
+    weights = random.integers(1, 4, 120)
+    asked = points[:40] + 0.1
+    one = Vote.chosen(points, np.searchsorted(KINDS, kinds), weights.astype(float))
+    rows = np.repeat(np.arange(120), weights)
+    # Of the same settings: repeats, each guessed by its twins, would choose others.
+    twin = replace(one, points=one.points[rows], codes=one.codes[rows], masses=np.ones(len(rows)))
+    np.testing.assert_allclose(one(asked), twin(asked), rtol=1e-12)
+    table = transition_table(points, points, kinds, kinds, weights, weights)
+    soft = transfer_labels(points, points, kinds, weights).probabilities
+    for row, kind, count in zip(table.shares, table.sources, table.counts, strict=True):
+        own = kinds == kind
+        np.testing.assert_allclose(row, np.average(soft[own], axis=0, weights=weights[own]))
+        assert count == weights[own].sum()
+
+
+@pytest.mark.parametrize("unit", [1.0, 0.5, 7.25])
+def test_a_point_of_weight_0_is_not_there_and_units_do_not_matter(unit):
+    random = np.random.default_rng(6)
+    points, kinds = _blobs(90, 2.0, random)
+    weights = unit * random.uniform(0.2, 1.0, 90)
+    asked = points[:20] + 0.1
+    here = transfer_labels(asked, points, kinds, weights).probabilities
+    more, others = np.concatenate([points, asked]), np.concatenate([kinds, ["d"] * 20])
+    there = transfer_labels(asked, more, others, np.concatenate([weights, np.zeros(20)]))
+    assert there.classes.tolist() == list(KINDS)
+    np.testing.assert_allclose(there.probabilities, here, rtol=1e-9)
+    if unit == 1.0:
+        other = transfer_labels(asked, points, kinds, 0.5 * weights).probabilities
+        np.testing.assert_allclose(other, here, rtol=1e-9)
+
+
+def test_a_weighted_sample_has_the_probabilities_of_the_law():
+    # As above, but "b" is seen four times as rarely: P(b | x) = 1/(1 + exp(1/2 − x₀)) with weights.
+    random = np.random.default_rng(7)
+    codes = (random.uniform(size=3000) < 0.2).astype(int)
+    points = random.normal(size=(3000, 2)) + codes[:, None] * [1.0, 0.0]
+    asked = random.normal(size=(500, 2)) + np.array([0.5, 0.0])
+    exact = 1.0 / (1.0 + np.exp(0.5 - asked[:, 0]))
+    weighted, plain = (
+        np.abs(transfer_labels(asked, points, codes, own).probabilities[:, 1] - exact).mean()
+        for own in (np.where(codes == 1, 4.0, 1.0) / 3.0, None)
+    )
+    assert weighted < 0.1  # 64 votes err by 1/16
+    assert plain > 0.2
+
+
+def test_a_weighted_fit_uses_its_weights():
+    random = np.random.default_rng(8)
+    weights = random.integers(0, 3, len(Y)).astype(float)
+    own = random.integers(1, 3, len(X)).astype(float)
+    est = MongeMap(effort=0, random_state=0, candidates=["gaussian"])
+    est.fit(X, Y, source_weights=own, target_weights=weights)
+    found = est.transfer_labels(X[:9], Y_KINDS)
+    told = est.transfer_labels(X[:9], Y_KINDS, Y, target_weights=weights)
+    np.testing.assert_array_equal(found.probabilities, told.probabilities)
+    table = est.transition_table(X_KINDS, Y_KINDS)
+    assert table.counts.tolist() == [int(own[kind == X_KINDS].sum()) for kind in KINDS]
+    again = est.transition_table(X_KINDS, Y_KINDS, X, Y, own, weights)
+    np.testing.assert_array_equal(table.shares, again.shares)
+    with pytest.raises(ValueError, match=r"target_weights: got shape \(2,\); wants one weight for"):
+        est.transfer_labels(X, Y_KINDS, target_weights=[1.0, 2.0])

@@ -170,6 +170,7 @@ _ELSEWHERE = {
     "Coordinates",
     "Covariates",
     "Kriging",
+    "PartialICNN",
     "Unconditional",
 }
 

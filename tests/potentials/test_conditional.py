@@ -7,11 +7,13 @@ import pytest
 
 from brenier.numerics import Kriging
 from brenier.potentials import (
+    ICNN,
     AbstractConditionalPotential,
     Blended,
     ConditionalGaussian,
     ConditionalMixture,
     LogSumExp,
+    PartialICNN,
     Quadratic,
     Unconditional,
 )
@@ -33,10 +35,23 @@ GAUSSIAN = ConditionalGaussian(
     line(jax.random.normal(KEY, (5, 4))),
     line(jax.random.normal(KEY, (5, 2))),
 )
+
+
+def moving(code: tuple[int, ...], pieces: int = 3) -> PartialICNN:
+    """A network all of whose parameters move with the condition."""
+    network = ICNN.identity(KEY, 2, (4, 3), activation="squareplus", pieces=pieces, quadratic=0.5)
+    still = PartialICNN.identity(network, code, 2, key=KEY)
+    leaves, structure = jax.tree.flatten(still)
+    keys = jax.random.split(KEY, len(leaves))
+    moved = [z + 0.3 * jax.random.normal(k, z.shape) for z, k in zip(leaves, keys, strict=True)]
+    return jax.tree.unflatten(structure, moved)
+
+
 POTENTIALS: dict[str, AbstractConditionalPotential] = {
     "unconditional": Unconditional(BENT, (0,)),
     "blended": Blended([BENT, DOUBLE, Quadratic.identity(2)], DOSES, (0,)),
     "gaussian": GAUSSIAN,
+    "network": moving((0,)),
     "mixture": ConditionalMixture(
         [GAUSSIAN, Unconditional(DOUBLE, (0,))], jnp.array([[0.4, 0.6], [1.0, 0.0]]), DOSES
     ),
@@ -111,3 +126,19 @@ def test_shapes_that_do_not_match_are_named():
         ConditionalMixture([GAUSSIAN], jnp.eye(2), DOSES)
     with pytest.raises(ValueError, match=r"logarithm, shift: got \(2, 2\) values; wants \(4, 2\)"):
         ConditionalGaussian(Unconditional(BENT, (0,)), GAUSSIAN.shift, GAUSSIAN.shift)
+
+
+def test_a_network_is_the_same_at_every_condition_to_begin_with_and_then_moves():
+    network = ICNN.identity(KEY, 2, (4,), pieces=3)
+    still = PartialICNN.identity(network, (2, 0), key=KEY)
+    x = jax.random.normal(KEY, (5, 2))
+    for c in (jnp.array([1.0, 0.0, -2.0]), jnp.zeros(3)):
+        np.testing.assert_allclose(still(x, c), network(x), rtol=1e-12)
+    phi = moving((0,), pieces=0)
+    assert phi.slopes.shape == (0, 3)
+    assert np.ptp(np.asarray([phi(x, jnp.array([c])) for c in (-1.0, 0.0, 1.0)]), axis=0).min() > 0
+
+
+def test_the_width_of_what_moves_a_network_is_checked():
+    with pytest.raises(ValueError, match="width: got 0; wants"):
+        PartialICNN.identity(ICNN.identity(KEY, 2, (4,)), (0,), 0, key=KEY)

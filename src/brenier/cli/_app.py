@@ -149,18 +149,11 @@ def fit(
     chosen, weights = columns_in(columns), (source_weights, target_weights)
     told = columns_given(given)
     if told:
-        refuse_beside_given(
-            figure=figure,
-            report=report,
-            columns=columns,
-            resume=resume or None,
-            source_weights=source_weights,
-            target_weights=target_weights,
-            unbalanced=unbalanced,
-        )
+        refuse_beside_given(figure=figure, report=report, columns=columns, unbalanced=unbalanced)
         with progress_bar() as progress:
-            result, rows = run_fit_given(source, target, out, settings, choice, told, progress)
-        announce(result, "Fit", rows, json)
+            own = (settings, choice, told, weights, progress)
+            result, rows, warnings = run_fit_given(source, target, out, *own)
+        announce(result, "Fit", rows, json, warnings=warnings)
         return
     with progress_bar() as progress:
         if is_cells_file(source):
@@ -203,9 +196,9 @@ def transport(
     Of an .h5ad file all cells are moved, or the group of --condition COLUMN --source VALUE.
     """
     from brenier.cli._cell_choice import Choice, is_cells_file
-    from brenier.cli._cells import run_transport_cells
     from brenier.cli._given import run_transport_given
     from brenier.cli._given_rows import columns_given, refuse_beside_given
+    from brenier.cli._moved_cells import run_transport_cells
     from brenier.cli._transport import run_transport
     from brenier.io import check_apart
 

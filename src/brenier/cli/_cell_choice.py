@@ -55,12 +55,10 @@ def is_cells_file(path: str | None) -> bool:
     return path is not None and path.lower().endswith(".h5ad")
 
 
-def labels_of_cells(
-    source: str, choice: Choice, column: str, option: str = "--groups"
-) -> np.ndarray:
+def labels_of_cells(source: str, choice: Choice, column: str) -> np.ndarray:
     """What that column of obs says of the source cells, (n,)."""
-    labels = _column_of_obs(source, choice.condition, choice.source, column, option)
-    return np.asarray(labels.astype(str))
+    obs = _obs(source, choice.condition, choice.source)
+    return np.asarray(obs_columns(obs, source, [column], "--groups")[0].astype(str))
 
 
 def weights_of_cells(
@@ -75,7 +73,9 @@ def weights_of_cells(
         if column is None:
             found.append(None)
             continue
-        own = _column_of_obs(files[i], choice.condition, values[i], column, option)
+        (own,) = obs_columns(
+            _obs(files[i], choice.condition, values[i]), files[i], [column], option
+        )
         try:
             found.append(np.asarray(own, np.float64))
         except (ValueError, TypeError):
@@ -86,30 +86,32 @@ def weights_of_cells(
     return found[0], found[1]
 
 
-def _column_of_obs(
-    file: str, condition: str | None, value: str | None, column: str, option: str
-) -> Any:
-    """A column of obs, of the cells whose ``condition`` is that value."""
+def conditions_of_cells(path: str, choice: Choice, given: Sequence[str]) -> list[np.ndarray]:
+    """What columns of obs say of the source cells, (n,) each: numbers where the column is such."""
+    obs = _obs(path, choice.condition, choice.source)
+    return [np.asarray(own, dtype=object) for own in obs_columns(obs, path, given, "--given")]
+
+
+def obs_columns(obs: Any, file: str, columns: Sequence[str], option: str) -> list[Any]:
+    """Columns of the obs of a file.
+
+    Raises:
+        ValueError: there is no such one; the option and those there are, are named.
+    """
+    for column in columns:
+        if column not in obs.columns:
+            raise ValueError(
+                f"{option}: got {column}; wants a column of obs in {file}, one of "
+                f"{list(obs.columns)}."
+            )
+    return [obs[column] for column in columns]
+
+
+def _obs(file: str, condition: str | None, value: str | None) -> Any:
+    """The obs of the cells whose ``condition`` is that value."""
     cells = read_cells(file, backed=True)
-    if column not in cells.obs.columns:
-        raise ValueError(
-            f"{option}: got {column}; wants a column of obs in {file}, one of "
-            f"{list(cells.obs.columns)}."
-        )
     rows = rows_of_choice(cells, file, condition, value)
-    return cells.obs[column] if rows is None else cells.obs[column].iloc[rows]
-
-
-def conditions_of_cells(path: str, choice: Choice, given: Sequence[str]) -> np.ndarray:
-    """The conditions of the source cells, (n, q): numbers where all of a column are some."""
-    columns: list[list[Any]] = []
-    for column in given:
-        labels = labels_of_cells(path, choice, column, "--given").tolist()
-        try:
-            columns.append([float(label) for label in labels])
-        except ValueError:
-            columns.append(labels)
-    return np.array(columns, dtype=object).T
+    return cells.obs if rows is None else cells.obs.iloc[rows]
 
 
 def rows_of_choice(

@@ -1,26 +1,16 @@
 """``brenier fit``, ``transport`` and ``audit`` on single cells: AnnData in ``.h5ad`` files."""
 
 import dataclasses
-import hashlib
 import os
 import time
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from brenier._progress import Progress, ProgressCallback
-from brenier._version import __version__
-from brenier.cli._cell_choice import (
-    Choice,
-    conditions_of_cells,
-    is_cells_file,
-    rows_of_choice,
-    weights_of_cells,
-)
+from brenier.cli._cell_choice import Choice, is_cells_file, rows_of_choice, weights_of_cells
 from brenier.cli._fit import Fit, Settings, fitted, left_out_rows, reported
-from brenier.cli._given_rows import grouped_by, load_given
 from brenier.cli._growth import (
     NO_FILES,
     GrowthFiles,
@@ -29,21 +19,10 @@ from brenier.cli._growth import (
     weights_rows,
     weights_told,
 )
-from brenier.cli._transport import load_map, mean_cost, measure, measure_rows, transport_points
-from brenier.io import (
-    MAP_ENDINGS,
-    Cells,
-    cells_of,
-    check_cells_output,
-    check_folder,
-    check_name,
-    read_cells,
-    read_manifest,
-    write_cells,
-)
-from brenier.maps import AbstractMap, ConditionalMap, SubspaceMap
+from brenier.cli._transport import load_map, measure, measure_rows, transport_points
+from brenier.io import MAP_ENDINGS, Cells, cells_of, check_folder, read_cells, read_manifest
+from brenier.maps import AbstractMap, SubspaceMap
 
-_INTO = "transported"
 # Bytes of a file past which its cells are read block after block.
 _IN_MEMORY = 2**30
 
@@ -106,7 +85,7 @@ def run_fit_cells(
         "obsm": choice.obsm,
         "seed": settings.seed,
         "result": solution.result.name,
-        **weights_told(weights, fit),
+        **weights_told(weights, fit.estimator.n_effective_),
         **growth_told(fit),
         **fit.result(),
         **measured,
@@ -116,7 +95,7 @@ def run_fit_cells(
     rows = {
         "source": f"{len(u):,} cells of {x.label}, {map.dimension:,} columns",
         "target": f"{len(v):,} cells of {y.label}",
-        **weights_rows(weights, fit),
+        **weights_rows(weights, fit.estimator.n_effective_),
         **growth_rows(fit),
         **left_out_rows(files, fit.left_out),
         "kind of map": fit.candidates.sentence,
@@ -132,106 +111,12 @@ def run_fit_cells(
     return result, rows, fit
 
 
-def run_transport_cells(
-    map_file: str,
-    new: str,
-    out: str,
-    inverse: bool,
-    choice: Choice,
-    progress: ProgressCallback,
-    given: Sequence[str] = (),
-) -> tuple[dict[str, Any], dict[str, str]]:
-    """Move cells by a saved map into a new layer or embedding of a copy of their file.
-
-    Where columns of obs are ``given``, each cell by the map of its condition.
-    """
-    started = time.perf_counter()
-    check_cells_output(out)
-    map, names = load_given(map_file, given) if given else load_map(map_file)
-    choice = _as_fitted(map_file, choice)
-    into = choice.into
-    if into is None:
-        into = _INTO if choice.obsm is None else f"{choice.obsm}_{_INTO}"
-    check_name("--into", into)
-    choice.check_condition()
-    cells = read_cells(new)
-    import pandas as pd  # which anndata has brought
-
-    earlier = cells.uns.get("brenier", {})
-    if not isinstance(earlier, dict):
-        raise ValueError(
-            f"{new}: got {type(earlier).__name__} as uns['brenier'], where brenier notes what it "
-            "did; wants a dict, or another name for it."
-        )
-    kind = "layers" if choice.obsm is None else "obsm"
-    if into in getattr(cells, kind):
-        raise ValueError(
-            f"{new}: got {kind}[{into!r}] already, which the result would replace; wants another "
-            "name (--into)."
-        )
-    rows = rows_of_choice(cells, new, choice.condition, choice.source)
-    points = cells_of(cells, new, choice.layer, choice.obsm, rows).aligned(names, map_file)
-    if points.values.shape[1] != map.dimension:
-        raise ValueError(
-            f"{new}: got dimension {points.values.shape[1]}; wants dimension "
-            f"{map.dimension}, that of {map_file}."
-        )
-    if isinstance(map, ConditionalMap):
-        labels = conditions_of_cells(new, choice, given)
-        moved, cost = _moved_given(map, points, labels, inverse, progress)
-    else:
-        moved, cost = _moved(map.inverse() if inverse else map, points, progress)
-    kept = cells if rows is None else cells[rows]
-    kept = (
-        kept
-        if choice.obsm is not None or points.names == tuple(cells.var_names)
-        else kept[:, list(points.names)]
-    ).copy()
-    is_named = choice.obsm is not None and not points.is_unnamed
-    getattr(kept, kind)[into] = (
-        pd.DataFrame(moved, kept.obs_names, list(points.names)) if is_named else moved
-    )
-    provenance = {
-        "map": map_file,
-        "map_sha256": hashlib.sha256(Path(map_file).read_bytes()).hexdigest(),
-        "brenier_version": __version__,
-        "inverse": inverse,
-        "from": choice.obsm or choice.layer or "X",
-        "file": new,
-        "condition": choice.condition or "",
-        "value": choice.source or "",
-    }
-    kept.uns["brenier"] = {**earlier, into: provenance}
-    write_cells(out, kept)
-    seconds = time.perf_counter() - started
-    result = {
-        "file": out,
-        "cells": len(moved),
-        "dimension": map.dimension,
-        "into": into,
-        "left_out": cells.n_vars - kept.n_vars,
-        "inverse": inverse,
-        "cost": cost,
-        "seconds": seconds,
-    }
-    rows_for_people = {
-        "cells": f"{len(moved):,} of {cells.n_obs:,}, {map.dimension:,} columns",
-        "direction": "target to source" if inverse else "source to target",
-        "mean squared displacement": f"{cost:.6g}",
-        "into": f"{kind}[{into!r}]",
-        "genes left out": f"{cells.n_vars - kept.n_vars:,}, which the map does not know",
-        "seconds": f"{seconds:.1f}",
-        "file": out,
-    }
-    return result, rows_for_people
-
-
 def audited_cells(
     map_file: str, source: str, target: str | None, choice: Choice
 ) -> tuple[AbstractMap, list[np.ndarray]]:
     """The map and the clouds that an audit looks at: in components where it was learned there."""
     map, names = load_map(map_file)
-    choice = _as_fitted(map_file, choice)
+    choice = as_fitted(map_file, choice)
     groups = [part.aligned(names, map_file) for part in _audited(source, target, choice)]
     for part in groups:
         if part.values.shape[1] != map.dimension:
@@ -248,13 +133,13 @@ def clouds_of_cells(
 ) -> tuple[list[np.ndarray], tuple[str, ...]]:
     """The clouds that an audit of anyone's map looks at, and the names of their columns."""
     groups = _audited(source, target, choice)
-    return [_array(group.in_memory().values) for group in groups], groups[0].names
+    return [rows_of_cells(group.in_memory().values) for group in groups], groups[0].names
 
 
 def _audited(source: str, target: str | None, choice: Choice) -> tuple[Cells, ...]:
     """Source cells, and target cells where they are asked for."""
     if target is None and choice.target is None:
-        return (_group(source, choice.source, choice),)
+        return (group_of_cells(source, choice),)
     return groups_of_cells(source, target, choice)
 
 
@@ -270,19 +155,21 @@ def groups_of_cells(source: str, target: str | None, choice: Choice) -> tuple[Ce
         )
     if target is not None and not is_cells_file(target):
         raise ValueError(f"{target}: got a table beside the cells of {source}; wants .h5ad.")
-    x = _group(source, choice.source, choice)
-    y = _group(target or source, choice.target, choice)
+    x = group_of_cells(source, choice)
+    y = group_of_cells(target or source, dataclasses.replace(choice, source=choice.target))
     return x, y.aligned(x.names, x.label)
 
 
-def _group(path: str, value: str | None, choice: Choice) -> Cells:
+def group_of_cells(path: str, choice: Choice) -> Cells:
+    """The source cells of a choice."""
+    value = choice.source
     cells = read_cells(path, backed=Path(path).is_file() and os.path.getsize(path) > _IN_MEMORY)
     rows = rows_of_choice(cells, path, choice.condition, value)
     label = path if value is None else f"{path} ({choice.condition} {value})"
     return cells_of(cells, label, choice.layer, choice.obsm, rows)
 
 
-def _as_fitted(map_file: str, choice: Choice) -> Choice:
+def as_fitted(map_file: str, choice: Choice) -> Choice:
     """The layer or embedding that the map was fitted on, where none is asked for."""
     about = read_manifest(map_file).get("about") or {}
     if choice.layer is not None or choice.obsm is not None:
@@ -294,37 +181,9 @@ def _seen(map: AbstractMap, *groups: Cells) -> tuple[AbstractMap, list[np.ndarra
     if isinstance(map, SubspaceMap):
         parts = [[map.coordinates(block) for block in group.blocks()] for group in groups]
         return map.map, [np.concatenate(part) for part in parts]
-    return map, [_array(group.in_memory().values) for group in groups]
+    return map, [rows_of_cells(group.in_memory().values) for group in groups]
 
 
-def _moved(map: AbstractMap, points: Cells, progress: ProgressCallback) -> tuple[np.ndarray, float]:
-    if not isinstance(map, SubspaceMap):
-        x = _array(points.values)
-        moved = transport_points(map, x, progress)
-        return moved, mean_cost(x, moved)
-    u = map.coordinates(points.values)
-    moved_u = transport_points(map.map, u, progress)
-    # Across the components every point moves by the same shift.
-    cost = mean_cost(u, moved_u) + float(np.sum(np.square(map.shift)))
-    return map.of_rows(points.values, moved_u), cost
-
-
-def _moved_given(
-    map: ConditionalMap,
-    points: Cells,
-    conditions: np.ndarray,
-    inverse: bool,
-    progress: ProgressCallback,
-) -> tuple[np.ndarray, float]:
-    """Each cell by the map of its condition; the images, and the mean cost."""
-    moved, total = np.empty(points.values.shape, points.values.dtype), 0.0
-    for condition, rows in grouped_by(map, conditions).items():
-        one = map.at(condition)
-        part = dataclasses.replace(points, values=points.values[rows])
-        moved[rows], cost = _moved(one.inverse() if inverse else one, part, progress)
-        total += cost * len(rows)
-    return moved, total / len(moved)
-
-
-def _array(values: Any) -> np.ndarray:
+def rows_of_cells(values: Any) -> np.ndarray:
+    """Cells in memory as rows of an array."""
     return values if isinstance(values, np.ndarray) else values.toarray()

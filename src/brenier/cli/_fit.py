@@ -22,6 +22,7 @@ from brenier.cli._growth import (
 )
 from brenier.cli._stopping import saying_when_stopped
 from brenier.cli._transport import measure, measure_rows, transport_table
+from brenier.cli._warned import said_of
 from brenier.io import (
     MAP_ENDINGS,
     Table,
@@ -229,17 +230,17 @@ def fitted(
         method=method,
         candidates=candidates,
         unbalanced=settings.unbalanced,
-        checkpoint=None if out is None else _checkpoint(out, settings.resume),
+        checkpoint=None if out is None else checkpoint_of(out, settings.resume),
     )
-    kept = saying_when_stopped(lambda: _left(estimator))
-    with warnings.catch_warnings(record=True) as caught, kept:
-        warnings.simplefilter("always", UserWarning)
-        warnings.simplefilter("ignore", ConvergenceWarning)  # the caller looks at the solution
+    kept = saying_when_stopped(lambda: kept_where(estimator.checkpoint))
+    with said_of(*files) as said, kept:
+        # The caller looks at the solution.
+        warnings.simplefilter("ignore", ConvergenceWarning)
         estimator.fit(source, target, *weights)
-    return Fit(estimator, [for_files(str(one.message), *files) for one in caught])
+    return Fit(estimator, said)
 
 
-def _checkpoint(out: str, resume: bool) -> str | None:
+def checkpoint_of(out: str, resume: bool) -> str | None:
     """The folder where a fit is kept until it is done, as it should be found at the start."""
     from brenier.estimators.candidates import discard_record
 
@@ -255,9 +256,8 @@ def _checkpoint(out: str, resume: bool) -> str | None:
     return folder
 
 
-def _left(estimator: "MongeMap") -> str:
+def kept_where(folder: str | os.PathLike[str] | None) -> str:
     """What is said where a fit is interrupted."""
-    folder = estimator.checkpoint
     if folder is None or not os.path.isdir(folder):
         return ""
     return f"What was tried is kept in {folder}: the same command with --resume goes on from there."
@@ -312,7 +312,7 @@ def run_fit(
         "columns": first.names or second.names,
         "seed": settings.seed,
         "result": solution.result.name,
-        **weights_told(weights, fit),
+        **weights_told(weights, fit.estimator.n_effective_),
         **growth_told(fit),
         **fit.result(),
         **measured,
@@ -321,7 +321,7 @@ def run_fit(
     rows = {
         "source": f"{source}: {len(first.values):,} points in dimension {map.dimension}",
         "target": f"{target}: {len(second.values):,} points",
-        **weights_rows(weights, fit),
+        **weights_rows(weights, fit.estimator.n_effective_),
         **growth_rows(fit),
         **left_out_rows((source, target), fit.left_out),
         "kind of map": fit.candidates.sentence,
@@ -386,10 +386,3 @@ def effort_of(text: str) -> str | float:
             f"--effort: got {text!r}; wants quick, auto, best or a number of seconds, 0 or more."
         )
     return seconds
-
-
-def for_files(message: str, *files: str) -> str:
-    """A warning of an estimator as the command line would say it."""
-    name, colon, rest = message.partition(":")
-    where = dict(zip("XY", files, strict=False)).get(name, name)
-    return where + colon + rest.replace('outliers="drop"', "--outliers drop")

@@ -9,7 +9,8 @@ import numpy as np
 
 from brenier._checks import check_at_least, check_points
 from brenier._progress import Progress, ProgressCallback
-from brenier.cli._fit import described, for_files, left_out_rows
+from brenier.cli._fit import described, left_out_rows
+from brenier.cli._warned import for_files
 from brenier.io import (
     MAP_ENDINGS,
     Table,

@@ -4,30 +4,38 @@ import dataclasses
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jax
 import numpy as np
 
 from brenier._progress import Progress, ProgressCallback
-from brenier.cli._cell_choice import Choice, conditions_of_cells, is_cells_file
-from brenier.cli._cells import groups_of_cells
-from brenier.cli._fit import Settings
-from brenier.cli._given_rows import grouped_by, load_given
-from brenier.cli._transport import mean_cost, transport_points
+from brenier._row_checks import check_row_weights
+from brenier._types import RowWeights
+from brenier.cli._cell_choice import Choice, conditions_of_cells, is_cells_file, weights_of_cells
+from brenier.cli._cells import group_of_cells, groups_of_cells
+from brenier.cli._fit import Settings, checkpoint_of, kept_where
+from brenier.cli._given_rows import grouped_by, load_given, told_columns
+from brenier.cli._growth import weights_rows, weights_told
+from brenier.cli._stopping import saying_when_stopped
+from brenier.cli._transport import transport_points, transported
+from brenier.cli._warned import said_of
 from brenier.io import (
     MAP_ENDINGS,
     Cells,
     Table,
     check_folder,
     check_output,
-    read_labels,
+    read_conditions,
     read_manifest,
-    read_points,
+    read_weighted_points,
     save,
     write_points,
 )
 from brenier.maps import ConditionalMap
+
+if TYPE_CHECKING:
+    from brenier.estimators.conditional import Column, Told
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,20 +45,32 @@ class _Group:
     Args:
         points: a table, or cells.
         names: of its columns, where it has any.
-        conditions: (n, q).
-        rows: n.
+        columns: what is given, (n,) each.
+        weights: of the rows, (n,).
     """
 
     points: Any
     names: Sequence[str] | None
-    conditions: np.ndarray
-    rows: int
+    columns: Sequence["Column"]
+    weights: RowWeights = None
 
-    def grouped(self, map: ConditionalMap) -> dict[tuple[str | float, ...], np.ndarray]:
-        """The rows of each condition."""
-        return grouped_by(map, self.conditions)
+    @property
+    def conditions(self) -> np.ndarray:
+        """(n, q)."""
+        return np.array([column.values.tolist() for column in self.columns], dtype=object).T
 
-    def rows_of(self, map: ConditionalMap) -> Any:
+    @property
+    def rows(self) -> int:
+        """n."""
+        return len(self.columns[0].values)
+
+    def told(self, map: ConditionalMap) -> "Told":
+        """What an audit looks at."""
+        from brenier.estimators.conditional import Told
+
+        return Told.of(self._values(map), grouped_by(map, self.columns), self.weights)
+
+    def _values(self, map: ConditionalMap) -> Any:
         """The points as rows: an array, or a sparse matrix where the maps are of components."""
         values = (
             self.points.in_memory().values
@@ -61,11 +81,9 @@ class _Group:
             raise ValueError(
                 f"--given: got dimension {values.shape[1]}; wants {map.dimension}, of the map."
             )
-        return (
-            values
-            if map.basis is not None or isinstance(values, np.ndarray)
-            else (values.toarray())
-        )
+        if map.basis is not None or isinstance(values, np.ndarray):
+            return values
+        return values.toarray()
 
 
 def run_fit_given(
@@ -75,22 +93,30 @@ def run_fit_given(
     settings: Settings,
     choice: Choice,
     given: Sequence[str],
+    weights: tuple[str | None, str | None],
     progress: ProgressCallback,
-) -> tuple[dict[str, Any], dict[str, str]]:
-    """Fit a map for every condition, and save them in one file; the result, its rows for people."""
+) -> tuple[dict[str, Any], dict[str, str], list[str]]:
+    """Fit a map for every condition, and save them in one file.
+
+    ``weights`` are columns of the files. The result, its rows for people, and warnings.
+    """
     from brenier.estimators import ConditionalMongeMap
+    from brenier.estimators.candidates import discard_record
 
     started = time.perf_counter()
     check_folder(out, MAP_ENDINGS)
-    if settings.effort not in ("quick", "auto"):
-        raise ValueError(f"--effort: got {settings.effort}; wants quick or auto beside --given.")
-    x, y = _groups(source, target, choice, given)
+    x, y = _groups(source, target, choice, given, weights)
     estimator = ConditionalMongeMap(
-        effort=str(settings.effort),
+        effort=settings.effort,
+        outliers=settings.outliers,
         random_state=settings.seed,
         callback=lambda now: progress(now._replace(stage=f"fitting, {now.stage}")),
         components=choice.components,
-    ).fit(x.points, y.points, x.conditions, y.conditions)
+        checkpoint=checkpoint_of(out, settings.resume),
+    )
+    kept = saying_when_stopped(lambda: kept_where(estimator.checkpoint))
+    with said_of(source, target or source) as said, kept:
+        estimator.fit(x.points, y.points, x.conditions, y.conditions, x.weights, y.weights)
     map = dataclasses.replace(
         estimator.map_,
         covariates=dataclasses.replace(estimator.map_.covariates, names=tuple(given)),
@@ -104,6 +130,8 @@ def run_fit_given(
         "parts": [{k: v for k, v in part.items() if v == v} for part in parts],
     }
     save(out, map, names=x.names, about=about)
+    if estimator.checkpoint is not None:
+        discard_record(estimator.checkpoint)
     seconds = time.perf_counter() - started
     result = {
         "file": out,
@@ -115,18 +143,21 @@ def run_fit_given(
         "conditions": [list(known) for known in map.known],
         "parts": parts,
         "seed": settings.seed,
+        **weights_told(weights, estimator.n_effective_),
+        "warnings": said,
         "seconds": seconds,
     }
     rows = {
         "source": f"{x.rows:,} points in dimension {map.dimension}",
         "target": f"{y.rows:,} points",
+        **weights_rows(weights, estimator.n_effective_),
         "conditions": f"{len(map.known):,} of {', '.join(given)}",
         "made of": _made_of(parts, "weight"),
         "of other conditions": _made_of(parts, "weight_unseen"),
         "seconds": f"{seconds:.1f}",
         "map": out,
     }
-    return result, rows
+    return result, rows, said
 
 
 def run_transport_given(
@@ -141,33 +172,17 @@ def run_transport_given(
     started = time.perf_counter()
     check_output(out)
     map, names = load_given(map_file, given)
-    own = _of_table(new, given, names, map_file)
+    own = _of_table(new, given, names, map_file, None)
     table: Table = own.points
     check_output(out, table)
     moved = np.empty_like(table.values)
-    for condition, rows in own.grouped(map).items():
+    for condition, rows in grouped_by(map, own.columns).items():
         one = map.at(condition)
         one = one.inverse() if inverse else one
         moved[rows] = transport_points(one, table.values[rows], progress)
     write_points(out, moved, table)
-    seconds, cost = time.perf_counter() - started, mean_cost(table.values, moved)
-    result = {
-        "file": out,
-        "points": len(moved),
-        "dimension": map.dimension,
-        "inverse": inverse,
-        "given": list(given),
-        "cost": cost,
-        "seconds": seconds,
-    }
-    rows_for_people = {
-        "points": f"{len(moved):,} in dimension {map.dimension}",
-        "direction": "target to source" if inverse else "source to target",
-        "mean squared displacement": f"{cost:.6g}",
-        "seconds": f"{seconds:.1f}",
-        "file": out,
-    }
-    return result, rows_for_people
+    result, rows_for_people = transported(out, table.values, moved, inverse, started)
+    return {**result, "given": list(given)}, rows_for_people
 
 
 def run_audit_given(
@@ -192,13 +207,12 @@ def run_audit_given(
         choice, layer=choice.layer or about.get("layer"), obsm=choice.obsm or about.get("obsm")
     )
     if target is None and choice.target is None:
-        groups = [_group(source, choice.source, choice, given, names, map_file)]
+        groups = [_group(source, choice, given, settings.weights[0], names, map_file)]
     else:
-        groups = list(_groups(source, target, choice, given, names, map_file))
-    sides = [part for group in groups for part in (group.rows_of(map), group.grouped(map))]
+        groups = list(_groups(source, target, choice, given, settings.weights, names, map_file))
     found = audit_conditions(
         map,
-        *sides,
+        *(group.told(map) for group in groups),
         key=jax.random.key(settings.seed),
         level=settings.level,
         budget=settings.budget,
@@ -219,50 +233,60 @@ def _groups(
     target: str | None,
     choice: Choice,
     given: Sequence[str],
+    weights: tuple[str | None, str | None],
     names: Sequence[str] | None = None,
     wanted_by: str = "",
 ) -> tuple[_Group, _Group]:
     if is_cells_file(source):
         cells = groups_of_cells(source, target, choice)
+        masses = weights_of_cells(source, target, choice, weights)
         files = source, target or source
         choices = choice, dataclasses.replace(choice, source=choice.target)
         x, y = (
-            _of_cells(own if names is None else own.aligned(names, wanted_by), file, one, given)
-            for own, file, one in zip(cells, files, choices, strict=True)
+            _of_cells(own if names is None else own.aligned(names, wanted_by), *told, given)
+            for own, told in zip(cells, zip(files, choices, masses, strict=True), strict=True)
         )
         return x, y
     if target is None:
         raise ValueError("TARGET: got no file; wants a file of target points.")
-    x = _of_table(source, given, names, wanted_by)
-    return x, _of_table(target, given, x.names, source)
+    x = _of_table(source, given, names, wanted_by, weights[0])
+    return x, _of_table(target, given, x.names, source, weights[1], "--target-weights")
 
 
 def _group(
     path: str,
-    value: str | None,
     choice: Choice,
     given: Sequence[str],
+    weights: str | None,
     names: Sequence[str] | None,
     wanted_by: str,
 ) -> _Group:
     if is_cells_file(path):
-        own = dataclasses.replace(choice, target=value)
-        cells, _ = groups_of_cells(path, path, own)
+        cells = group_of_cells(path, choice)
+        masses, _ = weights_of_cells(path, None, choice, (weights, None))
         cells = cells if names is None else cells.aligned(names, wanted_by)
-        return _of_cells(cells, path, choice, given)
-    return _of_table(path, given, names, wanted_by)
+        return _of_cells(cells, path, choice, masses, given)
+    return _of_table(path, given, names, wanted_by, weights)
 
 
-def _of_cells(cells: Any, path: str, choice: Choice, given: Sequence[str]) -> _Group:
-    conditions = conditions_of_cells(path, choice, given)
-    return _Group(cells, cells.names, conditions, len(conditions))
+def _of_cells(
+    cells: Any, path: str, choice: Choice, weights: RowWeights, given: Sequence[str]
+) -> _Group:
+    columns = conditions_of_cells(path, choice, given)
+    return _Group(cells, cells.names, told_columns(given, columns), weights)
 
 
 def _of_table(
-    path: str, given: Sequence[str], names: Sequence[str] | None, wanted_by: str
+    path: str,
+    given: Sequence[str],
+    names: Sequence[str] | None,
+    wanted_by: str,
+    weights: str | None,
+    option: str = "--source-weights",
 ) -> _Group:
-    labels, others = read_labels(path, given)
-    table = read_points(Path(path), others if names is None else names)
+    columns, others = read_conditions(path, given)
+    chosen = [own for own in others if own != weights] if names is None else names
+    table, masses = read_weighted_points(Path(path), chosen, weights, option)
+    masses = None if masses is None else check_row_weights(option, masses, len(masses))
     table = table.aligned(names, wanted_by)
-    conditions = np.array([label.tolist() for label in labels], dtype=object).T
-    return _Group(table, table.names, conditions, len(conditions))
+    return _Group(table, table.names, told_columns(given, columns), masses)

@@ -2,11 +2,15 @@
 
 import csv
 from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from brenier.io import load, read_manifest
 from brenier.maps import ConditionalMap
+
+if TYPE_CHECKING:
+    from brenier.estimators.conditional import Column
 
 
 def columns_given(text: str | None) -> tuple[str, ...]:
@@ -35,14 +39,20 @@ def load_given(map_file: str, given: Sequence[str]) -> tuple[ConditionalMap, Seq
     return map, read_manifest(map_file)["names"]
 
 
+def told_columns(given: Sequence[str], values: Sequence[Any]) -> "list[Column]":
+    """What the columns behind ``--given`` say of all rows, none of them missing."""
+    from brenier.estimators.conditional import Column
+
+    return [Column.of("--given", *own) for own in zip(given, values, strict=True)]
+
+
 def grouped_by(
-    map: ConditionalMap, conditions: np.ndarray
+    map: ConditionalMap, columns: "Sequence[Column]"
 ) -> dict[tuple[str | float, ...], np.ndarray]:
-    """The rows of each condition, of conditions (n, q)."""
-    found: dict[tuple[str | float, ...], list[int]] = {}
-    for row, condition in enumerate(conditions.tolist()):
-        found.setdefault(map.covariates.checked(condition, "--given"), []).append(row)
-    return {condition: np.array(rows) for condition, rows in found.items()}
+    """The rows of each condition."""
+    from brenier.estimators.conditional import grouped_rows
+
+    return grouped_rows(map.covariates, "--given", columns)
 
 
 def refuse_beside_given(**options: object) -> None:

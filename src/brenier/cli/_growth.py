@@ -102,20 +102,23 @@ class GrowthFiles:
 NO_FILES = GrowthFiles()
 
 
-def weights_told(weights: tuple[str | None, str | None], fit: "Fit") -> dict[str, Any]:
+def weights_told(
+    weights: tuple[str | None, str | None], effective: tuple[float, float]
+) -> dict[str, Any]:
     """What a JSON object says of weights, where there are any."""
     if weights == (None, None):
         return {}
-    source, target = fit.estimator.n_effective_
     return {
         "weights": {"source": weights[0], "target": weights[1]},
-        "effective_rows": {"source": source, "target": target},
+        "effective_rows": {"source": effective[0], "target": effective[1]},
     }
 
 
-def weights_rows(weights: tuple[str | None, str | None], fit: "Fit") -> dict[str, str]:
+def weights_rows(
+    weights: tuple[str | None, str | None], effective: tuple[float, float]
+) -> dict[str, str]:
     """What people are told of weights, where there are any."""
-    counts = zip(("source", "target"), weights, fit.estimator.n_effective_, strict=True)
+    counts = zip(("source", "target"), weights, effective, strict=True)
     told = [f"{side} by {own}, {count:,.0f} effective rows" for side, own, count in counts if own]
     return {"weights": "; ".join(told)} if told else {}
 

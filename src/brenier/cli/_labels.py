@@ -8,7 +8,7 @@ import numpy as np
 
 from brenier._checks import check_points
 from brenier._progress import Progress, ProgressCallback
-from brenier.cli._cell_choice import Choice, is_cells_file
+from brenier.cli._cell_choice import Choice, is_cells_file, weights_of_cells
 from brenier.cli._cells import audited_cells
 from brenier.cli._transport import load_map, transport_points
 from brenier.estimators import TransferredLabels, transfer_labels, transition_table
@@ -32,6 +32,7 @@ def run_labels(
     out: str,
     labels: str,
     source_labels: str | None,
+    weights: tuple[str | None, str | None],
     columns: Sequence[str] | None,
     choice: Choice,
     progress: ProgressCallback,
@@ -39,6 +40,11 @@ def run_labels(
     """Label the source points of (map, source, target); the result, and its rows for people."""
     started = time.perf_counter()
     map_file, source, target = files
+    if weights[0] is not None and source_labels is None:
+        raise ValueError(
+            f"--source-weights: got {weights[0]} without --source-labels; wants both: only what "
+            "goes where counts source points."
+        )
     into = choice.into or f"transferred_{labels}"
     progress(Progress(0, 0, "reading"))
     if is_cells_file(source):
@@ -46,6 +52,7 @@ def run_labels(
         check_name("--into", into)
         _check_free(source, into)
         map, (x, y) = audited_cells(map_file, source, target, choice)
+        masses = weights_of_cells(source, target, choice, weights)
         known = _obs(target or source, choice.condition, choice.target, labels)
         own = source_labels and _obs(source, choice.condition, choice.source, source_labels)
     else:
@@ -55,19 +62,25 @@ def run_labels(
         check_folder(out)
         map, names = load_map(map_file, source)
         beside = names if columns is None else columns  # labels are no coordinates
+        told = source_labels or weights[0]
         x, y = (
             check_points(table.file, table.values, dimension=map.dimension)
             for table in (
-                read_points(source, beside if source_labels else columns).aligned(names, map_file),
+                read_points(source, beside if told else columns).aligned(names, map_file),
                 read_points(target, beside).aligned(names, map_file),
             )
         )
         known = read_words(target, labels)
         own = source_labels and read_words(source, source_labels)
+        a, b = (
+            None if own is None else read_points(file, [own]).values[:, 0]
+            for file, own in zip((source, target), weights, strict=True)
+        )
+        masses = a, b
     moved = transport_points(map, x, progress)
     progress(Progress(0, 0, "labelling"))
-    found = transfer_labels(moved, y, known)
-    table = None if own is None else transition_table(moved, y, own, known)
+    found = transfer_labels(moved, y, known, masses[1])
+    table = None if own is None else transition_table(moved, y, own, known, *masses)
     if is_cells_file(source):
         _write_cells(source, out, into, found, choice)
     else:

@@ -122,14 +122,7 @@ def audit(
     settings = Settings(level, tolerance, samples, budget, seed, said, chosen, weights)
     if given is not None:
         refuse_beside_given(
-            pairs=pairs,
-            report=report,
-            columns=columns,
-            groups=groups,
-            law=law,
-            symmetry=symmetry,
-            source_weights=source_weights,
-            target_weights=target_weights,
+            pairs=pairs, report=report, columns=columns, groups=groups, law=law, symmetry=symmetry
         )
         own = (map, source, pairs_target if target is None else target)
         with progress_bar() as progress:
@@ -171,6 +164,8 @@ def labels(
         str | None, typer.Option(help="The new column; by default transferred_LABELS.")
     ] = None,
     columns: Columns = None,
+    source_weights: SourceWeights = None,
+    target_weights: TargetWeights = None,
     json: Json = False,
 ) -> None:
     """Give points of SOURCE the labels of TARGET, with a probability each, by a saved map.
@@ -189,9 +184,8 @@ def labels(
     else:
         Choice(condition, source_value, target_value, layer, obsm).refused(source)
     with progress_bar() as progress:
-        result, rows = run_labels(
-            (map, source, target), out, labels, source_labels, chosen, choice, progress
-        )
+        own = (source_labels, (source_weights, target_weights), chosen, choice, progress)
+        result, rows = run_labels((map, source, target), out, labels, *own)
     announce(result, "Labels", rows, json)
 
 
@@ -235,22 +229,38 @@ def series(
 @app.command()
 def follow(
     series: Annotated[str, typer.Argument(help="A file that series wrote.")],
-    new: Annotated[str, typer.Argument(help="Points to move: a table.")],
+    new: Annotated[str, typer.Argument(help="Points to move: a table or cells.")],
     from_time: Annotated[float, typer.Option("--from", help="The time that they are of.")],
     to_time: Annotated[float, typer.Option("--to", help="The time to move them to.")],
     out: Annotated[str, typer.Option("--out", "-o", help="The file to write.")],
+    times: Annotated[
+        str | None,
+        typer.Option(help="For .h5ad: the column of obs with the time; moves those of --from."),
+    ] = None,
+    into: Annotated[
+        str | None, typer.Option(help="For .h5ad: the new layer; by default 'transported'.")
+    ] = None,
     columns: Columns = None,
     json: Json = False,
 ) -> None:
     """Move points of one time to another along a series, forwards or backwards."""
+    from brenier.cli._cell_choice import Choice, is_cells_file
+    from brenier.cli._moved_cells import run_follow_cells
     from brenier.cli._series import run_follow
     from brenier.io import check_apart
 
     check_apart([out], [series, new])
+    chosen, moment = columns_in(columns), (from_time, to_time)
     with progress_bar() as progress:
-        result, rows = run_follow(
-            series, new, out, (from_time, to_time), columns_in(columns), progress
-        )
+        if is_cells_file(new):
+            no_columns(new, chosen)
+            choice = Choice(into=into)
+            result, rows = run_follow_cells(series, new, out, moment, times, choice, progress)
+        else:
+            Choice(into=into).refused(new)
+            if times is not None:
+                raise ValueError(f"--times: got {times} beside the table {new}; wants .h5ad.")
+            result, rows = run_follow(series, new, out, moment, chosen, progress)
     announce(result, "Follow", rows, json)
 
 

@@ -42,18 +42,26 @@ def run_transport(
     moved = transport_table(way, table.values, table.picture, progress)
     progress(Progress(0, 0, "writing"))
     write_points(out, moved, table)
+    return transported(out, table.values, moved, inverse, started)
+
+
+def transported(
+    out: str, points: np.ndarray, moved: np.ndarray, inverse: bool, started: float
+) -> tuple[dict[str, Any], dict[str, str]]:
+    """What is told of points (n, d) and their images in a file: the result, its rows for people."""
+    count, dimension = moved.shape
     seconds = time.perf_counter() - started
-    cost = mean_cost(table.values, moved)
+    cost = mean_cost(points, moved)
     result = {
         "file": out,
-        "points": len(moved),
-        "dimension": map.dimension,
+        "points": count,
+        "dimension": dimension,
         "inverse": inverse,
         "cost": cost,
         "seconds": seconds,
     }
     rows = {
-        "points": f"{len(moved):,} in dimension {map.dimension}",
+        "points": f"{count:,} in dimension {dimension}",
         "direction": "target to source" if inverse else "source to target",
         "mean squared displacement": f"{cost:.6g}",
         "seconds": f"{seconds:.1f}",

@@ -1,17 +1,21 @@
 """The Monge map of every condition behind scikit-learn's interface."""
 
+import os
 from typing import Any
 
 import jax
 import numpy as np
 from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
-from sklearn.utils.validation import check_is_fitted
 
 from brenier._progress import ProgressCallback
+from brenier.estimators._fitted import fitted_points
 from brenier.estimators._progress_bar import watched
+from brenier.estimators.candidates import Effort
 from brenier.estimators.conditional import (
     ConditionalCertificate,
     ConditionalTable,
+    ConditionPair,
+    Told,
     audit_conditions,
     condition_pairs,
     fit_conditions,
@@ -20,19 +24,17 @@ from brenier.estimators.conditional import (
 )
 from brenier.estimators.data import (
     Layout,
-    dense,
     drawn_seed,
+    given_weights,
     keep_columns,
     kept_columns,
-    known_points,
-    opened,
+    one_of,
 )
-from brenier.io import Cells, is_cells
-from brenier.maps import AbstractMap, ConditionalMap, GradientMap, SubspaceMap
+from brenier.io import is_cells
+from brenier.maps import ConditionalMap, GradientMap, SubspaceMap
+from brenier.numerics import row_count, row_mean
 from brenier.potentials import Preconditioned
 from brenier.potentials.host import CompiledPotential, host_conjugates
-
-_EFFORTS = ("quick", "auto")
 
 
 class ConditionalMongeMap(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
@@ -46,19 +48,24 @@ class ConditionalMongeMap(OneToOneFeatureMixin, TransformerMixin, BaseEstimator)
     to each. Nor for pairs that are told apart by which row belongs to which.
 
     Text, booleans and categories of pandas are categories; what is a number is one, and what lies
-    between numbers that were seen is interpolated. φ is a mixture of four parts,
+    between numbers that were seen is interpolated. φ is a mixture of these parts,
 
     - "pooled": a ``MongeMap`` that does not know of conditions;
     - "gaussian": the Gaussian map of each condition, x ↦ exp(L(c)) x + b(c), with L and b smoothed
       over conditions and carried to others by kriging, as far as they differ by more than chance;
     - "shared": that, and then one potential for what the Gaussian maps leave in all conditions;
     - "own": that, and then one of each condition, blended between them (up to 32 conditions);
+    - "network": that, and then one ``PartialICNN`` trained on all conditions, if it is asked for;
 
     with weights of least J on rows held out, for conditions that were seen, and on conditions left
     out, for such as were not. ``print(est.candidates_)`` shows them.
 
     Args:
-        effort: "quick" never trains a network; "auto" does where there are many points.
+        effort: "quick" never trains a network; "auto" does for a part where there are many points;
+            "best" trains one for all conditions too (minutes), and so does a number of seconds, of
+            which there are 60 left or more, and which it takes.
+        outliers: of rows that lie grossly outside of all others: "warn", "drop" or "keep", as of
+            ``MongeMap``.
         random_state: int, ``RandomState`` or None; the same int gives the same map.
         verbose: show a progress bar on stderr.
         callback: told a ``Progress``.
@@ -66,12 +73,17 @@ class ConditionalMongeMap(OneToOneFeatureMixin, TransformerMixin, BaseEstimator)
             columns of anything else.
         layer: of AnnData, the layer to take; ``X`` when None.
         obsm: of AnnData, the embedding to take instead of expression.
+        checkpoint: a folder where what takes long is kept, as of ``MongeMap``: the same fit goes on
+            from there.
 
     Attributes:
         map_: the ``ConditionalMap``: ``map_.at(c)`` is the map of one condition; ``brenier.save``
             writes it.
         candidates_: the ``ConditionalTable`` of the parts.
         conditions_: the conditions that were fitted.
+        outliers_: the rows of X and those of Y that lie grossly outside of all others, in ascending
+            order; empty where ``outliers`` is "keep".
+        n_effective_: how many rows those of X and of Y count for, as of ``MongeMap``.
         n_features_in_: d; and ``feature_names_in_``, the columns, where X was a data frame.
 
     >>> import numpy as np
@@ -89,28 +101,41 @@ class ConditionalMongeMap(OneToOneFeatureMixin, TransformerMixin, BaseEstimator)
     map_: ConditionalMap
     candidates_: ConditionalTable
     conditions_: tuple[tuple[str | float, ...], ...]
+    outliers_: tuple[np.ndarray, np.ndarray]
+    n_effective_: tuple[float, float]
 
     def __init__(
         self,
         *,
-        effort: str = "auto",
+        effort: str | int | float = "auto",
+        outliers: str = "warn",
         random_state: int | np.random.RandomState | None = None,
         verbose: bool = False,
         callback: ProgressCallback | None = None,
         components: int | None = None,
         layer: str | None = None,
         obsm: str | None = None,
+        checkpoint: str | os.PathLike[str] | None = None,
     ):
         self.effort = effort
+        self.outliers = outliers
         self.random_state = random_state
         self.verbose = verbose
         self.callback = callback
         self.components = components
         self.layer = layer
         self.obsm = obsm
+        self.checkpoint = checkpoint
 
     def fit(
-        self, X: Any, Y: Any, condition_X: Any = None, condition_Y: Any = None
+        self,
+        X: Any,
+        Y: Any,
+        condition_X: Any = None,
+        condition_Y: Any = None,
+        source_weights: Any = None,
+        target_weights: Any = None,
+        sample_weight: Any = None,
     ) -> "ConditionalMongeMap":
         """Learn the maps from X (n, d) to Y (m, d), both arrays, data frames or AnnData.
 
@@ -120,13 +145,14 @@ class ConditionalMongeMap(OneToOneFeatureMixin, TransformerMixin, BaseEstimator)
                 array, a series or a data frame; of AnnData the name of a column of ``obs``, or
                 several.
             condition_Y: of each row of Y, (m,) or (m, q).
+            source_weights, target_weights, sample_weight: as of ``MongeMap``. Only ratios within a
+                condition count, but that whole numbers repeat rows.
 
         Raises:
             ValueError: entries that are no finite numbers, conditions that do not match rows, that
-                are on one side alone, or of fewer than two rows.
+                are on one side alone, or of fewer than two rows; weights as of ``MongeMap``.
         """
-        if self.effort not in _EFFORTS:
-            raise ValueError(f"effort: got {self.effort!r}; wants one of {list(_EFFORTS)}.")
+        effort = Effort.of(self.effort)
         layout = Layout(self.components, self.layer, self.obsm)
         with watched(self.verbose, self.callback) as watch:
             found = fit_conditions(
@@ -134,13 +160,17 @@ class ConditionalMongeMap(OneToOneFeatureMixin, TransformerMixin, BaseEstimator)
                 Y,
                 condition_X,
                 condition_Y,
+                weights=(one_of(source_weights, sample_weight), target_weights),
                 layout=layout,
-                effort=self.effort,
+                outliers=self.outliers,
+                effort=effort,
                 seed=drawn_seed(self.random_state),
                 tell=watch,
+                checkpoint=self.checkpoint,
             )
         self.map_, self.candidates_ = found.map, found.table
         self.conditions_ = found.map.known
+        self.outliers_, self.n_effective_ = found.outliers, found.effective
         keep_columns(self, self.map_.dimension, found.names)
         return self
 
@@ -161,17 +191,28 @@ class ConditionalMongeMap(OneToOneFeatureMixin, TransformerMixin, BaseEstimator)
         """T⁻¹(X; c) of points (n, d) in the space of Y, in the dtype of X."""
         return self._moved(X, condition, inverse=True)
 
-    def score(self, X: Any, Y: Any, condition_X: Any = None, condition_Y: Any = None) -> float:
+    def score(
+        self,
+        X: Any,
+        Y: Any,
+        condition_X: Any = None,
+        condition_Y: Any = None,
+        source_weights: Any = None,
+        target_weights: Any = None,
+        sample_weight: Any = None,
+    ) -> float:
         """The mean over conditions of ½E‖X‖² + ½E‖Y‖² − J(φ) ≤ ½W₂²: higher is better.
 
-        For points that were not fitted on; each condition counts by its rows of X.
+        For points that were not fitted on; each condition counts by its rows of X, or their
+        weights, as in ``fit``.
         """
         scores, counts = [], []
-        sides = *self._told("X", X, condition_X), *self._told("Y", Y, condition_Y)
-        for _, map, x, y in condition_pairs(self.map_, *sides):
-            assert y is not None  # of a score
-            scores.append(_dual_score(map, x, y))
-            counts.append(len(x))
+        source = self._told("X", X, condition_X, one_of(source_weights, sample_weight))
+        for pair in condition_pairs(
+            self.map_, source, self._told("Y", Y, condition_Y, target_weights)
+        ):
+            scores.append(_dual_score(pair))
+            counts.append(row_count(pair.source, pair.source_weights))
         return float(np.average(scores, weights=counts))
 
     def audit(
@@ -183,6 +224,8 @@ class ConditionalMongeMap(OneToOneFeatureMixin, TransformerMixin, BaseEstimator)
         *,
         level: float = 0.95,
         budget: float = 20.0,
+        source_weights: Any = None,
+        target_weights: Any = None,
     ) -> ConditionalCertificate:
         """How far every map is from optimal on fresh points, and whether it reaches its target.
 
@@ -195,15 +238,13 @@ class ConditionalMongeMap(OneToOneFeatureMixin, TransformerMixin, BaseEstimator)
             condition_X, condition_Y: as in ``fit``.
             level: at which all certificates hold together.
             budget: about how many seconds all may take together.
+            source_weights, target_weights: as in ``fit``.
         """
-        x, first = self._told("X", X, condition_X)
-        y, second = (None, None) if Y is None else self._told("Y", Y, condition_Y)
+        target = None if Y is None else self._told("Y", Y, condition_Y, target_weights)
         return audit_conditions(
             self.map_,
-            x,
-            first,
-            y,
-            second,
+            self._told("X", X, condition_X, source_weights),
+            target,
             key=jax.random.key(drawn_seed(self.random_state)),
             level=level,
             budget=budget,
@@ -211,7 +252,7 @@ class ConditionalMongeMap(OneToOneFeatureMixin, TransformerMixin, BaseEstimator)
         )
 
     def _moved(self, value: Any, condition: Any, *, inverse: bool) -> np.ndarray:
-        points = self._points("X", value)
+        points = fitted_points(self, "X", value)
         moved = np.empty(points.shape, points.dtype)
         for own, rows in self._grouped("condition", condition, value, points.shape[0]).items():
             map = self.map_.at(own)
@@ -220,9 +261,13 @@ class ConditionalMongeMap(OneToOneFeatureMixin, TransformerMixin, BaseEstimator)
             moved[rows] = map.of_rows(part) if isinstance(map, SubspaceMap) else map(part)
         return moved
 
-    def _told(self, name: str, value: Any, condition: Any) -> tuple[Any, dict[Any, np.ndarray]]:
-        points = self._points(name, value)
-        return points, self._grouped(f"condition_{name}", condition, value, points.shape[0])
+    def _told(self, name: str, value: Any, condition: Any, weights: Any) -> Told:
+        """Points, the rows of each condition, and weights; rows of weight 0 are of none."""
+        side = {"X": "source", "Y": "target"}[name]
+        value, masses = given_weights(f"{side}_weights", weights, name, value)
+        points = fitted_points(self, name, value)
+        grouped = self._grouped(f"condition_{name}", condition, value, points.shape[0])
+        return Told.of(points, grouped, masses)
 
     def _grouped(
         self, name: str, condition: Any, points: Any, rows: int
@@ -237,17 +282,6 @@ class ConditionalMongeMap(OneToOneFeatureMixin, TransformerMixin, BaseEstimator)
         columns = read_columns(name, condition, points, rows)
         return grouped_rows(covariates, name, columns)
 
-    def _points(self, name: str, value: Any) -> Any:
-        """Checked points (n, d): an array, or a sparse matrix where the maps are of components."""
-        check_is_fitted(self)
-        value = opened(name, value, self.layer, self.obsm)
-        if isinstance(value, Cells):
-            value = value.aligned(kept_columns(self), "the fitted maps")
-            if self.map_.basis is not None and value.values.shape[1] == self.n_features_in_:
-                return value.in_memory().values
-            value = dense(value)
-        return known_points(self, name, value)
-
 
 def _is_one(condition: Any, points: Any) -> bool:
     """Whether this is one condition for all rows, and not a column of ``obs``."""
@@ -256,20 +290,23 @@ def _is_one(condition: Any, points: Any) -> bool:
     return isinstance(condition, str | tuple | int | float | np.number | np.bool_)
 
 
-def _dual_score(map: AbstractMap, x: np.ndarray, y: np.ndarray) -> float:
+def _dual_score(pair: ConditionPair) -> float:
     """½E‖X‖² + ½E‖Y‖² − J(φ), computed about the shifts a and b of standard coordinates.
 
     J is s² of that of ψ, and ½‖x − a‖² + ½‖y − b‖² + ⟨x − y, a − b⟩ − ½‖a − b‖² the rest.
     """
+    map, y, a_weights, b_weights = pair.map, pair.target, pair.source_weights, pair.target_weights
+    assert y is not None  # of a score
     assert isinstance(map, GradientMap)
     assert isinstance(map.potential, Preconditioned)  # as every map of a condition
     home = map.potential.coordinates.on_host()
-    x, y = x.astype(np.float64), y.astype(np.float64)
+    x, y = pair.source.astype(np.float64), y.astype(np.float64)
     a, b = (np.asarray(z, np.float64) for z in (home.source_shift, home.target_shift))
     inner = CompiledPotential(map.potential.potential, np.dtype(np.float64))
-    dual = inner.value(home.encode_source(x)).mean()
-    dual += host_conjugates(inner, home.encode_target(y)).values.mean()
+    dual = row_mean(inner.value(home.encode_source(x)), a_weights)
+    dual += row_mean(host_conjugates(inner, home.encode_target(y)).values, b_weights)
     apart = a - b
-    halves = 0.5 * (np.sum((x - a) ** 2, axis=1).mean() + np.sum((y - b) ** 2, axis=1).mean())
-    crossed = (x.mean(axis=0) - y.mean(axis=0)) @ apart - 0.5 * apart @ apart
+    squares = (np.sum((x - a) ** 2, axis=1), np.sum((y - b) ** 2, axis=1))
+    halves = 0.5 * (row_mean(squares[0], a_weights) + row_mean(squares[1], b_weights))
+    crossed = (row_mean(x, a_weights) - row_mean(y, b_weights)) @ apart - 0.5 * apart @ apart
     return float(halves + crossed - float(home.scale) ** 2 * dual)

@@ -16,21 +16,27 @@ from brenier.estimators.data import (
 )
 from brenier.estimators.growth import grown_weights
 from brenier.io import Cells
-from brenier.maps import AbstractMap, SubspaceMap
+from brenier.maps import AbstractMap, ConditionalMap, SubspaceMap
 from brenier.measures import AbstractMeasure
 
 
 def fitted_points(estimator: Any, name: str, value: Any) -> Any:
-    """Checked points (n, d): an array, or a sparse matrix where the map is of components."""
+    """Checked points (n, d): an array, or a sparse matrix where the maps are of components."""
     check_is_fitted(estimator)
     value = opened(name, value, estimator.layer, estimator.obsm)
     if isinstance(value, Cells):
         value = value.aligned(kept_columns(estimator), "the fitted map")
         whole = value.values.shape[1] == estimator.n_features_in_
-        if isinstance(estimator.map_, SubspaceMap) and whole:
+        if whole and _is_of_components(estimator.map_):
             return value.in_memory().values
         value = dense(value)
     return known_points(estimator, name, value)
+
+
+def _is_of_components(map: AbstractMap | ConditionalMap) -> bool:
+    if isinstance(map, ConditionalMap):
+        return map.basis is not None
+    return isinstance(map, SubspaceMap)
 
 
 def moved(estimator: Any, value: Any, *, inverse: bool) -> np.ndarray:

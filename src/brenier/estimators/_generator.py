@@ -189,7 +189,7 @@ class Generator(BaseEstimator):
         X, given = given_weights("sample_weight", sample_weight, "X", X)
         X = as_frame("X", X)
         names = column_names(X)
-        x, weights, sound, self.outliers_ = sound_points(
+        x, weights, sound, self.outliers_, _ = sound_points(
             "X", X, self.outliers, names, weights=given
         )
         own = None if weights is None else weights[sound]

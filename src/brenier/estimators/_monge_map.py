@@ -17,7 +17,7 @@ from brenier.estimators._held_out_saving import held_out_saving
 from brenier.estimators._learned_map import LearnedMap, learned_map
 from brenier.estimators._notebook import estimator_html, with_names
 from brenier.estimators._progress_bar import watched
-from brenier.estimators.candidates import CandidateTable, Effort, Request, checked_names, fit_pair
+from brenier.estimators.candidates import CandidateTable, Request, fit_pair
 from brenier.estimators.data import (
     Layout,
     drawn_seed,
@@ -246,7 +246,9 @@ class MongeMap(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
                 "Y: got None; wants the points to map onto: MongeMap requires y to be passed, but "
                 "the target y is None."
             )
-        request = self._request()
+        check_unbalanced(self.unbalanced)
+        network = (self.widths, self.pieces)
+        request = Request.of(self.method, self.effort, self.candidates, *network, self.checkpoint)
         seed = drawn_seed(self.random_state)
         draw, *keys = jax.random.split(jax.random.key(seed), 5)
         layout = Layout(self.components, self.layer, self.obsm)
@@ -264,12 +266,12 @@ class MongeMap(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         self.solution_ = learned_map(pair, coordinates, choice)
         self.map_ = self.solution_.map
         keep_columns(self, self.map_.dimension, pair.names)
-        X, _ = given_weights("source_weights", weights[0], "X", X)
-        Y, _ = given_weights("target_weights", weights[1], "Y", Y)
+        X, a = given_weights("source_weights", weights[0], "X", X)
+        Y, b = given_weights("target_weights", weights[1], "Y", Y)
         self.source_growth_ = self.target_growth_ = None
         if self.unbalanced is not None:
             self.source_growth_, self.target_growth_ = self.growth(X), self.growth(Y, side="target")
-        self._clouds = {"X": X, "Y": Y}  # no copies: what was handed in, for labels of its rows
+        self._clouds = {"X": (X, a), "Y": (Y, b)}  # no copies: what was handed in, for labels
         if self.solution_.result is Result.interrupted:
             raise KeyboardInterrupt
         if self.solution_.result.failed:
@@ -364,37 +366,35 @@ class MongeMap(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
             certificate, None if isinstance(self.map_, SubspaceMap) else kept_columns(self)
         )
 
-    def transfer_labels(self, X: Any, Y_labels: Any, Y: Any = None) -> TransferredLabels:
+    def transfer_labels(
+        self, X: Any, Y_labels: Any, Y: Any = None, target_weights: Any = None
+    ) -> TransferredLabels:
         """The label, soft and hard, of each point of X (n, d) where the map takes it.
 
         By a vote (``estimators.transfer_labels``) of the points Y (m, d), those of the fit by
-        default, which ``Y_labels`` (m,) are of; of AnnData a column of ``obs`` by its name.
+        default and with its weights, which ``Y_labels`` (m,) are of; of AnnData a column of ``obs``
+        by its name.
         """
-        return labels_of_points(self, X, Y_labels, Y)
+        return labels_of_points(self, X, Y_labels, Y, target_weights)
 
     def transition_table(
-        self, X_labels: Any, Y_labels: Any, X: Any = None, Y: Any = None
+        self,
+        X_labels: Any,
+        Y_labels: Any,
+        X: Any = None,
+        Y: Any = None,
+        source_weights: Any = None,
+        target_weights: Any = None,
     ) -> TransitionTable:
         """What share of each kind of points of X goes to each kind of Y; rows sum to 1.
 
-        Labels (n,), (m,) of the points of the fit, or of X (n, d) and Y (m, d); of AnnData columns
-        of ``obs`` by their names.
+        Labels (n,), (m,) of the points of the fit, and its weights, or of X (n, d) and Y (m, d); of
+        AnnData columns of ``obs`` by their names.
         """
-        return table_of_points(self, X_labels, Y_labels, X, Y)
+        return table_of_points(self, X_labels, Y_labels, X, Y, (source_weights, target_weights))
 
     def __getstate__(self) -> dict[str, Any]:
         """What is copied and pickled: all but the points of the fit."""
         state: dict[str, Any] = dict(BaseEstimator.__getstate__(self))
         state.pop("_clouds", None)
         return state
-
-    def _request(self) -> Request:
-        """What the settings ask for, checked."""
-        if self.method is not None:
-            from brenier.flows import check_method
-
-            check_method(self.method, "flows.SemiDual()")
-        check_unbalanced(self.unbalanced)
-        names = checked_names(self.candidates)
-        effort = Effort.of(self.effort)
-        return Request(self.method, effort, names, self.widths, self.pieces, self.checkpoint)

@@ -14,6 +14,7 @@ from brenier.potentials._expansion import Expansion, conjugate_points, expansion
 from brenier.potentials._icnn import ICNN
 from brenier.potentials._max_affine import LogSumExp, MaxAffine, SoftMaximum
 from brenier.potentials._mixture import Mixture
+from brenier.potentials._partial_icnn import PartialICNN
 from brenier.potentials._preconditioned import Preconditioned
 from brenier.potentials._quadratic import Quadratic
 from brenier.potentials._semi_dual import SemiDualFit, minimise_semi_dual
@@ -31,6 +32,7 @@ __all__ = [
     "LogSumExp",
     "MaxAffine",
     "Mixture",
+    "PartialICNN",
     "Preconditioned",
     "Quadratic",
     "SemiDualFit",

@@ -6,7 +6,7 @@ from brenier.estimators.candidates._defaults import KINDS, checked_names, fold_c
 from brenier.estimators.candidates._effort import EFFORTS, Effort
 from brenier.estimators.candidates._fit import Request, fit_pair, kinds_to_try
 from brenier.estimators.candidates._kinds import AbstractKind, AbstractPieces, ReversedKind
-from brenier.estimators.candidates._record import discard_record
+from brenier.estimators.candidates._record import discard_record, kept_training
 from brenier.estimators.candidates._table import NUMBERS, CandidateRow, CandidateTable
 from brenier.estimators.candidates._trial import Fold, Trial, judged
 
@@ -31,5 +31,6 @@ __all__ = [
     "fit_pair",
     "fold_counts",
     "judged",
+    "kept_training",
     "kinds_to_try",
 ]

@@ -18,6 +18,7 @@ from brenier.estimators.candidates._defaults import (
     PATIENT,
     QUICK,
     WORTH_BOTH,
+    checked_names,
     default_method,
     fold_counts,
     host_kinds,
@@ -55,6 +56,28 @@ class Request:
     widths: tuple[int, ...] | None
     pieces: int | None
     checkpoint: str | os.PathLike[str] | None = None
+
+    @classmethod
+    def of(
+        cls,
+        method: "AbstractMethod | None",
+        effort: str | int | float,
+        names: Sequence[str] | None,
+        widths: tuple[int, ...] | None,
+        pieces: int | None,
+        checkpoint: str | os.PathLike[str] | None,
+    ) -> "Request":
+        """What the settings of an estimator ask for.
+
+        Raises:
+            ValueError: a setting that is not what it should be.
+        """
+        if method is not None:
+            from brenier.flows import check_method
+
+            check_method(method, "flows.SemiDual()")
+        names = checked_names(names)
+        return cls(method, Effort.of(effort), names, widths, pieces, checkpoint)
 
 
 def fit_pair(

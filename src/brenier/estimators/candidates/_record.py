@@ -14,6 +14,8 @@ from brenier.io import Checkpoint, check_output_folder, read_record, write_recor
 
 _KIND = "fit"
 _FILE, _TRAINING = "kinds.brenier", "network-{}.brenier"
+# Of a fingerprint, that name a file.
+_LETTERS = 16
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,9 +86,24 @@ class Record:
         return Checkpoint(self.folder / _TRAINING.format(name), every=1)
 
 
+def kept_training(folder: str | os.PathLike[str], *parts: np.ndarray | object) -> Checkpoint:
+    """Where the training of a network on these arrays and settings is kept; others have their own.
+
+    Raises:
+        ValueError: the folder holds something else.
+    """
+    record = Record.opened(folder, *parts)
+    return record.training(record.fit[:_LETTERS])
+
+
 def discard_record(folder: str | os.PathLike[str]) -> None:
-    """Delete what a fit left in a folder, where it is; anything else in there stays."""
+    """Delete what a fit left in a folder, where it is; anything else in there stays.
+
+    A map of conditions leaves folders of its parts in there.
+    """
     home = Path(folder)
+    for part in {file.parent for file in home.glob(f"*/{_FILE}")}:
+        discard_record(part)
     for file in (home / _FILE, *home.glob(_TRAINING.format("*") + "*")):
         file.unlink(missing_ok=True)
     if home.is_dir() and not any(home.iterdir()):

@@ -1,6 +1,11 @@
 """Maps of many conditions: their potentials, what they are mixed from, their certificates."""
 
-from brenier.estimators.conditional._audit import Grouped, audit_conditions, condition_pairs
+from brenier.estimators.conditional._audit import (
+    ConditionPair,
+    Told,
+    audit_conditions,
+    condition_pairs,
+)
 from brenier.estimators.conditional._certificates import ConditionalCertificate
 from brenier.estimators.conditional._choice import PARTS, ConditionalRow, ConditionalTable
 from brenier.estimators.conditional._conditions import Column, grouped_rows, read_columns
@@ -9,11 +14,12 @@ from brenier.estimators.conditional._fit import ConditionalFit, fit_conditions
 __all__ = [
     "PARTS",
     "Column",
+    "ConditionPair",
     "ConditionalCertificate",
     "ConditionalFit",
     "ConditionalRow",
     "ConditionalTable",
-    "Grouped",
+    "Told",
     "audit_conditions",
     "condition_pairs",
     "fit_conditions",

@@ -27,6 +27,39 @@ class Column:
     def is_number(self) -> bool:
         return self.values.dtype.kind == "f"
 
+    @classmethod
+    def of(cls, argument: str, label: str, values: Any) -> "Column":
+        """Numbers where all values (n,) are some, and text where not; booleans are text.
+
+        Raises:
+            ValueError: a value is missing or infinite; ``argument`` and label are named.
+
+        >>> Column.of("condition_X", "day", [2, 4.5]).values.tolist()
+        [2.0, 4.5]
+        """
+        plain = np.asarray(values, dtype=object)
+        missing = [v is None or v != v for v in plain.tolist()]
+        if any(missing):
+            raise ValueError(
+                f"{argument}: got no value of {label} in {sum(missing)} rows, the first row "
+                f"{missing.index(True)}; wants one in each."
+            )
+        kinds = {type(v) for v in plain.tolist()}
+        if all(issubclass(kind, int | float | np.number) for kind in kinds - {bool}) and (
+            bool not in kinds and np.bool_ not in kinds
+        ):
+            numbers = plain.astype(np.float64)
+            if not np.isfinite(numbers).all():
+                raise ValueError(
+                    f"{argument}: got an infinite value of {label}; wants finite numbers."
+                )
+            return cls(label, numbers)
+        return cls(label, plain.astype(str).astype(object))
+
+    def at(self, rows: np.ndarray) -> "Column":
+        """The values of some rows."""
+        return Column(self.name, self.values[rows])
+
 
 def read_columns(name: str, value: Any, points: Any, rows: int) -> list[Column]:
     """The covariates of ``rows`` rows.
@@ -41,7 +74,7 @@ def read_columns(name: str, value: Any, points: Any, rows: int) -> list[Column]:
     Raises:
         ValueError: other numbers of rows, missing values, columns that are not there.
     """
-    columns = [_column(name, label, values) for label, values in _parts(name, value, points)]
+    columns = [Column.of(name, label, values) for label, values in _parts(name, value, points)]
     for column in columns:
         if len(column.values) != rows:
             raise ValueError(
@@ -75,26 +108,6 @@ def _parts(name: str, value: Any, points: Any) -> list[tuple[str, Any]]:
 
 def _are_columns(texts: Sequence[Any], cells: Any) -> bool:
     return bool(texts) and all(isinstance(t, str) and t in cells.obs.columns for t in texts)
-
-
-def _column(name: str, label: str, values: Any) -> Column:
-    """Numbers where all are some, and text where not; booleans are text."""
-    plain = np.asarray(values, dtype=object)
-    missing = [v is None or v != v for v in plain.tolist()]
-    if any(missing):
-        raise ValueError(
-            f"{name}: got no value of {label} in {sum(missing)} rows, the first row "
-            f"{missing.index(True)}; wants one in each."
-        )
-    kinds = {type(v) for v in plain.tolist()}
-    if all(issubclass(kind, int | float | np.number) for kind in kinds - {bool}) and (
-        bool not in kinds and np.bool_ not in kinds
-    ):
-        numbers = plain.astype(np.float64)
-        if not np.isfinite(numbers).all():
-            raise ValueError(f"{name}: got an infinite value of {label}; wants finite numbers.")
-        return Column(label, numbers)
-    return Column(label, plain.astype(str).astype(object))
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,18 +1,20 @@
 """The Gaussian map of every condition, smoothed over conditions and carried to others."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import jax.numpy as jnp
 import numpy as np
 
-from brenier.estimators.conditional._sides import Sides
-from brenier.numerics import Kriging
+from brenier.estimators.conditional._sides import Side, Sides
+from brenier.numerics import Kriging, row_mean, row_products
 from brenier.potentials import ConditionalGaussian, Quadratic, Unconditional
 from brenier.potentials.host import host_gaussian_matrix
 
 # The least eigenvalue of a pooled covariance, in parts of the mean one.
 _LEAST = 1e-6
+# Sound points of a condition that have moments, at least.
+_FEWEST = 2
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,16 +36,20 @@ class _Moments:
     excess: float
 
     @classmethod
-    def of(cls, points: np.ndarray, of: np.ndarray, conditions: int) -> "_Moments":
-        d = points.shape[1]
-        counts = np.bincount(of, minlength=conditions).astype(float)
-        means = np.stack([points[of == k].mean(axis=0) for k in range(conditions)])
-        centred = points - means[of]
-        within = centred.T @ centred / max(len(points) - conditions, 1)
+    def of(cls, side: Side, conditions: int) -> "_Moments":
+        d = side.points.shape[1]
+        side = side.rows(_counted(side, conditions))
+        counts = side.counts(conditions)
+        means = np.stack([row_mean(*side.at(k)) for k in range(conditions)])
+        side = replace(side, points=side.points - means[side.of])
+        centred, weights = side.points, side.weights
+        within = row_products(centred, weights) / max(counts.sum() - conditions, 1)
         within += _LEAST * np.trace(within) / d * np.eye(d)
-        own = np.stack([centred[of == k].T @ centred[of == k] for k in range(conditions)])
+        own = np.stack([row_products(*side.at(k)) for k in range(conditions)])
         shrunk = (own + (d + 1.0) * within) / (counts + d + 1.0)[:, None, None]
-        fourth = np.mean(centred**4, axis=0) / np.maximum(np.mean(centred**2, axis=0) ** 2, 1e-300)
+        fourth = row_mean(centred**4, weights) / np.maximum(
+            row_mean(centred**2, weights) ** 2, 1e-300
+        )
         return cls(means, shrunk, counts, within, max(float(np.mean(0.5 * (fourth - 1.0))), 1.0))
 
     @property
@@ -51,6 +57,12 @@ class _Moments:
         """Of the entries of each covariance, in units of the Gaussian's of one point, (k,)."""
         kept = self.counts / (self.counts + self.means.shape[1] + 1.0)
         return self.excess * kept**2 / self.counts
+
+
+def _counted(side: Side, conditions: int) -> np.ndarray:
+    """Rows that count for moments, (n,): the sound ones, but where a condition has too few."""
+    few = np.bincount(side.of[side.sound], minlength=conditions) < _FEWEST
+    return side.sound | few[side.of]
 
 
 def gaussian_part(sides: Sides) -> ConditionalGaussian:
@@ -61,10 +73,7 @@ def gaussian_part(sides: Sides) -> ConditionalGaussian:
     covariance has the variance λ_i λ_j (1 + δ_ij)/(λ_i + λ_j)² · (1/n + 1/m), one of b λ_i (1/n +
     1/m). What of them varies beyond that is signal.
     """
-    source, target = (
-        _Moments.of(points, of, len(sides))
-        for points, of in ((sides.u, sides.of_u), (sides.v, sides.of_v))
-    )
+    source, target = (_Moments.of(side, len(sides)) for side in sides.both)
     spectrum, axes = np.linalg.eigh(0.5 * (source.within + target.within))
     logarithms = [
         _logarithm(host_gaussian_matrix(s, t))

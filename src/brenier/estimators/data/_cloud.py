@@ -27,6 +27,21 @@ MOST_POINTS = 2**18
 _ROWS = 2**15
 
 
+class Sound(NamedTuple):
+    """Points (n, d) to learn from, their weights, which count for moments, and rows of the whole.
+
+    Args:
+        points, weights, sound: as a ``Cloud`` has them.
+        outliers, kept: rows of what was read.
+    """
+
+    points: np.ndarray
+    weights: RowWeights
+    sound: np.ndarray
+    outliers: np.ndarray
+    kept: np.ndarray
+
+
 class Cloud(NamedTuple):
     """What a fit needs of one side.
 
@@ -41,6 +56,7 @@ class Cloud(NamedTuple):
             nobody asked for them.
         weights: (n,), how many rows each point stands for; None for one each.
         rows: how many all of what was read stand for.
+        kept: (n,), which row of what was read each point is, ascending.
     """
 
     points: np.ndarray
@@ -51,6 +67,7 @@ class Cloud(NamedTuple):
     outliers: np.ndarray
     weights: RowWeights
     rows: float
+    kept: np.ndarray
 
     @property
     def size(self) -> int:
@@ -82,7 +99,7 @@ def read_cloud(
     value = value.values if isinstance(value, Frame) else value
     if not isinstance(value, np.ndarray) or value.ndim != 2 or len(value) <= MOST_POINTS:
         return _of_points(
-            *sound_points(name, value, outliers, columns, dimension=dimension, weights=weights)
+            sound_points(name, value, outliers, columns, dimension=dimension, weights=weights)
         )
     n, d = value.shape
     count = float(n)
@@ -103,9 +120,9 @@ def read_cloud(
             dimension=dimension,
             names=columns,
         )
-        own = chosen[np.searchsorted(chosen, start) : np.searchsorted(chosen, start + len(block))]
-        kept[filled : filled + len(own)] = block[own - start]
-        filled += len(own)
+        drawn = chosen[np.searchsorted(chosen, start) : np.searchsorted(chosen, start + len(block))]
+        kept[filled : filled + len(drawn)] = block[drawn - start]
+        filled += len(drawn)
         block, masses = weighted_rows(
             block, None if weights is None else weights[start:][: len(block)]
         )
@@ -121,10 +138,9 @@ def read_cloud(
         mean += apart * (own_mass / (mass + own_mass))
         mass += own_mass
     check_varying(name, low, high, columns)
-    points, kept_weights, sound, found = sound_points(
-        name, kept, outliers, columns, weights=kept_weights
-    )
-    cloud = _of_points(points, kept_weights, sound, chosen[found])._replace(rows=count)
+    own = sound_points(name, kept, outliers, columns, weights=kept_weights)
+    own = own._replace(outliers=chosen[own.outliers], kept=chosen[own.kept])
+    cloud = _of_points(own)._replace(rows=count)
     if len(cloud.outliers):  # their moments are not those of all points
         return cloud
     covariance = lifted_covariance(square / mass)
@@ -139,8 +155,8 @@ def sound_points(
     *,
     dimension: int | None = None,
     weights: np.ndarray | None = None,
-) -> tuple[np.ndarray, RowWeights, np.ndarray, np.ndarray]:
-    """Points (n, d) to learn from, their weights, which count for moments, the outliers' rows.
+) -> Sound:
+    """What there is to learn from.
 
     Outliers that stay do not spoil the moments; those beside which the others have no digits do not
     stay, nor does any under "drop", nor what has no weight.
@@ -155,15 +171,17 @@ def sound_points(
     if len(rows) < len(points):
         name = f"{name} without rows of weight 0"
     points, masses = weighted_rows(points, weights)
+    left = rows
     sound = sound_rows(name, points, outliers, columns, leaves_out=True)
     found = np.flatnonzero(~sound)
     if len(found):
         training_points(f"{name} without outliers", points[sound], dimension, columns)
         kept = sound if outliers == "drop" else ~beyond_digits(points, sound)
-        points, sound = points[kept], sound[kept]
+        points, sound, left = points[kept], sound[kept], rows[kept]
         masses = None if masses is None else masses[kept]
     masses = None if masses is None else row_weights(masses)
-    return training_points(name, points, dimension, columns), masses, sound, rows[found]
+    points = training_points(name, points, dimension, columns)
+    return Sound(points, masses, sound, rows[found], left)
 
 
 def reweighted(cloud: Cloud, factors: np.ndarray) -> Cloud:
@@ -171,7 +189,7 @@ def reweighted(cloud: Cloud, factors: np.ndarray) -> Cloud:
     weights = factors if cloud.weights is None else cloud.weights * factors
     kept = weights > 0
     points, masses = cloud.points[kept], row_weights(weights[kept])
-    found = _of_points(points, masses, cloud.sound[kept], cloud.outliers)
+    found = _of_points(Sound(points, masses, cloud.sound[kept], cloud.outliers, cloud.kept[kept]))
     return found._replace(origin=cloud.origin + found.origin)
 
 
@@ -193,16 +211,15 @@ def _drawn(
     return rows, times / times.max()
 
 
-def _of_points(
-    points: np.ndarray, weights: RowWeights, sound: np.ndarray, outliers: np.ndarray
-) -> Cloud:
+def _of_points(own: Sound) -> Cloud:
     """The cloud of ``sound_points``."""
+    points, weights, sound = own.points, own.weights, own.sound
     origin = _middle(points[sound])
     near = points - origin
-    wide, own = near[sound].astype(np.float64), None if weights is None else weights[sound]
-    mean, covariance = row_mean(wide, own), shrunk_covariance(wide, own)
+    wide, masses = near[sound].astype(np.float64), None if weights is None else weights[sound]
+    mean, covariance = row_mean(wide, masses), shrunk_covariance(wide, masses)
     count = row_count(near, weights)
-    return Cloud(near, origin, mean, covariance, sound, outliers, weights, count)
+    return Cloud(near, origin, mean, covariance, sound, own.outliers, weights, count, own.kept)
 
 
 def _middle(points: np.ndarray) -> np.ndarray:

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 
 from brenier.estimators._fitted import seen
+from brenier.estimators.data import given_weights
 from brenier.estimators.labels._results import TransferredLabels, TransitionTable
 from brenier.estimators.labels._transfer import transfer_labels, transition_table
 from brenier.io import is_cells, obs_column
@@ -15,24 +16,32 @@ from brenier.numerics import in_blocks
 _BLOCK = 2**14
 
 
-def labels_of_points(estimator: Any, X: Any, Y_labels: Any, Y: Any) -> TransferredLabels:
-    """``MongeMap.transfer_labels``."""
-    Y = _given_or_fitted(estimator, "Y", Y)
-    return transfer_labels(*_met(estimator, X, Y), _labels("Y_labels", Y_labels, Y))
+def labels_of_points(
+    estimator: Any, X: Any, Y_labels: Any, Y: Any, weights: Any
+) -> TransferredLabels:
+    """``MongeMap.transfer_labels``; ``weights`` are of the target points."""
+    Y, weights = _given_or_fitted(estimator, "Y", Y, weights)
+    return transfer_labels(*_met(estimator, X, Y), _labels("Y_labels", Y_labels, Y), weights)
 
 
 def table_of_points(
-    estimator: Any, X_labels: Any, Y_labels: Any, X: Any, Y: Any
+    estimator: Any, X_labels: Any, Y_labels: Any, X: Any, Y: Any, weights: tuple[Any, Any]
 ) -> TransitionTable:
-    """``MongeMap.transition_table``."""
-    X, Y = _given_or_fitted(estimator, "X", X), _given_or_fitted(estimator, "Y", Y)
+    """``MongeMap.transition_table``; ``weights`` are of source and target points."""
+    X, a = _given_or_fitted(estimator, "X", X, weights[0])
+    Y, b = _given_or_fitted(estimator, "Y", Y, weights[1])
     labels = _labels("X_labels", X_labels, X), _labels("Y_labels", Y_labels, Y)
-    return transition_table(*_met(estimator, X, Y), *labels)
+    return transition_table(*_met(estimator, X, Y), *labels, a, b)
 
 
-def _given_or_fitted(estimator: Any, name: str, value: Any) -> Any:
-    """The points that were given, or those of the fit."""
-    value = vars(estimator).get("_clouds", {}).get(name) if value is None else value
+def _given_or_fitted(
+    estimator: Any, name: str, value: Any, weights: Any
+) -> tuple[Any, np.ndarray | None]:
+    """The points and weights that were given, or those of the fit."""
+    own = {"X": "source_weights", "Y": "target_weights"}[name]
+    if value is None:
+        value, fitted = vars(estimator).get("_clouds", {}).get(name, (None, None))
+        weights = fitted if weights is None else weights
     if value is None or isinstance(value, AbstractMeasure):
         got = (
             "no points, and the estimator has those of its fit no more"
@@ -40,7 +49,7 @@ def _given_or_fitted(estimator: Any, name: str, value: Any) -> Any:
             else (f"the measure {type(value).__name__}, of which there are no labels")
         )
         raise ValueError(f"{name}: got {got}; wants the points that {name}_labels are of.")
-    return value
+    return given_weights(own, weights, name, value)
 
 
 def _labels(name: str, labels: Any, value: Any) -> Any:

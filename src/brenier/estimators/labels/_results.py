@@ -51,7 +51,7 @@ class TransitionTable:
         sources: (k,), the kinds of source points, sorted.
         targets: (l,), those of target points.
         shares: (k, l); rows sum to 1.
-        counts: (k,), source points of each kind.
+        counts: (k,), source points of each kind; of points with weights, the rows they stand for.
 
     >>> table = TransitionTable(np.array(["B"]), np.array(["B", "T"]), np.array([[0.9, 0.1]]),
     ...                         np.array([7]))

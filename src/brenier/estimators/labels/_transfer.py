@@ -4,12 +4,16 @@ from typing import Any
 
 import numpy as np
 
-from brenier._row_checks import check_labels
+from brenier._row_checks import check_labels, check_row_weights
+from brenier._types import RowWeights
 from brenier.estimators.labels._results import TransferredLabels, TransitionTable
 from brenier.estimators.labels._vote import Vote
+from brenier.numerics import row_weights
 
 
-def transfer_labels(moved: np.ndarray, target: np.ndarray, Y_labels: Any) -> TransferredLabels:
+def transfer_labels(
+    moved: np.ndarray, target: np.ndarray, Y_labels: Any, target_weights: Any = None
+) -> TransferredLabels:
     """The labels of points where a map took them, by a vote of the target points around each.
 
     P(c | x) is the share of the label c among the nearest target points, by a kernel of their
@@ -23,9 +27,10 @@ def transfer_labels(moved: np.ndarray, target: np.ndarray, Y_labels: Any) -> Tra
         moved: T(x), (n, d).
         target: (m, d).
         Y_labels: (m,), a label of each target point: words or numbers.
+        target_weights: (m,), how much each target point counts, as for ``MongeMap``.
 
     Raises:
-        ValueError: labels that do not match the points, or are missing.
+        ValueError: labels or weights that do not match the points, or are missing.
 
     >>> rng = np.random.default_rng(0)
     >>> target = np.concatenate([rng.normal(size=(50, 2)), rng.normal(size=(50, 2)) + 6.0])
@@ -33,15 +38,21 @@ def transfer_labels(moved: np.ndarray, target: np.ndarray, Y_labels: Any) -> Tra
     >>> found.labels.tolist()
     ['low', 'low', 'high', 'high']
     """
-    classes, codes = np.unique(check_labels("Y_labels", Y_labels, len(target)), return_inverse=True)
+    labels, target, weights = _counted("Y_labels", Y_labels, target, target_weights)
+    classes, codes = np.unique(labels, return_inverse=True)
     # Near the origin, where differences of points have all of their digits.
     origin = target[0].astype(np.float64)
-    vote = Vote.chosen(target - origin, codes)
+    vote = Vote.chosen(target - origin, codes, weights)
     return TransferredLabels(classes, vote(moved - origin))
 
 
 def transition_table(
-    moved: np.ndarray, target: np.ndarray, X_labels: Any, Y_labels: Any
+    moved: np.ndarray,
+    target: np.ndarray,
+    X_labels: Any,
+    Y_labels: Any,
+    source_weights: Any = None,
+    target_weights: Any = None,
 ) -> TransitionTable:
     """What share of each kind of source points goes where: the mean of their soft labels.
 
@@ -50,6 +61,7 @@ def transition_table(
         target: (m, d).
         X_labels: (n,), a label of each source point.
         Y_labels: (m,), as for ``transfer_labels``.
+        source_weights, target_weights: (n,) and (m,), as for ``MongeMap``.
 
     Raises:
         ValueError: as ``transfer_labels``.
@@ -62,9 +74,25 @@ def transition_table(
     high  1.00  0.00  of 50
     low   0.00  1.00  of 50
     """
-    kinds, codes = np.unique(check_labels("X_labels", X_labels, len(moved)), return_inverse=True)
-    found = transfer_labels(moved, target, Y_labels)
+    labels, moved, weights = _counted("X_labels", X_labels, moved, source_weights)
+    kinds, codes = np.unique(labels, return_inverse=True)
+    found = transfer_labels(moved, target, Y_labels, target_weights)
     members = np.eye(len(kinds))[codes]
+    if weights is not None:
+        members *= weights[:, None]
     counts = members.sum(axis=0)
     shares = (members.T @ found.probabilities) / counts[:, None]
-    return TransitionTable(kinds, found.classes, shares, counts.astype(int))
+    return TransitionTable(kinds, found.classes, shares, np.rint(counts).astype(int))
+
+
+def _counted(
+    name: str, labels: Any, points: np.ndarray, weights: Any
+) -> tuple[np.ndarray, np.ndarray, RowWeights]:
+    """Labels and points that have a weight, and how many rows each stands for."""
+    found = check_labels(name, labels, len(points))
+    if weights is None:
+        return found, points, None
+    side = {"X_labels": "source_weights", "Y_labels": "target_weights"}[name]
+    masses = check_row_weights(side, weights, len(points))
+    kept = masses > 0
+    return found[kept], points[kept], row_weights(masses[kept])

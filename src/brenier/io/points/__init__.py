@@ -1,7 +1,6 @@
 """Points as people bring them: tables, arrays, pictures and sets of images."""
 
 from brenier.io.points._images import ImageSet, read_images
-from brenier.io.points._labels import read_labels
 from brenier.io.points._points import (
     check_output,
     read_array,
@@ -10,7 +9,7 @@ from brenier.io.points._points import (
     write_points,
 )
 from brenier.io.points._table import Picture, Table
-from brenier.io.points._words import check_words_file, read_words, write_columns
+from brenier.io.points._words import check_words_file, read_conditions, read_words, write_columns
 
 __all__ = [
     "ImageSet",
@@ -19,8 +18,8 @@ __all__ = [
     "check_output",
     "check_words_file",
     "read_array",
+    "read_conditions",
     "read_images",
-    "read_labels",
     "read_points",
     "read_weighted_points",
     "read_words",

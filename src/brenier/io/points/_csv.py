@@ -75,23 +75,27 @@ def read_csv(name: str, path: Path, columns: Sequence[str] | None = None) -> Tab
     return Table(values, name, names)
 
 
-def read_csv_words(name: str, path: Path, column: str) -> list[str]:
-    """The entries of one column of a CSV file as words, without the spaces around them."""
+def read_csv_words(
+    name: str, path: Path, columns: Sequence[str]
+) -> tuple[list[list[str]], tuple[str, ...]]:
+    """Columns of a CSV file as words without the spaces around them, and what the others are."""
     try:
         with open_text(path) as lines:
             remarks, rows = _above(lines)
-            sheet, _, _ = _begun(name, path, remarks, rows, [column])
-        words = []
+            sheet, _, _ = _begun(name, path, remarks, rows, columns)
+        words: list[list[str]] = [[] for _ in columns]
         for i, (line, row) in enumerate(_records(sheet)):
             if len(row) != sheet.width:
                 raise ValueError(
                     f"{name}: got {len(row)} cells in row {i}; wants {sheet.width}, as above "
                     f"(line {line} of the file)."
                 )
-            words.append(row[sheet.places[0]].strip())
+            for own, place in zip(words, sheet.places, strict=True):
+                own.append(row[place].strip())
     except UnicodeDecodeError as error:
         raise _no_text(name, error) from None
-    return words
+    names = sheet.names or tuple(map(str, range(sheet.width)))
+    return words, tuple(own for i, own in enumerate(names) if i not in sheet.places)
 
 
 def _no_text(name: str, error: UnicodeDecodeError) -> ValueError:

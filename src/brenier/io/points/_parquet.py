@@ -31,7 +31,7 @@ def read_parquet(name: str, path: Path, columns: Sequence[str] | None = None) ->
         file = pq.ParquetFile(path)
         schema, rows = file.schema_arrow, file.metadata.num_rows
     with file:
-        index = _index_columns(name, schema)
+        index = index_columns(name, schema)
         stored = [column for column in schema.names if column not in index]
         names = check_names(name, stored)
         if columns is not None:
@@ -97,7 +97,7 @@ def _numbers(column: Any) -> np.ndarray:
     return (column if plain else column.cast(pa.float64())).to_numpy(zero_copy_only=False)
 
 
-def _index_columns(name: str, schema: Any) -> list[str]:
+def index_columns(name: str, schema: Any) -> list[str]:
     """The columns that pandas keeps a frame's index in: they are no coordinates."""
     try:
         stored = (schema.pandas_metadata or {}).get("index_columns") or []

@@ -1,10 +1,11 @@
-"""Columns of words: labels beside the points of a table."""
+"""Columns beside the points of a table: labels, and the conditions that rows are of."""
 
 import csv
 import io
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -13,6 +14,8 @@ from brenier._extras import check_installed
 from brenier._outputs import check_folder
 from brenier.io._refusals import check_file, refusing
 from brenier.io.points._csv import read_csv_words
+from brenier.io.points._header import is_number
+from brenier.io.points._parquet import index_columns
 from brenier.io.points._table import places_of
 
 _ENDINGS = (".csv", ".parquet")
@@ -30,17 +33,32 @@ def read_words(path: str | os.PathLike[str], column: str) -> np.ndarray:
     >>> read_words(path, "kind").tolist()
     ['B', 'T']
     """
-    name = os.fspath(path)
-    check_words_file(name)
-    check_file(path, "a table", name)
+    (entries,), _ = _entries(os.fspath(path), [column])
+    return np.array([str(entry) for entry in entries])
+
+
+def read_conditions(
+    path: str | os.PathLike[str], columns: Sequence[str]
+) -> tuple[list[np.ndarray], tuple[str, ...]]:
+    """Columns of a ``.csv`` or ``.parquet`` file, each (n,), and the names of the others.
+
+    Numbers (float64) where all entries of a column are some, and words where not; Parquet says
+    itself which of them are numbers. Columns without a name are called by their places.
+
+    Raises:
+        ValueError: as ``read_words``.
+
+    >>> import tempfile
+    >>> path = tempfile.mkdtemp() + "/cells.csv"
+    >>> _ = Path(path).write_text("kind,a,day\\nB,1.5,3\\nT,2,4\\n")
+    >>> conditions, others = read_conditions(path, ["kind", "day"])
+    >>> [own.tolist() for own in conditions], others
+    ([['B', 'T'], [3.0, 4.0]], ('a',))
+    """
+    entries, others = _entries(os.fspath(path), columns)
     if Path(path).suffix.lower() == ".csv":
-        words = read_csv_words(name, Path(path), column)
-    else:
-        words = _parquet_words(name, Path(path), column)
-    if "" in words:
-        row = words.index("")
-        raise ValueError(f"{name}, column {column!r}: got no entry in row {row}; wants a label.")
-    return np.array(words)
+        entries = [list(map(float, own)) if all(map(is_number, own)) else own for own in entries]
+    return [_typed(own) for own in entries], others
 
 
 def write_columns(path: str | os.PathLike[str], columns: Mapping[str, np.ndarray]) -> None:
@@ -88,12 +106,42 @@ def check_words_file(path: str | os.PathLike[str]) -> None:
         check_installed(str(path), "pyarrow")
 
 
-def _parquet_words(name: str, path: Path, column: str) -> list[str]:
+def _entries(name: str, columns: Sequence[str]) -> tuple[Sequence[Sequence[Any]], tuple[str, ...]]:
+    """The entries of columns, none of them missing, and the names of the others."""
+    check_words_file(name)
+    check_file(name, "a table")
+    if Path(name).suffix.lower() == ".csv":
+        entries, others = read_csv_words(name, Path(name), columns)
+    else:
+        entries, others = _parquet_entries(name, Path(name), columns)
+    for column, own in zip(columns, entries, strict=True):
+        absent = [row for row, entry in enumerate(own) if entry in ("", None) or entry != entry]
+        if absent:
+            raise ValueError(
+                f"{name}, column {column!r}: got no entry in row {absent[0]}; wants a label."
+            )
+    return entries, others
+
+
+def _typed(entries: Sequence[Any]) -> np.ndarray:
+    """Numbers where all are some, and else words."""
+    if all(isinstance(own, int | float) and not isinstance(own, bool) for own in entries):
+        return np.array(entries, np.float64)
+    return np.array([str(own) for own in entries], dtype=object)
+
+
+def _parquet_entries(
+    name: str, path: Path, columns: Sequence[str]
+) -> tuple[list[list[Any]], tuple[str, ...]]:
     import pyarrow.parquet as pq
 
     with refusing(name, "no Parquet file, or a damaged one", "a Parquet table"):
-        names = pq.read_schema(path).names
-    stored = names[places_of(name, names, len(names), [column])[0]]
+        schema = pq.read_schema(path)
+    places = places_of(name, schema.names, len(schema.names), columns)
     with refusing(name, "no Parquet file, or a damaged one", "a Parquet table"):
-        entries = pq.read_table(path, columns=[stored]).column(0).to_pylist()
-    return ["" if entry is None else str(entry) for entry in entries]
+        table = pq.read_table(path, columns=[schema.names[place] for place in places])
+        entries = [table.column(i).to_pylist() for i in range(len(places))]
+    index = index_columns(name, schema)
+    return entries, tuple(
+        own for i, own in enumerate(schema.names) if i not in places and own not in index
+    )
