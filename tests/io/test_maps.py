@@ -56,6 +56,7 @@ from brenier.potentials import (
 )
 from brenier.potentials.host import HostPotential
 from brenier.velocities import (
+    BDIA,
     DDIM,
     AtomsDecoder,
     AtomsVelocity,
@@ -69,6 +70,7 @@ from brenier.velocities import (
     NoiseVelocity,
     ProbabilityFlow,
     RateSchedule,
+    TableSchedule,
     TensorTrainVelocity,
 )
 
@@ -94,12 +96,14 @@ def _examples():
         NoiseVelocity(noise, 2),
         ProbabilityFlow(gaussian, LinearSchedule()),
         ProbabilityFlow(gaussian, CosineSchedule()),
+        ProbabilityFlow(gaussian, TableSchedule((0.9, 0.5, 0.1))),
         ProbabilityFlow(gaussian, ConstantSchedule()),
         ProbabilityFlow(gaussian, RateSchedule(jax.nn.softplus, 1.0)),
     )
     return [
         *(FlowMap(velocity, 0.2, 0.8) for velocity in velocities),
         DDIM(noise, jnp.array([1.0, 0.5]), 2),
+        BDIA(noise, jnp.array([0.9, 0.5, 0.2]), 2),
         AtomsDecoder(Empirical(points)),
         StandardNormal(3),
         train,
@@ -155,6 +159,8 @@ _ELSEWHERE = {
     "RescaledDiffusionVelocity",
     "ImageModel",
     "ImageVelocity",
+    "ScheduledDDIM",
+    "Timesteps",
     "UNet",
     "UNetSettings",
     "UNetStep",
