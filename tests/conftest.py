@@ -31,6 +31,12 @@ install_import_hook("brenier", "beartype.beartype")
 _QUICK_CODE = "--xla_backend_optimization_level=0"
 _OLDER_EMITTER = "--xla_cpu_use_fusion_emitters=false"
 
+# What tests run or read as programs holds no examples: doctests would import it.
+_TESTS = Path(__file__).parent
+collect_ignore = [
+    str(path) for path in _TESTS.rglob("*.py") if not path.name.startswith(("test_", "conftest"))
+]
+
 # Linux gives a process 65,530 memory maps; a compiled program takes some, and where none are left
 # the next compilation ends in a segmentation fault.
 _MANY_MAPS = 30_000

@@ -3,6 +3,7 @@
 python _adm_in_torch.py FOLDER IMAGE.npy STEP REPEATS OUT.npy: a JSON object of seconds and memory.
 """
 
+import contextlib
 import json
 import math
 import resource
@@ -13,9 +14,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
-from safetensors.torch import load_file
-from torch.nn import functional
+
+# Run where there is PyTorch; read, as every module is, where there is none.
+with contextlib.suppress(ImportError):
+    import torch
+    from safetensors.torch import load_file
+    from torch.nn import functional
 
 
 class Network:
