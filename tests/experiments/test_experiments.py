@@ -42,6 +42,7 @@ _SEEDS = {
 _SHARED = Path(__file__).parents[3] / "shared" / "data"
 _DATA = {
     "single/cell": (_SHARED / "kang_ifnb_pbmc.h5ad",),
+    "single/conditions": (_SHARED / "kang_ifnb_pbmc.h5ad",),
     "single/labels": (_SHARED / "kang_ifnb_pbmc.h5ad",),
     "single/unbalanced": (_SHARED / "kang_ifnb_pbmc.h5ad",),
     "w2/benchmark": (_SHARED / "w2bench_D2.npz", _SHARED / "w2bench_D16.npz"),
