@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from brenier.cli import main
-from brenier.cli._ddpm_choices import ImageChoice
+from brenier.cli._ddpm_choices import ImageChoice, LabelChoice
 from brenier.cli._ddpm_train import image_rows
 from brenier.images import ImageModel, UNet, UNetSettings
 from brenier.io import load_model, read_model_config, save_model
@@ -19,12 +19,12 @@ IMAGES = RANDOM.integers(0, 256, (6, 8, 8), np.uint8)
 TINY = ["--width", "2", "--multipliers", "1", "--steps", "4", "--batch", "3", "--checks", "2"]
 
 
-def _model(classes=0, side=8):
-    settings = UNetSettings((side, side, 1), width=2, multipliers=(1,), classes=classes)
+def _model(classes=0, side=8, channels=1):
+    settings = UNetSettings((side, side, channels), width=2, multipliers=(1,), classes=classes)
     net = UNet.random(jax.random.key(0), settings)
     random = np.random.default_rng(1)
     net = jax.tree.map(lambda a: a + 0.1 * random.normal(size=a.shape).astype(np.float32), net)
-    return ImageModel(net, (side, side, 1), "v", CosineSchedule(), classes=classes)
+    return ImageModel(net, (side, side, channels), "v", CosineSchedule(), classes=classes)
 
 
 @pytest.fixture
@@ -61,10 +61,16 @@ def test_encode_decode_pair_and_labels(home, capsys):
     assert np.max(inside / np.linalg.norm(points, axis=1)) <= result["round_trip_error"] + 1e-6
     save_model("other", _model())
     assert main(["ddpm", "pair", "model", "other", "-n", "3", "-o", "grid.png", *steps]) == 0
-    assert _result(capsys)["rows"] == ["model", "other"]
+    result = _result(capsys)
+    assert result["rows"] == ["model", "other"]
+    (near,) = result["alignment"]
+    assert (near["first"], near["second"]) == ("model", "other")
+    assert near["paired"].keys() == near["shuffled"].keys() == near["wrong schedule"].keys()
     command = ["ddpm", "labels", "model", "--labels", "1,0", "-n", "3", "-o", "two.png", *steps]
-    assert main(command) == 0
-    assert _result(capsys)["rows"] == ["label 1", "label 0"]
+    assert main([*command, "--no-controls"]) == 0
+    result = _result(capsys)
+    assert result["rows"] == ["label 1", "label 0"]
+    assert result["alignment"][0].keys() == {"first", "second", "paired", "shuffled"}
     with Image.open("two.png") as grid:
         assert grid.size[0] > grid.size[1]
 
@@ -94,6 +100,58 @@ def test_a_grid_shows_every_image(home, capsys, monkeypatch):
     # The last row is filled up in white.
     blank = [bool(np.all(image == 1.0)) for image in drawn[1][1]]
     assert blank == [False] * 4 + [True] * 8
+
+
+@pytest.mark.parametrize("n", [2, 12])
+def test_codes_of_three_models_are_compared_with_controls(n, home, capsys, monkeypatch):
+    from brenier.cli import _ddpm_maps
+
+    # A linear "network": all models decode alike, up to a factor.
+    def known(model, codes, maps, progress, stage="decoding"):
+        return codes[::-1] if "wrong schedule" in stage else codes
+
+    monkeypatch.setattr(_ddpm_maps, "decoded", known)
+    for name in ("b", "c"):
+        save_model(name, _model(classes=2))
+    command = ["ddpm", "pair", "model", "b", "c", "-n", str(n), "-o", "g.png"]
+    assert main([*command, "--json"]) == 0
+    result = _result(capsys)
+    pairs = [(one.pop("first"), one.pop("second")) for one in result["alignment"]]
+    assert pairs == [("model", "b"), ("model", "c"), ("b", "c")]
+    if n < 3:
+        assert result["alignment"] == [{}, {}, {}]
+        return
+    for one in result["alignment"]:
+        assert one["paired"]["correlation"] == pytest.approx(1.0)
+        assert one["paired"]["p_value"] == 0.001
+        # The codes are random, so that other rows are as far as any.
+        for control in ("shuffled", "wrong schedule"):
+            assert abs(one[control]["correlation"]) < 0.5
+            assert one[control]["p_value"] > 0.01
+    assert main(command) == 0
+    said = " ".join(capsys.readouterr().out.replace("│", " ").split())
+    assert "codes shuffled" in said
+    assert "a wrong schedule is not near" in said
+
+
+def test_an_audit_stands_beside_its_controls(home, capsys):
+    np.save("many.npy", RANDOM.integers(0, 256, (45, 8, 8), np.uint8))
+    command = ["ddpm", "audit", "model", "many.npy", "--steps", "4", "--budget", "0.1", "--json"]
+    assert main(command) == 0
+    result = _result(capsys)
+    assert list(result["alignment"]) == ["paired", "shuffled", "wrong schedule"]
+    assert result["alignment"]["paired"]["p_value"] < result["alignment"]["shuffled"]["p_value"]
+    assert result["assignment_control"]["n"] == result["assignment"]["n"] == 45
+    assert "45 images in 64 dimensions: no proof of optimality" in result["shows"]
+
+
+NAMES = "cock, rooster\ncrab, cock\n"
+
+
+def test_labels_are_named_by_a_file(home):
+    (home / "names.txt").write_text(NAMES)
+    choice = LabelChoice("crab, rooster,1", home / "names.txt")
+    assert choice.named(2) == [("crab", 1), ("rooster", 0), ("crab", 1)]
 
 
 REFUSED = {
@@ -133,6 +191,33 @@ REFUSED = {
         "got labels up to 900 for 6 images",
     ),
     "wide grid": (["pair", "model", "model", "-n", "500", "-o", "g.png"], "-n: got 500 images"),
+    "label out of range": (
+        ["labels", "model", "--labels", "0,2", "-o", "g.png"],
+        "label: got 2; wants 0 to 1",
+    ),
+    **{
+        f"class {label}": (
+            ["labels", "model", "--labels", label, "--class-names", "names.txt", "-o", "g.png"],
+            phrase,
+        )
+        for label, phrase in {
+            "pizza": "'pizza', which names no class of names.txt",
+            "cock": "'cock', which names classes 0, 1 of names.txt",
+            "2": "label: got 2; wants 0 to 1",
+        }.items()
+    },
+    "class names": (
+        ["labels", "model", "--labels", "0", "--class-names", "long.txt", "-o", "g.png"],
+        "long.txt: got 3 lines; wants 2",
+    ),
+    "no class names": (
+        ["labels", "model", "--labels", "0", "--class-names", "absent", "-o", "g.png"],
+        "--class-names absent",
+    ),
+    "another channel count": (
+        ["pair", "model", "model", "coloured", "-o", "g.png"],
+        "coloured: got images of shape (8, 8, 3); wants (8, 8, 1), those of model",
+    ),
     "wide labels": (
         ["labels", "model", "--labels", "0", "-n", "500", "-o", "g.png"],
         "-n: got 500",
@@ -147,6 +232,9 @@ def test_bad_input_is_refused_in_one_line(case, home, capsys):
     np.save("wide.npy", np.ones((2, 3)))
     np.save("large.npy", np.array([0, 1, 2, 3, 4, 900]))
     save_model("wider", _model(side=16))
+    save_model("coloured", _model(channels=3))
+    (home / "names.txt").write_text(NAMES)
+    (home / "long.txt").write_text(NAMES + "corgi\n")
     before = sorted(path.name for path in home.iterdir())
     arguments, phrase = REFUSED[case]
     assert main(["ddpm", *arguments, "--json"]) == 2

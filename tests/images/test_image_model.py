@@ -6,7 +6,14 @@ import numpy as np
 import pytest
 
 import brenier
-from brenier.images import ImageModel, ImageVelocity, UNet, UNetSettings, bits_per_dimension
+from brenier.images import (
+    ImageModel,
+    ImageVelocity,
+    UNet,
+    UNetSettings,
+    bits_per_dimension,
+    mistimed,
+)
 from brenier.velocities import CosineSchedule, LinearSchedule, NoiseVelocity, posterior_mean
 
 KEY = jax.random.key(0)
@@ -128,3 +135,19 @@ def test_images_and_points():
 def test_what_cannot_be_is_refused(make, phrase):
     with pytest.raises(ValueError, match=phrase):
         make()
+
+
+@pytest.mark.parametrize("kind", MODELS)
+def test_a_mistimed_network_is_told_the_level_of_the_other_schedule(kind):
+    model = MODELS[kind]
+    other = {"epsilon": CosineSchedule(), "v": LinearSchedule()}[kind]
+    wrong = mistimed(model)
+    x = jnp.asarray(X[0])
+    for share in (0.0, 0.3, 0.9, 1.0):
+        told = other.signal(share * other.duration)
+        expected = model.predicted(told, x)
+        # Linear between 1001 times: second order in a thousandth.
+        found = wrong.predicted(model.signal(jnp.asarray(share)), x)
+        np.testing.assert_allclose(found, expected, atol=1e-4)
+    # Its maps start and end where the model's do.
+    assert (wrong.start, wrong.stop, wrong.shape) == (model.start, model.stop, model.shape)

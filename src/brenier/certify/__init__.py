@@ -4,7 +4,12 @@ from typing import TYPE_CHECKING
 
 from brenier._arithmetic import guard
 from brenier._moved import absent
-from brenier.certify._assignment_test import AssignmentTest, assignment_test, paired_closer
+from brenier.certify._assignment_test import (
+    AssignmentTest,
+    alignment,
+    assignment_test,
+    paired_closer,
+)
 from brenier.certify._audit import audit, audit_pairs
 from brenier.certify._certificate import Certificate, Cost, Truth, Verdict
 from brenier.certify._core import Core, Share
@@ -39,6 +44,7 @@ __all__ = [
     "Verdict",
     "WeightedLevel",
     "Weighting",
+    "alignment",
     "assignment_test",
     "audit",
     "audit_pairs",

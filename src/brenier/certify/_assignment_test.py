@@ -1,5 +1,6 @@
 """KRCO22's two tests of encoders: their pairs against an assignment, two decoders of one code."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -124,4 +125,43 @@ def paired_closer(
         "random": float(others.mean()),
         "correlation": product / (norms[0] * norms[1]) if min(norms) > 0 else float("nan"),
         "p_value": float((1 + np.sum(others <= paired)) / (1 + permutations)),
+    }
+
+
+def alignment(
+    first: Any, second: Any, controls: Mapping[str, Any] | None = None, *, key: Key | None = None
+) -> dict[str, dict[str, float]]:
+    """``paired_closer`` of pairs, and the same beside it of pairs with no reason to be near.
+
+    A test is worth what it tells from its controls. "shuffled" pairs each row with another's, so
+    that its p-value is any number from 0 to 1; ``controls`` are other partners of the same rows,
+    as those that a generator with a wrong schedule makes of the same codes. Where a control is as
+    near as the pairs are, their nearness is no evidence for what the control lacks.
+
+    Args:
+        first: (n, d).
+        second: (n, d), row by row.
+        controls: by name, other (n, d) in the place of ``second``.
+        key: of all random pairings; ``jax.random.key(0)`` where None.
+
+    Returns:
+        What ``paired_closer`` returns, under "paired", "shuffled", and the controls' names.
+
+    Raises:
+        ValueError: as ``paired_closer``.
+
+    >>> import numpy as np
+    >>> x = np.random.default_rng(0).normal(size=(50, 3))
+    >>> found = alignment(x, x + 0.1, {"negated": -x})
+    >>> [(name, one["p_value"] < 0.01) for name, one in found.items()]
+    [('paired', True), ('shuffled', False), ('negated', False)]
+    """
+    order = numpy_generator(as_key("key", key)).permutation(len(second))
+    others = np.empty_like(order)
+    # One cycle through all rows: none keeps its own.
+    others[order] = np.roll(order, 1)
+    found = {"paired": paired_closer(first, second, key=key)}
+    found["shuffled"] = paired_closer(first, np.asarray(second)[others], key=key)
+    return found | {
+        name: paired_closer(first, partners, key=key) for name, partners in (controls or {}).items()
     }

@@ -10,6 +10,7 @@ from brenier.cli._console import announce, progress_bar
 from brenier.cli._ddpm_choices import (
     AuditChoice,
     ImageChoice,
+    LabelChoice,
     MapChoice,
     ParentChoice,
     integers,
@@ -17,6 +18,8 @@ from brenier.cli._ddpm_choices import (
 )
 from brenier.cli._ddpm_options import (
     Classes,
+    ClassNames,
+    Controls,
     Count,
     Grid,
     Images,
@@ -248,14 +251,19 @@ def pair(
     steps: Steps = _DRAWN_MAPS.steps,
     tolerance: Tolerance = _DRAWN_MAPS.tolerance,
     precision: PrecisionName = _DRAWN_MAPS.precision,
+    controls: Controls = True,
     seed: Seed = 0,
     json: Json = False,
 ) -> None:
-    """Draw the same random codes decoded by several models: a row a model, a column a code."""
+    """Draw the same random codes decoded by several models: a row a model, a column a code.
+
+    Says how much nearer images of one code are than others, beside controls that should not be.
+    """
     from brenier.cli._ddpm_maps import run_pair
 
     with progress_bar() as progress:
-        result, rows = run_pair(models, out, n, _maps(steps, tolerance, precision), seed, progress)
+        maps = _maps(steps, tolerance, precision)
+        result, rows = run_pair(models, out, n, maps, seed, controls, progress)
     announce(result, "Pair", rows, json)
 
 
@@ -263,20 +271,25 @@ def pair(
 def labels(
     model: Model,
     out: Grid,
-    labels: Annotated[str, typer.Option(help="The labels to decode under, as in 3,5,8.")],
+    labels: Annotated[str, typer.Option(help="The labels to decode under, as in 3,5,8, or names.")],
+    class_names: ClassNames = None,
     n: Count = 16,
     steps: Steps = _DRAWN_MAPS.steps,
     tolerance: Tolerance = _DRAWN_MAPS.tolerance,
     precision: PrecisionName = _DRAWN_MAPS.precision,
+    controls: Controls = True,
     seed: Seed = 0,
     json: Json = False,
 ) -> None:
-    """Draw the same random codes decoded under several labels: a row a label, a column a code."""
+    """Draw the same random codes decoded under several labels: a row a label, a column a code.
+
+    Says how much nearer images of one code are than others, beside controls that should not be.
+    """
     from brenier.cli._ddpm_maps import run_labels
 
     with progress_bar() as progress:
-        maps = _maps(steps, tolerance, precision)
-        result, rows = run_labels(model, out, labels, n, maps, seed, progress)
+        maps, choice = _maps(steps, tolerance, precision), LabelChoice(labels, class_names)
+        result, rows = run_labels(model, out, choice, n, maps, seed, controls, progress)
     announce(result, "Labels", rows, json)
 
 
@@ -304,13 +317,15 @@ def audit(
         int,
         typer.Option(help="Number of images to measure the Jacobian's asymmetry at; slow.", min=0),
     ] = _AUDIT.jacobians,
+    controls: Controls = _AUDIT.controls,
     report: Annotated[Path | None, typer.Option(help="The HTML report to write.")] = None,
     seed: Seed = 0,
     json: Json = False,
 ) -> None:
     """Audit whether the encoder is optimal transport, on IMAGES that it was not trained on.
 
-    Computes the assignment test of KRCO22, and certified bounds of the defect of optimality.
+    Computes the assignment test of KRCO22, and certified bounds of the defect of optimality; the
+    test, and how much nearer images are to their own codes than to others, also of controls.
     """
     from brenier.cli._ddpm_audit import run_encoder_audit
     from brenier.io import check_apart
@@ -318,7 +333,7 @@ def audit(
     check_apart([report], [images, label_file])
     choice = ImageChoice(images, label_file, classes, strict=strict)
     maps = _maps(steps, tolerance, precision)
-    settings = AuditChoice(maps, limit, level, budget, bits, jacobians, seed)
+    settings = AuditChoice(maps, limit, level, budget, bits, jacobians, seed, controls)
     with progress_bar() as progress:
         result, rows = run_encoder_audit(model, choice, report, settings, progress)
     announce(result, "Audit of the encoder", rows, json)

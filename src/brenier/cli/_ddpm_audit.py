@@ -13,6 +13,7 @@ from brenier._extras import check_installed
 from brenier._progress import Progress, ProgressCallback
 from brenier.certify import assignment_test, audit_pairs, jacobian_asymmetry
 from brenier.cli._ddpm_choices import AuditChoice, ImageChoice, MapChoice
+from brenier.cli._ddpm_controls import aligned, alignment_rows, controlled, what_it_shows
 from brenier.cli._ddpm_maps import decoded, encoded, round_trip
 from brenier.cli._ddpm_train import image_rows
 from brenier.images import ImageModel, bits_per_dimension
@@ -56,8 +57,13 @@ def audit_model(
     codes = encoded(model, x, settings.maps, progress).astype(np.float64)
     few = slice(0, _BACK)
     back = decoded(model, codes[few], settings.maps, progress)
+    wrong = None
+    if settings.controls:
+        wrong = controlled(encoded, model, x, settings.maps, progress, "encoding")
     progress(Progress(0, 0, "assigning and bounding"))
     test = assignment_test(x, codes)
+    control = None if wrong is None else assignment_test(x, wrong)
+    near = aligned(x, codes, wrong, settings.seed)
     certificate = audit_pairs(
         x,
         codes,
@@ -74,11 +80,14 @@ def audit_model(
         "precision": settings.maps.precision,
         "round_trip_error": round_trip(x[few], back),
         "assignment": dataclasses.asdict(test),
+        "assignment_control": None if control is None else dataclasses.asdict(control),
+        "alignment": near,
         "certificate": certificate.to_dict(),
         "class_names": images.class_names,
         "skipped": [list(item) for item in images.skipped],
     }
     d = certificate.defect
+    result["shows"] = what_it_shows(test, control, model.dimension, d.relative_upper)
     rows = {
         "images": f"{len(x):,} from {images.file}, d = {model.dimension}",
         **image_rows(images),
@@ -88,6 +97,8 @@ def audit_model(
         "cost of the best assignment": f"{test.optimal:.8g}",
         "  relative difference": f"{test.relative_error:.3g}, {test.points_moved} of {test.n} "
         "points moved" + ("" if test.points_moved else ": the test has seen nothing"),
+        "  what that shows": result["shows"],
+        **alignment_rows("images and their codes", near),
         "defect, W₂² below the cost by": f"{d.lower:.4g} to {d.upper:.4g} at {100 * d.level:g} %",
         "  relative to W₂²": f"{100 * d.relative_lower:.3g} % to {100 * d.relative_upper:.3g} %",
         "Is it optimal?": certificate.verdict.optimality,

@@ -7,7 +7,7 @@ from typing import Literal, TypeVar, cast
 import numpy as np
 
 from brenier.images import ImageModel, Precision, TrainingSettings, UNet
-from brenier.io import ImageSet, load_model, read_images
+from brenier.io import ImageSet, check_file, load_model, read_images
 
 # What a model that is trained further has already.
 _OF_PARENTS = ("size", "colours", "levels", "conditional", "prediction", "schedule")
@@ -106,6 +106,53 @@ class AuditChoice:
     bits: int = 0
     jacobians: int = 0
     seed: int = 0
+    controls: bool = True
+
+
+@dataclasses.dataclass(frozen=True)
+class LabelChoice:
+    """Labels by number or, of a file of class names (line i names class i, from 0), by name.
+
+    A line may give several names, divided by commas, as lists of ImageNet's classes do.
+    """
+
+    labels: str
+    file: Path | None = None
+
+    def named(self, classes: int) -> list[tuple[str, int]]:
+        """A title and a number for each label, in the order asked for.
+
+        Raises:
+            ValueError: no labels, one that the model does not have or that no line or several
+                name, or another number of names than of classes.
+        """
+        parts = [part.strip() for part in self.labels.split(",") if part.strip()]
+        if not parts:
+            raise ValueError(f"--labels: got {self.labels!r}; wants at least one label.")
+        if self.file is None:
+            return [(f"label {i}", i) for i in integers("--labels", self.labels)]
+        lines = _lines(self.file)
+        if len(lines) != classes:
+            raise ValueError(
+                f"{self.file}: got {len(lines)} lines; wants {classes}, a name for each class of "
+                "the model."
+            )
+        names = [[name.strip() for name in line.split(",")] for line in lines]
+        found = [(part, self._number(part, names)) for part in parts]
+        return [(part if i >= classes or part in names[i] else names[i][0], i) for part, i in found]
+
+    def _number(self, part: str, names: list[list[str]]) -> int:
+        places = [i for i, own in enumerate(names) if part in own]
+        if not places and part.isdecimal():
+            return int(part)
+        if len(places) != 1:
+            some = ", ".join(map(str, places))
+            raise ValueError(
+                f"--labels: got {part!r}, which "
+                + (f"names classes {some}" if places else "names no class")
+                + f" of {self.file}; wants a name of one, or its number."
+            )
+        return places[0]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -145,6 +192,17 @@ class ParentChoice:
             dataclasses.replace(model.network.settings, **changes)
         )
         return dataclasses.replace(model, network=network)
+
+
+def _lines(path: Path) -> list[str]:
+    """The lines of a text file of class names, without blank ones at its end."""
+    check_file(path, "a text file of class names", f"--class-names {path}")
+    try:
+        return path.read_text("utf-8-sig").rstrip().splitlines()
+    except UnicodeDecodeError as error:
+        raise ValueError(
+            f"--class-names: got {path}, which is not UTF-8 ({error.reason}); wants text."
+        ) from None
 
 
 def one_of(name: str, text: str, *known: Known) -> Known:

@@ -4,15 +4,14 @@ import time
 from pathlib import Path
 from typing import Any
 
-import jax
 import numpy as np
 
 from brenier._extras import check_installed
 from brenier._json import json_text
 from brenier._progress import Progress, ProgressCallback
-from brenier.certify import paired_closer
 from brenier.cli._ddpm_audit import audit_model
 from brenier.cli._ddpm_choices import AuditChoice, MapChoice
+from brenier.cli._ddpm_controls import aligned, alignment_rows, controlled
 from brenier.cli._ddpm_maps import decoded, random_codes, write_grid
 from brenier.cli._ddpm_train import draw_samples, train_on
 from brenier.images import DDPM, TrainingSettings, UNetSettings
@@ -70,16 +69,13 @@ def run_ddpm_demo(
         for (name, model), own in zip(models, points, strict=True)
     ]
     write_grid(out / "pairs.png", grid)
-    result["pairs"] = paired_closer(*points, key=jax.random.key(seed))
+    wrong = controlled(decoded, models[1][1], codes, _MAPS, progress, "pairing")
+    result["pairs"] = aligned(points[0], points[1], wrong, seed)
     seconds = time.perf_counter() - started
     result |= {"seed": seed, "seconds": seconds, "folder": str(out)}
     with atomic_write(out / "summary.json") as handle:
         handle.write(json_text(result).encode() + b"\n")
-    pairs = result["pairs"]
-    rows["images of one code, distance"] = (
-        f"{pairs['paired']:.4g} against {pairs['random']:.4g} of random pairs, p = "
-        f"{pairs['p_value']:.2g}"
-    )
+    rows |= alignment_rows("images of one code", result["pairs"])
     rows |= {"seconds": f"{seconds:.1f}", "written": str(out)}
     return result, rows
 

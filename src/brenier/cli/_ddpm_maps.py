@@ -11,7 +11,8 @@ import numpy as np
 from brenier._checks import check_points
 from brenier._extras import check_installed
 from brenier._progress import ProgressCallback
-from brenier.cli._ddpm_choices import ImageChoice, MapChoice, integers
+from brenier.cli._ddpm_choices import ImageChoice, LabelChoice, MapChoice
+from brenier.cli._ddpm_controls import LEAST, alignments, controlled
 from brenier.cli._ddpm_train import image_rows
 from brenier.cli._transport import mean_cost, transport_points
 from brenier.images import ImageModel
@@ -133,10 +134,10 @@ def run_pair(
     n: int,
     maps: MapChoice,
     seed: int,
+    controls: bool,
     progress: ProgressCallback,
 ) -> tuple[dict[str, Any], dict[str, str]]:
     """Draw the same codes decoded by several models (KRCO22, Figure 4)."""
-    started = time.perf_counter()
     if len(folders) < 2:
         raise ValueError(f"MODELS: got {len(folders)}; wants two model folders or more.")
     check_array_file(out, ".png", only=True)
@@ -148,38 +149,28 @@ def run_pair(
                 f"{folder}: got images of shape {model.shape}; wants "
                 f"{models[0].shape}, those of {folders[0]}."
             )
-    codes = random_codes(models[0], n, seed)
-    rows_of = [
-        (folder.name, model.images(decoded(model, codes, maps, progress, folder.name)))
-        for folder, model in zip(folders, models, strict=True)
-    ]
-    return _drawn(out, rows_of, maps.name(models[0]), seed, started)
+    names = [folder.name for folder in folders]
+    named = list(zip(names, models, strict=True))
+    return _drawn(out, named, random_codes(models[0], n, seed), maps, seed, controls, progress)
 
 
 def run_labels(
     folder: Path,
     out: Path,
-    labels: str,
+    choice: LabelChoice,
     n: int,
     maps: MapChoice,
     seed: int,
+    controls: bool,
     progress: ProgressCallback,
 ) -> tuple[dict[str, Any], dict[str, str]]:
     """Draw the same codes decoded under several labels (KRCO22, Figure 5)."""
-    started = time.perf_counter()
     check_array_file(out, ".png", only=True)
     _check_count("-n", n, _MOST)
     model = load_model(folder)
-    wanted = [model.with_label(label) for label in integers("--labels", labels)]
-    if not wanted:
-        raise ValueError(f"--labels: got {labels!r}; wants at least one label.")
-    codes = random_codes(model, n, seed)
-    rows_of = []
-    for own in wanted:
-        name = f"label {int(np.asarray(own.label))}"
-        images = own.images(decoded(own, codes, maps, progress, name))
-        rows_of.append((name, images))
-    return _drawn(out, rows_of, maps.name(model), seed, started)
+    wanted = [(name, model.with_label(label)) for name, label in choice.named(model.classes)]
+    _check_count("--labels", len(wanted), _MOST)
+    return _drawn(out, wanted, random_codes(model, n, seed), maps, seed, controls, progress)
 
 
 def encoded(
@@ -269,23 +260,43 @@ def write_grid(path: Path, rows: Sequence[tuple[str, np.ndarray]]) -> None:
 
 
 def _drawn(
-    out: Path, rows_of: Sequence[tuple[str, np.ndarray]], method: str, seed: int, started: float
+    out: Path,
+    named: Sequence[tuple[str, ImageModel]],
+    codes: np.ndarray,
+    maps: MapChoice,
+    seed: int,
+    controls: bool,
+    progress: ProgressCallback,
 ) -> tuple[dict[str, Any], dict[str, str]]:
-    write_grid(out, rows_of)
+    """Draw the codes decoded by every model, a row each, and compare rows with their controls."""
+    started = time.perf_counter()
+    points = [(name, decoded(model, codes, maps, progress, name)) for name, model in named]
+    wrong: list[np.ndarray | None] = [None] * len(named)
+    if controls and len(codes) >= LEAST:
+        # Of every two the second is controlled, so the first of all never is.
+        for i, (name, model) in enumerate(named[1:], 1):
+            wrong[i] = controlled(decoded, model, codes, maps, progress, name)
+    found, said = alignments(points, wrong, seed)
+    pictures = [
+        (name, model.images(own)) for (name, own), (_, model) in zip(points, named, strict=True)
+    ]
+    write_grid(out, pictures)
     seconds = time.perf_counter() - started
-    names, n = [name for name, _ in rows_of], len(rows_of[0][1])
+    names, method = [name for name, _ in named], maps.name(named[0][1])
     result = {
         "file": str(out),
         "rows": names,
-        "codes": n,
+        "codes": len(codes),
         "method": method,
+        "alignment": found,
         "seed": seed,
         "seconds": seconds,
     }
     return result, {
         "rows": ", ".join(names),
-        "columns": f"{n} codes",
+        "columns": f"{len(codes)} codes",
         "method": method,
+        **said,
         "seconds": f"{seconds:.1f}",
         "file": str(out),
     }

@@ -33,6 +33,16 @@ Strict = Annotated[
 ]
 Limit = Annotated[int | None, typer.Option(help="Take at most this many images.", min=1)]
 Grid = Annotated[Path, typer.Option("--out", "-o", help="The picture to write (.png).")]
+Controls = Annotated[
+    bool,
+    typer.Option(
+        help="Compare with a wrong schedule of the same weights, a control; twice the work."
+    ),
+]
+ClassNames = Annotated[
+    Path | None,
+    typer.Option("--class-names", help="A text file of the classes' names, one a line from 0."),
+]
 Count = Annotated[int, typer.Option("-n", help="Number of random codes.", min=1)]
 
 

@@ -5,6 +5,7 @@ from brenier.images._denoising import DDPM, HeldOutDenoising
 from brenier.images._fit import TrainingSettings, fit_images
 from brenier.images._host_network import HostNetwork
 from brenier.images._likelihood import bits_per_dimension
+from brenier.images._mistimed import mistimed
 from brenier.images._model import ImageModel, ImageVelocity, image_model
 from brenier.images._noise_levels import NoiseLevels
 from brenier.images._precision import Precision
@@ -34,6 +35,7 @@ __all__ = [
     "bits_per_dimension",
     "fit_images",
     "image_model",
+    "mistimed",
 ]
 
 guard(globals())
