@@ -75,6 +75,31 @@ def test_encode_decode_pair_and_labels(home, capsys):
         assert grid.size[0] > grid.size[1]
 
 
+def test_a_folder_is_encoded_in_blocks(home, capsys, monkeypatch):
+    from PIL import Image
+
+    from brenier.cli import _ddpm_encode
+
+    monkeypatch.setattr(_ddpm_encode, "block_rows", lambda: 2)
+    (home / "folder").mkdir()
+    for i, pixels in enumerate(IMAGES):
+        Image.fromarray(pixels).save(home / "folder" / f"{i}.png")
+    command = ["ddpm", "encode", "model", "folder", "-o", "codes.npy", "--steps", "4", "--json"]
+    for damaged, kept in (("5.png", slice(5)), ("0.png", slice(1, 5))):
+        (home / "folder" / damaged).write_bytes(b"no picture")
+        assert main(command) == 0
+        result = _result(capsys)
+        codes = np.load("codes.npy")
+        assert result["images"] == len(codes) == len(IMAGES[kept])
+        points = 2.0 * (IMAGES[kept] / 255).reshape(-1, 64) - 1.0
+        expected = load_model("model").ddim_encoder(4)(points.astype(np.float32))
+        np.testing.assert_allclose(codes, expected, atol=1e-4)
+        assert result["code_mean"] == pytest.approx(codes.mean(), rel=1e-4)
+        assert result["code_deviation"] == pytest.approx(codes.std(), rel=1e-4)
+        assert result["cost"] == pytest.approx(np.mean(np.sum((codes - points) ** 2, 1)), rel=1e-5)
+    assert [name for name, _ in result["skipped"]] == ["folder/0.png", "folder/5.png"]
+
+
 def test_the_precision_of_the_products_is_asked_for_and_told(home, capsys):
     command = ["ddpm", "encode", "model", "images.npy", "-o", "codes.npy", "--json"]
     for steps, said in (("4", "4 DDIM steps"), ("0", "flow at tolerance 0.01")):

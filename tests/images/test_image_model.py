@@ -144,7 +144,7 @@ def test_a_mistimed_network_is_told_the_level_of_the_other_schedule(kind):
     wrong = mistimed(model)
     x = jnp.asarray(X[0])
     for share in (0.0, 0.3, 0.9, 1.0):
-        told = other.signal(share * other.duration)
+        told = other.signal(jnp.asarray(share * other.duration))
         expected = model.predicted(told, x)
         # Linear between 1001 times: second order in a thousandth.
         found = wrong.predicted(model.signal(jnp.asarray(share)), x)

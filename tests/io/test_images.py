@@ -6,7 +6,7 @@ import struct
 import numpy as np
 import pytest
 
-from brenier.io import read_images
+from brenier.io import image_blocks, read_images
 
 RANDOM = np.random.default_rng(0)
 PIXELS = RANDOM.integers(0, 256, (3, 10, 8), np.uint8)
@@ -212,3 +212,25 @@ def test_what_no_class_or_colour_can_be_told_of(folder, tmp_path):
     (bad / "a.png").write_bytes(b"no picture")
     with pytest.raises(ValueError, match=r"bad: got 1 pictures, none of which can be read \(the f"):
         read_images(bad)
+
+
+def test_blocks_are_the_set_and_know_at_their_end_what_was_changed_and_skipped(tmp_path):
+    for i in range(7):
+        _picture(
+            tmp_path / "set" / f"{i}.png", RANDOM.integers(0, 256, (8 + i % 2, 8, 3), np.uint8)
+        )
+    for name in ("3.png", "6.png"):
+        (tmp_path / "set" / name).write_bytes(b"no picture")
+    whole = read_images(tmp_path / "set", size=(8, 8), colours="grey")
+    most, blocks = image_blocks(tmp_path / "set", 2, size=(8, 8), colours="grey")
+    found = list(blocks)
+    assert (most, [len(block.pixels) for block in found]) == (7, [2, 2, 1])
+    np.testing.assert_array_equal(np.concatenate([b.pixels for b in found]), whole.pixels)
+    assert (found[-1].notes, found[-1].skipped) == (whole.notes, whole.skipped)
+
+
+def test_a_limit_reads_no_other_pictures(folder):
+    (folder / "1.png").write_bytes(b"no picture")
+    found = read_images(folder, limit=2, strict=True)
+    np.testing.assert_allclose(found.pixels[..., 0], PIXELS[[0, 2]] / 255, atol=1e-6)
+    assert read_images(folder, limit=5).skipped[0][0].endswith("1.png")

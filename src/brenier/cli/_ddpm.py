@@ -200,7 +200,7 @@ def encode(
     json: Json = False,
 ) -> None:
     """Compute the codes (n, d) of IMAGES, and the relative error of decoding them again."""
-    from brenier.cli._ddpm_maps import run_encode
+    from brenier.cli._ddpm_encode import run_encode
     from brenier.io import check_apart
 
     check_apart([out], [images])

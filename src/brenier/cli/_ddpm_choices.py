@@ -1,13 +1,12 @@
 """What a user chooses in ``brenier ddpm``, beside ``TrainingSettings``; the defaults stand here."""
 
 import dataclasses
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal, TypeVar, cast
 
-import numpy as np
-
 from brenier.images import ImageModel, Precision, TrainingSettings, UNet
-from brenier.io import ImageSet, check_file, load_model, read_images
+from brenier.io import ImageSet, check_file, image_blocks, load_model, read_images
 
 # What a model that is trained further has already.
 _OF_PARENTS = ("size", "colours", "levels", "conditional", "prediction", "schedule")
@@ -40,9 +39,7 @@ class ImageChoice:
         size = None if self.size is None else (self.size, self.size)
         colours, levels = self.colours, self.levels
         if model is not None:
-            height, width, channels = model.shape
-            size, levels = (height, width), model.levels
-            colours = {1: "grey", 3: "rgb"}.get(channels)
+            size, colours, levels = model.shape[:2], _colours(model), model.levels
         found = read_images(
             self.images,
             labels=self.label_file,
@@ -50,15 +47,25 @@ class ImageChoice:
             levels=levels,
             strict=self.strict,
             colours=cast(Literal["grey", "rgb"] | None, colours),
+            limit=limit if self.classes is None else None,
         )
         if self.classes is not None:
             found = found.of_classes(integers("--classes", self.classes))
-        if limit is not None and limit < len(found.pixels):
-            # Spread over the set, which is often sorted by class.
-            rows = np.linspace(0, len(found.pixels) - 1, limit).astype(int)
-            labels = None if found.labels is None else found.labels[rows]
-            found = dataclasses.replace(found, pixels=found.pixels[rows], labels=labels)
-        return found
+        return found.spread(limit)
+
+    def blocks(
+        self, model: ImageModel, rows: int, limit: int | None
+    ) -> tuple[int, Iterator[ImageSet]]:
+        """The images for a model, some at a time, and how many there are at most."""
+        return image_blocks(
+            self.images,
+            rows,
+            size=model.shape[:2],
+            colours=_colours(model),
+            levels=model.levels,
+            strict=self.strict,
+            limit=limit,
+        )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -192,6 +199,10 @@ class ParentChoice:
             dataclasses.replace(model.network.settings, **changes)
         )
         return dataclasses.replace(model, network=network)
+
+
+def _colours(model: ImageModel) -> Literal["grey", "rgb"] | None:
+    return "grey" if model.shape[2] == 1 else "rgb" if model.shape[2] == 3 else None
 
 
 def _lines(path: Path) -> list[str]:

@@ -11,10 +11,9 @@ import numpy as np
 from brenier._checks import check_points
 from brenier._extras import check_installed
 from brenier._progress import ProgressCallback
-from brenier.cli._ddpm_choices import ImageChoice, LabelChoice, MapChoice
+from brenier.cli._ddpm_choices import LabelChoice, MapChoice
 from brenier.cli._ddpm_controls import LEAST, alignments, controlled
-from brenier.cli._ddpm_train import image_rows
-from brenier.cli._transport import mean_cost, transport_points
+from brenier.cli._transport import transport_points
 from brenier.images import ImageModel
 from brenier.io import atomic_write, check_folder, load_model, read_points
 from brenier.report import image_grid_figure, png_bytes
@@ -26,56 +25,6 @@ _BLOCK = 64
 _SINGLE = 1e-4
 # Columns of a grid whose rows wrap, and the most rows, or columns, that a picture can show.
 _COLUMNS, _MOST = 12, 100
-
-
-def run_encode(
-    folder: Path,
-    choice: ImageChoice,
-    out: Path,
-    maps: MapChoice,
-    label: int | None,
-    limit: int | None,
-    progress: ProgressCallback,
-) -> tuple[dict[str, Any], dict[str, str]]:
-    """Write the codes of images; the result, and its rows for people."""
-    started = time.perf_counter()
-    check_array_file(out)
-    model = load_model(folder).with_label(label)
-    found = choice.read(model, limit)
-    x = model.points(found.pixels)
-    codes = encoded(model, x, maps, progress)
-    back = decoded(model, codes, maps, progress, "decoding back")
-    error = round_trip(x, back)
-    first = codes[:, : model.dimension]  # of pairs
-    with atomic_write(out) as handle:
-        np.save(handle, codes, allow_pickle=False)
-    seconds = time.perf_counter() - started
-    result = {
-        "file": str(out),
-        "images": len(x),
-        "dimension": model.dimension,
-        "method": maps.name(model),
-        "precision": maps.precision,
-        "round_trip_error": error,
-        "cost": mean_cost(x.astype(np.float64), first),
-        "code_mean": float(first.mean()),
-        "code_deviation": float(first.std()),
-        "notes": list(found.notes),
-        "class_names": found.class_names,
-        "skipped": [list(item) for item in found.skipped],
-        "seconds": seconds,
-    }
-    rows = {
-        "images": f"{len(x):,} from {choice.images}",
-        **image_rows(found),
-        "method": maps.name(model),
-        "round trip, relative error": f"{error:.3g}",
-        "codes, mean and deviation": f"{first.mean():.3g}, {first.std():.4g}",
-        "mean ‖E(x) − x‖²": f"{result['cost']:.6g}",
-        "seconds": f"{seconds:.1f}",
-        "file": str(out),
-    }
-    return result, rows
 
 
 def run_decode(
@@ -185,11 +134,13 @@ def encoded(
     if maps.sampler == "bdia":
         pairs = model.bdia_encoder(maps.steps)
         x = np.asarray(pairs.paired(x))
-        return transport_points(pairs, x, progress, stage, most=_block())
+        return transport_points(pairs, x, progress, stage, most=block_rows())
     if maps.steps:
-        return transport_points(model.ddim_encoder(maps.steps), x, progress, stage, most=_block())
+        return transport_points(
+            model.ddim_encoder(maps.steps), x, progress, stage, most=block_rows()
+        )
     flow = model.encoder(tolerance=maps.tolerance)
-    return transport_points(flow, _precise(x, maps), progress, stage, most=_block())
+    return transport_points(flow, _precise(x, maps), progress, stage, most=block_rows())
 
 
 def decoded(
@@ -205,15 +156,20 @@ def decoded(
         pairs = model.bdia_encoder(maps.steps).inverse()
         if codes.shape[1] == model.dimension:
             codes = np.asarray(pairs.paired(codes))
-        return transport_points(pairs, codes, progress, stage, most=_block())[:, : model.dimension]
+        return transport_points(pairs, codes, progress, stage, most=block_rows())[
+            :, : model.dimension
+        ]
     if maps.steps:
         z = codes.astype(np.float32)
-        return transport_points(model.ddim_decoder(maps.steps), z, progress, stage, most=_block())
+        return transport_points(
+            model.ddim_decoder(maps.steps), z, progress, stage, most=block_rows()
+        )
     flow = model.encoder(tolerance=maps.tolerance).inverse()
-    return transport_points(flow, _precise(codes, maps), progress, stage, most=_block())
+    return transport_points(flow, _precise(codes, maps), progress, stage, most=block_rows())
 
 
-def _block() -> int:
+def block_rows() -> int:
+    """Images that are encoded, or decoded, in one block."""
     return _BLOCK * (1 if jax.default_backend() == "cpu" else jax.local_device_count())
 
 

@@ -12,8 +12,9 @@ some 25 minutes of it. A run that was stopped goes on where it was: models by th
 what was measured of them, by the same code, from ``domains`` in its folder.
 
 What is expected, and why: the assignment costs as much as the encoder (the paper: to machine
-precision; a certified lower bound of 0 with it); pairs are nearer than random ones at p < 0.01, and uncorrelated with codes shuffled between models
-(a wrong schedule of the same networks stands beside it, whatever it gives);
+precision; a certified lower bound of 0 with it); pairs are nearer than random ones
+at p < 0.01, and uncorrelated with codes shuffled between the models (a wrong schedule of the same
+networks stands beside it, whatever it gives);
 DDIM leads back to within half a grey level (1/16 of the digits' [-1, 1], against their 0.75 rms; on
 MNIST, whose margins are constant, 100 steps leave 0.25);
 samples are within four standard errors of held-out images in energy distance, which hardly tells a

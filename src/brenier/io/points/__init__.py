@@ -1,6 +1,6 @@
 """Points as people bring them: tables, arrays, pictures and sets of images."""
 
-from brenier.io.points._images import ImageSet, read_images
+from brenier.io.points._images import ImageSet, image_blocks, read_images
 from brenier.io.points._points import (
     check_output,
     read_array,
@@ -17,6 +17,7 @@ __all__ = [
     "Table",
     "check_output",
     "check_words_file",
+    "image_blocks",
     "read_array",
     "read_conditions",
     "read_images",

@@ -1,29 +1,23 @@
 """Sets of images, from folders of pictures, arrays or IDX files."""
 
-import mimetypes
 import os
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 
 from brenier._checks import as_float_array, check_at_least
-from brenier._extras import check_installed
 from brenier.io._refusals import check_file
 from brenier.io.points._arrays import read_npy
 from brenier.io.points._idx import read_idx
-from brenier.io.points._pictures import PICTURE_FORMATS
-from brenier.io.points._points import read_points
+from brenier.io.points._picture_folder import COLOURS, PictureFolder, fitted, recoloured, seen
 
 _IDX = "-idx"
-# Folders that systems leave among a user's, with small copies of pictures in them.
-_LEFT_BEHIND = ("__MACOSX", "@eaDir", "$RECYCLE.BIN", "System Volume Information")
 # Channels of a picture with opacity.
 _MOST_CHANNELS = 4
-_COLOURS = {"grey": 1, "rgb": 3}
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,8 +67,28 @@ class ImageSet:
                 f"{self.file}: got no images of classes {missing}; wants some of "
                 f"{sorted(set(self.labels.tolist()))}."
             )
-        kept = np.isin(self.labels, list(classes))
-        return replace(self, pixels=self.pixels[kept], labels=self.labels[kept])
+        return self.rows(np.isin(self.labels, list(classes)))
+
+    def rows(self, kept: np.ndarray | slice) -> "ImageSet":
+        """Some of the images, with their labels.
+
+        >>> ImageSet(np.zeros((3, 2, 2, 1), np.float32), None, "digits").rows(slice(2)).pixels.shape
+        (2, 2, 2, 1)
+        """
+        labels = None if self.labels is None else self.labels[kept]
+        return replace(self, pixels=self.pixels[kept], labels=labels)
+
+    def spread(self, limit: int | None) -> "ImageSet":
+        """At most ``limit`` images, spread over the set, which is often sorted by class.
+
+        >>> images = ImageSet(np.zeros((3, 2, 2, 1), np.float32), np.arange(3), "digits")
+        >>> images.spread(2).labels.tolist()
+        [0, 2]
+        """
+        n = len(self.pixels)
+        if limit is None or limit >= n:
+            return self
+        return self.rows(np.linspace(0, n - 1, limit).astype(int))
 
 
 def read_images(
@@ -85,6 +99,7 @@ def read_images(
     colours: Literal["grey", "rgb"] | None = None,
     levels: int = 256,
     strict: bool = False,
+    limit: int | None = None,
 ) -> ImageSet:
     """The images at a path.
 
@@ -106,6 +121,7 @@ def read_images(
         colours: to convert to.
         levels: grey levels of integer arrays.
         strict: refuse a set with a damaged file.
+        limit: take at most so many, spread over the set; no other pictures of a folder are read.
 
     Raises:
         ValueError: no images there, damaged ones, several sizes, values or labels out of range.
@@ -121,12 +137,23 @@ def read_images(
     if size is not None and min(size) < 1:
         raise ValueError(f"size: got {size}; wants (height, width) of at least 1.")
     if path.is_dir():
-        idx = [file for file in _seen(path) if _IDX + "3" in file.name]
+        idx = [file for file in seen(path) if _IDX + "3" in file.name]
         if len(idx) > 1:
             raise ValueError(
                 f"{name}: got {len(idx)} IDX files of images; wants the name of one, as {idx[0]}."
             )
-        found = _from_idx(idx[0]) if idx else _from_folder(path, size, colours, strict)
+        found = (
+            _from_idx(idx[0])
+            if idx
+            else _from_folder(
+                # Labels are of all images.
+                path,
+                size,
+                colours,
+                strict,
+                limit if labels is None else None,
+            )
+        )
     elif not path.is_file():
         check_file(path, "images, in a file or a folder", name)
     elif _IDX in path.name:
@@ -143,8 +170,65 @@ def read_images(
         values = read_idx(given) if _IDX in given.name else _array(given)
         found = replace(found, labels=_checked_labels(given, values, found))
     if not (path.is_dir() and found.file == name):
-        found = _resized(found, size, colours)
-    return found
+        found = _resized(found.spread(limit), size, colours)
+    return found.spread(limit)
+
+
+def image_blocks(
+    spec: str | os.PathLike[str],
+    rows: int,
+    *,
+    size: tuple[int, int],
+    colours: Literal["grey", "rgb"] | None,
+    levels: int = 256,
+    strict: bool = False,
+    limit: int | None = None,
+) -> tuple[int, Iterator[ImageSet]]:
+    """``read_images``, ``rows`` at a time, and how many there are at most.
+
+    Of a folder of pictures only one block is held; what is a file is read whole, and so is a folder
+    where ``colours`` is None. ``notes`` and ``skipped`` of a block are those of all pictures up to
+    it, of the last block those of all.
+
+    Raises:
+        ValueError: as ``read_images``, some of it while blocks are read.
+
+    >>> import tempfile
+    >>> path = tempfile.mkdtemp() + "/grey.npy"
+    >>> np.save(path, np.full((5, 8, 8), 255, np.uint8))
+    >>> n, blocks = image_blocks(path, 2, size=(8, 8), colours="grey")
+    >>> n, [len(block.pixels) for block in blocks]
+    (5, [2, 2, 1])
+    """
+    check_at_least("rows", rows, 1)
+    path = Path(spec)
+    if not path.is_dir() or colours is None or any(_IDX + "3" in file.name for file in seen(path)):
+        found = read_images(
+            spec, size=size, colours=colours, levels=levels, strict=strict, limit=limit
+        )
+        n = len(found.pixels)
+        return n, (found.rows(slice(at, at + rows)) for at in range(0, n, rows))
+    source = PictureFolder.of(path, size, colours, strict).spread(limit)
+    return len(source.listed), _blocks_of(source, rows)
+
+
+def _blocks_of(source: PictureFolder, rows: int) -> Iterator[ImageSet]:
+    held: list[tuple[np.ndarray, int]] = []
+    for item in source:
+        # A full block waits for the next picture: the last one knows all that was skipped.
+        if len(held) == rows:
+            yield _block(source, held)
+            held = []
+        held.append(item)
+    if not held:
+        raise ValueError(source.none_read())
+    yield _block(source, held)
+
+
+def _block(source: PictureFolder, held: Sequence[tuple[np.ndarray, int]]) -> ImageSet:
+    return _image_set(
+        source, np.stack([picture for picture, _ in held]), [label for _, label in held]
+    )
 
 
 def _array(path: Path) -> np.ndarray:
@@ -205,137 +289,61 @@ def _from_idx(path: Path) -> ImageSet:
 
 
 def _from_folder(
-    folder: Path, size: tuple[int, int] | None, colours: str | None, strict: bool
+    folder: Path, size: tuple[int, int] | None, colours: str | None, strict: bool, limit: int | None
 ) -> ImageSet:
-    listed = [(file, 0) for file in _pictures(folder)]
-    classes: tuple[str, ...] | None = None
-    deeper = _with_pictures(folder)
-    if not listed:
-        homes, deeper = deeper, [inner for home in deeper for inner in _with_pictures(home)]
-        listed = [(file, i) for i, home in enumerate(homes) for file in _pictures(home)]
-        classes = tuple(home.name for home in homes)
-    if not listed:
-        raise ValueError(
-            f"{folder}: got a folder without pictures; wants some of "
-            f"{', '.join(sorted(PICTURE_FORMATS))}, or an IDX file."
-        )
-    check_installed(str(folder), "PIL")
-    pictures, skipped, kept, clear = [], [], [], 0
-    for file, label in listed:
-        try:
-            table = read_points(file)
-        except ValueError as error:
-            if strict:
-                raise
-            skipped.append((str(file), str(error).partition(": ")[2]))
-            continue
-        assert table.picture is not None  # the ending is a picture's
-        clear += table.picture.alpha is not None and bool(
-            (table.picture.alpha < table.picture.levels).any()
-        )
-        shape = (table.picture.height, table.picture.width, -1)
-        pictures.append(table.values.reshape(shape).astype(np.float32))
-        kept.append(label)
+    source = PictureFolder.of(folder, size, colours, strict).spread(limit)
+    pictures, labels = [], []
+    for picture, label in source:
+        pictures.append(picture)
+        labels.append(label)
     if not pictures:
-        raise ValueError(
-            f"{folder}: got {len(skipped)} pictures, none of which can be read (the "
-            f"first: {skipped[0][1]}); wants pictures."
-        )
-    channels = _COLOURS[colours] if colours else max(picture.shape[2] for picture in pictures)
-    notes = [f"{clear} of {len(pictures)} pictures lost their transparency"] if clear else []
-    if deeper:
-        some = ", ".join(str(home.relative_to(folder)) for home in deeper[:3])
-        notes.append(f"pictures in {len(deeper)} folders further in ({some}) were not read")
-    changed = sum(picture.shape[2] != channels for picture in pictures)
-    if changed:
-        kind = "grey" if channels == 1 else "RGB"
-        notes.append(f"{changed} of {len(pictures)} pictures were converted to {kind}")
-        pictures = [_recoloured(picture, channels) for picture in pictures]
+        raise ValueError(source.none_read())
+    channels = max(picture.shape[2] for picture in pictures)
+    if colours is None:
+        pictures = [source.recoloured(picture, channels) for picture in pictures]
     sizes = Counter(picture.shape[:2] for picture in pictures)
-    if size is None and len(sizes) > 1:
+    if len(sizes) > 1:
         some = ", ".join(f"{count} of {h} x {w}" for (h, w), count in sizes.most_common(3))
         raise ValueError(
             f"{folder}: got pictures of {len(sizes)} sizes ({some}); wants one: say "
             "by size (--size) which to crop and resize them to."
         )
-    wanted = size or next(iter(sizes))
-    changed = sum(count for own, count in sizes.items() if own != wanted)
-    if changed:
-        notes.append(
-            f"{changed} of {len(pictures)} pictures were cropped about the centre and "
-            f"resized to {wanted[0]} x {wanted[1]}"
-        )
-        pictures = [_fitted(picture, wanted) for picture in pictures]
-    labels = None if classes is None else np.asarray(kept, np.int32)
+    pixels = np.empty((len(pictures), *pictures[0].shape), np.float32)
+    for i in range(len(pictures)):
+        # Each is let go when it is copied: none is held twice.
+        pixels[i], pictures[i] = pictures[i], pixels[i]
+    return _image_set(source, pixels, labels)
+
+
+def _image_set(source: PictureFolder, pixels: np.ndarray, labels: Sequence[int]) -> ImageSet:
+    named = source.class_names is not None
     return ImageSet(
-        np.stack(pictures), labels, str(folder), 256, classes, tuple(notes), tuple(skipped)
+        pixels,
+        np.asarray(labels, np.int32) if named else None,
+        str(source.folder),
+        256,
+        source.class_names,
+        source.notes(),
+        tuple(source.skipped),
     )
-
-
-def _seen(folder: Path) -> list[Path]:
-    """What a user put in a folder, in order of name."""
-    return sorted(
-        path
-        for path in folder.iterdir()
-        if not path.name.startswith(".") and path.name not in _LEFT_BEHIND
-    )
-
-
-def _pictures(folder: Path) -> list[Path]:
-    """The files of pictures in a folder."""
-    return [path for path in _seen(folder) if _is_picture(path.name) and not path.is_dir()]
-
-
-def _is_picture(name: str) -> bool:
-    """Whether the ending says a picture, of whatever format: what is not read is named."""
-    kind, _ = mimetypes.guess_type(name, strict=False)
-    return Path(name).suffix.lower() in PICTURE_FORMATS or (kind or "").startswith("image/")
-
-
-def _with_pictures(folder: Path) -> list[Path]:
-    """The folders in a folder that hold pictures."""
-    return [path for path in _seen(folder) if path.is_dir() and _pictures(path)]
 
 
 def _resized(images: ImageSet, size: tuple[int, int] | None, colours: str | None) -> ImageSet:
     """An array's images at the size and in the colours asked for."""
     pixels, notes = images.pixels, list(images.notes)
     n, height, width, channels = pixels.shape
-    if colours is not None and channels != _COLOURS[colours]:
+    if colours is not None and channels != COLOURS[colours]:
         if channels not in (1, 3):
             raise ValueError(
                 f"{images.file}: got {channels} channels, which are no colours; wants "
                 "1 or 3 to convert."
             )
-        pixels = np.stack([_recoloured(picture, _COLOURS[colours]) for picture in pixels])
+        pixels = np.stack([recoloured(picture, COLOURS[colours]) for picture in pixels])
         notes.append(f"{n} of {n} pictures were converted to {colours}")
     if size is not None and size != (height, width):
-        pixels = np.stack([_fitted(picture, size) for picture in pixels])
+        pixels = np.stack([fitted(picture, size) for picture in pixels])
         notes.append(
             f"{n} of {n} pictures were cropped about the centre and resized to "
             f"{size[0]} x {size[1]}"
         )
     return replace(images, pixels=pixels, notes=tuple(notes))
-
-
-def _recoloured(picture: np.ndarray, channels: int) -> np.ndarray:
-    if picture.shape[2] == channels:
-        return picture
-    if channels == 3:
-        return np.repeat(picture, 3, axis=2)
-    # Rec. 601, as Pillow's own conversion.
-    return picture @ np.asarray([[0.299], [0.587], [0.114]], picture.dtype)
-
-
-def _fitted(picture: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """Cropped about the centre to the shape of ``size``, resized with antialiasing."""
-    if picture.shape[:2] == size:
-        return picture
-    check_installed("size", "PIL")
-    from PIL import Image, ImageOps
-
-    channels: list[Any] = [
-        ImageOps.fit(Image.fromarray(picture[..., i]), (size[1], size[0]), Image.Resampling.LANCZOS)
-        for i in range(picture.shape[2])
-    ]
-    return np.clip(np.stack([np.asarray(channel) for channel in channels], axis=-1), 0.0, 1.0)
