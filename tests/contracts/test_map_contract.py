@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from brenier.exact import MonotoneMap
+from brenier.images import ScheduledDDIM
 from brenier.maps import (
     AbstractMap,
     AffineMap,
@@ -84,8 +85,9 @@ def _look(T, x):
 def test_every_map_is_here():
     shown = {type(map) for map in MAPS.values()}
     final = {cls for cls in AbstractMap.__subclasses__() if cls.__module__.startswith("brenier.")}
-    # It sends cells to points: no inverse, no determinant (tests/velocities).
-    assert final <= shown | {AtomsDecoder}
+    # One sends cells to points, without inverse or determinant (tests/velocities); the other is of
+    # images (tests/io/test_diffusers.py).
+    assert final <= shown | {AtomsDecoder, ScheduledDDIM}
 
 
 @pytest.mark.parametrize("name", INVERTIBLE)

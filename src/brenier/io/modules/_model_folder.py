@@ -285,7 +285,7 @@ def _of_fields(kind: type[Any], name: str, given: Any) -> Any:
 
 
 def _network_settings(
-    file: Path, given: dict[str, Any], architecture: str
+    file: Path, given: dict[str, Any], architecture: Any
 ) -> "UNetSettings | UNet2DSettings":
     """The architecture in a configuration; what an older brenier did not know has its default."""
     from brenier.images import NoiseLevels, Timesteps, UNet2DSettings, UNetSettings
