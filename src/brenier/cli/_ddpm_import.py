@@ -1,6 +1,7 @@
 """``brenier ddpm import``."""
 
 import time
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -24,28 +25,13 @@ def run_import(
     about = import_guided_diffusion(checkpoint, out, told)
     config = read_model_config(out)
     network = config["network"]
-    seconds = time.perf_counter() - started
-    result = {
-        "folder": str(out),
-        **about,
-        "shape": config["shape"],
-        "classes": config["classes"],
-        "network": network,
-        "seconds": seconds,
-    }
-    height, width, channels = config["shape"]
     steps = network["timesteps"]
-    rows = {
-        "checkpoint": str(checkpoint),
-        "images": f"{height} x {width} x {channels}",
-        "classes": f"{config['classes']:,}",
-        "channels": ", ".join(f"{int(network['width'] * m):,}" for m in network["multipliers"]),
+    channels = (int(network["width"] * multiplier) for multiplier in network["multipliers"])
+    own_rows = {
         "attention at heights": ", ".join(map(str, network["attention"])) or "the least only",
         "schedule": f"{steps['schedule']}, {steps['count']:,} steps",
-        "seconds": f"{seconds:.1f}",
-        "model": str(out),
     }
-    return result, rows
+    return _told(checkpoint, out, about, config, {"network": network}, channels, own_rows, started)
 
 
 def run_import_diffusers(
@@ -60,28 +46,48 @@ def run_import_diffusers(
     progress(Progress(0, 0, "writing weights"))
     save_model(out, model, about)
     config = read_model_config(out)
-    network, seconds = config["network"], time.perf_counter() - started
-    noise = network["noise"]
+    noise, clip = config["network"]["noise"], config["sampling"]["clip"]
+    own = {
+        "prediction": noise["prediction"],
+        "levels": noise["kind"],
+        "steps": noise["count"],
+        "clip": clip,
+    }
+    own_rows = {
+        "prediction": f"{noise['prediction']}, told by {noise['kind']} ({noise['count']:,})",
+        "clipping": "none" if clip is None else f"at {clip:g}: decodes only (--no-clipping)",
+    }
+    channels = config["network"]["block_out_channels"]
+    return _told(folder, out, about, config, own, channels, own_rows, started)
+
+
+def _told(
+    checkpoint: Path,
+    out: Path,
+    about: dict[str, Any],
+    config: dict[str, Any],
+    own: dict[str, Any],
+    channels: Iterable[int],
+    own_rows: dict[str, str],
+    started: float,
+) -> tuple[dict[str, Any], dict[str, str]]:
+    """What is told of any model folder, and what its family has of its ``own``."""
+    seconds = time.perf_counter() - started
     result = {
         "folder": str(out),
         **about,
         "shape": config["shape"],
         "classes": config["classes"],
-        "prediction": noise["prediction"],
-        "levels": noise["kind"],
-        "steps": noise["count"],
-        "clip": config["sampling"]["clip"],
+        **own,
         "seconds": seconds,
     }
-    height, width, channels = config["shape"]
-    clip = result["clip"]
+    height, width, depth = config["shape"]
     rows = {
-        "checkpoint": str(folder),
-        "images": f"{height} x {width} x {channels}",
+        "checkpoint": str(checkpoint),
+        "images": f"{height} x {width} x {depth}",
         "classes": f"{config['classes']:,}",
-        "channels": ", ".join(f"{count:,}" for count in network["block_out_channels"]),
-        "prediction": f"{noise['prediction']}, told by {noise['kind']} ({noise['count']:,})",
-        "clipping": "none" if clip is None else f"at {clip:g}: decodes only (--no-clipping)",
+        "channels": ", ".join(f"{count:,}" for count in channels),
+        **own_rows,
         "seconds": f"{seconds:.1f}",
         "model": str(out),
     }
