@@ -10,7 +10,7 @@ import numpy as np
 from brenier._checks import check_at_least, check_points
 from brenier._progress import Progress, ProgressCallback
 from brenier.cli._fit import described, left_out_rows
-from brenier.cli._warned import for_files
+from brenier.cli._warned import said_of
 from brenier.io import (
     MAP_ENDINGS,
     Table,
@@ -59,8 +59,7 @@ def run_generate(
     like = Table(table.values, table.file, table.names)
     check_output(out, like)
     estimator = Generator(**settings, callback=progress)
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always", UserWarning)
+    with said_of(data) as said:
         warnings.simplefilter("ignore", ConvergenceWarning)  # raised below, after the map is saved
         estimator.fit(table)
     dropped = settings["outliers"] == "drop"
@@ -100,7 +99,7 @@ def run_generate(
         "marginal_error": estimator.solution_.stats.get("error"),
         "energy_distance_to_data": distance,
         "left_out": left_out,
-        "warnings": [for_files(str(one.message), data) for one in caught],
+        "warnings": said,
         "seed": seed,
         "seconds": seconds,
     }

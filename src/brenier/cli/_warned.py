@@ -12,10 +12,10 @@ def said_of(*files: str) -> Iterator[list[str]]:
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", UserWarning)
         yield said
-    said += [for_files(str(one.message), *files) for one in caught]
+    said += [_for_files(str(one.message), *files) for one in caught]
 
 
-def for_files(message: str, *files: str) -> str:
+def _for_files(message: str, *files: str) -> str:
     """A warning of an estimator as the command line would say it."""
     name, colon, rest = message.partition(":")
     where = dict(zip("XY", files, strict=False)).get(name, name)
