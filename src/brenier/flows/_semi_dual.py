@@ -33,9 +33,8 @@ _CG_ITERATIONS = 4
 # Newton steps are cut by this factor, at most so often, until they improve a point.
 _CUT, _CUTS = 0.25, 6
 _ARMIJO = 1e-2
-# The share of a batch that is improved again while a conjugate in it is far off; where some are new
-# in every batch, of a target that is sampled, as large as that of these.
-_WORST, _WORST_NEW = 4, 8
+# The share of a batch that is improved again while a conjugate in it is far off.
+_WORST = 4
 # The rate rises over this share of the steps, stands until that one, then falls to zero.
 _WARM, _FLAT = 0.05, 0.3
 # Source points a step for each target point: they cost no conjugate, and take noise away.
@@ -69,9 +68,9 @@ class SemiDual(AbstractMethod[SemiDualState, GradientMap]):
 
     Each step draws four source points for each target point, and both batches are spread over their
     clouds, one point of each of many cells: the noise of a step is what the cells leave. Training
-    begins with 16 batches of target points, and an eighth of each further batch is new, until all
-    are seen. Of a law that is no ``Empirical`` the cloud is drawn, and goes on being drawn: all of
-    a source's after each 512 steps, a sixteenth of a target's with each round.
+    begins with 16 batches of target points, each visited once in a round, and each further round
+    has a tenth more, until all are seen. Of a law that is no ``Empirical`` as many points are drawn
+    as the steps can see, 262,144 (2^24 / d) at most.
 
     Of penalties J is that of ``HeldOutDual``, and both expectations of its gradient are under the
     laws times their growth (``Growth``), which each batch estimates for itself.
@@ -146,19 +145,18 @@ class SemiDual(AbstractMethod[SemiDualState, GradientMap]):
             jnp.asarray(0),
             jnp.asarray(self.steps),
             self._optimiser(jnp.asarray(self.steps)).init(_parameters(potential)),
-            SourceCloud.of(source, self.batch, precision, source_key),
-            TargetCloud.of(target, self.batch, precision, target_key),
+            SourceCloud.of(source, self.batch, self.steps, precision, source_key),
+            TargetCloud.of(target, self.batch, self.steps, precision, target_key),
             key,
         )
 
     def step(
         self, state: SemiDualState, source: AbstractMeasure, target: AbstractMeasure
     ) -> SemiDualState:
-        key, source_key, target_key, draw_key = jax.random.split(state.key, 4)
-        over = state.target.round_is_over(self.batch)
-        own = state.source.next_step(state.step, source, self.batch, source_key)
-        x = own.batch(source, _SOURCE * self.batch, draw_key).astype(_precision(state.potential))
-        cloud = state.target.next_round(over, target, self.batch, target_key)
+        key, source_key, target_key = jax.random.split(state.key, 3)
+        x = state.source.batch(source, _SOURCE * self.batch, source_key)
+        x = x.astype(_precision(state.potential))
+        cloud = state.target.next_round(self.batch, target_key)
 
         def start(y):
             # Every fourth of them: the best of so many is near enough.
@@ -169,8 +167,7 @@ class SemiDual(AbstractMethod[SemiDualState, GradientMap]):
         weights = None if weights is None else weights[rows]
         x, y, known = split_batch((x, cloud.points[rows], cloud.conjugates[rows]))
         refinements = jnp.where(fresh, max(self.refinements, _FRESH), self.refinements)
-        worst = len(y) // (_WORST if isinstance(target, Empirical) else _WORST_NEW)
-        points = self._conjugates(state.potential, y, known, refinements, max(1, worst))
+        points = self._conjugates(state.potential, y, known, refinements)
         conjugates = jnp.sum(points * y, axis=1) - state.potential(points)
         a = growth_shares(state.potential(x), x, None, self.source_penalty)
         b = growth_shares(conjugates, y, weights, self.target_penalty)
@@ -187,7 +184,6 @@ class SemiDual(AbstractMethod[SemiDualState, GradientMap]):
             average=running_average(state.average, potential, self.averaging, state.step),
             step=state.step + 1,
             optimiser=optimiser,
-            source=own,
             target=cloud.visited(rows, points),
             key=key,
         )
@@ -207,15 +203,11 @@ class SemiDual(AbstractMethod[SemiDualState, GradientMap]):
         return kronecker_adam(rate)
 
     def _conjugates(
-        self,
-        potential: AbstractPotential,
-        y: Points,
-        start: Points,
-        refinements: Int[Array, ""],
-        worst: int,
+        self, potential: AbstractPotential, y: Points, start: Points, refinements: Int[Array, ""]
     ) -> Points:
         """x̂(y) improved from ``start``: all once, the worst again until the tolerance."""
         limit = self.tolerance * (1.0 + jnp.linalg.norm(y, axis=1))
+        worst = max(1, len(y) // _WORST)
 
         def unfinished(state):
             count, _, excess = state
