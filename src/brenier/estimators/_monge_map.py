@@ -80,8 +80,8 @@ class MongeMap(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
     The cost takes the numbers as they are: divide columns of different units, in X and in Y, by the
     same numbers first.
 
-    Where X or Y is a measure to be sampled, every step of the network draws fresh points. Clouds of
-    more than 262,144 points, memory maps among them, are read block after block: the moments are
+    Where X or Y is a measure to be sampled, the network is trained on as many points of it as its
+    steps can see, 262,144 at most. Clouds of more than 262,144 points, memory maps among them, are read block after block: the moments are
     those of all points, and a random sample of that many is fitted.
 
     AnnData are points too: cells, whose coordinates are genes (matched by ``var_names``), or an
@@ -222,7 +222,7 @@ class MongeMap(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         Arrays, data frames, tables of files (``io.read_points``), AnnData or measures.
 
         Of a measure 16,384 points are drawn, to choose by and to hold out; a network's training
-        draws fresh ones in every step.
+        draws its own, as many as its steps can see.
 
         Only ratios of weights count, but that whole numbers repeat rows; of weight 0 is none.
 

@@ -77,7 +77,7 @@ def _patient(own: Pair, seed: int, seconds: float | None) -> dict[str, Any]:
 
 
 def _unlimited(own: Pair, seed: int, seconds: float | None) -> dict[str, Any]:
-    """The same with fresh points from both laws in every step."""
+    """The same with points drawn from both laws as it needs them."""
     assert own.laws is not None
     return _with_candidates(own.laws, own, seed)
 

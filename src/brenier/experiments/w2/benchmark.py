@@ -7,8 +7,8 @@ Wasserstein-2 benchmark of Korotin et al., 2021); without, pairs made like them,
 ``convex_networks`` in d = 2, 4, 8, ..., 128, 131,072 points a side, a sample a seed: three seeds up
 to d = 16 and one beyond. The truth is asked after the fit alone.
 
-Ours with all defaults, with ten minutes (``effort=600``), and with ten minutes and fresh points of
-both laws in every step. A peer gets the seconds that the defaults took on the same points; one
+Ours with all defaults, with ten minutes (``effort=600``), and with ten minutes and both laws, of
+which it draws what it needs. A peer gets the seconds that the defaults took on the same points; one
 after the other, each in a process of its own. One that is not installed is listed as absent.
 Half an hour a pair and seed: what is done is kept under ``rows`` in the folder, and a run that was
 stopped goes on where it was.
@@ -40,7 +40,7 @@ _OURS = "brenier"
 _LABELS = {
     _OURS: "MongeMap",
     "brenier_patient": "MongeMap, 10 min",
-    "brenier_unlimited": "MongeMap, 10 min, fresh points",
+    "brenier_unlimited": "MongeMap, 10 min, laws",
     "ott_enot": "OTT-JAX ENOT",
     "linear": "Gaussian map",
     "entropic": "entropic map",
