@@ -100,6 +100,7 @@ def test_a_folder_is_encoded_in_blocks(home, capsys, monkeypatch):
     assert [name for name, _ in result["skipped"]] == ["folder/0.png", "folder/5.png"]
 
 
+@pytest.mark.slow
 def test_the_precision_of_the_products_is_asked_for_and_told(home, capsys):
     command = ["ddpm", "encode", "model", "images.npy", "-o", "codes.npy", "--json"]
     for steps, said in (("4", "4 DDIM steps"), ("0", "flow at tolerance 0.01")):

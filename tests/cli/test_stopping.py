@@ -102,7 +102,11 @@ def _running(program, words, folder):
 
 
 @pytest.mark.parametrize(
-    "command", ["compiled", "xla", "finalizers", "stubborn", "importing", "writing"]
+    "command",
+    [
+        *(pytest.param(name, marks=pytest.mark.slow) for name in ("compiled", "finalizers")),
+        *("xla", "stubborn", "importing", "writing"),
+    ],
 )
 def test_the_end_comes_soon_whatever_is_going_on(command, tmp_path):
     (tmp_path / "out.bin").write_bytes(b"before")
