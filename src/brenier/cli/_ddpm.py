@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from brenier.cli._app import ddpm
-from brenier.cli._console import announce, progress_bar
+from brenier.cli._console import announce, progress_bar, progress_log
 from brenier.cli._ddpm_choices import (
     AuditChoice,
     ImageChoice,
@@ -351,6 +351,6 @@ def demo(
     """Train two models, of the 8 x 8 digits 0 to 4 and 5 to 9; pair, draw and audit them."""
     from brenier.cli._ddpm_demo import run_ddpm_demo
 
-    with progress_bar() as progress:
+    with progress_log("ddpm demo: two models of digits, some minutes") as progress:
         result, rows = run_ddpm_demo(out, seed, steps, progress)
     announce(result, "Image diffusion", rows, json)
