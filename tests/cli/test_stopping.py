@@ -131,7 +131,7 @@ def _clouds(folder, n):
 
 
 _COMMAND = "import sys; from brenier.cli import entry; sys.exit(entry())"
-_FIT = ["fit", "x.npy", "y.npy", "-o", "map.brenier"]
+_FIT = ["fit", "x.npy", "y.npy", "-o", "map.brenier", "--effort", "quick"]
 
 
 def test_an_interrupted_fit_goes_on_to_the_same_bytes(tmp_path):
