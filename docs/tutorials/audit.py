@@ -64,7 +64,7 @@ certificates = {
 print(certificates["independent"])
 
 # %% alt="Two bars: the interval of the share that is wasted, with independent and with minibatch pairs, beside the tolerance of one per cent."
-figure, axes = plt.subplots(2, 1, figsize=(7, 3.6), layout="constrained")
+figure, axes = plt.subplots(2, 1, figsize=(7, 4.6), layout="constrained")
 for ax, (coupling, certificate) in zip(axes, certificates.items(), strict=True):
     plot_certificate(certificate, ax=ax)
     ax.set_title(f"{coupling}: {ax.get_title(loc='left')}", loc="left", fontsize=10)

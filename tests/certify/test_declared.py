@@ -204,7 +204,7 @@ def test_a_kurtosis_bounds_the_whole_map_and_gives_no_verdict():
 
 
 @pytest.mark.filterwarnings("ignore:.*far outside of the others:UserWarning")
-@pytest.mark.parametrize("n", [20, 40, 100, 200, 1000])
+@pytest.mark.parametrize("n", [20, 40, 100, 200, pytest.param(1000, marks=pytest.mark.slow)])
 def test_rows_that_show_no_gap_prove_none_under_a_kurtosis(n):
     """One in a hundred jumps: of the gap κ = 100, and many samples hold none of it."""
     wrong = 0

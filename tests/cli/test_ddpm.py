@@ -60,10 +60,15 @@ def test_encode_decode_pair_and_labels(home, capsys):
     inside = np.linalg.norm(np.clip(back, -1, 1) - points, axis=1)
     assert np.max(inside / np.linalg.norm(points, axis=1)) <= result["round_trip_error"] + 1e-6
     save_model("other", _model())
-    assert main(["ddpm", "pair", "model", "other", "-n", "3", "-o", "grid.png", *steps]) == 0
-    result = _result(capsys)
-    assert result["rows"] == ["model", "other"]
-    (near,) = result["alignment"]
+    alike = []
+    for label in ([], ["--label", "1"]):
+        pair = ["ddpm", "pair", "model", "other", "-n", "3", "-o", "grid.png", *label, *steps]
+        assert main(pair) == 0
+        result = _result(capsys)
+        assert result["rows"] == ["model", "other"]
+        (near,) = result["alignment"]
+        alike.append(near["paired"]["paired"])
+    assert alike[0] != alike[1]
     assert (near["first"], near["second"]) == ("model", "other")
     assert near["paired"].keys() == near["shuffled"].keys() == near["wrong schedule"].keys()
     command = ["ddpm", "labels", "model", "--labels", "1,0", "-n", "3", "-o", "two.png", *steps]
@@ -100,6 +105,7 @@ def test_a_folder_is_encoded_in_blocks(home, capsys, monkeypatch):
     assert [name for name, _ in result["skipped"]] == ["folder/0.png", "folder/5.png"]
 
 
+@pytest.mark.slow
 def test_the_precision_of_the_products_is_asked_for_and_told(home, capsys):
     command = ["ddpm", "encode", "model", "images.npy", "-o", "codes.npy", "--json"]
     for steps, said in (("4", "4 DDIM steps"), ("0", "flow at tolerance 0.01")):
@@ -167,6 +173,8 @@ def test_an_audit_stands_beside_its_controls(home, capsys):
     assert list(result["alignment"]) == ["paired", "shuffled", "wrong schedule"]
     assert result["alignment"]["paired"]["p_value"] < result["alignment"]["shuffled"]["p_value"]
     assert result["assignment_control"]["n"] == result["assignment"]["n"] == 45
+    assert main([*command, "--no-controls", "--label", "1"]) == 0
+    assert _result(capsys)["assignment"]["cost"] != result["assignment"]["cost"]
     assert "45 images in 64 dimensions: no proof of optimality" in result["shows"]
 
 
@@ -185,6 +193,12 @@ REFUSED = {
     "no images": (["encode", "model", "absent", "-o", "c.npy"], "absent: got no such file"),
     "ending": (["encode", "model", "images.npy", "-o", "c.csv"], "the ending '.csv'; wants .npy"),
     "label": (["encode", "model", "images.npy", "-o", "c.npy", "--label", "2"], "wants 0 to 1"),
+    "label of a pair": (["pair", "model", "model", "-o", "g.png", "--label", "2"], "wants 0 to 1"),
+    "label to audit": (["audit", "model", "images.npy", "--label", "2"], "wants 0 to 1"),
+    "label of no class": (
+        ["pair", "plain", "plain", "-o", "g.png", "--label", "0"],
+        "--label: got 0; wants none: no model has classes.",
+    ),
     "labels": (["labels", "model", "--labels", "0,x", "-o", "g.png"], "got '0,x'; wants integers"),
     "one model": (["pair", "model", "-o", "g.png"], "MODELS: got 1; wants two"),
     "another shape": (
@@ -257,6 +271,7 @@ def test_bad_input_is_refused_in_one_line(case, home, capsys):
     np.save("wide.npy", np.ones((2, 3)))
     np.save("large.npy", np.array([0, 1, 2, 3, 4, 900]))
     save_model("wider", _model(side=16))
+    save_model("plain", _model())
     save_model("coloured", _model(channels=3))
     (home / "names.txt").write_text(NAMES)
     (home / "long.txt").write_text(NAMES + "corgi\n")

@@ -102,7 +102,11 @@ def _running(program, words, folder):
 
 
 @pytest.mark.parametrize(
-    "command", ["compiled", "xla", "finalizers", "stubborn", "importing", "writing"]
+    "command",
+    [
+        *(pytest.param(name, marks=pytest.mark.slow) for name in ("compiled", "finalizers")),
+        *("xla", "stubborn", "importing", "writing"),
+    ],
 )
 def test_the_end_comes_soon_whatever_is_going_on(command, tmp_path):
     (tmp_path / "out.bin").write_bytes(b"before")
@@ -127,7 +131,7 @@ def _clouds(folder, n):
 
 
 _COMMAND = "import sys; from brenier.cli import entry; sys.exit(entry())"
-_FIT = ["fit", "x.npy", "y.npy", "-o", "map.brenier"]
+_FIT = ["fit", "x.npy", "y.npy", "-o", "map.brenier", "--effort", "quick"]
 
 
 def test_an_interrupted_fit_goes_on_to_the_same_bytes(tmp_path):

@@ -124,7 +124,7 @@ def of_audit():
     "answer",
     [
         of_sinkhorn, of_energy_distance, of_entropic_map, of_conjugates, of_held_out_dual,
-        of_training, of_fit, of_audit,
+        pytest.param(of_training, marks=pytest.mark.slow), of_fit, of_audit,
     ],
 )  # fmt: skip
 def test_no_product_is_rounded_and_the_answer_is_that_of_the_cpu(answer, request):

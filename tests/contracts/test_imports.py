@@ -31,11 +31,16 @@ def _printed(program, **environment):
     "imports",
     [
         "import brenier; import jax",
-        "import jax; import brenier",
         "import jax; jax.numpy.ones(1); import brenier",
-        "import brenier; from jax import numpy; import jax",
-        "import brenier, importlib.util; importlib.util.find_spec('jax'); import jax.numpy",
-        "import brenier.maps; import jax",
+        *(
+            pytest.param(imports, marks=pytest.mark.slow)
+            for imports in (
+                "import jax; import brenier",
+                "import brenier; from jax import numpy; import jax",
+                "import brenier, importlib.util; importlib.util.find_spec('jax'); import jax.numpy",
+                "import brenier.maps; import jax",
+            )
+        ),
     ],
 )
 def test_arrays_do_not_depend_on_the_order_of_imports(imports):

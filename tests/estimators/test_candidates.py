@@ -93,6 +93,7 @@ def test_error_is_below_that_of_the_affine_and_of_the_entropic_map(name, fits):
     assert own < (1.5 if name == "linear" else 0.8) * affine
 
 
+@pytest.mark.slow
 def test_linear_data_have_about_the_affine_map():
     """What bends is held back where it gains nothing: over seeds the error is the affine map's."""
     matrix, fresh = np.diag([2.0, 1.0, 0.5]), np.random.default_rng(9).normal(size=(2000, 3))
@@ -340,7 +341,10 @@ def _rare(random, n, count):
     return x
 
 
-@pytest.mark.parametrize("counts", [(1, 1), (2, 60), (60, 2), (1, 2)])
+@pytest.mark.parametrize(
+    "counts",
+    [(1, 2), *(pytest.param(c, marks=pytest.mark.slow) for c in ((1, 1), (2, 60), (60, 2)))],
+)
 def test_columns_that_are_constant_within_a_fold(counts):
     random = np.random.default_rng(0)
     x, y = (

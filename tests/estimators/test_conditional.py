@@ -235,6 +235,7 @@ def test_weights_of_a_condition_know_no_other_condition():
     np.testing.assert_allclose(found, [0.6, 1.2, 0.6, 1.2])  # of Kish's sum, (Σw)²/Σw²
 
 
+@pytest.mark.slow
 def test_a_weighted_sample_has_the_map_of_its_law():
     # x is drawn where it is seldom, and counts for the more there; the known map is 2x + c.
     r = np.random.default_rng(4)

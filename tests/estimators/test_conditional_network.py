@@ -22,6 +22,7 @@ def phi() -> PartialICNN:
     return jax.tree.map(lambda z: z + 0.2 * jax.random.normal(KEY, z.shape), still)
 
 
+@pytest.mark.slow
 def test_points_with_their_conditions_are_moved_by_the_map_of_each():
     own, apart = phi(), 4.0
     x, codes = jax.random.normal(KEY, (6, 2)), jnp.array([[1.0, 0.0, -0.5], [0.0, 1.0, 0.5]])

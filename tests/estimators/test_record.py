@@ -36,7 +36,9 @@ def _fit(y, **settings):
     return MongeMap(random_state=0, effort="quick", outliers="keep", **settings).fit(_X, y)
 
 
-@pytest.mark.parametrize("kind", _ODD)
+@pytest.mark.parametrize(
+    "kind", ["bent", *(pytest.param(k, marks=pytest.mark.slow) for k in _ODD if k != "bent")]
+)
 def test_an_interrupted_fit_goes_on_to_the_same_map(kind, tmp_path):
     y, folder = _ODD[kind], tmp_path / "fit"
     whole = _fit(y)

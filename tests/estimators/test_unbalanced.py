@@ -91,7 +91,7 @@ def test_a_large_penalty_is_none():
     np.testing.assert_allclose(far.transform(x), balanced.transform(x), atol=1e-3)
 
 
-@pytest.mark.parametrize("penalty", [1.0, 5.0])
+@pytest.mark.parametrize("penalty", [1.0, pytest.param(5.0, marks=pytest.mark.slow)])
 def test_growth_and_map_between_gaussians(penalty):
     rng = np.random.default_rng(2)
     laws = (np.zeros(2), np.diag([1.2, 0.6])), (np.array([1.0, 0.5]), np.diag([0.5, 1.0]))

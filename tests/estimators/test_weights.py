@@ -169,7 +169,9 @@ def test_equal_weights_are_none(quick):
         np.testing.assert_allclose(own.transform(FRESH), quick(X, Y).transform(FRESH), rtol=1e-9)
 
 
-@pytest.mark.parametrize("tiny", [1e-300, 1e-31, 1e-29, 1e-12])
+@pytest.mark.parametrize(
+    "tiny", [1e-300, *(pytest.param(t, marks=pytest.mark.slow) for t in (1e-31, 1e-29)), 1e-12]
+)
 @pytest.mark.parametrize("kind", ["gaussian", "separable", "entropic", "log-sum-exp", "ridges"])
 def test_a_tiny_weight_changes_nothing(kind, tiny, quick):
     a, b = A.copy(), B.copy()
@@ -364,7 +366,9 @@ def test_folds_carry_their_weights():
     assert replace(trial, weights=[(None, None)]).dual != trial.dual
 
 
-@pytest.mark.parametrize("options", [{"effort": "quick"}, {"source": "covariance"}])
+@pytest.mark.parametrize(
+    "options", [{"effort": "quick"}, pytest.param({"source": "covariance"}, marks=pytest.mark.slow)]
+)
 def test_a_generator_makes_what_its_weights_say(options):
     """Half of the rows have no weight to speak of: what is made is like the others."""
     from brenier import Generator

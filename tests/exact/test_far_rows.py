@@ -44,7 +44,7 @@ ALL = [of_monge_map, of_entropic, of_assignment, of_generator]
 
 
 @pytest.mark.filterwarnings("ignore:Sinkhorn stopped")
-@pytest.mark.parametrize("value", [-9999.0, 1e4])
+@pytest.mark.parametrize("value", [-9999.0, pytest.param(1e4, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("answer", ALL, ids=lambda f: f.__name__)
 def test_rows_are_named_and_left_out(answer, value):
     x, y = spoilt(X, value), spoilt(Y, value)

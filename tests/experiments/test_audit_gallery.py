@@ -23,6 +23,7 @@ def test_the_rearrangement_onto_a_gaussian_is_its_cholesky_factor():
     assert np.abs(map(z) - z @ factor.T).max() < 1e-4
 
 
+@pytest.mark.slow
 def test_the_rearrangement_reaches_the_image_and_is_triangular():
     own = problem("convex-2")
     map = knothe(own.map.potential)
@@ -63,6 +64,7 @@ def test_a_defect_in_closed_form_is_that_of_points():
     assert found_share == pytest.approx(share, rel=1e-3)
 
 
+@pytest.mark.slow
 def test_straightness():
     x = np.random.default_rng(2).normal(size=(500, 2))
     start = Gaussian.standard(2)

@@ -57,6 +57,7 @@ def test_a_part_for_which_no_seconds_are_left_is_named():
     assert found["second"]["failed"] == "no seconds left"
 
 
+@pytest.mark.slow
 def test_two_parts_small_on_any_device():
     parts = gpu._parts(["sinkhorn", "audit"], Task(small=True))
     found, lines = _told(parts, 300.0)

@@ -343,7 +343,7 @@ def test_seconds_take_as_many_steps_as_they_leave_time_for():
         key=jax.random.key(0),
         metric=HeldOutDual(x.points, y.points),
         blocks=5,
-        seconds=8.0,
+        seconds=5.0,
         callback=told.append,
     )
     steps = [now.step for now in told]

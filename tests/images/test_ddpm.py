@@ -77,6 +77,7 @@ def test_a_run_stopped_by_ctrl_c_resumes_in_the_same_bits(whole, tmp_path):
         np.testing.assert_array_equal(got, wanted)
 
 
+@pytest.mark.slow
 def test_a_training_in_bfloat16_learns_as_much(whole):
     method = dataclasses.replace(SETTINGS.method, precision="bfloat16")
     coarse = _fit(settings=dataclasses.replace(SETTINGS, method=method))

@@ -93,6 +93,7 @@ def test_what_somebody_asks_for_is_kept_by_what_is_called_inside():
         assert {asked for one, _ in _products(MODEL) for asked in one} == {lax.Precision.HIGHEST}
 
 
+@pytest.mark.slow
 def test_the_flow_of_a_coarse_network_ends():
     coarse = MODEL.with_precision("bfloat16").encoder()
     assert coarse.tolerance == 1e-2

@@ -37,8 +37,15 @@ def test_a_map_is_the_old_or_the_new(tmp_path, killed_everywhere):
     assert len(seen) > 10
 
 
-@pytest.mark.parametrize("old", [OLD, NEXT], ids=["another architecture", "the same"])
-@pytest.mark.parametrize("checked", [True, False], ids=["", "a folder without a checksum"])
+@pytest.mark.parametrize(
+    ("old", "checked"),
+    [
+        pytest.param(OLD, True, id="another architecture"),
+        pytest.param(NEXT, True, id="the same", marks=pytest.mark.slow),
+        pytest.param(OLD, False, id="no checksum, another one", marks=pytest.mark.slow),
+        pytest.param(NEXT, False, id="no checksum, the same"),
+    ],
+)
 def test_a_model_is_the_old_or_the_new(old, checked, tmp_path, killed_everywhere):
     folder = tmp_path / "model"
 
@@ -59,6 +66,7 @@ def test_a_model_is_the_old_or_the_new(old, checked, tmp_path, killed_everywhere
     assert set(seen) == {False, True}
 
 
+@pytest.mark.slow
 def test_a_model_is_whole_after_two_deaths(tmp_path, killed_everywhere):
     """The second writer must not take away the weights that the first one left to be named."""
     folder, left = tmp_path / "model", tmp_path / "left"

@@ -20,9 +20,17 @@ from brenier.measures import AbstractMeasure
 
 FOLDER = Path(__file__).parent / "written_by_e4e4e50"
 FILES = sorted(FOLDER.glob("*.brenier"))
+FILES_OF_FLOWS = sorted(FOLDER.glob("*FlowMap*"))
 
 
-@pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
+# Flows are compiled for seconds each, and differ by their velocities alone.
+@pytest.mark.parametrize(
+    "file",
+    [
+        pytest.param(f, id=f.stem, marks=[pytest.mark.slow] if f in FILES_OF_FLOWS[1:] else [])
+        for f in FILES
+    ],
+)
 def test_a_file_of_an_earlier_version_is_the_same_map(file):
     module = brenier.load(file)
     with np.load(FOLDER / "values.npz") as stored:

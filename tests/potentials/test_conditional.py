@@ -59,7 +59,9 @@ POTENTIALS: dict[str, AbstractConditionalPotential] = {
 
 
 @pytest.mark.parametrize("name", POTENTIALS)
-@pytest.mark.parametrize("dose", [-3.0, 0.5, 2.0])
+@pytest.mark.parametrize(
+    "dose", [0.5, *(pytest.param(d, marks=pytest.mark.slow) for d in (-3.0, 2.0))]
+)
 def test_convex_in_x_and_one_potential_at_each_condition(name, dose):
     phi, c = POTENTIALS[name], jnp.array([dose])
     x = 3.0 * jax.random.normal(KEY, (12, 2))

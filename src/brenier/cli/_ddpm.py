@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from brenier.cli._app import ddpm
-from brenier.cli._console import announce, progress_bar
+from brenier.cli._console import announce, progress_bar, progress_log
 from brenier.cli._ddpm_choices import (
     AuditChoice,
     ImageChoice,
@@ -251,19 +251,20 @@ def pair(
     steps: Steps = _DRAWN_MAPS.steps,
     tolerance: Tolerance = _DRAWN_MAPS.tolerance,
     precision: PrecisionName = _DRAWN_MAPS.precision,
+    label: Label = None,
     controls: Controls = True,
     seed: Seed = 0,
     json: Json = False,
 ) -> None:
     """Draw the same random codes decoded by several models: a row a model, a column a code.
 
-    Says how much nearer images of one code are than others, beside controls that should not be.
+    Models with classes are conditioned on the label. Says how much nearer images of one code are than others, beside controls that should not be.
     """
     from brenier.cli._ddpm_maps import run_pair
 
     with progress_bar() as progress:
         maps = _maps(steps, tolerance, precision)
-        result, rows = run_pair(models, out, n, maps, seed, controls, progress)
+        result, rows = run_pair(models, out, n, maps, label, seed, controls, progress)
     announce(result, "Pair", rows, json)
 
 
@@ -302,6 +303,7 @@ def audit(
     steps: Steps = _AUDIT.maps.steps,
     tolerance: Tolerance = _AUDIT.maps.tolerance,
     precision: PrecisionName = _AUDIT.maps.precision,
+    label: Label = None,
     strict: Strict = False,
     limit: Limit = _AUDIT.limit,
     level: Annotated[
@@ -335,7 +337,7 @@ def audit(
     maps = _maps(steps, tolerance, precision)
     settings = AuditChoice(maps, limit, level, budget, bits, jacobians, seed, controls)
     with progress_bar() as progress:
-        result, rows = run_encoder_audit(model, choice, report, settings, progress)
+        result, rows = run_encoder_audit(model, choice, report, label, settings, progress)
     announce(result, "Audit of the encoder", rows, json)
 
 
@@ -349,6 +351,6 @@ def demo(
     """Train two models, of the 8 x 8 digits 0 to 4 and 5 to 9; pair, draw and audit them."""
     from brenier.cli._ddpm_demo import run_ddpm_demo
 
-    with progress_bar() as progress:
+    with progress_log("ddpm demo: two models of digits, some minutes") as progress:
         result, rows = run_ddpm_demo(out, seed, steps, progress)
     announce(result, "Image diffusion", rows, json)

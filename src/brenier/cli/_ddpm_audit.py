@@ -32,14 +32,15 @@ def run_encoder_audit(
     folder: Path,
     choice: ImageChoice,
     report: Path | None,
+    label: int | None,
     settings: AuditChoice,
     progress: ProgressCallback,
 ) -> tuple[dict[str, Any], dict[str, str]]:
-    """Encode held-out images and audit the pairs; the result, and its rows for people."""
+    """Encode held-out images, under a label, and audit the pairs; result, and rows for people."""
     if report is not None:
         check_folder(report, PAGE_ENDINGS)
         check_installed("--report", "matplotlib")
-    model = load_model(folder)
+    model = load_model(folder).with_label(label)
     return audit_model(model, choice.read(model, settings.limit), report, settings, progress)
 
 

@@ -82,16 +82,23 @@ def run_pair(
     out: Path,
     n: int,
     maps: MapChoice,
+    label: int | None,
     seed: int,
     controls: bool,
     progress: ProgressCallback,
 ) -> tuple[dict[str, Any], dict[str, str]]:
-    """Draw the same codes decoded by several models (KRCO22, Figure 4)."""
+    """Draw the same codes decoded by several models (KRCO22, Figure 4).
+
+    Those that have classes are conditioned on the label.
+    """
     if len(folders) < 2:
         raise ValueError(f"MODELS: got {len(folders)}; wants two model folders or more.")
     check_array_file(out, ".png", only=True)
     _check_count("-n", n, _MOST)
     models = [load_model(folder) for folder in folders]
+    if label is not None and not any(model.classes for model in models):
+        raise ValueError(f"--label: got {label}; wants none: no model has classes.")
+    models = [model.with_label(label) if model.classes else model for model in models]
     for folder, model in zip(folders, models, strict=True):
         if model.shape != models[0].shape:
             raise ValueError(
