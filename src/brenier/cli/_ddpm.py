@@ -258,7 +258,8 @@ def pair(
 ) -> None:
     """Draw the same random codes decoded by several models: a row a model, a column a code.
 
-    Models with classes are conditioned on the label. Says how much nearer images of one code are than others, beside controls that should not be.
+    Models with classes are conditioned on the label. Says how much nearer images of one code are
+    than others, beside controls that should not be.
     """
     from brenier.cli._ddpm_maps import run_pair
 

@@ -81,8 +81,8 @@ class MongeMap(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
     same numbers first.
 
     Where X or Y is a measure to be sampled, the network is trained on as many points of it as its
-    steps can see, 262,144 at most. Clouds of more than 262,144 points, memory maps among them, are read block after block: the moments are
-    those of all points, and a random sample of that many is fitted.
+    steps can see, 262,144 at most. Larger clouds, memory maps among them, are read block after
+    block: the moments are those of all points, and a random sample of that many is fitted.
 
     AnnData are points too: cells, whose coordinates are genes (matched by ``var_names``), or an
     embedding. Genes are many and cells few, so the map is learned in the leading principal
