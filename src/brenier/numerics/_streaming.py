@@ -27,6 +27,7 @@ def pairs(x: Any, y: Any = None, *args: Any, **kwargs: Any) -> int:
     return x.shape[0] * (x if y is None else y).shape[0]
 
 
+@jax.jit
 def squared_distances(x: Float[Array, "n d"], y: Float[Array, "m d"]) -> Float[Array, "n m"]:
     """‖x_i − y_j‖² as one matrix, for what fits in memory; never negative.
 
