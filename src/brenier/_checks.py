@@ -1,6 +1,7 @@
 """Checks of what users hand in: a clear ``ValueError`` at the entry, or a clean array."""
 
 import contextlib
+import datetime
 import numbers
 from collections.abc import Sequence
 from decimal import Decimal
@@ -21,6 +22,8 @@ OF_RECORDS = "np.array(x.tolist())"
 _EXACT_INTEGER = 2**53
 # Units of rounding that a spread has, at least: two digits.
 _LEAST_STEPS = 100.0
+_MOMENTS = (datetime.date, datetime.time, np.datetime64)  # pandas' own are among them
+_SPANS = (datetime.timedelta, np.timedelta64)
 _SPARSE_MODULES = ("scipy.sparse", "sparse.", "jax.experimental.sparse", "cupyx.scipy.sparse")
 
 
@@ -51,6 +54,8 @@ def as_float_array(name: str, value: Any) -> np.ndarray:
             f"{name}: got a {type(value).__name__} that NumPy cannot read ({error}); wants an "
             "array."
         ) from None
+    if array.dtype.kind in "mM":
+        refuse_dates(name, array)
     if array.dtype == object:
         try:
             array = array.astype(np.float64)
@@ -300,6 +305,30 @@ def check_weights(name: str, value: Any, n: int) -> np.ndarray:
     return weights / weights.sum()
 
 
+def refuse_dates(name: str, value: Any) -> None:
+    """A ``ValueError`` where a value, or one of several, is a date or a duration.
+
+    As numbers they have a unit, which is for the user to say: NumPy's own may be nanoseconds.
+
+    >>> refuse_dates("times", [np.datetime64("2024-01-02")])  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+        ...
+    ValueError: times: got the date 2024-01-02; wants numbers, as days since the first: ...
+    """
+    held = np.asarray(value, object if isinstance(value, list | tuple) else None)
+    if held.dtype.kind in "mM":
+        entries = list(held.ravel()[:1])
+    else:
+        entries = held.ravel().tolist() if held.dtype == object else []
+    for entry in entries:
+        if isinstance(entry, _SPANS):
+            wish = 'as days: t / np.timedelta64(1, "D")'
+            raise ValueError(f"{name}: got the duration {entry}; wants numbers, {wish}.")
+        if isinstance(entry, _MOMENTS) or type(entry).__name__ == "Period":
+            wish = 'as days since the first: (t - t.min()) / np.timedelta64(1, "D")'
+            raise ValueError(f"{name}: got the date {entry}; wants numbers, {wish}.")
+
+
 def check_positive(name: str, value: Any) -> float:
     """A finite number above zero."""
     if not (_is_number(value) and 0 < value < np.inf):
@@ -310,6 +339,7 @@ def check_positive(name: str, value: Any) -> float:
 
 def check_number(name: str, value: Any) -> float:
     """A finite number."""
+    refuse_dates(name, value)
     if not (_is_number(value) and np.ndim(value) == 0 and np.isfinite(value)):
         raise ValueError(f"{name}: got {_shown(value)}; wants a finite number.")
     return float(value)

@@ -44,13 +44,26 @@ def check_labels(name: str, value: Any, n: int | None = None) -> np.ndarray:
             f"{name}: got no label (None, NaN or an empty string) for {sum(absent):,} of "
             f"{len(absent):,} rows; wants one each."
         )
+    endless = sum(isinstance(label, float | np.floating) and np.isinf(label) for label in found.ravel())
+    if endless:
+        raise ValueError(
+            f"{name}: got an infinite label for {endless:,} of {len(absent):,} rows; wants text or "
+            "finite numbers."
+        )
     if len({isinstance(label, str) for label in found.ravel()}) > 1:
         raise ValueError(f"{name}: got numbers and strings; wants labels of one kind.")
     return np.array(found.tolist())
 
 
 def _is_absent(label: Any) -> bool:
-    """Whether it is None, an empty string, NaN, or pandas' NA, which compares with nothing."""
-    if label is None or type(label).__name__ == "NAType":
-        return True
-    return bool(label == "" or label != label)
+    """Whether it is missing, or an empty string."""
+    return is_missing(label) or bool(label == "")
+
+
+def is_missing(value: Any) -> bool:
+    """Whether it is None, NaN, or pandas' NA, which compares with nothing.
+
+    >>> [is_missing(value) for value in (None, float("nan"), "", 0)]
+    [True, True, False, False]
+    """
+    return value is None or type(value).__name__ == "NAType" or bool(value != value)

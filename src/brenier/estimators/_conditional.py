@@ -6,12 +6,14 @@ from typing import Any
 import jax
 import numpy as np
 from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
+from sklearn.utils.validation import check_is_fitted
 
 from brenier._progress import ProgressCallback
 from brenier.estimators._fitted import fitted_points
 from brenier.estimators._progress_bar import watched
 from brenier.estimators.candidates import Effort
 from brenier.estimators.conditional import (
+    Condition,
     ConditionalCertificate,
     ConditionalTable,
     ConditionPair,
@@ -20,7 +22,7 @@ from brenier.estimators.conditional import (
     condition_pairs,
     fit_conditions,
     grouped_rows,
-    read_columns,
+    read_condition,
 )
 from brenier.estimators.data import (
     Layout,
@@ -30,7 +32,6 @@ from brenier.estimators.data import (
     kept_columns,
     one_of,
 )
-from brenier.io import is_cells
 from brenier.maps import ConditionalMap, GradientMap, SubspaceMap
 from brenier.numerics import row_count, row_mean
 from brenier.potentials import Preconditioned
@@ -142,15 +143,16 @@ class ConditionalMongeMap(OneToOneFeatureMixin, TransformerMixin, BaseEstimator)
         Args:
             X, Y: points.
             condition_X: the condition of each row of X, (n,), or (n, q) of several covariates, an
-                array, a series or a data frame; of AnnData the name of a column of ``obs``, or
-                several.
-            condition_Y: of each row of Y, (m,) or (m, q).
+                array, a series or a data frame; or the name of a column of X, or several: of
+                ``obs`` of AnnData, of a data frame, where it is then no coordinate.
+            condition_Y: of each row of Y, (m,) or (m, q), with columns of the same names, in any
+                order, where both have names.
             source_weights, target_weights, sample_weight: as of ``MongeMap``. Only ratios within a
                 condition count, but that whole numbers repeat rows.
 
         Raises:
             ValueError: entries that are no finite numbers, conditions that do not match rows, that
-                are on one side alone, or of fewer than two rows; weights as of ``MongeMap``.
+                are dates, on one side alone, or of fewer than two rows; weights as of ``MongeMap``.
         """
         effort = Effort.of(self.effort)
         layout = Layout(self.components, self.layer, self.obsm)
@@ -180,7 +182,11 @@ class ConditionalMongeMap(OneToOneFeatureMixin, TransformerMixin, BaseEstimator)
         Args:
             X: points.
             condition: one for all (a text, a number, a tuple of several covariates), or one a row,
-                as in ``fit``.
+                as in ``fit``; columns with names are found by those of the fit.
+
+        Raises:
+            ValueError: columns of other names, dates, or, beside X with named columns, a text that
+                is none of them and was not fitted.
 
         Warns:
             UserWarning: a category that was not fitted, or a number outside of those that were.
@@ -252,10 +258,11 @@ class ConditionalMongeMap(OneToOneFeatureMixin, TransformerMixin, BaseEstimator)
         )
 
     def _moved(self, value: Any, condition: Any, *, inverse: bool) -> np.ndarray:
+        value, told = self._condition("condition", condition, "X", value)
         points = fitted_points(self, "X", value)
         moved = np.empty(points.shape, points.dtype)
-        for own, rows in self._grouped("condition", condition, value, points.shape[0]).items():
-            map = self.map_.at(own)
+        grouped = grouped_rows(self.map_.covariates, "condition", told, points.shape[0])
+        for map, rows in zip(self.map_.each(grouped), grouped.values(), strict=True):
             map = map.inverse() if inverse else map
             part = points[rows]
             moved[rows] = map.of_rows(part) if isinstance(map, SubspaceMap) else map(part)
@@ -264,30 +271,20 @@ class ConditionalMongeMap(OneToOneFeatureMixin, TransformerMixin, BaseEstimator)
     def _told(self, name: str, value: Any, condition: Any, weights: Any) -> Told:
         """Points, the rows of each condition, and weights; rows of weight 0 are of none."""
         side = {"X": "source", "Y": "target"}[name]
+        argument = f"condition_{name}"
+        value, told = self._condition(argument, condition, name, value)
         value, masses = given_weights(f"{side}_weights", weights, name, value)
         points = fitted_points(self, name, value)
-        grouped = self._grouped(f"condition_{name}", condition, value, points.shape[0])
+        grouped = grouped_rows(self.map_.covariates, argument, told, points.shape[0])
         return Told.of(points, grouped, masses)
 
-    def _grouped(
-        self, name: str, condition: Any, points: Any, rows: int
-    ) -> dict[tuple[str | float, ...], np.ndarray]:
-        """The rows of each condition that there is."""
-        covariates = self.map_.covariates
-        if condition is None:
-            raise ValueError(f"{name}: got None; wants {', '.join(covariates.names)}, of each row.")
-        if _is_one(condition, points):
-            own = condition if isinstance(condition, tuple) else (condition,)
-            return {covariates.checked(own, name): np.arange(rows)}
-        columns = read_columns(name, condition, points, rows)
-        return grouped_rows(covariates, name, columns)
-
-
-def _is_one(condition: Any, points: Any) -> bool:
-    """Whether this is one condition for all rows, and not a column of ``obs``."""
-    if isinstance(condition, str) and is_cells(points) and condition in points.obs.columns:
-        return False
-    return isinstance(condition, str | tuple | int | float | np.number | np.bool_)
+    def _condition(
+        self, argument: str, condition: Any, name: str, points: Any
+    ) -> tuple[Any, Condition]:
+        """The points less columns that tell their condition, and what they tell."""
+        check_is_fitted(self)
+        about = self.map_.covariates, kept_columns(self) or ()
+        return read_condition(argument, condition, name, points, about)
 
 
 def _dual_score(pair: ConditionPair) -> float:

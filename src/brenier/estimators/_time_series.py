@@ -8,11 +8,18 @@ import numpy as np
 from sklearn.base import BaseEstimator, clone
 from sklearn.utils.validation import check_is_fitted
 
-from brenier._checks import check_number
+from brenier._checks import check_number, refuse_dates
 from brenier.estimators._monge_map import MongeMap
-from brenier.estimators.data import dense, keep_columns, kept_columns, known_points, opened_alike
-from brenier.estimators.time import applied, beginning, between
-from brenier.io import is_cells, load, obs_column, read_manifest, save
+from brenier.estimators.data import (
+    column_labels,
+    dense,
+    keep_columns,
+    kept_columns,
+    known_points,
+    opened_alike,
+)
+from brenier.estimators.time import applied, beginning, between, by_time
+from brenier.io import is_cells, load, read_manifest, save
 from brenier.maps import AbstractMap, Composition
 
 
@@ -56,16 +63,18 @@ class TimeSeries(BaseEstimator):
         """Learn a map between each two neighbours.
 
         Args:
-            snapshots: arrays, data frames or AnnData, (n_i, d) each, k ≥ 2 of them; or one AnnData.
-            times: k numbers that rise; or, of one AnnData, the column of ``obs`` that holds them.
+            snapshots: arrays, data frames or AnnData, (n_i, d) each, k ≥ 2 of them; or one data
+                frame or AnnData.
+            times: k numbers that rise; or the column that holds them: of one AnnData in ``obs``, of
+                one data frame among its own, where it is then no coordinate.
 
         Raises:
-            ValueError: fewer than two snapshots, times that do not match or do not rise, or as
-                ``MongeMap.fit``, of ``snapshots[i]``.
+            ValueError: fewer than two snapshots, times that do not match or do not rise, dates, or
+                as ``MongeMap.fit``, of ``snapshots[i]``.
         """
         own = MongeMap() if self.estimator is None else self.estimator
-        if is_cells(snapshots):
-            snapshots, times = _by_time(snapshots, times)
+        if is_cells(snapshots) or column_labels("snapshots", snapshots):
+            snapshots, times = by_time(snapshots, times)
         self.times_ = _rising(times, len(snapshots))
         clouds, names = opened_alike("snapshots", snapshots, own.layer, own.obsm)
         self.estimators_ = []
@@ -190,6 +199,7 @@ class TimeSeries(BaseEstimator):
 
 def _rising(times: Any, count: int) -> np.ndarray:
     """Times of so many snapshots, rising."""
+    refuse_dates("times", times)
     found = np.array([check_number("times", time) for time in np.ravel(np.asarray(times))])
     if len(found) != count:
         raise ValueError(f"times: got {len(found)} times of {count} snapshots; wants one each.")
@@ -204,23 +214,3 @@ def _rising(times: Any, count: int) -> np.ndarray:
         )
     return found
 
-
-def _by_time(cells: Any, column: Any) -> tuple[list[Any], np.ndarray]:
-    """The cells of each time, and the times, which a column of ``obs`` holds."""
-    if not isinstance(column, str):
-        raise ValueError(
-            f"times: got {type(column).__name__} beside one AnnData; wants the column of obs that "
-            "holds the time."
-        )
-    held = obs_column(cells, "times", column)
-    try:
-        found = held.astype(np.float64)
-    except (TypeError, ValueError):
-        raise ValueError(
-            f"times: got the column {column!r}, whose entries are not numbers ({held[0]!r}); wants "
-            "times."
-        ) from None
-    if not np.isfinite(found).all():
-        raise ValueError(f"times: got no time for some cells in {column!r}; wants one each.")
-    times = np.unique(found)
-    return [cells[found == time] for time in times], times

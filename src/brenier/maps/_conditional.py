@@ -1,6 +1,6 @@
 """One map for every condition."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import equinox as eqx
 import numpy as np
@@ -14,7 +14,8 @@ from brenier.maps._subspace import SubspaceMap
 from brenier.numerics import Coordinates, Kriging
 from brenier.potentials import AbstractConditionalPotential, Preconditioned
 
-_NAMED = 10  # conditions that a message lists, at most
+# Conditions that a message lists, at most: of those that were fitted, and of those that were not.
+_NAMED, _DOUBTED = 10, 3
 
 
 class ConditionalMap(eqx.Module):
@@ -74,10 +75,25 @@ class ConditionalMap(eqx.Module):
         Warns:
             UserWarning: a category that was not seen, or a number outside of all that were.
         """
-        values = (condition,) if isinstance(condition, str | float | int) else tuple(condition)
-        code = self.covariates.encode(values)
-        for doubt in self.doubts(values):
+        is_one = isinstance(condition, str) or np.ndim(condition) == 0
+        return next(self.each([(condition,) if is_one else tuple(condition)]))
+
+    def each(self, conditions: Iterable[Sequence[str | float]]) -> Iterator[AbstractMap]:
+        """T(·; c) of several conditions in turn, a value for each covariate.
+
+        Raises:
+            ValueError: as ``at``.
+
+        Warns:
+            UserWarning: as ``at``, once for all that is unknown of a covariate.
+        """
+        told = list(conditions)
+        for doubt in self.doubts(*told):
             warn_user(doubt)
+        return (self._of(self.covariates.encode(values)) for values in told)
+
+    def _of(self, code: np.ndarray) -> AbstractMap:
+        """The map of one code."""
         potential = Preconditioned.in_coordinates(self.potential.at(code), self.coordinates)
         map = GradientMap(potential)
         if self.basis is None or self.centre is None or self.across is None:
@@ -86,25 +102,35 @@ class ConditionalMap(eqx.Module):
         # In single precision sums of shifts across are not quite across.
         return SubspaceMap(map, basis, self.centre, shift - basis @ (basis.T @ shift))
 
-    def doubts(self, condition: Sequence[str | float]) -> list[str]:
-        """What was not seen of a condition, in a sentence each."""
+    def doubts(self, *conditions: Sequence[str | float]) -> list[str]:
+        """What was not seen of conditions, in a sentence for each covariate that it is of."""
         own, found = self.covariates, []
-        values = own.checked(condition)
-        for i, (name, categories, value) in enumerate(
-            zip(own.names, own.categories, values, strict=True)
-        ):
-            if categories and value not in categories:
-                found.append(
-                    f"condition: got {name} {value!r}, which was not fitted: the map is predicted "
-                    f"from those that were, {_listed(categories)}."
+        columns = zip(*(own.checked(condition) for condition in conditions), strict=True)
+        for i, values in enumerate(columns):
+            name, categories = own.names[i], own.categories[i]
+            if categories:
+                new = [repr(value) for value in sorted(set(values) - set(categories))]
+                known = f"from those that were, {_listed(categories)}"
+                ends = (
+                    f", which was not fitted: the map is predicted {known}.",
+                    f", which were not fitted: their maps are predicted {known}.",
                 )
-            elif not categories:
+            else:
                 seen = [float(known[i]) for known in self.known]
-                if not min(seen) <= float(value) <= max(seen):
-                    found.append(
-                        f"condition: got {name} {value:g}, outside of what was fitted, "
-                        f"{min(seen):g} to {max(seen):g}: the map is extrapolated."
-                    )
+                low, high = min(seen), max(seen)
+                numbers = sorted(set(map(float, values)))
+                new = [f"{value:g}" for value in numbers if not low <= value <= high]
+                outside = f", outside of what was fitted, {low:g} to {high:g}:"
+                ends = (
+                    f"{outside} the map is extrapolated.",
+                    f"{outside} their maps are extrapolated.",
+                )
+            if len(new) == 1:
+                found.append(f"condition: got {name} {new[0]}{ends[0]}")
+            elif new:
+                found.append(
+                    f"condition: got {len(new):,} values of {name}, {_listed(new, _DOUBTED)}{ends[1]}"
+                )
         return found
 
     def codes(self) -> np.ndarray:
@@ -112,6 +138,6 @@ class ConditionalMap(eqx.Module):
         return np.stack([self.covariates.encode(known) for known in self.known])
 
 
-def _listed(names: Sequence[str]) -> str:
-    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
-    return f"{', '.join(names[:_NAMED])}{more}"
+def _listed(names: Sequence[str], most: int = _NAMED) -> str:
+    more = f" and {len(names) - most:,} more" if len(names) > most else ""
+    return f"{', '.join(names[:most])}{more}"

@@ -1,11 +1,13 @@
 """What conditions are told by: categories and numbers, and their code."""
 
+import re
 from collections.abc import Sequence
 
 import equinox as eqx
 import numpy as np
 from jaxtyping import Float
 
+from brenier._checks import refuse_dates
 from brenier._types import Array
 
 
@@ -16,6 +18,7 @@ class Covariates(eqx.Module):
         names: of the covariates.
         categories: those of each that were seen, sorted; none of a number.
         centres, spreads: of each number; its code is (value − centre)/spread. 0 and 1 of others.
+        is_named: whether the names are users' own; None where that is not known, as of older files.
 
     >>> import numpy as np
     >>> own = Covariates(("cell", "dose"), (("B", "T"), ()), np.array([0.0, 2.0]), np.ones(2))
@@ -27,6 +30,7 @@ class Covariates(eqx.Module):
     categories: tuple[tuple[str, ...], ...] = eqx.field(static=True)
     centres: Float[Array | np.ndarray, " q"]
     spreads: Float[Array | np.ndarray, " q"]
+    is_named: bool | None = eqx.field(static=True, default=None)
 
     def __check_init__(self):
         sizes = {len(self.names), len(self.categories), len(self.centres), len(self.spreads)}
@@ -35,6 +39,18 @@ class Covariates(eqx.Module):
                 f"names, categories, centres, spreads: got {sorted(sizes)} of them; wants one of "
                 "each for every covariate, of which there is one at least."
             )
+
+    @property
+    def own_names(self) -> tuple[str, ...] | None:
+        """What users call the covariates; None where they did not say, and are told "condition".
+
+        >>> Covariates(("condition",), ((),), np.zeros(1), np.ones(1)).own_names is None
+        True
+        """
+        if self.is_named is not None:
+            return self.names if self.is_named else None
+        made_up = all(re.fullmatch(r"condition( \d+)?", name) for name in self.names)
+        return None if made_up else self.names
 
     @property
     def layout(self) -> tuple[int, ...]:
@@ -47,7 +63,12 @@ class Covariates(eqx.Module):
         """The condition as text and numbers.
 
         Raises:
-            ValueError: another number of values, or what is no finite number where one is wanted.
+            ValueError: another number of values, dates, or what is no finite number where one is
+                wanted.
+
+        >>> own = Covariates(("batch",), (("1", "2"),), np.zeros(1), np.ones(1))
+        >>> own.checked((1,)) == own.checked((1.0,)) == own.checked(("1",)) == ("1",)
+        True
         """
         if len(condition) != len(self.names):
             raise ValueError(
@@ -56,8 +77,9 @@ class Covariates(eqx.Module):
             )
         found: list[str | float] = []
         for name, categories, value in zip(self.names, self.categories, condition, strict=True):
+            refuse_dates(f"{label}, {name}", value)
             if categories:
-                found.append(str(value))
+                found.append(_category(value, categories))
                 continue
             try:
                 number = float(value)
@@ -96,3 +118,10 @@ class Covariates(eqx.Module):
             for name, value in zip(self.names, condition, strict=True)
         ]
         return ", ".join(parts)
+
+
+def _category(value: object, categories: Sequence[str]) -> str:
+    """The category in words; a column of whole numbers and a gap holds floats: 1.0 is "1" as well."""
+    text = str(value)
+    is_whole = isinstance(value, float | np.floating) and float(value).is_integer()
+    return str(int(value)) if text not in categories and is_whole else text

@@ -8,12 +8,13 @@ from brenier.estimators.conditional._audit import (
 )
 from brenier.estimators.conditional._certificates import ConditionalCertificate
 from brenier.estimators.conditional._choice import PARTS, ConditionalRow, ConditionalTable
-from brenier.estimators.conditional._conditions import Column, grouped_rows, read_columns
+from brenier.estimators.conditional._columns import Column, Condition, grouped_rows, read_condition
 from brenier.estimators.conditional._fit import ConditionalFit, fit_conditions
 
 __all__ = [
     "PARTS",
     "Column",
+    "Condition",
     "ConditionPair",
     "ConditionalCertificate",
     "ConditionalFit",
@@ -24,5 +25,5 @@ __all__ = [
     "condition_pairs",
     "fit_conditions",
     "grouped_rows",
-    "read_columns",
+    "read_condition",
 ]

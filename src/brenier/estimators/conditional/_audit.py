@@ -77,8 +77,8 @@ def condition_pairs(map: ConditionalMap, x: Told, y: Told | None = None) -> Iter
                 f"{name}: got no row of {'; '.join(absent[:5])}, which the other side has; wants "
                 "the same conditions on both."
             )
-    for condition in sorted(x.rows):
-        own_map = map.at(condition)
+    conditions = sorted(x.rows)
+    for condition, own_map in zip(conditions, map.each(conditions), strict=True):
         source, a = x.at(condition)
         target, b = (None, None) if y is None else y.at(condition)
         if isinstance(own_map, SubspaceMap):

@@ -13,7 +13,8 @@ from brenier._frames import Frame
 from brenier._progress import ProgressCallback
 from brenier.estimators.candidates import Effort
 from brenier.estimators.conditional._choice import ConditionalTable, choose
-from brenier.estimators.conditional._conditions import Conditions, read_columns
+from brenier.estimators.conditional._columns import check_rows, read_columns
+from brenier.estimators.conditional._conditions import Conditions
 from brenier.estimators.conditional._parts import Learner
 from brenier.estimators.conditional._sides import Side, Sides, within_conditions
 from brenier.estimators.data import (
@@ -69,11 +70,13 @@ def fit_conditions(
     for name, value in (("X", x), ("Y", y)):
         if isinstance(value, AbstractMeasure):
             raise ValueError(f"{name}: got the measure {type(value).__name__}; wants points.")
+    x, columns_x = read_columns("condition_X", condition_x, "X", x)
+    y, columns_y = read_columns("condition_Y", condition_y, "Y", y)
     x, a = given_weights("source_weights", weights[0], "X", x)
     y, b = given_weights("target_weights", weights[1], "Y", y)
     sizes = _rows("X", x), _rows("Y", y)
-    columns_x = read_columns("condition_X", condition_x, x, sizes[0])
-    columns_y = read_columns("condition_Y", condition_y, y, sizes[1])
+    check_rows("condition_X", columns_x, sizes[0])
+    check_rows("condition_Y", columns_y, sizes[1])
     key = jax.random.key(seed)
     pair = read_pair(x, y, layout, outliers=outliers, random_state=seed, key=key, weights=(a, b))
     own = Conditions.of(

@@ -18,6 +18,7 @@ from brenier.estimators.data._components import (
 )
 from brenier.estimators.data._covariance import shrunk_covariance
 from brenier.estimators.data._given_weights import given_weights, one_of, weighted_rows
+from brenier.estimators.data._named_columns import column_labels, taken_columns
 from brenier.estimators.data._pair import Layout, Pair, read_pair
 from brenier.estimators.data._standard_data import FEW, StandardData
 
@@ -28,6 +29,7 @@ __all__ = [
     "Layout",
     "Pair",
     "StandardData",
+    "column_labels",
     "column_names",
     "dense",
     "drawn_seed",
@@ -42,6 +44,7 @@ __all__ = [
     "read_pair",
     "shrunk_covariance",
     "sound_points",
+    "taken_columns",
     "training_points",
     "weighted_rows",
 ]

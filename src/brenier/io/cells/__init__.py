@@ -1,7 +1,14 @@
 """Single cells: AnnData and its files."""
 
 from brenier.io.cells._backed import BackedRows
-from brenier.io.cells._cells import Cells, cells_of, is_cells, obs_column, rows_of_condition
+from brenier.io.cells._cells import (
+    Cells,
+    cells_of,
+    check_obs_column,
+    is_cells,
+    obs_column,
+    rows_of_condition,
+)
 from brenier.io.cells._h5ad import check_cells_output, check_name, read_cells, write_cells
 
 __all__ = [
@@ -10,6 +17,7 @@ __all__ = [
     "cells_of",
     "check_cells_output",
     "check_name",
+    "check_obs_column",
     "is_cells",
     "obs_column",
     "read_cells",
