@@ -44,7 +44,7 @@ def check_labels(name: str, value: Any, n: int | None = None) -> np.ndarray:
             f"{name}: got no label (None, NaN or an empty string) for {sum(absent):,} of "
             f"{len(absent):,} rows; wants one each."
         )
-    endless = sum(isinstance(label, float | np.floating) and np.isinf(label) for label in found.ravel())
+    endless = sum(_is_infinite(label) for label in found.ravel())
     if endless:
         raise ValueError(
             f"{name}: got an infinite label for {endless:,} of {len(absent):,} rows; wants text or "
@@ -58,6 +58,10 @@ def check_labels(name: str, value: Any, n: int | None = None) -> np.ndarray:
 def _is_absent(label: Any) -> bool:
     """Whether it is missing, or an empty string."""
     return is_missing(label) or bool(label == "")
+
+
+def _is_infinite(label: Any) -> bool:
+    return isinstance(label, float | np.floating) and bool(np.isinf(label))
 
 
 def is_missing(value: Any) -> bool:

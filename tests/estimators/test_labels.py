@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from sklearn.exceptions import NotFittedError
 
 from brenier import MongeMap
 from brenier.estimators import transfer_labels, transition_table
@@ -115,7 +116,8 @@ BAD = {
     "an empty one": (["", *Y_KINDS[1:]], r"Y_labels: got no label"),
     "NaN": ([np.nan, *np.ones(159)], r"Y_labels: got no label"),
     "of two kinds": ([1, *Y_KINDS[1:]], r"Y_labels: got numbers and strings"),
-    "a name": ("kind", r"Y_labels: got the name 'kind' beside a ndarray; wants a label for each"),
+    "a name": ("kind", r"Y_labels: got the name 'kind' beside a ndarray, which has no named"),
+    "an infinite one": ([np.inf, *np.ones(159)], r"Y_labels: got an infinite label for 1 of 160"),
 }
 
 
@@ -169,6 +171,30 @@ def test_of_cells_columns_of_obs_are_taken_by_name():
     np.testing.assert_allclose(est.transition_table("kind", "kind").shares, np.eye(3), atol=0.05)
     with pytest.raises(ValueError, match=r"Y_labels: got no column 'type' in obs; wants one of \["):
         est.transfer_labels(x, "type")
+
+
+def test_of_data_frames_columns_are_taken_by_name_and_are_no_coordinates():
+    pd = pytest.importorskip("pandas")
+    x, y = (pd.DataFrame(cloud, columns=["g", "h"]) for cloud in (X, Y))
+    est = MongeMap(effort=0, random_state=0).fit(x, y)
+    labelled = y.assign(kind=pd.Categorical(Y_KINDS), w=1.0)
+    plain = est.transfer_labels(x, Y_KINDS)
+    found = est.transfer_labels(x, "kind", labelled[["kind", "h", "g"]])
+    np.testing.assert_array_equal(found.probabilities, plain.probabilities)
+    found = est.transfer_labels(x, "kind", labelled, target_weights="w")
+    np.testing.assert_allclose(found.probabilities, plain.probabilities, atol=1e-12)
+    both = x.assign(kind=X_KINDS), labelled[["g", "h", "kind"]]
+    table = est.transition_table("kind", "kind", *both)
+    np.testing.assert_array_equal(table.shares, est.transition_table(X_KINDS, Y_KINDS).shares)
+    with pytest.raises(ValueError, match=r"Y_labels: got 'type'; wants a column, one of \['g'"):
+        est.transfer_labels(x, "type", labelled)
+
+
+def test_labels_before_a_fit_are_refused_as_all_else_is():
+    with pytest.raises(NotFittedError, match="This MongeMap instance is not fitted yet"):
+        MongeMap().transfer_labels(X, Y_KINDS)
+    with pytest.raises(NotFittedError, match="This MongeMap instance is not fitted yet"):
+        MongeMap().transition_table(X_KINDS, Y_KINDS)
 
 
 def test_the_table_is_the_mean_of_soft_labels():

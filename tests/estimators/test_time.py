@@ -9,6 +9,7 @@ from sklearn.base import clone
 import brenier
 from brenier import MongeMap, TimeSeries
 from brenier.estimators.time import beginning, between
+from brenier.io import Table
 from brenier.maps import AffineMap, ConjugateMap, SubspaceMap
 
 RANDOM = np.random.default_rng(0)
@@ -195,3 +196,39 @@ def test_of_cells_a_column_of_obs_holds_the_time(series):
     ):
         with pytest.raises(ValueError, match=phrase):
             TimeSeries().fit(cells, column)
+
+
+def test_of_one_data_frame_a_column_holds_the_time(series):
+    pd = pytest.importorskip("pandas")
+    whole = pd.DataFrame(np.concatenate(SNAPSHOTS), columns=["a", "b"])
+    whole = (
+        whole.assign(day=np.repeat([0, 2, 5], 120)).sample(frac=1.0, random_state=0).sort_index()
+    )
+    found = TimeSeries(clone(AFFINE)).fit(whole, "day")
+    assert found.feature_names_in_.tolist() == ["a", "b"]
+    np.testing.assert_array_equal(found.transform(X, 0, 5), series.transform(X, 0, 5))
+    table = Table(whole.to_numpy(), "t.csv", ("a", "b", "day"))
+    np.testing.assert_array_equal(
+        TimeSeries(clone(AFFINE)).fit(table, "day").transform(X, 0, 5), series.transform(X, 0, 5)
+    )
+    for column, phrase in (
+        ("dya", r"times: got 'dya'; wants a column, one of \['a', 'b', 'day'\]"),
+        ([0, 2, 5], "times: got list beside one table; wants the column that holds the time"),
+    ):
+        with pytest.raises(ValueError, match=phrase):
+            TimeSeries().fit(whole, column)
+    dates = whole.assign(day=pd.to_datetime("2024-01-01") + pd.to_timedelta(whole.day, "D"))
+    with pytest.raises(ValueError, match=r"times, day: got the date 2024-01-0.*; wants numbers"):
+        TimeSeries().fit(dates, "day")
+
+
+def test_dates_and_durations_are_no_times(series):
+    days = np.array(["2024-01-01", "2024-01-03", "2024-01-06"], "M8[D]")
+    spans = days - days[0]
+    held = [days, spans, spans.astype("m8[ns]"), list(days), list(spans), days.astype(object)]
+    for times in (*held, spans.astype(object)):
+        with pytest.raises(ValueError, match=r"times: got the (date|duration) .*; wants numbers"):
+            TimeSeries().fit(SNAPSHOTS, times)
+    for time in (days[0], spans[1], days[0].astype(object), np.asarray(spans[1])):
+        with pytest.raises(ValueError, match=r"to_time: got the (date|duration) .*; wants numbers"):
+            series.transform(X, 0.0, time)

@@ -86,10 +86,9 @@ def weights_of_cells(
     return found[0], found[1]
 
 
-def conditions_of_cells(path: str, choice: Choice, given: Sequence[str]) -> list[np.ndarray]:
-    """What columns of obs say of the source cells, (n,) each: numbers where the column is such."""
-    obs = _obs(path, choice.condition, choice.source)
-    return [np.asarray(own, dtype=object) for own in obs_columns(obs, path, given, "--given")]
+def conditions_of_cells(path: str, choice: Choice, given: Sequence[str]) -> list[Any]:
+    """Columns of obs of the source cells, (n,) each."""
+    return obs_columns(_obs(path, choice.condition, choice.source), path, given, "--given")
 
 
 def obs_columns(obs: Any, file: str, columns: Sequence[str], option: str) -> list[Any]:

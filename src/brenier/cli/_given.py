@@ -45,7 +45,7 @@ class _Group:
     Args:
         points: a table, or cells.
         names: of its columns, where it has any.
-        columns: what is given, (n,) each.
+        columns: what is given, (n,) each, with the names that the file has for them.
         weights: of the rows, (n,).
     """
 
@@ -53,11 +53,6 @@ class _Group:
     names: Sequence[str] | None
     columns: Sequence["Column"]
     weights: RowWeights = None
-
-    @property
-    def conditions(self) -> np.ndarray:
-        """(n, q)."""
-        return np.array([column.values.tolist() for column in self.columns], dtype=object).T
 
     @property
     def rows(self) -> int:
@@ -68,7 +63,7 @@ class _Group:
         """What an audit looks at."""
         from brenier.estimators.conditional import Told
 
-        return Told.of(self._values(map), grouped_by(map, self.columns), self.weights)
+        return Told.of(self._values(map), grouped_by(map, self.columns, self.rows), self.weights)
 
     def _values(self, map: ConditionalMap) -> Any:
         """The points as rows: an array, or a sparse matrix where the maps are of components."""
@@ -116,14 +111,12 @@ def run_fit_given(
     )
     kept = saying_when_stopped(lambda: kept_where(estimator.checkpoint))
     with said_of(source, target or source) as said, kept:
-        estimator.fit(x.points, y.points, x.conditions, y.conditions, x.weights, y.weights)
-    map = dataclasses.replace(
-        estimator.map_,
-        covariates=dataclasses.replace(estimator.map_.covariates, names=tuple(given)),
-    )
+        estimator.fit(x.points, y.points, x.columns, y.columns, x.weights, y.weights)
+    map = estimator.map_
+    names = map.covariates.names
     parts = estimator.candidates_.to_list()
     about = {
-        "given": list(given),
+        "given": list(names),
         "layer": choice.layer,
         "obsm": choice.obsm,
         "seed": settings.seed,
@@ -139,7 +132,7 @@ def run_fit_given(
         "dimension": map.dimension,
         "source_points": x.rows,
         "target_points": y.rows,
-        "given": list(given),
+        "given": list(names),
         "conditions": [list(known) for known in map.known],
         "parts": parts,
         "seed": settings.seed,
@@ -151,7 +144,7 @@ def run_fit_given(
         "source": f"{x.rows:,} points in dimension {map.dimension}",
         "target": f"{y.rows:,} points",
         **weights_rows(weights, estimator.n_effective_),
-        "conditions": f"{len(map.known):,} of {', '.join(given)}",
+        "conditions": f"{len(map.known):,} of {', '.join(names)}",
         "made of": _made_of(parts, "weight"),
         "of other conditions": _made_of(parts, "weight_unseen"),
         "seconds": f"{seconds:.1f}",
@@ -176,8 +169,8 @@ def run_transport_given(
     table: Table = own.points
     check_output(out, table)
     moved = np.empty_like(table.values)
-    for condition, rows in grouped_by(map, own.columns).items():
-        one = map.at(condition)
+    grouped = grouped_by(map, own.columns, own.rows)
+    for one, rows in zip(map.each(grouped), grouped.values(), strict=True):
         one = one.inverse() if inverse else one
         moved[rows] = transport_points(one, table.values[rows], progress)
     write_points(out, moved, table)
@@ -284,9 +277,10 @@ def _of_table(
     weights: str | None,
     option: str = "--source-weights",
 ) -> _Group:
-    columns, others = read_conditions(path, given)
+    columns, called, others = read_conditions(path, given)
     chosen = [own for own in others if own != weights] if names is None else names
     table, masses = read_weighted_points(Path(path), chosen, weights, option)
     masses = None if masses is None else check_row_weights(option, masses, len(masses))
     table = table.aligned(names, wanted_by)
-    return _Group(table, table.names, told_columns(given, columns), masses)
+    told = told_columns(called or given, columns, is_named=called is not None)
+    return _Group(table, table.names, told, masses)

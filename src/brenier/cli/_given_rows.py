@@ -31,32 +31,41 @@ def load_given(map_file: str, given: Sequence[str]) -> tuple[ConditionalMap, Seq
         ValueError: another map, or one of another number of covariates.
     """
     map = load(map_file, "conditional map")
-    if len(given) != len(map.covariates.names):
+    names = map.covariates.names
+    if len(given) != len(names):
         raise ValueError(
-            f"--given: got {len(given)} columns; wants {len(map.covariates.names)}: "
-            f"{', '.join(map.covariates.names)}."
+            f"--given: got {len(given)} columns, {', '.join(given)}; wants {len(names)}: "
+            f"{', '.join(names)}."
         )
     return map, read_manifest(map_file)["names"]
 
 
-def told_columns(given: Sequence[str], values: Sequence[Any]) -> "list[Column]":
-    """What the columns behind ``--given`` say of all rows, none of them missing."""
+def told_columns(
+    names: Sequence[str], values: Sequence[Any], is_named: bool = True
+) -> "list[Column]":
+    """What the columns behind ``--given`` say of all rows, none of them missing.
+
+    Without a header they are called by their places, which in another file may be others.
+    """
     from brenier.estimators.conditional import Column
 
-    return [Column.of("--given", *own) for own in zip(given, values, strict=True)]
+    return [Column.of("--given", *own, is_named) for own in zip(names, values, strict=True)]
 
 
 def grouped_by(
-    map: ConditionalMap, columns: "Sequence[Column]"
+    map: ConditionalMap, columns: "Sequence[Column]", rows: int
 ) -> dict[tuple[str | float, ...], np.ndarray]:
-    """The rows of each condition."""
+    """The rows of each condition; columns are found by the names of those of the fit."""
     from brenier.estimators.conditional import grouped_rows
 
-    return grouped_rows(map.covariates, "--given", columns)
+    return grouped_rows(map.covariates, "--given", columns, rows)
 
 
 def refuse_beside_given(**options: object) -> None:
     """A ``ValueError`` where options stand beside ``--given`` that do not go with it."""
     used = [f"--{name.replace('_', '-')}" for name, value in options.items() if value is not None]
     if used:
-        raise ValueError(f"--given: got {', '.join(used)} beside it; wants none of them.")
+        raise ValueError(
+            f"--given: got {', '.join(used)} beside it, which maps of conditions do not take; "
+            f"wants either --given or {'that' if len(used) == 1 else 'those'}."
+        )

@@ -58,7 +58,7 @@ def run_transport_cells(
         if not isinstance(map, ConditionalMap):
             return _moved(map.inverse() if inverse else map, points, progress)
         told = told_columns(given, obs_columns(obs, new, given, "--given"))
-        return _moved_given(map, points, grouped_by(map, told), inverse, progress)
+        return _moved_given(map, points, grouped_by(map, told, len(obs)), inverse, progress)
 
     about = {"inverse": inverse, "condition": choice.condition or "", "value": choice.source or ""}
     wanted = (map_file, names, map.dimension)
@@ -232,8 +232,7 @@ def _moved_given(
 ) -> tuple[np.ndarray, float]:
     """Each cell by the map of its condition; the images, and the mean cost."""
     moved, total = np.empty(points.values.shape, points.values.dtype), 0.0
-    for condition, rows in grouped.items():
-        one = map.at(condition)
+    for one, rows in zip(map.each(grouped), grouped.values(), strict=True):
         part = dataclasses.replace(points, values=points.values[rows])
         moved[rows], cost = _moved(one.inverse() if inverse else one, part, progress)
         total += cost * len(rows)

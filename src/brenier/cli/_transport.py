@@ -9,7 +9,7 @@ import numpy as np
 from brenier._checks import check_points
 from brenier._progress import Progress, ProgressCallback
 from brenier.io import Picture, check_output, load, read_manifest, read_points, write_points
-from brenier.maps import AbstractMap
+from brenier.maps import AbstractMap, Covariates
 from brenier.numerics import energy_distance_squared, in_blocks
 
 # Points moved at a time: enough to keep the cores busy, few enough for the bar to move.
@@ -74,17 +74,32 @@ def load_map(map_file: str, points: str | None = None) -> tuple[AbstractMap, Seq
     """The map in a file, and the names of its coordinates; ``points`` is what it is to move.
 
     Raises:
-        ValueError: the file holds no map, or the one of points does.
+        ValueError: the file holds no map, or maps of conditions, or the one of points does.
     """
     try:
         return load(map_file, "map"), read_manifest(map_file)["names"]
     except ValueError:
-        if points is None or not _holds_map(points):
+        covariates = _covariates(map_file)
+        if covariates is None and (points is None or not _holds_map(points)):
             raise
+    if covariates is not None:
+        given = ",".join(covariates.own_names or ["COLUMN"])
+        raise ValueError(
+            f"{map_file}: got a map of every {given}; wants --given {given} beside it, which "
+            "transport and audit take, or a map of no conditions."
+        )
     raise ValueError(
         f"{points}: got a map where points stand, and {map_file} where the map stands; wants the "
         "map first."
     )
+
+
+def _covariates(file: str) -> Covariates | None:
+    """What the maps in a file are of; None where it holds no maps of conditions."""
+    try:
+        return load(file, "conditional map").covariates
+    except (ValueError, OSError):
+        return None
 
 
 def _holds_map(file: str) -> bool:

@@ -213,4 +213,3 @@ def _rising(times: Any, count: int) -> np.ndarray:
             "snapshots in their order."
         )
     return found
-

@@ -75,8 +75,8 @@ class ConditionalMap(eqx.Module):
         Warns:
             UserWarning: a category that was not seen, or a number outside of all that were.
         """
-        is_one = isinstance(condition, str) or np.ndim(condition) == 0
-        return next(self.each([(condition,) if is_one else tuple(condition)]))
+        several = condition if isinstance(condition, Sequence | np.ndarray) else (condition,)
+        return next(self.each([(several,) if isinstance(several, str) else tuple(several)]))
 
     def each(self, conditions: Iterable[Sequence[str | float]]) -> Iterator[AbstractMap]:
         """T(·; c) of several conditions in turn, a value for each covariate.
@@ -107,35 +107,33 @@ class ConditionalMap(eqx.Module):
         own, found = self.covariates, []
         columns = zip(*(own.checked(condition) for condition in conditions), strict=True)
         for i, values in enumerate(columns):
-            name, categories = own.names[i], own.categories[i]
+            categories = own.categories[i]
             if categories:
                 new = [repr(value) for value in sorted(set(values) - set(categories))]
-                known = f"from those that were, {_listed(categories)}"
-                ends = (
-                    f", which was not fitted: the map is predicted {known}.",
-                    f", which were not fitted: their maps are predicted {known}.",
-                )
+                were = "was" if len(new) == 1 else "were"
+                why = f"which {were} not fitted"
+                how = f"predicted from those that were, {_listed(categories)}"
             else:
                 seen = [float(known[i]) for known in self.known]
                 low, high = min(seen), max(seen)
                 numbers = sorted(set(map(float, values)))
                 new = [f"{value:g}" for value in numbers if not low <= value <= high]
-                outside = f", outside of what was fitted, {low:g} to {high:g}:"
-                ends = (
-                    f"{outside} the map is extrapolated.",
-                    f"{outside} their maps are extrapolated.",
-                )
-            if len(new) == 1:
-                found.append(f"condition: got {name} {new[0]}{ends[0]}")
-            elif new:
-                found.append(
-                    f"condition: got {len(new):,} values of {name}, {_listed(new, _DOUBTED)}{ends[1]}"
-                )
+                why = f"outside of what was fitted, {low:g} to {high:g}"
+                how = "extrapolated"
+            if new:
+                found.append(_doubt(own.names[i], new, why, how))
         return found
 
     def codes(self) -> np.ndarray:
         """The codes of the conditions that were seen, (k, e)."""
         return np.stack([self.covariates.encode(known) for known in self.known])
+
+
+def _doubt(name: str, new: Sequence[str], why: str, how: str) -> str:
+    if len(new) == 1:
+        return f"condition: got {name} {new[0]}, {why}: the map is {how}."
+    some = _listed(new, _DOUBTED)
+    return f"condition: got {len(new):,} values of {name}, {some}, {why}: their maps are {how}."
 
 
 def _listed(names: Sequence[str], most: int = _NAMED) -> str:

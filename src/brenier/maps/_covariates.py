@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Sequence
+from typing import Any
 
 import equinox as eqx
 import numpy as np
@@ -58,7 +59,7 @@ class Covariates(eqx.Module):
         return tuple(len(categories) for categories in self.categories)
 
     def checked(
-        self, condition: Sequence[str | float], label: str = "condition"
+        self, condition: Sequence[Any], label: str = "condition"
     ) -> tuple[str | float, ...]:
         """The condition as text and numbers.
 
@@ -77,7 +78,7 @@ class Covariates(eqx.Module):
             )
         found: list[str | float] = []
         for name, categories, value in zip(self.names, self.categories, condition, strict=True):
-            refuse_dates(f"{label}, {name}", value)
+            refuse_dates(label if self.own_names is None else f"{label}, {name}", value)
             if categories:
                 found.append(_category(value, categories))
                 continue
@@ -120,8 +121,8 @@ class Covariates(eqx.Module):
         return ", ".join(parts)
 
 
-def _category(value: object, categories: Sequence[str]) -> str:
-    """The category in words; a column of whole numbers and a gap holds floats: 1.0 is "1" as well."""
+def _category(value: Any, categories: Sequence[str]) -> str:
+    """The category in words: 1.0 is "1" too, as columns of whole numbers that had gaps have it."""
     text = str(value)
     is_whole = isinstance(value, float | np.floating) and float(value).is_integer()
     return str(int(value)) if text not in categories and is_whole else text

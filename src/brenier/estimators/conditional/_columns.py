@@ -10,7 +10,7 @@ import numpy as np
 from brenier._checks import refuse_dates
 from brenier._frames import is_counted, opened_frame
 from brenier._row_checks import is_missing
-from brenier.estimators.data import column_labels, taken_columns
+from brenier.estimators.data import column_labels, frame_columns, taken_columns
 from brenier.io import is_cells
 from brenier.maps import Covariates
 
@@ -80,9 +80,7 @@ class Column:
 Condition: TypeAlias = tuple[Any, ...] | Sequence[Column]
 
 
-def read_columns(
-    argument: str, value: Any, name: str, points: Any
-) -> tuple[Any, Sequence[Column]]:
+def read_columns(argument: str, value: Any, name: str, points: Any) -> tuple[Any, Sequence[Column]]:
     """The points less the columns that tell of what condition they are, and the covariates.
 
     Args:
@@ -119,9 +117,7 @@ def read_condition(
     """
     covariates, coordinates = map_of
     if value is None:
-        raise ValueError(
-            f"{argument}: got None; wants {', '.join(covariates.names)}, of each row."
-        )
+        raise ValueError(f"{argument}: got None; wants {', '.join(covariates.names)}, of each row.")
     if not isinstance(value, str | tuple | int | float | np.generic):
         return read_columns(argument, value, name, points)
     there = column_labels(name, points)
@@ -171,7 +167,7 @@ def in_order(
         unknown = [name for name in there if name not in names]
         raise ValueError(
             f"{argument}: got columns {[column.name for column in columns]} (missing {missing}, "
-            f"unknown {unknown}); wants {list(names)}, or values without names in that order."
+            f"unknown {unknown}); wants {list(names)} (rename them, or take values without names)."
         )
     return [there[name] for name in names]
 
@@ -209,8 +205,8 @@ def _parts(argument: str, value: Any) -> list[tuple[str, Any, bool]]:
     frame = None if isinstance(value, np.ndarray) else opened_frame(argument, value)
     if frame is not None:
         labels, named = list(frame.columns), not is_counted(frame.columns)
-        _, columns = taken_columns(argument, labels, argument, value)
-        return [(str(own), held, named) for own, held in zip(labels, columns, strict=True)]
+        held = frame_columns(frame, labels)
+        return [(str(label), own, named) for label, own in zip(labels, held, strict=True)]
     array = value if isinstance(value, np.ndarray) else np.asarray(value, dtype=object)
     if array.ndim == 1:
         label = getattr(value, "name", None)
@@ -222,19 +218,17 @@ def _parts(argument: str, value: Any) -> list[tuple[str, Any, bool]]:
     return [(f"condition {i}", array[:, i], False) for i in range(array.shape[1])]
 
 
-def _check_known(
-    argument: str, text: str, there: Sequence[Any], covariates: Covariates
-) -> None:
+def _check_known(argument: str, text: str, there: Sequence[Any], covariates: Covariates) -> None:
     """A ``ValueError`` where a text is no column, and no value of the one covariate either."""
     names, categories = covariates.names, covariates.categories
     if len(names) == 1 and (text in categories[0] if categories[0] else _is_number(text)):
         return
     wish = [str(label) for label in there] + [own for some in categories for own in some]
     near = get_close_matches(text, wish, n=3) or wish[:_LISTED]
+    new = f" (of a new {names[0]}: ({str(text)!r},))" if categories[0] else ""
     raise ValueError(
         f"{argument}: got {str(text)!r}, which is neither a column nor a value of "
-        f"{', '.join(names)} that was fitted; wants one, as {near} (a new value: "
-        f"({str(text)!r},))."
+        f"{', '.join(names)} that was fitted; wants one, as {near}{new}."
     )
 
 

@@ -18,7 +18,7 @@ from brenier.estimators.data._components import (
 )
 from brenier.estimators.data._covariance import shrunk_covariance
 from brenier.estimators.data._given_weights import given_weights, one_of, weighted_rows
-from brenier.estimators.data._named_columns import column_labels, taken_columns
+from brenier.estimators.data._named_columns import column_labels, frame_columns, taken_columns
 from brenier.estimators.data._pair import Layout, Pair, read_pair
 from brenier.estimators.data._standard_data import FEW, StandardData
 
@@ -33,6 +33,7 @@ __all__ = [
     "column_names",
     "dense",
     "drawn_seed",
+    "frame_columns",
     "given_weights",
     "keep_columns",
     "kept_columns",

@@ -1,13 +1,16 @@
 """Columns that users name, of ``obs`` or of a table, where they are then no coordinates."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from brenier._checks import as_frame
 from brenier._frames import Frame, opened_frame
 from brenier.io import Table, check_obs_column, is_cells
+
+if TYPE_CHECKING:
+    import narwhals.stable.v2 as nw
 
 
 def column_labels(name: str, value: Any) -> list[Any]:
@@ -22,6 +25,13 @@ def column_labels(name: str, value: Any) -> list[Any]:
         return list(value.columns or ())
     frame = None if isinstance(value, np.ndarray) else opened_frame(name, value)
     return [] if frame is None else list(frame.columns)
+
+
+def frame_columns(frame: "nw.DataFrame[Any]", labels: Sequence[Any]) -> list[Any]:
+    """Columns of a frame, (n,) each: series of pandas, whose categories may be of numbers."""
+    held = [frame.get_column(label) for label in labels]
+    is_pandas = frame.implementation.is_pandas()
+    return [own.to_native() if is_pandas else own.to_numpy() for own in held]
 
 
 def taken_columns(
@@ -57,10 +67,7 @@ def taken_columns(
         return value, [value.obs[label] for label in labels]
     frame = None if isinstance(value, Frame) else opened_frame(name, value)
     if frame is not None:
-        held = [frame[label] for label in labels]
-        is_pandas = frame.implementation.is_pandas()  # whose categories may be of numbers
-        columns = [own.to_native() if is_pandas else own.to_numpy() for own in held]
-        return frame.drop(list(labels)).to_native(), columns
+        return frame.drop(list(labels)).to_native(), frame_columns(frame, labels)
     rest, columns = as_frame(name, value), []
     for label in labels:
         rest, column = rest.without(argument, label)

@@ -77,8 +77,8 @@ def read_csv(name: str, path: Path, columns: Sequence[str] | None = None) -> Tab
 
 def read_csv_words(
     name: str, path: Path, columns: Sequence[str]
-) -> tuple[list[list[str]], tuple[str, ...]]:
-    """Columns of a CSV file as words without the spaces around them, and what the others are."""
+) -> tuple[list[list[str]], tuple[str, ...] | None, tuple[str, ...]]:
+    """Columns of a CSV file as words without the spaces around them; what they and others are."""
     try:
         with open_text(path) as lines:
             remarks, rows = _above(lines)
@@ -94,8 +94,9 @@ def read_csv_words(
                 own.append(row[place].strip())
     except UnicodeDecodeError as error:
         raise _no_text(name, error) from None
+    called = sheet.names and tuple(sheet.names[place] for place in sheet.places)
     names = sheet.names or tuple(map(str, range(sheet.width)))
-    return words, tuple(own for i, own in enumerate(names) if i not in sheet.places)
+    return words, called, tuple(name for i, name in enumerate(names) if i not in sheet.places)
 
 
 def _no_text(name: str, error: UnicodeDecodeError) -> ValueError:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from brenier._atomic import atomic_write
+from brenier._checks import refuse_dates
 from brenier._extras import check_installed
 from brenier._outputs import check_folder
 from brenier.io._refusals import check_file, refusing
@@ -33,32 +34,35 @@ def read_words(path: str | os.PathLike[str], column: str) -> np.ndarray:
     >>> read_words(path, "kind").tolist()
     ['B', 'T']
     """
-    (entries,), _ = _entries(os.fspath(path), [column])
+    (entries,), *_ = _entries(os.fspath(path), [column])
     return np.array([str(entry) for entry in entries])
 
 
 def read_conditions(
     path: str | os.PathLike[str], columns: Sequence[str]
-) -> tuple[list[np.ndarray], tuple[str, ...]]:
-    """Columns of a ``.csv`` or ``.parquet`` file, each (n,), and the names of the others.
+) -> tuple[list[np.ndarray], tuple[str, ...] | None, tuple[str, ...]]:
+    """Columns of a ``.csv`` or ``.parquet`` file, each (n,), their names, and those of the others.
 
     Numbers (float64) where all entries of a column are some, and words where not; Parquet says
-    itself which of them are numbers. Columns without a name are called by their places.
+    itself which of them are numbers. Where columns have no names, theirs are None, and the others
+    are called by their places.
 
     Raises:
-        ValueError: as ``read_words``.
+        ValueError: as ``read_words``; dates of Parquet.
 
     >>> import tempfile
     >>> path = tempfile.mkdtemp() + "/cells.csv"
     >>> _ = Path(path).write_text("kind,a,day\\nB,1.5,3\\nT,2,4\\n")
-    >>> conditions, others = read_conditions(path, ["kind", "day"])
-    >>> [own.tolist() for own in conditions], others
-    ([['B', 'T'], [3.0, 4.0]], ('a',))
+    >>> conditions, names, others = read_conditions(path, ["kind", "2"])
+    >>> [own.tolist() for own in conditions], names, others
+    ([['B', 'T'], [3.0, 4.0]], ('kind', 'day'), ('a',))
     """
-    entries, others = _entries(os.fspath(path), columns)
+    entries, names, others = _entries(os.fspath(path), columns)
+    for column, own in zip(columns, entries, strict=True):
+        refuse_dates(f"{os.fspath(path)}, column {column!r}", own)
     if Path(path).suffix.lower() == ".csv":
         entries = [list(map(float, own)) if all(map(is_number, own)) else own for own in entries]
-    return [_typed(own) for own in entries], others
+    return [_typed(own) for own in entries], names, others
 
 
 def write_columns(path: str | os.PathLike[str], columns: Mapping[str, np.ndarray]) -> None:
@@ -106,21 +110,23 @@ def check_words_file(path: str | os.PathLike[str]) -> None:
         check_installed(str(path), "pyarrow")
 
 
-def _entries(name: str, columns: Sequence[str]) -> tuple[Sequence[Sequence[Any]], tuple[str, ...]]:
-    """The entries of columns, none of them missing, and the names of the others."""
+def _entries(
+    name: str, columns: Sequence[str]
+) -> tuple[Sequence[Sequence[Any]], tuple[str, ...] | None, tuple[str, ...]]:
+    """The entries of columns, none of them missing, their names, and those of the others."""
     check_words_file(name)
     check_file(name, "a table")
     if Path(name).suffix.lower() == ".csv":
-        entries, others = read_csv_words(name, Path(name), columns)
+        entries, names, others = read_csv_words(name, Path(name), columns)
     else:
-        entries, others = _parquet_entries(name, Path(name), columns)
+        entries, names, others = _parquet_entries(name, Path(name), columns)
     for column, own in zip(columns, entries, strict=True):
         absent = [row for row, entry in enumerate(own) if entry in ("", None) or entry != entry]
         if absent:
             raise ValueError(
                 f"{name}, column {column!r}: got no entry in row {absent[0]}; wants a label."
             )
-    return entries, others
+    return entries, names, others
 
 
 def _typed(entries: Sequence[Any]) -> np.ndarray:
@@ -132,7 +138,7 @@ def _typed(entries: Sequence[Any]) -> np.ndarray:
 
 def _parquet_entries(
     name: str, path: Path, columns: Sequence[str]
-) -> tuple[list[list[Any]], tuple[str, ...]]:
+) -> tuple[list[list[Any]], tuple[str, ...], tuple[str, ...]]:
     import pyarrow.parquet as pq
 
     with refusing(name, "no Parquet file, or a damaged one", "a Parquet table"):
@@ -142,6 +148,8 @@ def _parquet_entries(
         table = pq.read_table(path, columns=[schema.names[place] for place in places])
         entries = [table.column(i).to_pylist() for i in range(len(places))]
     index = index_columns(name, schema)
-    return entries, tuple(
-        own for i, own in enumerate(schema.names) if i not in places and own not in index
+    return (
+        entries,
+        tuple(schema.names[place] for place in places),
+        tuple(own for i, own in enumerate(schema.names) if i not in places and own not in index),
     )
