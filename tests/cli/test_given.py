@@ -3,12 +3,16 @@
 import contextlib
 import io
 import json
+import warnings
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+import brenier
 from brenier.cli import main
+from brenier.estimators.conditional import ConditionalTable, _fit
+from brenier.estimators.conditional._gaussian_part import gaussian_part
 
 R = np.random.default_rng(0)
 
@@ -60,10 +64,25 @@ def test_fit_transport_and_audit(home):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["transport", "m.brenier", "x.csv", "-o", "z.csv"], "got a ConditionalMap; wants a map"),
+        (["transport", "m.brenier", "x.csv", "-o", "z.csv"], "every kind; wants --given kind besi"),
+        (["audit", "m.brenier", "x.csv"], "m.brenier: got a map of every kind; wants --given kind"),
+        (
+            ["transport", "m.brenier", "x.csv", "-o", "z.csv", "--given", "dose"],
+            "--given: got columns ['dose'] (missing ['kind'], unknown ['dose']); wants ['kind']",
+        ),
         (["transport", "m.brenier", "x.csv", "-o", "z.csv", "--given", "no"], "no columns ['no']"),
-        (["audit", "m.brenier", "x.csv", "--given", "kind,dose"], "--given: got 2 columns; wants"),
-        (["audit", "m.brenier", "x.csv", "--given", "kind", "--law", "normal"], "--law beside it"),
+        (
+            ["audit", "m.brenier", "x.csv", "--given", "kind,dose"],
+            "got 2 columns, kind, dose; wants 1",
+        ),
+        (
+            ["audit", "m.brenier", "x.csv", "--given", "kind", "--law", "normal"],
+            "--law beside it, which",
+        ),
+        (
+            ["fit", "x.csv", "y.csv", "-o", "n.brenier", "--given", "kind", "--unbalanced", "1"],
+            "--given: got --unbalanced beside it, which maps of conditions do not take; wants ei",
+        ),
     ],
 )
 def test_what_does_not_go_together_is_named(home, words, message, capsys):
@@ -118,3 +137,49 @@ def test_weights_of_rows_beside_given(home):
         found = told("audit", "w.brenier", "wx.csv", "wy.csv", *words, "--budget", "0.2")
         assert list(found["conditions"]) == ["kind u", "kind v"]
         assert main(["fit", "wx.csv", "wy.csv", "-o", "w.brenier", *words[:3], "no"]) == 2
+
+
+@pytest.fixture
+def two(tmp_path, monkeypatch):
+    """A folder with tables of two covariates, and a map of both: the Gaussian part alone."""
+    monkeypatch.setattr(
+        _fit, "choose", lambda sides, *_: (gaussian_part(sides), ConditionalTable(()))
+    )
+    monkeypatch.chdir(tmp_path)
+    x = R.normal(size=(36, 2))
+    kinds, doses = ["u", "v"] * 18, np.repeat([0, 1, 2], 12)
+    table(Path("x.csv"), x, kinds, doses)
+    table(Path("y.csv"), x + 10.0 * doses[:, None], kinds, doses)
+    told("fit", "x.csv", "y.csv", "-o", "m.brenier", "--given", "kind,3")
+    return x, kinds, doses
+
+
+def test_columns_are_found_by_name_whatever_their_order(two):
+    x, _, doses = two
+    moved = []
+    for given in ("kind,dose", "dose,kind", "3,0"):
+        told("transport", "m.brenier", "x.csv", "-o", "z.csv", "--given", given)
+        moved.append(np.loadtxt("z.csv", delimiter=",", skiprows=1))
+    np.testing.assert_array_equal(moved[1], moved[0])
+    np.testing.assert_array_equal(moved[2], moved[0])
+    assert np.abs(moved[0] - x - 10.0 * doses[:, None]).max() < 3.0
+    names = brenier.load("m.brenier", "conditional map").covariates.own_names
+    assert names == ("kind", "dose")  # and not "3", which elsewhere is another column
+    # A table without a header has no names to find columns by.
+    lines = Path("x.csv").read_text().splitlines()[1:]
+    kept = [",".join(line.split(",")[place] for place in (1, 2, 0, 3)) for line in lines]
+    Path("bare.csv").write_text("\n".join(kept) + "\n")
+    told("fit", "bare.csv", "bare.csv", "-o", "n.brenier", "--given", "2,3")
+    told("transport", "n.brenier", "bare.csv", "-o", "z.csv", "--given", "2,3")
+    assert brenier.load("n.brenier", "conditional map").covariates.own_names is None
+
+
+def test_one_line_warns_of_all_that_was_not_fitted(two, capsys):
+    x, kinds, _ = two
+    table(Path("far.csv"), x, kinds, 3 + np.arange(36))
+    words = ["transport", "m.brenier", "far.csv", "-o", "z.csv", "--given", "kind,dose"]
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        assert main(words) == 0
+    (line,) = capsys.readouterr().err.strip().splitlines()
+    assert "got 36 values of dose, 3, 4, 5 and 33 more, outside of what was fitted, 0 to 2" in line

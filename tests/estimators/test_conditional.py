@@ -142,7 +142,7 @@ SIX = np.repeat(["a", "b"], 6)
         (["b", *["a"] * 11], SIX, r"condition_X: got too few rows of condition b \(1\); wants at"),
         (SIX, [*["a"] * 11, None], r"condition_Y: got no value of condition in 1 rows, the first"),
         (np.arange(12.0), np.arange(12.0), r"too few rows.*Numbers that seldom repeat want"),
-        ("kind", SIX, r"condition_X: got 'kind'; wants one of conditions of rows"),
+        ("kind", SIX, r"condition_X: got the name 'kind' beside a ndarray, which has"),
         (np.full(12, np.inf), SIX, r"condition_X: got an infinite value of condition"),
     ],
 )

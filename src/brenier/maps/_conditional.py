@@ -1,6 +1,7 @@
 """One map for every condition."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 import equinox as eqx
 import numpy as np
@@ -76,10 +77,10 @@ class ConditionalMap(eqx.Module):
             UserWarning: a category that was not seen, or a number outside of all that were.
         """
         several = condition if isinstance(condition, Sequence | np.ndarray) else (condition,)
-        return next(self.each([(several,) if isinstance(several, str) else tuple(several)]))
+        return self.each([(several,) if isinstance(several, str) else tuple(several)])[0]
 
-    def each(self, conditions: Iterable[Sequence[str | float]]) -> Iterator[AbstractMap]:
-        """T(·; c) of several conditions in turn, a value for each covariate.
+    def each(self, conditions: Iterable[Sequence[Any]]) -> list[AbstractMap]:
+        """T(·; c) of each of several conditions, a value for each covariate.
 
         Raises:
             ValueError: as ``at``.
@@ -90,7 +91,7 @@ class ConditionalMap(eqx.Module):
         told = list(conditions)
         for doubt in self.doubts(*told):
             warn_user(doubt)
-        return (self._of(self.covariates.encode(values)) for values in told)
+        return [self._of(self.covariates.encode(values)) for values in told]
 
     def _of(self, code: np.ndarray) -> AbstractMap:
         """The map of one code."""
@@ -102,7 +103,7 @@ class ConditionalMap(eqx.Module):
         # In single precision sums of shifts across are not quite across.
         return SubspaceMap(map, basis, self.centre, shift - basis @ (basis.T @ shift))
 
-    def doubts(self, *conditions: Sequence[str | float]) -> list[str]:
+    def doubts(self, *conditions: Sequence[Any]) -> list[str]:
         """What was not seen of conditions, in a sentence for each covariate that it is of."""
         own, found = self.covariates, []
         columns = zip(*(own.checked(condition) for condition in conditions), strict=True)

@@ -91,7 +91,7 @@ class Covariates(eqx.Module):
             found.append(number)
         return tuple(found)
 
-    def encode(self, condition: Sequence[str | float], label: str = "condition") -> np.ndarray:
+    def encode(self, condition: Sequence[Any], label: str = "condition") -> np.ndarray:
         """The code (e,): a 1 among zeros for a category, zeros alone for one not seen."""
         parts = []
         for value, categories, centre, spread in zip(
