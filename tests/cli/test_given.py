@@ -9,10 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import brenier
 from brenier.cli import main
-from brenier.estimators.conditional import ConditionalTable, _fit
-from brenier.estimators.conditional._gaussian_part import gaussian_part
+from brenier.cli._given_rows import grouped_by, told_columns
+from brenier.maps import ConditionalMap, Covariates
+from brenier.numerics import Coordinates
+from brenier.potentials import Quadratic, Unconditional
 
 R = np.random.default_rng(0)
 
@@ -41,15 +42,14 @@ def home(tmp_path_factory):
     table(folder / "x.csv", x, kinds, range(40))
     table(folder / "y.csv", y, kinds, range(40))
     with contextlib.chdir(folder):
-        done = told(
-            "fit", "x.csv", "y.csv", "-o", "m.brenier", "--given", "kind", "--effort", "quick"
-        )
+        done = told("fit", "x.csv", "y.csv", "-o", "m.brenier", "--given", "0", "--effort", "quick")
     return folder, x, kinds, done
 
 
 def test_fit_transport_and_audit(home):
     folder, x, kinds, done = home
     assert done["conditions"] == [["u"], ["v"]]
+    # Column 0 is called by its name, since elsewhere another one may stand there.
     assert (done["dimension"], done["given"]) == (3, ["kind"])
     with contextlib.chdir(folder):
         told("transport", "m.brenier", "x.csv", "-o", "z.csv", "--given", "kind")
@@ -115,6 +115,11 @@ def test_of_cells_text_stays_text_and_a_missing_type_is_named(home, capsys):
             "audit", "c.brenier", "c.h5ad", *sides, "--given", "batch,day", "--budget", "0.2"
         )
         assert next(iter(found["conditions"])) == "batch 1, day 0"
+        move = ("transport", "c.brenier", "c.h5ad", "-o")
+        told(*move, "z.h5ad", "--given", "batch,day")
+        told(*move, "back.h5ad", "--given", "day,batch")
+        moved, back = (anndata.read_h5ad(file) for file in ("z.h5ad", "back.h5ad"))
+        np.testing.assert_array_equal(moved.layers["transported"], back.layers["transported"])
         cells.obs.loc["c3", "batch"] = None
         cells.write_h5ad("gap.h5ad")
         move = ("transport", "c.brenier", "gap.h5ad", "-o", "z.h5ad", "--given", "batch,day")
@@ -139,47 +144,26 @@ def test_weights_of_rows_beside_given(home):
         assert main(["fit", "wx.csv", "wy.csv", "-o", "w.brenier", *words[:3], "no"]) == 2
 
 
-@pytest.fixture
-def two(tmp_path, monkeypatch):
-    """A folder with tables of two covariates, and a map of both: the Gaussian part alone."""
-    monkeypatch.setattr(
-        _fit, "choose", lambda sides, *_: (gaussian_part(sides), ConditionalTable(()))
-    )
-    monkeypatch.chdir(tmp_path)
-    x = R.normal(size=(36, 2))
-    kinds, doses = ["u", "v"] * 18, np.repeat([0, 1, 2], 12)
-    table(Path("x.csv"), x, kinds, doses)
-    table(Path("y.csv"), x + 10.0 * doses[:, None], kinds, doses)
-    told("fit", "x.csv", "y.csv", "-o", "m.brenier", "--given", "kind,3")
-    return x, kinds, doses
-
-
-def test_columns_are_found_by_name_whatever_their_order(two):
-    x, _, doses = two
-    moved = []
-    for given in ("kind,dose", "dose,kind", "3,0"):
-        told("transport", "m.brenier", "x.csv", "-o", "z.csv", "--given", given)
-        moved.append(np.loadtxt("z.csv", delimiter=",", skiprows=1))
-    np.testing.assert_array_equal(moved[1], moved[0])
-    np.testing.assert_array_equal(moved[2], moved[0])
-    assert np.abs(moved[0] - x - 10.0 * doses[:, None]).max() < 3.0
-    names = brenier.load("m.brenier", "conditional map").covariates.own_names
-    assert names == ("kind", "dose")  # and not "3", which elsewhere is another column
-    # A table without a header has no names to find columns by.
-    lines = Path("x.csv").read_text().splitlines()[1:]
-    kept = [",".join(line.split(",")[place] for place in (1, 2, 0, 3)) for line in lines]
-    Path("bare.csv").write_text("\n".join(kept) + "\n")
-    told("fit", "bare.csv", "bare.csv", "-o", "n.brenier", "--given", "2,3")
-    told("transport", "n.brenier", "bare.csv", "-o", "z.csv", "--given", "2,3")
-    assert brenier.load("n.brenier", "conditional map").covariates.own_names is None
-
-
-def test_one_line_warns_of_all_that_was_not_fitted(two, capsys):
-    x, kinds, _ = two
-    table(Path("far.csv"), x, kinds, 3 + np.arange(36))
-    words = ["transport", "m.brenier", "far.csv", "-o", "z.csv", "--given", "kind,dose"]
-    with warnings.catch_warnings():
+def test_one_line_warns_of_all_that_was_not_fitted(home, capsys):
+    folder, x, *_ = home
+    table(folder / "new.csv", x, [f"w{i:02}" for i in range(40)], range(40))
+    words = ["transport", "m.brenier", "new.csv", "-o", "z.csv", "--given", "kind"]
+    with contextlib.chdir(folder), warnings.catch_warnings():
         warnings.simplefilter("always")
         assert main(words) == 0
     (line,) = capsys.readouterr().err.strip().splitlines()
-    assert "got 36 values of dose, 3, 4, 5 and 33 more, outside of what was fitted, 0 to 2" in line
+    assert "got 40 values of kind, 'w00', 'w01', 'w02' and 37 more, which were not fitted" in line
+
+
+def test_columns_are_found_by_name_whatever_their_order():
+    own = Covariates(("kind", "dose"), (("u", "v"), ()), np.zeros(2), np.ones(2), True)
+    map = ConditionalMap(
+        Unconditional(Quadratic.identity(2), own.layout), Coordinates.identity(2), own, ()
+    )
+    kinds, doses = np.array(["u", "v", "u"], object), np.array([0.0, 1.0, 1.0])
+    found = grouped_by(map, told_columns(("kind", "dose"), (kinds, doses)), 3)
+    back = grouped_by(map, told_columns(("dose", "kind"), (doses, kinds)), 3)
+    bare = grouped_by(map, told_columns(("0", "1"), (kinds, doses), is_named=False), 3)
+    assert list(found) == list(back) == list(bare) == [("u", 0.0), ("v", 1.0), ("u", 1.0)]
+    with pytest.raises(ValueError, match=r"--given: got columns \['kind', 'day'\] \(missing"):
+        grouped_by(map, told_columns(("kind", "day"), (kinds, doses)), 3)

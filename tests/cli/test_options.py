@@ -1,13 +1,15 @@
 """What the pages say of the options of every command."""
 
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 import typer
 
 import brenier.cli._ddpm
-import brenier.cli._ddpm_checkpoint  # noqa: F401  # its commands
+import brenier.cli._ddpm_checkpoint  # its commands
 from brenier.cli._questions import app
 
 PAGE = Path(__file__).parents[2] / "docs" / "command-line.md"
@@ -43,3 +45,10 @@ def test_the_options_of_the_page_are_there():
     assert {line.split("`")[1].split()[1] for line in lines} == {
         name.split()[0] for name in COMMANDS
     }
+
+
+def test_the_package_runs_as_the_command():
+    run = subprocess.run(
+        [sys.executable, "-m", "brenier", "--version"], capture_output=True, text=True, check=False
+    )
+    assert (run.returncode, run.stdout) == (0, f"brenier {brenier.__version__}\n")

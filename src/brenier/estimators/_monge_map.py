@@ -372,8 +372,8 @@ class MongeMap(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         """The label, soft and hard, of each point of X (n, d) where the map takes it.
 
         By a vote (``estimators.transfer_labels``) of the points Y (m, d), those of the fit by
-        default and with its weights, which ``Y_labels`` (m,) are of; of AnnData a column of ``obs``
-        by its name.
+        default and with its weights, which ``Y_labels`` (m,) are of; or the name of a column, of a
+        data frame Y or of ``obs``.
         """
         return labels_of_points(self, X, Y_labels, Y, target_weights)
 
@@ -388,8 +388,8 @@ class MongeMap(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
     ) -> TransitionTable:
         """What share of each kind of points of X goes to each kind of Y; rows sum to 1.
 
-        Labels (n,), (m,) of the points of the fit, and its weights, or of X (n, d) and Y (m, d); of
-        AnnData columns of ``obs`` by their names.
+        Labels (n,), (m,) of the points of the fit, and its weights, or of X (n, d) and Y (m, d); or
+        names of columns, of data frames X and Y or of ``obs``.
         """
         return table_of_points(self, X_labels, Y_labels, X, Y, (source_weights, target_weights))
 
