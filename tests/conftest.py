@@ -1,4 +1,4 @@
-"""Every call in the tests is checked against its shape annotations; old programs are let go.
+"""Calls in the tests are checked against their shape annotations; old programs are let go.
 
 What needs an extra of brenier that is not installed is skipped, by the name of the extra: a test
 module that imports one of its packages, and a test that does or that was told to install it.
@@ -10,10 +10,9 @@ import os
 # OMP_NUM_THREADS, by which brenier itself would take one.)
 os.environ["OPENBLAS_NUM_THREADS"] = "1"
 
-import functools
-import inspect
 from collections import Counter
 from collections.abc import Iterator
+from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from typing import Any
 
@@ -27,44 +26,18 @@ os.environ.setdefault("BRENIER_CACHE", str(Path(__file__).parents[1] / ".program
 # The references are computed in float64; brenier itself needs no such setting.
 jax.config.update("jax_enable_x64", True)
 
-# Of a function so many calls are checked in each test: those of an inner loop, of 100,000 calls,
-# took a fifth of the suite.
-_CHECKED = 8
-_CALLS: Counter[int] = Counter()
-_jaxtyped: Any = jaxtyping.jaxtyped
-
-
-def _sometimes_jaxtyped(function: Any = None, *, typechecker: Any = None) -> Any:
-    """``jaxtyped`` of the first calls in each test, its checks made when they are first needed."""
-    if function is None:
-        return functools.partial(_sometimes_jaxtyped, typechecker=typechecker)
-    if function == "context":
-        return _jaxtyped(function)
-    if not inspect.isfunction(function):
-        return _jaxtyped(function, typechecker=typechecker)
-    code, checked = id(function.__code__), None
-
-    @functools.wraps(function)
-    def called(*args: Any, **kwargs: Any) -> Any:
-        nonlocal checked
-        __tracebackhide__ = True
-        if _CALLS[code] >= _CHECKED:
-            return function(*args, **kwargs)
-        _CALLS[code] += 1
-        if checked is None:
-            checked = _jaxtyped(function, typechecker=typechecker)
-        return checked(*args, **kwargs)
-
-    return called
-
-
-jaxtyping.jaxtyped = _sometimes_jaxtyped
+_spec = spec_from_file_location("jaxtyping.first_calls", Path(__file__).with_name("first_calls.py"))
+assert _spec is not None
+assert _spec.loader is not None
+_first_calls = module_from_spec(_spec)
+_spec.loader.exec_module(_first_calls)
+jaxtyping.jaxtyped = _first_calls.first_calls_jaxtyped
 jaxtyping.install_import_hook("brenier", "beartype.beartype")
 
 
 @pytest.fixture(autouse=True)
 def checked_anew() -> None:
-    _CALLS.clear()
+    _first_calls.CALLS.clear()
 
 
 # Code that is not optimised, by XLA's older emitter: no number is another but in its rounding.
