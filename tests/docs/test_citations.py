@@ -1,6 +1,7 @@
 """Whatever a docstring, a comment or a page cites can be followed: works, equations, problems."""
 
 import ast
+import functools
 import io
 import re
 import sys
@@ -47,13 +48,15 @@ def _files() -> Iterator[Path]:
     yield ROOT / "README.md"
 
 
-PROSE = {str(path.relative_to(ROOT)): _prose(path) for path in _files()}
+@functools.cache
+def _all_prose() -> dict[str, str]:
+    return {str(path.relative_to(ROOT)): _prose(path) for path in _files()}
 
 
 def test_every_work_that_is_cited_is_in_the_bibliography():
     missing = {
         f"{name}: {written}"
-        for name, text in PROSE.items()
+        for name, text in _all_prose().items()
         for written, key in citations(text)
         if key is None
     }
@@ -65,7 +68,7 @@ def test_every_key_that_is_cited_is_in_the_bibliography():
     others = {"CD14", "CD16", "TF32", "BF16"}  # kinds of cells, and of numbers
     cited = {
         match["key"]
-        for text in PROSE.values()
+        for text in _all_prose().values()
         for match in re.finditer(KEY, text)
         if match["key"].upper()[:2] == match["key"][:2] or match["key"] in {"Deb25", "Pey24"}
     }
@@ -74,7 +77,7 @@ def test_every_key_that_is_cited_is_in_the_bibliography():
 
 
 def test_every_work_in_the_bibliography_is_cited():
-    cited = {key for text in PROSE.values() for _, key in citations(text)}
+    cited = {key for text in _all_prose().values() for _, key in citations(text)}
     assert Bibliography.read().keys == cited
 
 
@@ -99,7 +102,7 @@ def test_a_citation_leads_to_its_work(written, key):
 def test_every_equation_that_is_cited_is_on_a_theory_page():
     cited = {
         (name, match["number"])
-        for name, text in PROSE.items()
+        for name, text in _all_prose().items()
         for match in re.finditer(rf"Theory\s+{EQUATION}", text)
     }
     assert len(cited) > 60
@@ -108,14 +111,16 @@ def test_every_equation_that_is_cited_is_on_a_theory_page():
 
 def test_every_place_of_the_theory_that_is_cited_is_there():
     cited = {
-        (name, place(match)) for name, text in PROSE.items() for match in re.finditer(PLACE, text)
+        (name, place(match))
+        for name, text in _all_prose().items()
+        for match in re.finditer(PLACE, text)
     }
     assert cited
     assert not {(name, where) for name, where in cited if where not in places()}
 
 
 def test_no_sheet_is_cited_that_is_not_shipped():
-    assert not [name for name, text in PROSE.items() if "MATH_" in text]
+    assert not [name for name, text in _all_prose().items() if "MATH_" in text]
 
 
 def test_equations_are_numbered_once_each():
