@@ -1,5 +1,7 @@
 """Maps between clouds that do not hold the same things in the same shares."""
 
+import warnings
+
 import jax
 import numpy as np
 import pytest
@@ -143,3 +145,46 @@ def test_in_components_what_is_gone_moves_nothing_across_them():
     moved = est.transform(genes) - genes
     # Across the components the first type stays where it is.
     assert abs(moved[kind == 0, 5].mean()) < 0.1
+
+
+@pytest.mark.parametrize("dimension", [1, 2])
+@pytest.mark.parametrize("penalty", [1e-3, 1e-2, 0.1, 0.3, 1.0, 100.0])
+def test_the_map_is_the_exact_one_at_every_penalty(penalty, dimension):
+    rng = np.random.default_rng(dimension)
+    n, first = 500, np.eye(dimension)[0]
+    laws = (np.zeros(dimension), np.eye(dimension)), (first, 2.0 * np.eye(dimension))
+    x, y = (rng.multivariate_normal(*law, size=n) for law in laws)
+    exact, free = (
+        np.asarray(solve_unbalanced_gaussian(*laws, source_penalty=t, target_penalty=t).map(x)) - x
+        for t in (penalty, None)
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # that the sample tells little of the growth
+        est = MongeMap(random_state=0, candidates=["gaussian"], unbalanced=penalty).fit(x, y)
+    moved = est.transform(x) - x
+    # The noise of two means (1 and 2 over n) and of two spreads (2 over n) shrinks as the step does;
+    # what is left of it is where points have no partner, of a move by √τ at most.
+    shorter = np.linalg.norm(exact) / np.linalg.norm(free)
+    noise = np.sqrt(5.0 * dimension / n) * shorter + np.sqrt(penalty / n) * (penalty < 1.0)
+    assert np.sqrt(((moved - exact) ** 2).sum(axis=1).mean()) < 3.0 * noise
+    assert est.source_growth_.mean() < 1.0 + 3.0 / np.sqrt(n)
+
+
+def test_two_types_at_a_small_penalty_each_have_their_own_exact_map_and_growth():
+    rng = np.random.default_rng(5)
+    n, penalty, eye = 500, 0.3, np.eye(2)
+    x, y = _clouds(n, 0.2, rng)
+    growth = entropic_growth(x, y, penalty)
+    shares = (0.5, 0.5), (n / len(y), 1.0 - n / len(y))
+    for kind, centre in enumerate((np.zeros(2), FAR)):
+        exact = solve_unbalanced_gaussian(
+            (centre, eye),
+            (centre + STEP, eye),
+            source_penalty=penalty,
+            target_penalty=penalty,
+            source_mass=shares[0][kind],
+            target_mass=shares[1][kind],
+        )
+        own = growth.source(x[kind * n : (kind + 1) * n])
+        true = exact.stats["source_growth"](x[kind * n : (kind + 1) * n])
+        assert own.mean() == pytest.approx(float(true.mean()), rel=0.15)

@@ -13,10 +13,15 @@ from brenier.numerics import barycentric_projection, default_epsilon, entropic_p
 # Points a side between which the plan is found: all others have the growth of its potentials.
 _POINTS = 2048
 _TOLERANCE, _ITERATIONS = 1e-4, 2000
+# ε of τ, at most: below one, for τ − ε is what holds the marginals.
+_MOST_BLUR = 0.5
 
 
 class Side(NamedTuple):
-    """Points (n, d), weights of sum 1 and potentials: the other side's, and the side's own."""
+    """Points (n, d), weights of sum 1 and potentials: the other side's, and the side's own.
+
+    ``other_self`` is the potential of the other side's plan with itself, at its points.
+    """
 
     other: Float[np.ndarray, "m d"]
     other_potential: Float[np.ndarray, " m"]
@@ -24,18 +29,23 @@ class Side(NamedTuple):
     own: Float[np.ndarray, "n d"]
     own_potential: Float[np.ndarray, " n"]
     own_weights: Float[np.ndarray, " n"]
+    other_self: Float[np.ndarray, " m"]
 
 
 class EntropicGrowth(NamedTuple):
-    """e^{−(f − p)/τ} of a source point, f the potential of the unbalanced plan between the clouds.
+    """By what the marginals of π_ij exp((p_i + q_j)/2σ) are more than the clouds' weights.
 
-    p is that of the plan between the source and itself, whose growth is 1 but for ε: what ε does to
-    f is mostly in p too (Séjourné et al. 2019). Both are known at any point, by the half-step
-    f(x) = −ετ/(τ + ε) log Σ_j b_j exp((g_j − ½|x − y_j|²)/ε).
+    π_ij = a_i b_j exp((f_i + g_j − c_ij)/ε) is the plan for the penalty σ = τ − ε, and p and q are
+    the potentials of the plans of source and target with themselves. Those take off what ε does to
+    the growth: where both clouds are dense and τ is small it is then √(dν/dμ) for any ε, as it has
+    to be. Both sides are marginals of one plan, so that what is left of the clouds lies where the
+    plan takes it: a growth of each side by itself, e^{−(f − p)/σ}, moves them past each other where
+    τ is not far above ε. And with σ + ε = τ the means of Gaussians' marginals are those of ε = 0.
+    At any point f(x) = −εσ/τ log Σ_j b_j exp((g_j − ½|x − y_j|²)/ε).
 
     Args:
         penalty: τ; None of a balanced plan, whose growth is 1.
-        epsilon: ε.
+        epsilon: ε, at most half of τ.
         origin: what is taken off all points.
         sides: of the source and of the target.
     """
@@ -64,10 +74,14 @@ class EntropicGrowth(NamedTuple):
     def _of(self, points: np.ndarray, side: Side) -> np.ndarray:
         if self.penalty is None:
             return np.ones(len(points))
-        f, p = (np.asarray(entropic_potential(*of, epsilon=self.epsilon)) for of in self._plans(
-            points, side
-        ))  # fmt: skip
-        return np.exp(-(f - p) / (self.penalty + self.epsilon))
+        epsilon, held = self.epsilon, self.penalty - self.epsilon
+        plan, own = self._plans(points, side)
+        raised = plan[2] + epsilon / (2.0 * held) * jnp.asarray(side.other_self)
+        f, p, grown = (
+            np.asarray(entropic_potential(*of, epsilon=epsilon))
+            for of in (plan, own, [*plan[:2], raised, plan[3]])
+        )
+        return np.exp((held / epsilon * f + 0.5 * p) / self.penalty - grown / epsilon)
 
     def _steps(self, points: np.ndarray, side: Side) -> np.ndarray:
         there, here = (
@@ -79,7 +93,7 @@ class EntropicGrowth(NamedTuple):
     def _plans(self, points: np.ndarray, side: Side) -> list[list[jnp.ndarray]]:
         """The points, and what sends them to the other side, and to their own."""
         z = points.astype(np.float64) - self.origin
-        return [[jnp.asarray(part) for part in (z, *plan)] for plan in (side[:3], side[3:])]
+        return [[jnp.asarray(part) for part in (z, *plan)] for plan in (side[:3], side[3:6])]
 
 
 def entropic_growth(
@@ -155,15 +169,19 @@ def growth_between(
 ) -> tuple[EntropicGrowth, float]:
     """The growth between weighted clouds, and the largest error of the plans that it is from.
 
+    ε is brought down to half of the penalty: a plan that blurs more than it moves tells nothing.
+
     Raises:
         ValueError: a τ for which no mass is left.
     """
+    epsilon = epsilon if penalty is None else min(epsilon, _MOST_BLUR * penalty)
+    held = None if penalty is None else penalty - epsilon
     plans = [
         sinkhorn(
             *(jnp.asarray(part) for part in (u, v, a, b)),
             epsilon=epsilon,
-            source_penalty=penalty,
-            target_penalty=penalty,
+            source_penalty=held,
+            target_penalty=held,
             tolerance=tolerance,
             max_iterations=max_iterations,
         )
@@ -173,7 +191,7 @@ def growth_between(
         raise ValueError(too_small(penalty))
     f, g, p, q = (np.asarray(of) for of in (plans[0].f, plans[0].g, plans[1].f, plans[2].f))
     (u, a), (v, b) = x, y
-    sides = Side(v, g, b, u, p, a), Side(u, f, a, v, q, b)
+    sides = Side(v, g, b, u, p, a, q), Side(u, f, a, v, q, b, p)
     error = max(float(plan.error) for plan in plans)
     return EntropicGrowth(penalty, epsilon, np.zeros(u.shape[1]), sides), error
 
