@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from brenier import MongeMap, audit
-from brenier.estimators.growth import entropic_growth
+from brenier.estimators.growth import check_unbalanced, entropic_growth
 from brenier.exact import solve_unbalanced_gaussian
 from brenier.measures import Gaussian
 
@@ -121,6 +121,13 @@ def test_a_penalty_that_is_none_is_refused(wrong):
         MongeMap(unbalanced=wrong).fit(X, Y)
 
 
+@pytest.mark.parametrize("wrong", [True, False, np.True_])
+def test_a_truth_value_is_no_penalty(wrong):
+    # The estimator's own annotation refuses it under the tests' type checker alone.
+    with pytest.raises(ValueError, match=r"unbalanced: got .*; wants a finite number above 0"):
+        check_unbalanced(wrong)
+
+
 def test_what_cannot_be_unbalanced_is_refused():
     with pytest.raises(ValueError, match=r"Y: got the measure Gaussian with unbalanced=1\.0"):
         MongeMap(unbalanced=1.0).fit(X, Gaussian(np.zeros(2), np.eye(2)))
@@ -188,3 +195,21 @@ def test_two_types_at_a_small_penalty_each_have_their_own_exact_map_and_growth()
         own = growth.source(x[kind * n : (kind + 1) * n])
         true = exact.stats["source_growth"](x[kind * n : (kind + 1) * n])
         assert own.mean() == pytest.approx(float(true.mean()), rel=0.15)
+
+
+@pytest.mark.parametrize(("dimension", "penalty"), [(2, 3e-3), (10, 1.0)])
+def test_a_penalty_below_the_spacing_of_points_says_from_where_on(dimension, penalty):
+    rng = np.random.default_rng(6)
+    x, y = rng.normal(size=(300, dimension)), rng.normal(size=(300, dimension)) + 0.5
+    settings = {"random_state": 0, "candidates": ["gaussian"]}
+    with pytest.warns(UserWarning, match="unbalanced: got .* growth below about") as seen:
+        MongeMap(unbalanced=penalty, **settings).fit(x, y)
+    told = float(str(seen[0].message).partition("below about ")[2].split(":")[0])
+    # Towards another draw of the same law nothing is lost in truth.
+    kept = entropic_growth(x, rng.normal(size=x.shape), told).source(x).mean()
+    assert kept == pytest.approx(1.0, abs=0.25)
+    lost = entropic_growth(x, rng.normal(size=x.shape), 0.3 * told).source(x).mean()
+    assert lost < 0.75
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        MongeMap(unbalanced=1.1 * told, **settings).fit(x, y)

@@ -1,5 +1,7 @@
 """The growth of a pair of clouds, and what it makes of their weights."""
 
+from typing import Any
+
 import numpy as np
 
 from brenier._checks import check_positive
@@ -7,9 +9,10 @@ from brenier._types import Float, RowWeights
 from brenier.estimators.data import Pair
 from brenier.estimators.growth._entropic import EntropicGrowth, entropic_growth, too_small
 from brenier.estimators.growth._penalty import PenaltyRow, penalty_rows
+from brenier.estimators.growth._spacing import warn_of_spacing
 
 
-def check_unbalanced(value: float | str | None) -> None:
+def check_unbalanced(value: Any) -> None:
     """A ``ValueError`` where ``unbalanced`` is neither a number above 0, "cv" nor None.
 
     >>> check_unbalanced("auto")
@@ -22,6 +25,11 @@ def check_unbalanced(value: float | str | None) -> None:
             raise ValueError(
                 f"unbalanced: got {value!r}; wants a finite number above 0, 'cv' or None."
             )
+    elif isinstance(value, bool | np.bool_):
+        raise ValueError(
+            f"unbalanced: got {value!r}; wants a finite number above 0 (τ, in units of ½ squared "
+            "distance), 'cv' to have one chosen, or None."
+        )
     elif value is not None:
         check_positive("unbalanced", value)
 
@@ -40,6 +48,9 @@ def grown(
     Raises:
         ValueError: a law in the place of points; a τ for which hardly a point is left; as
             ``penalty_rows``.
+
+    Warns:
+        UserWarning: a τ below what the points tell apart.
     """
     if penalty is None:
         return pair, None, None
@@ -67,6 +78,8 @@ def grown(
         masses = factor if cloud.weights is None else factor * cloud.weights
         if not masses.sum() ** 2 >= 2.0 * np.square(masses).sum():
             raise ValueError(too_small(growth.penalty))
+    if rows is None:  # what "cv" took was seen to hold
+        warn_of_spacing(growth)
     space = pair.space
     if space is not None:
         space = space.reweighted(growth.source(space.x), growth.target(space.y))
