@@ -4,8 +4,10 @@ import jax
 import jax.numpy as jnp
 
 from brenier._types import Array, Float, Points, Scalar, Weights
+from brenier.numerics._checked_inputs import checked_inputs
 
 
+@checked_inputs({"weights": "terms"})
 @jax.jit
 def float64_mean(terms: Float[Array, " n"], weights: Weights | None = None) -> Scalar:
     """Σ_i w_i t_i / Σ_i w_i, the mean where there are no weights, in float64.
@@ -25,6 +27,7 @@ def float64_mean(terms: Float[Array, " n"], weights: Weights | None = None) -> S
     return jnp.average(terms.astype(wide), weights=weights)
 
 
+@checked_inputs({"weights": "points"})
 @jax.jit
 def total_variance(points: Points, weights: Weights | None = None) -> Scalar:
     """E‖X − EX‖² of points (n, d), of non-negative weights (n,) where there are some, in float64.

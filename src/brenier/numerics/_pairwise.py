@@ -8,8 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from brenier._checks import check_points
-from brenier._row_checks import check_row_weights
 from brenier._types import Array, Float, Points, RowWeights, Scalar, Weights
+from brenier.numerics._checked_inputs import checked_inputs, known_weights
 from brenier.numerics._devices import on_each_device, over_devices, sharing
 from brenier.numerics._streaming import cut_tiles, pairs, shared_tiles, squared_distances
 from brenier.numerics._weighting import row_count, rows_by_weight
@@ -20,6 +20,7 @@ _TILE = 1024
 _MEDIAN_POINTS = 2048
 
 
+@checked_inputs({"x_weights": "x", "y_weights": "y"})
 @over_devices(pairs)
 @jax.jit
 def mean_distance(
@@ -114,15 +115,8 @@ def energy_distance_squared(
     2.666666666666667
     """
     return _energy_distance_squared(
-        x, y, _known_weights("x_weights", x_weights, x), _known_weights("y_weights", y_weights, y)
+        x, y, known_weights("x_weights", x_weights, x), known_weights("y_weights", y_weights, y)
     )
-
-
-def _known_weights(name: str, weights: Any, points: Any) -> Weights | None:
-    """The weights as an array; checked where they are no tracer."""
-    if weights is None or isinstance(weights, jax.core.Tracer):
-        return weights
-    return jnp.asarray(check_row_weights(name, weights, points.shape[0]), points.dtype)
 
 
 @over_devices(pairs)

@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from brenier._types import Array, Float, Int, Points, Scalar, Weights
+from brenier.numerics._checked_inputs import checked_inputs
 from brenier.numerics._devices import over_devices
 from brenier.numerics._pairwise import median_squared_distance
 from brenier.numerics._plan_error import plan_error
@@ -40,6 +41,7 @@ def _streamed_pairs(x: Any, *args: Any, block: int | None = None, **kwargs: Any)
     return pairs(x) if block is not None or pairs(x) > _KERNEL_ENTRIES else 0
 
 
+@checked_inputs({"weights": "x"}, ("epsilon",))
 @over_devices(_streamed_pairs)
 @partial(jax.jit, static_argnames=("max_iterations", "block"))
 def self_transport(
@@ -61,7 +63,7 @@ def self_transport(
 
     Args:
         x: the cloud (n, d).
-        weights: (n,), non-negative with sum 1; uniform where None. A point of weight 0 so far out
+        weights: (n,), non-negative, divided by their sum; uniform where None. A point of weight 0 so far out
             that its kernel row underflows is its own barycentre.
         epsilon: the regularisation ε > 0, in units of a squared distance.
         tolerance: on the L1 marginal error; no lower than 16 units of rounding.
@@ -74,7 +76,7 @@ def self_transport(
     True
     """
     n = x.shape[0]
-    w = jnp.full(n, 1.0 / n, x.dtype) if weights is None else weights
+    w = jnp.full(n, 1.0 / n, x.dtype) if weights is None else weights / jnp.sum(weights)
     given, centre = x, w @ x
     x = x - centre
     eps = jnp.asarray(epsilon, x.dtype)
@@ -108,6 +110,7 @@ def self_transport(
     return SelfTransport(f, means + centre, residual, count)
 
 
+@checked_inputs({"weights": "x"}, ("epsilon",))
 @over_devices(_streamed_pairs)
 @partial(jax.jit, static_argnames=("max_iterations", "block"))
 def self_entropic_score(

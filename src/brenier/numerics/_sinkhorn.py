@@ -1,14 +1,14 @@
 """Entropic transport between two weighted clouds: Sinkhorn's iteration, in memory or streamed."""
 
 from collections.abc import Callable
-from functools import partial, wraps
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 
-from brenier._checks import check_positive
 from brenier._types import Array, Bool, Float, Int, Scalar
+from brenier.numerics._checked_inputs import checked_inputs
 from brenier.numerics._devices import over_devices
 from brenier.numerics._half_steps import DRIFT, Transform, by_kernel, by_tiles
 from brenier.numerics._plan_error import plan_error
@@ -76,19 +76,7 @@ def _streamed_pairs(x: Any, y: Any, *_: Any, block: int | None = None, **kwargs:
     return pairs(x, y) if block is not None or pairs(x, y) > _KERNEL_ENTRIES else 0
 
 
-def _penalties_checked(function: Callable[..., SinkhornResult]) -> Callable[..., SinkhornResult]:
-    @wraps(function)
-    def call(*args: Any, **kwargs: Any) -> SinkhornResult:
-        for name in ("source_penalty", "target_penalty"):
-            penalty = kwargs.get(name)
-            if penalty is not None and not isinstance(penalty, jax.core.Tracer):
-                check_positive(name, penalty)
-        return function(*args, **kwargs)
-
-    return call
-
-
-@_penalties_checked
+@checked_inputs({"a": "x", "b": "y"}, ("epsilon", "source_penalty", "target_penalty"))
 @over_devices(_streamed_pairs)
 @partial(jax.jit, static_argnames=("epsilon_scaling", "block"))
 def sinkhorn(
@@ -130,7 +118,8 @@ def sinkhorn(
 
     Args:
         x, y: clouds (n, d) and (m, d).
-        a, b: weights, non-negative; of sum 1 unless there is a penalty; uniform where None.
+        a, b: weights, non-negative; divided by their sums unless there is a penalty, when they are
+            masses; uniform, of sum 1, where None.
         epsilon: the regularisation ε > 0, in units of ½ squared distance.
         source_penalty, target_penalty: τ > 0 of π1 and of πᵀ1, in units of ½ squared distance: mass
             is made or removed rather than moved by more than about √(2τ). None: that marginal is
@@ -145,7 +134,9 @@ def sinkhorn(
         block: stream over tiles of this side; None decides by the number of pairs.
 
     Raises:
-        ValueError: a penalty that is not above 0.
+        ValueError: weights of another shape, negative, no finite numbers or all 0; a penalty or an ε
+            that is not above 0. Not of traced values: a NaN among them ends the iteration, with an
+            ``error`` of NaN that has not ``converged``.
 
     >>> import jax.numpy as jnp
     >>> x = jnp.array([[0.0], [1.0]])
@@ -159,8 +150,8 @@ def sinkhorn(
     [1.17, 1.17, 0.0]
     """
     dtype = x.dtype
-    a = jnp.full(x.shape[0], 1.0 / x.shape[0], dtype) if a is None else a
-    b = jnp.full(y.shape[0], 1.0 / y.shape[0], dtype) if b is None else b
+    is_balanced = source_penalty is None and target_penalty is None
+    a, b = _masses(a, x, is_balanced), _masses(b, y, is_balanced)
     eps, rates = jnp.asarray(epsilon, dtype), (_rate(source_penalty, x), _rate(target_penalty, x))
     given, a_mass, b_mass = (x, y, a, b), jnp.sum(a), jnp.sum(b)
     x_mean, y_mean = a @ x / a_mass, b @ y / b_mass
@@ -172,7 +163,9 @@ def sinkhorn(
     spread = 0.5 * jnp.sum(a @ (x * x) / a_mass + b @ (y * y) / b_mass)
     least = _LEAST_ERROR * jnp.finfo(dtype).eps
     limit = jnp.maximum(jnp.asarray(tolerance, dtype), least)
-    highest = jnp.maximum(eps, spread) if epsilon_scaling < 1.0 else eps
+    # Of a cost that is no number no level would ever be the last.
+    is_level = (epsilon_scaling < 1.0) & jnp.isfinite(spread) & (spread > eps)
+    highest = jnp.where(is_level, spread, eps)
     descent = _Descent(eps, limit, max_iterations, epsilon_scaling)
     streamed = _streamed_pairs(x, y, block=block) > 0
     if f is not None or g is not None:
@@ -214,6 +207,7 @@ def sinkhorn(
     )
 
 
+@checked_inputs({"b": "y"}, ("epsilon",))
 @over_devices(pairs)
 @jax.jit
 def entropic_potential(
@@ -237,6 +231,7 @@ def entropic_potential(
     return 0.5 * jnp.sum(z * z, axis=1) - epsilon * logs
 
 
+@checked_inputs({"b": "y"}, ("epsilon",))
 @over_devices(pairs)
 @jax.jit
 def barycentric_projection(
@@ -260,6 +255,13 @@ def barycentric_projection(
     z, y = z - centre, y - centre
     offsets = _offsets(y, g, b, epsilon)
     return centre + soft_reduce(z, y, offsets, y, jnp.asarray(epsilon, y.dtype))[1]
+
+
+def _masses(weights: Array | None, points: Array, is_balanced: bool) -> Array:
+    """The weights, or equal ones; of sum 1 where both marginals are held as they are."""
+    if weights is None:
+        return jnp.full(points.shape[0], 1.0 / points.shape[0], points.dtype)
+    return weights / jnp.sum(weights) if is_balanced else weights
 
 
 def _rate(penalty: float | Scalar | None, x: Array) -> Array:
@@ -318,7 +320,7 @@ def _descend(
         return (state.error > descent.limit) & (state.iterations < descent.max_iterations)
 
     def level(state):
-        final = state.epsilon <= descent.epsilon
+        final = ~(state.epsilon > descent.epsilon)  # where ε is NaN too
         left = descent.max_iterations - state.iterations
         end = _relax(
             state,
