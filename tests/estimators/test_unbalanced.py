@@ -169,7 +169,7 @@ def test_the_map_is_the_exact_one_at_every_penalty(penalty, dimension):
         warnings.simplefilter("ignore", UserWarning)  # that the sample tells little of the growth
         est = MongeMap(random_state=0, candidates=["gaussian"], unbalanced=penalty).fit(x, y)
     moved = est.transform(x) - x
-    # The noise of two means (1 and 2 over n) and of two spreads (2 over n) shrinks as the step does;
+    # The noise of two means (1 and 2 over n) and two spreads (2 over n) shrinks as the step does;
     # what is left of it is where points have no partner, of a move by √τ at most.
     shorter = np.linalg.norm(exact) / np.linalg.norm(free)
     noise = np.sqrt(5.0 * dimension / n) * shorter + np.sqrt(penalty / n) * (penalty < 1.0)
@@ -213,3 +213,41 @@ def test_a_penalty_below_the_spacing_of_points_says_from_where_on(dimension, pen
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         MongeMap(unbalanced=1.1 * told, **settings).fit(x, y)
+
+
+def test_whole_weights_are_repeated_rows_of_growth_too():
+    rng = np.random.default_rng(7)
+    x, y = rng.normal(size=(80, 2)), rng.normal(size=(90, 2)) + 1.0
+    w = rng.integers(1, 4, 80)
+    settings = {"random_state": 0, "candidates": ["gaussian"], "unbalanced": 2.0}
+    weighted = MongeMap(**settings).fit(x, y, source_weights=w)
+    repeated = MongeMap(**settings).fit(np.repeat(x, w, axis=0), y)
+    # ε is of the rows as they are, the median of whose distances differs a little.
+    np.testing.assert_allclose(weighted.n_effective_, repeated.n_effective_, rtol=0.01)
+    g = weighted.source_growth_
+    assert weighted.n_effective_[0] == pytest.approx((w @ g) ** 2 / (w @ g**2))
+    np.testing.assert_allclose(weighted.transform(x), repeated.transform(x), atol=0.02)
+
+
+def test_labels_are_of_the_mass_that_arrives():
+    kinds = np.repeat(["stay", "gone"], 300)
+    with pytest.warns(UserWarning, match=r"300 of 600 rows of X, the first 300, keep less than a"):
+        found = UNBALANCED.transfer_labels(X, np.repeat("stay", len(Y)))
+    np.testing.assert_array_equal(found.growth, UNBALANCED.source_growth_)
+    assert list(found.columns("kind")) == ["kind", "kind_probability", "kind_growth"]
+    with pytest.warns(UserWarning, match="keep less than a tenth"):
+        table = UNBALANCED.transition_table(kinds, np.repeat("stay", len(Y)))
+    kept = dict(zip(table.sources, table.kept, strict=True))
+    assert kept["gone"] < 0.05 < 0.5 < kept["stay"]
+    assert f"of the {kept['gone']:.2f} kept of 300" in str(table)
+    assert BALANCED.transition_table(kinds, np.repeat("stay", len(Y))).kept is None
+    # A kind of which every tenth row keeps its mass goes where these go.
+    mixed = np.where(np.arange(600) % 10 == 0, "mixed", kinds)
+    with pytest.warns(UserWarning, match="keep less than a tenth"):
+        one = UNBALANCED.transition_table(mixed, np.where(Y[:, 0] > 1.0, "right", "left"))
+    g, m = UNBALANCED.source_growth_, mixed == "mixed"
+    with pytest.warns(UserWarning, match="keep less than a tenth"):
+        votes = UNBALANCED.transfer_labels(X, np.where(Y[:, 0] > 1.0, "right", "left"))
+    expected = np.average(votes.probabilities[m], axis=0, weights=g[m])
+    row = list(one.sources).index("mixed")
+    np.testing.assert_allclose(one.shares[row], expected, rtol=1e-9)

@@ -12,7 +12,6 @@ from brenier._checks import check_positive
 from brenier._row_checks import check_row_weights
 from brenier._types import Weights
 
-
 P = ParamSpec("P")
 R = TypeVar("R")
 

@@ -63,8 +63,8 @@ def self_transport(
 
     Args:
         x: the cloud (n, d).
-        weights: (n,), non-negative, divided by their sum; uniform where None. A point of weight 0 so far out
-            that its kernel row underflows is its own barycentre.
+        weights: (n,), non-negative, divided by their sum; uniform where None. A point of weight 0
+            so far out that its kernel row underflows is its own barycentre.
         epsilon: the regularisation ε > 0, in units of a squared distance.
         tolerance: on the L1 marginal error; no lower than 16 units of rounding.
         max_iterations: where the iteration stops anyway; ``residual`` tells.

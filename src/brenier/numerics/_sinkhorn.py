@@ -134,9 +134,9 @@ def sinkhorn(
         block: stream over tiles of this side; None decides by the number of pairs.
 
     Raises:
-        ValueError: weights of another shape, negative, no finite numbers or all 0; a penalty or an ε
-            that is not above 0. Not of traced values: a NaN among them ends the iteration, with an
-            ``error`` of NaN that has not ``converged``.
+        ValueError: weights of another shape, negative, no finite numbers or all 0; a penalty or an
+            ε that is not above 0. Not of traced values: a NaN among them ends the iteration, with
+            an ``error`` of NaN that has not ``converged``.
 
     >>> import jax.numpy as jnp
     >>> x = jnp.array([[0.0], [1.0]])

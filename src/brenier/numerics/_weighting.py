@@ -111,5 +111,23 @@ def row_weights(shares: np.ndarray) -> np.ndarray:
     return shares * (shares.sum() / (shares @ shares))
 
 
+def grown_row_weights(weights: RowWeights, growth: np.ndarray) -> np.ndarray:
+    """How many rows each stands for, where each keeps a share (n,) of its mass, 0 or more.
+
+    Of rows that whole numbers repeat (Σwg)²/Σwg² are left, as of the repeated rows themselves; of
+    others ``row_weights`` of the products.
+
+    >>> grown_row_weights(np.array([2.0, 1.0]), np.array([0.5, 1.0])).round(9).tolist()
+    [1.333333333, 1.333333333]
+    """
+    growth = growth / growth.max()
+    if weights is None:
+        return row_weights(growth)
+    grown = weights * growth
+    if not _are_whole(weights):
+        return row_weights(grown)
+    return grown * (grown.sum() / (grown @ growth))
+
+
 def _are_whole(weights: np.ndarray) -> bool:
     return bool(weights.max() <= _MOST_ROWS and (weights == np.rint(weights)).all())

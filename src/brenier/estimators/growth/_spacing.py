@@ -1,4 +1,4 @@
-"""From which τ on points tell of growth: below, one keeps mass by whether another lies beside it."""
+"""From which τ on points tell of growth: below, mass is kept by what happens to lie beside it."""
 
 import numpy as np
 from scipy.spatial import KDTree

@@ -1,12 +1,16 @@
 """The labels that an estimator's map brings, beside the points of its fit or others."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
+from brenier._types import RowWeights
+from brenier._warnings import warn_user
 from brenier.estimators._fitted import seen
 from brenier.estimators.data import given_weights, taken_columns
+from brenier.estimators.growth import grown_weights
 from brenier.estimators.labels._results import TransferredLabels, TransitionTable
 from brenier.estimators.labels._transfer import transfer_labels, transition_table
 from brenier.measures import AbstractMeasure
@@ -14,6 +18,8 @@ from brenier.numerics import in_blocks
 
 # Points moved at a time.
 _BLOCK = 2**14
+# Of its mass, at least, a point keeps that has its like in the target.
+_LEAST_KEPT = 0.1
 
 
 def labels_of_points(
@@ -21,7 +27,11 @@ def labels_of_points(
 ) -> TransferredLabels:
     """``MongeMap.transfer_labels``; ``weights`` are of the target points."""
     Y, labels, weights = _side(estimator, "Y", Y, Y_labels, weights)
-    return transfer_labels(*_met(estimator, X, Y), labels, weights)
+    moved, y, weights, growth = _met(estimator, X, Y, weights)
+    found = transfer_labels(moved, y, labels, weights)
+    if growth is not None:
+        _warn_of_lost(growth)
+    return replace(found, growth=growth)
 
 
 def table_of_points(
@@ -30,7 +40,11 @@ def table_of_points(
     """``MongeMap.transition_table``; ``weights`` are of source and target points."""
     X, kinds, a = _side(estimator, "X", X, X_labels, weights[0])
     Y, labels, b = _side(estimator, "Y", Y, Y_labels, weights[1])
-    return transition_table(*_met(estimator, X, Y), kinds, labels, a, b)
+    moved, y, b, growth = _met(estimator, X, Y, b)
+    table = transition_table(moved, y, kinds, labels, a, b, source_growth=growth)
+    if growth is not None:
+        _warn_of_lost(growth)
+    return table
 
 
 def _side(
@@ -55,7 +69,27 @@ def _side(
     return value, labels, masses
 
 
-def _met(estimator: Any, X: Any, Y: Any) -> tuple[np.ndarray, np.ndarray]:
-    """T(X) beside Y: in components where the map was learned there."""
+def _met(
+    estimator: Any, X: Any, Y: Any, weights: RowWeights
+) -> tuple[np.ndarray, np.ndarray, RowWeights, np.ndarray | None]:
+    """T(X) beside Y, in components where the map was learned there; what of Y's weights arrives.
+
+    And the growth of X, None of a map without.
+    """
     (map, x), (_, y) = seen(estimator, "X", X), seen(estimator, "Y", Y)
-    return in_blocks(map, x, min(len(x), _BLOCK)), y
+    growth = estimator.growth_
+    left = None if growth is None else growth.source(x)
+    return (
+        in_blocks(map, x, min(len(x), _BLOCK)), y, grown_weights(growth, y, weights, "target"), left
+    )  # fmt: skip
+
+
+def _warn_of_lost(growth: np.ndarray) -> None:
+    lost = np.flatnonzero(growth < _LEAST_KEPT)
+    if len(lost):
+        warn_user(
+            f"{len(lost):,} of {len(growth):,} rows of X, the first {lost[0]}, keep less than a "
+            "tenth of their mass: nothing like them is in the target, and their labels are of the "
+            "kinds that the target has. Look at the growth beside the labels.",
+            UserWarning,
+        )

@@ -14,6 +14,8 @@ class TransferredLabels:
     Args:
         classes: (c,), the labels that there are, sorted.
         probabilities: (n, c), P(label | point); rows sum to 1.
+        growth: (n,), what share of its mass each point sends, of an unbalanced map: the
+            probabilities are of that share. None of others.
 
     >>> found = TransferredLabels(np.array(["B", "T"]), np.array([[0.9, 0.1], [0.25, 0.75]]))
     >>> found.labels.tolist(), found.probability.tolist()
@@ -22,6 +24,7 @@ class TransferredLabels:
 
     classes: np.ndarray
     probabilities: np.ndarray
+    growth: np.ndarray | None = None
 
     @property
     def labels(self) -> np.ndarray:
@@ -36,11 +39,14 @@ class TransferredLabels:
     def columns(self, name: str) -> dict[str, np.ndarray]:
         """Label and probability under names for a table: ``cells.obs.assign(**found.columns(…))``.
 
+        And the growth, where there is one.
+
         >>> found = TransferredLabels(np.array(["B"]), np.ones((2, 1)))
         >>> list(found.columns("type"))
         ['type', 'type_probability']
         """
-        return {name: self.labels, f"{name}_probability": self.probability}
+        found = {name: self.labels, f"{name}_probability": self.probability}
+        return found if self.growth is None else found | {f"{name}_growth": self.growth}
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,6 +58,8 @@ class TransitionTable:
         targets: (l,), those of target points.
         shares: (k, l); rows sum to 1.
         counts: (k,), source points of each kind; of points with weights, the rows they stand for.
+        kept: (k,), what share of its mass each kind sends, of an unbalanced map: the shares are of
+            that. None of others.
 
     >>> table = TransitionTable(np.array(["B"]), np.array(["B", "T"]), np.array([[0.9, 0.1]]),
     ...                         np.array([7]))
@@ -64,6 +72,7 @@ class TransitionTable:
     targets: np.ndarray
     shares: np.ndarray
     counts: np.ndarray
+    kept: np.ndarray | None = None
 
     def to_dict(self) -> dict[str, dict[str, float]]:
         """The share of each pair of kinds, in plain numbers.
@@ -80,9 +89,15 @@ class TransitionTable:
 
     def __str__(self) -> str:
         head = ["", *map(str, self.targets), ""]
+        counts = [f"of {count}" for count in self.counts]
+        if self.kept is not None:
+            counts = [
+                f"of the {kept:.2f} kept {own}"
+                for kept, own in zip(self.kept, counts, strict=True)
+            ]
         rows = [
-            [str(source), *(f"{share:.2f}" for share in row), f"of {count}"]
-            for source, row, count in zip(self.sources, self.shares, self.counts, strict=True)
+            [str(source), *(f"{share:.2f}" for share in row), count]
+            for source, row, count in zip(self.sources, self.shares, counts, strict=True)
         ]
         widths = [max(map(len, cells)) for cells in zip(head, *rows, strict=True)]
         return "\n".join(_line(cells, widths) for cells in [head, *rows])

@@ -53,6 +53,8 @@ def transition_table(
     Y_labels: Any,
     source_weights: Any = None,
     target_weights: Any = None,
+    *,
+    source_growth: np.ndarray | None = None,
 ) -> TransitionTable:
     """What share of each kind of source points goes where: the mean of their soft labels.
 
@@ -62,6 +64,7 @@ def transition_table(
         X_labels: (n,), a label of each source point.
         Y_labels: (m,), as for ``transfer_labels``.
         source_weights, target_weights: (n,) and (m,), as for ``MongeMap``.
+        source_growth: (n,), what share of its mass each point sends, of an unbalanced map.
 
     Raises:
         ValueError: as ``transfer_labels``.
@@ -74,15 +77,21 @@ def transition_table(
     high  1.00  0.00  of 50
     low   0.00  1.00  of 50
     """
-    labels, moved, weights = _counted("X_labels", X_labels, moved, source_weights)
+    everyone = np.arange(len(moved))
+    labels, rows, weights = _counted("X_labels", X_labels, everyone, source_weights)
     kinds, codes = np.unique(labels, return_inverse=True)
-    found = transfer_labels(moved, target, Y_labels, target_weights)
+    found = transfer_labels(moved[rows], target, Y_labels, target_weights)
     members = np.eye(len(kinds))[codes]
     if weights is not None:
         members *= weights[:, None]
     counts = members.sum(axis=0)
-    shares = (members.T @ found.probabilities) / counts[:, None]
-    return TransitionTable(kinds, found.classes, shares, np.rint(counts).astype(int))
+    kept = None
+    if source_growth is not None:
+        members *= np.asarray(source_growth)[rows, None]
+        kept = members.sum(axis=0) / counts
+    masses = members.sum(axis=0)[:, None]
+    shares = (members.T @ found.probabilities) / np.where(masses > 0.0, masses, 1.0)
+    return TransitionTable(kinds, found.classes, shares, np.rint(counts).astype(int), kept)
 
 
 def _counted(
