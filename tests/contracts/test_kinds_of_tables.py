@@ -109,6 +109,23 @@ def test_the_index_of_pandas_is_kept():
     assert est.fit_transform(frame, Y).index.tolist() == frame.index.tolist()
 
 
+def test_the_names_of_cells_are_kept():
+    anndata = pytest.importorskip("anndata")
+    names = [f"cell {i}" for i in range(60)]
+    genes = pd.DataFrame(index=["a", "b"])
+    x, y = anndata.AnnData(X, pd.DataFrame(index=names), genes), anndata.AnnData(Y, var=genes)
+    est = MongeMap(effort=0, random_state=0, components=2)
+    assert isinstance(est.fit(x, y).transform(x), np.ndarray)
+    made = est.set_output(transform="pandas").transform(x[10:20])
+    assert made.index.tolist() == names[10:20]
+    assert made.columns.tolist() == ["a", "b"]
+    assert isinstance(est.transform(X), pd.DataFrame)
+    conditional = brenier.ConditionalMongeMap(effort="quick", random_state=0, components=2)
+    doses = np.repeat([0.0, 1.0], 30)
+    conditional.fit(x, y[:40], doses, np.repeat([0.0, 1.0], 20)).set_output(transform="pandas")
+    assert conditional.transform(x, doses).index.tolist() == names
+
+
 def test_what_is_generated_is_of_the_kind_that_came_in(kind):
     est = Generator(random_state=0, epsilon=1.0).fit(MAKERS[kind](X, "ab"))
     made = est.sample(5, random_state=0)

@@ -484,3 +484,19 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
     command = [sys.executable, "-c", program, str(tmp_path / "a.csv")]
     run = subprocess.run(command, check=True, capture_output=True, text=True)
     assert int(run.stdout) < 400_000  # KiB: numbers, their growth while read, and one block
+
+
+def test_beside_chosen_columns_others_need_no_name(tmp_path):
+    path = tmp_path / "indexed.csv"
+    path.write_text(",a,b,a2,a2\nid0,1,2,x,y\nid1,3,4,x,y\n")
+    table = read_points(str(path), ["b", "a"])
+    assert table.names == ("b", "a")
+    assert table.values.tolist() == [[2.0, 1.0], [4.0, 3.0]]
+    assert read_points(str(path), ["1", "2"]).names == ("a", "b")
+    for chosen, message in (
+        (None, "got no name for column 0"),
+        (["a2"], r"got columns \['a2'\] more than once"),
+        (["0", "1"], "got no name for column 0"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            read_points(str(path), chosen)

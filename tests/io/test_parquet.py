@@ -149,3 +149,32 @@ def test_blocks_come_back_bit_for_bit(dtype, tmp_path, monkeypatch):
     table = read_points(tmp_path / "a.parquet")
     assert table.values.dtype == dtype
     assert table.values.tobytes() == values.tobytes()
+
+
+@pytest.mark.parametrize(
+    "index",
+    [
+        pytest.param(["id0", "id1", "id2"], id="names"),
+        pytest.param([5, 3, 9], id="numbers"),
+        pytest.param([("a", 1), ("a", 2), ("b", 1)], id="levels"),
+    ],
+)
+@pytest.mark.parametrize("named", [False, True])
+def test_the_names_of_rows_come_back(tmp_path, index, named):
+    pd = pytest.importorskip("pandas")
+    rows = pd.MultiIndex.from_tuples(index) if isinstance(index[0], tuple) else pd.Index(index)
+    if named:
+        rows = rows.set_names([f"level {i}" for i in range(rows.nlevels)])
+    frame = pd.DataFrame({"a": [1.0, 2.0, 3.0], "b": [4.0, 5.0, 6.0]}, index=rows)
+    path, out = str(tmp_path / "x.parquet"), str(tmp_path / "out.parquet")
+    frame.to_parquet(path)
+    table = read_points(path)
+    assert table.names == ("a", "b")
+    for one in (table, table.aligned(("b", "a"), "a map"), read_points(path, ["b"])):
+        write_points(out, one.values + 1.0, one)
+        written = pd.read_parquet(out)
+        pd.testing.assert_index_equal(written.index, rows)
+        assert list(written.columns) == list(one.names)
+    # Of other rows there are no names.
+    write_points(out, np.ones((2, 2)), table)
+    assert pd.read_parquet(out).index.tolist() == [0, 1]

@@ -78,7 +78,7 @@ class GrowthFiles:
             table, own = _of_side(side, tables), _of_side(side, fit.growth)
             names = None if table.names is None else (*table.names, _COLUMN)
             values = np.column_stack([table.values, own])
-            write_points(path, values, Table(values, table.file, names))
+            write_points(path, values, dataclasses.replace(table, values=values, names=names))
 
     def write_cells(self, fit: "Fit", files: tuple[str, str], choice: Choice) -> None:
         """Copies of the cells that were fitted, with a column of ``obs`` more."""

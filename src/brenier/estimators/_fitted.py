@@ -3,6 +3,7 @@
 from typing import Any
 
 import numpy as np
+from sklearn.utils._set_output import _get_output_config
 from sklearn.utils.validation import check_is_fitted
 
 from brenier._types import RowWeights
@@ -15,7 +16,7 @@ from brenier.estimators.data import (
     opened,
 )
 from brenier.estimators.growth import grown_weights
-from brenier.io import Cells
+from brenier.io import Cells, is_cells
 from brenier.maps import AbstractMap, ConditionalMap, SubspaceMap
 from brenier.measures import AbstractMeasure
 
@@ -50,6 +51,18 @@ def moved(estimator: Any, value: Any, *, inverse: bool) -> np.ndarray:
         rows = slice(start, start + MOST_POINTS)
         images[rows] = np.asarray(map(points[rows]))
     return images
+
+
+def with_row_names(estimator: Any, value: Any, images: np.ndarray) -> Any:
+    """The images, as a frame with the names of cells where ``set_output`` asks for one of pandas.
+
+    scikit-learn takes those of data frames itself, and knows none of AnnData.
+    """
+    if not is_cells(value) or _get_output_config("transform", estimator)["dense"] != "pandas":
+        return images
+    import pandas as pd
+
+    return pd.DataFrame(images, index=value.obs_names)
 
 
 def seen(estimator: Any, name: str, value: Any) -> tuple[AbstractMap, np.ndarray]:

@@ -12,7 +12,7 @@ from sklearn.exceptions import ConvergenceWarning
 from brenier._progress import ProgressCallback
 from brenier._solution import Result, Solution
 from brenier._warnings import warn_user
-from brenier.estimators._fitted import judged, moved, seen
+from brenier.estimators._fitted import judged, moved, seen, with_row_names
 from brenier.estimators._held_out_saving import held_out_saving
 from brenier.estimators._learned_map import LearnedMap, learned_map
 from brenier.estimators._notebook import estimator_html, with_names
@@ -278,9 +278,9 @@ class MongeMap(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
             warn_user(self.solution_.result.value, ConvergenceWarning)
         return self
 
-    def transform(self, X: Any) -> np.ndarray:
+    def transform(self, X: Any) -> Any:
         """T(X) of points (n, d), in the dtype of X; 262,144 rows at a time."""
-        return moved(self, X, inverse=False)
+        return with_row_names(self, X, moved(self, X, inverse=False))
 
     def inverse_transform(self, X: Any) -> np.ndarray:
         """T⁻¹(X) = ∇φ*(X) of points (n, d) in the space of Y, in the dtype of X."""

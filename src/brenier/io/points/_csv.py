@@ -138,6 +138,15 @@ def check_names(name: str, names: Sequence[str]) -> tuple[str, ...]:
     return stripped
 
 
+def _check_told_apart(name: str, names: Sequence[str], columns: Sequence[str]) -> None:
+    """A ``ValueError`` where a column is chosen by a name that several have."""
+    double = [column for column in columns if names.count(column) > 1]
+    if double:
+        raise ValueError(
+            f"{name}: got columns {listed(double)} more than once; wants distinct names."
+        )
+
+
 def open_text(path: Path) -> TextIO:
     """The text of a file; a spreadsheet's "Unicode text" begins with a mark that says so."""
     with path.open("rb") as handle:
@@ -214,9 +223,14 @@ def _begun(
     if not body:
         above = f" below the first, {listed(first)}" if first else ""
         raise ValueError(f"{name}: got no rows{above}; wants at least one point.")
-    if has_header:
+    if has_header and columns is None:
         names = check_names(name, first)
+    elif has_header:
+        names = tuple(cell.strip() for cell in first)
+        _check_told_apart(name, names, columns or ())
     chosen = list(range(width)) if columns is None else places_of(name, names, width, columns)
+    if has_header and names is not None:
+        check_names(name, [names[place] for place in chosen])
     return _Sheet(name, path, names, has_header, width, chosen), looked, body
 
 

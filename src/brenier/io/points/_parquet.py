@@ -1,5 +1,6 @@
 """Points in Parquet, block after block of rows. PyArrow is imported where it is used."""
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -9,14 +10,14 @@ import numpy as np
 from brenier._checks import as_float_array
 from brenier.io._refusals import check_unpacked, refusing
 from brenier.io.points._csv import check_names
-from brenier.io.points._table import Table, places_of, shortened
+from brenier.io.points._table import RowIndex, Table, places_of, shortened
 
 # Numbers that are read or written at a time.
 _BLOCK = 2**20
 
 
 def read_parquet(name: str, path: Path, columns: Sequence[str] | None = None) -> Table:
-    """The points of a Parquet file, without the index that pandas keeps beside them.
+    """The points of a Parquet file; the index that pandas keeps beside them is no coordinate.
 
     Whole numbers, booleans and decimals become float64, as floats do, but where all are narrower.
 
@@ -56,22 +57,45 @@ def read_parquet(name: str, path: Path, columns: Sequence[str] | None = None) ->
             for j, part in enumerate(parts):
                 values[done : done + len(block), j] = as_float_array(labels[j], part)
             done += len(block)
-    return Table(values, name, names)
+        with refusing(*damaged):
+            rows_named = _row_index(file, index)
+    return Table(values, name, names, index=rows_named)
 
 
-def write_parquet(handle: BinaryIO, values: np.ndarray, names: Sequence[str] | None) -> None:
-    """Rows of numbers below the names, or x0, x1, ... where there are none."""
+def write_parquet(
+    handle: BinaryIO,
+    values: np.ndarray,
+    names: Sequence[str] | None,
+    index: RowIndex | None = None,
+) -> None:
+    """Rows of numbers below the names, or x0, x1, ... where there are none; and their own names."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     columns = names or [f"x{i}" for i in range(values.shape[1])]
 
-    def table(rows: np.ndarray) -> pa.Table:
-        return pa.table(dict(zip(columns, rows.T, strict=True)))
+    beside = {} if index is None else index.columns
+    notes = None if index is None else {"pandas": json.dumps(index.notes)}
 
-    with pq.ParquetWriter(handle, table(values[:0]).schema) as writer:
+    def table(start: int, size: int) -> pa.Table:
+        rows = dict(zip(columns, values[start : start + size].T, strict=True))
+        rows |= {name: level.slice(start, size) for name, level in beside.items()}
+        return pa.table(rows).replace_schema_metadata(notes)
+
+    with pq.ParquetWriter(handle, table(0, 0).schema) as writer:
         for start in range(0, len(values), _BLOCK):
-            writer.write_table(table(values[start : start + _BLOCK]))
+            writer.write_table(table(start, _BLOCK))
+
+
+def _row_index(file: Any, columns: Sequence[str]) -> RowIndex | None:
+    """What pandas keeps of the names of the rows; None for a count from 0 on."""
+    notes = file.schema_arrow.pandas_metadata
+    if not columns or not notes or not set(columns) <= set(file.schema_arrow.names):
+        return None
+    levels = file.read(columns=list(columns))
+    own = [field for field in notes.get("columns", []) if field.get("field_name") in columns]
+    kept = {"index_columns": list(columns), "column_indexes": [], "columns": own}
+    return RowIndex(dict(zip(columns, levels.columns, strict=True)), kept)
 
 
 def _check_kind(label: str, kind: Any) -> None:

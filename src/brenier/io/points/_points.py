@@ -68,7 +68,7 @@ def read_points(spec: str | os.PathLike[str], columns: Sequence[str] | None = No
             if columns is not None:
                 raise ValueError(f"{name}: got columns to choose of a picture; wants a table.")
             return read_picture(name, path)
-    return Table(check_points(name, table.values, names=table.names), name, table.names)
+    return replace(table, values=check_points(name, table.values, names=table.names), file=name)
 
 
 def read_weighted_points(
@@ -105,7 +105,7 @@ def read_weighted_points(
     rest = [i for i in range(table.values.shape[1]) if i != place]
     names = None if table.names is None else tuple(table.names[i] for i in rest)
     values = check_points(table.file, table.values[:, rest], names=names)
-    return Table(values, table.file, names), table.values[:, place]
+    return replace(table, values=values, names=names), table.values[:, place]
 
 
 def read_array(spec: str | os.PathLike[str]) -> np.ndarray:
@@ -137,7 +137,8 @@ def write_points(
 ) -> None:
     """Write points (n, d) to a file of the kind that its ending says, whole or not at all.
 
-    Names of columns, the shape of a picture and its opacity are those of ``like``. Colours are
+    Names of columns and rows, the shape of a picture and its opacity are those of ``like``: of rows
+    in Parquet, as pandas keeps its index there. Colours are
     clipped to [0, 1] and rounded. In ``.npz`` the array is called ``points``; ``file.npz:key``
     names it, and keeps the other arrays that the file holds.
 
@@ -164,7 +165,8 @@ def write_points(
             case ".csv":
                 write_csv(handle, values, like.names)
             case ".parquet":
-                write_parquet(handle, values, like.names)
+                index = like.index if len(like.values) == len(values) else None
+                write_parquet(handle, values, like.names, index)
             case suffix:
                 assert like.picture is not None  # check_output has seen it
                 write_picture(handle, suffix, values, like.picture)

@@ -1,7 +1,8 @@
 """Points as people bring them: values, with what is needed to hand the same kind of thing back."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import DTypeLike
@@ -32,6 +33,19 @@ class Picture:
 
 
 @dataclass(frozen=True, eq=False)
+class RowIndex:
+    """The index of a data frame, as pandas keeps it in Parquet.
+
+    Args:
+        columns: its levels, each an array of Arrow (n,), by the names they have in the file.
+        notes: pandas' own on the index alone.
+    """
+
+    columns: Mapping[str, Any]
+    notes: Mapping[str, Any]
+
+
+@dataclass(frozen=True, eq=False)
 class Table:
     """n points in R^d read from a file.
 
@@ -40,6 +54,7 @@ class Table:
         file: where they come from; errors name it.
         names: the names of the d columns, where the file has them.
         picture: for the pixels of a picture: values are its colours in [0, 1], row by row.
+        index: the names that pandas keeps of the rows of a Parquet file, to be written beside them.
 
     >>> table = Table(np.array([[1.5, 2.0]]), "new.csv", ("height", "weight"))
     >>> table.columns, np.asarray(table).tolist()
@@ -50,6 +65,7 @@ class Table:
     file: str = "values"
     names: tuple[str, ...] | None = None
     picture: Picture | None = None
+    index: RowIndex | None = None
 
     @property
     def columns(self) -> tuple[str, ...] | None:
