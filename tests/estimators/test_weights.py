@@ -4,10 +4,11 @@ import re
 import warnings
 from dataclasses import replace
 
+import jax
 import numpy as np
 import pytest
 
-from brenier import MongeMap
+from brenier import MongeMap, audit
 from brenier.estimators.candidates import _kinds as kinds
 from brenier.estimators.candidates._combination import CombinationKind
 from brenier.estimators.candidates._trial import Fold, cut_folds
@@ -443,3 +444,45 @@ def test_weights_of_points_held_out_of_a_network_are_theirs():
     measures = data.measures
     assert measures[0].weights is not None
     assert measures[1].weights is None
+
+
+@pytest.mark.parametrize("huge", [1e12, 0.7e5])
+def test_one_row_that_has_nearly_all_weight_is_named(huge):
+    weights = np.where(np.arange(90) == 7, huge, 1.0)
+    said = r"source_weights: row 7 has 99\.\d+% of all weight, and 90 rows count for 1"
+    if huge == 1e12:
+        said = said.replace(r"99\.\d+%", r"100\.000%")
+    with pytest.warns(UserWarning, match=said):
+        MongeMap(random_state=0, candidates=["gaussian"]).fit(X, Y, source_weights=weights)
+
+
+def test_a_series_of_weights_in_another_order_is_refused():
+    pd = pytest.importorskip("pandas")
+    frame = pd.DataFrame(X, columns=["a", "b"], index=[f"r{i}" for i in range(len(X))])
+    target = pd.DataFrame(Y, columns=["a", "b"])
+    series = pd.Series(A, index=frame.index)
+    est = MongeMap(random_state=0, candidates=["gaussian"])
+    known = est.fit(frame, target, source_weights=A).transform(frame)
+    for same in (series, series.reset_index(drop=True)):  # the latter only counts its rows
+        np.testing.assert_array_equal(
+            est.fit(frame, target, source_weights=same).transform(frame), known
+        )
+    for other in (series[::-1], series.rename({"r0": "s0"})):
+        with pytest.raises(ValueError, match="source_weights: got a Series whose index is not"):
+            est.fit(frame, target, source_weights=other)
+
+
+def test_an_audit_takes_the_name_of_a_column():
+    pd = pytest.importorskip("pandas")
+    x, y = pd.DataFrame(X, columns=["a", "b"]), pd.DataFrame(Y, columns=["b", "a"])
+    map = MongeMap(random_state=0, candidates=["gaussian"]).fit(x, y).map_
+    options = {"key": jax.random.key(0), "budget": 0.1}
+    known = audit(map, x, y, source_weights=A, target_weights=B, **options)
+    named = audit(
+        map, x.assign(w=A), y.assign(v=B), source_weights="w", target_weights="v", **options
+    )
+    assert named.cost.value == known.cost.value
+    with pytest.raises(ValueError, match="source_weights: got 'u'; wants a column"):
+        audit(map, x, y, source_weights="u", **options)
+    with pytest.raises(ValueError, match="source_weights: got the name 'w' beside ndarray"):
+        audit(map, X, Y, source_weights="w", **options)

@@ -31,7 +31,14 @@ from brenier.certify._rows import (
 )
 from brenier.certify._settings import Seen, Settings
 from brenier.certify._target_tests import relative_entropy
-from brenier.certify._weights import Shares, drawn_rows, kept_labels, shares_of, weighed
+from brenier.certify._weights import (
+    Shares,
+    drawn_rows,
+    kept_labels,
+    named_weights,
+    shares_of,
+    weighed,
+)
 from brenier.certify._witnesses import asymmetry_at, ring_test
 from brenier.maps import AffineMap, GradientMap
 from brenier.measures import AbstractMeasure, Empirical
@@ -90,8 +97,9 @@ def audit(
         truth: the Monge map T* to compare with, where it is known.
         jacobian: (n, d) → (n, d, d), the derivative DT of a map from elsewhere, where it is known;
             maps of brenier have their own.
-        source_weights: of source points (n,), non-negative: μ is the law in which a row counts by
-            its weight. Rows of weight 0 are dropped, and equal weights are as none. Of others no
+        source_weights: of source points (n,), non-negative, or the name of the column of a data
+            frame that holds them, which is then no coordinate: μ is the law in which a row counts
+            by its weight. Rows of weight 0 are dropped, and equal weights are as none. Of others no
             level is exact: the largest weight is read off the rows, and a law may have a larger
             one, that no row shows. ``certificate.weighting`` says what becomes of each level, and
             how many rows of equal weight these are worth. Whole weights give the estimates of
@@ -137,6 +145,8 @@ def audit(
     """
     key = as_key("key", key)
     settings = Settings(key, level, tolerance, samples, budget, callback).checked()
+    source, source_weights = named_weights("source", source, source_weights)
+    target, target_weights = named_weights("target", target, target_weights)
     check_order(map, source)
     rows_alone = isinstance(source, Empirical)
     if law is not None and isinstance(source, AbstractMeasure) and not rows_alone:

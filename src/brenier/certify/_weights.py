@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from brenier._checks import check_points
+from brenier._checks import as_frame, check_points
+from brenier._frames import Frame
 from brenier._row_checks import check_row_weights
 from brenier._types import Key
 from brenier.certify._rows import FEWEST, one_of_each
@@ -100,6 +101,23 @@ def shares_of(name: str, weights: Any, count: int) -> tuple[np.ndarray, Shares |
         )
     values = found[kept] / found.max()
     return kept, None if (values == values[0]).all() else Shares(values)
+
+
+def named_weights(name: str, value: Any, weights: Any) -> tuple[Any, Any]:
+    """The points less the column that holds their weights, and it; both as they are without a name.
+
+    Raises:
+        ValueError: a name beside what has no such column.
+    """
+    if not isinstance(weights, str):
+        return value, weights
+    frame = as_frame(name, value)
+    if not isinstance(frame, Frame):
+        raise ValueError(
+            f"{name}_weights: got the name {weights!r} beside {type(value).__name__}, which has no "
+            "named columns; wants one weight a row."
+        )
+    return frame.without(f"{name}_weights", weights)
 
 
 def weighed(

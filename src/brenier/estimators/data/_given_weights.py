@@ -1,5 +1,6 @@
 """Weights of rows as users hand them in: numbers, or the name of the column that holds them."""
 
+import sys
 from typing import Any
 
 import numpy as np
@@ -7,8 +8,13 @@ import numpy as np
 from brenier._checks import as_float_array, as_frame, check_points
 from brenier._frames import Frame
 from brenier._row_checks import check_row_weights
+from brenier._warnings import warn_user
 from brenier.io import Cells, Table, is_cells
 from brenier.measures import AbstractMeasure
+
+# All weights over the largest, below which one row has nearly all; and Kish's number of rows over
+# theirs, below which they are too few.
+_NEARLY_ALL, _FEW = 1.01, 0.01
 
 
 def given_weights(
@@ -18,7 +24,8 @@ def given_weights(
 
     Args:
         argument: of the weights, for errors.
-        given: numbers (n,); or the name of a column, of ``obs`` for AnnData, of a table for others.
+        given: numbers (n,), of a Series in the order of the points' own index; or the name of a
+            column, of ``obs`` for AnnData, of a table for others.
         name: of the argument of the points.
         value: the points.
 
@@ -37,9 +44,26 @@ def given_weights(
             f"{argument}: got weights of the measure {type(value).__name__}; wants None, or points "
             "(Empirical(points, weights) has its own)."
         )
+    _check_index(argument, given, name, value)
     if isinstance(given, str):
         value, given = _column(argument, given, as_frame(name, value))
     return value, check_row_weights(argument, given, _rows(name, value))
+
+
+def warn_of_one_row(argument: str, weights: np.ndarray | None) -> None:
+    """One line where a row has nearly all of the weight."""
+    if weights is None:
+        return
+    shares = weights / weights.max()
+    rows, effective = np.count_nonzero(shares), shares.sum() ** 2 / (shares @ shares)
+    largest = int(np.argmax(shares))
+    if rows > 1 and (shares.sum() < _NEARLY_ALL or effective < _FEW * rows):
+        warn_user(
+            f"{argument}: row {largest} has {1.0 / shares.sum():.3%} of all weight, and {rows:,} "
+            f"rows count for {effective:.2g} only: whatever is learned is of that few. Look at its "
+            "weight.",
+            UserWarning,
+        )
 
 
 def one_of(weights: Any, sample_weight: Any) -> Any:
@@ -68,6 +92,25 @@ def weighted_rows(
         return points, weights
     kept = weights > 0
     return points[kept], weights[kept]
+
+
+def _check_index(argument: str, given: Any, name: str, value: Any) -> None:
+    """A ``ValueError`` where weights and points name their rows alike, and in another order.
+
+    Where they have no name of a row in common, one of them only counts its rows: by place then.
+    """
+    pandas = sys.modules.get("pandas")
+    if pandas is None or not isinstance(given, pandas.Series):
+        return
+    rows = value.index if isinstance(value, pandas.DataFrame) else None
+    rows = value.obs_names if is_cells(value) else rows
+    if rows is None or given.index.equals(rows) or not given.index.isin(rows).any():
+        return
+    raise ValueError(
+        f"{argument}: got a Series whose index is not that of {name}, though it has some of its "
+        f"labels; wants the same rows in the same order ({argument}.reindex({name}.index)), or "
+        "numbers without an index (to_numpy())."
+    )
 
 
 def _column(argument: str, label: str, value: Any) -> tuple[Any, Any]:

@@ -92,8 +92,7 @@ class TransitionTable:
         counts = [f"of {count}" for count in self.counts]
         if self.kept is not None:
             counts = [
-                f"of the {kept:.2f} kept {own}"
-                for kept, own in zip(self.kept, counts, strict=True)
+                f"of the {kept:.2f} kept {own}" for kept, own in zip(self.kept, counts, strict=True)
             ]
         rows = [
             [str(source), *(f"{share:.2f}" for share in row), count]

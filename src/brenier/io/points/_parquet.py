@@ -63,10 +63,7 @@ def read_parquet(name: str, path: Path, columns: Sequence[str] | None = None) ->
 
 
 def write_parquet(
-    handle: BinaryIO,
-    values: np.ndarray,
-    names: Sequence[str] | None,
-    index: RowIndex | None = None,
+    handle: BinaryIO, values: np.ndarray, names: Sequence[str] | None, index: RowIndex | None = None
 ) -> None:
     """Rows of numbers below the names, or x0, x1, ... where there are none; and their own names."""
     import pyarrow as pa
