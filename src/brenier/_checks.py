@@ -80,7 +80,7 @@ def as_float_array(name: str, value: Any) -> np.ndarray:
                 f"{name}: got records of type {array.dtype}; wants real numbers ({OF_RECORDS})."
             )
         hint = " Complex data not supported." if array.dtype.kind == "c" else ""
-        raise ValueError(f"{name}: got dtype {array.dtype}; wants real numbers.{hint}")
+        raise NotNumbersError(f"{name}: got dtype {array.dtype}; wants real numbers.{hint}")
     if array.size and not (isinstance(value, np.ndarray | jax.Array) and value.dtype != object):
         _check_exact(name, value, array)
     return array.astype(np.float32) if array.dtype.itemsize < 4 else array

@@ -66,6 +66,15 @@ def test_a_strength_that_is_none_is_refused(name, function, wrong):
         function(wrong)
 
 
+def test_a_strength_may_be_an_array():
+    np.testing.assert_array_equal(
+        entropic_potential(Y, X, G, epsilon=jnp.asarray(0.3)),
+        entropic_potential(Y, X, G, epsilon=0.3),
+    )
+    with pytest.raises(ValueError, match="epsilon: got -1"):
+        entropic_potential(Y, X, G, epsilon=jnp.asarray(-1.0))
+
+
 def test_only_ratios_of_weights_count():
     for solve in (
         lambda w: sinkhorn(X, Y, w, epsilon=0.3).f,

@@ -7,6 +7,7 @@ from typing import Any, ParamSpec, TypeVar
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from brenier._checks import check_positive
 from brenier._row_checks import check_row_weights
@@ -45,8 +46,10 @@ def checked_inputs(
             given = bound.arguments
             for name in positive:
                 value = given.get(name)
-                if value is not None and not isinstance(value, jax.core.Tracer):
-                    check_positive(name, value)
+                if value is None or isinstance(value, jax.core.Tracer):
+                    continue
+                is_array = isinstance(value, jax.Array | np.ndarray) and value.size == 1
+                check_positive(name, value.item() if is_array else value)
             for name, points in weights.items():
                 if given.get(name) is not None:
                     given[name] = known_weights(name, given[name], given[points])
