@@ -10,6 +10,7 @@ import numpy as np
 from jax.scipy.special import logsumexp
 
 from brenier._types import Array, Float, Int, Scalar
+from brenier.numerics._checked_inputs import checked_inputs
 
 # Copies of a periodic axis to each side: enough for ε up to a sixth of the squared period.
 _IMAGES = 3
@@ -67,6 +68,7 @@ def steepest_allowed(dtype: np.dtype) -> float:
     return 600.0 if np.dtype(dtype) == np.float64 else 70.0
 
 
+@checked_inputs({}, ("epsilon",))
 @partial(jax.jit, static_argnames=("blocks",))
 def soft_convolution(
     values: Float[Array, "*n"], gaps: Sequence[Gaps], *, epsilon: float | Scalar, blocks: int = 1
@@ -91,6 +93,7 @@ def soft_convolution(
     return _transformed(values, kernels)[0]
 
 
+@checked_inputs({}, ("epsilon",))
 @partial(jax.jit, static_argnames=("blocks",))
 def grid_sinkhorn(
     u: Float[Array, "*n"],
