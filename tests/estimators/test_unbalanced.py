@@ -133,6 +133,9 @@ def test_what_cannot_be_unbalanced_is_refused():
         MongeMap(unbalanced=1.0).fit(X, Gaussian(np.zeros(2), np.eye(2)))
     with pytest.raises(ValueError, match="unbalanced: got 1e-06, for which"):
         MongeMap(unbalanced=1e-6).fit(X, Y + 1e3)
+    near = np.random.default_rng(0).normal(size=(2, 300, 2))
+    with pytest.raises(ValueError, match="unbalanced: got 1e-08, for which"):
+        MongeMap(unbalanced=1e-8).fit(*near)  # whose masses are too small for their squares
     with pytest.raises(ValueError, match="side: got 'both'"):
         UNBALANCED.growth(X, side="both")
 

@@ -76,7 +76,9 @@ def grown(
     factors = growth.source(x), growth.target(y)
     for cloud, factor in zip(clouds, factors, strict=True):
         masses = factor if cloud.weights is None else factor * cloud.weights
-        if not masses.sum() ** 2 >= 2.0 * np.square(masses).sum():
+        largest = masses.max(initial=0.0)
+        shares = masses / largest if largest > 0.0 else masses  # whose squares do not underflow
+        if not shares.sum() ** 2 >= 2.0 * np.square(shares).sum() > 0.0:
             raise ValueError(too_small(growth.penalty))
     if rows is None:  # what "cv" took was seen to hold
         warn_of_spacing(growth)
