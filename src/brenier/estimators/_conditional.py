@@ -9,7 +9,7 @@ from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
 from brenier._progress import ProgressCallback
-from brenier.estimators._fitted import fitted_points, with_row_names
+from brenier.estimators._fitted import fitted_points, with_names_of_cells
 from brenier.estimators._progress_bar import watched
 from brenier.estimators.candidates import Effort
 from brenier.estimators.conditional import (
@@ -176,7 +176,8 @@ class ConditionalMongeMap(OneToOneFeatureMixin, TransformerMixin, BaseEstimator)
         keep_columns(self, self.map_.dimension, found.names)
         return self
 
-    def transform(self, X: Any, condition: Any = None) -> Any:
+    @with_names_of_cells
+    def transform(self, X: Any, condition: Any = None) -> np.ndarray:
         """T(X; c) of points (n, d), in the dtype of X.
 
         Args:
@@ -191,7 +192,7 @@ class ConditionalMongeMap(OneToOneFeatureMixin, TransformerMixin, BaseEstimator)
         Warns:
             UserWarning: a category that was not fitted, or a number outside of those that were.
         """
-        return with_row_names(self, X, self._moved(X, condition, inverse=False))
+        return self._moved(X, condition, inverse=False)
 
     def inverse_transform(self, X: Any, condition: Any = None) -> np.ndarray:
         """T⁻¹(X; c) of points (n, d) in the space of Y, in the dtype of X."""

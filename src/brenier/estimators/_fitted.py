@@ -1,6 +1,8 @@
 """What a fitted map makes of points as users hand them in."""
 
-from typing import Any
+import functools
+from collections.abc import Callable
+from typing import Any, TypeVar, cast
 
 import numpy as np
 from sklearn.utils._set_output import _get_output_config
@@ -19,6 +21,8 @@ from brenier.estimators.growth import grown_weights
 from brenier.io import Cells, is_cells
 from brenier.maps import AbstractMap, ConditionalMap, SubspaceMap
 from brenier.measures import AbstractMeasure
+
+_Method = TypeVar("_Method", bound=Callable[..., np.ndarray])
 
 
 def fitted_points(estimator: Any, name: str, value: Any) -> Any:
@@ -53,16 +57,22 @@ def moved(estimator: Any, value: Any, *, inverse: bool) -> np.ndarray:
     return images
 
 
-def with_row_names(estimator: Any, value: Any, images: np.ndarray) -> Any:
-    """The images, as a frame with the names of cells where ``set_output`` asks for one of pandas.
+def with_names_of_cells(transform: _Method) -> _Method:
+    """A method whose frames have the names of cells, where ``set_output`` asks for those of pandas.
 
     scikit-learn takes those of data frames itself, and knows none of AnnData.
     """
-    if not is_cells(value) or _get_output_config("transform", estimator)["dense"] != "pandas":
-        return images
-    import pandas as pd
 
-    return pd.DataFrame(images, index=value.obs_names)
+    @functools.wraps(transform)
+    def named(estimator: Any, X: Any, *args: Any, **kwargs: Any) -> Any:
+        images = transform(estimator, X, *args, **kwargs)
+        if not is_cells(X) or _get_output_config("transform", estimator)["dense"] != "pandas":
+            return images
+        import pandas as pd
+
+        return pd.DataFrame(images, index=X.obs_names)
+
+    return cast(_Method, named)
 
 
 def seen(estimator: Any, name: str, value: Any) -> tuple[AbstractMap, np.ndarray]:

@@ -12,7 +12,7 @@ from sklearn.exceptions import ConvergenceWarning
 from brenier._progress import ProgressCallback
 from brenier._solution import Result, Solution
 from brenier._warnings import warn_user
-from brenier.estimators._fitted import judged, moved, seen, with_row_names
+from brenier.estimators._fitted import judged, moved, seen, with_names_of_cells
 from brenier.estimators._held_out_saving import held_out_saving
 from brenier.estimators._learned_map import LearnedMap, learned_map
 from brenier.estimators._notebook import estimator_html, with_names
@@ -106,8 +106,7 @@ class MongeMap(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         widths: of the network's layers; None: four of 64, beyond 32,768 points quadratic in x.
         pieces: affine pieces of the soft maximum beside the layers, 0 for none; None: 16 a
             dimension, between 32 and 128, or 64 beyond 32,768 points.
-        random_state: int, ``RandomState`` or None; the same int gives the same map, on
-            the same machine with as many cores.
+        random_state: int, ``RandomState`` or None; an int: the same map, on as many equal cores.
         verbose: show a progress bar on stderr.
         callback: told a ``Progress`` after each of 20 blocks of steps.
         components: principal components to learn in; None: 15 of the genes of AnnData, and all
@@ -278,9 +277,10 @@ class MongeMap(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
             warn_user(self.solution_.result.value, ConvergenceWarning)
         return self
 
-    def transform(self, X: Any) -> Any:
+    @with_names_of_cells
+    def transform(self, X: Any) -> np.ndarray:
         """T(X) of points (n, d), in the dtype of X; 262,144 rows at a time."""
-        return with_row_names(self, X, moved(self, X, inverse=False))
+        return moved(self, X, inverse=False)
 
     def inverse_transform(self, X: Any) -> np.ndarray:
         """T⁻¹(X) = ∇φ*(X) of points (n, d) in the space of Y, in the dtype of X."""
