@@ -331,10 +331,11 @@ def _descend(
             budget=jnp.where(final, left, _LEVEL_ITERATIONS),
         )
         lower = jnp.maximum(descent.epsilon, descent.factor * state.epsilon)
-        # Error and iterations are those at the last ε alone.
+        # Those at the last ε alone; where nothing is a number no iteration was made, nor would be.
+        error = jnp.where(end.iterations > 0, end.error, jnp.nan)
         return end._replace(
             epsilon=lower,
-            error=jnp.where(final, end.error, jnp.inf),
+            error=jnp.where(final, error, jnp.inf),
             iterations=jnp.where(final, state.iterations + end.iterations, 0),
         )
 
