@@ -37,10 +37,11 @@ class EntropicGrowth(NamedTuple):
 
     π_ij = a_i b_j exp((f_i + g_j − c_ij)/ε) is the plan for the penalty σ = τ − ε, and p and q are
     the potentials of the plans of source and target with themselves. Those take off what ε does to
-    the growth: where both clouds are dense and τ is small it is then √(dν/dμ) for any ε, as it has
-    to be. Both sides are marginals of one plan, so that what is left of the clouds lies where the
-    plan takes it: a growth of each side by itself, e^{−(f − p)/σ}, moves them past each other where
-    τ is not far above ε. And with σ + ε = τ the means of Gaussians' marginals are those of ε = 0.
+    the growth (Séjourné et al. 2019): where both clouds are dense and τ is small it is then
+    √(dν/dμ) for any ε, as it has to be. Both sides are marginals of one plan, so that what is left
+    of the clouds lies where the plan takes it: a growth of each side by itself, e^{−(f − p)/σ},
+    moves them past each other where τ is not far above ε. And with σ + ε = τ the means of
+    Gaussians' marginals are those of ε = 0.
     At any point f(x) = −εσ/τ log Σ_j b_j exp((g_j − ½|x − y_j|²)/ε).
 
     Args:
