@@ -163,9 +163,7 @@ def sinkhorn(
     spread = 0.5 * jnp.sum(a @ (x * x) / a_mass + b @ (y * y) / b_mass)
     least = _LEAST_ERROR * jnp.finfo(dtype).eps
     limit = jnp.maximum(jnp.asarray(tolerance, dtype), least)
-    # Of a cost that is no number no level would ever be the last.
-    is_level = (epsilon_scaling < 1.0) & jnp.isfinite(spread) & (spread > eps)
-    highest = jnp.where(is_level, spread, eps)
+    highest = jnp.maximum(eps, spread) if epsilon_scaling < 1.0 else eps
     descent = _Descent(eps, limit, max_iterations, epsilon_scaling)
     streamed = _streamed_pairs(x, y, block=block) > 0
     if f is not None or g is not None:
@@ -320,7 +318,7 @@ def _descend(
         return (state.error > descent.limit) & (state.iterations < descent.max_iterations)
 
     def level(state):
-        final = ~(state.epsilon > descent.epsilon)  # where ε is NaN too
+        final = state.epsilon <= descent.epsilon
         left = descent.max_iterations - state.iterations
         end = _relax(
             state,
@@ -331,11 +329,13 @@ def _descend(
             budget=jnp.where(final, left, _LEVEL_ITERATIONS),
         )
         lower = jnp.maximum(descent.epsilon, descent.factor * state.epsilon)
-        # Those at the last ε alone; where nothing is a number no iteration was made, nor would be.
-        error = jnp.where(end.iterations > 0, end.error, jnp.nan)
+        # Where nothing is a number no iteration was made, or its error is none: no level ends that.
+        is_lost = (end.iterations == 0) | jnp.isnan(end.error)
+        error = jnp.where(is_lost, jnp.nan, end.error)
+        # Error and iterations are those at the last ε alone.
         return end._replace(
             epsilon=lower,
-            error=jnp.where(final, error, jnp.inf),
+            error=jnp.where(final | is_lost, error, jnp.inf),
             iterations=jnp.where(final, state.iterations + end.iterations, 0),
         )
 
