@@ -3,11 +3,9 @@
 import jax.numpy as jnp
 
 from brenier._types import Points, Scalar, Weights
-from brenier.numerics._checked_inputs import checked_inputs
 from brenier.numerics._means import float64_mean, total_variance
 
 
-@checked_inputs({"weights": "truth"})
 def l2_uvp(transported: Points, truth: Points, weights: Weights | None = None) -> Scalar:
     """100 · E‖T − T*‖² / Var(ν), the per cent of unexplained variance.
 
@@ -27,7 +25,6 @@ def l2_uvp(transported: Points, truth: Points, weights: Weights | None = None) -
     return 100.0 * error / total_variance(truth, weights)
 
 
-@checked_inputs({"weights": "truth"})
 def cosine_similarity(
     source: Points, transported: Points, truth: Points, weights: Weights | None = None
 ) -> Scalar:
