@@ -52,7 +52,7 @@ collect_ignore = [
 
 # Linux gives a process 65,530 memory maps; a compiled program takes some, and where none are left
 # the next compilation ends in a segmentation fault.
-_MANY_MAPS = 30_000
+_MANY_MAPS = 50_000
 
 
 def pytest_configure(config: pytest.Config) -> None:

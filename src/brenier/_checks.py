@@ -269,7 +269,13 @@ def as_array(name: str, value: ArrayLike, axes: int) -> Array:
         raise ValueError(f"{name}: got shape {array.shape}; wants {axes} axes.")
     if not traced and not np.isfinite(array).all():
         raise ValueError(f"{name}: got NaN or infinite entries; wants finite numbers.")
-    return jnp.asarray(array)
+    return array if traced else to_device(array)
+
+
+def to_device(array: ArrayLike) -> Array:
+    """A copy; jnp.asarray would compile one for every shape, and device_put may share memory."""
+    copied: Array = jax.device_put(np.array(array))
+    return copied
 
 
 def as_points(name: str, x: Any, dimension: int) -> Batch:
@@ -280,7 +286,7 @@ def as_points(name: str, x: Any, dimension: int) -> Batch:
     elif not (isinstance(x, jax.Array) and jnp.issubdtype(x.dtype, np.inexact)):
         with contextlib.suppress(jax.errors.JAXTypeError):  # tracers, or a list of them
             x = as_float_array(name, x)
-    array = jnp.asarray(x)
+    array = to_device(x) if isinstance(x, np.ndarray) else jnp.asarray(x)
     if jnp.issubdtype(array.dtype, np.complexfloating):
         raise ValueError(f"{name}: got dtype {array.dtype}; wants real numbers.")
     if not jnp.issubdtype(array.dtype, np.floating):

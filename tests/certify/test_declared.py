@@ -108,7 +108,7 @@ FALSE = {
 
 
 @pytest.mark.parametrize("name", FALSE)
-@pytest.mark.parametrize("pairs", [True, False])
+@pytest.mark.parametrize("pairs", [True, pytest.param(False, marks=pytest.mark.slow)])
 def test_what_the_rows_contradict_is_withdrawn_and_said(name, pairs):
     draw, declared = FALSE[name]
     x = draw(np.random.default_rng(0))
@@ -322,7 +322,7 @@ def test_a_spread_whose_square_is_nothing_is_refused():
         audit_pairs(x, -x)
 
 
-@pytest.mark.parametrize("n", [20, 21, 30, 31])
+@pytest.mark.parametrize("n", [20, pytest.param(31, marks=pytest.mark.slow)])
 def test_few_rows_have_a_page(n):
     x = _normal(n)
     page = audit(_turn, x, budget=0.1).to_html()

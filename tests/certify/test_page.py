@@ -447,6 +447,7 @@ def test_high_dimensions_are_seen_in_components_and_named_columns():
     assert "the first 12 of 50 columns" in page
 
 
+@pytest.mark.slow
 def test_equal_certificates_make_equal_pages_that_to_html_writes(tmp_path):
     assert certificate().to_html(tmp_path / "page.html") is None  # a notebook would print it
     page = certificate().to_html()

@@ -267,6 +267,7 @@ def _model():
     return ImageModel(net, (8, 8, 1), "v", CosineSchedule())
 
 
+@pytest.mark.slow
 def test_a_model_folder_has_its_encoder_audited(maps, capsys):
     save_model("model", _model())
     images = _RANDOM.integers(0, 256, (60, 8, 8), np.uint8)

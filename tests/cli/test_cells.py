@@ -174,7 +174,13 @@ EMBEDDINGS = {
 
 
 @pytest.mark.parametrize("case", EMBEDDINGS)
-@pytest.mark.parametrize("fitted", EMBEDDINGS)
+@pytest.mark.parametrize(
+    "fitted",
+    [
+        "in the same order",
+        *(pytest.param(name, marks=pytest.mark.slow) for name in list(EMBEDDINGS)[1:]),
+    ],
+)
 def test_columns_of_embeddings_are_matched_by_name(fitted, case, tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (columns, kind), (first, first_kind) = EMBEDDINGS[case], EMBEDDINGS[fitted]

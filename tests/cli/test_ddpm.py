@@ -432,6 +432,7 @@ def _diffusers_folder(home, scheduler):
     save_file(tensors, home / "unet/diffusion_pytorch_model.safetensors")
 
 
+@pytest.mark.slow
 def test_a_folder_of_diffusers_is_imported_and_inverted_exactly(home, capsys):
     plan = {"_class_name": "DDIMScheduler", "prediction_type": "v_prediction"}
     _diffusers_folder(home / "theirs", plan)

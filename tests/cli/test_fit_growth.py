@@ -57,6 +57,7 @@ def test_growth_is_told_and_written(files, capsys):
     assert "got a column 'growth' already" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_chosen_by_points_held_out(files, capsys):
     assert _fitted(files, "--unbalanced", "cv", "--json") == 0
     told = json.loads(capsys.readouterr().out)["unbalanced"]
@@ -93,6 +94,7 @@ def test_bad_options_are_named(options, message, files, capsys):
     assert message in " ".join(capsys.readouterr().err.split())
 
 
+@pytest.mark.slow
 def test_a_column_of_obs(tmp_path, capsys):
     anndata = pytest.importorskip("anndata")
     import pandas as pd

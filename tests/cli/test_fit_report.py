@@ -64,6 +64,7 @@ def test_rows_held_out_show_that_the_target_is_reached(home, capsys):
     assert found["energy_distance_before"] > 20.0 * found["energy_distance_by_chance"]
 
 
+@pytest.mark.slow
 def test_a_report_changes_nothing_of_the_map(home, capsys):
     plain = _fit(capsys)
     written = (home / "m.brenier").read_bytes()

@@ -58,6 +58,7 @@ def test_bad_columns_are_named(options, message, files, capsys):
     assert message in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_columns_of_obs(tmp_path, capsys):
     anndata = pytest.importorskip("anndata")
     import pandas as pd

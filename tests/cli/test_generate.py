@@ -43,6 +43,7 @@ def test_generates_in_the_columns_and_saves_the_map(home, capsys):
     assert (home / "a.csv").read_bytes() == (home / "b.csv").read_bytes()
 
 
+@pytest.mark.slow
 def test_float32_and_a_table_for_people(home, capsys):
     arguments = ["generate", "data.npy", "-n", "5", "-o", "new.npy", "--epsilon", "0.5"]
     assert main(arguments) == 0

@@ -104,8 +104,11 @@ def _running(program, words, folder):
 @pytest.mark.parametrize(
     "command",
     [
-        *(pytest.param(name, marks=pytest.mark.slow) for name in ("compiled", "finalizers")),
-        *("xla", "stubborn", "importing", "writing"),
+        *("xla", "writing"),
+        *(
+            pytest.param(name, marks=pytest.mark.slow)
+            for name in ("compiled", "finalizers", "stubborn", "importing")
+        ),
     ],
 )
 def test_the_end_comes_soon_whatever_is_going_on(command, tmp_path):
@@ -134,6 +137,7 @@ _COMMAND = "import sys; from brenier.cli import entry; sys.exit(entry())"
 _FIT = ["fit", "x.npy", "y.npy", "-o", "map.brenier", "--effort", "quick"]
 
 
+@pytest.mark.slow
 def test_an_interrupted_fit_goes_on_to_the_same_bytes(tmp_path):
     _clouds(tmp_path, 300)
     record = tmp_path / "map.brenier.checkpoint" / "kinds.brenier"

@@ -123,8 +123,11 @@ def of_audit():
 @pytest.mark.parametrize(
     "answer",
     [
-        of_sinkhorn, of_energy_distance, of_entropic_map, of_conjugates, of_held_out_dual,
-        pytest.param(of_training, marks=pytest.mark.slow), of_fit, of_audit,
+        of_sinkhorn, of_energy_distance, of_entropic_map, of_fit, of_audit,
+        *(
+            pytest.param(answer, marks=pytest.mark.slow)
+            for answer in (of_conjugates, of_held_out_dual, of_training)
+        ),
     ],
 )  # fmt: skip
 def test_no_product_is_rounded_and_the_answer_is_that_of_the_cpu(answer, request):

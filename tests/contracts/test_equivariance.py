@@ -429,6 +429,7 @@ def test_shift_and_scale_come_through(name, frame):
     assert np.abs(here - there).max() <= limit * data[1].std()
 
 
+@pytest.mark.slow
 def test_a_velocity_learns_columns_of_any_units():
     x, y, fresh = clouds()
     method = FlowMatching(steps=300, batch=32)

@@ -82,7 +82,7 @@ _CACHE = "import jax, brenier; jax.numpy.ones(1); print(jax.config.jax_compilati
     "environment",
     [
         {"BRENIER_CACHE": "off"},
-        {"BRENIER_CACHE": "/dev/null/nowhere"},
+        pytest.param({"BRENIER_CACHE": "/dev/null/nowhere"}, marks=pytest.mark.slow),
         {"BRENIER_CACHE": "", "XDG_CACHE_HOME": "/proc/nowhere"},
     ],
 )

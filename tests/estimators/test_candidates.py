@@ -217,7 +217,10 @@ def test_no_time_is_enough_for_the_affine_map(effort):
     assert _error(estimator.transform, "linear") < 0.1
 
 
-@pytest.mark.parametrize("kind", ["entropic", "log-sum-exp", "ridges"])
+@pytest.mark.parametrize(
+    "kind",
+    ["entropic", *(pytest.param(k, marks=pytest.mark.slow) for k in ("log-sum-exp", "ridges"))],
+)
 def test_a_map_of_the_way_back_is_told_of(kind):
     """Every kind that an effort may try can be printed, chosen or not."""
     x, y = np.random.default_rng(1).normal(size=(2, 120, 2))
@@ -233,6 +236,7 @@ def test_a_kind_that_was_interrupted_has_a_row():
     assert len(str(CandidateTable(tuple(rows))).splitlines()) == 1 + len(rows)
 
 
+@pytest.mark.slow
 def test_much_time_lets_all_be_tried(monkeypatch):
     monkeypatch.setattr("brenier.estimators.candidates._defaults.FEW", 10**6)  # no network
     x, y = _clouds("linear", 60)
@@ -324,7 +328,9 @@ def test_one_point_again_and_again_is_a_constant_column():
         _fit(x, np.tile(x[:1], (30, 1)))
 
 
-@pytest.mark.parametrize(("n", "d"), [(12, 2), (15, 1), (20, 30)])
+@pytest.mark.parametrize(
+    ("n", "d"), [(15, 1), (20, 30), pytest.param(12, 2, marks=pytest.mark.slow)]
+)
 def test_few_points_and_many_columns(n, d):
     x, y = np.random.default_rng(n).normal(size=(2, n, d))
     estimator = _fit(x, 2.0 * y + 1.0)

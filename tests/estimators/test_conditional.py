@@ -265,6 +265,7 @@ def test_weights_are_routed_and_checked():
         ConditionalMongeMap().fit(x, y, kinds, kinds, np.where(kinds == "a", 0.0, 1.0))
 
 
+@pytest.mark.slow
 def test_rows_far_outside_are_named_or_left_out():
     x, y, kinds, _ = weighted_rows()
     x[3] = 1e4
@@ -281,6 +282,7 @@ def test_rows_far_outside_are_named_or_left_out():
     np.testing.assert_allclose(est.transform(y, kinds), other.transform(y, kinds), rtol=1e-9)
 
 
+@pytest.mark.slow
 def test_a_fit_that_is_kept_goes_on_to_the_same_maps(tmp_path):
     x, y, doses = data(50)
     est = ConditionalMongeMap(effort="quick", random_state=0, checkpoint=tmp_path / "kept")

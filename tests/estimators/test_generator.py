@@ -134,6 +134,7 @@ def test_interrupted_the_best_so_far_is_kept():
     assert estimator.sample(3).shape == (3, 2)
 
 
+@pytest.mark.slow
 def test_clone_parameters_and_refit(fitted):
     import pandas as pd
 
@@ -171,6 +172,7 @@ def _latent(fitted, n, seed):
     return fitted.source_.sample(key, n)
 
 
+@pytest.mark.slow
 def test_units_do_not_matter(fitted):
     scaled = _X * [1e3, 1e-3] + [7.0, 0.0]
     made = Generator(random_state=0).fit(scaled).sample(50, random_state=1)
@@ -178,6 +180,7 @@ def test_units_do_not_matter(fitted):
     np.testing.assert_allclose((made - [7.0, 0.0]) / [1e3, 1e-3], plain, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_precision_does_not_matter(fitted):
     single = Generator(random_state=0).fit(_X.astype(np.float32)).sample(50, random_state=1)
     double = fitted.sample(50, random_state=1)

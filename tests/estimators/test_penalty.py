@@ -57,6 +57,7 @@ def test_where_nothing_is_gone_the_map_is_the_balanced_one():
     np.testing.assert_array_equal(est.transform(x), _fit(x, y, None).transform(x))
 
 
+@pytest.mark.slow
 def test_units_change_nothing():
     rng = np.random.default_rng(2)
     x, y = _types(60, rng), rng.normal(size=(120, 2)) + STEP
@@ -70,6 +71,7 @@ def test_units_change_nothing():
         assert other.discrepancy == pytest.approx(one.discrepancy, abs=1e-2)
 
 
+@pytest.mark.slow
 def test_weights_count():
     rng = np.random.default_rng(3)
     x, y = _types(60, rng), _types(60, rng)

@@ -90,6 +90,7 @@ def test_what_another_fit_left_is_refused_and_what_is_no_fit_stays(tmp_path):
     assert [file.name for file in folder.iterdir()] == ["notes.txt"]
 
 
+@pytest.mark.slow
 def test_a_network_goes_on_from_its_last_block(tmp_path):
     u, v = (jnp.asarray(points, np.float32) for points in (_X, np.tanh(_X)))
     data = StandardData(u[10:], v[10:], u[:10], v[:10])

@@ -180,6 +180,7 @@ def test_the_map_is_the_exact_one_at_every_penalty(penalty, dimension):
     assert est.source_growth_.mean() < 1.0 + 3.0 / np.sqrt(n)
 
 
+@pytest.mark.slow
 def test_two_types_at_a_small_penalty_each_have_their_own_exact_map_and_growth():
     rng = np.random.default_rng(5)
     n, penalty, eye = 500, 0.3, np.eye(2)
@@ -218,6 +219,7 @@ def test_a_penalty_below_the_spacing_of_points_says_from_where_on(dimension, pen
         MongeMap(unbalanced=1.1 * told, **settings).fit(x, y)
 
 
+@pytest.mark.slow
 def test_whole_weights_are_repeated_rows_of_growth_too():
     rng = np.random.default_rng(7)
     x, y = rng.normal(size=(80, 2)), rng.normal(size=(90, 2)) + 1.0

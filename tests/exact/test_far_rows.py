@@ -40,7 +40,10 @@ def of_generator(x, y, **how):
     return np.sort(Generator(**how).fit(y).sample(400, random_state=1), axis=0)[[20, 200, 380]]
 
 
-ALL = [of_monge_map, of_entropic, of_assignment, of_generator]
+ALL = [
+    *(of_monge_map, of_entropic, of_assignment),
+    pytest.param(of_generator, marks=pytest.mark.slow),
+]
 
 
 @pytest.mark.filterwarnings("ignore:Sinkhorn stopped")

@@ -123,6 +123,7 @@ def test_a_border_that_the_map_bends_across_does_no_harm(side):
     np.testing.assert_allclose(solution.map(x), _known_map(x), atol=2e-3)
 
 
+@pytest.mark.slow
 def test_modes_apart_are_reached_by_way_of_easier_sources():
     means = np.array([[-2.0, -2.0], [-1.0, 2.0], [2.0, -3.0], [2.0, 2.0], [0.2, -0.7]])
     weights = np.array([0.29, 0.20, 0.30, 0.20, 0.01])

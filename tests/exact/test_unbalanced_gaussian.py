@@ -80,6 +80,7 @@ def test_on_the_line_as_a_plan_on_a_grid(penalties, epsilon):
     np.testing.assert_allclose(stats["objective"], dual, rtol=1e-7)
 
 
+@pytest.mark.slow
 def test_in_the_plane_as_a_plan_on_a_grid():
     x, y, a, b, plan, solution = _beside_a_grid(TWO, 41, 6.0, (0.5, 1.5), 0.1, (1.0, 1.0))
     stats = solution.stats

@@ -26,6 +26,7 @@ def _told(parts, within=60.0):
     return gpu.run_parts(parts, lines.append, within), [json.loads(line) for line in lines]
 
 
+@pytest.mark.slow
 def test_a_part_that_hangs_or_fails_is_named_and_the_next_one_runs():
     row = 'print(\'{"part": "%s", "a": 1}\', flush=True); '
     # It begins a process that would hold its output open.

@@ -187,6 +187,7 @@ def test_a_stopped_study_goes_on(tmp_path):
     assert [c["methods"] for c in again["cells"]] == [c["methods"] for c in found["cells"]]
 
 
+@pytest.mark.slow
 def test_error_against_time_is_measured_and_drawn(tmp_path, monkeypatch):
     pytest.importorskip("ot")
     cheap = {name: error_time._COLOURS[name] for name in ("POT EMD", "POT linear")}

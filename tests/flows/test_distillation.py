@@ -42,6 +42,7 @@ def test_a_gaussian_map_is_there_from_the_start():
     assert solution.map(np.zeros((1, 2))).shape == (1, 2)
 
 
+@pytest.mark.slow
 def test_an_interrupted_distillation_resumes_to_the_same_bits(tmp_path):
     turn = AffineMap(jnp.array([[2.0]]), jnp.array([1.0]))
     store = Checkpoint(tmp_path / "run.ckpt", every=100)

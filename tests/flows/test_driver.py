@@ -331,6 +331,7 @@ def test_a_target_without_density_is_refused_by_the_kl():
         solve(Gaussian.standard(2), cloud, method=_METHOD, initial=_START, key=jax.random.key(0))
 
 
+@pytest.mark.slow
 def test_seconds_take_as_many_steps_as_they_leave_time_for():
     x = Empirical(np.linspace(-1.0, 1.0, 64)[:, None])
     y = Empirical(2.0 * x.points)

@@ -19,6 +19,7 @@ def test_mirrors_of_points():
         euclidean_mirror_flow(half, lambda x: -half(x), [1.0], times)
 
 
+@pytest.mark.slow
 def test_times_that_are_not_reached():
     def half(x):
         return 0.5 * x @ x

@@ -100,6 +100,7 @@ def test_couplings_cost_less_the_more_is_paired():
 SMALL = {"samples": 64, "width": 8, "depth": 1, "rounds": 1}
 
 
+@pytest.mark.slow
 def test_a_fit_is_watched_and_what_ctrl_c_stopped_ends_in_the_same_bits(tmp_path):
     """It runs through the driver: progress, a checkpoint, and the best map by the loss."""
     method, told = FlowMatching(steps=20, batch=32), []

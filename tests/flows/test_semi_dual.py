@@ -109,6 +109,7 @@ def test_weights_count_and_quadratics_give_the_gaussian_map():
     np.testing.assert_allclose(map(np.array([[-1.0]])), [[-2.0]], atol=0.1)
 
 
+@pytest.mark.slow
 def test_of_a_sorted_cloud_a_fair_part_is_seen_first_and_a_tenth_more_each_round():
     y = Empirical(np.linspace(-1.0, 1.0, 5000)[:, None])
     method = SemiDual(steps=40, batch=64)
@@ -164,7 +165,7 @@ def test_of_many_steps_no_more_is_drawn_than_memory_holds():
         assert drawn.shape == (points, dimension)
 
 
-@pytest.mark.parametrize("rounds", [1, 8])
+@pytest.mark.parametrize("rounds", [1, pytest.param(8, marks=pytest.mark.slow)])
 def test_batches_are_spread_and_few_of_their_points_are_new(rounds):
     """Means over a batch have less than half of the variance of as many independent draws."""
     law, batch = Gaussian.standard(2), 64

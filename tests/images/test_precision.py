@@ -60,6 +60,7 @@ def test_every_product_of_the_network_is_as_asked(precision, asked, dtype):
     assert all(one == ({asked}, dtype) for one in products)
 
 
+@pytest.mark.slow
 def test_what_is_around_the_network_keeps_its_digits():
     coarse = MODEL.with_precision("bfloat16")
     exact, found = MODEL(HALF, X), coarse(HALF, X)

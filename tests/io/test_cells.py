@@ -184,6 +184,7 @@ except OSError as error:
 """
 
 
+@pytest.mark.slow
 def test_a_full_disk_is_one_line_and_loses_nothing(tmp_path):
     """HDF5 itself says it in 24 tracebacks, and dies of SIGSEGV when Python ends."""
     write_cells(tmp_path / "c.h5ad", small(600))

@@ -43,7 +43,7 @@ def test_a_map_is_the_old_or_the_new(tmp_path, killed_everywhere):
         pytest.param(OLD, True, id="another architecture"),
         pytest.param(NEXT, True, id="the same", marks=pytest.mark.slow),
         pytest.param(OLD, False, id="no checksum, another one", marks=pytest.mark.slow),
-        pytest.param(NEXT, False, id="no checksum, the same"),
+        pytest.param(NEXT, False, id="no checksum, the same", marks=pytest.mark.slow),
     ],
 )
 def test_a_model_is_the_old_or_the_new(old, checked, tmp_path, killed_everywhere):

@@ -220,6 +220,7 @@ def test_dtype_follows_the_map(tmp_path):
     assert brenier.load(path)(jnp.ones(2, jnp.float32)).dtype == jnp.float32
 
 
+@pytest.mark.slow
 def test_the_same_map_gives_the_same_bytes_in_another_process(tmp_path):
     brenier.save(tmp_path / "a.brenier", _quadratic())
     code = (

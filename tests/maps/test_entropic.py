@@ -66,6 +66,7 @@ def test_far_from_the_origin_and_in_single_precision():
     np.testing.assert_allclose(moved(z) - shift, T(X), atol=5e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("apart", [1e2, 1e4])
 def test_clouds_far_apart_cost_no_digits_in_single_precision(apart):
     x, y = X.astype(np.float32), (Y + apart).astype(np.float32)

@@ -93,6 +93,7 @@ def test_diffused_law_is_exact(law, signal):
     )
 
 
+@pytest.mark.slow
 def test_ranks_fall_as_the_reference_says():
     # Theory, chapter 3, "Ranks of the tensor trains fall": our seed 0 in the plane.
     from brenier.problems import quartic_mixture

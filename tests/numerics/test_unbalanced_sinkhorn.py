@@ -121,6 +121,7 @@ def test_far_clouds_and_units_change_nothing():
     np.testing.assert_allclose(there.source_growth, here.source_growth, rtol=1e-9)
 
 
+@pytest.mark.slow
 def test_streaming_in_blocks_from_a_sample_changes_nothing(monkeypatch):
     # So few points of the sample that the full problem is left to solve.
     monkeypatch.setattr(module, "_COARSE_POINTS", 17)

@@ -58,7 +58,13 @@ POTENTIALS: dict[str, AbstractConditionalPotential] = {
 }
 
 
-@pytest.mark.parametrize("name", POTENTIALS)
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("gaussian", "network", "mixture"),
+        *(pytest.param(name, marks=pytest.mark.slow) for name in ("unconditional", "blended")),
+    ],
+)
 @pytest.mark.parametrize(
     "dose", [0.5, *(pytest.param(d, marks=pytest.mark.slow) for d in (-3.0, 2.0))]
 )
@@ -130,6 +136,7 @@ def test_shapes_that_do_not_match_are_named():
         ConditionalGaussian(Unconditional(BENT, (0,)), GAUSSIAN.shift, GAUSSIAN.shift)
 
 
+@pytest.mark.slow
 def test_a_network_is_the_same_at_every_condition_to_begin_with_and_then_moves():
     network = ICNN.identity(KEY, 2, (4,), pieces=3)
     still = PartialICNN.identity(network, (2, 0), key=KEY)

@@ -72,6 +72,7 @@ def test_expansion_is_what_jax_gives(potential):
         np.testing.assert_allclose(own, theirs, rtol=error, atol=error)
 
 
+@pytest.mark.slow
 def test_conjugate_is_the_same_by_either_hessian():
     potential = _in_coordinates(_network(3, (5, 4), "squareplus", 6))
     y = 2.0 * jax.random.normal(jax.random.key(1), (20, 3))

@@ -78,6 +78,7 @@ def test_the_modulus_is_a_bound_and_exact_for_quadratics(looks):
     np.testing.assert_allclose(two.strong_convexity(), exact, rtol=1e-14)
 
 
+@pytest.mark.slow
 def test_the_inverse_leads_back_in_atoms_and_outside_the_knots():
     forward = GradientMap(Mixture(PARTS[:3], WEIGHTS[:3]))
     x = jnp.concatenate([X, 20.0 * X[10:]])

@@ -44,6 +44,7 @@ class Explosion(AbstractVelocity):
         return x**2
 
 
+@pytest.mark.slow
 def test_a_rotation_by_a_known_angle():
     angle = 0.7 * np.sin(2.0)
     exact = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
@@ -68,6 +69,7 @@ def test_density_of_the_mixture_from_its_encoder():
     assert 0.0 < float(jnp.abs(some - exact).max()) < 0.5
 
 
+@pytest.mark.slow
 def test_derivatives_in_reverse():
     """The gradient of a function of the end: the transpose of the Jacobian's own integration."""
     slope = jax.jit(jax.grad(lambda x: jnp.sum(ENCODER.apply(x) ** 2)))(X[0])

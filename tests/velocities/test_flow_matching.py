@@ -28,7 +28,7 @@ ATOMS = Empirical(np.array([[0.0, 0.0], [2.0, 0.0], [0.5, 1.5]]), np.array([0.2,
 Z = 1.5 * jax.random.normal(jax.random.key(0), (40, 2))
 
 
-@pytest.mark.parametrize("target", [MIXTURE, NARROW])
+@pytest.mark.parametrize("target", [pytest.param(MIXTURE, marks=pytest.mark.slow), NARROW])
 def test_from_a_gaussian_it_is_the_diffusion_in_another_clock(target):
     matching = MatchingVelocity(NORMAL, target)
     other = RescaledDiffusionVelocity(MixtureVelocity(target))
@@ -39,7 +39,8 @@ def test_from_a_gaussian_it_is_the_diffusion_in_another_clock(target):
 
 
 @pytest.mark.parametrize(
-    ("source", "target"), [(MIXTURE, NARROW), (MIXTURE, ATOMS), (ATOMS, MIXTURE)]
+    ("source", "target"),
+    [pytest.param(MIXTURE, NARROW, marks=pytest.mark.slow), (MIXTURE, ATOMS), (ATOMS, MIXTURE)],
 )
 def test_it_is_the_conditional_mean(source, target):
     """E[(X − Z) k(x_s)] = E[v_s(x_s) k(x_s)] for smooth k, on a large sample."""

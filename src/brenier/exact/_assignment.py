@@ -8,7 +8,7 @@ import numpy as np
 from scipy.optimize import linear_sum_assignment
 from scipy.spatial.distance import cdist
 
-from brenier._checks import check_digits, check_points, check_weights
+from brenier._checks import check_digits, check_points, check_weights, to_device
 from brenier._extras import check_installed, is_installed
 from brenier._solution import Result, Solution
 from brenier.exact._assignment_duals import dual_potentials, transformed_potentials
@@ -120,10 +120,10 @@ def solve_assignment(
     unit, shift = float(own.scale) ** 2, own.source_shift - own.target_shift
     transport = GradientMap(
         MaxAffine(
-            jnp.asarray(y[columns]),
-            jnp.asarray(unit * (offsets - offsets.max())),
+            to_device(y[columns]),
+            to_device(unit * (offsets - offsets.max())),
             jnp.asarray(-jnp.inf),
-            jnp.asarray(own.source_shift),
+            to_device(own.source_shift),
         )
     )
     # |x − y|² is that of the centred points, plus what depends on x alone and on y alone.

@@ -6,7 +6,7 @@ import equinox as eqx
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 
-from brenier._checks import check_points, check_positive, check_weights
+from brenier._checks import check_points, check_positive, check_weights, to_device
 from brenier._types import Array, Float, Points, Scalar, Weights
 from brenier.flows._method import shared_work
 from brenier.flows._penalties import penalised_mean
@@ -61,8 +61,8 @@ class HeldOutDual(eqx.Module):
         source_penalty: float | None = None,
         target_penalty: float | None = None,
     ):
-        self.x = jnp.asarray(check_points("x", x))
-        self.y = jnp.asarray(check_points("y", y, dimension=self.x.shape[1]))
+        self.x = to_device(check_points("x", x))
+        self.y = to_device(check_points("y", y, dimension=self.x.shape[1]))
         self.x_weights, self.y_weights = (
             None if own is None else jnp.asarray(check_weights(name, own, len(points)))
             for name, own, points in (

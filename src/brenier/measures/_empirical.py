@@ -5,7 +5,7 @@ from typing import Any, ClassVar
 import jax
 import jax.numpy as jnp
 
-from brenier._checks import check_key, check_points, check_weights
+from brenier._checks import check_key, check_points, check_weights, to_device
 from brenier._types import Key, Point, Points, Scalar, Weights
 from brenier.measures._base import AbstractMeasure
 
@@ -36,7 +36,7 @@ class Empirical(AbstractMeasure):
         if isinstance(points, jax.core.Tracer):
             self.points, self.weights = points, weights
             return
-        self.points = jnp.asarray(check_points("points", points))
+        self.points = to_device(check_points("points", points))
         if weights is None:
             self.weights = None
         else:

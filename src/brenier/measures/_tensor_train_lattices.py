@@ -6,6 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 from threadpoolctl import threadpool_limits
 
+from brenier._checks import to_device
 from brenier._types import Array, Float
 from brenier.numerics import (
     Lattice,
@@ -58,7 +59,7 @@ def fitted_lattices(
     mass = tensor_train_contract(tuple(cores), [np.ones((1, core.shape[1])) for core in cores])[0]
     cores[-1] = cores[-1] / mass
     return (
-        tuple(jnp.asarray(core) for core in cores),
-        tuple(jnp.asarray(lattice.centres) for lattice in lattices),
+        tuple(to_device(core) for core in cores),
+        tuple(to_device(lattice.centres) for lattice in lattices),
         jnp.asarray([lattice.width for lattice in lattices]),
     )

@@ -111,7 +111,7 @@ def on_all_cores(
     pieces = _cut(np, np.asarray(x).reshape(n, d), size)
 
     def found(part: np.ndarray) -> Any:
-        return jax.tree.map(np.asarray, _compiled(function, jnp.asarray(part), floats))
+        return jax.tree.map(np.asarray, _compiled(function, jax.device_put(part), floats))
 
     if len(pieces) == 1:
         results = [found(pieces[0])]
@@ -122,7 +122,7 @@ def on_all_cores(
 
     def joined(*arrays: np.ndarray) -> Array:
         whole = arrays[0][:n] if len(arrays) == 1 else np.concatenate(arrays)[:n]
-        return jnp.asarray(whole.reshape(x.shape[:-1] + whole.shape[1:]))
+        return jax.device_put(whole.reshape(x.shape[:-1] + whole.shape[1:]))
 
     return jax.tree.map(joined, *results)
 
@@ -166,7 +166,7 @@ def in_blocks(
         if progress is not None:
             progress(Progress(start, n, stage))
         (block,) = _cut(np, x[start : start + rows], rows)
-        made = np.asarray(function(jnp.asarray(block)))
+        made = np.asarray(function(jax.device_put(block)))
         if out is None:
             out = np.empty((n, *made.shape[1:]), made.dtype)
         out[start : start + rows] = made[: n - start]

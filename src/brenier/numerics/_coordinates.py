@@ -162,6 +162,7 @@ def _gaussian_matrix(source: Matrix, target: Matrix) -> tuple[Matrix, Scalar]:
     return matrix, jnp.sqrt(jnp.trace(matrix @ source @ matrix) / source.shape[0])
 
 
+@jax.jit
 def _inverse(matrix: Matrix) -> Matrix:
     inverse = jnp.linalg.inv(matrix)
     # Not always: its singular vectors lose the digits of columns in small units.

@@ -10,6 +10,7 @@ from brenier.grids import Box, Torus
 from brenier.measures import Gaussian
 
 
+@pytest.mark.slow
 def test_other_divergences_arrive_where_kl_does():
     grid = Torus([0.0], [2.0 * np.pi], [32])
 

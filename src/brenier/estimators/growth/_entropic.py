@@ -6,6 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
+from brenier._checks import to_device
 from brenier._types import Float
 from brenier._warnings import warn_user
 from brenier.numerics import barycentric_projection, default_epsilon, entropic_potential, sinkhorn
@@ -157,7 +158,7 @@ def few_points(
 
 def common_epsilon(x: Weighted, y: Weighted) -> float:
     """ε of plans between the clouds: the default of the narrower."""
-    return min(float(default_epsilon(jnp.asarray(points))) for points, _ in (x, y))
+    return min(float(default_epsilon(to_device(points))) for points, _ in (x, y))
 
 
 def growth_between(
@@ -179,7 +180,7 @@ def growth_between(
     held = None if penalty is None else penalty - epsilon
     plans = [
         sinkhorn(
-            *(jnp.asarray(part) for part in (u, v, a, b)),
+            *(to_device(part) for part in (u, v, a, b)),
             epsilon=epsilon,
             source_penalty=held,
             target_penalty=held,

@@ -14,6 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from brenier._annotations import check_fields
+from brenier._checks import to_device
 from brenier.io._refusals import refusing
 from brenier.io.modules._renamed import RENAMED_CLASSES
 
@@ -142,7 +143,7 @@ def decode(node: Any, arrays: list[np.ndarray], where: str, writer: str) -> Any:
         case {"float": "inf" | "-inf" | "nan" as text}:
             return float(text)
         case {"array": int(index)}:
-            return jnp.asarray(_array(arrays, index, where))
+            return to_device(_array(arrays, index, where))
         case {"weak": int(index)}:
             stored = _array(arrays, index, where)
             # Only a Python number makes JAX's weak type; an indexed update keeps it.
@@ -150,7 +151,7 @@ def decode(node: Any, arrays: list[np.ndarray], where: str, writer: str) -> Any:
         case {"numpy": int(index)}:
             return _array(arrays, index, where)
         case {"key": int(index), "impl": str(implementation)}:
-            data = jnp.asarray(_array(arrays, index, where))
+            data = to_device(_array(arrays, index, where))
             with refusing(where, "no random key", "one", ValueError, TypeError):
                 return jax.random.wrap_key_data(data, impl=implementation)
         case {"tuple": list(items)}:

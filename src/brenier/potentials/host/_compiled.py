@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from brenier._checks import to_device
 from brenier._types import Array
 from brenier.numerics import Coordinates, in_blocks
 from brenier.potentials import (
@@ -77,10 +78,10 @@ def between(
     back = np.linalg.inv(other.matrix)
     return Preconditioned(
         potential,
-        jnp.asarray(own.matrix @ back),
-        jnp.asarray(other.encode_source(own.source_shift[None])[0]),
-        jnp.asarray(other.encode_target(own.target_shift[None])[0]),
-        jnp.asarray(own.scale / other.scale),
+        to_device(own.matrix @ back),
+        to_device(other.encode_source(own.source_shift[None])[0]),
+        to_device(other.encode_target(own.target_shift[None])[0]),
+        to_device(own.scale / other.scale),
     )
 
 
@@ -129,24 +130,21 @@ def _(potential: CompiledPotential) -> AbstractPotential:
 @compiled.register
 def _(potential: HostQuadratic) -> AbstractPotential:
     factor = np.linalg.cholesky(potential.matrix)
-    return Quadratic(jnp.asarray(factor), jnp.asarray(potential.shift))
+    return Quadratic(to_device(factor), to_device(potential.shift))
 
 
 @compiled.register
 def _(potential: HostSeparable) -> AbstractPotential:
     return Separable(
-        *(
-            jnp.asarray(z)
-            for z in (potential.axes, potential.knots, potential.images, potential.ends)
-        )
+        *(to_device(z) for z in (potential.axes, potential.knots, potential.images, potential.ends))
     )
 
 
 @compiled.register
 def _(potential: HostLogSumExp) -> AbstractPotential:
     logs = np.log([potential.epsilon, potential.modulus])
-    slopes, offsets = jnp.asarray(potential.slopes), jnp.asarray(potential.offsets)
-    return LogSumExp(slopes, offsets, jnp.asarray(logs[0]), jnp.asarray(logs[1]))
+    slopes, offsets = to_device(potential.slopes), to_device(potential.offsets)
+    return LogSumExp(slopes, offsets, to_device(logs[0]), to_device(logs[1]))
 
 
 @compiled.register
@@ -159,21 +157,21 @@ def _(potential: HostMixture) -> AbstractPotential:
 def _(potential: SoftPieces) -> AbstractPotential:
     """Ridges are an ``ICNN`` of one layer, one group a ``LogSumExp`` and its quadratic part."""
     log_modulus, epsilon = potential.log_modulus[0], np.exp(potential.log_epsilon)
-    factor, linear = jnp.asarray(potential.factor), jnp.asarray(potential.linear)
+    factor, linear = to_device(potential.factor), to_device(potential.linear)
     if potential.anchored:
         return ICNN(
-            (jnp.asarray(potential.slopes[:, 0] / epsilon[:, None]),),
-            (jnp.asarray(potential.offsets[:, 0] / epsilon),),
+            (to_device(potential.slopes[:, 0] / epsilon[:, None]),),
+            (to_device(potential.offsets[:, 0] / epsilon),),
             (),
-            jnp.asarray(np.log(np.expm1(epsilon))),
+            to_device(np.log(np.expm1(epsilon))),
             linear,
             factor,
-            jnp.asarray(log_modulus),
+            to_device(log_modulus),
             floor=0.0,
         )
-    slopes = jnp.asarray(potential.slopes[0]) + linear
-    offsets, log_epsilon = jnp.asarray(potential.offsets[0]), jnp.asarray(potential.log_epsilon[0])
-    soft = LogSumExp(slopes, offsets, log_epsilon, jnp.asarray(log_modulus))
+    slopes = to_device(potential.slopes[0]) + linear
+    offsets, log_epsilon = to_device(potential.offsets[0]), to_device(potential.log_epsilon[0])
+    soft = LogSumExp(slopes, offsets, log_epsilon, to_device(log_modulus))
     if not len(factor):
         return soft
     return Mixture([soft, Quadratic(factor.T, jnp.zeros_like(linear))], np.ones(2))
