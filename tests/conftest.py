@@ -10,6 +10,7 @@ import os
 # OMP_NUM_THREADS, by which brenier itself would take one.)
 os.environ["OPENBLAS_NUM_THREADS"] = "1"
 
+import gc
 from collections import Counter
 from collections.abc import Iterator
 from importlib.util import module_from_spec, spec_from_file_location
@@ -25,6 +26,10 @@ os.environ.setdefault("BRENIER_CACHE", str(Path(__file__).parents[1] / ".program
 
 # The references are computed in float64; brenier itself needs no such setting.
 jax.config.update("jax_enable_x64", True)
+
+# Tracing makes tens of thousands of objects a second, few of them in cycles: an eighth of the time
+# went into looking for those.
+gc.set_threshold(100_000, 50, 100)
 
 _spec = spec_from_file_location("jaxtyping.first_calls", Path(__file__).with_name("first_calls.py"))
 assert _spec is not None

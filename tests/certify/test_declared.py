@@ -73,6 +73,7 @@ def test_a_true_declaration_makes_the_lower_bound_close_and_never_wrong(name):
     assert np.median(shares) > 0.55
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", TRUE)
 def test_of_pairs_alone_it_gives_an_asymptotic_bound_and_no_verdict(name):
     draw, map, defect, declared = TRUE[name]

@@ -304,6 +304,7 @@ def test_what_is_but_rounding_is_a_sentence_and_no_figure():
     assert [label.partition(",")[0] for label in labels] == ["Figure 1: Source", "Figure 2: Source"]
 
 
+@pytest.mark.slow
 def test_no_formula_sheet_is_cited_and_no_bar_ends_a_line():
     for name in CASES:
         text = read(page_of(name)).text
@@ -504,6 +505,7 @@ def test_shares_are_per_cent_and_the_lower_bound_names_its_source():
     assert "5.12e-05" not in text
 
 
+@pytest.mark.slow
 def test_a_ring_beside_the_verdict_optimal_is_no_contradiction():
     text = read(certificate_page(certificate())).text
     assert "not exactly optimal, and what it wastes" not in text

@@ -225,7 +225,11 @@ assert jnp.ones(1).dtype == jnp.float32
 
 
 @pytest.mark.parametrize(
-    "program", [_USER + _MORE, "import brenier\n" + _USER], ids=["jax first", "brenier first"]
+    "program",
+    [
+        pytest.param(_USER + _MORE, id="jax first"),
+        pytest.param("import brenier\n" + _USER, id="brenier first", marks=pytest.mark.slow),
+    ],
 )
 def test_importing_brenier_changes_nothing_in_the_users_own_code(program, tmp_path):
     env = {k: v for k, v in os.environ.items() if k != "JAX_ENABLE_X64"}

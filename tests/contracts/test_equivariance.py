@@ -80,7 +80,7 @@ class Frame:
 
 
 # Units of 1e-30 to 1e30 and 1e-14 to 1e14; offsets up to 1e-2/eps: 2^45 and 2^16.
-_FEW = [Frame(np.float64, -99, None), Frame(np.float64, 99, 23), Frame(np.float32, -46, 10)]
+_FEW = [Frame(np.float64, 99, 23), Frame(np.float32, -46, 10)]
 _MANY = [
     Frame(dtype, unit, far)
     for dtype, units, offsets in (

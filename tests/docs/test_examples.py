@@ -5,6 +5,7 @@ import re
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -22,11 +23,18 @@ def _pages() -> dict[str, list[str]]:
     return {str(path.relative_to(ROOT)): blocks for path, blocks in pages.items() if blocks}
 
 
-def _runs() -> Iterator[tuple[str, list[str]]]:
+# Networks of images are trained there.
+LONG = {"docs/other-maps.md", "docs/rooms/images.md"}
+
+
+def _runs() -> Iterator[Any]:
     """What is run in one go: the blocks of a page, but for those that need another library."""
     for page, blocks in _pages().items():
-        yield page, [block for block in blocks if not OTHERS.search(block)]
-        yield from ((page, [block]) for block in blocks if OTHERS.search(block))
+        marks = pytest.mark.slow if page in LONG else ()
+        own = [block for block in blocks if not OTHERS.search(block)]
+        yield pytest.param(page, own, id=page, marks=marks)
+        for number, block in enumerate(block for block in blocks if OTHERS.search(block)):
+            yield pytest.param(page, [block], id=f"{page}, another's {number}")
 
 
 @pytest.mark.parametrize(("page", "blocks"), list(_runs()))

@@ -64,9 +64,9 @@ def test_a_second_build_runs_nothing_and_a_changed_script_runs_again(tmp_path):
     ("cell", "told"),
     [
         ("# %%\n1 / 0\n", "line 13: ZeroDivisionError: division by zero"),
-        ("# %%\nx = (\n", "line 13"),
         ("# %%\nplt.figure()\n", "a figure without words"),
-        ("# %%\nraise SystemExit(3)\n", "small.py"),
+        pytest.param("# %%\nx = (\n", "line 13", marks=pytest.mark.slow),
+        pytest.param("# %%\nraise SystemExit(3)\n", "small.py", marks=pytest.mark.slow),
     ],
 )
 def test_a_tutorial_that_fails_stops_the_build_with_its_name(cell, told, tmp_path):

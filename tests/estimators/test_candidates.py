@@ -176,6 +176,7 @@ def test_every_kind_has_its_sentence_and_its_row(name, settings, sentence):
     assert table.to_list()[0]["dual"] is None
 
 
+@pytest.mark.slow
 def test_equal_seeds_give_equal_bytes():
     x, y = _clouds("skewed columns", 120)
     first, second = (_fit(x, y, effort="quick") for _ in range(2))

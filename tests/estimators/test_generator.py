@@ -153,6 +153,7 @@ def test_clone_parameters_and_refit(fitted):
     assert isinstance(again.sample(5), np.ndarray)
 
 
+@pytest.mark.slow
 def test_seeds(fitted, monkeypatch):
     np.testing.assert_array_equal(
         Generator(random_state=0).fit(_X).sample(7, random_state=1),
@@ -336,6 +337,7 @@ def test_samples_are_made_in_blocks(fitted, monkeypatch):
     assert max(sizes) <= module._BLOCK
 
 
+@pytest.mark.slow
 def test_many_columns_are_not_met_by_pieces():
     x = np.random.default_rng(0).normal(size=(40, 21))
     names = [row.name for row in Generator(effort="best", random_state=0).fit(x).candidates_]

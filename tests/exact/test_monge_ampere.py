@@ -94,6 +94,7 @@ def _pulled_back(x):
     return -0.5 * (y @ y) + jnp.log(determinant)
 
 
+@pytest.mark.slow
 def test_a_known_map_is_found_to_high_order():
     x = np.random.default_rng(1).normal(size=(200, 2))
     errors, costs, claims = [], [], []
@@ -207,6 +208,7 @@ def test_arrays_of_densities_do_as_well(torus_solution):
     assert gained == pytest.approx(np.log(3.0), abs=1e-12)
 
 
+@pytest.mark.slow
 def test_products_in_three_dimensions_are_three_lines():
     amplitudes, phases = np.array([0.3, 0.5, -0.4]), np.array([0.0, 1.0, 2.0])
 

@@ -14,6 +14,7 @@ from brenier.problems import problem
 from brenier.velocities import FlowMap, MatchingVelocity
 
 
+@pytest.mark.slow
 def test_the_rearrangement_onto_a_gaussian_is_its_cholesky_factor():
     matrix = jnp.array([[2.0, 0.9], [0.9, 1.0]])
     map = knothe(Quadratic.from_matrix(matrix, jnp.zeros(2)))

@@ -51,6 +51,7 @@ def test_a_part_that_hangs_or_fails_is_named_and_the_next_one_runs():
     ]  # fmt: skip
 
 
+@pytest.mark.slow
 def test_a_part_for_which_no_seconds_are_left_is_named():
     sleep = ("-c", "import time; time.sleep(30)")
     found, _ = _told({"first": gpu.Part(sleep, 60.0), "second": gpu.Part(sleep, 60.0)}, 1.0)

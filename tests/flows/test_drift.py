@@ -79,6 +79,7 @@ def test_schemes_are_of_first_order(scheme):
     assert 0.9 < np.log2(coarse / fine) < 1.1
 
 
+@pytest.mark.slow
 def test_wasserstein_natural_gradient_follows_the_ornstein_uhlenbeck_flow():
     errors = []
     for tau in (0.02, 0.01):

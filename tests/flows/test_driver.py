@@ -373,6 +373,7 @@ def test_looks_take_little_of_the_seconds(monkeypatch, step, look):
     assert 90.0 < now < 111.0
 
 
+@pytest.mark.slow
 def test_the_schedule_ends_with_the_steps_that_time_leaves():
     method = SemiDual(steps=3)
     x = Empirical(np.linspace(-1.0, 1.0, 20)[:, None])

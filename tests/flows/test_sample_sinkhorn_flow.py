@@ -23,6 +23,7 @@ def _slope(solution):
     return np.polyfit(MIDDLE[:, 0], values, 1)[0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("epsilon", [0.2, 2.0])
 def test_the_bias_between_gaussians_is_taken_back(epsilon):
     """(4.7): Sinkhorn's slope is √(G⁻¹ + ε²/4) − ε/2; with the half-shift G^{-1/2}, for any ε."""

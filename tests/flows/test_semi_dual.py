@@ -125,6 +125,7 @@ def test_of_a_sorted_cloud_a_fair_part_is_seen_first_and_a_tenth_more_each_round
     assert 1126 - 38 <= int(jnp.sum(~second.target.new)) <= 1126
 
 
+@pytest.mark.slow
 def test_all_points_are_seen_in_the_end_and_each_in_its_turn():
     y = Empirical(np.linspace(-1.0, 1.0, 301)[:, None])
     method = SemiDual(steps=200, batch=16)
@@ -165,7 +166,8 @@ def test_of_many_steps_no_more_is_drawn_than_memory_holds():
         assert drawn.shape == (points, dimension)
 
 
-@pytest.mark.parametrize("rounds", [1, pytest.param(8, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("rounds", [1, 8])
 def test_batches_are_spread_and_few_of_their_points_are_new(rounds):
     """Means over a batch have less than half of the variance of as many independent draws."""
     law, batch = Gaussian.standard(2), 64

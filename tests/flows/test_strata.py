@@ -50,6 +50,7 @@ def test_a_row_is_drawn_as_often_as_its_weight_says(weighted):
     assert abs(frequency - expected).max() < 5 * np.sqrt(expected.max() / 21_000)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("dimension", "less"), [(2, 0.1), (8, 0.5)])
 def test_means_of_batches_have_less_noise_than_of_independent_draws(dimension, less):
     points = jax.random.normal(KEY, (8192, dimension))

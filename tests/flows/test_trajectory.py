@@ -68,6 +68,7 @@ def test_parts_of_a_sample_flow_are_told_and_change_nothing():
     assert seen[-1].metric == whole.stats["error"]
 
 
+@pytest.mark.slow
 def test_many_accelerated_iterations_are_taken_in_parts():
     seen = []
     run = partial(sample_sinkhorn_flow, Gaussian.standard(1), DATA, particles=64)

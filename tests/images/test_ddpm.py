@@ -125,6 +125,7 @@ def test_training_further_goes_on_from_the_average(whole):
         parent.network.with_settings(dataclasses.replace(parent.network.settings, width=8))
 
 
+@pytest.mark.slow
 def test_the_held_out_loss_of_the_true_predictor():
     """For X = 0 the best v is −(√(1−a²)) 0 + a Z = x a / √(1−a²), with loss 0."""
     model = ImageModel(

@@ -22,6 +22,7 @@ def test_is_the_barycentric_projection():
     np.testing.assert_allclose(T(z), expected, atol=1e-8)
 
 
+@pytest.mark.slow
 def test_between_gaussians_in_closed_form():
     # Grids with Gaussian weights: quadrature exact to rounding. Janati et al. (2020): the plan's
     # covariance is √(σ₁²σ₂² + ε²/4) − ε/2.

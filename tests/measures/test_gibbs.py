@@ -18,6 +18,7 @@ def test_quartic_well():
     assert stats.kstest(x[:, 1], exact).pvalue > LEVEL
 
 
+@pytest.mark.slow
 def test_scales_apart_by_a_million_and_a_far_mean():
     scales = np.array([1e-3, 1.0, 1e3])
     nu = Gibbs(lambda x: 0.5 * jnp.sum(((x - 100.0) / scales) ** 2), dimension=3)
@@ -26,6 +27,7 @@ def test_scales_apart_by_a_million_and_a_far_mean():
         assert stats.kstest((column - 100.0) / scale, "norm").pvalue > LEVEL
 
 
+@pytest.mark.slow
 def test_few_chains_start_where_they_are_told():
     # Two wells 40 apart: no chain crosses, so all stay in the well of the start.
     nu = Gibbs(

@@ -49,6 +49,7 @@ def test_plan_of_pot():
     assert int(SOLVED.iterations) < 300
 
 
+@pytest.mark.slow
 def test_streaming_in_blocks_from_a_sample_changes_nothing(monkeypatch):
     # So few points of the sample that the full problem is left to solve.
     monkeypatch.setattr(module, "_COARSE_POINTS", 17)

@@ -97,6 +97,7 @@ def test_a_conjugate_of_quadratics_in_closed_form():
     np.testing.assert_allclose(found.value, halves, rtol=1e-12, atol=1e-12)
 
 
+@pytest.mark.slow
 def test_a_part_that_is_most_of_it_guesses_well():
     """Where the weight of the rest is small, the inverse of the separable part is nearly it."""
     phi = Mixture([Quadratic.identity(2), _SEPARABLE], [1e-9, 1.0])

@@ -127,7 +127,7 @@ def test_unknown_names_are_answered_with_the_known_ones():
 
 @pytest.mark.parametrize(
     ("dimension", "least", "most"),
-    [(2, 8.0, 25.0), pytest.param(16, 33.0, 45.0, marks=pytest.mark.slow)],
+    [pytest.param(*case, marks=pytest.mark.slow) for case in ((2, 8.0, 25.0), (16, 33.0, 45.0))],
 )
 def test_convex_networks_are_as_far_from_affine_as_the_benchmark(dimension, least, most):
     """The map between Gaussians errs by 14 and 42 per cent on one pair of the benchmark each."""

@@ -29,6 +29,7 @@ def test_quartic_mixtures_are_normalised_and_positive_definite():
     assert one(x) == same(x) != other(x)
 
 
+@pytest.mark.slow
 def test_mass_of_a_tensor_train_of_a_quartic_mixture():
     rho = quartic_mixture(2, seed=1)
     law = TensorTrain.from_log_density(rho, [-8.0] * 2, [8.0] * 2, [250] * 2)

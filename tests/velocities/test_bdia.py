@@ -31,6 +31,7 @@ def test_it_is_inverted_to_rounding_where_ddim_is_not(weight):
     assert float(jnp.abs(ddim.reversed()(ddim(X)) - X).max()) > 1e-3
 
 
+@pytest.mark.slow
 def test_its_codes_are_those_of_the_flow_to_second_order():
     exact = FlowMap(MixtureVelocity(MIXTURE), LEVELS[0], LEVELS[-1], tolerance=1e-9)(X)
     errors = []

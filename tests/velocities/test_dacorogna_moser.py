@@ -33,6 +33,7 @@ def waves():
     return DacorognaMoserVelocity.between(_wave, lambda x: 0.6 * jnp.cos(x[1] + x[0]), PLANE)
 
 
+@pytest.mark.slow
 def test_of_one_coordinate_it_is_the_monotone_rearrangement():
     grid = Box([-1.0, 0.0], [2.0, 1.0], [97, 12])
     flow = FlowMap(DacorognaMoserVelocity.between(_slope, _flat, grid), 0.0, 1.0)

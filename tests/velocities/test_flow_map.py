@@ -85,6 +85,7 @@ def test_determinants_and_scores_of_the_decoder():
     np.testing.assert_allclose(rho.score_at(ENCODER(X[:2])), MIXTURE.score(X[:2]), atol=1e-6)
 
 
+@pytest.mark.slow
 def test_many_dimensions_integrate_one_direction_at_a_time():
     d = 40
     source = Gaussian(np.zeros(d), np.diag(np.linspace(0.2, 3.0, d)))

@@ -91,6 +91,7 @@ def test_decoder_of_atoms():
         decoder.inverse()
 
 
+@pytest.mark.slow
 def test_encoder_and_decoder_of_atoms_at_finite_times():
     flow = ProbabilityFlow(Empirical(np.array([[-1.0, 0.0], [1.0, 0.5]])))
     assert isinstance(flow.decoder(), AtomsDecoder)
@@ -100,6 +101,7 @@ def test_encoder_and_decoder_of_atoms_at_finite_times():
         flow.encoder()
 
 
+@pytest.mark.slow
 def test_a_user_score_and_a_noise_predictor():
     """The exact ones, handed in as a user would, give the closed form's velocity."""
     scored = ScoreVelocity(lambda x, t: velocities.score(V, jnp.exp(-t), x), 2)

@@ -103,6 +103,7 @@ def test_a_fit_lowers_the_dual_below_that_of_the_gaussian_map(form, clouds):
     assert ends[2] < _dual(HostQuadratic.identity(2), *clouds)
 
 
+@pytest.mark.slow
 def test_gauss_newton_reaches_what_the_compiled_one_reaches(clouds):
     x, y = clouds
     start = _pieces(1, 6, 0, False)
@@ -142,6 +143,7 @@ def test_a_step_that_overflows_is_refused(clouds):
 _OTHERS = ("log_epsilon", "factor", "linear", "log_modulus", "anchored", "steepest")
 
 
+@pytest.mark.slow
 def test_derivatives_agree_with_jax():
     """The same parameters through the compiled potential, differentiated by JAX."""
     potential = _pieces(1, 5, 0, False)
