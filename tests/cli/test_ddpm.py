@@ -85,7 +85,7 @@ def test_a_folder_is_encoded_in_blocks(home, capsys, monkeypatch):
 
     from brenier.cli import _ddpm_encode
 
-    monkeypatch.setattr(_ddpm_encode, "block_rows", lambda: 2)
+    monkeypatch.setattr(_ddpm_encode, "block_rows", lambda model: 2)
     (home / "folder").mkdir()
     for i, pixels in enumerate(IMAGES):
         Image.fromarray(pixels).save(home / "folder" / f"{i}.png")
@@ -337,7 +337,7 @@ def _of_classes(home):
 
 def test_the_classes_that_were_read_are_named(home):
     _of_classes(home)
-    images = ImageChoice(home / "photos").read()
+    images = ImageChoice(home / "photos").open()
     assert image_rows(images) == {"classes": "cats, dogs"}
     assert images.labels.tolist() == [0] * 6 + [1] * 6
 

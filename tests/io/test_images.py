@@ -6,7 +6,8 @@ import struct
 import numpy as np
 import pytest
 
-from brenier.io import image_blocks, read_images
+from brenier.io import PictureRows, image_blocks, open_images, read_images
+from brenier.io.points import _picture_rows
 
 RANDOM = np.random.default_rng(0)
 PIXELS = RANDOM.integers(0, 256, (3, 10, 8), np.uint8)
@@ -234,3 +235,31 @@ def test_a_limit_reads_no_other_pictures(folder):
     found = read_images(folder, limit=2, strict=True)
     np.testing.assert_allclose(found.pixels[..., 0], PIXELS[[0, 2]] / 255, atol=1e-6)
     assert read_images(folder, limit=5).skipped[0][0].endswith("1.png")
+
+
+def test_a_large_folder_stays_in_its_files(tmp_path, monkeypatch):
+    """Mixed colours and sizes, a damaged one: the same set as is held, read as it is asked for."""
+    for i, pixels in enumerate(PIXELS):
+        _picture(tmp_path / ("cat" if i else "dog") / f"{i}.png", pixels)
+    _picture(tmp_path / "dog" / "wide.png", np.tile(PIXELS[0][..., None], (1, 2, 3)))
+    (tmp_path / "cat" / "0.png").write_bytes(b"no picture")
+    opened = open_images(tmp_path, size=(8, 8), most=0)
+    held = read_images(tmp_path, size=(8, 8))
+    assert isinstance(opened.pixels, PictureRows)
+    assert opened.pixels.shape == held.pixels.shape == (4, 8, 8, 3)
+    assert (opened.notes, opened.skipped) == (held.notes, held.skipped)
+    assert opened.labels.tolist() == held.labels.tolist()
+    asked = []
+    read = _picture_rows.pixels_of
+    monkeypatch.setattr(_picture_rows, "pixels_of", lambda file: asked.append(file) or read(file))
+    few = opened.of_classes([1]).spread(1)
+    assert (few.pixels.shape, asked) == ((1, 8, 8, 3), [])
+    np.testing.assert_array_equal(few.held().pixels, held.of_classes([1]).spread(1).pixels)
+    assert len(asked) == 1
+    np.testing.assert_array_equal(opened.pixels[np.array([3, 0])], held.pixels[[3, 0]])
+    np.testing.assert_array_equal(opened.pixels[1], held.pixels[1])
+    assert len(asked) == 4
+
+
+def test_a_small_folder_is_held(folder):
+    assert isinstance(open_images(folder).pixels, np.ndarray)

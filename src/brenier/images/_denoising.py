@@ -216,12 +216,28 @@ class DDPM(AbstractMethod[DDPMState, FlowMap]):
             max(2, self.steps),
             _LAST_RATE * self.learning_rate,
         )
+        kept = _decays if self.weight_decay else None
         return optax.chain(
-            optax.clip_by_global_norm(self.clip), optax.adamw(rate, weight_decay=self.weight_decay)
+            optax.clip_by_global_norm(self.clip),
+            optax.adamw(rate, weight_decay=self.weight_decay, mask=kept),
         )
 
 
-def _at(images: Points | StreamedImages, places: Int[Array, " k"]) -> Points:
+def _decays(network: Trainable) -> Trainable:
+    """Whether each weight decays: not in a last layer half of which, for variances, is kept."""
+    every = jax.tree.map(lambda _: True, network)
+    if isinstance(network, UNet):
+        if not network.settings.variance:
+            return every
+        none = jax.tree.map(lambda _: False, network.head)
+        return eqx.tree_at(lambda net: net.head, every, none)
+    if network.settings.out_channels == network.settings.shape[2]:
+        return every
+    ends = ("conv_out.weight", "conv_out.bias")
+    return eqx.tree_at(lambda net: [net.weights[end] for end in ends], every, [False, False])
+
+
+def _at(images: Points | StreamedImages, places: Int[Array, " k"]) -> Float[Array, "k d"]:
     """The images at these places; those that are streamed are read now."""
     return images.at(places) if isinstance(images, StreamedImages) else images[places]
 

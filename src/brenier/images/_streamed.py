@@ -65,7 +65,7 @@ class StreamedImages(AbstractMeasure):
         """The number of images."""
         return self.rows.shape[0]
 
-    def at(self, places: Int[Array, " k"]) -> Points:
+    def at(self, places: Int[Array, " k"]) -> Float[Array, "k d"]:
         """The images at places below ``size``, as points (k, d) in float32."""
         out = jax.ShapeDtypeStruct((places.shape[0], self.dimension), jnp.float32)
         return jax.pure_callback(self.reader, out, self.rows[places], vmap_method="sequential")
