@@ -17,7 +17,6 @@ from brenier.images._layers import (
     rounded_frequencies,
     wave_features,
 )
-from brenier.io.modules._guided_diffusion import _converted
 
 torch = pytest.importorskip("torch")
 functional = torch.nn.functional
@@ -33,9 +32,15 @@ def norm(x, weight, bias):
     return functional.group_norm(x, GROUPS, weight, bias)
 
 
-def ours(place, weight, heads=0):
-    """A tensor of theirs in our layout."""
-    return jnp.asarray(_converted(place, weight.numpy(), heads))
+def ours(weight, heads=1):
+    """A tensor of theirs in our layout: inputs before outputs, q, k and v before heads."""
+    array = weight.numpy()
+    if heads > 1:
+        parts = array.reshape(heads, 3, -1, *array.shape[1:])
+        array = parts.swapaxes(0, 1).reshape(array.shape)
+    if array.ndim == 4 and array.shape[2] > 1:
+        return jnp.asarray(array.transpose(2, 3, 1, 0))
+    return jnp.asarray(array if array.ndim == 1 else array.reshape(len(array), -1).T)
 
 
 def image(x):
@@ -80,15 +85,15 @@ def test_residual_blocks(channels, resampling, scales):
         straight = functional.conv2d(straight, skip, biases[3])
 
     def convolution(weight, bias):
-        return Convolution(ours(".kernel", weight), ours("", bias), 1)
+        return Convolution(ours(weight), ours(bias), 1)
 
     block = ResidualBlock(
-        GroupNorm(*(ours("", part) for part in norms[:2]), GROUPS),
+        GroupNorm(*(ours(part) for part in norms[:2]), GROUPS),
         convolution(first, biases[0]),
-        Dense(ours(".weight", dense), ours("", biases[2])),
-        GroupNorm(*(ours("", part) for part in norms[2:]), GROUPS),
+        Dense(ours(dense), ours(biases[2])),
+        GroupNorm(*(ours(part) for part in norms[2:]), GROUPS),
         convolution(second, biases[1]),
-        Dense(ours(".weight", skip), ours("", biases[3])) if inputs != outputs else None,
+        Dense(ours(skip), ours(biases[3])) if inputs != outputs else None,
         0.0,
         scales,
         resampling,
@@ -116,11 +121,11 @@ def test_attention_in_both_orders(order, heads):
     shares = torch.softmax(torch.einsum("bct,bcs->bts", query * root, key * root), dim=-1)
     mixed = torch.einsum("bts,bcs->bct", shares, value).reshape(1, channels, length)
     expected = (flat + functional.conv1d(mixed, last, last_bias)).reshape(x.shape)
-    sorted_heads = heads if order == "legacy" else 0
+    sorted_heads = heads if order == "legacy" else 1
     layer = Attention(
-        GroupNorm(ours("", scale), ours("", shift), GROUPS),
-        Dense(ours(".weight", rows, sorted_heads), ours("", row_bias, sorted_heads)),
-        Dense(ours(".weight", last), ours("", last_bias)),
+        GroupNorm(ours(scale), ours(shift), GROUPS),
+        Dense(ours(rows, sorted_heads), ours(row_bias, sorted_heads)),
+        Dense(ours(last), ours(last_bias)),
         heads,
     )
     check(eqx.filter_jit(layer)(image(x)), expected)
