@@ -106,9 +106,9 @@ def _by_winograd(
 def _not_before(array: Array, x: Array) -> Array:
     """The array, which XLA does not make before it has x: it would make those of all layers first.
 
-    Plus a zero that it cannot foresee.
+    Plus a zero that it cannot foresee, also where x is NaN: other images of a batch share it.
     """
-    return array + jnp.minimum(jnp.abs(x[(0,) * x.ndim]), 0.0)
+    return array + jnp.fmin(jnp.abs(x[(0,) * x.ndim]), 0.0)
 
 
 @_not_before.def_vmap
