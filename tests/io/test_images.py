@@ -2,6 +2,7 @@
 
 import gzip
 import struct
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -263,3 +264,21 @@ def test_a_large_folder_stays_in_its_files(tmp_path, monkeypatch):
 
 def test_a_small_folder_is_held(folder):
     assert isinstance(open_images(folder).pixels, np.ndarray)
+
+
+@pytest.mark.slow
+def test_memory_does_not_grow_with_a_folder(tmp_path):
+    """Peaks of opening and of reading batches, of 100 pictures and of 1,000 (50 MB)."""
+    peaks = []
+    for count in (100, 1000):
+        for i in range(count):
+            pixels = RANDOM.integers(0, 256, (64, 64, 3), np.uint8)
+            _picture(tmp_path / f"{count}" / f"{i}.bmp", pixels)
+        tracemalloc.start()
+        opened = open_images(tmp_path / f"{count}", most=2**20).pixels
+        for start in range(0, count, 10):
+            assert opened[start : start + 10].shape == (10, 64, 64, 3)
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    # What is listed: a path of each.
+    assert peaks[1] - peaks[0] < 2**20 < peaks[0]
