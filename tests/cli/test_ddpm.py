@@ -85,7 +85,7 @@ def test_a_folder_is_encoded_in_blocks(home, capsys, monkeypatch):
 
     from brenier.cli import _ddpm_encode
 
-    monkeypatch.setattr(_ddpm_encode, "block_rows", lambda: 2)
+    monkeypatch.setattr(_ddpm_encode, "block_rows", lambda model: 2)
     (home / "folder").mkdir()
     for i, pixels in enumerate(IMAGES):
         Image.fromarray(pixels).save(home / "folder" / f"{i}.png")
@@ -337,7 +337,7 @@ def _of_classes(home):
 
 def test_the_classes_that_were_read_are_named(home):
     _of_classes(home)
-    images = ImageChoice(home / "photos").read()
+    images = ImageChoice(home / "photos").open()
     assert image_rows(images) == {"classes": "cats, dogs"}
     assert images.labels.tolist() == [0] * 6 + [1] * 6
 
@@ -467,4 +467,30 @@ def test_a_folder_of_diffusers_that_is_refused_leaves_nothing(home, capsys):
     error = capsys.readouterr().err
     assert "got the scheduler 'RePaintScheduler'" in error
     assert error.count("\n") == 1
+    assert not (home / "new").exists()
+
+
+# Compiles a training, and its samples.
+@pytest.mark.slow
+def test_a_network_of_diffusers_is_trained_further(home, capsys):
+    plan = {"_class_name": "DDIMScheduler", "prediction_type": "v_prediction"}
+    _diffusers_folder(home / "theirs", plan)
+    assert main(["ddpm", "import", "theirs", "-o", "parent"]) == 0
+    command = ["ddpm", "train", "images.npy", "-o", "new", "--from", "parent", "--json"]
+    brief = ["--steps", "2", "--batch", "3", "--checks", "1", "--dropout", "0.25"]
+    assert main([*command, *brief]) == 0
+    parent, child = load_model("parent"), load_model("new")
+    assert child.network.settings.dropout == 0.25
+    for name in ("prediction", "schedule", "sampling"):  # with the clipping that encoders refuse
+        assert getattr(child, name) == getattr(parent, name)
+    about = read_model_config("new")["about"]
+    assert about["parent"] == {"folder": "parent", "sha256": read_model_config("parent")["sha256"]}
+
+
+def test_what_a_network_of_diffusers_keeps_is_named(home, capsys):
+    _diffusers_folder(home / "theirs", {"_class_name": "DDIMScheduler"})
+    assert main(["ddpm", "import", "theirs", "-o", "parent"]) == 0
+    command = ["ddpm", "train", "images.npy", "-o", "new", "--from", "parent", "--heads", "2"]
+    assert main([*command, "--batch", "3"]) == 2
+    assert "--heads: got a value beside --from a UNet2D; wants none" in capsys.readouterr().err
     assert not (home / "new").exists()

@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from brenier.images import StreamedImages
 from brenier.maps import GradientMap, Pushforward
 from brenier.measures import (
     AbstractMeasure,
@@ -38,6 +39,7 @@ MEASURES = {
         lambda x: -0.5 * x @ x - 0.1 * jnp.square(x[0] * x[1]), [-8.0] * 2, [8.0] * 2, [80] * 2
     ),
     "empirical": Empirical(np.array([[0.0, 1.0], [2.0, 3.0]])),
+    "streamed": StreamedImages(np.array([[0.0, 0.5], [1.0, 0.2]]).reshape(2, 1, 2, 1)),
 }
 N = 4000
 DENSE = [name for name, measure in MEASURES.items() if measure.has_density]

@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from brenier.images import UNet, UNetSettings
+from brenier.images import UNet, UNetSettings, _winograd
 from brenier.images._layers import Convolution, GroupNorm, ResidualBlock
 
 KEY = jax.random.key(0)
@@ -69,6 +69,19 @@ def test_wide_convolutions_are_what_they_would_be_directly(width, tolerance):
     expected = direct(x, np.asarray(layer.kernel, float))
     found = layer(jnp.asarray(x, np.float32 if tolerance > 1e-9 else np.float64))
     np.testing.assert_allclose(found, expected, atol=tolerance * np.abs(expected).max())
+
+
+@pytest.mark.parametrize("height", [8, 7])
+def test_large_images_in_bands_are_what_they_would_be_directly(height, monkeypatch):
+    """Two bands of four rows of each image in a batch; seven rows cannot be divided."""
+    monkeypatch.setattr(_winograd, "_BAND", 4 * 12 * 16)
+    random = np.random.default_rng(0)
+    x, layer = random.normal(size=(2, height, 12, 16)), Convolution.random(random, (16, 17))
+    expected = np.stack([direct(image, np.asarray(layer.kernel, float)) for image in x])
+    found = jax.vmap(layer)(jnp.asarray(x))
+    np.testing.assert_allclose(found, expected, atol=1e-13 * np.abs(expected).max())
+    alone = jax.vmap(layer)(jnp.asarray(x).at[0, 0, 0].set(jnp.nan))
+    np.testing.assert_array_equal(alone[1], found[1])
 
 
 def test_wide_convolutions_have_the_derivatives_of_direct_ones():

@@ -2,11 +2,13 @@
 
 import gzip
 import struct
+import tracemalloc
 
 import numpy as np
 import pytest
 
-from brenier.io import image_blocks, read_images
+from brenier.io import PictureRows, image_blocks, open_images, read_images
+from brenier.io.points import _picture_rows
 
 RANDOM = np.random.default_rng(0)
 PIXELS = RANDOM.integers(0, 256, (3, 10, 8), np.uint8)
@@ -234,3 +236,49 @@ def test_a_limit_reads_no_other_pictures(folder):
     found = read_images(folder, limit=2, strict=True)
     np.testing.assert_allclose(found.pixels[..., 0], PIXELS[[0, 2]] / 255, atol=1e-6)
     assert read_images(folder, limit=5).skipped[0][0].endswith("1.png")
+
+
+def test_a_large_folder_stays_in_its_files(tmp_path, monkeypatch):
+    """Mixed colours and sizes, a damaged one: the same set as is held, read as it is asked for."""
+    for i, pixels in enumerate(PIXELS):
+        _picture(tmp_path / ("cat" if i else "dog") / f"{i}.png", pixels)
+    _picture(tmp_path / "dog" / "wide.png", np.tile(PIXELS[0][..., None], (1, 2, 3)))
+    (tmp_path / "cat" / "0.png").write_bytes(b"no picture")
+    opened = open_images(tmp_path, size=(8, 8), most=0)
+    held = read_images(tmp_path, size=(8, 8))
+    assert isinstance(opened.pixels, PictureRows)
+    assert opened.pixels.shape == held.pixels.shape == (4, 8, 8, 3)
+    assert (opened.notes, opened.skipped) == (held.notes, held.skipped)
+    assert opened.labels.tolist() == held.labels.tolist()
+    asked = []
+    read = _picture_rows.pixels_of
+    monkeypatch.setattr(_picture_rows, "pixels_of", lambda file: asked.append(file) or read(file))
+    few = opened.of_classes([1]).spread(1)
+    assert (few.pixels.shape, asked) == ((1, 8, 8, 3), [])
+    np.testing.assert_array_equal(few.held().pixels, held.of_classes([1]).spread(1).pixels)
+    assert len(asked) == 1
+    np.testing.assert_array_equal(opened.pixels[np.array([3, 0])], held.pixels[[3, 0]])
+    np.testing.assert_array_equal(opened.pixels[1], held.pixels[1])
+    assert len(asked) == 4
+
+
+def test_a_small_folder_is_held(folder):
+    assert isinstance(open_images(folder).pixels, np.ndarray)
+
+
+@pytest.mark.slow
+def test_memory_does_not_grow_with_a_folder(tmp_path):
+    """Peaks of opening and of reading batches, of 100 pictures and of 1,000 (50 MB)."""
+    peaks = []
+    for count in (100, 1000):
+        for i in range(count):
+            pixels = RANDOM.integers(0, 256, (64, 64, 3), np.uint8)
+            _picture(tmp_path / f"{count}" / f"{i}.bmp", pixels)
+        tracemalloc.start()
+        opened = open_images(tmp_path / f"{count}", most=2**20).pixels
+        for start in range(0, count, 10):
+            assert opened[start : start + 10].shape == (10, 64, 64, 3)
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    # What is listed: a path of each.
+    assert peaks[1] - peaks[0] < 2**20 < peaks[0]

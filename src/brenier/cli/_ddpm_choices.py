@@ -3,15 +3,18 @@
 import dataclasses
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Literal, TypeVar, cast
+from typing import Any, Literal, TypeVar
+
+import numpy as np
 
 from brenier.images import ImageModel, Precision, TrainingSettings, UNet
-from brenier.io import ImageSet, check_file, image_blocks, load_model, read_images
+from brenier.io import ImageSet, check_file, image_blocks, load_model, open_images, read_images
 
 # What a model that is trained further has already.
 _OF_PARENTS = ("size", "colours", "levels", "conditional", "prediction", "schedule")
 # What may be given anew, where the weights keep their shapes.
 _OF_NETWORKS = ("width", "multipliers", "blocks", "attention", "heads", "dropout")
+_OF_DIFFUSERS = ("dropout",)
 
 Known = TypeVar("Known", bound=str)
 
@@ -28,30 +31,45 @@ class ImageChoice:
     levels: int = ImageModel.levels
     strict: bool = False
 
-    def read(self, model: ImageModel | None = None, limit: int | None = None) -> ImageSet:
-        """The images, resized and converted to what ``model`` takes.
+    def read(self, model: ImageModel, limit: int | None = None) -> ImageSet[np.ndarray]:
+        """The images, resized and converted to what ``model`` takes; of a folder no others.
 
         Raises:
-            ValueError: as ``read_images``, and unknown colours or classes.
+            ValueError: as ``read_images``, and unknown classes.
         """
-        if self.colours not in (None, "grey", "rgb"):
-            raise ValueError(f"--colours: got {self.colours!r}; wants grey or rgb.")
+        if self.classes is None and self.label_file is None:
+            return read_images(
+                self.images,
+                size=model.shape[:2],
+                colours=_colours(model),
+                levels=model.levels,
+                strict=self.strict,
+                limit=limit,
+            )
+        return self.open(model).spread(limit).held()
+
+    def open(self, model: ImageModel | None = None) -> ImageSet:
+        """The images, those of a large folder in their files.
+
+        Raises:
+            ValueError: as ``open_images``, and unknown colours or classes.
+        """
         size = None if self.size is None else (self.size, self.size)
-        colours, levels = self.colours, self.levels
+        colours: Literal["grey", "rgb"] | None = any_of("--colours", self.colours, "grey", "rgb")
+        levels = self.levels
         if model is not None:
             size, colours, levels = model.shape[:2], _colours(model), model.levels
-        found = read_images(
+        found: ImageSet = open_images(
             self.images,
             labels=self.label_file,
             size=size,
             levels=levels,
             strict=self.strict,
-            colours=cast(Literal["grey", "rgb"] | None, colours),
-            limit=limit if self.classes is None else None,
+            colours=colours,
         )
         if self.classes is not None:
             found = found.of_classes(integers("--classes", self.classes))
-        return found.spread(limit)
+        return found
 
     def blocks(
         self, model: ImageModel, rows: int, limit: int | None
@@ -185,20 +203,20 @@ class ParentChoice:
             ValueError: options that the weights cannot have.
         """
         model = load_model(self.folder)
-        if not isinstance(model.network, UNet):
-            kind = type(model.network).__name__
+        network: Any = model.network
+        known = _OF_NETWORKS if isinstance(network, UNet) else _OF_DIFFUSERS
+        others = [f"--{name}" for name in _OF_NETWORKS if name in self.said - {*known}]
+        if others:
+            kind = type(network).__name__
             raise ValueError(
-                f"{self.folder}: got a {kind}, which is not trained here; wants a UNet."
+                f"{others[0]}: got a value beside --from a {kind}; wants none: of the network of "
+                f"such a model only --{', --'.join(known)} may be another."
             )
-        changes = {
-            name: getattr(settings.network, name) for name in _OF_NETWORKS if name in self.said
-        }
+        changes = {name: getattr(settings.network, name) for name in known if name in self.said}
         if not changes:
             return model
-        network = model.network.with_settings(
-            dataclasses.replace(model.network.settings, **changes)
-        )
-        return dataclasses.replace(model, network=network)
+        changed = network.with_settings(dataclasses.replace(network.settings, **changes))
+        return dataclasses.replace(model, network=changed)
 
 
 def _colours(model: ImageModel) -> Literal["grey", "rgb"] | None:

@@ -31,7 +31,7 @@ def run_encode(
     started = time.perf_counter()
     check_array_file(out)
     model = load_model(folder).with_label(label)
-    rows = block_rows()
+    rows = block_rows(model)
     most, blocks = choice.blocks(model, rows, limit)
     sums = _Sums()
     with atomic_write(out) as handle:

@@ -11,6 +11,7 @@ import numpy as np
 from brenier._checks import check_points
 from brenier._extras import check_installed
 from brenier._progress import ProgressCallback
+from brenier.cli._compiled import give_back_after_compiling
 from brenier.cli._ddpm_choices import LabelChoice, MapChoice
 from brenier.cli._ddpm_controls import LEAST, alignments, controlled
 from brenier.cli._transport import transport_points
@@ -19,8 +20,10 @@ from brenier.io import atomic_write, check_folder, load_model, read_points
 from brenier.report import image_grid_figure, png_bytes
 
 # Images encoded at a time, on each accelerator: enough for all cores, few enough for the progress
-# bar to move.
+# bar to move; and of large images, few enough for the activations of a network (a gigabyte for each
+# image of 256 x 256, where it is as wide as ADM's).
 _BLOCK = 64
+_PIXELS, _PIXELS_ELSEWHERE = 2**16, 2**19
 # The least tolerance that float32 can keep.
 _SINGLE = 1e-4
 # Columns of a grid whose rows wrap, and the most rows, or columns, that a picture can show.
@@ -137,17 +140,18 @@ def encoded(
     stage: str = "encoding",
 ) -> np.ndarray:
     """Codes of points, in the precision that the choice of the map needs."""
+    give_back_after_compiling()
     model = maps.model(model)
     if maps.sampler == "bdia":
         pairs = model.bdia_encoder(maps.steps)
         x = np.asarray(pairs.paired(x))
-        return transport_points(pairs, x, progress, stage, most=block_rows())
+        return transport_points(pairs, x, progress, stage, most=block_rows(model))
     if maps.steps:
         return transport_points(
-            model.ddim_encoder(maps.steps), x, progress, stage, most=block_rows()
+            model.ddim_encoder(maps.steps), x, progress, stage, most=block_rows(model)
         )
     flow = model.encoder(tolerance=maps.tolerance)
-    return transport_points(flow, _precise(x, maps), progress, stage, most=block_rows())
+    return transport_points(flow, _precise(x, maps), progress, stage, most=block_rows(model))
 
 
 def decoded(
@@ -158,26 +162,30 @@ def decoded(
     stage: str = "decoding",
 ) -> np.ndarray:
     """Points of codes, as ``encoded``; of pairs of them where it made pairs."""
+    give_back_after_compiling()
     model = maps.model(model)
     if maps.sampler == "bdia":
         pairs = model.bdia_encoder(maps.steps).inverse()
         if codes.shape[1] == model.dimension:
             codes = np.asarray(pairs.paired(codes))
-        return transport_points(pairs, codes, progress, stage, most=block_rows())[
+        return transport_points(pairs, codes, progress, stage, most=block_rows(model))[
             :, : model.dimension
         ]
     if maps.steps:
         z = codes.astype(np.float32)
         return transport_points(
-            model.ddim_decoder(maps.steps), z, progress, stage, most=block_rows()
+            model.ddim_decoder(maps.steps), z, progress, stage, most=block_rows(model)
         )
     flow = model.encoder(tolerance=maps.tolerance).inverse()
-    return transport_points(flow, _precise(codes, maps), progress, stage, most=block_rows())
+    return transport_points(flow, _precise(codes, maps), progress, stage, most=block_rows(model))
 
 
-def block_rows() -> int:
-    """Images that are encoded, or decoded, in one block."""
-    return _BLOCK * (1 if jax.default_backend() == "cpu" else jax.local_device_count())
+def block_rows(model: ImageModel) -> int:
+    """Images of a model that are encoded, or decoded, in one block."""
+    on_cpu = jax.default_backend() == "cpu"
+    pixels = _PIXELS if on_cpu else _PIXELS_ELSEWHERE
+    rows = min(_BLOCK, max(1, pixels // (model.shape[0] * model.shape[1])))
+    return rows * (1 if on_cpu else jax.local_device_count())
 
 
 def round_trip(x: np.ndarray, back: np.ndarray) -> float:

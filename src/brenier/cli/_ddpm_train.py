@@ -45,7 +45,7 @@ def run_train(
         parent.check()
         model = parent.model(settings)
         conditional = model.classes > 0
-    images = choice.read(model)
+    images = choice.open(model)
     if not conditional:
         images = dataclasses.replace(images, labels=None)
     elif images.labels is None:
@@ -74,13 +74,13 @@ def train_on(
     parent: ImageModel | None = None,
     ancestry: dict[str, Any] | None = None,
 ) -> tuple[dict[str, Any], dict[str, str]]:
-    """``run_train`` of images in memory, class-conditional where they have labels.
+    """``run_train`` of images, class-conditional where they have labels.
 
     ``parent`` is a model to go on from, and ``ancestry`` what is told of it in the new one's
     configuration.
     """
     started = time.perf_counter()
-    labels, count = images.labels, len(images.pixels)
+    labels, count = images.labels, images.pixels.shape[0]
     key = jax.random.key(seed)
     height, width, channels = images.pixels.shape[1:]
     network = None
@@ -115,6 +115,8 @@ def train_on(
         throw=False,
     )
     model = image_model(solution.map)
+    if parent is not None:  # what encoders leave out of its scheduler stays in the file
+        model = dataclasses.replace(model, sampling=parent.sampling)
     stats = solution.stats
     about = {
         "images": images.file,
@@ -164,7 +166,7 @@ def train_on(
 
 def _new_network(images: ImageSet, settings: TrainingSettings, key: jax.Array) -> UNet:
     """Made here, and not by ``fit_images``, to refuse bad settings before a folder is made."""
-    labels, count = images.labels, len(images.pixels)
+    labels, count = images.labels, images.pixels.shape[0]
     if labels is not None and labels.max() >= count:
         raise ValueError(
             f"{images.file}: got labels up to {labels.max()} for {count} "

@@ -11,6 +11,7 @@ from brenier.images._noise_levels import NoiseLevels
 from brenier.images._precision import Precision
 from brenier.images._sampling import Sampling, ScheduledDDIM
 from brenier.images._settings import Timesteps, UNetSettings
+from brenier.images._streamed import ImageRows, StreamedImages
 from brenier.images._unet import NETWORK_PARTS, UNet
 from brenier.images._unet2d import UNet2D
 from brenier.images._unet2d_settings import UNet2DSettings
@@ -21,11 +22,13 @@ __all__ = [
     "HeldOutDenoising",
     "HostNetwork",
     "ImageModel",
+    "ImageRows",
     "ImageVelocity",
     "NoiseLevels",
     "Precision",
     "Sampling",
     "ScheduledDDIM",
+    "StreamedImages",
     "Timesteps",
     "TrainingSettings",
     "UNet",

@@ -1,10 +1,11 @@
 """Denoising score matching: the training of an image model, as a method of the driver."""
 
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple, TypeAlias
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 
 from brenier._checks import check_at_least, check_positive
@@ -13,7 +14,9 @@ from brenier.flows import AbstractMethod, batch_work, shared_work
 from brenier.images._likelihood import dequantisation
 from brenier.images._model import ImageModel, image_model
 from brenier.images._precision import Precision, check_precision, network_products
+from brenier.images._streamed import StreamedImages
 from brenier.images._unet import UNet
+from brenier.images._unet2d import UNet2D
 from brenier.maps import AbstractMap
 from brenier.measures import AbstractMeasure, Empirical
 from brenier.numerics import float64_mean, split_batch
@@ -23,14 +26,19 @@ from brenier.velocities import FlowMap
 _UNLABELLED = 0.1
 # Noise levels at which the held-out loss is taken, for each image.
 _HELD_OUT_LEVELS = 4
+# Numbers of held-out images whose loss is taken at once: as many as 2048 images of 28 x 28 have.
+_BLOCK = 2**21
 # The learning rate at the end, as a share of its maximum.
 _LAST_RATE = 0.02
+
+Trainable: TypeAlias = UNet | UNet2D
+"""The networks that are trained here."""
 
 
 class DDPMState(eqx.Module):
     """The network, the encoder of its running average, and the state of its optimiser."""
 
-    network: UNet
+    network: Trainable
     encoder: FlowMap
     optimiser: optax.OptState
     step: Int[Array, ""]
@@ -40,11 +48,12 @@ class DDPMState(eqx.Module):
 class DDPM(AbstractMethod[DDPMState, FlowMap]):
     """min over networks of E‖f(a, a X + √(1−a²) Z) − (ε or v)‖² (Ho et al. 2020; KRCO22 (3)).
 
-    The source is an ``Empirical`` of images in [-1, 1], the initial map the encoder of an
-    ``ImageModel`` with a ``UNet``; ``fit_images`` makes both. The result is the encoder of the
-    running average of the weights. Noise of one grey level is added to the images, which gives
-    them a density. The noise levels of a batch are stratified in the schedule's time. The optimiser
-    is AdamW, whose learning rate rises in a warm-up and then falls along a cosine.
+    The source is an ``Empirical`` of images in [-1, 1], or ``StreamedImages``, the initial map the
+    encoder of an ``ImageModel`` with a ``UNet`` or ``UNet2D``; ``fit_images`` makes both. The
+    result is the encoder of the running average of the weights. Noise of one grey level is added to
+    the images, which gives them a density. The noise levels of a batch are stratified in the
+    schedule's time. The optimiser is AdamW, whose learning rate rises in a warm-up and then falls
+    along a cosine.
 
     Not for points that are not images. Not under ``vmap`` over seeds on a CPU, where gradients of
     convolutions are slow in compiled loops: there steps are compiled one by one.
@@ -117,10 +126,11 @@ class DDPM(AbstractMethod[DDPMState, FlowMap]):
         self, source: AbstractMeasure, target: AbstractMeasure, initial: AbstractMap, *, key: Key
     ) -> DDPMState:
         model = image_model(initial)
-        if not isinstance(source, Empirical) or source.weights is not None:
+        weighted = isinstance(source, Empirical) and source.weights is not None
+        if not isinstance(source, Empirical | StreamedImages) or weighted:
             raise ValueError(
                 f"source: got {type(source).__name__}; wants an Empirical of images "
-                "without weights."
+                "without weights, or StreamedImages."
             )
         if source.size < self.batch:
             raise ValueError(
@@ -132,20 +142,22 @@ class DDPM(AbstractMethod[DDPMState, FlowMap]):
                 "labels: got none, or not one for each image; wants "
                 f"({source.size},), for a model of {model.classes} classes."
             )
-        if not isinstance(model.network, UNet):
+        if not isinstance(model.network, Trainable):
             raise ValueError(
-                f"initial: got a {type(model.network).__name__} as the network; wants a UNet."
+                f"initial: got a {type(model.network).__name__} as the network; wants a UNet, or a "
+                "UNet2D."
             )
         optimiser = self._optimiser().init(eqx.filter(model.network, eqx.is_array))
         assert isinstance(initial, FlowMap)  # image_model has seen it
         return DDPMState(model.network, initial, optimiser, jnp.asarray(0), key)
 
     def step(self, state: DDPMState, source: AbstractMeasure, target: AbstractMeasure) -> DDPMState:
-        assert isinstance(source, Empirical)  # init has seen it
+        assert isinstance(source, Empirical | StreamedImages)  # init has seen it
         model = image_model(state.encoder)
         key, row_key, grey_key, loss_key, label_key = jax.random.split(state.key, 5)
         rows = jax.random.randint(row_key, (self.batch,), 0, source.size)
-        x = source.points[rows].astype(jnp.float32)
+        images = source.points if isinstance(source, Empirical) else source
+        x = _at(images, rows).astype(jnp.float32)
         x = x + dequantisation(x, model.levels, key=grey_key)
         labels = None
         if model.classes and self.labels is not None:
@@ -163,7 +175,8 @@ class DDPM(AbstractMethod[DDPMState, FlowMap]):
         decay = jnp.minimum(self.averaging, jnp.where(self.continued, 1.0, short))
         decay = decay.astype(jnp.float32)
         average = jax.tree.map(
-            lambda old, new: decay * old + (1.0 - decay) * new if eqx.is_array(old) else old,
+            # So written, what is not trained stays as it is.
+            lambda old, new: old + (1.0 - decay) * (new - old) if eqx.is_array(old) else old,
             model.network,
             network,
         )
@@ -173,8 +186,8 @@ class DDPM(AbstractMethod[DDPMState, FlowMap]):
     def current_map(self, state: DDPMState) -> FlowMap:
         return state.encoder
 
-    def _gradient(self, network: UNet, model: ImageModel, batch: "_Noised") -> UNet:
-        def loss(network: UNet, part: _Noised) -> Scalar:
+    def _gradient(self, network: Trainable, model: ImageModel, batch: "_Noised") -> Trainable:
+        def loss(network: Trainable, part: _Noised) -> Scalar:
             trained = eqx.tree_at(lambda m: m.network, model, network)
             trained = trained.with_precision(self.precision)
             return _mean_error(trained, part, dropout=True, checkpointed=self.checkpointed)
@@ -187,7 +200,7 @@ class DDPM(AbstractMethod[DDPMState, FlowMap]):
             lambda a: a.reshape(-1, self.parts, *a.shape[1:]).swapaxes(0, 1), batch
         )
 
-        def add(total: UNet, part: _Noised) -> tuple[UNet, None]:
+        def add(total: Trainable, part: _Noised) -> tuple[Trainable, None]:
             return jax.tree.map(jnp.add, total, gradient(network, part)), None
 
         zero = jax.tree.map(jnp.zeros_like, eqx.filter(network, eqx.is_inexact_array))
@@ -203,9 +216,30 @@ class DDPM(AbstractMethod[DDPMState, FlowMap]):
             max(2, self.steps),
             _LAST_RATE * self.learning_rate,
         )
+        kept = _decays if self.weight_decay else None
         return optax.chain(
-            optax.clip_by_global_norm(self.clip), optax.adamw(rate, weight_decay=self.weight_decay)
+            optax.clip_by_global_norm(self.clip),
+            optax.adamw(rate, weight_decay=self.weight_decay, mask=kept),
         )
+
+
+def _decays(network: Trainable) -> Trainable:
+    """Whether each weight decays: not in a last layer half of which, for variances, is kept."""
+    every = jax.tree.map(lambda _: True, network)
+    if isinstance(network, UNet):
+        if not network.settings.variance:
+            return every
+        none = jax.tree.map(lambda _: False, network.head)
+        return eqx.tree_at(lambda net: net.head, every, none)
+    if network.settings.out_channels == network.settings.shape[2]:
+        return every
+    ends = ("conv_out.weight", "conv_out.bias")
+    return eqx.tree_at(lambda net: [net.weights[end] for end in ends], every, [False, False])
+
+
+def _at(images: Points | StreamedImages, places: Int[Array, " k"]) -> Float[Array, "k d"]:
+    """The images at these places; those that are streamed are read now."""
+    return images.at(places) if isinstance(images, StreamedImages) else images[places]
 
 
 class _Noised(NamedTuple):
@@ -260,8 +294,10 @@ def _mean_error(
 class HeldOutDenoising(eqx.Module):
     """The denoising loss on held-out images, a metric for ``solve``; its noise is always the same.
 
+    Many images are taken block by block, so that memory does not grow with their number.
+
     Args:
-        x: images (n, d) in [-1, 1].
+        x: images (n, d) in [-1, 1], or ``StreamedImages``.
         labels: their classes (n,), for a model with classes.
         key: draws the noise.
 
@@ -273,14 +309,31 @@ class HeldOutDenoising(eqx.Module):
     True
     """
 
-    x: Points
+    x: Points | StreamedImages
     labels: Int[Array, " n"] | None
     key: Key = eqx.field(kw_only=True)
 
+    @property
+    def size(self) -> int:
+        """The number of images."""
+        return self.x.size if isinstance(self.x, StreamedImages) else len(self.x)
+
     def __call__(self, map: AbstractMap) -> Scalar:
-        x = jnp.tile(self.x, (_HELD_OUT_LEVELS, 1))
-        labels = None if self.labels is None else jnp.tile(self.labels, _HELD_OUT_LEVELS)
-        return denoising_loss(image_model(map), x, labels, key=self.key)
+        model = image_model(map)
+        count = _HELD_OUT_LEVELS * self.size
+        blocks = -(-count * model.dimension // _BLOCK)
+        # The last block is filled up with first images again, at other noise levels.
+        places = np.arange(blocks * -(-count // blocks)).reshape(blocks, -1) % self.size
+
+        def loss(block: tuple[Array, Key]) -> Scalar:
+            rows, key = block
+            labels = None if self.labels is None else self.labels[rows]
+            return denoising_loss(model, _at(self.x, rows), labels, key=key)
+
+        if blocks == 1:
+            return loss((jnp.asarray(places[0]), self.key))
+        keys = jax.random.split(self.key, blocks)
+        return float64_mean(jax.lax.map(loss, (jnp.asarray(places), keys)))
 
 
 @shared_work.register
@@ -290,13 +343,13 @@ def _(method: DDPM, state: DDPMState, *args: Any) -> int:
 
 @shared_work.register
 def _(metric: HeldOutDenoising, on: AbstractMap, *args: Any) -> int:
-    return _work(image_model(on).network, _HELD_OUT_LEVELS * len(metric.x))
+    model = image_model(on)
+    at_once = min(_HELD_OUT_LEVELS * metric.size, _BLOCK // model.dimension)
+    return _work(model.network, at_once)
 
 
 def _work(network: Any, images: int) -> int:
     """Each weight meets the pixels of its resolution; most are of the coarsest."""
-    if not isinstance(network, UNet):
+    if not isinstance(network, Trainable):
         return 0
-    height, width, _ = network.settings.shape
-    coarsest = height * width // 4 ** (len(network.settings.multipliers) - 1)
-    return batch_work(network, images * coarsest)
+    return batch_work(network, images * network.settings.coarsest)

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from brenier._types import Array, Float
+from brenier._types import Array, Float, Key
 from brenier.images._layers import Convolution, Dense, GroupNorm
 from brenier.images._precision import multiplied
 
@@ -21,12 +21,29 @@ class Layers:
     Args:
         weights: channels out last; None for zeros, where only names and shapes are asked for.
         seen: gets the name and shape of every weight that is taken.
+        key: draws the dropout; None, outside training, for none.
+        checkpointed: whether derivatives compute each block's activations again.
     """
 
     def __init__(
-        self, weights: Mapping[str, Array] | None, seen: dict[str, tuple[int, ...]] | None = None
+        self,
+        weights: Mapping[str, Array] | None,
+        seen: dict[str, tuple[int, ...]] | None = None,
+        *,
+        key: Key | None = None,
+        checkpointed: bool = False,
     ):
         self.weights, self.seen = weights, {} if seen is None else seen
+        self.key, self.checkpointed = key, checkpointed
+
+    def block(
+        self, block: Callable[[Array, Array, Key | None], Array], x: Array, condition: Array
+    ) -> Array:
+        """A block at x and a condition, with a key of its own."""
+        key = None
+        if self.key is not None:
+            self.key, key = jax.random.split(self.key)
+        return (jax.checkpoint(block) if self.checkpointed else block)(x, condition, key)
 
     def take(self, name: str, shape: tuple[int, ...]) -> Array:
         """A weight."""

@@ -13,11 +13,12 @@ import numpy as np
 from brenier._checks import as_float_array, check_at_least, check_instance, check_key
 from brenier._progress import ProgressCallback
 from brenier._solution import Solution
-from brenier._types import Float, Int, Key
+from brenier._types import Array, Float, Int, Key
 from brenier.flows import CheckpointStore, solve
-from brenier.images._denoising import DDPM, HeldOutDenoising
+from brenier.images._denoising import DDPM, HeldOutDenoising, Trainable
 from brenier.images._model import ImageModel
 from brenier.images._settings import UNetSettings
+from brenier.images._streamed import ImageRows, StreamedImages, own_failures
 from brenier.images._unet import UNet
 from brenier.measures import Empirical, StandardNormal
 from brenier.numerics import random_order
@@ -75,12 +76,12 @@ _DEFAULTS = TrainingSettings()
 
 
 def fit_images(
-    images: Float[np.ndarray, "n h w c"],
+    images: Float[np.ndarray, "n h w c"] | ImageRows,
     labels: Int[np.ndarray, " n"] | None = None,
     *,
     key: Key,
     settings: TrainingSettings = _DEFAULTS,
-    network: UNet | None = None,
+    network: Trainable | None = None,
     parent: ImageModel | None = None,
     levels: int = ImageModel.levels,
     callback: ProgressCallback | None = None,
@@ -92,13 +93,15 @@ def fit_images(
     Not for a network that is already trained: give that to ``ImageModel``.
 
     Args:
-        images: (n, h, w, c) in [0, 1].
+        images: (n, h, w, c) in [0, 1]; of ``ImageRows``, as ``io.open_images`` gives them, only
+            the batch in hand is held.
         labels: (n,) integers from 0, for a class-conditional model; None for a model without.
         key: of everything random; the same key gives the same model on the same machine.
         settings: what is trained, and how.
         network: a network to start from; None for a new one, of the architecture in ``settings``.
-        parent: a model to train further, of a ``UNet``: its network, prediction, schedule and
-            levels, in place of those of ``settings``; the running average goes on from it.
+        parent: a model to train further, of a ``UNet`` or ``UNet2D``: its network, prediction,
+            schedule and levels, in place of those of ``settings``; the running average goes on from
+            it. A scheduler that clips predicted images is left out of the encoder.
         levels: grey levels of the images.
         callback, checkpoint, throw: as for ``solve``.
 
@@ -121,21 +124,15 @@ def fit_images(
     """
     check_key("key", key)
     check_instance("settings", settings, TrainingSettings, "TrainingSettings")
-    pixels = as_float_array("images", images)
-    if pixels.ndim != 4 or not len(pixels):
-        raise ValueError(f"images: got shape {pixels.shape}; wants (n, height, width, channels).")
-    if not (np.isfinite(pixels).all() and pixels.min() >= 0.0 and pixels.max() <= 1.0):
-        raise ValueError(
-            "images: got values outside of [0, 1], or NaN; wants grey levels in [0, 1]."
-        )
-    shape = (pixels.shape[1], pixels.shape[2], pixels.shape[3])
+    pixels = _checked_images(images)
+    count, shape = pixels.shape[0], (pixels.shape[1], pixels.shape[2], pixels.shape[3])
     if parent is not None:
-        if not isinstance(parent.network, UNet):
+        if not isinstance(parent.network, Trainable):
             kind = type(parent.network).__name__
-            raise ValueError(f"parent: got a {kind} as its network; wants a UNet.")
-        network, levels = parent.network, parent.levels
+            raise ValueError(f"parent: got a {kind} as its network; wants a UNet or a UNet2D.")
+        network = parent.network
     classes = network.settings.classes if network is not None else 0
-    known = None if labels is None else _checked_labels(labels, len(pixels), classes)
+    known = None if labels is None else _checked_labels(labels, count, classes)
     if network is None:
         classes = 0 if known is None else int(known.max()) + 1
         architecture = dataclasses.replace(settings.network, shape=shape, classes=classes)
@@ -145,41 +142,64 @@ def fit_images(
             f"network: got one for images of shape {network.settings.shape}; wants "
             f"{shape}, the images'."
         )
-    model = parent
-    if model is None:
+    if parent is None:
         schedule = _SCHEDULES[settings.schedule]()
         model = ImageModel(network, shape, settings.prediction, schedule, levels, classes)
-    method = dataclasses.replace(settings.method, continued=parent is not None)
-    order = random_order(jax.random.fold_in(key, 2), len(pixels))
-    held_out = settings.count_held_out(len(pixels))
+    else:
+        model = parent.without_clipping()
+    order = random_order(jax.random.fold_in(key, 2), count)
+    held_out = settings.count_held_out(count)
     test, train = order[:held_out], order[held_out:]
     if len(train) < settings.method.batch:
         raise ValueError(
-            f"images: got {len(pixels)}, of which {len(train)} to train on, "
+            f"images: got {count}, of which {len(train)} to train on, "
             f"fewer than a batch of {settings.method.batch}; wants more, or a smaller batch."
         )
-    points = model.points(pixels.astype(np.float32))
+    source, held = _parts(model, pixels, train, test)
     test_labels, train_labels = (
         None if known is None else jnp.asarray(known[rows]) for rows in (test, train)
     )
-    solution = solve(
-        Empirical(points[train]),
-        StandardNormal(model.dimension),
-        method=eqx.tree_at(
-            lambda m: m.labels, method, train_labels, is_leaf=lambda leaf: leaf is None
-        ),
-        initial=model.encoder(),
-        key=key,
-        metric=HeldOutDenoising(
-            jnp.asarray(points[test]), test_labels, key=jax.random.fold_in(key, 3)
-        ),
-        blocks=settings.checks,
-        callback=callback,
-        checkpoint=checkpoint,
-        throw=throw,
-    )
+    method = dataclasses.replace(settings.method, continued=parent is not None)
+    with own_failures(source, held):
+        solution = solve(
+            source,
+            StandardNormal(model.dimension),
+            method=eqx.tree_at(
+                lambda m: m.labels, method, train_labels, is_leaf=lambda leaf: leaf is None
+            ),
+            initial=model.encoder(),
+            key=key,
+            metric=HeldOutDenoising(held, test_labels, key=jax.random.fold_in(key, 3)),
+            blocks=settings.checks,
+            callback=callback,
+            checkpoint=checkpoint,
+            throw=throw,
+        )
     stats = {**solution.stats, "precision": settings.method.precision}
     return Solution(solution.map, solution.result, stats)
+
+
+def _checked_images(images: Any) -> np.ndarray | ImageRows:
+    """An array of images, whose values are checked, or rows, which are when they are read."""
+    rows = isinstance(images, ImageRows) and not isinstance(images, np.ndarray | jax.Array)
+    pixels = images if rows else as_float_array("images", images)
+    if len(pixels.shape) != 4 or not pixels.shape[0]:
+        raise ValueError(f"images: got shape {pixels.shape}; wants (n, height, width, channels).")
+    if not rows and not (np.isfinite(pixels).all() and pixels.min() >= 0.0 and pixels.max() <= 1.0):
+        raise ValueError(
+            "images: got values outside of [0, 1], or NaN; wants grey levels in [0, 1]."
+        )
+    return pixels
+
+
+def _parts(
+    model: ImageModel, pixels: np.ndarray | ImageRows, train: np.ndarray, test: np.ndarray
+) -> tuple[Empirical | StreamedImages, Array | StreamedImages]:
+    """The images to train on, and those that are held out."""
+    if not isinstance(pixels, np.ndarray):
+        return StreamedImages(pixels, train), StreamedImages(pixels, test)
+    points = model.points(pixels.astype(np.float32))
+    return Empirical(points[train]), jnp.asarray(points[test])
 
 
 def _checked_labels(labels: Any, n: int, classes: int) -> np.ndarray:

@@ -1,5 +1,6 @@
 """The architecture of a U-Net, and the steps that one of guided-diffusion is told."""
 
+import dataclasses
 import functools
 import math
 from collections.abc import Sequence
@@ -136,6 +137,11 @@ class UNetSettings:
         return [self.shape[0] >> level for level in range(len(self.multipliers))]
 
     @property
+    def coarsest(self) -> int:
+        """Pixels of the coarsest resolution."""
+        return self.shape[0] * self.shape[1] // 4 ** (len(self.multipliers) - 1)
+
+    @property
     def groups(self) -> int | None:
         """Of each group norm; None where it depends on the channels."""
         return None if self.timesteps is None else 32
@@ -161,6 +167,16 @@ class UNetSettings:
         if self.head_channels:
             return channels // self.head_channels
         return self.up_heads if up and self.up_heads else self.heads
+
+
+def changed_fields(old: Any, new: Any) -> str:
+    """The names of what differs in two settings of one class.
+
+    >>> changed_fields(UNetSettings(), UNetSettings(width=8, heads=2))
+    'width, heads'
+    """
+    names = (field.name for field in dataclasses.fields(old))
+    return ", ".join(name for name in names if getattr(old, name) != getattr(new, name))
 
 
 def check_settings(settings: UNetSettings) -> None:

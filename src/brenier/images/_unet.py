@@ -1,6 +1,5 @@
 """The U-Net of an image diffusion model, conditioned on the noise level and on a label."""
 
-import dataclasses
 from collections.abc import Iterator
 from typing import Any, TypeAlias
 
@@ -23,7 +22,7 @@ from brenier.images._layers import (
     upsampled,
     wave_features,
 )
-from brenier.images._settings import Timesteps, UNetSettings, check_settings
+from brenier.images._settings import Timesteps, UNetSettings, changed_fields, check_settings
 from brenier.numerics import numpy_generator
 
 # Our own networks are told the noise level in [0, 1000], like the step numbers of a DDPM: the
@@ -119,14 +118,9 @@ class UNet(eqx.Module):
         skeleton = UNet.shapes(settings)
         own, other = jax.tree.leaves(self), jax.tree.leaves(skeleton)
         if [leaf.shape for leaf in own] != [leaf.shape for leaf in other]:
-            changed = [
-                field.name
-                for field in dataclasses.fields(UNetSettings)
-                if getattr(settings, field.name) != getattr(self.settings, field.name)
-            ]
             raise ValueError(
-                f"settings: got other {', '.join(changed)}, which make weights of other shapes; "
-                "wants settings that keep them."
+                f"settings: got other {changed_fields(self.settings, settings)}, which make "
+                "weights of other shapes; wants settings that keep them."
             )
         return jax.tree.unflatten(jax.tree.structure(skeleton), own)
 

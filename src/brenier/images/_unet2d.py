@@ -9,6 +9,7 @@ import numpy as np
 
 from brenier._types import Array, Float, Key, Scalar
 from brenier.images._diffusers_layers import Layers
+from brenier.images._settings import changed_fields
 from brenier.images._unet2d_pass import forward_pass
 from brenier.images._unet2d_settings import UNet2DSettings
 
@@ -20,7 +21,8 @@ class UNet2D(eqx.Module):
     else v. Blocks are those of Ho et al. (2020), of Dhariwal & Nichol (2021) (``Resnet…``) and of
     Song et al. (2021) (``Skip…``); see ``UNet2DSettings`` for the switches.
 
-    Not for training from the start: a ``UNet`` has the settings for that.
+    Not for training from the start: a ``UNet`` has the settings for that. What is trained further
+    learns by the loss of ε or v, whatever it predicts itself.
 
     >>> net = UNet2D.random(jax.random.key(0), UNet2DSettings())
     >>> net(jnp.array(0.5), jnp.zeros((8, 8, 1))).shape
@@ -91,8 +93,32 @@ class UNet2D(eqx.Module):
             weights[part] = jnp.asarray(_in_order(name, part, tensors[part], shape))
         return cls(weights, settings)
 
+    def with_settings(self, settings: UNet2DSettings) -> "UNet2D":
+        """The same weights in another architecture of the same shapes, as with other dropout.
+
+        Raises:
+            ValueError: settings that do not go together, or with other weights.
+
+        >>> net = UNet2D.random(jax.random.key(0), UNet2DSettings())
+        >>> net.with_settings(UNet2DSettings(dropout=0.1)).settings.dropout
+        0.1
+        """
+        own = {name: tuple(weight.shape) for name, weight in self.weights.items()}
+        if wanted_shapes(settings) != own:
+            raise ValueError(
+                f"settings: got other {changed_fields(self.settings, settings)}, which make other "
+                "weights; wants settings that keep them."
+            )
+        return UNet2D(self.weights, settings)
+
     def __call__(
-        self, signal: Scalar, image: Float[Array, "h w c"], label: Array | None = None
+        self,
+        signal: Scalar,
+        image: Float[Array, "h w c"],
+        label: Array | None = None,
+        *,
+        key: Key | None = None,
+        checkpointed: bool = False,
     ) -> Float[Array, "h w c"]:
         """f(a, x, label) at one image.
 
@@ -100,6 +126,8 @@ class UNet2D(eqx.Module):
             signal: a in [0, 1].
             image: of shape ``settings.shape``.
             label: of a network with classes: a class, or a vector where they are of kind identity.
+            key: draws the dropout; None, outside training, for no dropout.
+            checkpointed: whether derivatives compute each block's activations again.
 
         Raises:
             ValueError: no label for a network with classes.
@@ -107,7 +135,9 @@ class UNet2D(eqx.Module):
         noise = self.settings.noise
         scaled = image * jnp.asarray(noise.input_scale(signal), image.dtype)
         step = noise.told(signal, image.dtype)
-        return noise.answer(signal, image, self.own(step, scaled, label))
+        layers = Layers(self.weights, key=key, checkpointed=checkpointed)
+        found = forward_pass(layers, self.settings, step, scaled, label)
+        return noise.answer(signal, image, found)
 
     def own(self, step: Scalar, image: Array, label: Array | None = None) -> Float[Array, "h w c"]:
         """What the network itself says of an image at a step: what diffusers' ``forward`` gives."""

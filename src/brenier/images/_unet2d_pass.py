@@ -6,9 +6,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from brenier._types import Array, Float, Scalar
+from brenier._types import Array, Float, Key, Scalar
 from brenier.images._diffusers_layers import Layers, activation, blurred_down, blurred_up, pooled
-from brenier.images._layers import upsampled
+from brenier.images._layers import dropped, upsampled
 from brenier.images._unet2d_settings import UNet2DSettings
 
 # The images of blocks with a skip path: written into diffusers.
@@ -70,7 +70,9 @@ def _projected(layers: Layers, settings: UNet2DSettings, step: Scalar) -> Float[
     """Waves of a step, as the network was trained on: its frequencies are rounded to float32."""
     width = settings.block_out_channels[0]
     if settings.time_embedding_type == "fourier":
-        frequencies = layers.take("time_proj.weight", (width,)).astype(step.dtype)
+        # Drawn once and never trained, in diffusers.
+        frequencies = jax.lax.stop_gradient(layers.take("time_proj.weight", (width,)))
+        frequencies = frequencies.astype(step.dtype)
         phases = jnp.log(step) * frequencies * 2.0 * np.float32(np.pi).astype(float)
         return jnp.concatenate([jnp.sin(phases), jnp.cos(phases)])
     if settings.time_embedding_type == "learned":
@@ -102,22 +104,29 @@ def _residual(
     act = activation(settings.act_fn)
     usual = settings.norm_num_groups or 1
     first, second = groups or (usual, usual)
-    hidden = act(layers.normed(f"{name}.norm1", x, first, settings.norm_eps))
-    if resample is not None:
-        x, hidden = resample(x), resample(hidden)
-    hidden = layers.convolved(f"{name}.conv1", hidden, channels)
     scaled = settings.resnet_time_scale_shift == "scale_shift"
-    told = layers.dense(f"{name}.time_emb_proj", act(condition), (2 if scaled else 1) * channels)
-    if scaled:
-        scale, shift = jnp.split(told, 2)
-        hidden = layers.normed(f"{name}.norm2", hidden, second, settings.norm_eps)
-        hidden = hidden * (1.0 + scale) + shift
-    else:
-        hidden = layers.normed(f"{name}.norm2", hidden + told, second, settings.norm_eps)
-    hidden = layers.convolved(f"{name}.conv2", act(hidden), channels)
-    if shortcut or x.shape[-1] != channels:
-        x = layers.convolved(f"{name}.conv_shortcut", x, channels, size=1)
-    return (x + hidden) / rescale
+
+    def block(x: Array, condition: Array, key: Key | None) -> Array:
+        hidden = act(layers.normed(f"{name}.norm1", x, first, settings.norm_eps))
+        if resample is not None:
+            x, hidden = resample(x), resample(hidden)
+        hidden = layers.convolved(f"{name}.conv1", hidden, channels)
+        told = layers.dense(
+            f"{name}.time_emb_proj", act(condition), (2 if scaled else 1) * channels
+        )
+        if scaled:
+            scale, shift = jnp.split(told, 2)
+            hidden = layers.normed(f"{name}.norm2", hidden, second, settings.norm_eps)
+            hidden = hidden * (1.0 + scale) + shift
+        else:
+            hidden = layers.normed(f"{name}.norm2", hidden + told, second, settings.norm_eps)
+        hidden = dropped(act(hidden), settings.dropout, key)
+        hidden = layers.convolved(f"{name}.conv2", hidden, channels)
+        if shortcut or x.shape[-1] != channels:
+            x = layers.convolved(f"{name}.conv_shortcut", x, channels, size=1)
+        return (x + hidden) / rescale
+
+    return layers.block(block, x, condition)
 
 
 def _attended(

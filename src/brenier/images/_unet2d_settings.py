@@ -72,6 +72,7 @@ class UNet2DSettings:
     class_embed_type: str | None = None
     num_class_embeds: int | None = None
     num_train_timesteps: int | None = None
+    dropout: float = 0.0
 
     def __post_init__(self):
         # JAX hashes the settings of a network, and lists have no hash.
@@ -93,6 +94,11 @@ class UNet2DSettings:
         if self.class_embed_type == "timestep":
             return self.num_class_embeds or self.noise.count
         return self.num_class_embeds or 0
+
+    @property
+    def coarsest(self) -> int:
+        """Pixels of the coarsest resolution."""
+        return self.shape[0] * self.shape[1] // 4 ** (len(self.block_out_channels) - 1)
 
     @property
     def unlabelled(self) -> bool:
@@ -158,6 +164,8 @@ def _check_counts(settings: UNet2DSettings) -> None:
             f"block_out_channels: got {len(widths)} for {len(settings.down_block_types)} blocks on "
             f"the way down and {len(settings.up_block_types)} up; wants one for each."
         )
+    if not 0.0 <= settings.dropout < 1.0:
+        raise ValueError(f"dropout: got {settings.dropout!r:.100}; wants a number in [0, 1).")
     padding = settings.downsample_padding
     if type(padding) is not int or not 0 <= padding <= 2:
         raise ValueError(f"downsample_padding: got {padding!r:.100}; wants 0, 1 or 2.")

@@ -28,6 +28,11 @@ _OUTPUT = np.array(
 
 # Floats of combined filters that are never too many: 4 MB.
 _FEW = 2**20
+# Floats of an image that are combined at once: its six combinations of inputs and six of products
+# take three times as many, and stay in the cache.
+_BAND = 2**21
+# Of such a band: two more are computed with it.
+_LEAST_ROWS = 4
 
 
 def convolve(
@@ -77,13 +82,56 @@ def _by_winograd(
 ) -> Float[Array, "h w o"]:
     """``_directly`` with half the multiplications: F(4, 3) along rows, direct along columns.
 
+    Large images are taken in bands of rows, one after the other, which bounds the working memory.
     Derivatives are those of ``_directly``: they take as long and compile in half the time.
     """
+    height, width, channels = x.shape
+    filters = jnp.asarray(_FILTER, x.dtype)
+    kernels = jnp.einsum("ps,rsio->prio", filters, _not_before(kernel, x))
+    most = max(1, _BAND // (width * channels))
+    rows = next(rows for rows in range(min(most, height), 0, -1) if height % rows == 0)
+    if rows == height or rows < _LEAST_ROWS:
+        return _of_band(x, kernels)
+
+    def add_band(index: Array, out: Array) -> Array:
+        start = index * rows
+        band = _of_band(_with_neighbours(x, start, rows), kernels)[1:-1]
+        return jax.lax.dynamic_update_slice_in_dim(out, band, start, 0)
+
+    out = jnp.zeros((height, width, kernel.shape[-1]), x.dtype)
+    return jax.lax.fori_loop(0, height // rows, add_band, _not_before(out, x))
+
+
+@jax.custom_batching.custom_vmap
+def _not_before(array: Array, x: Array) -> Array:
+    """The array, which XLA does not make before it has x: it would make those of all layers first.
+
+    Plus a zero that it cannot foresee, also where x is NaN: other images of a batch share it.
+    """
+    return array + jnp.fmin(jnp.abs(x[(0,) * x.ndim]), 0.0)
+
+
+@_not_before.def_vmap
+def _(size: int, batched: Sequence[bool], array: Array, x: Array) -> tuple[Array, bool]:
+    if batched[0]:
+        return jax.vmap(_not_before, in_axes=(0, 0 if batched[1] else None))(array, x), True
+    return _not_before(array, x[0]), False
+
+
+def _with_neighbours(x: Float[Array, "h w i"], start: Array, rows: int) -> Float[Array, "r w i"]:
+    """Rows of an image from ``start`` on, and one more at each end: 0 outside of the image."""
+    above, below = (
+        jnp.where((row >= 0) & (row < len(x)), jax.lax.dynamic_slice_in_dim(x, row, 1), 0.0)
+        for row in (start - 1, start + rows)
+    )
+    return jnp.concatenate([above, jax.lax.dynamic_slice_in_dim(x, start, rows), below])
+
+
+def _of_band(x: Float[Array, "h w i"], kernels: Float[Array, "6 3 i o"]) -> Float[Array, "h w o"]:
     height, width, _ = x.shape
     blocks = -(-width // 4)
     padded = jnp.pad(x, ((0, 0), (1, 1 + 4 * blocks - width), (0, 0)))
     inputs = [padded[:, k : k + 4 * blocks - 3 : 4] for k in range(6)]
-    kernels = jnp.einsum("ps,rsio->prio", jnp.asarray(_FILTER, x.dtype), kernel)
     products = [
         _directly(_combined(row, inputs), kernels[p][:, None]) for p, row in enumerate(_INPUT)
     ]

@@ -1,6 +1,8 @@
 """Points as people bring them: tables, arrays, pictures and sets of images."""
 
-from brenier.io.points._images import ImageSet, image_blocks, read_images
+from brenier.io.points._image_set import ImageSet
+from brenier.io.points._images import image_blocks, open_images, read_images
+from brenier.io.points._picture_rows import PictureRows
 from brenier.io.points._points import (
     check_output,
     read_array,
@@ -14,10 +16,12 @@ from brenier.io.points._words import check_words_file, read_conditions, read_wor
 __all__ = [
     "ImageSet",
     "Picture",
+    "PictureRows",
     "Table",
     "check_output",
     "check_words_file",
     "image_blocks",
+    "open_images",
     "read_array",
     "read_conditions",
     "read_images",

@@ -1,11 +1,11 @@
-"""Sets of images, from folders of pictures, arrays or IDX files."""
+"""Images from folders of pictures, arrays or IDX files."""
 
 import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -13,82 +13,15 @@ from brenier._checks import as_float_array, check_at_least
 from brenier.io._refusals import check_file
 from brenier.io.points._arrays import read_npy
 from brenier.io.points._idx import read_idx
+from brenier.io.points._image_set import ImageSet
 from brenier.io.points._picture_folder import COLOURS, PictureFolder, fitted, recoloured, seen
+from brenier.io.points._picture_rows import PictureRows
 
+# Bytes of the pictures of a folder that are held: larger ones are read when they are asked for.
+_HELD = 2**28
 _IDX = "-idx"
 # Channels of a picture with opacity.
 _MOST_CHANNELS = 4
-
-
-@dataclass(frozen=True, eq=False)
-class ImageSet:
-    """n images of one size, with what was done to make them so.
-
-    Args:
-        pixels: (n, h, w, c) in [0, 1], float32; c is 1 or 3, or as an array has it.
-        labels: (n,) integers from 0, or None.
-        file: where they come from; errors name it.
-        levels: grey levels of a channel.
-        class_names: of the labels 0, 1, ..., where they are names of folders.
-        notes: what was changed: resized, cropped, converted; one sentence each.
-        skipped: files that could not be read, with the reason.
-
-    >>> images = ImageSet(np.zeros((3, 2, 2, 1), np.float32), np.array([0, 4, 4]), "digits")
-    >>> images.levels, images.notes
-    (256, ())
-    """
-
-    pixels: np.ndarray
-    labels: np.ndarray | None
-    file: str
-    levels: int = 256
-    class_names: tuple[str, ...] | None = None
-    notes: tuple[str, ...] = ()
-    skipped: tuple[tuple[str, str], ...] = ()
-
-    def of_classes(self, classes: Sequence[int]) -> "ImageSet":
-        """The images with one of these labels, which are kept as they are.
-
-        Raises:
-            ValueError: no labels, or a class without images.
-
-        >>> pixels = np.zeros((3, 2, 2, 1), np.float32)
-        >>> ImageSet(pixels, np.array([0, 4, 4]), "digits").of_classes([4]).labels.tolist()
-        [4, 4]
-        """
-        if self.labels is None:
-            raise ValueError(
-                f"{self.file}: got images without labels; wants labels to choose "
-                "classes by (an IDX or .npy file of labels, or a folder a class)."
-            )
-        missing = sorted(set(classes) - set(self.labels.tolist()))
-        if missing or not classes:
-            raise ValueError(
-                f"{self.file}: got no images of classes {missing}; wants some of "
-                f"{sorted(set(self.labels.tolist()))}."
-            )
-        return self.rows(np.isin(self.labels, list(classes)))
-
-    def rows(self, kept: np.ndarray | slice) -> "ImageSet":
-        """Some of the images, with their labels.
-
-        >>> ImageSet(np.zeros((3, 2, 2, 1), np.float32), None, "digits").rows(slice(2)).pixels.shape
-        (2, 2, 2, 1)
-        """
-        labels = None if self.labels is None else self.labels[kept]
-        return replace(self, pixels=self.pixels[kept], labels=labels)
-
-    def spread(self, limit: int | None) -> "ImageSet":
-        """At most ``limit`` images, spread over the set, which is often sorted by class.
-
-        >>> images = ImageSet(np.zeros((3, 2, 2, 1), np.float32), np.arange(3), "digits")
-        >>> images.spread(2).labels.tolist()
-        [0, 2]
-        """
-        n = len(self.pixels)
-        if limit is None or limit >= n:
-            return self
-        return self.rows(np.linspace(0, n - 1, limit).astype(int))
 
 
 def read_images(
@@ -100,7 +33,7 @@ def read_images(
     levels: int = 256,
     strict: bool = False,
     limit: int | None = None,
-) -> ImageSet:
+) -> ImageSet[np.ndarray]:
     """The images at a path.
 
     A folder of pictures, or of folders of pictures, which are the classes, in order of name (what
@@ -132,46 +65,35 @@ def read_images(
     >>> read_images(path).pixels.shape
     (2, 8, 8, 1)
     """
-    path, name = Path(spec), os.fspath(spec)
-    check_at_least("levels", levels, 2)
-    if size is not None and min(size) < 1:
-        raise ValueError(f"size: got {size}; wants (height, width) of at least 1.")
-    if path.is_dir():
-        idx = [file for file in seen(path) if _IDX + "3" in file.name]
-        if len(idx) > 1:
-            raise ValueError(
-                f"{name}: got {len(idx)} IDX files of images; wants the name of one, as {idx[0]}."
-            )
-        found = (
-            _from_idx(idx[0])
-            if idx
-            else _from_folder(
-                # Labels are of all images.
-                path,
-                size,
-                colours,
-                strict,
-                limit if labels is None else None,
-            )
-        )
-    elif not path.is_file():
-        check_file(path, "images, in a file or a folder", name)
-    elif _IDX in path.name:
-        found = _from_idx(path)
-    elif path.suffix == ".npy":
-        found = _from_array(name, _array(path), levels)
-    else:
-        raise ValueError(
-            f"{name}: got the ending {path.suffix!r}; wants a folder of pictures, an "
-            ".npy file, or an IDX file (-idx3-ubyte, .gz or not)."
-        )
-    if labels is not None:
-        given = Path(labels)
-        values = read_idx(given) if _IDX in given.name else _array(given)
-        found = replace(found, labels=_checked_labels(given, values, found))
-    if not (path.is_dir() and found.file == name):
-        found = _resized(found.spread(limit), size, colours)
-    return found.spread(limit)
+    return _opened(spec, labels, size, colours, levels, strict, limit, None)
+
+
+def open_images(
+    spec: str | os.PathLike[str],
+    *,
+    labels: str | os.PathLike[str] | None = None,
+    size: tuple[int, int] | None = None,
+    colours: Literal["grey", "rgb"] | None = None,
+    levels: int = 256,
+    strict: bool = False,
+    most: int = _HELD,
+) -> "ImageSet[np.ndarray] | ImageSet[PictureRows]":
+    """``read_images``, of which large folders of pictures stay in their files.
+
+    Each picture is read once, to find damaged ones. Where all take more than ``most`` bytes,
+    ``pixels`` is an array whose rows are read again when they are asked for, the same ones:
+    training takes batches of it.
+
+    Raises:
+        ValueError: as ``read_images``.
+
+    >>> import tempfile
+    >>> path = tempfile.mkdtemp() + "/grey.npy"
+    >>> np.save(path, np.full((2, 8, 8), 255, np.uint8))
+    >>> open_images(path).pixels[:1].shape
+    (1, 8, 8, 1)
+    """
+    return _opened(spec, labels, size, colours, levels, strict, None, most)
 
 
 def image_blocks(
@@ -183,7 +105,7 @@ def image_blocks(
     levels: int = 256,
     strict: bool = False,
     limit: int | None = None,
-) -> tuple[int, Iterator[ImageSet]]:
+) -> tuple[int, Iterator[ImageSet[np.ndarray]]]:
     """``read_images``, ``rows`` at a time, and how many there are at most.
 
     Of a folder of pictures only one block is held; what is a file is read whole, and so is a folder
@@ -210,6 +132,60 @@ def image_blocks(
         return n, (found.rows(slice(at, at + rows)) for at in range(0, n, rows))
     source = PictureFolder.of(path, size, colours, strict).spread(limit)
     return len(source.listed), _blocks_of(source, rows)
+
+
+def _opened(
+    spec: str | os.PathLike[str],
+    labels: str | os.PathLike[str] | None,
+    size: tuple[int, int] | None,
+    colours: Literal["grey", "rgb"] | None,
+    levels: int,
+    strict: bool,
+    limit: int | None,
+    most: int | None,
+) -> ImageSet[Any]:
+    """``read_images``, and with a number of bytes ``open_images``."""
+    path, name = Path(spec), os.fspath(spec)
+    check_at_least("levels", levels, 2)
+    if size is not None and min(size) < 1:
+        raise ValueError(f"size: got {size}; wants (height, width) of at least 1.")
+    if path.is_dir():
+        idx = [file for file in seen(path) if _IDX + "3" in file.name]
+        if len(idx) > 1:
+            raise ValueError(
+                f"{name}: got {len(idx)} IDX files of images; wants the name of one, as {idx[0]}."
+            )
+        found = (
+            _from_idx(idx[0])
+            if idx
+            else _from_folder(
+                # Labels are of all images.
+                path,
+                size,
+                colours,
+                strict,
+                limit if labels is None else None,
+                most,
+            )
+        )
+    elif not path.is_file():
+        check_file(path, "images, in a file or a folder", name)
+    elif _IDX in path.name:
+        found = _from_idx(path)
+    elif path.suffix == ".npy":
+        found = _from_array(name, _array(path), levels)
+    else:
+        raise ValueError(
+            f"{name}: got the ending {path.suffix!r}; wants a folder of pictures, an "
+            ".npy file, or an IDX file (-idx3-ubyte, .gz or not)."
+        )
+    if labels is not None:
+        given = Path(labels)
+        values = read_idx(given) if _IDX in given.name else _array(given)
+        found = replace(found, labels=_checked_labels(given, values, found))
+    if not (path.is_dir() and found.file == name):
+        found = _resized(found.spread(limit), size, colours)
+    return found.spread(limit)
 
 
 def _blocks_of(source: PictureFolder, rows: int) -> Iterator[ImageSet]:
@@ -289,33 +265,51 @@ def _from_idx(path: Path) -> ImageSet:
 
 
 def _from_folder(
-    folder: Path, size: tuple[int, int] | None, colours: str | None, strict: bool, limit: int | None
-) -> ImageSet:
+    folder: Path,
+    size: tuple[int, int] | None,
+    colours: str | None,
+    strict: bool,
+    limit: int | None,
+    most: int | None,
+) -> ImageSet[Any]:
     source = PictureFolder.of(folder, size, colours, strict).spread(limit)
-    pictures, labels = [], []
-    for picture, label in source:
-        pictures.append(picture)
+    pictures: list[np.ndarray] = []
+    files, labels, needed = [], [], 0
+    sizes: Counter[tuple[int, int]] = Counter()
+    colourings: Counter[int] = Counter()
+    for picture, label, file in source.with_files():
+        files.append(file)
         labels.append(label)
-    if not pictures:
+        sizes[picture.shape[0], picture.shape[1]] += 1
+        colourings[picture.shape[2]] += 1
+        needed += picture.nbytes
+        if most is None or needed <= most:
+            pictures.append(picture)
+        else:
+            pictures.clear()
+    if not files:
         raise ValueError(source.none_read())
-    channels = max(picture.shape[2] for picture in pictures)
-    if colours is None:
-        pictures = [source.recoloured(picture, channels) for picture in pictures]
-    sizes = Counter(picture.shape[:2] for picture in pictures)
     if len(sizes) > 1:
         some = ", ".join(f"{count} of {h} x {w}" for (h, w), count in sizes.most_common(3))
         raise ValueError(
             f"{folder}: got pictures of {len(sizes)} sizes ({some}); wants one: say "
             "by size (--size) which to crop and resize them to."
         )
-    pixels = np.empty((len(pictures), *pictures[0].shape), np.float32)
-    for i in range(len(pictures)):
+    ((height, width),), channels = sizes, max(colourings)
+    if len(colourings) > 1:
+        source.count_recoloured(len(files) - colourings[channels], channels)
+    if not pictures:
+        return _image_set(source, PictureRows(tuple(files), (height, width), channels), labels)
+    pixels = np.empty((len(pictures), height, width, channels), np.float32)
+    for i, picture in enumerate(pictures):
         # Each is let go when it is copied: none is held twice.
-        pixels[i], pictures[i] = pictures[i], pixels[i]
+        pixels[i], pictures[i] = recoloured(picture, channels), pixels[i]
     return _image_set(source, pixels, labels)
 
 
-def _image_set(source: PictureFolder, pixels: np.ndarray, labels: Sequence[int]) -> ImageSet:
+def _image_set(
+    source: PictureFolder, pixels: np.ndarray | PictureRows, labels: Sequence[int]
+) -> ImageSet[Any]:
     named = source.class_names is not None
     return ImageSet(
         pixels,

@@ -76,25 +76,28 @@ class PictureFolder:
         Raises:
             ValueError: a damaged one, where ``strict``.
         """
+        return ((picture, label) for picture, label, _ in self.with_files())
+
+    def with_files(self) -> Iterator[tuple[np.ndarray, int, Path]]:
+        """The same, and the file of each."""
         for file, label in self.listed:
             try:
-                table = read_points(file)
+                picture, clear = pixels_of(file)
             except ValueError as error:
                 if self.strict:
                     raise
                 self.skipped.append((str(file), str(error).partition(": ")[2]))
                 continue
-            own = table.picture
-            assert own is not None  # the ending is a picture's
             self._read += 1
-            self._clear += own.alpha is not None and bool((own.alpha < own.levels).any())
-            picture = table.values.reshape(own.height, own.width, -1).astype(np.float32)
+            self._clear += clear
             if self.colours is not None:
-                picture = self.recoloured(picture, COLOURS[self.colours])
+                wanted = COLOURS[self.colours]
+                self.count_recoloured(picture.shape[2] != wanted, wanted)
+                picture = recoloured(picture, wanted)
             if self.size is not None:
                 self._resized += picture.shape[:2] != self.size
                 picture = fitted(picture, self.size)
-            yield picture, label
+            yield picture, label, file
 
     def spread(self, limit: int | None) -> "PictureFolder":
         """At most ``limit`` of the pictures, spread over the folder, which is sorted by class."""
@@ -103,11 +106,10 @@ class PictureFolder:
             self.listed = [self.listed[place] for place in places]
         return self
 
-    def recoloured(self, picture: np.ndarray, channels: int) -> np.ndarray:
-        """The picture in so many channels, counted where it had others."""
-        self._recoloured += picture.shape[2] != channels
+    def count_recoloured(self, count: int, channels: int) -> None:
+        """So many more are in so many channels now, and had others."""
+        self._recoloured += count
         self._channels = channels
-        return recoloured(picture, channels)
 
     def none_read(self) -> str:
         """What to say where all are damaged."""
@@ -136,6 +138,19 @@ class PictureFolder:
                 f"resized to {self.size[0]} x {self.size[1]}"
             )
         return tuple(notes)
+
+
+def pixels_of(file: Path) -> tuple[np.ndarray, bool]:
+    """A picture (h, w, c) in [0, 1], float32, and whether some of it was transparent.
+
+    Raises:
+        ValueError: a damaged one.
+    """
+    table = read_points(file)
+    own = table.picture
+    assert own is not None  # the ending is a picture's
+    clear = own.alpha is not None and bool((own.alpha < own.levels).any())
+    return table.values.reshape(own.height, own.width, -1).astype(np.float32), clear
 
 
 def seen(folder: Path) -> list[Path]:
