@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar, cast
 
 import numpy as np
-from sklearn.utils._set_output import _get_output_config
+from sklearn.utils._set_output import _get_output_config, _wrap_data_with_container
 from sklearn.utils.validation import check_is_fitted
 
 from brenier._types import RowWeights
@@ -57,22 +57,23 @@ def moved(estimator: Any, value: Any, *, inverse: bool) -> np.ndarray:
     return images
 
 
-def with_names_of_cells(transform: _Method) -> _Method:
-    """A method whose frames have the names of cells, where ``set_output`` asks for those of pandas.
+def framed(method: _Method) -> _Method:
+    """A method whose points (n, d) are of the kind that ``set_output`` asks for.
 
-    scikit-learn takes those of data frames itself, and knows none of AnnData.
+    As scikit-learn frames those of ``transform`` alone; rows of AnnData, which it does not know,
+    keep the names of their cells in frames of pandas.
     """
 
-    @functools.wraps(transform)
-    def named(estimator: Any, X: Any, *args: Any, **kwargs: Any) -> Any:
-        images = transform(estimator, X, *args, **kwargs)
-        if not is_cells(X) or _get_output_config("transform", estimator)["dense"] != "pandas":
-            return images
-        import pandas as pd
+    @functools.wraps(method)
+    def asked(estimator: Any, *args: Any, **kwargs: Any) -> Any:
+        given = args[0] if args else kwargs.get("X")
+        images = method(estimator, *args, **kwargs)
+        images = _wrap_data_with_container("transform", images, given, estimator)
+        if is_cells(given) and _get_output_config("transform", estimator)["dense"] == "pandas":
+            images.index = given.obs_names
+        return images
 
-        return pd.DataFrame(images, index=X.obs_names)
-
-    return cast(_Method, named)
+    return cast(_Method, asked)
 
 
 def seen(estimator: Any, name: str, value: Any) -> tuple[AbstractMap, np.ndarray]:

@@ -12,7 +12,7 @@ from sklearn.exceptions import ConvergenceWarning
 from brenier._progress import ProgressCallback
 from brenier._solution import Result, Solution
 from brenier._warnings import warn_user
-from brenier.estimators._fitted import judged, moved, seen, with_names_of_cells
+from brenier.estimators._fitted import framed, judged, moved, seen
 from brenier.estimators._held_out_saving import held_out_saving
 from brenier.estimators._learned_map import LearnedMap, learned_map
 from brenier.estimators._notebook import estimator_html, with_names
@@ -277,11 +277,12 @@ class MongeMap(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
             warn_user(self.solution_.result.value, ConvergenceWarning)
         return self
 
-    @with_names_of_cells
+    @framed
     def transform(self, X: Any) -> np.ndarray:
         """T(X) of points (n, d), in the dtype of X; 262,144 rows at a time."""
         return moved(self, X, inverse=False)
 
+    @framed
     def inverse_transform(self, X: Any) -> np.ndarray:
         """T⁻¹(X) = ∇φ*(X) of points (n, d) in the space of Y, in the dtype of X."""
         return moved(self, X, inverse=True)
@@ -294,6 +295,7 @@ class MongeMap(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         X = X.points if isinstance(X, Empirical) else X
         return growth_of(self.growth_, seen(self, "X", X)[1], side)
 
+    @framed
     def interpolate(self, X: Any, t: Any) -> np.ndarray:
         """(1 − t) X + t T(X) of points (n, d), in the dtype of X: where they are on their way.
 
