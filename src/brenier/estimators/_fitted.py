@@ -66,7 +66,7 @@ def framed(method: _Method) -> _Method:
 
     @functools.wraps(method)
     def asked(estimator: Any, *args: Any, **kwargs: Any) -> Any:
-        given = args[0] if args else kwargs.get("X")
+        given: Any = args[0] if args else kwargs.get("X")
         images = method(estimator, *args, **kwargs)
         images = _wrap_data_with_container("transform", images, given, estimator)
         if is_cells(given) and _get_output_config("transform", estimator)["dense"] == "pandas":

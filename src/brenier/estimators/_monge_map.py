@@ -28,7 +28,7 @@ from brenier.estimators.data import (
     read_pair,
     weighted_rows,
 )
-from brenier.estimators.growth import EntropicGrowth, PenaltyRow, check_unbalanced, grown, growth_of
+from brenier.estimators.growth import PenaltyRow, check_unbalanced, grown, growth_of
 from brenier.estimators.labels import (
     TransferredLabels,
     TransitionTable,
@@ -36,7 +36,7 @@ from brenier.estimators.labels import (
     table_of_points,
 )
 from brenier.estimators.time import interpolated
-from brenier.maps import SubspaceMap
+from brenier.maps import EntropicGrowth, SubspaceMap
 from brenier.measures import Empirical
 
 if TYPE_CHECKING:
