@@ -69,6 +69,8 @@ def test_an_audit_is_of_the_points_that_are_left():
     # All of the type that is gone counts for nothing.
     assert growth[x[:, 1] > 8.0].max() < 0.01 * growth.max()
     own = UNBALANCED.audit(x, y, budget=2.0)
+    with pytest.raises(ValueError, match="growth: got growth beside Gaussian, a measure"):
+        audit(UNBALANCED.map_, Gaussian.standard(2), growth=UNBALANCED.growth_)
     given = audit(
         UNBALANCED.map_,
         x,
@@ -266,6 +268,9 @@ def test_whole_weights_are_repeated_rows_of_growth_too():
     g = weighted.source_growth_
     assert weighted.n_effective_[0] == pytest.approx((w @ g) ** 2 / (w @ g**2))
     np.testing.assert_allclose(weighted.transform(x), repeated.transform(x), atol=0.02)
+    seen = weighted.audit(x, y, source_weights=w, budget=0.1).weighting
+    assert (seen.source.counted, seen.target.counted) == pytest.approx(weighted.n_effective_)
+    assert seen.source.effective == pytest.approx((w @ g) ** 2 / ((w * g) @ (w * g)))
 
 
 def test_labels_are_of_the_mass_that_arrives():

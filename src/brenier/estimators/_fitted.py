@@ -16,6 +16,7 @@ from brenier.estimators.data import (
     kept_columns,
     known_points,
     opened,
+    weighted_rows,
 )
 from brenier.estimators.growth import grown_weights
 from brenier.io import Cells, is_cells
@@ -87,12 +88,21 @@ def seen(estimator: Any, name: str, value: Any) -> tuple[AbstractMap, np.ndarray
 def judged(
     estimator: Any, X: Any, Y: Any, source_weights: Any, target_weights: Any
 ) -> tuple[AbstractMap, tuple[np.ndarray, RowWeights], tuple[Any, RowWeights]]:
-    """The map, and points or a measure to judge it by, with their weights times their growth."""
+    """The map, and points or a measure to judge it by, with their weights."""
     X, a = given_weights("source_weights", source_weights, "X", X)
     Y, b = given_weights("target_weights", target_weights, "Y", Y)
     map, x = seen(estimator, "X", X)
-    a = grown_weights(estimator.growth_, x, a, "source")
     if Y is None or isinstance(Y, AbstractMeasure):
         return map, (x, a), (Y, b)
-    y = seen(estimator, "Y", Y)[1]
-    return map, (x, a), (y, grown_weights(estimator.growth_, y, b, "target"))
+    return map, (x, a), (seen(estimator, "Y", Y)[1], b)
+
+
+def grown_sides(
+    estimator: Any, map: AbstractMap, *sides: tuple[np.ndarray, RowWeights]
+) -> tuple[AbstractMap, tuple[np.ndarray, RowWeights], tuple[np.ndarray, RowWeights]]:
+    """What ``judged`` gives with weights times their growth, less points that have none."""
+    source, target = (
+        weighted_rows(points, grown_weights(estimator.growth_, points, weights, side))
+        for (points, weights), side in zip(sides, ("source", "target"), strict=True)
+    )
+    return map, source, target

@@ -12,7 +12,7 @@ from sklearn.exceptions import ConvergenceWarning
 from brenier._progress import ProgressCallback
 from brenier._solution import Result, Solution
 from brenier._warnings import warn_user
-from brenier.estimators._fitted import framed, judged, moved, seen
+from brenier.estimators._fitted import framed, grown_sides, judged, moved, seen
 from brenier.estimators._held_out_saving import held_out_saving
 from brenier.estimators._learned_map import LearnedMap, learned_map
 from brenier.estimators._notebook import estimator_html, with_names
@@ -26,7 +26,6 @@ from brenier.estimators.data import (
     kept_columns,
     one_of,
     read_pair,
-    weighted_rows,
 )
 from brenier.estimators.growth import PenaltyRow, check_unbalanced, grown, growth_of
 from brenier.estimators.labels import (
@@ -320,8 +319,7 @@ class MongeMap(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         in ``fit``; of an unbalanced map times the growth of the points.
         """
         own = one_of(source_weights, sample_weight)
-        map, (x, a), (y, b) = judged(self, X, Y, own, target_weights)
-        return held_out_saving(map, weighted_rows(x, a), weighted_rows(y, b))
+        return held_out_saving(*grown_sides(self, *judged(self, X, Y, own, target_weights)))
 
     def audit(
         self,
@@ -348,16 +346,16 @@ class MongeMap(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         from brenier.certify import audit
 
         map, (x, a), (y, b) = judged(self, X, Y, source_weights, target_weights)
-        key = jax.random.key(drawn_seed(self.random_state))
         certificate = audit(
             map,
             x,
             y,
-            key=key,
+            key=jax.random.key(drawn_seed(self.random_state)),
             level=level,
             budget=budget,
             source_weights=a,
             target_weights=b,
+            growth=self.growth_,
             groups=groups,
             law=law,
             symmetry=symmetry,
