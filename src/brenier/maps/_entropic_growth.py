@@ -1,12 +1,11 @@
 """How much more or less than its own mass each point sends or receives, by an entropic plan."""
 
 import equinox as eqx
-import jax.numpy as jnp
 import numpy as np
 from jax.typing import ArrayLike
 
-from brenier._checks import check_points
-from brenier._types import Float
+from brenier._checks import check_points, to_device
+from brenier._types import Array, Float
 from brenier.numerics import barycentric_projection, entropic_potential
 
 
@@ -126,5 +125,5 @@ class EntropicGrowth(eqx.Module):
         return other - own  # ε blurs both
 
 
-def _on_device(*parts: np.ndarray) -> list[jnp.ndarray]:
-    return [jnp.asarray(part) for part in parts]
+def _on_device(*parts: np.ndarray) -> list[Array]:
+    return [to_device(part) for part in parts]
