@@ -82,7 +82,7 @@ def _misses(name, n, runs):
             level=0.95,
             tolerance=0.01,
             budget=0.05,
-            shares=Shares(w / w.max()),
+            shares=Shares.of_weights(w),
         )
         inside = own.core.members(many, -many)
         cost, on_core = _on_the_line(many, inside)
@@ -93,6 +93,40 @@ def _misses(name, n, runs):
         found["share"] += slack * own.core.wasted.upper < on_core / cost
         found["least"] += own.core.wasted.lower > slack * on_core / cost
     return found
+
+
+def test_pairs_take_the_names_of_columns():
+    pd = pytest.importorskip("pandas")
+    x = pd.DataFrame({"a": _X[:, 0], "w": _W, "b": _X[:, 1]})
+    y = pd.DataFrame({"v": _V, "b": _Y[:, 1], "a": _Y[:, 0]})
+    images = pd.DataFrame(_X + 1.0, columns=["a", "b"])
+    named = audit_pairs(x, images, y, source_weights="w", target_weights="v", **_SMALL).to_dict()
+    known = audit_pairs(_X, _X + 1.0, _Y, source_weights=_W, target_weights=_V, **_SMALL).to_dict()
+    assert named["how"]["names"] == ["a", "b"]
+    for part in ("cost", "defect", "weighting"):
+        np.testing.assert_equal(named[part], known[part])
+    for own, message in (
+        ({"source_weights": "u"}, "source_weights: got 'u'; wants a column, one of"),
+        ({"target_weights": "u"}, "target_weights: got 'u'; wants a column, one of"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            audit_pairs(x[["a", "b"]], images, y[["a", "b"]], **own, **_SMALL)
+    with pytest.raises(ValueError, match="source_weights: got the name 'w' beside ndarray"):
+        audit_pairs(_X, _X, source_weights="w", **_SMALL)
+
+
+def test_rows_are_counted_as_a_fit_counts_them():
+    own = audit_pairs(_X, _X + 1.0, source_weights=_W, **_SMALL)
+    rows = own.weighting.source
+    assert rows.counted == _W.sum()
+    assert rows.effective == pytest.approx(_W.sum() ** 2 / (_W @ _W))
+    assert "whole weights repeat rows, as in a fit" in str(own.weighting.rows())
+    parts = audit_pairs(_X, _X + 1.0, source_weights=_W + 0.5, **_SMALL)
+    assert parts.weighting.source.counted == pytest.approx(parts.weighting.source.effective)
+    assert "repeat rows, as in a fit" not in str(parts.weighting.rows())
+    older = json.loads(own.to_json())
+    del older["weighting"]["source"]["counted"]
+    assert Certificate.from_json(json.dumps(older)).weighting.source.counted is None
 
 
 @pytest.mark.parametrize("name", LAWS)
@@ -118,7 +152,7 @@ def _rejected(name, n, runs):
         random = _RANDOM(seed)
         x, w = draw(random, n)
         tests = target_tests(
-            x, law(random, n), random, level=0.95, seconds=0.1, shares=Shares(w / w.max())
+            x, law(random, n), random, level=0.95, seconds=0.1, shares=Shares.of_weights(w)
         )
         p_values = tests.p_values().values()
         count += bool(p_values) and min(p_values) <= 0.05 / len(p_values)
@@ -287,14 +321,14 @@ def test_uneven_weights_never_crash(weights):
 
 
 def test_copies_are_as_many_as_weights_say_and_never_without_end():
-    shares, random = Shares(np.array([1.0, 0.5, 0.3, 0.2])), _RANDOM(0)
+    shares, random = Shares.of_weights(np.array([1.0, 0.5, 0.3, 0.2])), _RANDOM(0)
     counts = np.mean([shares.rounded(4, random) for _ in range(4000)], axis=0)
     np.testing.assert_allclose(counts, 4.0 * shares.values, atol=0.04)  # 4 deviations of 0.5/√4000
     often = np.bincount(shares.copies(4000, random), minlength=4)
     np.testing.assert_allclose(often, 2000 * shares.values, atol=1.0)
     taken = np.mean([np.isin(np.arange(4), shares.accepted(random)) for _ in range(4000)], axis=0)
     np.testing.assert_allclose(taken, shares.values, atol=0.04)
-    one = Shares(np.append(np.full(20_000, 1e-7), 1.0))
+    one = Shares.of_weights(np.append(np.full(20_000, 1e-7), 1.0))
     assert one.rounded(one.per_row, random).sum() < 40
 
 
@@ -344,5 +378,5 @@ def test_what_a_symmetry_gains_is_a_weighted_mean():
     """Many rows: Φ flips every column of −X, h = 4⟨X, X⟩, E h = D = 4 d under the weights."""
     x = 2.0 * _RANDOM(0).normal(size=(20_000, 2))
     w = np.exp(-0.375 * np.sum(x**2, axis=1))
-    value = asymptotic_from_symmetry(x, -x, SignChanges(np.zeros(2)), 1.96, Shares(w / w.max()))
+    value = asymptotic_from_symmetry(x, -x, SignChanges(np.zeros(2)), 1.96, Shares.of_weights(w))
     assert 7.5 < value < 8.1

@@ -6,7 +6,7 @@ import json
 import numpy as np
 import pytest
 
-from brenier import TimeSeries, save
+from brenier import MongeMap, TimeSeries, save
 from brenier.cli import main
 from brenier.io import read_points, read_words, write_columns
 from brenier.maps import AffineMap
@@ -98,6 +98,31 @@ def test_cells_get_two_columns_of_obs(home, capsys):
     assert written["transferred_kind_probability"].min() > 0.9
     assert main([*words, "--into", "kind"]) == 2
     assert "cells.h5ad: got obs['kind'] already" in capsys.readouterr().err
+
+
+def _unbalanced(x, y, kinds):
+    """A map whose second kind is gone, and what its estimator says of the labels."""
+    est = MongeMap(candidates=["gaussian"], random_state=0, unbalanced=6.0).fit(x, y)
+    with pytest.warns(UserWarning, match="keep less than a tenth"):
+        return est, est.transfer_labels(x, kinds), est.transition_table(KINDS, kinds)
+
+
+def test_labels_of_a_map_with_growth_are_those_of_its_estimator(home, capsys):
+    y = Y[:40] / 2.0 + [0.5, 0.0]
+    kinds = np.where(y[:, 0] > np.median(y[:, 0]), "right", "left")
+    _table(home / "y.csv", y, kinds)
+    est, labels, table = _unbalanced(X, y, kinds)
+    save("m.brenier", est.map_, names=["a", "b"], growth=est.growth_)
+    words = ("labels", "m.brenier", "x_kinds.csv", "y.csv", "--labels", "kind", "-o", "out.csv")
+    assert main([*words, "--source-labels", "kind", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    (said,) = found["warnings"]
+    assert said.startswith("x_kinds.csv: 40 of 80 rows, the first 40, keep less than a tenth")
+    assert found["kept"] == pytest.approx(dict(zip(table.sources, table.kept, strict=True)))
+    assert found["table"] == {k: pytest.approx(row) for k, row in table.to_dict().items()}
+    growth = read_points("out.csv", ["transferred_kind_growth"]).values[:, 0]
+    np.testing.assert_allclose(growth, labels.growth, rtol=1e-6)
+    assert read_words("out.csv", "transferred_kind").tolist() == labels.labels.tolist()
 
 
 def test_a_series_is_learned_and_followed(home, capsys):

@@ -374,8 +374,9 @@ OTHERS = {
     "euclidean_mirror_flow flow_measure gaussian_parabolic_flow gaussian_sinkhorn_flow "
     "mckean_vlasov mirror_velocity parabolic_flow potential_path sinkhorn_flow solve "
     "default_flow_epsilon exponential_rate",
-    _OF_OTHERS: "exact: GaussianGrowth MonotoneMap Plan; velocities: AtomsVelocity Endpoints "
-    "HyperbolicClock; functionals: Moving; flows: GridCoupling; estimators: Components "
+    _OF_OTHERS: "exact: GaussianGrowth MonotoneMap Plan; maps: EntropicGrowth; "
+    "velocities: AtomsVelocity Endpoints HyperbolicClock; functionals: Moving; "
+    "flows: GridCoupling; estimators: Components "
     "ConditionalCertificate ConditionalTable TransferredLabels TransitionTable",
     _NO_POINTS: "maps: Covariates evaluation_floats; velocities: integration_floats "
     "ConstantSchedule CosineSchedule LinearSchedule RateSchedule TableSchedule; "

@@ -99,14 +99,47 @@ def test_output_is_what_was_asked_for(kind, library):
     est = MongeMap(effort=0, random_state=0).set_output(transform=library)
     made = est.fit_transform(MAKERS[kind](X, "ab"), MAKERS[kind](Y, "ab"))
     assert type(made).__module__.startswith(library)
-    assert list(made.columns) == ["a", "b"]
-    np.testing.assert_array_equal(np.asarray(made), FITTED.transform(X))
+    asked = {
+        "transform": (made, FITTED.transform(X)),
+        "inverse_transform": (est.inverse_transform(made), FITTED.inverse_transform(made)),
+        "interpolate": (est.interpolate(MAKERS[kind](X, "ab"), t=0.5), FITTED.interpolate(X, 0.5)),
+    }
+    for name, (own, expected) in asked.items():
+        assert type(own).__module__.startswith(library), name
+        assert list(own.columns) == ["a", "b"], name
+        np.testing.assert_array_equal(np.asarray(own), expected)
 
 
 def test_the_index_of_pandas_is_kept():
     frame = _pandas(X, "ab").set_index(np.arange(60) + 7)
     est = MongeMap(effort=0, random_state=0).set_output(transform="pandas")
     assert est.fit_transform(frame, Y).index.tolist() == frame.index.tolist()
+    for own in (
+        est.inverse_transform(frame),
+        est.interpolate(frame, 0.5),
+        est.interpolate(X=X, t=0),
+    ):
+        assert isinstance(own, pd.DataFrame)
+    assert est.inverse_transform(X=frame).index.tolist() == frame.index.tolist()
+
+
+@pytest.mark.parametrize("library", ["pandas", "polars"])
+def test_a_series_gives_points_as_they_were_asked_for(kind, library):
+    pytest.importorskip(library)
+    make = MAKERS[kind]
+    series = brenier.TimeSeries(MongeMap(effort=0, random_state=0))
+    series.fit([make(X, "ab"), make(Y, "ab")], [0, 1])
+    there, half = series.transform(make(X, "ab"), 0, 1), series.interpolate(0.5)
+    assert type(there) is type(half) is np.ndarray
+    assert series.set_output(transform=library) is series
+    for own, expected in (
+        (series.transform(make(X, "ab"), 0, 1), there),
+        (series.interpolate(t=0.5), half),
+    ):
+        assert type(own).__module__.startswith(library)
+        assert list(own.columns) == ["a", "b"]
+        np.testing.assert_array_equal(np.asarray(own), expected)
+    assert series.trajectories(X, 0).shape == (60, 2, 2)
 
 
 def test_the_names_of_cells_are_kept():
@@ -119,11 +152,19 @@ def test_the_names_of_cells_are_kept():
     made = est.set_output(transform="pandas").transform(x[10:20])
     assert made.index.tolist() == names[10:20]
     assert made.columns.tolist() == ["a", "b"]
+    for own in (est.inverse_transform(x[10:20]), est.interpolate(x[10:20], 0.5)):
+        assert own.index.tolist() == names[10:20]
+        assert own.columns.tolist() == ["a", "b"]
     assert isinstance(est.transform(X), pd.DataFrame)
     conditional = brenier.ConditionalMongeMap(effort="quick", random_state=0, components=2)
     doses = np.repeat([0.0, 1.0], 30)
     conditional.fit(x, y[:40], doses, np.repeat([0.0, 1.0], 20)).set_output(transform="pandas")
     assert conditional.transform(x, doses).index.tolist() == names
+    assert conditional.inverse_transform(x, doses).index.tolist() == names
+    series = brenier.TimeSeries(MongeMap(effort=0, obsm="X_own", random_state=0))
+    x.obsm["X_own"], y.obsm["X_own"] = X, Y
+    series.fit([x, y], [0, 1]).set_output(transform="pandas")
+    assert series.transform(x[:5], 0, 1).index.tolist() == names[:5]
 
 
 def test_what_is_generated_is_of_the_kind_that_came_in(kind):

@@ -64,8 +64,8 @@ def sides(n: int) -> Sides:
 
 @pytest.mark.slow  # compilation
 def test_a_few_steps_bring_it_nearer_at_every_dose():
-    own, seen = sides(40), []
-    method = SemiDual(steps=60, batch=64)
+    own, seen = sides(120), []  # of 40 a dose the middle one is not told from the start
+    method = SemiDual(steps=200, batch=64)
     network = ICNN.identity(KEY, 2, (8, 8), activation="squareplus", pieces=8)
     found = network_of(own, method, network, key=KEY, tell=seen.append)
     assert isinstance(found, PartialICNN)

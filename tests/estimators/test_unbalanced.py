@@ -1,14 +1,18 @@
 """Maps between clouds that do not hold the same things in the same shares."""
 
 import warnings
+from dataclasses import replace
 
 import jax
 import numpy as np
 import pytest
 
+import brenier
 from brenier import MongeMap, audit
 from brenier.estimators.growth import check_unbalanced, entropic_growth
 from brenier.exact import solve_unbalanced_gaussian
+from brenier.io import load_growth
+from brenier.maps import AffineMap
 from brenier.measures import Gaussian
 
 RNG = np.random.default_rng(0)
@@ -65,6 +69,8 @@ def test_an_audit_is_of_the_points_that_are_left():
     # All of the type that is gone counts for nothing.
     assert growth[x[:, 1] > 8.0].max() < 0.01 * growth.max()
     own = UNBALANCED.audit(x, y, budget=2.0)
+    with pytest.raises(ValueError, match="growth: got growth beside Gaussian, a measure"):
+        audit(UNBALANCED.map_, Gaussian.standard(2), growth=UNBALANCED.growth_)
     given = audit(
         UNBALANCED.map_,
         x,
@@ -115,6 +121,32 @@ def test_growth_and_map_between_gaussians(penalty):
     assert off.mean() < 0.5 * other.mean()
 
 
+def test_a_file_says_the_growth_of_any_point(tmp_path):
+    path, fresh = tmp_path / "m.brenier", RNG.normal(size=(7, 2)).astype(np.float32)
+    brenier.save(path, UNBALANCED.map_, growth=UNBALANCED.growth_)
+    growth = load_growth(path)
+    assert growth.penalty == 4.0
+    np.testing.assert_array_equal(growth.source(fresh), UNBALANCED.growth(fresh))
+    np.testing.assert_array_equal(growth.target(fresh), UNBALANCED.growth(fresh, side="target"))
+    np.testing.assert_array_equal(brenier.load(path)(X), UNBALANCED.map_(X))
+    brenier.save(path, BALANCED.map_, growth=BALANCED.growth_)
+    assert load_growth(path) is None
+    assert brenier.save(path, BALANCED.map_) is None
+    assert load_growth(path) is None
+
+
+def test_growth_that_is_not_of_the_map_is_refused(tmp_path):
+    path, map = tmp_path / "m.brenier", AffineMap(np.eye(3), np.zeros(3))
+    with pytest.raises(ValueError, match="growth: got growth of dimension 2; wants dimension 3"):
+        brenier.save(path, map, growth=UNBALANCED.growth_)
+    assert not path.exists()
+    own = UNBALANCED.growth_
+    with pytest.raises(ValueError, match=r"x: got dimension 3; wants"):
+        own.source(np.zeros((4, 3)))
+    with pytest.raises(ValueError, match=r"epsilon: got 5\.0; wants a number from 0 to 4\.0"):
+        replace(own, epsilon=5.0)
+
+
 @pytest.mark.parametrize("wrong", [0.0, -1.0, np.inf, np.nan])
 def test_a_penalty_that_is_none_is_refused(wrong):
     with pytest.raises(ValueError, match=r"unbalanced: got .*; wants a finite number above 0"):
@@ -140,7 +172,7 @@ def test_what_cannot_be_unbalanced_is_refused():
         UNBALANCED.growth(X, side="both")
 
 
-def test_in_components_what_is_gone_moves_nothing_across_them():
+def test_in_components_what_is_gone_moves_nothing_across_them(tmp_path):
     anndata = pytest.importorskip("anndata")
     rng = np.random.default_rng(3)
     kind = np.repeat([0, 1], 100)
@@ -152,6 +184,10 @@ def test_in_components_what_is_gone_moves_nothing_across_them():
     est = MongeMap(random_state=0, candidates=["gaussian"], components=2, unbalanced=20.0)
     est.fit(x, y)
     assert est.source_growth_[kind == 1].max() < 0.1
+    path = tmp_path / "m.brenier"
+    brenier.save(path, est.map_, growth=est.growth_)
+    own = load_growth(path).source(brenier.load(path).coordinates(genes))
+    np.testing.assert_allclose(own, est.source_growth_, rtol=1e-9)
     moved = est.transform(genes) - genes
     # Across the components the first type stays where it is.
     assert abs(moved[kind == 0, 5].mean()) < 0.1
@@ -232,11 +268,14 @@ def test_whole_weights_are_repeated_rows_of_growth_too():
     g = weighted.source_growth_
     assert weighted.n_effective_[0] == pytest.approx((w @ g) ** 2 / (w @ g**2))
     np.testing.assert_allclose(weighted.transform(x), repeated.transform(x), atol=0.02)
+    seen = weighted.audit(x, y, source_weights=w, budget=0.1).weighting
+    assert (seen.source.counted, seen.target.counted) == pytest.approx(weighted.n_effective_)
+    assert seen.source.effective == pytest.approx((w @ g) ** 2 / ((w * g) @ (w * g)))
 
 
 def test_labels_are_of_the_mass_that_arrives():
     kinds = np.repeat(["stay", "gone"], 300)
-    with pytest.warns(UserWarning, match=r"300 of 600 rows of X, the first 300, keep less than a"):
+    with pytest.warns(UserWarning, match=r"X: 300 of 600 rows, the first 300, keep less than a"):
         found = UNBALANCED.transfer_labels(X, np.repeat("stay", len(Y)))
     np.testing.assert_array_equal(found.growth, UNBALANCED.source_growth_)
     assert list(found.columns("kind")) == ["kind", "kind_probability", "kind_growth"]

@@ -148,7 +148,8 @@ def _kinds(module):
 
 # A file holds no function of one's own.
 _WITHOUT = {"ScoreVelocity"}
-# Dearer to make: saved and loaded in tests/velocities and tests/estimators/test_conditional.py.
+# Dearer to make, or not alone in a file: saved and loaded in tests/velocities, and in
+# tests/estimators/test_conditional.py and test_unbalanced.py.
 _ELSEWHERE = {
     "DacorognaMoserVelocity",
     "FokkerPlanckVelocity",
@@ -175,6 +176,7 @@ _ELSEWHERE = {
     "ConditionalMixture",
     "Coordinates",
     "Covariates",
+    "EntropicGrowth",
     "Kriging",
     "PartialICNN",
     "Unconditional",

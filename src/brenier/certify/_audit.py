@@ -40,7 +40,7 @@ from brenier.certify._weights import (
     weighed,
 )
 from brenier.certify._witnesses import asymmetry_at, ring_test
-from brenier.maps import AffineMap, GradientMap
+from brenier.maps import AffineMap, EntropicGrowth, GradientMap
 from brenier.measures import AbstractMeasure, Empirical
 from brenier.numerics import numpy_generator, random_order
 
@@ -61,6 +61,7 @@ def audit(
     jacobian: Callable[[np.ndarray], Any] | None = None,
     source_weights: Any = None,
     target_weights: Any = None,
+    growth: EntropicGrowth | None = None,
     groups: Any = None,
     law: Any = None,
     symmetry: Any = None,
@@ -105,6 +106,8 @@ def audit(
             how many rows of equal weight these are worth. Whole weights give the estimates of
             repeated rows, and not their levels, as these are no independent draws.
         target_weights: of target points (m,), likewise.
+        growth: of an unbalanced map (``est.growth_``, ``io.load_growth``): points of both sides
+            count by it, and by their weights where they have any.
         groups: for source points, a label of each (n,): rows of one label belong together (frames
             of one film, cells of one donor) and count as one draw. One of each, at random, is
             audited, with its weight: levels hold for independent rows, and rows that are copies of
@@ -145,8 +148,8 @@ def audit(
     """
     key = as_key("key", key)
     settings = Settings(key, level, tolerance, samples, budget, callback).checked()
-    source, source_weights = named_weights("source", source, source_weights)
-    target, target_weights = named_weights("target", target, target_weights)
+    source, source_weights = named_weights("source_weights", "source", source, source_weights)
+    target, target_weights = named_weights("target_weights", "target", target, target_weights)
     check_order(map, source)
     rows_alone = isinstance(source, Empirical)
     if law is not None and isinstance(source, AbstractMeasure) and not rows_alone:
@@ -155,8 +158,8 @@ def audit(
     settings.tell("the map at points of the source")
     source = opened("source", source)
     target, names = opened("target", target, source), labels_of(source)
-    source, groups, shares = weighed("source", source, source_weights, groups)
-    target, target_shares = _target(target, target_weights)
+    source, groups, shares = weighed("source", source, source_weights, groups, growth)
+    target, target_shares = _target(target, target_weights, growth)
     for name, given in (("source", source), ("target", target)):
         if given is not None:
             warn_of_outliers(name, given)
@@ -242,7 +245,8 @@ def audit_pairs(
         key: of all random choices; ``jax.random.key(0)`` where None.
         level, tolerance, samples, budget: as for ``audit``.
         truth: the images T*(x_i) under the Monge map, where known.
-        source_weights, target_weights: of the pairs (n,) and the target's points, as for ``audit``.
+        source_weights, target_weights: of the pairs (n,) and the target's points, as for ``audit``;
+            a name is of a column of ``x``, and of ``target``.
         groups: as for ``audit``.
         law, symmetry: of the source, as for ``audit``: what they show of pairs alone is
             asymptotic.
@@ -258,6 +262,8 @@ def audit_pairs(
     """
     key = as_key("key", key)
     settings = Settings(key, level, tolerance, samples, budget, callback).checked()
+    x, source_weights = named_weights("source_weights", "x", x, source_weights)
+    target, target_weights = named_weights("target_weights", "target", target, target_weights)
     x = opened("x", x)
     tx, target = opened("tx", tx, x), opened("target", target, x)
     first = check_points("x", x, min_points=FEWEST).astype(np.float64)
@@ -307,11 +313,15 @@ def audit_pairs(
     )
 
 
-def _target(target: Any, weights: Any) -> tuple[Any, Shares | None]:
+def _target(
+    target: Any, weights: Any, growth: EntropicGrowth | None = None
+) -> tuple[Any, Shares | None]:
     """The points of the target of positive weight, and their shares."""
     if weights is not None and target is None:
         raise ValueError("target_weights: got weights without a target; wants its points too.")
-    points, _, shares = weighed("target", target, weights)
+    if target is None:
+        return None, None
+    points, _, shares = weighed("target", target, weights, growth=growth)
     return points, shares
 
 

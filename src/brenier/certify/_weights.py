@@ -11,8 +11,9 @@ from brenier._frames import Frame
 from brenier._row_checks import check_row_weights
 from brenier._types import Key
 from brenier.certify._rows import FEWEST, one_of_each
+from brenier.maps import EntropicGrowth
 from brenier.measures import AbstractMeasure
-from brenier.numerics import random_order
+from brenier.numerics import grown_row_weights, random_order, row_weights
 
 # What every level rests on, where rows have weights.
 LARGEST = "no weight of the law is above the largest of the rows"
@@ -28,13 +29,27 @@ class Shares:
 
     Attributes:
         values: u (n,).
+        counts: how many rows each stands for (n,), as ``numerics.row_weights`` has it.
 
-    >>> shares = Shares(np.array([1.0, 1.0, 0.5]))
+    >>> shares = Shares(np.array([1.0, 1.0, 0.5]), np.array([2.0, 2.0, 1.0]))
     >>> round(shares.effective, 3), shares.per_row
     (2.778, 1)
     """
 
     values: np.ndarray
+    counts: np.ndarray
+
+    @classmethod
+    def of_weights(cls, weights: np.ndarray, growth: np.ndarray | None = None) -> "Shares":
+        """Those of weights (n,) above 0, times a growth (n,) above 0 where there is one.
+
+        >>> own = Shares.of_weights(np.array([2.0, 1.0]), np.array([0.5, 1.0]))
+        >>> own.values.tolist(), own.counts.round(3).tolist()
+        ([1.0, 1.0], [1.333, 1.333])
+        """
+        masses = weights if growth is None else weights * growth
+        counts = row_weights(weights) if growth is None else grown_row_weights(weights, growth)
+        return cls(masses / masses.max(), counts)
 
     @property
     def effective(self) -> float:
@@ -48,7 +63,7 @@ class Shares:
 
     def of(self, rows: Any) -> "Shares":
         """Those of some rows, in parts of the same largest weight."""
-        return Shares(self.values[rows])
+        return Shares(self.values[rows], self.counts[rows])
 
     def accepted(self, random: np.random.Generator) -> np.ndarray:
         """Rows that are independent draws of μ: each is taken with probability u."""
@@ -86,25 +101,32 @@ class Shares:
             return float(np.sqrt(np.sum(off**2) / left) / self.values.sum())
 
 
-def shares_of(name: str, weights: Any, count: int) -> tuple[np.ndarray, Shares | None]:
+def shares_of(
+    name: str, weights: Any, count: int, growth: np.ndarray | None = None
+) -> tuple[np.ndarray, Shares | None]:
     """Which of so many rows have a positive weight, and their shares: None where all are equal.
+
+    Weights are multiplied by the growth (n,) of the rows, where there is one; None for 1 each.
 
     Raises:
         ValueError: weights that are none (``check_row_weights``), or positive in fewer rows than an
             audit takes.
     """
-    found = check_row_weights(name, weights, count)
-    kept = np.flatnonzero(found)
+    found = np.ones(count) if weights is None else check_row_weights(name, weights, count)
+    masses = found if growth is None else check_row_weights(name, found * growth, count)
+    kept = np.flatnonzero(masses)
     if len(kept) < FEWEST:
         raise ValueError(
             f"{name}: got {len(kept)} rows of positive weight; wants at least {FEWEST}."
         )
-    values = found[kept] / found.max()
-    return kept, None if (values == values[0]).all() else Shares(values)
+    shares = Shares.of_weights(found[kept], None if growth is None else growth[kept])
+    return kept, None if (shares.values == shares.values[0]).all() else shares
 
 
-def named_weights(name: str, value: Any, weights: Any) -> tuple[Any, Any]:
+def named_weights(argument: str, name: str, value: Any, weights: Any) -> tuple[Any, Any]:
     """The points less the column that holds their weights, and it; both as they are without a name.
+
+    ``argument`` is that of the weights, ``name`` that of the points.
 
     Raises:
         ValueError: a name beside what has no such column.
@@ -114,31 +136,33 @@ def named_weights(name: str, value: Any, weights: Any) -> tuple[Any, Any]:
     frame = as_frame(name, value)
     if not isinstance(frame, Frame):
         raise ValueError(
-            f"{name}_weights: got the name {weights!r} beside {type(value).__name__}, which has no "
+            f"{argument}: got the name {weights!r} beside {type(value).__name__}, which has no "
             "named columns; wants one weight a row."
         )
-    return frame.without(f"{name}_weights", weights)
+    return frame.without(argument, weights)
 
 
 def weighed(
-    name: str, value: Any, weights: Any, groups: Any = None
+    name: str, value: Any, weights: Any, groups: Any = None, growth: EntropicGrowth | None = None
 ) -> tuple[Any, Any, Shares | None]:
     """The points of positive weight, their labels where there are some, and their shares.
 
-    As they are where there are no weights.
+    As they are where there are no weights, and no growth.
 
     Raises:
-        ValueError: as ``shares_of``; weights beside a measure, which has its own.
+        ValueError: as ``shares_of``; weights or growth beside a measure, which has its own.
     """
-    if weights is None:
+    if weights is None and growth is None:
         return value, groups, None
     if isinstance(value, AbstractMeasure):
+        argument, what = ("growth", "growth") if weights is None else (f"{name}_weights", "weights")
         raise ValueError(
-            f"{name}_weights: got weights beside {type(value).__name__}, a measure; wants points "
-            "(n, d)."
+            f"{argument}: got {what} beside {type(value).__name__}, a measure; wants points (n, d)."
         )
     points = check_points(name, value)
-    kept, shares = shares_of(f"{name}_weights", weights, len(points))
+    of_side = None if growth is None else {"source": growth.source, "target": growth.target}[name]
+    grown = None if of_side is None else of_side(points)
+    kept, shares = shares_of(f"{name}_weights", weights, len(points), grown)
     return points[kept], kept_labels(groups, kept, len(points)), shares
 
 
@@ -173,15 +197,19 @@ class EffectiveRows:
         accepted: about how many are independent draws of the weighted law, each of the rows
             accepted with probability w / max w: what tests take.
         largest: the largest weight, in parts of the mean.
+        counted: how many rows they stand for where whole weights repeat rows, as a fit has it
+            (``MongeMap.n_effective_``); levels do not. None where an older brenier wrote it.
 
-    >>> EffectiveRows.of(Shares(np.array([1.0, 0.5, 0.5]))).largest
-    1.5
+    >>> found = EffectiveRows.of(Shares.of_weights(np.array([2.0, 1.0, 1.0])))
+    >>> found.largest, round(found.effective, 3), found.counted
+    (1.5, 2.667, 4.0)
     """
 
     rows: int
     effective: float
     accepted: int
     largest: float
+    counted: float | None = None
 
     @classmethod
     def of(cls, shares: Shares) -> "EffectiveRows":
@@ -191,11 +219,14 @@ class EffectiveRows:
             effective=shares.effective,
             accepted=max(1, round(float(own.sum()))),
             largest=1.0 / float(own.mean()),
+            counted=float(shares.counts.sum()),
         )
 
     def said(self) -> tuple[str, str]:
         """The number, and how it came about."""
         remark = f"Kish's (Σw)²/Σw²; the largest weight is {self.largest:.3g} times the mean"
+        if self.counted is not None and not np.isclose(self.counted, self.effective):
+            remark += f"; {self.counted:,.4g} where whole weights repeat rows, as in a fit"
         return f"{self.effective:,.4g} of {self.rows:,}", remark
 
 

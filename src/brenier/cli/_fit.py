@@ -163,9 +163,10 @@ class Fit:
         """Write the map; what was kept to come back to is then needed no more."""
         from brenier.estimators.candidates import discard_record
 
-        save(out, self.estimator.map_, names=names, about=about)
-        if self.estimator.checkpoint is not None:
-            discard_record(self.estimator.checkpoint)
+        est = self.estimator
+        save(out, est.map_, names=names, about=about, growth=est.growth_)
+        if est.checkpoint is not None:
+            discard_record(est.checkpoint)
 
     def draw(self, path: str) -> None:
         """A bar for each candidate, written as PNG."""

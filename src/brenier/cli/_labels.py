@@ -11,12 +11,14 @@ from brenier._progress import Progress, ProgressCallback
 from brenier.cli._cell_choice import Choice, is_cells_file, weights_of_cells
 from brenier.cli._cells import audited_cells
 from brenier.cli._transport import load_map, transport_points
-from brenier.estimators import TransferredLabels, transfer_labels, transition_table
+from brenier.cli._warned import said_of
+from brenier.estimators import TransferredLabels, TransitionTable, transfer_labels, transition_table
 from brenier.io import (
     check_cells_output,
     check_folder,
     check_name,
     check_words_file,
+    load_growth,
     obs_column,
     read_cells,
     read_points,
@@ -79,8 +81,13 @@ def run_labels(
         masses = a, b
     moved = transport_points(map, x, progress)
     progress(Progress(0, 0, "labelling"))
-    found = transfer_labels(moved, y, known, masses[1])
-    table = None if own is None else transition_table(moved, y, own, known, *masses)
+    unbalanced = load_growth(map_file)
+    growth: dict[str, np.ndarray] = {}
+    if unbalanced is not None:
+        growth = {"source_growth": unbalanced.source(x), "target_growth": unbalanced.target(y)}
+    with said_of(source) as said:
+        found = transfer_labels(moved, y, known, masses[1], **growth)
+        table = None if own is None else transition_table(moved, y, own, known, *masses, **growth)
     if is_cells_file(source):
         _write_cells(source, out, into, found, choice)
     else:
@@ -94,6 +101,8 @@ def run_labels(
         "column": into,
         "mean_probability": float(found.probability.mean()),
         "table": None if table is None else table.to_dict(),
+        **_kept(table),
+        "warnings": list(dict.fromkeys(said)),
         "seconds": seconds,
     }
     rows = {
@@ -104,10 +113,19 @@ def run_labels(
         "seconds": f"{seconds:.1f}",
         "file": out,
     }
+    kept = _kept(table).get("kept", {})
     for kind, shares in {} if table is None else table.to_dict().items():
         most = sorted(shares.items(), key=lambda pair: -pair[1])[:3]
-        rows[f"{kind} goes to"] = ", ".join(f"{to} {share:.0%}" for to, share in most)
+        left = f" of the {kept[kind]:.0%} kept" if kind in kept else ""
+        rows[f"{kind} goes to"] = ", ".join(f"{to} {share:.0%}" for to, share in most) + left
     return result, rows
+
+
+def _kept(table: TransitionTable | None) -> dict[str, dict[str, float]]:
+    """What share of its mass each kind of source points keeps, of an unbalanced map."""
+    if table is None or table.kept is None:
+        return {}
+    return {"kept": dict(zip(map(str, table.sources), map(float, table.kept), strict=True))}
 
 
 def _obs(path: str, condition: str | None, value: str | None, column: str) -> np.ndarray:

@@ -186,7 +186,7 @@ def labels(
     with progress_bar() as progress:
         own = (source_labels, (source_weights, target_weights), chosen, choice, progress)
         result, rows = run_labels((map, source, target), out, labels, *own)
-    announce(result, "Labels", rows, json)
+    announce(result, "Labels", rows, json, warnings=result["warnings"])
 
 
 @app.command()

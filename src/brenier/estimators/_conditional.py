@@ -9,7 +9,7 @@ from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
 from brenier._progress import ProgressCallback
-from brenier.estimators._fitted import fitted_points, with_names_of_cells
+from brenier.estimators._fitted import fitted_points, framed
 from brenier.estimators._progress_bar import watched
 from brenier.estimators.candidates import Effort
 from brenier.estimators.conditional import (
@@ -176,7 +176,7 @@ class ConditionalMongeMap(OneToOneFeatureMixin, TransformerMixin, BaseEstimator)
         keep_columns(self, self.map_.dimension, found.names)
         return self
 
-    @with_names_of_cells
+    @framed
     def transform(self, X: Any, condition: Any = None) -> np.ndarray:
         """T(X; c) of points (n, d), in the dtype of X.
 
@@ -194,6 +194,7 @@ class ConditionalMongeMap(OneToOneFeatureMixin, TransformerMixin, BaseEstimator)
         """
         return self._moved(X, condition, inverse=False)
 
+    @framed
     def inverse_transform(self, X: Any, condition: Any = None) -> np.ndarray:
         """T⁻¹(X; c) of points (n, d) in the space of Y, in the dtype of X."""
         return self._moved(X, condition, inverse=True)

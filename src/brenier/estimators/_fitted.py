@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar, cast
 
 import numpy as np
-from sklearn.utils._set_output import _get_output_config
+from sklearn.utils._set_output import _get_output_config, _wrap_data_with_container
 from sklearn.utils.validation import check_is_fitted
 
 from brenier._types import RowWeights
@@ -16,6 +16,7 @@ from brenier.estimators.data import (
     kept_columns,
     known_points,
     opened,
+    weighted_rows,
 )
 from brenier.estimators.growth import grown_weights
 from brenier.io import Cells, is_cells
@@ -57,22 +58,23 @@ def moved(estimator: Any, value: Any, *, inverse: bool) -> np.ndarray:
     return images
 
 
-def with_names_of_cells(transform: _Method) -> _Method:
-    """A method whose frames have the names of cells, where ``set_output`` asks for those of pandas.
+def framed(method: _Method) -> _Method:
+    """A method whose points (n, d) are of the kind that ``set_output`` asks for.
 
-    scikit-learn takes those of data frames itself, and knows none of AnnData.
+    As scikit-learn frames those of ``transform`` alone; rows of AnnData, which it does not know,
+    keep the names of their cells in frames of pandas.
     """
 
-    @functools.wraps(transform)
-    def named(estimator: Any, X: Any, *args: Any, **kwargs: Any) -> Any:
-        images = transform(estimator, X, *args, **kwargs)
-        if not is_cells(X) or _get_output_config("transform", estimator)["dense"] != "pandas":
-            return images
-        import pandas as pd
+    @functools.wraps(method)
+    def asked(estimator: Any, *args: Any, **kwargs: Any) -> Any:
+        given: Any = args[0] if args else kwargs.get("X")
+        images = method(estimator, *args, **kwargs)
+        images = _wrap_data_with_container("transform", images, given, estimator)
+        if is_cells(given) and _get_output_config("transform", estimator)["dense"] == "pandas":
+            images.index = given.obs_names
+        return images
 
-        return pd.DataFrame(images, index=X.obs_names)
-
-    return cast(_Method, named)
+    return cast(_Method, asked)
 
 
 def seen(estimator: Any, name: str, value: Any) -> tuple[AbstractMap, np.ndarray]:
@@ -86,12 +88,21 @@ def seen(estimator: Any, name: str, value: Any) -> tuple[AbstractMap, np.ndarray
 def judged(
     estimator: Any, X: Any, Y: Any, source_weights: Any, target_weights: Any
 ) -> tuple[AbstractMap, tuple[np.ndarray, RowWeights], tuple[Any, RowWeights]]:
-    """The map, and points or a measure to judge it by, with their weights times their growth."""
+    """The map, and points or a measure to judge it by, with their weights."""
     X, a = given_weights("source_weights", source_weights, "X", X)
     Y, b = given_weights("target_weights", target_weights, "Y", Y)
     map, x = seen(estimator, "X", X)
-    a = grown_weights(estimator.growth_, x, a, "source")
     if Y is None or isinstance(Y, AbstractMeasure):
         return map, (x, a), (Y, b)
-    y = seen(estimator, "Y", Y)[1]
-    return map, (x, a), (y, grown_weights(estimator.growth_, y, b, "target"))
+    return map, (x, a), (seen(estimator, "Y", Y)[1], b)
+
+
+def grown_sides(
+    estimator: Any, map: AbstractMap, *sides: tuple[np.ndarray, RowWeights]
+) -> tuple[AbstractMap, tuple[np.ndarray, RowWeights], tuple[np.ndarray, RowWeights]]:
+    """What ``judged`` gives with weights times their growth, less points that have none."""
+    source, target = (
+        weighted_rows(points, grown_weights(estimator.growth_, points, weights, side))
+        for (points, weights), side in zip(sides, ("source", "target"), strict=True)
+    )
+    return map, source, target

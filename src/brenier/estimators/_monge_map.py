@@ -12,7 +12,7 @@ from sklearn.exceptions import ConvergenceWarning
 from brenier._progress import ProgressCallback
 from brenier._solution import Result, Solution
 from brenier._warnings import warn_user
-from brenier.estimators._fitted import judged, moved, seen, with_names_of_cells
+from brenier.estimators._fitted import framed, grown_sides, judged, moved, seen
 from brenier.estimators._held_out_saving import held_out_saving
 from brenier.estimators._learned_map import LearnedMap, learned_map
 from brenier.estimators._notebook import estimator_html, with_names
@@ -26,9 +26,8 @@ from brenier.estimators.data import (
     kept_columns,
     one_of,
     read_pair,
-    weighted_rows,
 )
-from brenier.estimators.growth import EntropicGrowth, PenaltyRow, check_unbalanced, grown, growth_of
+from brenier.estimators.growth import PenaltyRow, check_unbalanced, grown, growth_of
 from brenier.estimators.labels import (
     TransferredLabels,
     TransitionTable,
@@ -36,7 +35,7 @@ from brenier.estimators.labels import (
     table_of_points,
 )
 from brenier.estimators.time import interpolated
-from brenier.maps import SubspaceMap
+from brenier.maps import EntropicGrowth, SubspaceMap
 from brenier.measures import Empirical
 
 if TYPE_CHECKING:
@@ -277,11 +276,12 @@ class MongeMap(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
             warn_user(self.solution_.result.value, ConvergenceWarning)
         return self
 
-    @with_names_of_cells
+    @framed
     def transform(self, X: Any) -> np.ndarray:
         """T(X) of points (n, d), in the dtype of X; 262,144 rows at a time."""
         return moved(self, X, inverse=False)
 
+    @framed
     def inverse_transform(self, X: Any) -> np.ndarray:
         """T⁻¹(X) = ∇φ*(X) of points (n, d) in the space of Y, in the dtype of X."""
         return moved(self, X, inverse=True)
@@ -294,6 +294,7 @@ class MongeMap(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         X = X.points if isinstance(X, Empirical) else X
         return growth_of(self.growth_, seen(self, "X", X)[1], side)
 
+    @framed
     def interpolate(self, X: Any, t: Any) -> np.ndarray:
         """(1 − t) X + t T(X) of points (n, d), in the dtype of X: where they are on their way.
 
@@ -318,8 +319,7 @@ class MongeMap(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         in ``fit``; of an unbalanced map times the growth of the points.
         """
         own = one_of(source_weights, sample_weight)
-        map, (x, a), (y, b) = judged(self, X, Y, own, target_weights)
-        return held_out_saving(map, weighted_rows(x, a), weighted_rows(y, b))
+        return held_out_saving(*grown_sides(self, *judged(self, X, Y, own, target_weights)))
 
     def audit(
         self,
@@ -346,16 +346,16 @@ class MongeMap(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         from brenier.certify import audit
 
         map, (x, a), (y, b) = judged(self, X, Y, source_weights, target_weights)
-        key = jax.random.key(drawn_seed(self.random_state))
         certificate = audit(
             map,
             x,
             y,
-            key=key,
+            key=jax.random.key(drawn_seed(self.random_state)),
             level=level,
             budget=budget,
             source_weights=a,
             target_weights=b,
+            growth=self.growth_,
             groups=groups,
             law=law,
             symmetry=symmetry,

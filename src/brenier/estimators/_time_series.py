@@ -5,10 +5,12 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
-from sklearn.base import BaseEstimator, clone
+from sklearn.base import BaseEstimator, OneToOneFeatureMixin, clone
+from sklearn.utils._set_output import _SetOutputMixin
 from sklearn.utils.validation import check_is_fitted
 
 from brenier._checks import check_number, refuse_dates
+from brenier.estimators._fitted import framed
 from brenier.estimators._monge_map import MongeMap
 from brenier.estimators.data import (
     column_labels,
@@ -23,7 +25,7 @@ from brenier.io import is_cells, load, read_manifest, save
 from brenier.maps import AbstractMap, Composition
 
 
-class TimeSeries(BaseEstimator):
+class TimeSeries(OneToOneFeatureMixin, _SetOutputMixin, BaseEstimator):
     """Snapshots of a population at several times, and the maps from each to the next.
 
     Between neighbouring times every point goes straight, at constant speed, to its image: McCann's
@@ -89,6 +91,7 @@ class TimeSeries(BaseEstimator):
         keep_columns(self, self.maps_[0].dimension, names)
         return self
 
+    @framed
     def transform(self, X: Any, from_time: Any, to_time: Any) -> np.ndarray:
         """Where points X (n, d) of one time are at another, (n, d), forwards or backwards.
 
@@ -111,6 +114,7 @@ class TimeSeries(BaseEstimator):
                 path[float(time)] = there
         return np.stack([path[float(time)] for time in self.times_], axis=1)
 
+    @framed
     def interpolate(self, t: Any) -> np.ndarray:
         """A snapshot of time t, (n, d): the points of the nearer one where the maps bring them.
 

@@ -8,6 +8,7 @@ from brenier.maps._conditional import ConditionalMap
 from brenier.maps._covariates import Covariates
 from brenier.maps._debiased import DebiasedMap
 from brenier.maps._entropic import EntropicMap
+from brenier.maps._entropic_growth import EntropicGrowth
 from brenier.maps._gradient import ConjugateMap, GradientMap
 from brenier.maps._network import ResidualNetwork
 from brenier.maps._pushforward import Pushforward
@@ -21,6 +22,7 @@ __all__ = [
     "ConjugateMap",
     "Covariates",
     "DebiasedMap",
+    "EntropicGrowth",
     "EntropicMap",
     "GradientMap",
     "Pushforward",

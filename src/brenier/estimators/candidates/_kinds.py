@@ -227,7 +227,7 @@ class AbstractPieces(AbstractKind):
 
     def trials(self, folds: Sequence[Fold], random: np.random.Generator) -> Iterator[Trial]:
         best, d = np.inf, folds[0].v.shape[1]
-        fewest = min(min(len(fold.v), fold.counts[1]) for fold in folds)
+        fewest = min(min(len(fold.u), len(fold.v), *fold.counts) for fold in folds)
         clouds = [fold.first(_FITTED) for fold in folds]
         different = min(len(np.unique(cloud.v, axis=0)) for cloud in clouds)
         fits: list[SoftPieces] = []

@@ -10,7 +10,7 @@ from brenier._frames import Frame
 from brenier._types import RowWeights
 from brenier.estimators.data._columns import training_points
 from brenier.estimators.data._covariance import lifted_covariance, shrunk_covariance
-from brenier.estimators.data._given_weights import weighted_rows
+from brenier.estimators.data._given_weights import telling, weighted_rows
 from brenier.numerics import (
     beyond_digits,
     grown_row_weights,
@@ -180,6 +180,7 @@ def sound_points(
         kept = sound if outliers == "drop" else ~beyond_digits(points, sound)
         points, sound, left = points[kept], sound[kept], rows[kept]
         masses = None if masses is None else masses[kept]
+    masses = telling(masses)  # without weight 0 all others may be equal
     masses = None if masses is None else row_weights(masses)
     points = training_points(name, points, dimension, columns)
     return Sound(points, masses, sound, rows[found], left)

@@ -11,6 +11,7 @@ from brenier._row_checks import check_row_weights
 from brenier._warnings import warn_user
 from brenier.io import Cells, Table, is_cells
 from brenier.measures import AbstractMeasure
+from brenier.numerics import row_weights
 
 # All weights over the largest, below which one row has nearly all; and Kish's number of rows over
 # theirs, below which they are too few.
@@ -64,6 +65,17 @@ def warn_of_one_row(argument: str, weights: np.ndarray | None) -> None:
             "weight.",
             UserWarning,
         )
+
+
+def telling(weights: np.ndarray | None) -> np.ndarray | None:
+    """The weights, 0 or more; None where they say one row each, as all equal ones do but counts.
+
+    >>> telling(np.full(2, 0.3)), telling(np.ones(2)), telling(np.full(2, 3.0)).tolist()
+    (None, None, [3.0, 3.0])
+    """
+    if weights is None or (weights != weights[0]).any():
+        return weights
+    return None if (row_weights(weights[:1]) == 1.0).all() else weights
 
 
 def one_of(weights: Any, sample_weight: Any) -> Any:

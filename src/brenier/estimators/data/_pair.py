@@ -10,7 +10,7 @@ from brenier._types import Key
 from brenier.estimators.data._cloud import Cloud, read_cloud, reweighted
 from brenier.estimators.data._columns import aligned, column_names
 from brenier.estimators.data._components import Components, dense, opened, principal_components
-from brenier.estimators.data._given_weights import given_weights, warn_of_one_row
+from brenier.estimators.data._given_weights import given_weights, telling, warn_of_one_row
 from brenier.measures import AbstractMeasure, Empirical
 from brenier.numerics import Coordinates, check_outliers
 
@@ -123,6 +123,7 @@ def read_pair(
     y, y_weights = given_weights("target_weights", weights[1], "Y", y)
     warn_of_one_row("source_weights", x_weights)
     warn_of_one_row("target_weights", y_weights)
+    x_weights, y_weights = telling(x_weights), telling(y_weights)
     x, y = (opened(name, value, layout.layer, layout.obsm) for name, value in (("X", x), ("Y", y)))
     space = principal_components(
         x,

@@ -1,6 +1,4 @@
-"""Growth: how much more or less than its own mass each point sends or receives."""
-
-from typing import NamedTuple
+"""Growth: what each point sends or receives, by the plans between two clouds."""
 
 import jax.numpy as jnp
 import numpy as np
@@ -9,93 +7,14 @@ from sklearn.exceptions import ConvergenceWarning
 from brenier._checks import to_device
 from brenier._types import Float
 from brenier._warnings import warn_user
-from brenier.numerics import barycentric_projection, default_epsilon, entropic_potential, sinkhorn
+from brenier.maps import EntropicGrowth
+from brenier.numerics import default_epsilon, sinkhorn
 
 # Points a side between which the plan is found: all others have the growth of its potentials.
 _POINTS = 2048
 _TOLERANCE, _ITERATIONS = 1e-4, 2000
 # ε of τ, at most: below one, for τ − ε is what holds the marginals.
 _MOST_BLUR = 0.5
-
-
-class Side(NamedTuple):
-    """Points (n, d), weights of sum 1 and potentials: the other side's, and the side's own.
-
-    ``other_self`` is the potential of the other side's plan with itself, at its points.
-    """
-
-    other: Float[np.ndarray, "m d"]
-    other_potential: Float[np.ndarray, " m"]
-    other_weights: Float[np.ndarray, " m"]
-    own: Float[np.ndarray, "n d"]
-    own_potential: Float[np.ndarray, " n"]
-    own_weights: Float[np.ndarray, " n"]
-    other_self: Float[np.ndarray, " m"]
-
-
-class EntropicGrowth(NamedTuple):
-    """By what the marginals of π_ij exp((p_i + q_j)/2σ) are more than the clouds' weights.
-
-    π_ij = a_i b_j exp((f_i + g_j − c_ij)/ε) is the plan for the penalty σ = τ − ε, and p and q are
-    the potentials of the plans of source and target with themselves. Those take off what ε does to
-    the growth (Séjourné et al. 2019): where both clouds are dense and τ is small it is then
-    √(dν/dμ) for any ε, as it has to be. Both sides are marginals of one plan, so that what is left
-    of the clouds lies where the plan takes it: a growth of each side by itself, e^{−(f − p)/σ},
-    moves them past each other where τ is not far above ε. And with σ + ε = τ the means of
-    Gaussians' marginals are those of ε = 0.
-    At any point f(x) = −εσ/τ log Σ_j b_j exp((g_j − ½|x − y_j|²)/ε).
-
-    Args:
-        penalty: τ; None of a balanced plan, whose growth is 1.
-        epsilon: ε, at most half of τ.
-        origin: what is taken off all points.
-        sides: of the source and of the target.
-    """
-
-    penalty: float | None
-    epsilon: float
-    origin: np.ndarray
-    sides: tuple[Side, Side]
-
-    def source(self, x: np.ndarray) -> Float[np.ndarray, " n"]:
-        """Of source points x (n, d)."""
-        return self._of(x, self.sides[0])
-
-    def target(self, y: np.ndarray) -> Float[np.ndarray, " m"]:
-        """Of target points y (m, d)."""
-        return self._of(y, self.sides[1])
-
-    def source_steps(self, x: np.ndarray) -> Float[np.ndarray, "n d"]:
-        """From source points x (n, d) to the middle of where the plan sends them."""
-        return self._steps(x, self.sides[0])
-
-    def target_steps(self, y: np.ndarray) -> Float[np.ndarray, "m d"]:
-        """From target points y (m, d) back to the middle of where they come from."""
-        return self._steps(y, self.sides[1])
-
-    def _of(self, points: np.ndarray, side: Side) -> np.ndarray:
-        if self.penalty is None:
-            return np.ones(len(points))
-        epsilon, held = self.epsilon, self.penalty - self.epsilon
-        plan, own = self._plans(points, side)
-        raised = plan[2] + epsilon / (2.0 * held) * jnp.asarray(side.other_self)
-        f, p, grown = (
-            np.asarray(entropic_potential(*of, epsilon=epsilon))
-            for of in (plan, own, [*plan[:2], raised, plan[3]])
-        )
-        return np.exp((held / epsilon * f + 0.5 * p) / self.penalty - grown / epsilon)
-
-    def _steps(self, points: np.ndarray, side: Side) -> np.ndarray:
-        there, here = (
-            np.asarray(barycentric_projection(*plan, epsilon=self.epsilon))
-            for plan in self._plans(points, side)
-        )
-        return there - here  # ε blurs both
-
-    def _plans(self, points: np.ndarray, side: Side) -> list[list[jnp.ndarray]]:
-        """The points, and what sends them to the other side, and to their own."""
-        z = points.astype(np.float64) - self.origin
-        return [[jnp.asarray(part) for part in (z, *plan)] for plan in (side[:3], side[3:6])]
 
 
 def entropic_growth(
@@ -127,14 +46,14 @@ def entropic_growth(
     """
     clouds, origin = few_points((x, y), weights, random_state)
     epsilon = common_epsilon(*clouds)
-    found, error = growth_between(*clouds, penalty, epsilon, _TOLERANCE, _ITERATIONS)
+    found, error = growth_between(*clouds, penalty, epsilon, _TOLERANCE, _ITERATIONS, origin=origin)
     if not error <= _TOLERANCE:
         warn_user(
             f"The growth is known to {error:.2g} of the mass only: Sinkhorn's iteration did not "
             "end. Take a larger penalty.",
             ConvergenceWarning,
         )
-    return found._replace(origin=origin)
+    return found
 
 
 # Points (n, d) and their weights (n,) of sum 1.
@@ -168,10 +87,13 @@ def growth_between(
     epsilon: float,
     tolerance: float,
     max_iterations: int,
+    *,
+    origin: np.ndarray | None = None,
 ) -> tuple[EntropicGrowth, float]:
     """The growth between weighted clouds, and the largest error of the plans that it is from.
 
     ε is brought down to half of the penalty: a plan that blurs more than it moves tells nothing.
+    ``origin`` is what was taken off the points, 0 where None.
 
     Raises:
         ValueError: a τ for which no mass is left.
@@ -193,9 +115,9 @@ def growth_between(
         raise ValueError(too_small(penalty))
     f, g, p, q = (np.asarray(of) for of in (plans[0].f, plans[0].g, plans[1].f, plans[2].f))
     (u, a), (v, b) = x, y
-    sides = Side(v, g, b, u, p, a, q), Side(u, f, a, v, q, b, p)
+    origin = np.zeros(u.shape[1]) if origin is None else origin
     error = max(float(plan.error) for plan in plans)
-    return EntropicGrowth(penalty, epsilon, np.zeros(u.shape[1]), sides), error
+    return EntropicGrowth(penalty, epsilon, origin, u, v, a, b, f, g, p, q), error
 
 
 def too_small(penalty: float | None) -> str:

@@ -7,9 +7,10 @@ import numpy as np
 from brenier._checks import check_positive
 from brenier._types import Float, RowWeights
 from brenier.estimators.data import Pair
-from brenier.estimators.growth._entropic import EntropicGrowth, entropic_growth, too_small
+from brenier.estimators.growth._entropic import entropic_growth, too_small
 from brenier.estimators.growth._penalty import PenaltyRow, penalty_rows
 from brenier.estimators.growth._spacing import warn_of_spacing
+from brenier.maps import EntropicGrowth
 
 
 def check_unbalanced(value: Any) -> None:

@@ -4,7 +4,7 @@ import numpy as np
 from scipy.spatial import KDTree
 
 from brenier._warnings import warn_user
-from brenier.estimators.growth._entropic import EntropicGrowth
+from brenier.maps import EntropicGrowth
 
 # The growth, on the mean, that a cloud has towards other points of its own law, at least.
 _LEAST_KEPT = 0.8
@@ -14,7 +14,8 @@ _HALVINGS = 40
 
 def warn_of_spacing(growth: EntropicGrowth) -> None:
     """One line where τ is below what the points of either side tell apart."""
-    least = max(least_told(side.own, side.own_weights) for side in growth.sides)
+    sides = (growth.x, growth.a), (growth.y, growth.b)
+    least = max(least_told(points, weights) for points, weights in sides)
     if growth.penalty is None or growth.penalty >= least:
         return
     warn_user(

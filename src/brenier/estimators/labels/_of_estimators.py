@@ -1,16 +1,12 @@
 """The labels that an estimator's map brings, beside the points of its fit or others."""
 
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
-from brenier._types import RowWeights
-from brenier._warnings import warn_user
 from brenier.estimators._fitted import seen
 from brenier.estimators.data import given_weights, taken_columns
-from brenier.estimators.growth import grown_weights
 from brenier.estimators.labels._results import TransferredLabels, TransitionTable
 from brenier.estimators.labels._transfer import transfer_labels, transition_table
 from brenier.measures import AbstractMeasure
@@ -18,8 +14,6 @@ from brenier.numerics import in_blocks
 
 # Points moved at a time.
 _BLOCK = 2**14
-# Of its mass, at least, a point keeps that has its like in the target.
-_LEAST_KEPT = 0.1
 
 
 def labels_of_points(
@@ -27,11 +21,10 @@ def labels_of_points(
 ) -> TransferredLabels:
     """``MongeMap.transfer_labels``; ``weights`` are of the target points."""
     Y, labels, weights = _side(estimator, "Y", Y, Y_labels, weights)
-    moved, y, weights, growth = _met(estimator, X, Y, weights)
-    found = transfer_labels(moved, y, labels, weights)
-    if growth is not None:
-        _warn_of_lost(growth)
-    return replace(found, growth=growth)
+    moved, y, growths = _met(estimator, X, Y)
+    return transfer_labels(
+        moved, y, labels, weights, source_growth=growths[0], target_growth=growths[1]
+    )
 
 
 def table_of_points(
@@ -40,11 +33,10 @@ def table_of_points(
     """``MongeMap.transition_table``; ``weights`` are of source and target points."""
     X, kinds, a = _side(estimator, "X", X, X_labels, weights[0])
     Y, labels, b = _side(estimator, "Y", Y, Y_labels, weights[1])
-    moved, y, b, growth = _met(estimator, X, Y, b)
-    table = transition_table(moved, y, kinds, labels, a, b, source_growth=growth)
-    if growth is not None:
-        _warn_of_lost(growth)
-    return table
+    moved, y, growths = _met(estimator, X, Y)
+    return transition_table(
+        moved, y, kinds, labels, a, b, source_growth=growths[0], target_growth=growths[1]
+    )
 
 
 def _side(
@@ -70,26 +62,10 @@ def _side(
 
 
 def _met(
-    estimator: Any, X: Any, Y: Any, weights: RowWeights
-) -> tuple[np.ndarray, np.ndarray, RowWeights, np.ndarray | None]:
-    """T(X) beside Y, in components where the map was learned there; what of Y's weights arrives.
-
-    And the growth of X, None of a map without.
-    """
+    estimator: Any, X: Any, Y: Any
+) -> tuple[np.ndarray, np.ndarray, tuple[np.ndarray | None, np.ndarray | None]]:
+    """T(X) beside Y, in components where the map was learned there, and the growth of both."""
     (map, x), (_, y) = seen(estimator, "X", X), seen(estimator, "Y", Y)
-    growth = estimator.growth_
-    left = None if growth is None else growth.source(x)
-    return (
-        in_blocks(map, x, min(len(x), _BLOCK)), y, grown_weights(growth, y, weights, "target"), left
-    )  # fmt: skip
-
-
-def _warn_of_lost(growth: np.ndarray) -> None:
-    lost = np.flatnonzero(growth < _LEAST_KEPT)
-    if len(lost):
-        warn_user(
-            f"{len(lost):,} of {len(growth):,} rows of X, the first {lost[0]}, keep less than a "
-            "tenth of their mass: nothing like them is in the target, and their labels are of the "
-            "kinds that the target has. Look at the growth beside the labels.",
-            UserWarning,
-        )
+    own = estimator.growth_
+    growths = (None, None) if own is None else (own.source(x), own.target(y))
+    return in_blocks(map, x, min(len(x), _BLOCK)), y, growths

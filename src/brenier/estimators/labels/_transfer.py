@@ -1,18 +1,29 @@
 """Labels of target points for source points: those around where a map takes each."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from brenier._row_checks import check_labels, check_row_weights
 from brenier._types import RowWeights
+from brenier._warnings import warn_user
 from brenier.estimators.labels._results import TransferredLabels, TransitionTable
 from brenier.estimators.labels._vote import Vote
-from brenier.numerics import row_weights
+from brenier.numerics import grown_row_weights, row_weights
+
+# Of its mass, at least, a point keeps that has its like in the target.
+_LEAST_KEPT = 0.1
 
 
 def transfer_labels(
-    moved: np.ndarray, target: np.ndarray, Y_labels: Any, target_weights: Any = None
+    moved: np.ndarray,
+    target: np.ndarray,
+    Y_labels: Any,
+    target_weights: Any = None,
+    *,
+    source_growth: np.ndarray | None = None,
+    target_growth: np.ndarray | None = None,
 ) -> TransferredLabels:
     """The labels of points where a map took them, by a vote of the target points around each.
 
@@ -28,9 +39,14 @@ def transfer_labels(
         target: (m, d).
         Y_labels: (m,), a label of each target point: words or numbers.
         target_weights: (m,), how much each target point counts, as for ``MongeMap``.
+        source_growth, target_growth: (n,) and (m,), what share of its mass each point sends and
+            receives, of an unbalanced map: labels are of the mass that arrives.
 
     Raises:
         ValueError: labels or weights that do not match the points, or are missing.
+
+    Warns:
+        UserWarning: source points that keep less than a tenth of their mass.
 
     >>> rng = np.random.default_rng(0)
     >>> target = np.concatenate([rng.normal(size=(50, 2)), rng.normal(size=(50, 2)) + 6.0])
@@ -38,12 +54,19 @@ def transfer_labels(
     >>> found.labels.tolist()
     ['low', 'low', 'high', 'high']
     """
-    labels, target, weights = _counted("Y_labels", Y_labels, target, target_weights)
+    labels, rows, weights = _counted(
+        "Y_labels", Y_labels, len(target), target_weights, target_growth
+    )
+    target = target[rows]
     classes, codes = np.unique(labels, return_inverse=True)
     # Near the origin, where differences of points have all of their digits.
     origin = target[0].astype(np.float64)
     vote = Vote.chosen(target - origin, codes, weights)
-    return TransferredLabels(classes, vote(moved - origin))
+    found = TransferredLabels(classes, vote(moved - origin))
+    if source_growth is None:
+        return found
+    _warn_of_lost(source_growth)
+    return replace(found, growth=source_growth)
 
 
 def transition_table(
@@ -55,6 +78,7 @@ def transition_table(
     target_weights: Any = None,
     *,
     source_growth: np.ndarray | None = None,
+    target_growth: np.ndarray | None = None,
 ) -> TransitionTable:
     """What share of each kind of source points goes where: the mean of their soft labels.
 
@@ -64,10 +88,13 @@ def transition_table(
         X_labels: (n,), a label of each source point.
         Y_labels: (m,), as for ``transfer_labels``.
         source_weights, target_weights: (n,) and (m,), as for ``MongeMap``.
-        source_growth: (n,), what share of its mass each point sends, of an unbalanced map.
+        source_growth, target_growth: as for ``transfer_labels``: kinds are of what they keep.
 
     Raises:
         ValueError: as ``transfer_labels``.
+
+    Warns:
+        UserWarning: as ``transfer_labels``.
 
     >>> rng = np.random.default_rng(0)
     >>> target = np.concatenate([rng.normal(size=(50, 2)), rng.normal(size=(50, 2)) + 9.0])
@@ -77,17 +104,23 @@ def transition_table(
     high  1.00  0.00  of 50
     low   0.00  1.00  of 50
     """
-    everyone = np.arange(len(moved))
-    labels, rows, weights = _counted("X_labels", X_labels, everyone, source_weights)
+    labels, rows, weights = _counted("X_labels", X_labels, len(moved), source_weights, None)
     kinds, codes = np.unique(labels, return_inverse=True)
-    found = transfer_labels(moved[rows], target, Y_labels, target_weights)
+    found = transfer_labels(
+        moved[rows],
+        target,
+        Y_labels,
+        target_weights,
+        source_growth=None if source_growth is None else source_growth[rows],
+        target_growth=target_growth,
+    )
     members = np.eye(len(kinds))[codes]
     if weights is not None:
         members *= weights[:, None]
     counts = members.sum(axis=0)
     kept = None
-    if source_growth is not None:
-        members *= np.asarray(source_growth)[rows, None]
+    if found.growth is not None:
+        members *= found.growth[:, None]
         kept = members.sum(axis=0) / counts
     masses = members.sum(axis=0)[:, None]
     shares = (members.T @ found.probabilities) / np.where(masses > 0.0, masses, 1.0)
@@ -95,13 +128,26 @@ def transition_table(
 
 
 def _counted(
-    name: str, labels: Any, points: np.ndarray, weights: Any
+    name: str, labels: Any, n: int, weights: Any, growth: np.ndarray | None
 ) -> tuple[np.ndarray, np.ndarray, RowWeights]:
-    """Labels and points that have a weight, and how many rows each stands for."""
-    found = check_labels(name, labels, len(points))
-    if weights is None:
-        return found, points, None
+    """The labels of n rows that have a weight, those rows, and how many each stands for."""
+    found, rows = check_labels(name, labels, n), np.arange(n)
+    if weights is None and growth is None:
+        return found, rows, None
     side = {"X_labels": "source_weights", "Y_labels": "target_weights"}[name]
-    masses = check_row_weights(side, weights, len(points))
-    kept = masses > 0
-    return found[kept], points[kept], row_weights(masses[kept])
+    masses = np.ones(n) if weights is None else check_row_weights(side, weights, n)
+    kept = masses > 0 if growth is None else check_row_weights(side, masses * growth, n) > 0
+    if growth is None:
+        return found[kept], rows[kept], row_weights(masses[kept])
+    return found[kept], rows[kept], grown_row_weights(masses[kept], growth[kept])
+
+
+def _warn_of_lost(growth: np.ndarray) -> None:
+    lost = np.flatnonzero(growth < _LEAST_KEPT)
+    if len(lost):
+        warn_user(
+            f"X: {len(lost):,} of {len(growth):,} rows, the first {lost[0]}, keep less than a "
+            "tenth of their mass: nothing like them is in the target, and their labels are of the "
+            "kinds that the target has. Look at the growth beside the labels.",
+            UserWarning,
+        )

@@ -143,7 +143,7 @@ def _reliability(
     right = classes[probabilities.argmax(axis=1)] == truth
     place = np.minimum((said * _BINS).astype(int), _BINS - 1)
     return [
-        [float(said[place == b].mean()), float(right[place == b].mean()), int((place == b).sum())]
+        [float(said[place == b].mean()), float(right[place == b].mean()), float((place == b).sum())]
         for b in np.unique(place)
     ]
 
@@ -156,7 +156,7 @@ def _pooled(runs: list[list[list[float]]]) -> list[list[float]]:
     for b in np.unique(place):
         own = rows[place == b]
         count = own[:, 2].sum()
-        pooled.append([*(float(own[:, j] @ own[:, 2] / count) for j in (0, 1)), int(count)])
+        pooled.append([*(float(own[:, j] @ own[:, 2] / count) for j in (0, 1)), float(count)])
     return pooled
 
 

@@ -4,7 +4,7 @@ from brenier.io.modules._checkpoint import Checkpoint
 from brenier.io.modules._diffusers import is_diffusers_folder, load_diffusers
 from brenier.io.modules._guided_diffusion import GuidedDiffusion
 from brenier.io.modules._imported import import_guided_diffusion, load_guided_diffusion
-from brenier.io.modules._maps import load, read_manifest, save
+from brenier.io.modules._maps import load, load_growth, read_manifest, save
 from brenier.io.modules._model_folder import (
     check_model_folder,
     load_model,
@@ -21,6 +21,7 @@ __all__ = [
     "is_diffusers_folder",
     "load",
     "load_diffusers",
+    "load_growth",
     "load_guided_diffusion",
     "load_model",
     "read_manifest",

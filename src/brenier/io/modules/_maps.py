@@ -10,11 +10,11 @@ import numpy as np
 from brenier.io._refusals import one_line, refusing
 from brenier.io.modules._container import read_container, write_container
 from brenier.io.modules._tree import decode, encode
-from brenier.maps import AbstractMap, ConditionalMap
+from brenier.maps import AbstractMap, ConditionalMap, EntropicGrowth, SubspaceMap
 from brenier.measures import AbstractMeasure
 from brenier.potentials import AbstractPotential
 
-_KIND = "map"
+_KIND, _GROWTH = "map", "growth"
 Saved: TypeAlias = AbstractMap | AbstractPotential | AbstractMeasure | ConditionalMap
 _KINDS: dict[str, type[Saved]] = {
     "map": AbstractMap,
@@ -30,6 +30,7 @@ def save(
     *,
     names: Sequence[str] | None = None,
     about: Mapping[str, Any] | None = None,
+    growth: EntropicGrowth | None = None,
 ) -> None:
     """Write a map (or a potential, or a measure) to one file; the same map gives the same bytes.
 
@@ -44,9 +45,11 @@ def save(
         module: what to write.
         names: names of the coordinates, kept in the manifest.
         about: where the map comes from, plain JSON, kept in the manifest under ``about``.
+        growth: of an unbalanced map, ``est.growth_``: ``io.load_growth`` reads it.
 
     Raises:
-        ValueError: a field cannot be saved (it is named), or the folder does not exist.
+        ValueError: growth of another dimension than the map's (its components', where it has any);
+            a field cannot be saved (it is named), or the folder does not exist.
 
     >>> import jax.numpy as jnp, tempfile, brenier
     >>> from brenier.potentials import Quadratic
@@ -66,6 +69,8 @@ def save(
         )
     arrays: list[np.ndarray] = []
     root = encode(module, type(module).__name__, arrays)
+    if growth is not None:
+        _check_growth("growth", growth, module)
     floats = [array.dtype for array in arrays if array.dtype.kind == "f"]
     content = {
         "class": root["class"],
@@ -74,6 +79,7 @@ def save(
         "names": None if names is None else [str(name) for name in names],
         "root": root,
         **({} if about is None else {"about": dict(about)}),
+        **({} if growth is None else {_GROWTH: encode(growth, _GROWTH, arrays)}),
     }
     write_container(path, _KIND, content, arrays)
 
@@ -120,6 +126,46 @@ def load(path: str | os.PathLike[str], kind: str | None = None) -> Saved:
     if not isinstance(module, wanted):
         raise ValueError(f"{path}: got a {type(module).__name__}; wants a {kind or 'map'}.")
     return module
+
+
+def load_growth(path: str | os.PathLike[str]) -> EntropicGrowth | None:
+    """The growth beside the map in a file that ``save`` wrote; None of a balanced map.
+
+    And of one that was saved without it. It is of the points that the map takes: beside a
+    ``SubspaceMap``, of its ``coordinates``.
+
+    Raises:
+        ValueError: as ``load``.
+
+    >>> import tempfile, numpy as np, brenier
+    >>> x = np.random.default_rng(0).normal(size=(60, 2))
+    >>> est = brenier.MongeMap(candidates=["gaussian"], unbalanced=4.0, random_state=0)
+    >>> est = est.fit(x, x[:30])
+    >>> path = tempfile.mkdtemp() + "/fewer.brenier"
+    >>> brenier.save(path, est.map_, growth=est.growth_)
+    >>> bool(np.array_equal(load_growth(path).source(x), est.source_growth_))
+    True
+    """
+    manifest, arrays = _read(path)
+    if _GROWTH not in manifest:
+        return None
+    where, writer = f"{path}: {_GROWTH}", one_line(manifest.get("brenier_version"))
+    with refusing(path, "growth inside growth without end", "growth", RecursionError):
+        growth = decode(manifest[_GROWTH], arrays, where, writer)
+    _check_growth(where, growth, load(path))
+    return growth
+
+
+def _check_growth(name: str, growth: Any, module: Saved) -> None:
+    """A ``ValueError`` where it is no growth, or none of the points that the module takes."""
+    if not isinstance(growth, EntropicGrowth):
+        raise ValueError(f"{name}: got {type(growth).__name__}; wants an EntropicGrowth, or None.")
+    own = module.map if isinstance(module, SubspaceMap) else module
+    if growth.dimension != own.dimension:
+        raise ValueError(
+            f"{name}: got growth of dimension {growth.dimension}; wants dimension "
+            f"{own.dimension}, that of the map (of its components, where it has any)."
+        )
 
 
 def read_manifest(path: str | os.PathLike[str]) -> dict[str, Any]:

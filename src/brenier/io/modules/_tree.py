@@ -56,6 +56,7 @@ def saved_classes() -> MappingProxyType[str, type[Any]]:
         potentials.AbstractConditionalPotential,
         maps.ConditionalMap,
         maps.Covariates,
+        maps.EntropicGrowth,
         measures.AbstractMeasure,
         maps.AbstractMap,
         velocities.AbstractVelocity,
