@@ -146,8 +146,8 @@ def _kinds(module):
     return [jax.typeof(leaf) for leaf in jax.tree.leaves(module) if eqx.is_array(leaf)]
 
 
-# A file holds no function of one's own.
-_WITHOUT = {"ScoreVelocity"}
+# A file holds no function of one's own, and not what lies in other files.
+_WITHOUT = {"ScoreVelocity", "StreamedImages"}
 # Dearer to make, or not alone in a file: saved and loaded in tests/velocities, and in
 # tests/estimators/test_conditional.py and test_unbalanced.py.
 _ELSEWHERE = {
