@@ -1,5 +1,6 @@
 """What looks like an array of numbers: read as it is meant, or refused by name."""
 
+import functools
 import re
 from decimal import Decimal
 from fractions import Fraction
@@ -48,8 +49,18 @@ REFUSED = {
     "ragged": ([[1.0, 2.0], [3.0]], "got rows that make no array"),
     "a table of columns": ({"a": X[:, 0], "b": X[:, 1]}, "got entries that are not numbers"),
 }
-FITTED = MongeMap(effort=0, random_state=0).fit(X, 2.0 * X + 1.0)
-MADE = Generator(random_state=0, epsilon=1.0).fit(X)
+
+
+@functools.cache
+def fitted():
+    return MongeMap(effort=0, random_state=0).fit(X, 2.0 * X + 1.0)
+
+
+@functools.cache
+def made():
+    return Generator(random_state=0, epsilon=1.0).fit(X)
+
+
 MAP = AffineMap(2.0 * jnp.eye(2), jnp.ones(2))
 # Public doors that points go through.
 DOORS = {
@@ -62,9 +73,9 @@ DOORS = {
     "MongeMap.fit, target": lambda x: (
         MongeMap(effort=0, random_state=0).fit(X[::-1] ** 3, x).transform(X)
     ),
-    "MongeMap.transform": FITTED.transform,
-    "MongeMap.inverse_transform": FITTED.inverse_transform,
-    "Generator.score": MADE.score,
+    "MongeMap.transform": lambda x: fitted().transform(x),
+    "MongeMap.inverse_transform": lambda x: fitted().inverse_transform(x),
+    "Generator.score": lambda x: made().score(x),
     "solve_assignment": lambda x: solve_assignment(x, X[::-1] + 1.0).stats["cost"],
     "weights": lambda x: solve_assignment(X, X + 1.0, np.abs(x[:, 0])).stats["cost"],
 }
