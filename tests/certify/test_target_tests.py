@@ -110,6 +110,7 @@ def test_three_tests_share_the_level():
     assert 1.0 / (1 + _permutations(0.999)) <= 0.001 / 3
 
 
+@pytest.mark.slow
 def test_the_stein_kernel_is_that_of_automatic_differentiation(monkeypatch):
     x = np.random.default_rng(0).normal(size=(7, 3))
     score = np.asarray(Gaussian.standard(3).score(x))

@@ -107,6 +107,7 @@ def _unbalanced(x, y, kinds):
         return est, est.transfer_labels(x, kinds), est.transition_table(KINDS, kinds)
 
 
+@pytest.mark.slow
 def test_labels_of_a_map_with_growth_are_those_of_its_estimator(home, capsys):
     y = Y[:40] / 2.0 + [0.5, 0.0]
     kinds = np.where(y[:, 0] > np.median(y[:, 0]), "right", "left")

@@ -240,6 +240,7 @@ def test_importing_brenier_changes_nothing_in_the_users_own_code(program, tmp_pa
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.slow
 def test_no_module_makes_single_precision_when_it_is_imported():
     """Modules are read outside of brenier's arithmetic: what jnp makes there has seven digits."""
     program = """

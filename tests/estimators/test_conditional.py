@@ -166,6 +166,7 @@ def test_other_bad_input_is_named(fitted):
         fitted.audit(X, Y, np.repeat([1.0, 2.0], 6), np.full(12, 1.0))
 
 
+@pytest.mark.slow
 def test_cells_by_a_column_of_obs():
     r = np.random.default_rng(0)
     counts = r.poisson(2.0, (80, 6)).astype(np.float32)

@@ -50,6 +50,7 @@ def test_points_go_straight(one):
             one.interpolate(X, t)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["gradient", "conjugate", "subspace"])
 def test_where_points_on_their_way_began(kind, one):
     map, x = one.map_, X

@@ -71,6 +71,7 @@ def test_first_seeds_come_first_and_what_is_done_is_left_out():
     assert cells.blocks_of(names, None, methods, range(20), done) == blocks[:3]
 
 
+@pytest.mark.slow
 def test_a_cell_is_measured_and_a_failure_is_a_row(monkeypatch):
     def fails(x, y, seed):
         raise ValueError("too few points\nmore lines")

@@ -35,6 +35,7 @@ def test_learns_a_map_that_bends():
     assert float(measured) == pytest.approx(solution.stats["relative_error"], rel=0.3)
 
 
+@pytest.mark.slow
 def test_a_gaussian_map_is_there_from_the_start():
     turn = AffineMap(jnp.array([[2.0, 0.5], [0.5, 1.0]]), jnp.array([3.0, -1.0]))
     solution = distill(turn, Gaussian.standard(2), key=KEY, widths=(4,), steps=1, points=20_000)

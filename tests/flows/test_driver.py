@@ -172,6 +172,7 @@ for changes in (
 """
 
 
+@pytest.mark.slow
 def test_what_is_of_another_kind_is_named():
     """In a process of its own: here beartype would refuse it first."""
     run = subprocess.run(

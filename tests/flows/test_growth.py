@@ -65,9 +65,8 @@ def test_a_large_penalty_is_none():
     assert apart[-1] < 1e-5
 
 
-@pytest.mark.parametrize(
-    "penalties", [(0.7, 0.7), pytest.param((None, 0.5), marks=pytest.mark.slow)]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("penalties", [(0.7, 0.7), (None, 0.5)])
 def test_training_reaches_the_exact_map(penalties):
     map, _ = _exact(penalties)
     laws = [Gaussian(np.array([m]), np.array([[s**2]])) for m, s in (SOURCE, TARGET)]

@@ -109,6 +109,7 @@ def test_group_norm_is_its_formula_scaled_and_shifted():
     np.testing.assert_allclose(moved, expected * (1.0 + more) + by, atol=1e-12)
 
 
+@pytest.mark.slow
 def test_dropout_keeps_the_mean_and_wants_a_key():
     """A block of ones through an identity convolution: each unit is 0 or twice as large."""
     block = ResidualBlock.random(np.random.default_rng(0), (1, 1), 2, 0.5)

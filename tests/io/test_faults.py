@@ -67,6 +67,7 @@ print(main(["transport", "map.brenier", "new.npy", "-o", "out.npy"]))
 """
 
 
+@pytest.mark.slow
 def test_a_full_disk_is_said_and_loses_nothing(tmp_path):
     """A limit on the size of files stands for the disk: the write fails half way in both."""
     import brenier

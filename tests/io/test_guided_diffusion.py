@@ -108,6 +108,7 @@ def test_the_weights_say_what_they_can():
     assert found.multipliers == (0.5, 1, 1, 2, 2, 4, 4)
 
 
+@pytest.mark.slow
 def test_it_is_the_same_from_the_checkpoint_and_from_the_folder(file, tmp_path):
     model = load_guided_diffusion(file, TOLD)
     about = import_guided_diffusion(file, tmp_path / "model", TOLD)

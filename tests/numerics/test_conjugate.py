@@ -129,6 +129,7 @@ def test_upper_bound_without_strong_convexity():
     np.testing.assert_array_equal(conjugate_upper_bound(result, 0.0), [np.inf, 0.0])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("d", [2, 40])
 def test_a_function_with_few_digits_ends_the_iterations_at_its_own_floor(d):
     """As products in TF32 leave it: no tolerance of float32's is ever met."""

@@ -109,6 +109,7 @@ def test_uniform_weights_are_not_rounded_to_float32(n):
     assert energy == pytest.approx(2.0 * (shift - within), rel=1e-8)
 
 
+@pytest.mark.slow
 def test_an_error_of_marginals_is_that_of_float64():
     n = 2000
     x = jnp.asarray(np.arange(n)[:, None] / 1024.0, jnp.float32)

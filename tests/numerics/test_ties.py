@@ -29,7 +29,10 @@ def test_points_that_all_coincide_have_none():
         default_flow_epsilon(np.ones((5, 2)))
 
 
-@pytest.mark.parametrize(("share", "alike"), [(0.75, False), (0.8, True), (0.8, False)])
+@pytest.mark.parametrize(
+    ("share", "alike"),
+    [(0.8, True), (0.8, False), pytest.param(0.75, False, marks=pytest.mark.slow)],
+)
 def test_a_generator_of_tied_points(share, alike):
     points = _tied(share, alike)
     made = Generator(epsilon="rule", random_state=0).fit(points).sample(300, random_state=0)

@@ -61,8 +61,11 @@ POTENTIALS: dict[str, AbstractConditionalPotential] = {
 @pytest.mark.parametrize(
     "name",
     [
-        *("gaussian", "network", "mixture"),
-        *(pytest.param(name, marks=pytest.mark.slow) for name in ("unconditional", "blended")),
+        *("network", "mixture"),
+        *(
+            pytest.param(name, marks=pytest.mark.slow)
+            for name in ("gaussian", "unconditional", "blended")
+        ),
     ],
 )
 @pytest.mark.parametrize(

@@ -22,6 +22,7 @@ def test_the_steps_are_exact_in_either_precision(dtype):
     assert SCHEDULE.duration == STEPS
 
 
+@pytest.mark.slow
 def test_between_the_steps_it_is_near_the_limit_of_many_steps():
     """log ᾱ of β(t) = β_0 + δ t in steps: a quadratic of t but for δ/2 and the logarithm's β²/2."""
     times = np.linspace(1.0, STEPS - 1.0, 4001)

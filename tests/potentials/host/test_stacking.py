@@ -44,6 +44,7 @@ def _clouds(n=300):
     return x, z + 0.4 * np.tanh(2.0 * z) + 0.2 * z[:, ::-1]
 
 
+@pytest.mark.slow
 def test_two_and_three_potentials_against_a_grid():
     learn, held = _clouds(), [_clouds() for _ in range(2)]
     columns = _columns(*learn)
