@@ -9,6 +9,7 @@ import os
 import shutil
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from mkdocs.config.defaults import MkDocsConfig
@@ -22,9 +23,11 @@ _SECONDS = 1000
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
-    """A page for each script in ``tutorials/``, and its pictures."""
-    for script in sorted(Path(config.docs_dir, "tutorials").glob("*.py")):
-        folder = finished(script, _ROOT / ".tutorials")
+    """A page for each script in ``tutorials/``, and its pictures; scripts run side by side."""
+    scripts = sorted(Path(config.docs_dir, "tutorials").glob("*.py"))
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        folders = list(pool.map(lambda script: finished(script, _ROOT / ".tutorials"), scripts))
+    for script, folder in zip(scripts, folders, strict=True):
         page = (folder / "page.md").read_text(encoding="utf-8")
         files.append(File.generated(config, f"tutorials/{script.stem}.md", content=page))
         for picture in sorted((*folder.glob("*.png"), *folder.glob("*.gif"))):
