@@ -20,6 +20,7 @@ from brenier.exact import solve_assignment
 from brenier.io import read_points
 from brenier.maps import AffineMap
 from brenier.measures import Empirical, StandardNormal
+from brenier.numerics import Coordinates
 
 X = np.random.default_rng(0).normal(size=(12, 2)).astype(np.float32).astype(np.float64)
 
@@ -237,3 +238,22 @@ def test_columns_are_called_by_their_names(fault, phrase):
         check_points("X", frame, allow_constant=False)
     with pytest.raises(ValueError, match=f"X: .*{phrase}"):
         MongeMap(effort=0).fit(frame, X)
+
+
+def test_points_reach_jax_without_a_program_for_their_shape_and_are_a_copy(caplog):
+    memory = np.zeros(8 * 211 + 64, np.uint8)
+    start = -memory.ctypes.data % 64  # where JAX would share it
+    x = memory[start : start + 8 * 210].view(np.float64).reshape(105, 2)
+    with jax.log_compiles():
+        found = [as_points("X", x, 2), Empirical(x).points]
+    assert not [line for line in caplog.messages if "compil" in line.lower()]
+    x[:] = 1.0
+    assert not np.any(found)
+
+
+def test_a_map_is_inverted_by_one_program(caplog):
+    own = Coordinates.gaussian(np.zeros(2), np.eye(2), np.ones(2), 4.0 * np.eye(2))
+    own.reversed()
+    with jax.log_compiles():
+        own.reversed()
+    assert not [line for line in caplog.messages if "compil" in line.lower()]
