@@ -116,7 +116,7 @@ class _Reader:
             self.failure = error
             raise
         # As ``ImageModel.points``.
-        return (2.0 * read.reshape(len(read), -1) - 1.0)[places].astype(np.float32)
+        return (2.0 * read.reshape(len(read), -1) - 1.0)[places]
 
 
 def _check(rows: np.ndarray, read: np.ndarray, shape: tuple[int, ...]) -> None:

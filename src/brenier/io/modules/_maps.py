@@ -118,14 +118,7 @@ def load(path: str | os.PathLike[str], kind: str | None = None) -> Saved:
     """
     if kind is not None and kind not in _KINDS:
         raise ValueError(f"kind: got {kind!r}; wants one of {list(_KINDS)}.")
-    manifest, arrays = _read(path)
-    writer = one_line(manifest.get("brenier_version"))
-    with refusing(path, "a map inside maps without end", "a map", RecursionError):
-        module = decode(manifest.get("root"), arrays, str(path), writer)
-    wanted = Saved if kind is None else _KINDS[kind]
-    if not isinstance(module, wanted):
-        raise ValueError(f"{path}: got a {type(module).__name__}; wants a {kind or 'map'}.")
-    return module
+    return _module(path, *_read(path), kind)
 
 
 def load_growth(path: str | os.PathLike[str]) -> EntropicGrowth | None:
@@ -152,8 +145,24 @@ def load_growth(path: str | os.PathLike[str]) -> EntropicGrowth | None:
     where, writer = f"{path}: {_GROWTH}", one_line(manifest.get("brenier_version"))
     with refusing(path, "growth inside growth without end", "growth", RecursionError):
         growth = decode(manifest[_GROWTH], arrays, where, writer)
-    _check_growth(where, growth, load(path))
+    _check_growth(where, growth, _module(path, manifest, arrays))
     return growth
+
+
+def _module(
+    path: str | os.PathLike[str],
+    manifest: dict[str, Any],
+    arrays: list[np.ndarray],
+    kind: str | None = None,
+) -> Saved:
+    """What is at the root of a file that was read."""
+    writer = one_line(manifest.get("brenier_version"))
+    with refusing(path, "a map inside maps without end", "a map", RecursionError):
+        module = decode(manifest.get("root"), arrays, str(path), writer)
+    wanted = Saved if kind is None else _KINDS[kind]
+    if not isinstance(module, wanted):
+        raise ValueError(f"{path}: got a {type(module).__name__}; wants a {kind or 'map'}.")
+    return module
 
 
 def _check_growth(name: str, growth: Any, module: Saved) -> None:
