@@ -50,7 +50,20 @@ def test_growth_is_told_and_written(files, capsys):
         assert table.names == ("height", "width", "growth")
         np.testing.assert_allclose(table.values, np.column_stack([points, growth]), rtol=1e-6)
     weights = ["--source-weights", "growth", "--target-weights", "growth"]
-    assert main(["audit", str(files / "m.brenier"), *grown, *weights, "--budget", "1"]) == 0
+    asked = ["audit", str(files / "m.brenier"), "--budget", "1"]
+    assert main([*asked, *grown, *weights]) == 2
+    assert "which holds the growth itself" in capsys.readouterr().err
+    # The growth of the file, and that of its columns, give one certificate.
+    own = [str(files / name) for name in ("x.csv", "y.csv")]
+    found = []
+    for given in ([*own], [*grown, *weights, "--no-growth"], [*own, "--no-growth"]):
+        assert main([*asked, *given, "--json"]) == 0
+        found.append(json.loads(capsys.readouterr().out))
+    assert found[0]["cost"] == pytest.approx(found[1]["cost"])
+    assert found[0]["weighting"]["source"]["rows"] == 120
+    assert "penalty 4" in found[0]["how"]["growth"]
+    assert found[2]["weighting"] is None
+    assert found[2]["cost"] != pytest.approx(found[0]["cost"])
     # A table that says its growth already is not written over.
     again = ["fit", grown[0], grown[0], "-o", str(files / "n.brenier"), "--unbalanced", "4"]
     assert main([*again, "--source-growth", str(files / "z.csv")]) == 2

@@ -18,6 +18,7 @@ from brenier.cli._callables import check_map_file, load_callable, names_callable
 from brenier.cli._cell_choice import Choice, is_cells_file, labels_of_cells, weights_of_cells
 from brenier.cli._cells import audited_cells, clouds_of_cells
 from brenier.cli._declared import Declarations
+from brenier.cli._growth import growth_beside
 from brenier.cli._transport import load_map
 from brenier.io import (
     PAGE_ENDINGS,
@@ -28,6 +29,7 @@ from brenier.io import (
     read_points,
     read_weighted_points,
 )
+from brenier.maps import SubspaceMap
 from brenier.measures import StandardNormal
 
 
@@ -43,6 +45,7 @@ class Settings:
     declared: Declarations
     columns: Sequence[str] | None = None
     weights: tuple[str | None, str | None] = (None, None)
+    growth: bool = True
 
     def options(
         self,
@@ -119,6 +122,8 @@ def run_audit(
     }
     if kind is not None:
         rows["kind of map"] = kind
+    if "growth" in how:
+        rows["growth"] = how["growth"]
     if report is not None:
         rows["report"] = str(report)
     return result, rows
@@ -142,6 +147,7 @@ def _of_map(
     map: Any
     names: Sequence[str] | None
     weights: Sequence[np.ndarray | None]
+    growth = None
     if names_callable(map_file):
         map = load_callable(map_file)
         if is_cells_file(source):
@@ -154,10 +160,15 @@ def _of_map(
     elif is_cells_file(source):
         map, clouds = audited_cells(map_file, source, target, choice)
         names = [f"component {i}" for i in range(map.dimension)]
+        growth = growth_beside(map_file, settings.weights) if settings.growth else None
     else:
         check_map_file(map_file)
         map, names = load_map(map_file, source)
         clouds, weights = _read([source, target], names, map_file, map.dimension, settings)
+        growth = growth_beside(map_file, settings.weights) if settings.growth else None
+        if growth is not None and isinstance(map, SubspaceMap):  # it is of coordinates
+            map, clouds = map.map, [map.coordinates(cloud) for cloud in clouds]
+            names = [f"component {i}" for i in range(map.dimension)]
     if is_cells_file(source):
         weights = weights_of_cells(source, target, choice, settings.weights)
     labels = (
@@ -165,9 +176,11 @@ def _of_map(
         if is_cells_file(source) and settings.declared.groups is not None
         else settings.declared.labels(len(clouds[0]))
     )
-    certificate = audit(
-        map, *clouds, **settings.options(clouds[0].shape[1], labels, weights), callback=progress
-    )
+    options = settings.options(clouds[0].shape[1], labels, weights)
+    certificate = audit(map, *clouds, growth=growth, **options, callback=progress)
+    if growth is not None:
+        said = f"of the map file, penalty {growth.penalty:.4g}: rows count by it"
+        certificate = dataclasses.replace(certificate, how={**certificate.how, "growth": said})
     files = {"map": map_file, "source": source}
     return certificate, names, files if target is None else {**files, "target": target}
 

@@ -12,10 +12,12 @@ from brenier.io import (
     Table,
     check_cells_output,
     check_output,
+    load_growth,
     read_cells,
     write_cells,
     write_points,
 )
+from brenier.maps import EntropicGrowth
 
 if TYPE_CHECKING:
     from brenier.cli._fit import Fit
@@ -100,6 +102,24 @@ class GrowthFiles:
 
 
 NO_FILES = GrowthFiles()
+
+
+def growth_beside(map_file: str, weights: tuple[str | None, str | None]) -> EntropicGrowth | None:
+    """What points count by under the map of a file; None of a balanced one.
+
+    Raises:
+        ValueError: weights that are this growth already, as ``write_tables`` wrote it.
+    """
+    growth = load_growth(map_file)
+    if growth is None or growth.penalty is None:
+        return None
+    for side, column in zip(("source", "target"), weights, strict=True):
+        if column == _COLUMN:
+            raise ValueError(
+                f"--{side}-weights: got {column} beside {map_file}, which holds the growth itself; "
+                "wants no such weights, or --no-growth."
+            )
+    return growth
 
 
 def weights_told(

@@ -82,6 +82,12 @@ def audit(
     budget: Budget = 20.0,
     source_weights: SourceWeights = None,
     target_weights: TargetWeights = None,
+    growth: Annotated[
+        bool,
+        typer.Option(
+            help="Whether rows count by the growth in the file of an unbalanced map, or all alike."
+        ),
+    ] = True,
     groups: Groups = None,
     law: Law = None,
     symmetry: Symmetry = None,
@@ -119,7 +125,7 @@ def audit(
         raise ValueError(f"--target: got {pairs_target} beside TARGET {target}; wants one of them.")
     said = Declarations(law, symmetry, box, kurtosis, groups)
     weights = (source_weights, target_weights)
-    settings = Settings(level, tolerance, samples, budget, seed, said, chosen, weights)
+    settings = Settings(level, tolerance, samples, budget, seed, said, chosen, weights, growth)
     if given is not None:
         refuse_beside_given(
             pairs=pairs, report=report, columns=columns, groups=groups, law=law, symmetry=symmetry

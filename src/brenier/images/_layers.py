@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from numpy.random import Generator
 
+from brenier._checks import to_device
 from brenier._types import Array, Float, Key
 from brenier.images._precision import multiplied
 from brenier.images._winograd import convolve
@@ -268,8 +269,8 @@ def normal(random: Generator | None, shape: tuple[int, ...], deviation: float) -
     """
     if random is None:
         return jnp.zeros(shape, np.float32)
-    return jnp.asarray((deviation * random.normal(size=shape)).astype(np.float32))
+    return to_device((deviation * random.normal(size=shape)).astype(np.float32))
 
 
 def _full(count: int, value: float) -> Array:
-    return jnp.asarray(np.full(count, value, np.float32))
+    return to_device(np.full(count, value, np.float32))

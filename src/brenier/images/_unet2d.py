@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from brenier._checks import to_device
 from brenier._types import Array, Float, Key, Scalar
 from brenier.images._diffusers_layers import Layers
 from brenier.images._settings import changed_fields
@@ -43,7 +44,7 @@ class UNet2D(eqx.Module):
         weights = {}
         for name, shape in wanted_shapes(settings).items():
             drawn = random.normal(size=shape) / np.prod(shape[:-1], initial=1.0) ** 0.5
-            weights[name] = jnp.asarray(drawn.astype(np.float32))
+            weights[name] = to_device(drawn.astype(np.float32))
         return cls(weights, settings)
 
     @classmethod
@@ -90,7 +91,7 @@ class UNet2D(eqx.Module):
             )
         weights = {}
         for part, shape in wanted.items():
-            weights[part] = jnp.asarray(_in_order(name, part, tensors[part], shape))
+            weights[part] = to_device(_in_order(name, part, tensors[part], shape))
         return cls(weights, settings)
 
     def with_settings(self, settings: UNet2DSettings) -> "UNet2D":

@@ -43,6 +43,7 @@ _MARKS = {
 _LABELS = {
     "map": "map",
     "kind": "kind of map",
+    "growth": "growth",
     "source_points": "points of the source",
     "target_points": "points of the target",
     "declared": "declared",
