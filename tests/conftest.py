@@ -46,7 +46,8 @@ def checked_anew() -> None:
 
 
 # Code that is not optimised, by XLA's older emitter: no number is another but in its rounding.
-_QUICK_CODE = "--xla_backend_optimization_level=0"
+# By one thread: the workers have a core each.
+_QUICK_CODE = "--xla_backend_optimization_level=0 --xla_cpu_parallel_codegen_split_count=1"
 _OLDER_EMITTER = "--xla_cpu_use_fusion_emitters=false"
 
 # What tests run or read as programs holds no examples: doctests would import it.
@@ -96,6 +97,17 @@ def asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
         return missing(name, package)
 
     monkeypatch.setattr(_extras, "missing_extra", noted)
+
+
+@pytest.hookimpl(tryfirst=True)  # before those are left out that are not asked for
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Cases of a test that are not among its daily ones are slow."""
+    for item in items:
+        daily = item.get_closest_marker("daily")
+        if daily is not None:
+            assert isinstance(item, pytest.Function)
+            if not set(daily.args) & set(map(str, item.callspec.params.values())):
+                item.add_marker("slow")
 
 
 @pytest.hookimpl(wrapper=True)

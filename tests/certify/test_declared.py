@@ -56,6 +56,7 @@ TRUE = {
 }
 
 
+@pytest.mark.daily("a law", "exchangeable", "signs")
 @pytest.mark.parametrize("name", TRUE)
 def test_a_true_declaration_makes_the_lower_bound_close_and_never_wrong(name):
     draw, map, defect, declared = TRUE[name]
@@ -108,6 +109,7 @@ FALSE = {
 }
 
 
+@pytest.mark.daily("a law", "exchangeable", "a box")
 @pytest.mark.parametrize("name", FALSE)
 @pytest.mark.parametrize("pairs", [True, pytest.param(False, marks=pytest.mark.slow)])
 def test_what_the_rows_contradict_is_withdrawn_and_said(name, pairs):

@@ -57,6 +57,7 @@ def _defect(name):
     return np.mean((x - y) ** 2) - np.mean((np.sort(x) - np.sort(y)) ** 2)
 
 
+@pytest.mark.daily("lognormal", "two atoms")
 @pytest.mark.parametrize("name", LAWS)
 def test_bounds_hold_at_laws_that_break_normal_ones(name):
     """Theory, section 6.2: 51 of 200, 46 of 200, 28 of 200 and 170 of 200 missed before."""

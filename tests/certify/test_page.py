@@ -263,6 +263,7 @@ def read(page: str) -> Loads:
     return loads
 
 
+@pytest.mark.daily("many", "no target", "identity", "pairs")
 @pytest.mark.parametrize("name", CASES)
 def test_every_case_is_small_loads_nothing_and_says_its_figures_in_words(name):
     page = page_of(name)

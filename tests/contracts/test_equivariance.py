@@ -1,9 +1,10 @@
 """Shift and scale of the data shift and scale every answer, to what the dtype holds (habit 11)."""
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib import import_module
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -90,12 +91,7 @@ _MANY = [
     for unit in units
     for far in offsets
 ]
-FRAMES = [*_FEW, *(pytest.param(f, marks=pytest.mark.slow) for f in _MANY if f not in _FEW)]
-
-
-@pytest.fixture(params=FRAMES, ids=str)
-def frame(request: pytest.FixtureRequest) -> Frame:
-    return request.param
+FRAMES = [*_FEW, *(f for f in _MANY if f not in _FEW)]
 
 
 def clouds() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -414,9 +410,16 @@ _DEAR = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize(
-    "name", [pytest.param(n, marks=pytest.mark.slow) if n in _DEAR else n for n in CASES]
-)
+def _every() -> Iterator[Any]:
+    """Each name in each frame; every day in one of the two, in turn."""
+    for k, name in enumerate(CASES):
+        for frame in FRAMES:
+            daily = name not in _DEAR and frame is _FEW[k % 2]
+            marks = () if daily else pytest.mark.slow
+            yield pytest.param(name, frame, marks=marks, id=f"{frame}-{name}")
+
+
+@pytest.mark.parametrize(("name", "frame"), list(_every()))
 def test_shift_and_scale_come_through(name, frame):
     case = CASES[name]
     data = [frame.on_grid(z) for z in clouds()]

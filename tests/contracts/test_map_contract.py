@@ -100,6 +100,7 @@ def test_inverse_round_trip(name):
     np.testing.assert_allclose(forth(back(x)), x, atol=1e-10)
 
 
+@pytest.mark.daily(*(set(MAPS) - {"flow", "monotone"}))  # seconds of compilation each
 @pytest.mark.parametrize("name", MAPS)
 def test_jacobian_and_determinant(name):
     T = MAPS[name]

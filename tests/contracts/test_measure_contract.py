@@ -71,6 +71,7 @@ def test_samples_follow_the_density(name):
     assert (error < 5.0 * jnp.std(seen, axis=0) / np.sqrt(N)).all()
 
 
+@pytest.mark.daily("gaussian", "mixture", "tensor-train")
 @pytest.mark.parametrize("name", DENSE)
 def test_score_is_the_gradient_of_the_log_density(name):
     measure = MEASURES[name]

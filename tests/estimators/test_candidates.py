@@ -68,6 +68,7 @@ def _weights(table):
     return chosen.settings if chosen.name == "combination" else {chosen.name: 1.0}
 
 
+@pytest.mark.daily("hinges", "three modes")
 @pytest.mark.parametrize("name", MAPS)
 def test_what_is_made_for_the_data_is_chosen(name, fits):
     shares = []
@@ -82,6 +83,7 @@ def test_what_is_made_for_the_data_is_chosen(name, fits):
     assert np.mean(shares) > (0.4 if name == "linear" else 0.7)
 
 
+@pytest.mark.daily("hinges", "three modes")
 @pytest.mark.parametrize("name", MAPS)
 def test_error_is_below_that_of_the_affine_and_of_the_entropic_map(name, fits):
     x, y = _clouds(name)

@@ -179,6 +179,7 @@ def test_equal_weights_are_none(quick):
     np.testing.assert_array_equal(quick(*far).transform(FRESH), plain)
 
 
+@pytest.mark.daily("separable", "entropic")
 @pytest.mark.parametrize(
     "tiny", [1e-300, *(pytest.param(t, marks=pytest.mark.slow) for t in (1e-31, 1e-29, 1e-12))]
 )
@@ -376,6 +377,7 @@ def test_folds_carry_their_weights():
     assert replace(trial, weights=[(None, None)]).dual != trial.dual
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "options", [{"effort": "quick"}, pytest.param({"source": "covariance"}, marks=pytest.mark.slow)]
 )

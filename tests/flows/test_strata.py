@@ -22,7 +22,9 @@ def test_neighbours_in_the_order_are_neighbours():
     assert jnp.mean(jnp.var(cells, axis=1)) < 0.15
 
 
-@pytest.mark.parametrize(("rows", "seen", "size"), [(1000, 517, 64), (70, 64, 64)])
+@pytest.mark.parametrize(
+    ("rows", "seen", "size"), [pytest.param(1000, 517, 64, marks=pytest.mark.slow), (70, 64, 64)]
+)
 def test_batches_of_a_round_repeat_no_row_and_take_only_those_seen(rows, seen, size):
     among = jnp.zeros(rows, bool).at[jax.random.permutation(KEY, rows)[:seen]].set(True)
     order = cell_order(jax.random.normal(KEY, (rows, 2)))

@@ -62,7 +62,10 @@ def direct(x, kernel):
     )
 
 
-@pytest.mark.parametrize(("width", "tolerance"), [(12, 1e-13), (15, 1e-13), (15, 1e-5)])
+@pytest.mark.parametrize(
+    ("width", "tolerance"),
+    [(12, 1e-13), pytest.param(15, 1e-13, marks=pytest.mark.slow), (15, 1e-5)],
+)
 def test_wide_convolutions_are_what_they_would_be_directly(width, tolerance):
     random = np.random.default_rng(width)
     x, layer = random.normal(size=(3, width, 16)), Convolution.random(random, (16, 17))

@@ -70,6 +70,7 @@ def file(tmp_path):
     return tmp_path / "model.safetensors"
 
 
+@pytest.mark.daily("residual blocks")
 @pytest.mark.parametrize("kind", NETWORKS)
 def test_it_is_the_network_in_plain_numpy(kind, tmp_path):
     """In float64, at the signals of whole steps; by way of the model folder."""

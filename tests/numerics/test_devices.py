@@ -19,10 +19,11 @@ HERE = Path(__file__).parent
 # One of each way to share: rows, sums over tiles, conjugates, a user's device, steps, images.
 CASES = [
     "streamed plan", "projection of three", "mean distance, far", "conjugates", "held-out dual",
-    "steps", "codes by the host",
+    "codes by the host",
 ]  # fmt: skip
 # Of the same kinds; they compile for longer.
 MORE = [
+    "steps",
     "L-BFGS",
     "entropic map",
     "unbalanced plan",

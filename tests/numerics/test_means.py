@@ -78,6 +78,7 @@ def held_out_dual():
     return found, 0.5 * np.mean(wide(x) ** 2) + 0.5 * np.mean(wide(y) ** 2)
 
 
+@pytest.mark.daily("mean_of_terms")
 @pytest.mark.parametrize(
     "answer",
     [

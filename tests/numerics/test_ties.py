@@ -31,7 +31,11 @@ def test_points_that_all_coincide_have_none():
 
 @pytest.mark.parametrize(
     ("share", "alike"),
-    [(0.8, True), (0.8, False), pytest.param(0.75, False, marks=pytest.mark.slow)],
+    [
+        pytest.param(0.8, True, marks=pytest.mark.slow),
+        (0.8, False),
+        pytest.param(0.75, False, marks=pytest.mark.slow),
+    ],
 )
 def test_a_generator_of_tied_points(share, alike):
     points = _tied(share, alike)

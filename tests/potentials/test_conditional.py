@@ -58,16 +58,8 @@ POTENTIALS: dict[str, AbstractConditionalPotential] = {
 }
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        *("network", "mixture"),
-        *(
-            pytest.param(name, marks=pytest.mark.slow)
-            for name in ("gaussian", "unconditional", "blended")
-        ),
-    ],
-)
+@pytest.mark.daily("network")
+@pytest.mark.parametrize("name", POTENTIALS)
 @pytest.mark.parametrize(
     "dose", [0.5, *(pytest.param(d, marks=pytest.mark.slow) for d in (-3.0, 2.0))]
 )

@@ -40,7 +40,13 @@ def test_from_a_gaussian_it_is_the_diffusion_in_another_clock(target):
 
 @pytest.mark.parametrize(
     ("source", "target"),
-    [pytest.param(MIXTURE, NARROW, marks=pytest.mark.slow), (MIXTURE, ATOMS), (ATOMS, MIXTURE)],
+    [
+        *(
+            pytest.param(*pair, marks=pytest.mark.slow)
+            for pair in ((MIXTURE, NARROW), (MIXTURE, ATOMS))
+        ),
+        (ATOMS, MIXTURE),
+    ],
 )
 def test_it_is_the_conditional_mean(source, target):
     """E[(X − Z) k(x_s)] = E[v_s(x_s) k(x_s)] for smooth k, on a large sample."""

@@ -13,7 +13,7 @@ from brenier._types import Key
 from brenier.certify._rows import FEWEST, one_of_each
 from brenier.maps import EntropicGrowth
 from brenier.measures import AbstractMeasure
-from brenier.numerics import grown_row_weights, random_order, row_weights
+from brenier.numerics import random_order, row_weights
 
 # What every level rests on, where rows have weights.
 LARGEST = "no weight of the law is above the largest of the rows"
@@ -48,8 +48,7 @@ class Shares:
         ([1.0, 1.0], [1.333, 1.333])
         """
         masses = weights if growth is None else weights * growth
-        counts = row_weights(weights) if growth is None else grown_row_weights(weights, growth)
-        return cls(masses / masses.max(), counts)
+        return cls(masses / masses.max(), row_weights(weights, growth))
 
     @property
     def effective(self) -> float:
@@ -154,15 +153,16 @@ def weighed(
     """
     if weights is None and growth is None:
         return value, groups, None
+    argument = "growth" if weights is None else f"{name}_weights"
     if isinstance(value, AbstractMeasure):
-        argument, what = ("growth", "growth") if weights is None else (f"{name}_weights", "weights")
         raise ValueError(
-            f"{argument}: got {what} beside {type(value).__name__}, a measure; wants points (n, d)."
+            f"{argument}: got {argument.rpartition('_')[2]} beside {type(value).__name__}, a "
+            "measure; wants points (n, d)."
         )
     points = check_points(name, value)
     of_side = None if growth is None else {"source": growth.source, "target": growth.target}[name]
     grown = None if of_side is None else of_side(points)
-    kept, shares = shares_of(f"{name}_weights", weights, len(points), grown)
+    kept, shares = shares_of(argument, weights, len(points), grown)
     return points[kept], kept_labels(groups, kept, len(points)), shares
 
 

@@ -98,7 +98,7 @@ class SemiDual(AbstractMethod[SemiDualState, GradientMap]):
     >>> keys = jax.random.split(jax.random.key(0), 3)
     >>> x, y = (brenier.measures.Empirical(m.sample(k, 500))
     ...         for m, k in ((problem.source, keys[0]), (problem.target, keys[1])))
-    >>> start = brenier.maps.GradientMap(brenier.potentials.ICNN.identity(keys[2], 2, (8,)))
+    >>> start = brenier.maps.GradientMap(brenier.potentials.Quadratic.identity(2))
     >>> solution = brenier.solve(x, y, method=SemiDual(steps=20), initial=start, key=keys[2],
     ...                          metric=HeldOutDual(x.points, y.points), blocks=1)
     >>> solution.stats["history"][1] < solution.stats["history"][0]

@@ -93,7 +93,6 @@ from brenier.numerics._tensor_train import (
 )
 from brenier.numerics._tensor_train_cross import tensor_train_cross
 from brenier.numerics._weighting import (
-    grown_row_weights,
     row_count,
     row_mean,
     row_mean_error,
@@ -145,7 +144,6 @@ __all__ = [
     "gaussian_rows",
     "grid_sinkhorn",
     "gross_outliers",
-    "grown_row_weights",
     "half_shift_covariance",
     "hamiltonian_chains",
     "heat_matrix",

@@ -92,11 +92,13 @@ def rows_by_weight(weights: np.ndarray, most: int) -> np.ndarray:
     return np.minimum(np.searchsorted(sums, places, side="right"), len(weights) - 1)
 
 
-def row_weights(shares: np.ndarray) -> np.ndarray:
+def row_weights(weights: np.ndarray, growth: np.ndarray | None = None) -> np.ndarray:
     """How many rows each stands for, where weights (n,) above 0 are finite.
 
     Whole numbers count rows, and stay as they are. Of others only the ratios count: their sum is
-    then Kish's effective number of rows, (Σw)²/Σw².
+    then Kish's effective number of rows, (Σw)²/Σw². Where each row keeps a share g of its mass,
+    its growth (n,) above 0, (Σwg)²/Σwg² are left of rows that whole numbers repeat, as of the
+    repeated rows themselves, and of others Kish's number of the products.
 
     Kish (1965), Survey Sampling, section 11.7.
 
@@ -104,29 +106,16 @@ def row_weights(shares: np.ndarray) -> np.ndarray:
     [1.0, 3.0]
     >>> row_weights(np.array([0.5, 1.5])).round(9).tolist()
     [0.4, 1.2]
-    """
-    if _are_whole(shares):
-        return shares
-    shares = shares / shares.max()  # neither sum nor squares overflow
-    return shares * (shares.sum() / (shares @ shares))
-
-
-def grown_row_weights(weights: RowWeights, growth: np.ndarray) -> np.ndarray:
-    """How many rows each stands for, where each keeps a share (n,) of its mass, 0 or more.
-
-    Of rows that whole numbers repeat (Σwg)²/Σwg² are left, as of the repeated rows themselves; of
-    others ``row_weights`` of the products.
-
-    >>> grown_row_weights(np.array([2.0, 1.0]), np.array([0.5, 1.0])).round(9).tolist()
+    >>> row_weights(np.array([2.0, 1.0]), np.array([0.5, 1.0])).round(9).tolist()
     [1.333333333, 1.333333333]
     """
-    growth = growth / growth.max()
-    if weights is None:
-        return row_weights(growth)
-    grown = weights * growth
-    if not _are_whole(weights):
-        return row_weights(grown)
-    return grown * (grown.sum() / (grown @ growth))
+    whole = _are_whole(weights)
+    if growth is None and whole:
+        return weights
+    # Neither sum nor squares overflow.
+    shares = np.ones(len(weights)) if growth is None else growth / growth.max()
+    grown = weights * shares if whole else weights / weights.max() * shares
+    return grown * (grown.sum() / (grown @ (shares if whole else grown)))
 
 
 def _are_whole(weights: np.ndarray) -> bool:

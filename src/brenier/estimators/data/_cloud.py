@@ -13,7 +13,6 @@ from brenier.estimators.data._covariance import lifted_covariance, shrunk_covari
 from brenier.estimators.data._given_weights import telling, weighted_rows
 from brenier.numerics import (
     beyond_digits,
-    grown_row_weights,
     row_count,
     row_mean,
     row_products,
@@ -189,8 +188,8 @@ def sound_points(
 def reweighted(cloud: Cloud, factors: np.ndarray) -> Cloud:
     """The cloud with so many times the weight of each point; those of 0 are taken out."""
     kept = factors > 0
-    own = None if cloud.weights is None else cloud.weights[kept]
-    points, masses = cloud.points[kept], grown_row_weights(own, factors[kept])
+    own = np.ones(int(kept.sum())) if cloud.weights is None else cloud.weights[kept]
+    points, masses = cloud.points[kept], row_weights(own, factors[kept])
     found = _of_points(Sound(points, masses, cloud.sound[kept], cloud.outliers, cloud.kept[kept]))
     return found._replace(origin=cloud.origin + found.origin)
 

@@ -10,7 +10,7 @@ from brenier._types import RowWeights
 from brenier._warnings import warn_user
 from brenier.estimators.labels._results import TransferredLabels, TransitionTable
 from brenier.estimators.labels._vote import Vote
-from brenier.numerics import grown_row_weights, row_weights
+from brenier.numerics import row_weights
 
 # Of its mass, at least, a point keeps that has its like in the target.
 _LEAST_KEPT = 0.1
@@ -137,9 +137,8 @@ def _counted(
     side = {"X_labels": "source_weights", "Y_labels": "target_weights"}[name]
     masses = np.ones(n) if weights is None else check_row_weights(side, weights, n)
     kept = masses > 0 if growth is None else check_row_weights(side, masses * growth, n) > 0
-    if growth is None:
-        return found[kept], rows[kept], row_weights(masses[kept])
-    return found[kept], rows[kept], grown_row_weights(masses[kept], growth[kept])
+    own = None if growth is None else growth[kept]
+    return found[kept], rows[kept], row_weights(masses[kept], own)
 
 
 def _warn_of_lost(growth: np.ndarray) -> None:
