@@ -64,7 +64,7 @@ def direct(x, kernel):
 
 @pytest.mark.parametrize(
     ("width", "tolerance"),
-    [(12, 1e-13), pytest.param(15, 1e-13, marks=pytest.mark.slow), (15, 1e-5)],
+    [(12, 1e-13), *(pytest.param(15, t, marks=pytest.mark.slow) for t in (1e-13, 1e-5))],
 )
 def test_wide_convolutions_are_what_they_would_be_directly(width, tolerance):
     random = np.random.default_rng(width)
@@ -74,7 +74,7 @@ def test_wide_convolutions_are_what_they_would_be_directly(width, tolerance):
     np.testing.assert_allclose(found, expected, atol=tolerance * np.abs(expected).max())
 
 
-@pytest.mark.parametrize("height", [8, 7])
+@pytest.mark.parametrize("height", [pytest.param(8, marks=pytest.mark.slow), 7])
 def test_large_images_in_bands_are_what_they_would_be_directly(height, monkeypatch):
     """Two bands of four rows of each image in a batch; seven rows cannot be divided."""
     monkeypatch.setattr(_winograd, "_BAND", 4 * 12 * 16)

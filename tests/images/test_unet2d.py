@@ -245,6 +245,7 @@ def test_what_the_noise_is_told_elsewhere():
     assert np.isclose(scale * a, 1.0 / np.hypot(4 / 3, 0.5))
 
 
+@pytest.mark.slow
 def test_the_network_has_derivatives():
     net = UNet2D.random(jax.random.key(0), SMALL)
     model = ImageModel(net, (4, 4, 1), "epsilon", LinearSchedule())

@@ -58,6 +58,7 @@ def test_a_rotation_by_a_known_angle():
     np.testing.assert_allclose(jnp.sum(path[:, 0] ** 2, 1), jnp.sum(X**2, 1), rtol=1e-9)
 
 
+@pytest.mark.slow
 def test_density_of_the_mixture_from_its_encoder():
     """ρ is the density that the decoder makes of N(0, I), by the trace along the way."""
     exact = MIXTURE.log_density(X)

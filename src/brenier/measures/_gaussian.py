@@ -1,6 +1,7 @@
 """Gaussian measures and their mixtures."""
 
 import math
+from functools import partial
 from typing import ClassVar
 
 import jax
@@ -48,7 +49,7 @@ class Gaussian(AbstractMeasure):
     @classmethod
     def standard(cls, dimension: int) -> "Gaussian":
         """N(0, I)."""
-        return cls(jnp.zeros(dimension), jnp.eye(dimension))
+        return cls(np.zeros(dimension), np.eye(dimension))
 
     @property
     def dimension(self) -> int:
@@ -61,8 +62,7 @@ class Gaussian(AbstractMeasure):
 
     def sample(self, key: Key, n: int) -> Points:
         check_key("key", key)
-        noise = jax.random.normal(key, (n, self.dimension), self.mean.dtype)
-        return self.mean + noise @ self.factor.T
+        return _drawn(key, n, self.mean, self.factor)
 
     def point_log_density(self, x: Point) -> Scalar:
         return _log_normal(x, self.mean, self.factor)
@@ -133,17 +133,32 @@ class GaussianMixture(AbstractMeasure):
 
     def sample(self, key: Key, n: int) -> Points:
         check_key("key", key)
-        which, noise = jax.random.split(key)
-        component = jax.random.categorical(which, self.log_weights, shape=(n,))
-        z = jax.random.normal(noise, (n, self.dimension), self.means.dtype)
-        return self.means[component] + _products(self.factors, component, z)
+        return _drawn_of_parts(key, n, self.log_weights, self.means, self.factors)
 
     def point_log_density(self, x: Point) -> Scalar:
         parts = jax.vmap(_log_normal, in_axes=(None, 0, 0))(x, self.means, self.factors)
         return jax.nn.logsumexp(self.log_weights + parts)
 
 
-@jax.jit
+@partial(jax.jit, static_argnums=1)
+def _drawn(key: Key, n: int, mean: Point, factor: Matrix) -> Points:
+    return mean + jax.random.normal(key, (n, len(mean)), mean.dtype) @ factor.T
+
+
+@partial(jax.jit, static_argnums=1)
+def _drawn_of_parts(
+    key: Key,
+    n: int,
+    log_weights: Float[Array, " k"],
+    means: Float[Array, "k d"],
+    factors: Float[Array, "k d d"],
+) -> Points:
+    which, noise = jax.random.split(key)
+    component = jax.random.categorical(which, log_weights, shape=(n,))
+    z = jax.random.normal(noise, (n, means.shape[1]), means.dtype)
+    return means[component] + _products(factors, component, z)
+
+
 def _products(factors: Float[Array, "k d d"], which: Int[Array, " n"], z: Points) -> Points:
     """L_which z for each row: of a block at once, since a factor a row is (n, d, d)."""
     rows = jnp.column_stack([which.astype(z.dtype), z])
