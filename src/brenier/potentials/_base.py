@@ -39,14 +39,30 @@ class AbstractPotential(eqx.Module):
 
     def __call__(self, x: BatchLike) -> BatchScalar:
         """φ(x) over leading axes: (..., d) to (...)."""
-        return jnp.vectorize(self.value, signature="(d)->()")(as_points("x", x, self.dimension))
+        return _values(self, as_points("x", x, self.dimension))
 
     def gradient(self, x: BatchLike) -> Batch:
         """∇φ(x) over leading axes: (..., d) to (..., d)."""
-        points = as_points("x", x, self.dimension)
-        return jnp.vectorize(jax.grad(self.value), signature="(d)->(d)")(points)
+        return _gradients(self, as_points("x", x, self.dimension))
 
     def hessian(self, x: BatchLike) -> Float[Array, "*batch d d"]:
         """D²φ(x) over leading axes: (..., d) to (..., d, d); symmetric positive semidefinite."""
-        points = as_points("x", x, self.dimension)
-        return jnp.vectorize(jax.hessian(self.value), signature="(d)->(d,d)")(points)
+        return _hessians(self, as_points("x", x, self.dimension))
+
+
+# One program each: op by op every shape on the way would be compiled for itself.
+
+
+@eqx.filter_jit
+def _values(potential: AbstractPotential, x: Batch) -> BatchScalar:
+    return jnp.vectorize(potential.value, signature="(d)->()")(x)
+
+
+@eqx.filter_jit
+def _gradients(potential: AbstractPotential, x: Batch) -> Batch:
+    return jnp.vectorize(jax.grad(potential.value), signature="(d)->(d)")(x)
+
+
+@eqx.filter_jit
+def _hessians(potential: AbstractPotential, x: Batch) -> Float[Array, "*batch d d"]:
+    return jnp.vectorize(jax.hessian(potential.value), signature="(d)->(d,d)")(x)
