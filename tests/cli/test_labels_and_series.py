@@ -2,6 +2,7 @@
 
 import csv
 import json
+import warnings
 
 import numpy as np
 import pytest
@@ -124,6 +125,25 @@ def test_labels_of_a_map_with_growth_are_those_of_its_estimator(home, capsys):
     growth = read_points("out.csv", ["transferred_kind_growth"]).values[:, 0]
     np.testing.assert_allclose(growth, labels.growth, rtol=1e-6)
     assert read_words("out.csv", "transferred_kind").tolist() == labels.labels.tolist()
+
+
+def test_growth_in_components_is_of_the_coordinates_of_a_table(home, capsys):
+    x, y = ((z @ np.ones((2, 4)) + 0.1 * np.tile(z, 2)) for z in (X, Y[:40] / 2.0))
+    kinds = np.array(["odd", "even"] * 20)
+    for name, z, own in (("wide", x, None), ("kinds", y, kinds), ("y", y, None)):
+        _table(home / f"{name}.csv", z, own, names="abcd")
+    est = MongeMap(candidates=["gaussian"], random_state=0, components=2, unbalanced=6.0).fit(x, y)
+    save("wide.brenier", est.map_, names=list("abcd"), growth=est.growth_)
+    files = ("wide.brenier", "wide.csv", "kinds.csv")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        found = _result(capsys, "labels", *files, "--labels", "kind", "-o", "out.csv")
+    assert found["points"] == len(X)
+    growth = read_points("out.csv", ["transferred_kind_growth"]).values[:, 0]
+    np.testing.assert_allclose(growth, est.source_growth_, rtol=1e-6)
+    judged = _result(capsys, "audit", *files[:2], "y.csv", "--budget", "0.5")
+    assert judged["how"]["growth"].startswith("of the map file, penalty 6")
+    assert judged["how"]["names"] == ["component 0", "component 1"]
 
 
 def test_a_series_is_learned_and_followed(home, capsys):

@@ -147,7 +147,6 @@ def _of_map(
     map: Any
     names: Sequence[str] | None
     weights: Sequence[np.ndarray | None]
-    growth = None
     if names_callable(map_file):
         map = load_callable(map_file)
         if is_cells_file(source):
@@ -160,17 +159,18 @@ def _of_map(
     elif is_cells_file(source):
         map, clouds = audited_cells(map_file, source, target, choice)
         names = [f"component {i}" for i in range(map.dimension)]
-        growth = growth_beside(map_file, settings.weights) if settings.growth else None
     else:
         check_map_file(map_file)
         map, names = load_map(map_file, source)
         clouds, weights = _read([source, target], names, map_file, map.dimension, settings)
-        growth = growth_beside(map_file, settings.weights) if settings.growth else None
-        if growth is not None and isinstance(map, SubspaceMap):  # it is of coordinates
-            map, clouds = map.map, [map.coordinates(cloud) for cloud in clouds]
-            names = [f"component {i}" for i in range(map.dimension)]
     if is_cells_file(source):
         weights = weights_of_cells(source, target, choice, settings.weights)
+    growth = None
+    if settings.growth and not names_callable(map_file):
+        growth = growth_beside(map_file, settings.weights)
+    if growth is not None and isinstance(map, SubspaceMap):  # it is of coordinates
+        map, clouds = map.map, [map.coordinates(cloud) for cloud in clouds]
+        names = [f"component {i}" for i in range(map.dimension)]
     labels = (
         labels_of_cells(source, choice, settings.declared.groups)
         if is_cells_file(source) and settings.declared.groups is not None

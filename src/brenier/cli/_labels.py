@@ -27,6 +27,7 @@ from brenier.io import (
     write_cells,
     write_columns,
 )
+from brenier.maps import SubspaceMap
 
 
 def run_labels(
@@ -84,7 +85,11 @@ def run_labels(
     unbalanced = load_growth(map_file)
     growth: dict[str, np.ndarray] = {}
     if unbalanced is not None:
-        growth = {"source_growth": unbalanced.source(x), "target_growth": unbalanced.target(y)}
+        seen = map.coordinates if isinstance(map, SubspaceMap) else np.asarray  # it is of those
+        growth = {
+            "source_growth": unbalanced.source(seen(x)),
+            "target_growth": unbalanced.target(seen(y)),
+        }
     with said_of(source) as said:
         found = transfer_labels(moved, y, known, masses[1], **growth)
         table = None if own is None else transition_table(moved, y, own, known, *masses, **growth)
