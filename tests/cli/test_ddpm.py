@@ -1,5 +1,6 @@
 """``brenier ddpm``: what its commands write, and what they refuse."""
 
+import functools
 import json
 import re
 
@@ -11,7 +12,7 @@ from brenier.cli import main
 from brenier.cli._ddpm_choices import ImageChoice, LabelChoice
 from brenier.cli._ddpm_train import image_rows
 from brenier.images import ImageModel, UNet, UNetSettings
-from brenier.io import load_model, read_model_config, save_model
+from brenier.io import load_model, open_images, read_model_config, save_model
 from brenier.velocities import CosineSchedule
 
 RANDOM = np.random.default_rng(0)
@@ -305,25 +306,37 @@ def test_train_and_audit(home, capsys, monkeypatch):
     assert (home / "a.html").stat().st_size > 1000
 
 
+# Compiles two trainings.
 @pytest.mark.slow
-def test_ctrl_c_in_training_leaves_a_checkpoint_that_resumes(home, capsys, monkeypatch):
-    np.save("many.npy", RANDOM.integers(0, 256, (45, 8, 8), np.uint8))
-    command = ["ddpm", "train", "many.npy", *TINY, "--json", "-o"]
-    assert main([*command, "whole"]) == 0
+@pytest.mark.parametrize("name", ["many.npy", "photos"])
+def test_ctrl_c_leaves_a_checkpoint_that_resumes_held_and_streamed(name, home, capsys, monkeypatch):
+    from PIL import Image
 
-    from brenier.cli import _ddpm_train
+    from brenier.cli import _ddpm_choices, _ddpm_train
+
+    pixels = RANDOM.integers(0, 256, (45, 8, 8), np.uint8)
+    np.save("many.npy", pixels)
+    (home / "photos").mkdir()
+    for i, picture in enumerate(pixels):
+        Image.fromarray(picture).save(home / "photos" / f"{i:02d}.png")
+    command = ["ddpm", "train", name, *TINY, "--json", "-o"]
+    assert main([*command, "whole"]) == 0
 
     def interrupt(*arguments):
         raise KeyboardInterrupt
 
-    with monkeypatch.context() as patch:
-        patch.setattr(_ddpm_train, "draw_samples", interrupt)
-        assert main([*command, "new"]) == 130
-    assert "interrupted. The same command goes on from the last check." in capsys.readouterr().err
-    assert [path.name for path in (home / "new").iterdir()] == ["training.checkpoint"]
-    assert main([*command, "new"]) == 0
-    for name in ("weights.safetensors", "config.json"):
-        assert (home / "new" / name).read_bytes() == (home / "whole" / name).read_bytes()
+    for folder, most in (("held", 2**28), ("streamed", 0)):
+        with monkeypatch.context() as patch:
+            patch.setattr(_ddpm_choices, "open_images", functools.partial(open_images, most=most))
+            with monkeypatch.context() as stopped:
+                stopped.setattr(_ddpm_train, "draw_samples", interrupt)
+                assert main([*command, folder]) == 130
+            said = "interrupted. The same command goes on from the last check."
+            assert said in capsys.readouterr().err
+            assert [path.name for path in (home / folder).iterdir()] == ["training.checkpoint"]
+            assert main([*command, folder]) == 0
+        for file in ("weights.safetensors", "config.json"):
+            assert (home / folder / file).read_bytes() == (home / "whole" / file).read_bytes()
 
 
 def _of_classes(home):

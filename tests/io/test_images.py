@@ -7,8 +7,8 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from brenier.io import PictureRows, image_blocks, open_images, read_images
-from brenier.io.points import _picture_rows
+from brenier.io import ArrayRows, PictureRows, image_blocks, open_images, read_images
+from brenier.io.points import _array_rows, _picture_rows
 
 RANDOM = np.random.default_rng(0)
 PIXELS = RANDOM.integers(0, 256, (3, 10, 8), np.uint8)
@@ -264,6 +264,51 @@ def test_a_large_folder_stays_in_its_files(tmp_path, monkeypatch):
 
 def test_a_small_folder_is_held(folder):
     assert isinstance(open_images(folder).pixels, np.ndarray)
+
+
+@pytest.mark.parametrize("values", [
+    RANDOM.integers(0, 256, (5, 10, 8), np.uint8),
+    RANDOM.uniform(size=(5, 10, 8, 3)),
+    np.asfortranarray(RANDOM.uniform(size=(5, 10, 8, 1)).astype(">f4")),
+], ids=["bytes", "colours", "columns first"])  # fmt: skip
+def test_a_large_array_is_read_when_it_is_asked_for(tmp_path, monkeypatch, values):
+    monkeypatch.setattr(_array_rows, "_BLOCK", 2 * values[0].size)
+    path = tmp_path / "many.npy"
+    np.save(path, values)
+    np.save(tmp_path / "labels.npy", np.array([0, 1, 1, 0, 1]))
+    for change in ({}, {"size": (8, 8)}, {"colours": "grey"}, {"size": (4, 8), "colours": "rgb"}):
+        opened = open_images(path, labels=tmp_path / "labels.npy", most=0, **change)
+        held = read_images(path, labels=tmp_path / "labels.npy", **change)
+        assert isinstance(opened.pixels, ArrayRows)
+        assert (opened.pixels.shape, opened.notes) == (held.pixels.shape, held.notes)
+        np.testing.assert_array_equal(opened.pixels[np.array([3, 0])], held.pixels[[3, 0]])
+        np.testing.assert_array_equal(opened.pixels[1], held.pixels[1])
+        few = opened.of_classes([1]).spread(2)
+        np.testing.assert_array_equal(few.held().pixels, held.pixels[[1, 4]])
+        n, blocks = image_blocks(path, 2, **{"size": (10, 8), "colours": None, **change})
+        assert n == 5
+        np.testing.assert_array_equal(np.concatenate([b.pixels for b in blocks]), held.pixels)
+    assert open_images(path).pixels.dtype == np.float32
+
+
+def test_an_array_that_stays_in_its_file_is_looked_at_once(tmp_path, monkeypatch):
+    monkeypatch.setattr(_array_rows, "_BLOCK", 160)
+    path, values = tmp_path / "many.npy", RANDOM.uniform(size=(5, 10, 8))
+    np.save(path, values)
+    rows = open_images(path, most=0).pixels
+    np.save(path, values[:4])
+    with pytest.raises(ValueError, match=r"got shape \(4, 10, 8, 1\); wants \(5, 10, 8, 1\), as"):
+        rows[[0]]
+    values[4, 0, 0] = np.nan
+    np.save(path, values)
+    with pytest.raises(ValueError, match="got values from nan to nan; wants finite"):
+        open_images(path, most=0)
+    path.write_bytes(path.read_bytes()[:-8])
+    with pytest.raises(ValueError, match="3,192 bytes for shape"):
+        rows[[0]]
+    path.write_bytes(b"")
+    with pytest.raises(ValueError, match="it has no header of NumPy"):
+        open_images(path, most=0)
 
 
 @pytest.mark.slow

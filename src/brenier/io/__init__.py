@@ -45,6 +45,7 @@ from brenier.io.modules import (
     write_record,
 )
 from brenier.io.points import (
+    ArrayRows,
     ImageSet,
     Picture,
     PictureRows,
@@ -68,6 +69,7 @@ __all__ = [
     "FIGURE_ENDINGS",
     "MAP_ENDINGS",
     "PAGE_ENDINGS",
+    "ArrayRows",
     "BackedRows",
     "Cells",
     "Checkpoint",

@@ -30,12 +30,16 @@ _ENTRY = re.compile(
 _NUMBERS = re.compile(r"[<>|=]?(b1|[iu][1248]|f([248]|16)|c(8|16|32))")
 
 
-def read_npy(name: str, path: Path) -> np.ndarray:
+def read_npy(name: str, path: Path, *, mapped: bool = False) -> np.ndarray:
     """The array of an ``.npy`` file, of whatever shape and kind of numbers.
+
+    With ``mapped`` it lies in the file, which is mapped into memory: read-only.
 
     Raises:
         ValueError: names the file: damaged, of other bytes than its header says, or no numbers.
     """
+    if mapped and path.stat().st_size:  # an empty file cannot be mapped
+        return _array(name, np.asarray(np.memmap(path, np.uint8, mode="r")), ".npy")
     with path.open("rb") as handle:
         return _array(name, read_bytes(handle, path.stat().st_size), ".npy")
 

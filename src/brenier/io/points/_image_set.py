@@ -6,10 +6,12 @@ from typing import Any, Generic, TypeVar
 
 import numpy as np
 
+from brenier.io.points._array_rows import ArrayRows
 from brenier.io.points._picture_rows import PictureRows
 
+_IN_FILES = (PictureRows, ArrayRows)
 # Where the pixels are: in memory, or in files.
-Pixels = TypeVar("Pixels", bound=np.ndarray | PictureRows)
+Pixels = TypeVar("Pixels", bound=np.ndarray | PictureRows | ArrayRows)
 
 
 @dataclass(frozen=True, eq=False)
@@ -18,7 +20,7 @@ class ImageSet(Generic[Pixels]):
 
     Args:
         pixels: (n, h, w, c) in [0, 1], float32; c is 1 or 3, or as an array has it. Of
-            ``open_images``, perhaps a ``PictureRows``.
+            ``open_images``, perhaps ``PictureRows`` or ``ArrayRows``.
         labels: (n,) integers from 0, or None.
         file: where they come from; errors name it.
         levels: grey levels of a channel.
@@ -70,7 +72,7 @@ class ImageSet(Generic[Pixels]):
         """
         labels = None if self.labels is None else self.labels[kept]
         pixels: Any = self.pixels
-        chosen: Any = pixels.rows(kept) if isinstance(pixels, PictureRows) else pixels[kept]
+        chosen: Any = pixels.rows(kept) if isinstance(pixels, _IN_FILES) else pixels[kept]
         return replace(self, pixels=chosen, labels=labels)
 
     def held(self) -> "ImageSet[np.ndarray]":

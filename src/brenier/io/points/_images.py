@@ -1,5 +1,6 @@
 """Images from folders of pictures, arrays or IDX files."""
 
+import math
 import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -9,19 +10,18 @@ from typing import Any, Literal
 
 import numpy as np
 
-from brenier._checks import as_float_array, check_at_least
+from brenier._checks import check_at_least
 from brenier.io._refusals import check_file
+from brenier.io.points._array_rows import ArrayRows, as_images, in_unit_interval
 from brenier.io.points._arrays import read_npy
 from brenier.io.points._idx import read_idx
 from brenier.io.points._image_set import ImageSet
 from brenier.io.points._picture_folder import COLOURS, PictureFolder, fitted, recoloured, seen
 from brenier.io.points._picture_rows import PictureRows
 
-# Bytes of the pictures of a folder that are held: larger ones are read when they are asked for.
+# Bytes of the images of a set that are held: those of larger ones are read when they are asked for.
 _HELD = 2**28
 _IDX = "-idx"
-# Channels of a picture with opacity.
-_MOST_CHANNELS = 4
 
 
 def read_images(
@@ -54,7 +54,7 @@ def read_images(
         colours: to convert to.
         levels: grey levels of integer arrays.
         strict: refuse a set with a damaged file.
-        limit: take at most so many, spread over the set; no other pictures of a folder are read.
+        limit: take at most so many, spread over the set; no others are read, but of IDX files.
 
     Raises:
         ValueError: no images there, damaged ones, several sizes, values or labels out of range.
@@ -77,12 +77,12 @@ def open_images(
     levels: int = 256,
     strict: bool = False,
     most: int = _HELD,
-) -> "ImageSet[np.ndarray] | ImageSet[PictureRows]":
-    """``read_images``, of which large folders of pictures stay in their files.
+) -> "ImageSet[np.ndarray] | ImageSet[PictureRows] | ImageSet[ArrayRows]":
+    """``read_images``, of which large folders of pictures, and large arrays, stay in their files.
 
-    Each picture is read once, to find damaged ones. Where all take more than ``most`` bytes,
-    ``pixels`` is an array whose rows are read again when they are asked for, the same ones:
-    training takes batches of it.
+    Each image is read once, to find damaged ones. Where all take more than ``most`` bytes as
+    float32, ``pixels`` is an array whose rows are read again when they are asked for, the same
+    ones: training takes batches of it. IDX files are held.
 
     Raises:
         ValueError: as ``read_images``.
@@ -108,9 +108,9 @@ def image_blocks(
 ) -> tuple[int, Iterator[ImageSet[np.ndarray]]]:
     """``read_images``, ``rows`` at a time, and how many there are at most.
 
-    Of a folder of pictures only one block is held; what is a file is read whole, and so is a folder
-    where ``colours`` is None. ``notes`` and ``skipped`` of a block are those of all pictures up to
-    it, of the last block those of all.
+    Of a folder of pictures, or of an array, only one block is held; an IDX file is read whole.
+    Where there is no folder, or no ``colours``, all are looked at before the first block. ``notes``
+    and ``skipped`` of a block are those of all pictures up to it, of the last block those of all.
 
     Raises:
         ValueError: as ``read_images``, some of it while blocks are read.
@@ -125,11 +125,9 @@ def image_blocks(
     check_at_least("rows", rows, 1)
     path = Path(spec)
     if not path.is_dir() or colours is None or any(_IDX + "3" in file.name for file in seen(path)):
-        found = read_images(
-            spec, size=size, colours=colours, levels=levels, strict=strict, limit=limit
-        )
+        found = _opened(spec, None, size, colours, levels, strict, limit, 0)
         n = len(found.pixels)
-        return n, (found.rows(slice(at, at + rows)) for at in range(0, n, rows))
+        return n, (found.rows(slice(at, at + rows)).held() for at in range(0, n, rows))
     source = PictureFolder.of(path, size, colours, strict).spread(limit)
     return len(source.listed), _blocks_of(source, rows)
 
@@ -173,7 +171,7 @@ def _opened(
     elif _IDX in path.name:
         found = _from_idx(path)
     elif path.suffix == ".npy":
-        found = _from_array(name, _array(path), levels)
+        found = ImageSet(ArrayRows.of(path, levels), None, name, levels)
     else:
         raise ValueError(
             f"{name}: got the ending {path.suffix!r}; wants a folder of pictures, an "
@@ -185,7 +183,17 @@ def _opened(
         found = replace(found, labels=_checked_labels(given, values, found))
     if not (path.is_dir() and found.file == name):
         found = _resized(found.spread(limit), size, colours)
-    return found.spread(limit)
+    found = found.spread(limit)
+    return _held_where_small(found, most) if isinstance(found.pixels, ArrayRows) else found
+
+
+def _held_where_small(images: ImageSet[ArrayRows], most: int | None) -> ImageSet[Any]:
+    """The images of a file in memory; where they are too large for it, they are looked at once."""
+    if most is None or 4 * math.prod(images.pixels.shape) <= most:
+        return images.held()
+    for _ in images.pixels.blocks():  # which raises where one is no image
+        pass
+    return images
 
 
 def _blocks_of(source: PictureFolder, rows: int) -> Iterator[ImageSet]:
@@ -232,32 +240,9 @@ def _checked_labels(path: Path, values: np.ndarray, images: ImageSet) -> np.ndar
     return values.astype(np.int32)
 
 
-def _from_array(name: str, values: np.ndarray, levels: int) -> ImageSet:
-    if values.ndim == 3:
-        values = values[..., None]
-    if values.ndim != 4 or 0 in values.shape:
-        raise ValueError(
-            f"{name}: got shape {values.shape}; wants (n, height, width) or (n, "
-            "height, width, channels)."
-        )
-    rows, channels = values.shape[1], values.shape[3]
-    if channels not in (1, 3) and (rows in (1, 3) or rows <= _MOST_CHANNELS < channels):
-        raise ValueError(
-            f"{name}: got shape {values.shape}, whose channels seem to come first; wants (n, "
-            "height, width, channels): x.transpose(0, 2, 3, 1)."
-        )
-    top = float(levels - 1) if values.dtype.kind in "iu" else 1.0
-    pixels = as_float_array(name, values) / top
-    if not np.isfinite(pixels).all() or pixels.min() < 0.0 or pixels.max() > 1.0:
-        raise ValueError(
-            f"{name}: got values from {values.min()} to {values.max()}; wants finite "
-            f"ones from 0 to {top:g} (integers: below their count of grey levels)."
-        )
-    return ImageSet(pixels.astype(np.float32), None, name, levels)
-
-
 def _from_idx(path: Path) -> ImageSet:
-    found = _from_array(str(path), read_idx(path), 256)
+    values = as_images(str(path), read_idx(path))
+    found = ImageSet(in_unit_interval(str(path), values, 256), None, str(path))
     beside = path.with_name(path.name.replace("images-idx3", "labels-idx1"))
     if beside == path or not beside.exists():
         return found
@@ -322,22 +307,26 @@ def _image_set(
     )
 
 
-def _resized(images: ImageSet, size: tuple[int, int] | None, colours: str | None) -> ImageSet:
+def _resized(images: ImageSet[Any], size: tuple[int, int] | None, colours: str | None) -> ImageSet:
     """An array's images at the size and in the colours asked for."""
     pixels, notes = images.pixels, list(images.notes)
     n, height, width, channels = pixels.shape
-    if colours is not None and channels != COLOURS[colours]:
+    wanted = channels if colours is None else COLOURS[colours]
+    if wanted != channels:
         if channels not in (1, 3):
             raise ValueError(
                 f"{images.file}: got {channels} channels, which are no colours; wants "
                 "1 or 3 to convert."
             )
-        pixels = np.stack([recoloured(picture, COLOURS[colours]) for picture in pixels])
         notes.append(f"{n} of {n} pictures were converted to {colours}")
-    if size is not None and size != (height, width):
-        pixels = np.stack([fitted(picture, size) for picture in pixels])
+    shape = (height, width) if size is None else size
+    if shape != (height, width):
         notes.append(
             f"{n} of {n} pictures were cropped about the centre and resized to "
-            f"{size[0]} x {size[1]}"
+            f"{shape[0]} x {shape[1]}"
         )
+    if isinstance(pixels, ArrayRows):  # each when it is read
+        pixels = replace(pixels, size=shape, channels=wanted)
+    elif pixels.shape[1:] != (*shape, wanted):
+        pixels = np.stack([fitted(recoloured(picture, wanted), shape) for picture in pixels])
     return replace(images, pixels=pixels, notes=tuple(notes))
