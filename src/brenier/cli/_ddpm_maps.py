@@ -11,7 +11,6 @@ import numpy as np
 from brenier._checks import check_points
 from brenier._extras import check_installed
 from brenier._progress import ProgressCallback
-from brenier.cli._compiled import give_back_after_compiling
 from brenier.cli._ddpm_choices import LabelChoice, MapChoice
 from brenier.cli._ddpm_controls import LEAST, alignments, controlled
 from brenier.cli._transport import transport_points
@@ -140,7 +139,6 @@ def encoded(
     stage: str = "encoding",
 ) -> np.ndarray:
     """Codes of points, in the precision that the choice of the map needs."""
-    give_back_after_compiling()
     model = maps.model(model)
     if maps.sampler == "bdia":
         pairs = model.bdia_encoder(maps.steps)
@@ -162,7 +160,6 @@ def decoded(
     stage: str = "decoding",
 ) -> np.ndarray:
     """Points of codes, as ``encoded``; of pairs of them where it made pairs."""
-    give_back_after_compiling()
     model = maps.model(model)
     if maps.sampler == "bdia":
         pairs = model.bdia_encoder(maps.steps).inverse()

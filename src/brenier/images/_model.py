@@ -11,6 +11,7 @@ import numpy as np
 
 from brenier._checks import check_at_least
 from brenier._types import Array, Float, Int, Point, Scalar
+from brenier.images._compiled import give_back_after_compiling
 from brenier.images._host_network import HostNetwork
 from brenier.images._precision import (
     Precision,
@@ -170,6 +171,7 @@ class ImageModel(eqx.Module):
 
     def predicted(self, signal: Scalar, x: Point) -> Point:
         """The network's own prediction, ε or v, at one point (d,)."""
+        give_back_after_compiling()  # here whoever compiles a network comes by
         image = as_asked(x.reshape(self.shape), self.precision)
         with network_products(self.precision):
             return self.network(signal, image, self.label).reshape(-1).astype(x.dtype)
