@@ -1,11 +1,15 @@
 """Gaps of potentials: never too small, and small at optimal maps."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from scipy.optimize import linear_sum_assignment
 
-from brenier.certify._gaps import SeparableGap, SoftGap, fitted_gaps
+from brenier.certify import audit_pairs
+from brenier.certify._gaps import QuadraticGap, SeparableGap, SoftGap, SpanGap, fitted_gaps
 from brenier.certify._steps import StepPotential
+from brenier.exact import solve_assignment
 
 _RANDOM = np.random.default_rng(0)
 _X = _RANDOM.normal(size=(1200, 2))
@@ -51,6 +55,40 @@ def test_gaps_are_above_what_any_permutation_saves(name):
     saved = 2.0 * np.sum(x * (y_held[mates] - y_held[rows]))
     for gap in fitted_gaps(_X[:500], y[:500], np.random.default_rng(0), seconds=_SECONDS):
         assert gap(x, y_held).sum() >= saved - 1e-9
+
+
+def test_of_more_dimensions_than_pairs_the_gap_is_that_of_one_convex_function():
+    """On fresh pairs, off the span of those that it is fitted to; no matrix is (d, d)."""
+    x = _RANDOM.normal(size=(60, 80)) * np.linspace(1.0, 3.0, 80) + 5.0
+    y = -2.0 * x + _RANDOM.normal(size=(60, 80))
+    gaps = list(fitted_gaps(x[:20], y[:20], np.random.default_rng(0), seconds=_SECONDS))
+    assert [gap.name for gap in gaps[:2]] == [
+        "quadratic, of shrunk covariances", "separable, along the axes of the Gaussian map"
+    ]  # fmt: skip
+    fresh, images = x[20:], y[20:]
+    _, mates = linear_sum_assignment(fresh @ images.T, maximize=True)
+    saved = 2.0 * np.sum(fresh * (images[mates] - images))
+    assert all(gap(fresh, images).sum() >= saved - 1e-9 for gap in gaps)
+    quadratic = gaps[0]
+    assert isinstance(quadratic, SpanGap)
+    assert isinstance(quadratic.inner, QuadraticGap)
+    axes, inner = quadratic.axes, quadratic.inner
+    np.testing.assert_allclose(axes @ axes.T, np.eye(len(axes)), atol=1e-13)
+    beyond = quadratic.slope * (np.eye(80) - axes.T @ axes)
+    whole = QuadraticGap(
+        axes.T @ inner.matrix @ axes + beyond,
+        quadratic.source + inner.source @ axes,
+        quadratic.target + inner.target @ axes,
+        "",
+    )
+    np.testing.assert_allclose(quadratic(fresh, images), whole(fresh, images), rtol=1e-9)
+
+
+def test_of_more_dimensions_than_pairs_a_shift_and_a_scale_have_no_gap():
+    x = _RANDOM.normal(size=(30, 70))
+    y = 0.3 * x + 7.0
+    for gap in fitted_gaps(x[:20], y[:20], np.random.default_rng(0), seconds=_SECONDS):
+        assert gap(x[20:], y[20:]).max() < 1e-9
 
 
 def test_the_conjugate_is_held_from_above():
@@ -103,3 +141,18 @@ def test_fewer_pairs_than_dimensions_have_shrunk_covariances():
     names = [gap.name for gap in fitted_gaps(x, x + np.tanh(x), _RANDOM, seconds=_SECONDS)]
     assert names[0] == "quadratic, of shrunk covariances"
     assert not any("pieces" in name for name in names)
+
+
+def test_no_array_of_an_audit_is_as_large_as_the_dimension_squared():
+    """Images have more pixels than a matrix of them could hold."""
+    n, d = 40, 12_000
+    x = np.random.default_rng(0).normal(size=(n, d))
+    tracemalloc.start()
+    try:
+        certificate = audit_pairs(x, 1.5 * x + 1.0, budget=0.1)
+        plan = solve_assignment(x, 1.5 * x + 1.0)
+        assert tracemalloc.get_traced_memory()[1] < 20 * 8 * n * d < 0.1 * 8 * d**2
+    finally:
+        tracemalloc.stop()
+    assert certificate.defect.lower <= 1e-9
+    assert plan.stats["cost"] == pytest.approx(certificate.cost.value)

@@ -22,6 +22,8 @@ from brenier.potentials.host import (
 _FEW_A_DIMENSION = 10
 # The share of its mean variance that is added to a covariance; a bound changes by its square.
 _THIN = 1e-9
+# A direction is flat where its variance is below this part of the largest.
+_FLAT = 1e-8
 # Soft pieces: their numbers, pairs that they are fitted to and that each takes, steps of a fit.
 _PIECES, _FIT_POINTS, _PAIRS_A_PARAMETER, _STEPS = (8, 32), 4000, 0.5, 25
 # Up to this dimension a soft maximum is worth its time: above, targets of few modes are rare.
@@ -129,10 +131,75 @@ class SoftGap(AbstractGap):
         return 2.0 * float(self.coordinates.scale) ** 2 * np.maximum(gaps, 0.0)
 
 
+@dataclass(frozen=True)
+class SpanGap(AbstractGap):
+    """Of φ(x) = ψ(W(x − a)) + (m/2)‖x⊥‖² + ⟨b, x⟩, x⊥ what the rows of W leave of x − a.
+
+    G(x, y) = G_ψ(W(x − a), W(y − b)) + ‖y⊥ − m x⊥‖²/m: of more dimensions than the pairs span no
+    matrix is ever (d, d).
+
+    Args:
+        inner: that of ψ, in r dimensions.
+        axes: W, (r, d), orthonormal rows.
+        source, target: a and b, (d,).
+        slope: m > 0.
+        name: of ψ.
+    """
+
+    inner: AbstractGap
+    axes: np.ndarray
+    source: np.ndarray
+    target: np.ndarray
+    slope: float
+    name: str
+
+    def __call__(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+        (z, over), (w, beyond) = (
+            self._parts(points, shift) for points, shift in ((x, self.source), (y, self.target))
+        )
+        off = beyond - self.slope * over
+        return self.inner(z, w) + np.sum(off * off, axis=1) / self.slope
+
+    def _parts(self, points: np.ndarray, shift: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Points along the axes (n, r), and what is left of them (n, d)."""
+        centred = points - shift
+        along = centred @ self.axes.T
+        return along, centred - along @ self.axes
+
+
 def fitted_gaps(
     x: np.ndarray, y: np.ndarray, random: np.random.Generator, *, seconds: float
 ) -> Iterator[AbstractGap]:
-    """Potentials fitted to pairs (n, d), (n, d), as many as about so many seconds allow."""
+    """Potentials fitted to pairs (n, d), (n, d), as many as about so many seconds allow.
+
+    Of more dimensions than the pairs span, in their span; beyond it φ is as bent everywhere.
+    """
+    n, d = x.shape
+    if d <= 2 * n:
+        yield from _fitted(x, y, random, seconds, columns=True)
+        return
+    source, target = x.mean(axis=0), y.mean(axis=0)
+    sides = x - source, y - target
+    sizes = [max(float(np.mean(side * side)), _THIN) ** 0.5 for side in sides]
+    axes = _span(np.concatenate([sides[0] / sizes[0], sides[1] / sizes[1]]))
+    z, w = (side @ axes.T for side in sides)
+    for inner in _fitted(z, w, random, seconds, columns=False):
+        yield SpanGap(inner, axes, source, target, sizes[1] / sizes[0], inner.name)
+
+
+def _span(rows: np.ndarray) -> np.ndarray:
+    """Orthonormal rows (r, d) that span rows (k, d), but for what is 1e-4 of the longest."""
+    for least in (_FLAT, 0.0):  # the second time for the digits that the first has lost
+        values, vectors = np.linalg.eigh(rows @ rows.T)
+        kept = values > least * values[-1]
+        rows = (vectors[:, kept] / np.sqrt(values[kept])).T @ rows
+    return rows
+
+
+def _fitted(
+    x: np.ndarray, y: np.ndarray, random: np.random.Generator, seconds: float, *, columns: bool
+) -> Iterator[AbstractGap]:
+    """Those in the coordinates of the pairs, which may be columns of data, or any axes."""
     d = x.shape[1]
     few = len(x) <= _FEW_A_DIMENSION * d
     # Of any potential the gap is an upper bound: its moments may leave out what ruins them.
@@ -142,10 +209,9 @@ def fitted_gaps(
     yield quadratic
     if few and np.count_nonzero(sound) > d:
         yield _quadratic(x[sound], y[sound], shrunk=False)
-    name = "monotone rearrangement"
-    if d > 1:
-        name = "separable, along the coordinates"
-    yield SeparableGap.rearranging(x, y, np.eye(d), name)
+    if columns or d == 1:
+        name = "monotone rearrangement" if d == 1 else "separable, along the coordinates"
+        yield SeparableGap.rearranging(x, y, np.eye(d), name)
     if d == 1:
         return
     axes = np.linalg.eigh(quadratic.matrix)[1].T

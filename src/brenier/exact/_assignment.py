@@ -14,7 +14,7 @@ from brenier._solution import Result, Solution
 from brenier.exact._assignment_duals import dual_potentials, transformed_potentials
 from brenier.exact._plan import Plan
 from brenier.maps import GradientMap
-from brenier.numerics import Coordinates, without_outliers
+from brenier.numerics import mean_and_spread, without_outliers
 from brenier.potentials import MaxAffine
 
 # The matrices of costs and slacks take about 40 bytes a pair: 1.5 GB at the limit.
@@ -99,10 +99,9 @@ def solve_assignment(
     rows, columns = np.flatnonzero(a > 0), np.flatnonzero(b > 0)
     # Between clouds in standard coordinates the plan is the same, and the costs keep their digits.
     # About medians, which a far point does not move.
-    spread = float(Coordinates.centred(x[rows], y[columns]).scale)
+    spread = max(mean_and_spread(own)[1] for own in (x[rows], y[columns])) or 1.0
     middle, there = np.median(x[rows], axis=0), np.median(y[columns], axis=0)
-    own = Coordinates.around(middle, there, spread).on_host()
-    u, v = own.encode_source(x), own.encode_target(y)
+    u, v = (x - middle) / spread, (y - there) / spread
     cost = cdist(u[rows], v[columns], "sqeuclidean")
     plan, start, ended = _solve(a[rows], b[columns], cost)
     # Points lighter than that rounding have no mate, and are as those without weight.
@@ -117,18 +116,18 @@ def solve_assignment(
     duals = potentials(cost, plan, start)
     f, g = _extended(u, v, rows, columns, duals.target)
     offsets = 0.5 * (duals.target - np.sum(np.square(v[columns]), axis=1))
-    unit, shift = float(own.scale) ** 2, own.source_shift - own.target_shift
+    unit, shift = spread**2, middle - there
     transport = GradientMap(
         MaxAffine(
             to_device(y[columns]),
             to_device(unit * (offsets - offsets.max())),
             jnp.asarray(-jnp.inf),
-            to_device(own.source_shift),
+            to_device(middle),
         )
     )
     # |x − y|² is that of the centred points, plus what depends on x alone and on y alone.
-    x_part = float(shift @ shift) + 2.0 * own.scale * u @ shift
-    y_part = -2.0 * own.scale * v @ shift
+    x_part = float(shift @ shift) + 2.0 * spread * u @ shift
+    y_part = -2.0 * spread * v @ shift
     apart = float(a @ x_part + b @ y_part)
     plan = Plan(rows[plan.rows], columns[plan.columns], plan.mass)
     source_potential, target_potential = unit * f + x_part, unit * g + y_part

@@ -12,7 +12,7 @@ from brenier.numerics._chebyshev import (
     heat_matrix,
 )
 from brenier.numerics._conjugate import Conjugate, conjugate, conjugate_upper_bound, conjugate_work
-from brenier.numerics._coordinates import Coordinates
+from brenier.numerics._coordinates import Coordinates, mean_and_spread
 from brenier.numerics._determinants import spd_log_det, spd_solve
 from brenier.numerics._devices import (
     copy_to_all,
@@ -152,6 +152,7 @@ __all__ = [
     "inverse_sqrtm_spd",
     "l2_uvp",
     "marquardt_scale",
+    "mean_and_spread",
     "mean_distance",
     "median_squared_distance",
     "numpy_generator",

@@ -81,7 +81,7 @@ class Coordinates(eqx.Module):
         >>> Coordinates.centred(x, x).on_host().encode_source(x).tolist()
         [[-1.0], [1.0]]
         """
-        (mean, spread), (other, width) = _place(source), _place(target)
+        (mean, spread), (other, width) = mean_and_spread(source), mean_and_spread(target)
         return cls.around(mean, other, max(spread, width))
 
     @classmethod
@@ -146,8 +146,15 @@ class Coordinates(eqx.Module):
         return Coordinates(matrix, *shifts, jnp.asarray(self.scale))
 
 
-def _place(rows: Any) -> tuple[np.ndarray, float]:
-    """The mean of points (n, d) and their spread about it, both without loss far from 0."""
+def mean_and_spread(rows: Any) -> tuple[np.ndarray, float]:
+    """The mean of points (n, d) and their spread about it, both without loss far from 0.
+
+    The spread is the root of the mean square of all coordinates less the mean.
+
+    >>> mean, spread = mean_and_spread(np.array([[1e9], [1e9 + 2.0]]))
+    >>> (mean - 1e9).tolist(), spread
+    ([1.0], 1.0)
+    """
     rows = np.asarray(rows)
     mean = rows[0] + np.mean(rows - rows[0], axis=0)
     off = rows - mean
