@@ -29,7 +29,7 @@ from brenier.io import (
     read_points,
     read_weighted_points,
 )
-from brenier.maps import SubspaceMap
+from brenier.maps import AbstractMap, SubspaceMap
 from brenier.measures import StandardNormal
 
 
@@ -158,7 +158,7 @@ def _of_map(
             clouds, weights = [table.values, *others], [own, *others_own]
     elif is_cells_file(source):
         map, clouds = audited_cells(map_file, source, target, choice)
-        names = [f"component {i}" for i in range(map.dimension)]
+        names = _components(map)
     else:
         check_map_file(map_file)
         map, names = load_map(map_file, source)
@@ -170,7 +170,7 @@ def _of_map(
         growth = growth_beside(map_file, settings.weights)
     if growth is not None and isinstance(map, SubspaceMap):  # it is of coordinates
         map, clouds = map.map, [map.coordinates(cloud) for cloud in clouds]
-        names = [f"component {i}" for i in range(map.dimension)]
+        names = _components(map)
     labels = (
         labels_of_cells(source, choice, settings.declared.groups)
         if is_cells_file(source) and settings.declared.groups is not None
@@ -183,6 +183,11 @@ def _of_map(
         certificate = dataclasses.replace(certificate, how={**certificate.how, "growth": said})
     files = {"map": map_file, "source": source}
     return certificate, names, files if target is None else {**files, "target": target}
+
+
+def _components(map: AbstractMap) -> list[str]:
+    """What the coordinates of a map are called that was learned in components."""
+    return [f"component {i}" for i in range(map.dimension)]
 
 
 def _read(
