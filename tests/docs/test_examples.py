@@ -11,8 +11,9 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 BLOCK = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
-
-
+# What a page shows of the output.
+SHOWN = re.compile(r"^```text\n(.*?)^```", re.MULTILINE | re.DOTALL)
+NUMBER = re.compile(r"\d[\d,.]*")
 # Libraries that brenier does without; a block that imports one stands alone.
 OTHERS = re.compile(r"^(?:import|from) (torch|torchcfm|ott|diffusers|moscot)\b", re.MULTILINE)
 
@@ -38,8 +39,11 @@ def _runs() -> Iterator[Any]:
 
 
 @pytest.mark.parametrize(("page", "blocks"), list(_runs()))
-def test_examples_run(page, blocks, tmp_path, monkeypatch):
-    """The blocks of a page run one after another, in an empty folder, as a reader would."""
+def test_examples_run(page, blocks, tmp_path, monkeypatch, capsys):
+    """The blocks of a page run one after another, in an empty folder, as a reader would.
+
+    What the README shows of their output is what they print, but for the digits.
+    """
     for library in sorted({name for block in blocks for name in OTHERS.findall(block)}):
         if importlib.util.find_spec(library) is None:
             pytest.skip(f"{page}: its example of {library} was not run, which is not installed")
@@ -48,6 +52,14 @@ def test_examples_run(page, blocks, tmp_path, monkeypatch):
     namespace = {"__name__": "__main__"}
     for number, block in enumerate(blocks):
         exec(compile(block, f"{page}, block {number}", "exec"), namespace)
+    if page == "README.md":
+        printed = _without_digits(capsys.readouterr().out)
+        for shown in SHOWN.findall((ROOT / page).read_text()):
+            assert _without_digits(shown) in printed
+
+
+def _without_digits(text: str) -> str:
+    return NUMBER.sub("#", " ".join(text.split()))
 
 
 FITTED = re.compile(r"\.fit\(([^)]*)\)|brenier fit (\S+ \S+)")

@@ -187,8 +187,8 @@ def audit(
         seen_at = x if shares is None else x[shares.copies(len(x), by_weight)]
         asymmetry = asymmetry_at(asked, seen_at)
         # An asymmetry within the error of the differences gives no plane to lay a ring in.
-        visible = asymmetry.max > 4.0 * max(asymmetry.error, asked.precision)
-        ring = ring_test(asked, x, asymmetry) if visible or asymmetry.negative_share > 0 else None
+        turns = asymmetry.visible or asymmetry.negative_share > 0
+        ring = ring_test(asked, x, asymmetry) if turns else None
         entropy = (float("nan"), float("nan"))
         if isinstance(source, AbstractMeasure) and isinstance(target, AbstractMeasure):
             entropy = relative_entropy(asked, x, tx, source, target)

@@ -30,7 +30,7 @@ _QUANTILES = (0.5, 0.9, 0.99)
 # Radius of a ring, as a share of the source's spread.
 _RADIUS = 0.02
 _MOST_NEIGHBOURS = 100_000
-# A ring must save this much more than rounding or noise of the map could.
+# An asymmetry, or what a ring saves, must be so much more than the map's errors could make.
 _NOISE_MARGIN = 4.0
 
 
@@ -39,13 +39,14 @@ class Asymmetry:
     """a(x) = ‖DT − DTᵀ‖_F / (2‖DT‖_F) over ``n`` points of the source. Theory (5.6).
 
     Attributes:
-        mean, max, argmax: of a, and where it is largest.
+        mean, max, argmax: of a, and where it is largest, of the points where it is visible if any.
         quantiles: a's 0.5, 0.9 and 0.99 quantiles.
         negative_share: the share of points where DT + DTᵀ has a negative eigenvalue (in d > 20,
             where it has one on the span of the probed directions).
         n: how many points.
-        step, error: of central differences: their step, and an estimate of their error; 0 where DT
-            is exact.
+        visible: whether, somewhere, it is more than the errors there could make.
+        step, error: of central differences: their step, and an estimate of a's error, the mean
+            over the points; 0 where DT is exact.
         points, values: the points (n, d), and a there (n,).
 
     >>> import numpy as np
@@ -62,6 +63,7 @@ class Asymmetry:
     n: int
     step: float
     error: float
+    visible: bool
     points: np.ndarray
     values: np.ndarray
 
@@ -188,17 +190,21 @@ def asymmetry_at(map: BlackBox, x: np.ndarray) -> Asymmetry:
         size = np.sqrt(d / _PROBES * np.sum(images**2, axis=(1, 2)))
         lowest = np.linalg.eigvalsh(0.5 * (products + products.swapaxes(1, 2)))[:, 0]
     values = np.divide(skew, size, out=np.zeros(n), where=size > 0)
-    worst = int(np.argmax(values))
+    lost = differences.errors >= size  # a is at most 1
+    errors = np.divide(differences.errors, size, out=np.ones(n), where=~lost) * (size > 0)
+    visible = values > np.maximum(_NOISE_MARGIN * np.maximum(errors, map.precision), _ROUNDING)
+    worst = int(np.argmax(np.where(visible, 1.0 + values, values)))
     return Asymmetry(
         mean=float(values.mean()),
         max=float(values[worst]),
         argmax=tuple(float(v) for v in points[worst]),
         quantiles=tuple(float(q) for q in np.quantile(values, _QUANTILES)),
         # What differences cannot tell from 0 is not called negative.
-        negative_share=float(np.mean(lowest < -differences.error)),
+        negative_share=float(np.mean(lowest < -differences.errors)),
         n=n,
         step=differences.step,
-        error=differences.error,
+        error=float(errors.mean()),
+        visible=bool(visible[worst]),
         points=points,
         values=values,
     )

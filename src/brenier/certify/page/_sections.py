@@ -159,7 +159,7 @@ def asymmetry_section(c: "Certificate", figure: Figures) -> str:
             "<p>Only pairs (x, T(x)) were given and no map: there are no derivatives, so neither "
             "their asymmetry nor a ring of neighbours was looked at.</p>",
         )
-    how = f"central differences of step {a.step:.2g}, which err by about {a.error:.1g}"
+    how = f"central differences of step {a.step:.2g}, by which a errs by {a.error:.1g} in the mean"
     negative = (
         f"The symmetric part of DT has a negative eigenvalue at {100 * a.negative_share:.3g} % of "
         f"{a.n:,} points ({'exact Jacobians' if a.step == 0 else how})."
@@ -170,7 +170,7 @@ def asymmetry_section(c: "Certificate", figure: Figures) -> str:
             "<p>In one dimension every derivative is symmetric, and a map is optimal where it is "
             f"increasing. {negative}</p>",
         )
-    if a.max <= max(4.0 * a.error, _ROUNDING):
+    if not a.visible:
         return section(
             title,
             f"<p>Nowhere among {a.n:,} points is a(x) = ‖DT − DTᵀ‖<sub>F</sub> / "
