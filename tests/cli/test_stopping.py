@@ -101,15 +101,9 @@ def _running(program, words, folder):
         run.communicate()
 
 
+@pytest.mark.daily("xla")
 @pytest.mark.parametrize(
-    "command",
-    [
-        *("xla", "writing"),
-        *(
-            pytest.param(name, marks=pytest.mark.slow)
-            for name in ("compiled", "finalizers", "stubborn", "importing")
-        ),
-    ],
+    "command", ["xla", "writing", "compiled", "finalizers", "stubborn", "importing"]
 )
 def test_the_end_comes_soon_whatever_is_going_on(command, tmp_path):
     (tmp_path / "out.bin").write_bytes(b"before")

@@ -123,10 +123,10 @@ def of_audit():
 @pytest.mark.parametrize(
     "answer",
     [
-        of_sinkhorn, of_energy_distance, of_entropic_map, of_fit, of_audit,
+        of_sinkhorn, of_energy_distance, of_fit, of_audit,
         *(
             pytest.param(answer, marks=pytest.mark.slow)
-            for answer in (of_conjugates, of_held_out_dual, of_training)
+            for answer in (of_conjugates, of_entropic_map, of_held_out_dual, of_training)
         ),
     ],
 )  # fmt: skip

@@ -406,7 +406,7 @@ def test_every_public_name_is_tested_or_says_why_not(room):
 _DEAR = {
     "estimators.ConditionalMongeMap",
     "velocities.McCannVelocity", "velocities.MatchingVelocity", "flows.fit_velocity",
-    "functionals.SinkhornDivergence",
+    "functionals.SinkhornDivergence", "maps.GradientMap", "maps.ConjugateMap", "velocities.FlowMap",
 }  # fmt: skip
 
 

@@ -116,6 +116,7 @@ def test_jacobian_and_determinant(name):
         assert np.linalg.eigvalsh(jacobian).min() > 0
 
 
+@pytest.mark.daily(*(set(MAPS) - {"flow", "monotone"}))
 @pytest.mark.parametrize("name", MAPS)
 def test_a_batch_is_a_loop(name):
     T = MAPS[name]

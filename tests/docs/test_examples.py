@@ -24,8 +24,8 @@ def _pages() -> dict[str, list[str]]:
     return {str(path.relative_to(ROOT)): blocks for path, blocks in pages.items() if blocks}
 
 
-# Networks of images are trained there.
-LONG = {"docs/other-maps.md", "docs/rooms/images.md"}
+# Seconds each: networks of images are trained there, fits made of a kind that has tests of its own.
+LONG = {"docs/other-maps.md", "docs/rooms/images.md", "docs/conditions.md", "docs/unbalanced.md"}
 
 
 def _runs() -> Iterator[Any]:

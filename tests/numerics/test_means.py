@@ -98,6 +98,7 @@ def test_one_after_the_other_they_would_not():
 
 
 # 1/n is no float32 number, and n of what it is rounded to do not add up to 1.
+@pytest.mark.daily("3", "4099")
 @pytest.mark.parametrize("n", [3, 41, 61, 83, 999, 4099])
 def test_uniform_weights_are_not_rounded_to_float32(n):
     x = jnp.asarray(np.arange(n)[:, None], jnp.float32)

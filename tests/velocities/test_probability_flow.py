@@ -124,6 +124,7 @@ SCHEDULES = {
 }
 
 
+@pytest.mark.daily("linear", "cosine")
 @pytest.mark.parametrize("name", SCHEDULES)
 def test_a_schedule_is_another_clock(name):
     """Its signal falls at the rate β, and its maps are those of the laws that it passes."""

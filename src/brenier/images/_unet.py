@@ -61,7 +61,7 @@ class UNet(eqx.Module):
 
     >>> import jax
     >>> net = UNet.random(jax.random.key(0), UNetSettings((8, 8, 1), width=8, multipliers=(1,)))
-    >>> net(jax.numpy.array(0.5), jax.numpy.zeros((8, 8, 1))).shape
+    >>> jax.eval_shape(net, jax.numpy.array(0.5), jax.numpy.zeros((8, 8, 1))).shape
     (8, 8, 1)
     """
 

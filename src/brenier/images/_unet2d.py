@@ -26,7 +26,7 @@ class UNet2D(eqx.Module):
     learns by the loss of ε or v, whatever it predicts itself.
 
     >>> net = UNet2D.random(jax.random.key(0), UNet2DSettings())
-    >>> net(jnp.array(0.5), jnp.zeros((8, 8, 1))).shape
+    >>> jax.eval_shape(net, jnp.array(0.5), jnp.zeros((8, 8, 1))).shape
     (8, 8, 1)
     """
 
