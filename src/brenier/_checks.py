@@ -206,8 +206,7 @@ def check_points(
             f"{name}: got {int(bad.sum())} NaN or infinite entries, the first at row {row}, "
             f"column {_called(names, column)}; wants finite numbers."
         )
-    limit = np.sqrt(np.finfo(array.dtype).max / (4.0 * d))
-    largest = max(-low, high)
+    limit, largest = largest_entry(d, array.dtype), max(-low, high)
     if largest > limit:
         row, column = (int(i) for i in np.argwhere(np.abs(array) > limit)[0])
         remedy = "take them out" if array.dtype == np.float64 else "rescale, or pass float64"
@@ -220,6 +219,11 @@ def check_points(
         check_varying(name, array.min(axis=0), array.max(axis=0), names)
         check_digits(name, array, names)
     return array
+
+
+def largest_entry(dimension: int, dtype: Any = np.float64) -> float:
+    """Up to which squared distances of points in so many dimensions do not overflow."""
+    return float(np.sqrt(np.finfo(dtype).max / (4.0 * dimension)))
 
 
 def check_varying(

@@ -8,8 +8,8 @@ import jax
 import numpy as np
 import pytest
 
-from brenier import audit, audit_pairs
-from brenier.certify._other_frameworks import check_order
+from brenier import MongeMap, audit, audit_pairs
+from brenier.certify._other_frameworks import check_order, evaluator
 from brenier.maps import AffineMap, GradientMap
 from brenier.measures import Empirical, Gaussian
 from brenier.problems import separable
@@ -18,6 +18,7 @@ _KEY = jax.random.key(0)
 _GAUSSIAN = Gaussian.standard(2)
 _TURN = np.array([[np.cos(0.3), -np.sin(0.3)], [np.sin(0.3), np.cos(0.3)]])
 _SMALL = {"samples": 1000, "budget": 0.1}
+_PAIRS = {"budget": 0.1}
 
 
 def _turned(x):
@@ -282,3 +283,40 @@ def test_columns_of_a_data_frame_are_called_by_their_names():
     found = audit_pairs(frame, x + np.array([0.0, 9.0]), x, budget=0.1)
     assert found.pushforward.axis == "column 'BMI'"
     assert "column 2 of 2" not in str(found)
+
+
+def test_images_whose_squares_overflow_are_refused_as_rows_are():
+    x = np.random.default_rng(0).normal(size=(300, 2))
+    for size in (1e160, 1e200):
+        with pytest.raises(ValueError, match=r"map: got values up to .* overflow"):
+            audit(lambda p, size=size: size * _turned(p), x, **_SMALL)
+        with pytest.raises(ValueError, match=r"tx: got entries up to .* overflow"):
+            audit_pairs(x, size * _turned(x), **_PAIRS)
+    scaled = audit(lambda p: 1e140 * p, x, **_SMALL)
+    assert scaled.verdict.optimality in ("optimal", "undecided")
+    assert math.isfinite(scaled.cost.value)
+    assert math.isfinite(scaled.cost.stderr)
+
+
+def test_an_estimator_in_the_place_of_its_map_is_told_so():
+    x = np.random.default_rng(0).normal(size=(60, 2))
+    fitted = MongeMap(effort="quick", candidates=["gaussian"]).fit(x, x + 1.0)
+    with pytest.raises(ValueError, match=r"map: got the estimator MongeMap; .* estimator\.map_"):
+        evaluator("map", fitted)
+
+
+@pytest.mark.parametrize("scale", [300.0, 1.0 / 300.0])
+def test_a_scale_that_is_most_of_the_cost_is_said(scale):
+    x = np.random.default_rng(0).normal(size=(2000, 2))
+    found = audit(lambda p: scale * _turned(p), x, budget=0.1)
+    assert found.verdict.optimality == "optimal"
+    assert "times as far as the points" in found.verdict.optimality_reason
+
+
+def test_an_asymmetry_is_said_where_bounds_decide_nothing():
+    x = np.random.default_rng(0).normal(size=(500, 12))
+    skew = 0.03 * (np.triu(np.ones((12, 12)), 1) - np.tril(np.ones((12, 12)), -1))
+    turn = np.linalg.solve(np.eye(12) - skew, np.eye(12) + skew)
+    found = audit(lambda p: (p @ turn.T) * np.linspace(1.0, 2.0, 12), x, **_SMALL)
+    assert found.verdict.optimality in ("no bound", "undecided")
+    assert "DT is not symmetric" in found.verdict.optimality_reason

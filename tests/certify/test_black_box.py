@@ -44,6 +44,10 @@ def _raises(x):
     raise KeyError("weights")
 
 
+def _exits(x):
+    raise SystemExit(3)
+
+
 def test_an_adaptive_solver_may_hang_on_the_batch():
     # Its steps change with rounding: values differ by less than its tolerance between batches.
     BlackBox(lambda x: x * (1.0 + 1e-6 * len(x))).checked(_X)
@@ -55,6 +59,11 @@ BAD = {
     "some NaN": (_some_nan, "map: got NaN or infinite values at .* points, the first at x ="),
     "a mask": (_masked, "map: got NaN or infinite values at .* of 500 points, the first"),
     "infinite": (lambda x: np.where(x > 1.0, np.inf, x), "map: got NaN or infinite values at"),
+    "too large": (
+        lambda x: 1e155 * x,
+        "map: got values up to .*, whose squared distances overflow",
+    ),
+    "an exit": (_exits, r"map: raised SystemExit .*\(3\)"),
     "text": (lambda x: x.astype(str), "map: got values of dtype <U"),
     "complex": (lambda x: x + 0j, "map: got values of dtype complex128; wants real"),
     "bool": (lambda x: x > 0, "map: got values of dtype bool"),

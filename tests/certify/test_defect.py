@@ -28,7 +28,7 @@ def _bounds(x, tx, seed=0, **options):
 
 def _word(x, tx, **options):
     found = _bounds(x, tx, **options)
-    return verdict(found, None, dimension=x.shape[1], tolerance=0.01).optimality
+    return verdict(found, None, None, stretch=1.0, dimension=x.shape[1], tolerance=0.01).optimality
 
 
 # (draw of n points, map, D): laws that no bound was made for.

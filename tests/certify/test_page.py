@@ -26,7 +26,7 @@ from brenier.certify import (
     TargetTests,
     Verdict,
 )
-from brenier.certify.page import certificate_page, plot_certificate
+from brenier.certify.page import _page, certificate_page, plot_certificate
 from brenier.report import new_figure
 
 EVIL = "<script>alert(1)</script>"
@@ -425,6 +425,13 @@ def test_a_notebook_shows_the_verdicts_the_interval_and_the_table():
     assert "cheaper permutations of batches" in shown.text
     assert len(shown.labels) == 1
     assert (shown.targets, shown.scripts) == ([], 0)
+
+
+def test_a_notebook_without_matplotlib_shows_all_but_the_figure(monkeypatch):
+    monkeypatch.setattr(_page, "is_installed", lambda package: package != "matplotlib")
+    shown = read(certificate()._repr_html_())
+    assert "cheaper permutations of batches" in shown.text
+    assert shown.labels == []
 
 
 def test_the_ring_can_be_checked_from_the_page():

@@ -83,7 +83,8 @@ def test_a_difference_is_named_by_its_test_and_its_feature():
     assert "most in the spread of column 3 of 50, smaller in the images" in reason
     assert "feature test, p = 0.001" in reason
     both = _target(_run(x + 1.0, y), 0.95)[1]
-    assert "energy test, p = 0.001, feature test, p = 0.001" in both
+    assert "energy test, p = 0.001, effect" in both
+    assert "of the energy between them; feature test, p = 0.001, by" in both
 
 
 def test_no_number_of_points_is_promised_where_none_follows(equal):

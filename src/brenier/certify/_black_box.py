@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from brenier._checks import largest_entry
 from brenier._memory import is_out_of_memory
 from brenier._progress import Progress, ProgressCallback
 from brenier._warnings import warn_user
@@ -181,7 +182,7 @@ class BlackBox:
         try:
             # A copy: a map that writes into its argument must not change the sample.
             returned = self._evaluate(x.copy())
-        except Exception as error:
+        except (Exception, SystemExit) as error:  # a script's function may end the process
             if self._ours or is_out_of_memory(error):
                 raise
             raise failure(self._name, self._map, x, error) from error
@@ -203,6 +204,12 @@ class BlackBox:
                 "points, the first at x = "
                 f"{np.array2string(x[bad][0], precision=6, threshold=8)}; wants finite values at "
                 "every point of the source."
+            )
+        limit, largest = largest_entry(x.shape[1]), float(np.abs(tx).max(initial=0.0))
+        if largest > limit:
+            raise ValueError(
+                f"{self._name}: got values up to {largest:.3g}, whose squared distances overflow "
+                f"float64; wants values below {limit:.3g} (divide them)."
             )
 
     def _timed(self, x: np.ndarray, clock: list[float]) -> np.ndarray:

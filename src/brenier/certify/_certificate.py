@@ -244,7 +244,7 @@ class Certificate:
             *self._precision_row(),
             *([] if self.weighting is None else self.weighting.rows()),
             (
-                "defect, W₂² below the cost by",
+                "defect D, W₂² below the cost by",
                 "0 up to rounding" if d.one_shift else f"{d.lower:.4g} to {d.upper:.4g}",
                 f"at {level}; above, {'on the core' if d.core else 'the whole map'}: {d.potential}",
             ),
@@ -254,7 +254,11 @@ class Certificate:
             also = f" ({of})" if len(d.parts) > 1 else ""
             beyond = _between(part.wasted_beyond_shift)
             rows += [
-                (f"  wasted, of all that is moved{also}", _between(part.wasted), of),
+                (
+                    f"  wasted, of all that is moved{also}",
+                    "0 % (rounding)" if d.one_shift else _between(part.wasted),
+                    of,
+                ),
                 (
                     f"  wasted beyond one common shift{also}",
                     "nothing is moved beyond it" if d.one_shift else beyond,
@@ -306,9 +310,8 @@ class Certificate:
                 f"of {m.pairs:,}; at most {_percent(m.violated_upper)}",
             )
         )
-        if self.ring is not None:
-            r = self.ring
-            found = "not optimal if the source has mass there" if r.proven else "proves nothing"
+        if self.ring is not None and self.ring.proven:
+            r, found = self.ring, "not exactly optimal if the source has mass there"
             rows.append((f"ring of {r.k:,} neighbours saves", f"{r.relative_saving:.2g}", found))
         if self.pushforward is not None:
             p = self.pushforward

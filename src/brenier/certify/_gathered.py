@@ -1,5 +1,6 @@
 """All of a certificate, from pairs of points and what the map itself has shown."""
 
+import math
 import platform
 import time
 from collections.abc import Sequence
@@ -110,7 +111,14 @@ def gathered(
         ring=seen.ring,
         pushforward=tests,
         truth=known,
-        verdict=verdict(defect, tests, dimension=x.shape[1], tolerance=settings.tolerance),
+        verdict=verdict(
+            defect,
+            tests,
+            seen.asymmetry,
+            stretch=float(np.sqrt(tx.var(axis=0).sum() / x.var(axis=0).sum())),
+            dimension=x.shape[1],
+            tolerance=settings.tolerance,
+        ),
         how=_how(seen, x, y, settings, declared),
         weighting=weighting,
         samples={
@@ -124,10 +132,14 @@ def gathered(
 
 
 def _cost(x: np.ndarray, tx: np.ndarray, shares: Shares | None) -> Cost:
-    squares = np.sum((x - tx) ** 2, axis=1)
+    moved = x - tx
+    unit = math.ldexp(1.0, math.frexp(np.abs(moved).max())[1])  # squares of squares overflow
+    squares = np.sum((moved / unit) ** 2, axis=1)
     if shares is not None:
-        return Cost(shares.mean(squares), shares.stderr(squares))
-    return Cost(float(squares.mean()), float(squares.std(ddof=1) / np.sqrt(len(x))))
+        mean, stderr = shares.mean(squares), shares.stderr(squares)
+    else:
+        mean, stderr = float(squares.mean()), float(squares.std(ddof=1) / np.sqrt(len(x)))
+    return Cost(unit**2 * mean, unit**2 * stderr)
 
 
 def _pictured(

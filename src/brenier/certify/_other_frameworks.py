@@ -10,6 +10,7 @@ import numpy as np
 from scipy import sparse
 
 from brenier._memory import is_out_of_memory
+from brenier.maps import AbstractMap
 
 
 def check_order(map: Any, source: Any) -> None:
@@ -29,6 +30,11 @@ def evaluator(name: str, map: Any) -> Callable[[np.ndarray], Any]:
     """
     if isinstance(map, type):
         raise ValueError(f"{name}: got the class {map.__name__}; wants an instance of it.")
+    if isinstance(getattr(map, "map_", None), AbstractMap):
+        raise ValueError(
+            f"{name}: got the estimator {type(map).__name__}; wants a map: its own, "
+            "estimator.map_, or estimator.audit(...) in the place of this call."
+        )
     if not callable(map):
         raise ValueError(
             f"{name}: got {type(map).__name__}; wants a callable (n, d) -> (n, d), as the method "
@@ -82,7 +88,7 @@ def real_array(name: str, returned: Any) -> tuple[np.ndarray, float]:
     raise ValueError(f"{name}: got values of dtype {value.dtype}; wants real numbers.")
 
 
-def failure(name: str, map: Any, x: np.ndarray, error: Exception) -> ValueError:
+def failure(name: str, map: Any, x: np.ndarray, error: BaseException) -> ValueError:
     """What to say where a map raised an error on points x (n, d)."""
     return ValueError(
         f"{name}: raised {type(error).__name__} on a NumPy array of shape {x.shape} "
@@ -95,7 +101,7 @@ def one_point_hint(name: str, map: Any, x: np.ndarray) -> str:
     """How a function of one point, where this may be one, is made a function of points (n, d)."""
     try:
         fits = np.shape(map(x[0].copy())) == x.shape[1:]
-    except Exception:
+    except (Exception, SystemExit):
         return ""
     return f" Where it is a function of one point (d,), give jax.vmap({name})." if fits else ""
 
@@ -151,5 +157,5 @@ def _dense(returned: Any) -> Any:
     return returned
 
 
-def _first_line(error: Exception) -> str:
+def _first_line(error: BaseException) -> str:
     return next((line.strip() for line in str(error).splitlines() if line.strip()), "no message")

@@ -6,11 +6,14 @@ from brenier.certify._certificate import Verdict
 from brenier.certify._core import Core
 from brenier.certify._defect import Defect
 from brenier.certify._target_tests import TargetTests
+from brenier.certify._witnesses import Asymmetry
 
 # An effect below this is small: that of stretching one of two axes by 20 %.
 _SMALL_EFFECT = 0.002
 # Mass that may lie outside of the core of a map that is called optimal.
 _MOST_OUTSIDE = 0.01
+# Scales of images over that of points, or under, beyond which the cost is a scale's.
+_STRETCH = 10.0
 # From this dimension on pairs alone show no defect but a gross one.
 _HIGH_DIMENSION = 10
 # So many rows, half of them evaluated and none outside, leave about that mass unseen.
@@ -20,10 +23,33 @@ _WEIGHTED_ROWS = 1100
 
 
 def verdict(
-    defect: Defect, pushforward: TargetTests | None, *, dimension: int, tolerance: float
+    defect: Defect,
+    pushforward: TargetTests | None,
+    asymmetry: Asymmetry | None,
+    *,
+    stretch: float,
+    dimension: int,
+    tolerance: float,
 ) -> Verdict:
-    """Optimal within ``tolerance``, not optimal, or what is left open; and whether T#μ is ν."""
+    """Optimal within ``tolerance``, not optimal, or what is left open; and whether T#μ is ν.
+
+    ``stretch`` is how many times as far as the points the images are spread.
+    """
     optimality, reason = _optimality(defect, dimension, tolerance)
+    if optimality in ("undecided", "no bound") and asymmetry is not None and asymmetry.visible:
+        reason += (
+            f"; DT is not symmetric (off by up to {asymmetry.max:.2g}), as that of an optimal map "
+            "is wherever the source has a density"
+        )
+    if (
+        optimality == "optimal"
+        and defect.upper > 0.0
+        and not 1.0 < _STRETCH * stretch < _STRETCH**2
+    ):
+        reason += (
+            f"; the images are spread {stretch:.3g} times as far as the points, which is most of "
+            "the cost: in a unit of their own they would waste a larger share"
+        )
     if defect.largest_weight is not None and defect.parts:
         reason += "; with weights, at a level for many rows"
     target, target_reason = (
@@ -121,8 +147,9 @@ def _of_part(defect: Defect, part: Core, dimension: int, tolerance: float) -> tu
         )
     if dimension >= _HIGH_DIMENSION and not many and not defect.declared:
         return "no bound", (
-            f"{seen}, and up to {_percent(wasted.upper)} could be {of}: a lower bound would need "
-            "the map and a source that can be sampled"
+            f"{seen}, and up to {_percent(wasted.upper)} could be {of}: in {dimension} dimensions "
+            "a bound from below wants the source's law or a symmetry of it (law=, symmetry=; "
+            "on the command line --law, --symmetry)"
         )
     return "undecided", (
         f"{seen}, and up to {_percent(wasted.upper)} of what it moves could be wasted, where "
@@ -182,12 +209,15 @@ def _target(tests: TargetTests, level: float) -> tuple[str, str]:
 def _difference(tests: TargetTests, p_values: dict[str, float], asked: float) -> str:
     """Which tests reject, and where images and target differ most."""
     rejecting = {name: p for name, p in p_values.items() if p <= asked}
-    by = ", ".join(f"{name} test, p = {p:.2g}" for name, p in rejecting.items())
-    where = f", most in the {tests.largest_feature()}" if "feature" in rejecting else ""
-    return (
-        f"images and target differ{where} ({by}; effect {100 * tests.effect:.2g} % of the energy "
-        "between them)"
+    sizes = {
+        "energy": f", effect {100 * tests.effect:.2g} % of the energy between them",
+        "feature": f", by {abs(tests.feature_difference):.2g} deviations",
+    }
+    by = "; ".join(
+        f"{name} test, p = {p:.2g}{sizes.get(name, '')}" for name, p in rejecting.items()
     )
+    where = f", most in the {tests.largest_feature()}" if "feature" in rejecting else ""
+    return f"images and target differ{where} ({by})"
 
 
 def _rounded_up(count: int) -> int:

@@ -4,7 +4,7 @@ import importlib.resources
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from brenier._extras import check_installed
+from brenier._extras import check_installed, is_installed
 from brenier.certify.page._interval import interval_axes
 from brenier.certify.page._markup import count, escaped, listed, prose, section, sentence
 from brenier.certify.page._sections import (
@@ -92,14 +92,18 @@ def certificate_page(certificate: "Certificate") -> str:
 def certificate_summary(certificate: "Certificate") -> str:
     """The verdicts, the interval and the table as HTML for a notebook, light or dark.
 
+    Without matplotlib there is no picture of the interval.
+
     >>> import numpy as np
     >>> from brenier.certify import audit_pairs
     >>> x = np.random.default_rng(0).normal(size=(50, 2))
     >>> "<svg" in certificate_summary(audit_pairs(x, x + 1.0, budget=0.1))
     True
     """
-    figure = figure_of(interval_axes(certificate.defect, certificate.how.get("tolerance")))
-    drawn = svg_text(figure, "the certified interval of what is wasted")
+    drawn = ""
+    if is_installed("matplotlib"):
+        figure = figure_of(interval_axes(certificate.defect, certificate.how.get("tolerance")))
+        drawn = svg_text(figure, "the certified interval of what is wasted")
     table = f"<details><summary>All numbers</summary>{_numbers(certificate)}</details>"
     return html_fragment(_verdicts(certificate) + drawn + table)
 

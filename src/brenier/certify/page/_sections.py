@@ -68,7 +68,7 @@ def interval_section(c: "Certificate", figure: Figures) -> str:
     if tolerance is not None:
         caption += (
             f" Dashed: the tolerance p = {100 * tolerance:g} % of W₂²; the map is called optimal "
-            "where the lower bar ends left of it and almost no mass lies outside."
+            "where the lower of the two bars ends left of it and almost no mass lies outside."
         )
     shares = wasted_shares(c.defect)
     if c.defect.one_shift or max(high for _, _, high in shares) < _ROUNDING:
