@@ -21,7 +21,7 @@ _FAILING = ("strict", "surrogateescape")
 
 
 def progress_bar() -> AbstractContextManager[ProgressCallback]:
-    """A callback that moves a bar on stderr, where that is a terminal."""
+    """A callback that moves a bar on stderr, where that is a terminal, or writes lines."""
     from brenier import report
 
     return report.progress_bar()

@@ -18,7 +18,8 @@ def progress_bar(show: bool | None = None) -> Iterator[ProgressCallback]:
     """A callback that moves a bar on stderr, in a notebook under the cell; gone when it is done.
 
     Args:
-        show: whether there is a bar; where None, if stderr is a terminal.
+        show: whether there is a bar; where None, if stderr is a terminal, and into a file goes a
+            line in ten seconds.
 
     >>> with progress_bar(show=False) as progress:
     ...     progress(Progress(1, 2, "half way"))
@@ -29,6 +30,9 @@ def progress_bar(show: bool | None = None) -> Iterator[ProgressCallback]:
     if show and _in_notebook():
         with _notebook_bar() as tell:
             yield tell
+        return
+    if show is None and not sys.stderr.isatty():
+        yield _lines()
         return
 
     from rich.console import Console
@@ -41,14 +45,10 @@ def progress_bar(show: bool | None = None) -> Iterator[ProgressCallback]:
     )
     from rich.progress import Progress as Bar
 
-    console = Console(stderr=True)
-    shown = console.is_terminal if show is None else show
     what = TextColumn("{task.description}")
     columns = (SpinnerColumn(), what, BarColumn(), TaskProgressColumn(), TimeElapsedColumn())
     # What is printed meanwhile stays on stdout, where a command's one JSON object goes.
-    with Bar(
-        *columns, console=console, transient=True, redirect_stdout=False, disable=not shown
-    ) as bar:
+    with Bar(*columns, console=Console(stderr=True), transient=True, redirect_stdout=False) as bar:
         task = bar.add_task("starting", total=None)
 
         def move(now: Progress) -> None:
@@ -73,9 +73,15 @@ def progress_log(title: str) -> Iterator[ProgressCallback]:
         with progress_bar(show=True) as tell:
             yield tell
         return
+    yield _lines(title)
+
+
+def _lines(title: str = "") -> ProgressCallback:
+    """Writes a line in ten seconds; of what has a title that too, and one a stage."""
     started = time.monotonic()
-    # The first stage needs not wait, and what is refused before it is said in one line.
-    last, stage = started - _LEAST, ""
+    # The first stage of what has a title needs not wait, and what is refused before it is said in
+    # one line; what has none is silent while it is short.
+    least, last, stage = (_LEAST, started - _LEAST, "") if title else (_LINE, started, "")
 
     def say(text: str) -> None:
         # At once: who follows the file is to see where it is.
@@ -83,16 +89,16 @@ def progress_log(title: str) -> Iterator[ProgressCallback]:
 
     def log(now: Progress) -> None:
         nonlocal last, stage
-        if not stage:
+        if not stage and title:
             say(title)
         quiet = time.monotonic() - last
-        if quiet < _LEAST if now.stage != stage else quiet < _LINE:
+        if quiet < (least if now.stage != stage else _LINE):
             return
         last, stage = time.monotonic(), now.stage
         share = f", {now.step:,} of {now.steps:,}" if now.steps else ""
         say(_said(now) + share)
 
-    yield log
+    return log
 
 
 def _said(now: Progress) -> str:
