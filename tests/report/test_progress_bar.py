@@ -12,7 +12,7 @@ def _told(work, monkeypatch, capsys, length):
     monkeypatch.setattr(_progress_bar, "time", SimpleNamespace(monotonic=lambda: clock[0]))
     with work as tell:
         for second in range(0, length, 2):
-            clock[0] = 100.0 + second
+            clock[0] = 100.5 + second
             tell(Progress(second, length, "fitting" if second < 20 else "measuring"))
     return [line.split("s  ")[1] for line in capsys.readouterr().err.splitlines()]
 

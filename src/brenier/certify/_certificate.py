@@ -252,18 +252,12 @@ class Certificate:
         for part in d.parts:
             of = "of the whole map" if part.outside == 0.0 else "on the core"
             also = f" ({of})" if len(d.parts) > 1 else ""
-            beyond = _between(part.wasted_beyond_shift)
+            shares = _between(part.wasted), _between(part.wasted_beyond_shift)
+            if d.one_shift:
+                shares = "0 % (rounding)", "nothing is moved beyond it"
             rows += [
-                (
-                    f"  wasted, of all that is moved{also}",
-                    "0 % (rounding)" if d.one_shift else _between(part.wasted),
-                    of,
-                ),
-                (
-                    f"  wasted beyond one common shift{also}",
-                    "nothing is moved beyond it" if d.one_shift else beyond,
-                    of,
-                ),
+                (f"  wasted, of all that is moved{also}", shares[0], of),
+                (f"  wasted beyond one common shift{also}", shares[1], of),
             ]
             if part.outside > 0.0:
                 outside = f"{part.rows_outside:,} of {part.rows:,} rows"
