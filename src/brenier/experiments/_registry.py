@@ -79,7 +79,7 @@ def experiment_name(name: str) -> str:
     """The name of an experiment, written with hyphens, underscores or dots.
 
     Raises:
-        ValueError: no experiment is called so; the message lists those there are, and the nearest.
+        ValueError: no experiment is called so; the message names the nearest.
 
     >>> experiment_name("dlv26_fig2")
     'dlv26-fig2'
@@ -87,8 +87,10 @@ def experiment_name(name: str) -> str:
     known = experiments()
     if _hyphenated(name) not in known:
         near = difflib.get_close_matches(_hyphenated(name), known)
-        hint = f" Did you mean {' or '.join(near)}?" if near else ""
-        raise ValueError(f"NAME: got {name!r}; wants one of: {', '.join(known)}.{hint}")
+        wanted = f"{' or '.join(near)}, or another" if near else "one"
+        raise ValueError(
+            f"NAME: got {name!r}; wants {wanted} of those that `brenier reproduce` lists."
+        )
     return _hyphenated(name)
 
 

@@ -59,7 +59,7 @@ def interval_axes(defect: "Defect", tolerance: float | None, ax: "Axes | None" =
         label = f"tolerance p = {100.0 * tolerance:g} %"
         right = max(right, 1.15 * asked)
         # In pieces: what stands above a bar is not struck through.
-        starts, ends = [[row + side for row in range(len(bars))] for side in (-0.24, 0.33)]
+        starts, ends = [[row + side for row in range(len(bars))] for side in (-0.12, 0.33)]
         ends[-1] = len(bars) - 0.3
         axes.vlines([asked] * len(bars), starts, ends, GREY, "--", linewidth=1.2)
         left = asked > 0.5 * right
