@@ -135,3 +135,11 @@ def test_an_svg_is_the_same_again_in_the_colours_of_its_page_and_escaped():
     assert "var(--ink, #222222)" in first
     assert not re.search(r"(?<!, )#[0-9a-f]{6}", first)
     assert "<metadata" not in first
+
+
+@pytest.mark.parametrize("plot", [plot_map, plot_marginals])
+def test_what_is_no_points_is_named(plot):
+    x = np.zeros((5, 2))
+    for bad, message in ((object(), "moved: "), (x[:0], "moved: got shape"), (x + np.nan, "NaN")):
+        with pytest.raises(ValueError, match=message):
+            plot(x, bad)

@@ -1,12 +1,13 @@
 """A map seen: the graph on the line, arrows and a deformed grid in the plane, components above."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from jaxtyping import Float, Num
+from jaxtyping import Float
 from threadpoolctl import threadpool_limits
 
+from brenier._checks import check_points
 from brenier.report._figure import BLUE, GREY, RED, WARP, figure_of, new_axes, plain
 from brenier.report._plane import Plane, column_names, spaced
 
@@ -19,11 +20,7 @@ _HANDLE, _LETTER = 0.47, 0.075
 
 
 def plot_map(
-    source: Num[np.ndarray, "n d"],
-    moved: Num[np.ndarray, "_ _"],
-    *,
-    names: Sequence[str] | None = None,
-    ax: "Axes | None" = None,
+    source: Any, moved: Any, *, names: Sequence[str] | None = None, ax: "Axes | None" = None
 ) -> "Axes":
     """A map by points and their images: x ↦ T(x).
 
@@ -33,22 +30,24 @@ def plot_map(
     is no function of what is seen.
 
     Args:
-        source, moved: points and images, row by row.
+        source, moved: points and images (n, d), row by row.
         names: of the columns.
         ax: where it is drawn; axes of a new figure where None.
 
     Raises:
-        ValueError: shapes that differ, or no points.
+        ValueError: what is no points, or shapes that differ.
 
     >>> x = np.random.default_rng(0).normal(size=(100, 2))
     >>> plot_map(x, 2.0 * x, names=["height", "weight"]).get_xlabel()
     'height'
     """
-    x, tx = np.asarray(source, np.float64), np.asarray(moved, np.float64)
-    if x.shape != tx.shape or not len(x):
+    x, tx = (
+        check_points(name, points).astype(np.float64)
+        for name, points in (("source", source), ("moved", moved))
+    )
+    if x.shape != tx.shape:
         raise ValueError(
-            f"moved: got shape {tx.shape} beside source of {x.shape}; wants equal shapes, and "
-            "points."
+            f"moved: got shape {tx.shape} beside source of {x.shape}; wants equal shapes."
         )
     axes = plain(new_axes(5.2, 4.6) if ax is None else ax)
     if x.shape[1] == 1:

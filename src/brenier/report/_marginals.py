@@ -1,11 +1,11 @@
 """Histograms of source, images and target, column by column."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from jaxtyping import Num
 
+from brenier._checks import check_points
 from brenier.report._figure import BLUE, GREY, RED, new_figure, plain
 from brenier.report._plane import column_names
 
@@ -16,9 +16,9 @@ _BINS, _MOST, _ACROSS = 30, 12, 3
 
 
 def plot_marginals(
-    source: Num[np.ndarray, "n d"],
-    moved: Num[np.ndarray, "_ _"],
-    target: Num[np.ndarray, "_ _"] | None = None,
+    source: Any,
+    moved: Any,
+    target: Any = None,
     *,
     names: Sequence[str] | None = None,
     ax: "Axes | Sequence[Axes] | np.ndarray | None" = None,
@@ -38,16 +38,22 @@ def plot_marginals(
         The axes that were drawn on, (columns,).
 
     Raises:
-        ValueError: dimensions that differ, or more axes than columns.
+        ValueError: what is no points, dimensions that differ, or more axes than columns.
 
     >>> x = np.random.default_rng(0).normal(size=(100, 2))
     >>> [axes.get_title() for axes in plot_marginals(x, 2.0 * x, names=["height", "weight"])]
     ['height', 'weight']
     """
-    clouds = [("source", GREY, source), ("moved", RED, moved)]
-    if target is not None:
-        clouds.append(("target", BLUE, target))
-    widths = {np.shape(points)[1] for _, _, points in clouds}
+    clouds = [
+        (name, ink, check_points(name, points).astype(np.float64))
+        for name, ink, points in (
+            ("source", GREY, source),
+            ("moved", RED, moved),
+            ("target", BLUE, target),
+        )
+        if points is not None
+    ]
+    widths = {points.shape[1] for _, _, points in clouds}
     if len(widths) != 1:
         raise ValueError(f"moved, target: got dimensions {sorted(widths)}; wants that of source.")
     d = widths.pop()
@@ -82,7 +88,7 @@ def _new_axes(count: int) -> np.ndarray:
 
 def _column(axes: "Axes", title: str, clouds: list[tuple[str, str, np.ndarray]]) -> None:
     plain(axes)
-    values = [np.asarray(column, np.float64) for _, _, column in clouds]
+    values = [column for _, _, column in clouds]
     low, high = min(v.min() for v in values), max(v.max() for v in values)
     if low == high:
         low, high = low - 0.5, high + 0.5
