@@ -1,5 +1,7 @@
 """Potentials of conditions: convex in x whatever the condition and the parameters."""
 
+from collections.abc import Callable
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -47,12 +49,12 @@ def moving(code: tuple[int, ...], pieces: int = 3) -> PartialICNN:
     return jax.tree.unflatten(structure, moved)
 
 
-POTENTIALS: dict[str, AbstractConditionalPotential] = {
-    "unconditional": Unconditional(BENT, (0,)),
-    "blended": Blended([BENT, DOUBLE, Quadratic.identity(2)], DOSES, (0,)),
-    "gaussian": GAUSSIAN,
-    "network": moving((0,)),
-    "mixture": ConditionalMixture(
+POTENTIALS: dict[str, Callable[[], AbstractConditionalPotential]] = {
+    "unconditional": lambda: Unconditional(BENT, (0,)),
+    "blended": lambda: Blended([BENT, DOUBLE, Quadratic.identity(2)], DOSES, (0,)),
+    "gaussian": lambda: GAUSSIAN,
+    "network": lambda: moving((0,)),
+    "mixture": lambda: ConditionalMixture(
         [GAUSSIAN, Unconditional(DOUBLE, (0,))], jnp.array([[0.4, 0.6], [1.0, 0.0]]), DOSES
     ),
 }
@@ -64,7 +66,7 @@ POTENTIALS: dict[str, AbstractConditionalPotential] = {
     "dose", [0.5, *(pytest.param(d, marks=pytest.mark.slow) for d in (-3.0, 2.0))]
 )
 def test_convex_in_x_and_one_potential_at_each_condition(name, dose):
-    phi, c = POTENTIALS[name], jnp.array([dose])
+    phi, c = POTENTIALS[name](), jnp.array([dose])
     x = 3.0 * jax.random.normal(KEY, (12, 2))
     here = phi.at(c)
     assert phi.dimension == here.dimension == 2
@@ -77,7 +79,7 @@ def test_convex_in_x_and_one_potential_at_each_condition(name, dose):
 
 
 def test_a_blend_is_its_parts_at_the_knots_and_between_them():
-    phi = POTENTIALS["blended"]
+    phi = POTENTIALS["blended"]()
     assert isinstance(phi, Blended)
     for dose, weights in (
         (-1.0, (1, 0, 0)),
