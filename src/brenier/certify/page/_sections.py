@@ -90,7 +90,7 @@ def _bounds(c: "Certificate") -> str:
     """Every bound, with its level and what it rests on."""
     rows = [
         (
-            escaped(bound.quantity),
+            escaped(("the defect " if bound.quantity[0] == "D" else "") + bound.quantity),
             f"{'≥' if bound.side == 'lower' else '≤'} {_value(bound)}",
             escaped(bound.level),
             escaped(bound.by),
