@@ -420,6 +420,7 @@ def test_the_figure_says_the_verdicts_on_the_axes_it_is_given():
 
 
 def test_a_notebook_shows_the_verdicts_the_interval_and_the_table():
+    pytest.importorskip("matplotlib")
     shown = read(certificate()._repr_html_())
     assert "Not optimal" in shown.text
     assert "cheaper permutations of batches" in shown.text
