@@ -1,5 +1,6 @@
 """Checkpoints of guided-diffusion: read exactly, asked what they do not say, refused by name."""
 
+import dataclasses
 import json
 import re
 
@@ -116,6 +117,18 @@ def test_it_is_the_same_from_the_checkpoint_and_from_the_folder(file, tmp_path):
     assert eqx.tree_equal(model, load_model(tmp_path / "model"))
     assert read_model_config(tmp_path / "model")["about"] == about
     assert about["family"] == "guided-diffusion"
+
+
+def test_which_part_of_a_file_is_the_model_can_be_told(file, tmp_path):
+    torch = pytest.importorskip("torch", reason="writes a file of PyTorch")
+    own = {name: torch.tensor(array) for name, array in state_dict().items()}
+    torch.save({"model": own, "ema": {n: 2 * t for n, t in own.items()}}, tmp_path / "two.pt")
+    with pytest.raises(ValueError, match=r"part: got None .* tensors in 'ema', 'model'"):
+        load_guided_diffusion(tmp_path / "two.pt", TOLD)
+    told = dataclasses.replace(TOLD, part="ema")
+    import_guided_diffusion(tmp_path / "two.pt", tmp_path / "model", told)
+    stem = load_guided_diffusion(file, TOLD).network.stem.kernel
+    np.testing.assert_array_equal(load_model(tmp_path / "model").network.stem.kernel, 2 * stem)
 
 
 @pytest.mark.parametrize("dtype", [np.float16, ml_dtypes.bfloat16])

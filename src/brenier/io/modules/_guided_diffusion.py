@@ -79,6 +79,7 @@ class GuidedDiffusion:
         rescale_timesteps: whether the network was told 1000 t / steps in place of t.
         dropout: for training it further.
         class_cond: whether it must have classes; None to take it as it is.
+        part: which dictionary of the file, where it has several; see ``read_tensors``.
 
     >>> GuidedDiffusion(num_head_channels=64, attention_order="legacy").diffusion_steps
     1000
@@ -94,6 +95,7 @@ class GuidedDiffusion:
     rescale_timesteps: bool = False
     dropout: float = 0.0
     class_cond: bool | None = None
+    part: str | None = None
 
     def __post_init__(self):
         for name, value, known in (
