@@ -157,6 +157,16 @@ def test_a_part_is_chosen_by_its_name(tmp_path):
         read_tensors(path, "other")
 
 
+def test_a_tensor_beside_a_network_does_not_stand_for_it(tmp_path):
+    one = _tensor("0", "DoubleStorage", 6, (1,), (1,))
+    body = b"}(" + _text("step") + one + _text("model") + _state(v=one, w=one) + b"u"
+    path = _zip(tmp_path / "a.pt", body, {"0": NUMBERS.tobytes()})
+    with pytest.raises(ValueError, match=r"part: got None .* tensors in '', 'model'"):
+        read_tensors(path)
+    assert sorted(read_tensors(path, "model")) == ["v", "w"]
+    assert sorted(read_tensors(path, "")) == ["step"]
+
+
 def test_one_part_beside_deeper_ones_needs_no_name(tmp_path):
     body = b"}" + _text("model") + _state(**{"module.w": _tensor("0", "IntStorage", 1, (1,), (1,))})
     path = _zip(tmp_path / "a.pt", body + b"s", {"0": np.int32(4).tobytes()})
