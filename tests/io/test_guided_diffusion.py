@@ -168,7 +168,11 @@ OTHERS = {
         "got 32 of 32 weights of norm.shift NaN",
     ),
     "no head": (_changed(out__2__weight=None), r"no out.2.weight of \[4\] axes"),
-    "diffusers": ({"down_blocks.0.x": np.ones(1)}, "weights of diffusers"),
+    "diffusers": (
+        {"down_blocks.0.x": np.ones(1)},
+        "weights of diffusers .give the folder that hol",
+    ),
+    "ours": ({"stem.kernel": np.ones(1)}, "weights of a model folder of brenier"),
     "a latent model": ({"model.diffusion_model.x": np.ones(1)}, "of a latent diffusion model"),
     "a classifier": ({"out.2.positional_embedding": np.ones(1)}, "of a classifier of guided"),
     "an upsampler": (

@@ -52,7 +52,8 @@ _SHOWN = 4  # names of a kind that an error lists
 # Other networks, by how names begin in them.
 _OTHERS = MappingProxyType(
     {
-        "down_blocks.": "weights of diffusers (give their folder)",
+        "down_blocks.": "weights of diffusers (give the folder that holds their scheduler too)",
+        "stem.kernel": "weights of a model folder of brenier, which is none to import",
         "model.diffusion_model.": "weights of a latent diffusion model",
         "out.2.positional_embedding": "weights of a classifier of guided-diffusion",
     }
