@@ -6,6 +6,8 @@ import numpy as np
 
 from brenier._checks import as_float_array
 
+# Rows of an audit at least.
+FEWEST = 20
 # Of the largest weight: what is less changes no digit, and its logarithm may be none.
 _LEAST_WEIGHT = 1e-30
 

@@ -286,14 +286,16 @@ def test_a_model_folder_has_its_encoder_audited(maps, capsys):
 
 
 def test_a_table_beside_a_model_is_read_as_points(tmp_path):
-    points = np.linspace(-1.0, 1.0, 5 * 64).reshape(5, 64)
+    points = np.linspace(-1.0, 1.0, 21 * 64).reshape(21, 64)
     np.save(tmp_path / "points.npy", points)
     maps = MapChoice(steps=2)
     told: list[Progress] = []
-    x, codes = encoder_pairs(_model(), str(tmp_path / "points.npy"), 4, maps, told.append)
-    np.testing.assert_array_equal(x, points[:4])
+    x, codes = encoder_pairs(_model(), str(tmp_path / "points.npy"), 20, maps, told.append)
+    np.testing.assert_array_equal(x, points[:20])
     np.testing.assert_allclose(codes, _model().ddim_encoder(2)(x), atol=1e-6)
     assert told
+    with pytest.raises(ValueError, match="got 19 images to audit; wants 20"):
+        encoder_pairs(_model(), str(tmp_path / "points.npy"), 19, maps, told.append)
 
 
 _TOLD = {

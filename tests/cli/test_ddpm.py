@@ -196,6 +196,10 @@ REFUSED = {
     "label": (["encode", "model", "images.npy", "-o", "c.npy", "--label", "2"], "wants 0 to 1"),
     "label of a pair": (["pair", "model", "model", "-o", "g.png", "--label", "2"], "wants 0 to 1"),
     "label to audit": (["audit", "model", "images.npy", "--label", "2"], "wants 0 to 1"),
+    "few images to audit": (
+        ["audit", "plain", "images.npy"],
+        "images.npy: got 6 images to audit; wants 20 at least.",
+    ),
     "label of no class": (
         ["pair", "plain", "plain", "-o", "g.png", "--label", "0"],
         "--label: got 0; wants none: no model has classes.",
@@ -398,11 +402,28 @@ def test_what_a_parent_says_is_not_said_again(options, phrase, home, capsys):
     assert not (home / "other").exists()
 
 
+# Options of guided-diffusion, which a folder of diffusers has no use for.
+THEIRS = [
+    ["--image-size", "8"],
+    ["--class-cond"],
+    ["--num-heads", "2"],
+    ["--num-head-channels", "2"],
+    ["--num-heads-upsample", "2"],
+    ["--attention-order", "new"],
+    ["--dropout", "0.0"],
+    ["--noise-schedule", "linear"],
+    ["--diffusion-steps", "1000"],
+    ["--rescale-timesteps"],
+    ["--part", "ema"],
+]
+
+
 def test_a_checkpoint_of_another_program_is_imported_or_refused(home, capsys):
     from safetensors.numpy import save_file
 
     save_file({"x": np.ones(2)}, "other.safetensors")
     command = ["ddpm", "import", "other.safetensors", "-o", "new", "--family"]
+    beside, clip = "got a value beside --family", ("--clipping", "--no-clipping")
     for rest, phrase in (
         (["guided-diffusion"], "other.safetensors: got tensors as x"),
         (
@@ -410,6 +431,9 @@ def test_a_checkpoint_of_another_program_is_imported_or_refused(home, capsys):
             "--attention-order: got 'old'; wants le",
         ),
         (["stylegan"], "--family: got 'stylegan'; wants guided-diffusion"),
+        (["guided-diffusion", "--part", "ema"], "part: got 'ema' for other.safetensors, which has"),
+        *((["guided-diffusion", way], f"--clipping: {beside} guided-diffusion") for way in clip),
+        *((["diffusers", *one], f"{one[0]}: {beside} diffusers") for one in THEIRS),
     ):
         assert main([*command, *rest]) == 2
         assert phrase in capsys.readouterr().err

@@ -71,7 +71,7 @@ def _folder(path, network=NETWORK, scheduler=SCHEDULER, tensors=None):
         ({}, {"steps_offset": -1}, "offset: got -1"),
         ({}, {"_class_name": "EulerDiscreteScheduler", "use_beta_sigmas": True}, "use_beta_sigmas"),
         ({"down_block_types": ["AttentionBlock"]}, {}, "down_block_types: got 'AttentionBlock'"),
-        ({"sample_size": None}, {}, "shape"),
+        ({"sample_size": None}, {}, "got sample_size None; wants"),
         ({"layers_per_block": 10**9}, {}, "at least .* weights beside files"),
         ({"block_out_channels": [8]}, {}, r"of shape \(4, 16\) .* wants \(8, 32\)"),
         ({"add_attention": True}, {}, "unet: attention_head_dim: got 8 for the 4 channels"),
@@ -83,6 +83,18 @@ def test_what_brenier_does_not_know_is_named(network, scheduler, phrase, tmp_pat
     with pytest.raises(ValueError, match=phrase) as caught:
         load_diffusers(home)
     assert "\n" not in str(caught.value)
+
+
+def test_weights_that_are_missing_or_truncated_are_what_is_named(tmp_path):
+    # Of more weights than the other files beside them have bytes.
+    home = _folder(tmp_path, {**NETWORK, "block_out_channels": [64]})
+    weights = home / "unet/diffusion_pytorch_model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:100])
+    with pytest.raises(ValueError, match="got a truncated file"):
+        load_diffusers(tmp_path)
+    weights.unlink()
+    with pytest.raises(ValueError, match="got 0 files of weights"):
+        load_diffusers(tmp_path)
 
 
 def test_no_folder_and_no_configuration(tmp_path):

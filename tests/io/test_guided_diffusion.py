@@ -1,5 +1,6 @@
 """Checkpoints of guided-diffusion: read exactly, asked what they do not say, refused by name."""
 
+import dataclasses
 import json
 import re
 
@@ -118,6 +119,18 @@ def test_it_is_the_same_from_the_checkpoint_and_from_the_folder(file, tmp_path):
     assert about["family"] == "guided-diffusion"
 
 
+def test_which_part_of_a_file_is_the_model_can_be_told(file, tmp_path):
+    torch = pytest.importorskip("torch", reason="writes a file of PyTorch")
+    own = {name: torch.tensor(array) for name, array in state_dict().items()}
+    torch.save({"model": own, "ema": {n: 2 * t for n, t in own.items()}}, tmp_path / "two.pt")
+    with pytest.raises(ValueError, match=r"part: got None .* tensors in 'ema', 'model'"):
+        load_guided_diffusion(tmp_path / "two.pt", TOLD)
+    told = dataclasses.replace(TOLD, part="ema")
+    import_guided_diffusion(tmp_path / "two.pt", tmp_path / "model", told)
+    stem = load_guided_diffusion(file, TOLD).network.stem.kernel
+    np.testing.assert_array_equal(load_model(tmp_path / "model").network.stem.kernel, 2 * stem)
+
+
 @pytest.mark.parametrize("dtype", [np.float16, ml_dtypes.bfloat16])
 def test_half_precision_is_kept_in_the_folder_and_widened_in_the_model(dtype, tmp_path):
     halves = {name: array.astype(dtype) for name, array in state_dict().items()}
@@ -155,7 +168,11 @@ OTHERS = {
         "got 32 of 32 weights of norm.shift NaN",
     ),
     "no head": (_changed(out__2__weight=None), r"no out.2.weight of \[4\] axes"),
-    "diffusers": ({"down_blocks.0.x": np.ones(1)}, "weights of diffusers"),
+    "diffusers": (
+        {"down_blocks.0.x": np.ones(1)},
+        "weights of diffusers .give the folder that hol",
+    ),
+    "ours": ({"stem.kernel": np.ones(1)}, "weights of a model folder of brenier"),
     "a latent model": ({"model.diffusion_model.x": np.ones(1)}, "of a latent diffusion model"),
     "a classifier": ({"out.2.positional_embedding": np.ones(1)}, "of a classifier of guided"),
     "an upsampler": (

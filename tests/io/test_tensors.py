@@ -157,6 +157,16 @@ def test_a_part_is_chosen_by_its_name(tmp_path):
         read_tensors(path, "other")
 
 
+def test_a_tensor_beside_a_network_does_not_stand_for_it(tmp_path):
+    one = _tensor("0", "DoubleStorage", 6, (1,), (1,))
+    body = b"}(" + _text("step") + one + _text("model") + _state(v=one, w=one) + b"u"
+    path = _zip(tmp_path / "a.pt", body, {"0": NUMBERS.tobytes()})
+    with pytest.raises(ValueError, match=r"part: got None .* tensors in '', 'model'"):
+        read_tensors(path)
+    assert sorted(read_tensors(path, "model")) == ["v", "w"]
+    assert sorted(read_tensors(path, "")) == ["step"]
+
+
 def test_one_part_beside_deeper_ones_needs_no_name(tmp_path):
     body = b"}" + _text("model") + _state(**{"module.w": _tensor("0", "IntStorage", 1, (1,), (1,))})
     path = _zip(tmp_path / "a.pt", body + b"s", {"0": np.int32(4).tobytes()})
@@ -281,18 +291,27 @@ def test_damaged_safetensors(entry, phrase, tmp_path):
         read_tensors(_safetensors(tmp_path / "a.safetensors", {"w": entry}, b"1234"))
 
 
-def _shards(folder, places):
-    for file, name in (("x-1.bin", "a"), ("x-2.bin", "b")):
-        body = _state(**{name: _tensor("0", "DoubleStorage", 6, (6,), (1,))})
+def _shards(folder, places, name="diffusion_pytorch_model.bin.index.json"):
+    for file, own in (("x-1.bin", "a"), ("x-2.bin", "b")):
+        body = _state(**{own: _tensor("0", "DoubleStorage", 6, (6,), (1,))})
         _zip(folder / file, body, {"0": NUMBERS.tobytes()})
-    index = folder / "diffusion_pytorch_model.bin.index.json"
-    index.write_text(json.dumps({"metadata": {}, "weight_map": places}))
+    (folder / name).write_text(json.dumps({"metadata": {}, "weight_map": places}))
     return folder
 
 
-def test_weights_in_several_files(tmp_path):
-    found = read_tensors(_shards(tmp_path, {"a": "x-1.bin", "b": "x-2.bin"}))
-    assert sorted(found) == ["a", "b"]
+# As diffusers calls an index, and as it does with variant="fp16".
+@pytest.mark.parametrize("ending", [".bin.index.json", ".bin.index.fp16.json"])
+def test_weights_in_several_files(ending, tmp_path):
+    name = f"diffusion_pytorch_model{ending}"
+    folder = _shards(tmp_path, {"a": "x-1.bin", "b": "x-2.bin"}, name)
+    assert sorted(read_tensors(folder)) == sorted(read_tensors(folder / name)) == ["a", "b"]
+
+
+def test_two_variants_in_several_files_are_both_named(tmp_path):
+    for variant in ("ema", "fp16"):
+        folder = _shards(tmp_path, {"a": "x-1.bin", "b": "x-2.bin"}, f"m.bin.index.{variant}.json")
+    with pytest.raises(ValueError, match=r"got 2 .*m\.bin\.index\.ema\.json, m\.bin\.index\.fp16"):
+        read_tensors(folder)
 
 
 @pytest.mark.parametrize(

@@ -206,6 +206,7 @@ def test_pictures_of_other_formats_are_named(ending, tmp_path):
     assert [(Path(file).name, ending in why) for file, why in found.skipped] == [
         (f"b.{ending}", True)
     ]
+    assert ".csv" not in found.skipped[0][1]  # a picture is wanted, and no table
     with pytest.raises(ValueError, match=rf"b\.{ending}: got the ending"):
         read_images(tmp_path, strict=True)
 

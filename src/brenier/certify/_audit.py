@@ -9,6 +9,7 @@ import numpy as np
 
 from brenier._checks import as_key, check_points
 from brenier._progress import ProgressCallback
+from brenier._row_checks import FEWEST
 from brenier._types import Key
 from brenier.certify._black_box import BlackBox
 from brenier.certify._certificate import Certificate
@@ -19,7 +20,6 @@ from brenier.certify._gathered import gathered
 from brenier.certify._orbits import Orbits, density_rings, symmetric_orbits
 from brenier.certify._other_frameworks import check_order
 from brenier.certify._rows import (
-    FEWEST,
     check_spread,
     labels_of,
     one_of_each,

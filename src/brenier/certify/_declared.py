@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from brenier._checks import as_float_array, check_instance
+from brenier._row_checks import FEWEST
 from brenier._types import Key
 from brenier.certify._feature_test import feature_test
-from brenier.certify._rows import FEWEST
 from brenier.certify._symmetry import AbstractSymmetry, Elliptical, Exchangeable, SignChanges
 from brenier.certify._weights import Shares
 from brenier.measures import AbstractMeasure, Gaussian, StandardNormal

@@ -6,14 +6,12 @@ import numpy as np
 
 from brenier._checks import as_frame, check_points
 from brenier._frames import Frame
-from brenier._row_checks import check_labels
+from brenier._row_checks import FEWEST, check_labels
 from brenier._types import Key
 from brenier._warnings import warn_user
 from brenier.measures import AbstractMeasure, Empirical
 from brenier.numerics import describe_outliers, gross_outliers, random_order
 
-# Rows of an audit at least.
-FEWEST = 20
 # From this share of exact copies on, rows that are taken for independent may not be.
 MANY_COPIES = 0.1
 # The square of a smaller spread, and a share of it, are not held in float64.

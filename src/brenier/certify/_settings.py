@@ -8,9 +8,9 @@ import numpy as np
 
 from brenier._checks import check_at_least, check_positive
 from brenier._progress import Progress, ProgressCallback
+from brenier._row_checks import FEWEST
 from brenier._types import Key
 from brenier.certify._orbits import Orbits
-from brenier.certify._rows import FEWEST
 from brenier.certify._weights import Shares
 from brenier.certify._witnesses import Asymmetry, Ring
 

@@ -8,10 +8,10 @@ import jax.numpy as jnp
 import numpy as np
 from scipy.spatial.distance import cdist, pdist
 
+from brenier._row_checks import FEWEST
 from brenier.certify._axis_distance import axis_distance
 from brenier.certify._black_box import BlackBox
 from brenier.certify._feature_test import feature_test
-from brenier.certify._rows import FEWEST
 from brenier.certify._weights import Shares
 from brenier.measures import AbstractMeasure, Gibbs
 from brenier.numerics import energy_distance_squared

@@ -8,9 +8,9 @@ import numpy as np
 
 from brenier._checks import as_frame, check_points
 from brenier._frames import Frame
-from brenier._row_checks import check_row_weights
+from brenier._row_checks import FEWEST, check_row_weights
 from brenier._types import Key
-from brenier.certify._rows import FEWEST, one_of_each
+from brenier.certify._rows import one_of_each
 from brenier.maps import EntropicGrowth
 from brenier.measures import AbstractMeasure
 from brenier.numerics import random_order, row_weights

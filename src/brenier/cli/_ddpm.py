@@ -1,7 +1,7 @@
 """``brenier ddpm``: image diffusion models, trained, encoded, decoded, paired and audited."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -19,6 +19,7 @@ from brenier.cli._ddpm_choices import (
 from brenier.cli._ddpm_options import (
     Classes,
     ClassNames,
+    Context,
     Controls,
     Count,
     Grid,
@@ -34,6 +35,7 @@ from brenier.cli._ddpm_options import (
     Tolerance,
     of_network,
     of_training,
+    said,
 )
 from brenier.cli._options import Json, OutFolder, Seed
 from brenier.images import DDPM, Precision, TrainingSettings, UNetSettings
@@ -45,11 +47,6 @@ _MULTIPLIERS, _ATTENTION = (
     ",".join(map(str, values)) for values in (_NETWORK.multipliers, _NETWORK.attention)
 )
 _MAPS, _DRAWN_MAPS, _AUDIT = MapChoice(), MapChoice(steps=50), AuditChoice()
-
-if TYPE_CHECKING:
-    Context = typer.Context
-else:  # what typer in fact hands over: the parent of its own, whose place differs by version
-    Context = typer.Context.__mro__[1]
 
 
 def _precision(text: str) -> Precision:
@@ -174,15 +171,9 @@ def train(
             progress,
             seed=seed,
             conditional=conditional,
-            parent=None if parent is None else ParentChoice(parent, _said(ctx)),
+            parent=None if parent is None else ParentChoice(parent, said(ctx)),
         )
     announce(result, "Training", rows, json)
-
-
-def _said(ctx: Context) -> frozenset[str]:
-    """The options that stand in the command, as against those that have their defaults."""
-    sources = {name: ctx.get_parameter_source(name) for name in ctx.params}
-    return frozenset(n for n, source in sources.items() if source and source.name == "COMMANDLINE")
 
 
 @ddpm.command()

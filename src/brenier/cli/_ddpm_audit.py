@@ -11,6 +11,7 @@ import numpy as np
 from brenier._checks import check_points
 from brenier._extras import check_installed
 from brenier._progress import Progress, ProgressCallback
+from brenier._row_checks import FEWEST
 from brenier.certify import assignment_test, audit_pairs, jacobian_asymmetry
 from brenier.cli._ddpm_choices import AuditChoice, ImageChoice, MapChoice
 from brenier.cli._ddpm_controls import aligned, alignment_rows, controlled, what_it_shows
@@ -55,6 +56,7 @@ def audit_model(
     started = time.perf_counter()
     key = jax.random.key(settings.seed)
     x = image_points(model, images)
+    _check_enough(images.file, x)
     codes = encoded(model, x, settings.maps, progress).astype(np.float64)
     few = slice(0, _BACK)
     back = decoded(model, codes[few], settings.maps, progress)
@@ -144,7 +146,14 @@ def encoder_pairs(
         x = points[:limit].astype(np.float64)
     else:
         x = image_points(model, ImageChoice(Path(source)).read(model, limit))
+    _check_enough(source, x)
     return x, encoded(model, x, maps, progress).astype(np.float64)
+
+
+def _check_enough(source: str, x: np.ndarray) -> None:
+    """Refuse what an audit would, before the encoder has worked on it for long."""
+    if len(x) < FEWEST:
+        raise ValueError(f"{source}: got {len(x)} images to audit; wants {FEWEST} at least.")
 
 
 def _is_table(source: str) -> bool:

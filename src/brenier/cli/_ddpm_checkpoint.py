@@ -1,5 +1,6 @@
 """``brenier ddpm import``: models of other programs."""
 
+import dataclasses
 from pathlib import Path
 from typing import Annotated
 
@@ -8,7 +9,7 @@ import typer
 from brenier.cli._app import ddpm
 from brenier.cli._console import announce, progress_bar
 from brenier.cli._ddpm_choices import any_of, one_of
-from brenier.cli._ddpm_options import of_network, of_training
+from brenier.cli._ddpm_options import Context, of_network, of_training, said
 from brenier.cli._options import Json
 from brenier.io import GuidedDiffusion
 
@@ -17,6 +18,7 @@ _GUIDED = GuidedDiffusion()
 
 @ddpm.command("import")
 def import_(
+    ctx: Context,
     checkpoint: Annotated[
         Path,
         typer.Argument(
@@ -37,6 +39,9 @@ def import_(
             help="Keep clip_sample of diffusers' scheduler, which only decoding can do.",
         ),
     ] = True,
+    part: Annotated[
+        str | None, typer.Option(help="Which dictionary of the file, as ema, where it has several.")
+    ] = None,
     image_size: Annotated[
         int | None, of_network("Side of the images, where the weights do not say it.", 1)
     ] = None,
@@ -90,7 +95,9 @@ def import_(
     check_apart([out], [checkpoint])
     check_outside(out, checkpoint)
     looks = "diffusers" if is_diffusers_folder(checkpoint) else "guided-diffusion"
-    if one_of("--family", family or looks, "guided-diffusion", "diffusers") == "diffusers":
+    chosen = one_of("--family", family or looks, "guided-diffusion", "diffusers")
+    _check_own(chosen, said(ctx))
+    if chosen == "diffusers":
         with progress_bar() as progress:
             result, rows = run_import_diffusers(checkpoint, out, clipping, progress)
         announce(result, "Import", rows, json)
@@ -106,10 +113,22 @@ def import_(
         rescale_timesteps=rescale_timesteps,
         dropout=dropout,
         class_cond=class_cond,
+        part=part,
     )
     with progress_bar() as progress:
         result, rows = run_import(checkpoint, out, told, progress)
     announce(result, "Import", rows, json)
+
+
+def _check_own(family: str, options: frozenset[str]) -> None:
+    """Refuse options of the other family, which would do nothing."""
+    guided = {field.name for field in dataclasses.fields(GuidedDiffusion)}
+    others = {"clipping"} if family == "guided-diffusion" else guided
+    for name in sorted(options & others):
+        raise ValueError(
+            f"--{name.replace('_', '-')}: got a value beside --family {family}; wants none: it is "
+            "of the other family."
+        )
 
 
 def _given(count: int | None) -> int | None:

@@ -1,9 +1,14 @@
 """Arguments and options that several commands of ``brenier ddpm`` share."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+if TYPE_CHECKING:
+    Context = typer.Context
+else:  # what typer in fact hands over: the parent of its own, whose place differs by version
+    Context = typer.Context.__mro__[1]
 
 Model = Annotated[Path, typer.Argument(help="A model folder that ddpm train or import wrote.")]
 Images = Annotated[
@@ -54,3 +59,9 @@ def of_network(help: str, least: int | None = None) -> Any:
 def of_training(help: str, least: int | None = None) -> Any:
     """An option of ``train``, in the panel of the training on its help page."""
     return typer.Option(help=help, min=least, rich_help_panel="Training")
+
+
+def said(ctx: Context) -> frozenset[str]:
+    """The options that stand in the command, as against those that have their defaults."""
+    sources = {name: ctx.get_parameter_source(name) for name in ctx.params}
+    return frozenset(n for n, source in sources.items() if source and source.name == "COMMANDLINE")

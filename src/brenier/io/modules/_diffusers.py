@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from brenier._annotations import check_fields
 from brenier._json import parsed_json
 from brenier.io._refusals import check_file, one_line, refusing
@@ -59,8 +61,8 @@ def load_diffusers(folder: str | os.PathLike[str], *, clipping: bool = True) -> 
     from brenier.images import ImageModel, UNet2D
     from brenier.velocities import TableSchedule
 
-    network_home, settings, scheduler = _read(Path(folder), clipping)
-    network = UNet2D.of_tensors(str(network_home), read_tensors(network_home), settings)
+    network_home, tensors, settings, scheduler = _read(Path(folder), clipping)
+    network = UNet2D.of_tensors(str(network_home), tensors, settings)
     return ImageModel(
         network,
         settings.shape,
@@ -82,8 +84,10 @@ def is_diffusers_folder(folder: str | os.PathLike[str]) -> bool:
     return any((home / file).is_file() for file in files)
 
 
-def _read(home: Path, clipping: bool) -> "tuple[Path, UNet2DSettings, Scheduler]":
-    """Where the network lies, its architecture, and the scheduler: all but the weights."""
+def _read(
+    home: Path, clipping: bool
+) -> "tuple[Path, dict[str, np.ndarray], UNet2DSettings, Scheduler]":
+    """Where the network lies, its weights, its architecture, and the scheduler."""
     network_home = home / "unet" if (home / "unet").is_dir() else home
     scheduler_home = home / "scheduler" if (home / "scheduler").is_dir() else home
     config = _config(network_home / "config.json")
@@ -93,7 +97,9 @@ def _read(home: Path, clipping: bool) -> "tuple[Path, UNet2DSettings, Scheduler]
             f"{network_home}: got a {one_line(config.get('_class_name'))}; wants a {_NETWORK}."
         )
     scheduler = read_scheduler(scheduler_home, plan, clipping=clipping)
-    return network_home, _settings(network_home, config, scheduler), scheduler
+    # Before the architecture, which is measured by them.
+    tensors = read_tensors(network_home)
+    return network_home, tensors, _settings(network_home, config, scheduler), scheduler
 
 
 def _settings(home: Path, config: dict[str, Any], scheduler: Scheduler) -> "UNet2DSettings":
@@ -106,6 +112,10 @@ def _settings(home: Path, config: dict[str, Any], scheduler: Scheduler) -> "UNet
 
     config = {**_DEFAULTS, **config}
     size = config.get("sample_size")
+    if size is None:
+        raise ValueError(
+            f"{home}: got sample_size None; wants config.json to say the side of the images."
+        )
     sides = size if isinstance(size, list) else [size, size]
     fields = {field.name for field in dataclasses.fields(UNet2DSettings)} - {"shape", "noise"}
     given = {name: value for name, value in config.items() if name in fields}

@@ -52,7 +52,8 @@ _SHOWN = 4  # names of a kind that an error lists
 # Other networks, by how names begin in them.
 _OTHERS = MappingProxyType(
     {
-        "down_blocks.": "weights of diffusers (give their folder)",
+        "down_blocks.": "weights of diffusers (give the folder that holds their scheduler too)",
+        "stem.kernel": "weights of a model folder of brenier, which is none to import",
         "model.diffusion_model.": "weights of a latent diffusion model",
         "out.2.positional_embedding": "weights of a classifier of guided-diffusion",
     }
@@ -79,6 +80,7 @@ class GuidedDiffusion:
         rescale_timesteps: whether the network was told 1000 t / steps in place of t.
         dropout: for training it further.
         class_cond: whether it must have classes; None to take it as it is.
+        part: which dictionary of the file, where it has several; see ``read_tensors``.
 
     >>> GuidedDiffusion(num_head_channels=64, attention_order="legacy").diffusion_steps
     1000
@@ -94,6 +96,7 @@ class GuidedDiffusion:
     rescale_timesteps: bool = False
     dropout: float = 0.0
     class_cond: bool | None = None
+    part: str | None = None
 
     def __post_init__(self):
         for name, value, known in (

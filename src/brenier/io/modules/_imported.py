@@ -105,7 +105,7 @@ def _opened(
     """The model without its weights, and these, made one by one in its order."""
     from brenier.images import ImageModel, UNet
 
-    arrays = read_tensors(path)
+    arrays = read_tensors(path, told.part)
     settings = network_settings(path, {name: a.shape for name, a in arrays.items()}, told)
     with refusing(path, "an impossible network", "one of guided-diffusion", ValueError):
         skeleton = UNet.shapes(settings)

@@ -144,8 +144,12 @@ def pixels_of(file: Path) -> tuple[np.ndarray, bool]:
     """A picture (h, w, c) in [0, 1], float32, and whether some of it was transparent.
 
     Raises:
-        ValueError: a damaged one.
+        ValueError: a damaged one, or one of another format.
     """
+    if file.suffix.lower() not in PICTURE_FORMATS:
+        raise ValueError(
+            f"{file}: got the ending {file.suffix!r}; wants one of {', '.join(PICTURE_FORMATS)}."
+        )
     table = read_points(file)
     own = table.picture
     assert own is not None  # the ending is a picture's

@@ -185,11 +185,12 @@ def _parts(value: Any) -> dict[str, dict[str, PickledTensor]]:
 def _chosen(
     path: Any, parts: dict[str, dict[str, PickledTensor]], part: str | None
 ) -> dict[str, PickledTensor]:
-    """The named dictionary of tensors, or the only one of the least depth."""
+    """The named dictionary of tensors, or the only one of the least depth, if it has the most."""
     if part is None:
         depths = {name: name.count("/") if name else -1 for name in parts}
         outer = [name for name in parts if depths[name] == min(depths.values())]
-        if len(outer) <= 1:
+        # A counter beside a network does not stand for it.
+        if len(outer) <= 1 and all(len(own) <= len(parts[outer[0]]) for own in parts.values()):
             return parts[outer[0]] if outer else {}
     elif part in parts:
         return parts[part]

@@ -1,6 +1,7 @@
 """Named tensors of a network from whatever file, files or folder they lie in."""
 
 import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,8 @@ from brenier.io.tensors._safetensors import read_safetensors
 from brenier.io.tensors._torch import read_torch
 
 _SAFE, _INDEX = ".safetensors", ".index.json"
+# A variant stands before the end: x.safetensors.index.fp16.json.
+_INDICES = re.compile(r".+\.index(\.[^.]+)?\.json")
 _TORCH = (".bin", ".pt", ".pth", ".ckpt")
 # What networks are called in folders, the preferred name first.
 _IN_FOLDERS = tuple(
@@ -53,7 +56,7 @@ def read_tensors(path: str | os.PathLike[str], part: str | None = None) -> dict[
     home = Path(path)
     if home.is_dir():
         home = _in_folder(home)
-    found = _sharded(home) if home.name.endswith(_INDEX) else _in_file(home, part)
+    found = _sharded(home) if _INDICES.fullmatch(home.name) else _in_file(home, part)
     if not found:
         raise ValueError(f"{home}: got no tensors; wants the weights of a network.")
     if all(name.startswith(_WRAPPED) for name in found):
@@ -75,8 +78,11 @@ def _in_folder(home: Path) -> Path:
     for name in _IN_FOLDERS:
         if (home / name).is_file():
             return home / name
-    endings = (_SAFE, *_TORCH)
-    others = sorted(file for file in home.iterdir() if file.suffix in endings and file.is_file())
+    files = sorted(file for file in home.iterdir() if file.is_file())
+    # Whole files beside an index are its parts.
+    others = [file for file in files if _INDICES.fullmatch(file.name)] or [
+        file for file in files if file.suffix in (_SAFE, *_TORCH)
+    ]
     if len(others) != 1:
         names = ", ".join(file.name for file in others[:5]) or "none"
         raise ValueError(
@@ -95,7 +101,7 @@ def _sharded(index: Path) -> dict[str, np.ndarray]:
         raise ValueError(f"{index}: got no weight_map; wants an index of sharded weights.")
     found: dict[str, np.ndarray] = {}
     for file in sorted(set(places.values())):
-        if Path(file).name != file or file.endswith(_INDEX):
+        if Path(file).name != file or _INDICES.fullmatch(file):
             raise ValueError(f"{index}: got the file {file!r:.200}; wants one beside the index.")
         shard = _in_file(index.parent / file)
         wanted = {name for name, place in places.items() if place == file}
