@@ -102,8 +102,9 @@ def audit_model(
         "points moved" + ("" if test.points_moved else ": the test has seen nothing"),
         "  what that shows": result["shows"],
         **alignment_rows("images and their codes", near),
-        "defect, W₂² below the cost by": f"{d.lower:.4g} to {d.upper:.4g} at {100 * d.level:g} %",
-        "  relative to W₂²": f"{100 * d.relative_lower:.3g} % to {100 * d.relative_upper:.3g} %",
+        "defect D, W₂² below the cost by": f"{d.lower:.4g} to {d.upper:.4g} at {100 * d.level:g} %",
+        "  relative to W₂²": f"{100 * d.relative_lower:.3g} % to "
+        + (f"{100 * d.relative_upper:.3g} %" if np.isfinite(d.relative_upper) else "no bound"),
         "Is it optimal?": certificate.verdict.optimality,
         "Are the codes N(0, I)?": f"{certificate.verdict.target}",
     }
