@@ -311,6 +311,9 @@ def test_a_scale_that_is_most_of_the_cost_is_said(scale):
     found = audit(lambda p: scale * _turned(p), x, budget=0.1)
     assert found.verdict.optimality == "optimal"
     assert "times as far as the points" in found.verdict.optimality_reason
+    constant = audit(lambda p: 0.0 * p + scale, x, budget=0.1).verdict
+    assert constant.optimality == "optimal"
+    assert "times as far" not in constant.optimality_reason
 
 
 def test_an_asymmetry_is_said_where_bounds_decide_nothing():

@@ -14,6 +14,8 @@ _SMALL_EFFECT = 0.002
 _MOST_OUTSIDE = 0.01
 # Scales of images over that of points, or under, beyond which the cost is a scale's.
 _STRETCH = 10.0
+# Images that rounding alone spreads are one point.
+_CONSTANT = 1e-12
 # From this dimension on pairs alone show no defect but a gross one.
 _HIGH_DIMENSION = 10
 # So many rows, half of them evaluated and none outside, leave about that mass unseen.
@@ -41,14 +43,10 @@ def verdict(
             f"; DT is not symmetric (off by up to {asymmetry.max:.2g}), as that of an optimal map "
             "is wherever the source has a density"
         )
-    if (
-        optimality == "optimal"
-        and defect.upper > 0.0
-        and not 1.0 < _STRETCH * stretch < _STRETCH**2
-    ):
+    if optimality == "optimal" and defect.parts and _hidden(defect, stretch) > tolerance:
         reason += (
             f"; the images are spread {stretch:.3g} times as far as the points, which is most of "
-            "the cost: in a unit of their own they would waste a larger share"
+            "the cost: in a unit of their own they could waste a larger share"
         )
     if defect.largest_weight is not None and defect.parts:
         reason += "; with weights, at a level for many rows"
@@ -56,6 +54,17 @@ def verdict(
         (None, None) if pushforward is None else _target(pushforward, defect.level)
     )
     return Verdict(optimality, target, reason, target_reason)
+
+
+def _hidden(defect: Defect, stretch: float) -> float:
+    """About the share that images of the points' own spread could waste; 0 where it is as stated.
+
+    A map times s wastes s D, of a cost of s² once that is most of it.
+    """
+    factor = max(stretch, 1.0 / stretch) if stretch > _CONSTANT else 1.0
+    if factor <= _STRETCH:
+        return 0.0
+    return factor * min(part.wasted_beyond_shift.upper for part in defect.parts)
 
 
 def _optimality(defect: Defect, dimension: int, tolerance: float) -> tuple[str, str]:
