@@ -18,7 +18,6 @@ _KEY = jax.random.key(0)
 _GAUSSIAN = Gaussian.standard(2)
 _TURN = np.array([[np.cos(0.3), -np.sin(0.3)], [np.sin(0.3), np.cos(0.3)]])
 _SMALL = {"samples": 1000, "budget": 0.1}
-_PAIRS = {"budget": 0.1}
 
 
 def _turned(x):
@@ -291,7 +290,7 @@ def test_images_whose_squares_overflow_are_refused_as_rows_are():
         with pytest.raises(ValueError, match=r"map: got values up to .* overflow"):
             audit(lambda p, size=size: size * _turned(p), x, **_SMALL)
         with pytest.raises(ValueError, match=r"tx: got entries up to .* overflow"):
-            audit_pairs(x, size * _turned(x), **_PAIRS)
+            audit_pairs(x, size * _turned(x), budget=0.1)
     scaled = audit(lambda p: 1e140 * p, x, **_SMALL)
     assert scaled.verdict.optimality in ("optimal", "undecided")
     assert math.isfinite(scaled.cost.value)

@@ -91,7 +91,7 @@ class BlackBox:
                 self._callback(Progress(done, len(x), f"evaluating the {self._name}"))
             tx[done : done + len(block)] = self._values(block)
             done += len(block)
-        self._check_finite(x, tx)
+        self._check_values(x, tx)
         return tx
 
     def checked(self, x: np.ndarray) -> np.ndarray:
@@ -109,8 +109,8 @@ class BlackBox:
         # Of two times the less: what else the machine does is not the map's.
         self._warn_where_slow(min(np.diff(clock)) / len(pilot), x)
         tx = self(x)
-        self._check_finite(pilot, first)
-        self._check_finite(pilot, again)
+        self._check_values(pilot, first)
+        self._check_values(pilot, again)
         largest = np.abs(tx).max() + np.abs(x).max()
         spread = np.median(np.abs(tx - np.median(tx, axis=0)), axis=0)
         self._check_repeats(pilot, first, again, _SAME * spread, largest)
@@ -196,7 +196,7 @@ class BlackBox:
         self.precision = max(self.precision, precision)
         return value.astype(np.float64)
 
-    def _check_finite(self, x: np.ndarray, tx: np.ndarray) -> None:
+    def _check_values(self, x: np.ndarray, tx: np.ndarray) -> None:
         bad = ~np.isfinite(tx).all(axis=1)
         if bad.any():
             raise ValueError(

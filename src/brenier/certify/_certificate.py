@@ -27,8 +27,8 @@ from brenier.certify.page import certificate_page, certificate_summary
 _PICTURES = {("asymmetry", "points"), ("asymmetry", "values")}
 # Of the JSON: 1 had no core; 2 has it.
 _VERSION = 2
-# A share below this is rounding.
-_ROUNDING = 1e-12
+# A share below this is rounding, and is shown so.
+_ROUNDING, _NOTHING = 1e-12, "0 % (rounding)"
 # Below this the error of values is that of float64.
 _DOUBLE = 1e-12
 
@@ -254,7 +254,7 @@ class Certificate:
             also = f" ({of})" if len(d.parts) > 1 else ""
             shares = _between(part.wasted), _between(part.wasted_beyond_shift)
             if d.one_shift:
-                shares = "0 % (rounding)", "nothing is moved beyond it"
+                shares = _NOTHING, "nothing is moved beyond it"
             rows += [
                 (f"  wasted, of all that is moved{also}", shares[0], of),
                 (f"  wasted beyond one common shift{also}", shares[1], of),
@@ -375,7 +375,7 @@ def _between(share: Share) -> str:
 
 def _percent(share: float) -> str:
     if 0.0 < share < _ROUNDING:
-        return "0 % (rounding)"
+        return _NOTHING
     return "unbounded" if math.isinf(share) else f"{100 * share:.3g} %"
 
 

@@ -190,8 +190,8 @@ def asymmetry_at(map: BlackBox, x: np.ndarray) -> Asymmetry:
         size = np.sqrt(d / _PROBES * np.sum(images**2, axis=(1, 2)))
         lowest = np.linalg.eigvalsh(0.5 * (products + products.swapaxes(1, 2)))[:, 0]
     values = np.divide(skew, size, out=np.zeros(n), where=size > 0)
-    lost = differences.errors >= size  # a is at most 1
-    errors = np.divide(differences.errors, size, out=np.ones(n), where=~lost) * (size > 0)
+    errors = np.divide(differences.errors, size, out=np.zeros(n), where=size > 0)
+    errors = np.minimum(errors, 1.0)  # as a is
     visible = values > np.maximum(_NOISE_MARGIN * np.maximum(errors, map.precision), _ROUNDING)
     worst = int(np.argmax(np.where(visible, 1.0 + values, values)))
     return Asymmetry(

@@ -88,11 +88,11 @@ def _new_axes(count: int) -> np.ndarray:
 
 def _column(axes: "Axes", title: str, clouds: list[tuple[str, str, np.ndarray]]) -> None:
     plain(axes)
-    values = [column for _, _, column in clouds]
-    low, high = min(v.min() for v in values), max(v.max() for v in values)
+    low = min(column.min() for _, _, column in clouds)
+    high = max(column.max() for _, _, column in clouds)
     if low == high:
         low, high = low - 0.5, high + 0.5
-    for (label, ink, _), column in zip(clouds, values, strict=True):
+    for label, ink, column in clouds:
         heights, edges = np.histogram(column, bins=_BINS, range=(low, high), density=True)
         filled = label == "target"
         axes.stairs(
